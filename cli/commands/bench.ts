@@ -37,14 +37,15 @@ export const bench = defineCommand({
     { command: 'salora bench --layers 2 --repeats 3', result: 'Prints milliseconds, GFLOP/s and tokens/s per step, and resident memory.' },
     { command: 'salora bench --peer .venv/bin/python --only 16x64,lora', result: "Prints a table of times, and PEFT's over ours." },
   ],
-  run: async ({ layers, repeats, batchSize, sequence, peer, data, only, ...machine }, terminal) => {
-    const { device, threads, precision, gradientCheckpointing } = settingsOfFlags(givenOf(machine))
+  run: async ({ layers, repeats, batchSize, sequence, peer, data, only, ...flags }, terminal) => {
+    const { device, threads, precision, gradientCheckpointing } = settingsOfFlags(givenOf(flags))
     if (peer !== null) {
-      refuse({ ...machine, threads: undefined, batchSize, sequence }, '--peer, which has its own cases')
+      const { device: asked, precision: numeric, gradientCheckpointing: recomputed } = flags
+      refuse({ device: asked, precision: numeric, gradientCheckpointing: recomputed, batchSize, sequence })
       return withPeer({ python: peer === 'none' ? null : peer, data, only, threads, layers, repeats }, terminal)
     }
     for (const [name, value] of Object.entries({ data, only }))
-      if (value !== null) throw usageError(flagOf(name), '--peer beside it', 'none')
+      if (value !== null) throw usageError(flagOf(name), '--peer beside it', String(value))
     const result = await benchmark(
       { device, threads, precision, gradientCheckpointing, layers, batchSize: batchSize ?? 16, sequence: sequence ?? 64, repeats },
       terminal.note,
@@ -54,10 +55,10 @@ export const bench = defineCommand({
   },
 })
 
-/** @throws UsageError for the first flag that was given */
-const refuse = (flags: Values, beside: string): void => {
+/** @throws UsageError for the first flag that was given: the comparison has its own cases */
+const refuse = (flags: Values): void => {
   const [stray] = Object.entries(flags).filter(([, value]) => value !== undefined && value !== null)
-  if (stray !== undefined) throw usageError(flagOf(stray[0]), `no such flag beside ${beside}`, String(stray[1]))
+  if (stray !== undefined) throw usageError(flagOf(stray[0]), 'none with --peer, which has its own cases', String(stray[1]))
 }
 
 const withPeer = async (options: Parameters<typeof peers>[0], terminal: Terminal): Promise<number> => {

@@ -1,4 +1,4 @@
-/** Leaving the loop over a run's events ends its thread, and never the process: a thread that ends within a call of ONNX Runtime aborts it. */
+/** Leaving the loop over a run's events ends its thread but not the process, although ending a thread within a call of ONNX Runtime aborts it. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -28,8 +28,8 @@ await new Promise((resolve) => setTimeout(resolve, 200))
 console.log('alive')
 `
 
-describe('a run that is left', () => {
-  it('in its loop ends, and the process goes on; the run can be gone on with', async () => {
+describe('leaving the loop over the events of a run', () => {
+  it('ends the training thread but not the process, and the run can be resumed', async () => {
     const left = [3, 4, 5, 6, 7, 8].map(async (steps) => {
       await writeFile(join(cwd, `${steps}.mjs`), leaving(steps))
       const child = spawn(process.execPath, [`${steps}.mjs`], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -57,8 +57,8 @@ import(workerData.module).then(({ countCalls, guardNativeCall }) => {
 })
 `
 
-describe('a thread', () => {
-  it('is not ended within a call, is between two, and begins none after that', async () => {
+describe('ending a thread that calls native code', () => {
+  it('waits for the end of the current call, and prevents the next one', async () => {
     const [calls, gate] = [callCount(), new SharedArrayBuffer(4)]
     const module = join(import.meta.dirname, '../../dist/accelerated/engines/nativeCallGuard.js')
     const worker = new Worker(thread, { eval: true, workerData: { calls, gate, module } })

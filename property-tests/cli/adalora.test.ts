@@ -1,4 +1,4 @@
-/** AdaLoRA from flags to every export: a run that allocates, interrupted before and after its last cut, opened, handed over, and refused where it cannot be. */
+/** AdaLoRA from flags to every export: rank reduction, resuming before and after the last one, loading, exporting, and errors. */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -68,7 +68,7 @@ const told = async (refused: Promise<unknown>): Promise<string> =>
   )
 
 describe('salora train --method adalora', () => {
-  it('ends with the ranks of its budget, as the result, the metrics and the summary tell', async () => {
+  it('ends with the ranks of its budget in result.json, metrics.jsonl and the summary', async () => {
     const ranks = Object.values(result.ranks ?? {})
     expect([ranks.length, ranks.reduce((a, b) => a + b, 0)]).toEqual([matrices, matrices])
     expect(new Set(ranks).size).toBeGreaterThan(1) // it chose
@@ -91,14 +91,14 @@ describe('salora train --method adalora', () => {
     expect(Object.keys(result.orthogonality ?? {})).toEqual(Object.keys(result.ranks ?? {}))
   })
 
-  it.each([7, 11])('ends in the same bits where it was interrupted after step %i', async (step) => {
+  it.each([7, 11])('ends in the same bits when it is interrupted after step %i and resumed', async (step) => {
     const halves = `halves-${step}`
     expect((await runJob(flags(halves), step)).interrupted).toBe(true)
     await runJob({ output: at(halves), resume: true })
     expect(await left(halves)).toEqual(await left('whole'))
   })
 
-  it('is no run of a checkpoint whose phase is not its own', () => {
+  it('refuses a checkpoint with the phase of another run', () => {
     const own = [{ name: 'a', d: 2, k: 2, r: 2 }]
     const start: AdaloraPhase = { matrices: own, steps: null, fixed: null }
     const of = (change: Partial<AdaloraPhase>): string | undefined =>
@@ -108,8 +108,8 @@ describe('salora train --method adalora', () => {
     expect(of({ matrices: [{ name: 'a', d: 2, k: 2, r: 1 }] })).toBe('the adapted matrices of its start')
     expect(of({ steps: 10 })).toBe('a phase of 9 steps')
     expect(of({ fixed: { step: 6, kept: [[true, false]] } })).toBe('ranks fixed within 5 steps')
-    expect(of({ fixed: { step: 5, kept: [[true]] } })).toBe('each of its triplets kept or cut')
-    expect(of({ fixed: { step: 5, kept: [] } })).toBe('each of its triplets kept or cut')
+    expect(of({ fixed: { step: 5, kept: [[true]] } })).toBe('each of its triplets kept or pruned')
+    expect(of({ fixed: { step: 5, kept: [] } })).toBe('each of its triplets kept or pruned')
   })
 
   it.each([
@@ -120,13 +120,13 @@ describe('salora train --method adalora', () => {
     ],
     [{ tfinalRatio: '0' }, '--tfinal-ratio: expected a fraction that is at least one of 16 steps, got 0, which is none'],
     [{ rank: '4' }, '--rank: expected a setting of method adalora (it is one of salora, lora), got 4'],
-  ])('is refused in one line with %o, and leaves nothing', async (change, line) => {
+  ])('refuses %o in one line, and writes nothing', async (change, line) => {
     expect(await told(runJob({ ...flags('refused'), ...change }))).toBe(line)
     expect(existsSync(at('refused'))).toBe(false)
   })
 })
 
-describe('an adapter of adalora', () => {
+describe('an AdaLoRA adapter', () => {
   const exported = (format: ExportFormat) =>
     exportAdapter({
       ...{ model: at('tiny'), adapter: at('whole', 'adapter'), format, output: at(format) },
@@ -135,7 +135,7 @@ describe('an adapter of adalora', () => {
   const config = async (...path: ReadonlyArray<string>) =>
     JSON.parse(await readFile(at(...path, 'adapter_config.json'), 'utf8')) as Readonly<Record<string, unknown>>
 
-  it('holds the triplets that are left, and the run as it was, for PEFT', async () => {
+  it('stores the remaining triplets and the schedule of the run in PEFT’s layout', async () => {
     const { tensors } = await readAdapter(at('whole', 'adapter'), await openModelFolder(at('tiny')))
     for (const [name, rank] of Object.entries(result.ranks ?? {}))
       expect([name, tensors.get(`${name}.A`)?.shape, tensors.get(`${name}.E`)?.data.every((e) => e !== 0)]).toEqual([
@@ -156,18 +156,21 @@ describe('an adapter of adalora', () => {
     })
   })
 
-  it.each<ExportFormat>(['peft', 'peft-padded', 'merged', 'transformers.js'])('is the same function as %s', async (format) => {
-    const { comparison } = await exported(format)
-    expect(comparison.largestLogit).toBeGreaterThan(0.1)
-    expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * Math.max(1, comparison.largestLogit))
-    if (format === 'peft')
-      expect(Object.values(await bytesIn(cwd, ['peft'])).join() === Object.values(await bytesIn(at('whole'), ['adapter'])).join()).toBe(
-        true,
-      )
-    if (format === 'peft-padded') expect(await config(format)).toMatchObject({ peft_type: 'LORA', r: 3, lora_alpha: 6, rank_pattern: {} })
-  })
+  it.each<ExportFormat>(['peft', 'peft-padded', 'merged', 'transformers.js'])(
+    'computes the same function when exported as %s',
+    async (format) => {
+      const { comparison } = await exported(format)
+      expect(comparison.largestLogit).toBeGreaterThan(0.1)
+      expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * Math.max(1, comparison.largestLogit))
+      if (format === 'peft')
+        expect(Object.values(await bytesIn(cwd, ['peft'])).join() === Object.values(await bytesIn(at('whole'), ['adapter'])).join()).toBe(
+          true,
+        )
+      if (format === 'peft-padded') expect(await config(format)).toMatchObject({ peft_type: 'LORA', r: 3, lora_alpha: 6, rank_pattern: {} })
+    },
+  )
 
-  it('of a run that was stopped before its first cut is whole', async () => {
+  it('has all triplets if the run stopped before its first rank reduction', async () => {
     const { interrupted, ranks, ranksFixedAt } = await runJob(flags('stopped'), 2)
     expect([interrupted, ranksFixedAt, new Set(Object.values(ranks ?? {}))]).toEqual([true, null, new Set([3])])
     expect(await config('stopped', 'adapter')).toMatchObject({ rank_pattern: null, total_step: 16 })
@@ -176,7 +179,7 @@ describe('an adapter of adalora', () => {
     )
   })
 
-  it('starts a plain LoRA of its ranks and scale', async () => {
+  it('gives a rank pattern that starts LoRA with its ranks and scale', async () => {
     const pattern = await rankPatternOfRun(at('whole'))
     const kept = Object.entries(result.ranks ?? {}).filter(([, rank]) => rank > 0)
     expect(pattern).toMatchObject({ r: 3, lora_alpha: 6, target_modules: kept.map(([name]) => name) })
@@ -198,7 +201,7 @@ describe('an adapter of adalora', () => {
       { 'roberta.encoder.layer.0.output.dense.lora_E': [true] },
       'rank_pattern.roberta.encoder.layer.0.output.dense.lora_E of init_r 3 triplets, got 1',
     ],
-  ])('is refused with %s %o', async (key, value, line) => {
+  ])('is refused if its configuration has %s %o', async (key, value, line) => {
     const folder = at(`bad-${key}-${String(JSON.stringify(value)).length}`)
     await cp(at('whole', 'adapter'), folder, { recursive: true })
     const file = join(folder, 'adapter_config.json')

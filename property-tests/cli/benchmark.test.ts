@@ -1,4 +1,4 @@
-/** The benchmark's count of operations against a closed form, and the commands that measure and check this machine. */
+/** The benchmark counts operations as a closed form does; bench, doctor and verify measure and check this machine. */
 import { tmpdir } from 'node:os'
 import { describe, expect, it } from 'vitest'
 import { gradient } from '../../accelerated/graph/gradient.js'
@@ -7,7 +7,7 @@ import { productCount } from '../../evaluation/benchmark/productCount.js'
 import { salora } from './spawnSalora.js'
 
 describe('productCount', () => {
-  it('is 2 m n p for a product, transposed or not, times the leading dimensions', () => {
+  it('counts 2 m n p operations for a product, transposed or not, times the leading dimensions', () => {
     const [m, n, p] = [3, 5, 7]
     const sizes = { batch: 4 }
     expect(productCount([matMul(input('a', [m, n], 'float32'), input('b', [n, p], 'float32'))], {})).toBe(2 * m * n * p)
@@ -19,7 +19,7 @@ describe('productCount', () => {
     )
   })
 
-  it('counts forward and backward: a linear layer costs three products, or two where its weight is frozen', () => {
+  it('counts forward and backward passes: a linear layer costs three products, or two with a frozen weight', () => {
     const [x, w] = [input('x', ['tokens', 5], 'float32'), input('w', [5, 7], 'float32')]
     const y = matMul(x, w)
     const loss = reduceSum(matMul(transpose(y, [1, 0]), y))
@@ -38,7 +38,7 @@ describe('productCount', () => {
 })
 
 describe('salora bench', () => {
-  it('counts, for LoRA, what the shape says, and relates the rates', async () => {
+  it('counts the operations of a LoRA step from its shape, and compares the rates', async () => {
     const [batchSize, sequence, rank] = [2, 8, 8]
     const measured = async (...more: ReadonlyArray<string>): Promise<Measured> => {
       const shape = ['--layers', '1', '--batch-size', '2', '--sequence', '8', '--repeats', '1', '--device', 'cpu']
@@ -95,7 +95,7 @@ type Measured = {
 type Rate = { readonly milliseconds: number; readonly gigaflops: number; readonly share: number; readonly operations: number }
 
 describe('salora doctor', () => {
-  it('tries the three devices, and each that does not work says how to get it', async () => {
+  it('tests the three devices, and prints how to get those that do not work', async () => {
     const { code, stdout } = await salora(['doctor', '--json', '--quiet'], { cwd: tmpdir() })
     expect(code).toBe(0)
     const { devices, versions, auto } = JSON.parse(stdout) as {
@@ -112,16 +112,16 @@ describe('salora doctor', () => {
 })
 
 describe('salora verify', () => {
-  it('holds on the CPU, and shows both numbers, their difference and its bound', async () => {
+  it('succeeds on the CPU, and prints both numbers, their difference and its bound', async () => {
     const { code, stdout } = await salora(['verify', '--device', 'cpu', '--cases', '1', '--seed', '3', '--quiet'], { cwd: tmpdir() })
     expect(code).toBe(0)
     expect(stdout).toMatch(/^quantity +reference +accelerated +difference +bound\n/)
     expect(stdout).toMatch(/\ngradients: gradient of logTheta +\S+ +\S+ +\S+e-\d+ +1\.0e-4 +holds\n/)
-    expect(stdout).toMatch(/\nall \d+ comparisons of 1 encoder and as many decoders hold on cpu in float32/)
+    expect(stdout).toMatch(/\nall \d+ comparisons hold for 1 encoder and 1 decoder on cpu in float32/)
     expect(stdout).not.toContain('levels')
   })
 
-  it('holds in int8, and says how many values float32 rounded to the other side of a boundary', async () => {
+  it('succeeds in int8, and prints how many values float32 rounded across a boundary between levels', async () => {
     const args = ['verify', '--device', 'cpu', '--precision', 'int8', '--cases', '1', '--quiet']
     const [table, json] = [await salora(args, { cwd: tmpdir() }), await salora([...args, '--json'], { cwd: tmpdir() })]
     expect([table.code, json.code]).toEqual([0, 0])
@@ -131,7 +131,7 @@ describe('salora verify', () => {
     expect(precision).toBe('int8')
     expect(values).toBeGreaterThan(10_000)
     expect(table.stdout.replaceAll(',', '')).toContain(
-      `\n${across} of ${values} values lie at a boundary between two levels and were rounded to its other side`,
+      `\n${across} of ${values} values were at a boundary between two levels and rounded to its other side`,
     )
     expect(table.stdout).toMatch(/\nsteps: levels +\S+ +\S+ +\S+e[+-]\d+ +1\.0e-4 +holds\n/)
     expect(table.stdout).toMatch(/ hold on cpu in int8/)

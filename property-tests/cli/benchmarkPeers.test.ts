@@ -1,4 +1,4 @@
-/** The benchmark beside PEFT: the two sides take turns on the same batches, and one that cannot start is told of in one line. */
+/** The comparison with PEFT: both workers take turns on the same batches, and a worker that cannot start is reported in one line. */
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,7 +26,7 @@ const bench = (...args: ReadonlyArray<string>) =>
   })
 
 describe('salora bench --peer', () => {
-  it('measures ours alone without one, and leaves nothing behind', async () => {
+  it('measures salora alone with --peer none, and leaves no files', async () => {
     const { code, stdout } = await bench('--peer', 'none')
     const { rows } = JSON.parse(stdout) as PeersResult
     expect([code, rows.length]).toEqual([0, 1])
@@ -42,7 +42,7 @@ describe('salora bench --peer', () => {
     expect((await readdir(cwd)).filter((name) => name.startsWith('salora-bench'))).toEqual([])
   }, 60_000)
 
-  it('gives the peer the same batches, in turn, and relates the times pair by pair', async () => {
+  it('gives both workers the same batches in turn, and compares the times pair by pair', async () => {
     const log = join(cwd, 'log.json')
     const python = await stub(
       'python',
@@ -75,7 +75,7 @@ describe('salora bench --peer', () => {
     expect(await readFile(told.program, 'utf8')).toContain('import peft')
   }, 60_000)
 
-  it('takes a whole epoch and its evaluation where that is named, each side in its own order, and relates the sums', async () => {
+  it('measures a whole epoch and its evaluation with --only mrpc-epoch, each worker in its own order', async () => {
     const rows = Array.from({ length: 37 }, (_, i) => `${i % 2}\t${i}\t${i + 100}\t${'a word '.repeat(1 + (i % 9))}\tanother ${i}`)
     const file = ['Quality\t#1 ID\t#2 ID\t#1 String\t#2 String', ...rows, ''].join('\n')
     for (const name of ['train.tsv', 'dev.tsv']) await writeFile(join(cwd, name), file)
@@ -130,15 +130,18 @@ describe('salora bench --peer', () => {
 
   it.each([
     [['--only', 'lora'], '--only: expected --peer beside it, got lora'],
-    [['--peer', 'none', '--precision', 'int8'], '--precision: expected none with --peer, whose cases say it, got int8'],
-    [['--peer', 'none', '--gradient-checkpointing'], '--gradient-checkpointing: expected none with --peer, whose cases say it, got true'],
-    [['--peer', 'none', '--batch-size', '8'], '--batch-size: expected none with --peer, whose cases say it, got 8'],
-  ])('takes no flag that it would ignore: %s', async (flags, message) => {
+    [['--peer', 'none', '--precision', 'int8'], '--precision: expected none with --peer, which has its own cases, got int8'],
+    [
+      ['--peer', 'none', '--gradient-checkpointing'],
+      '--gradient-checkpointing: expected none with --peer, which has its own cases, got true',
+    ],
+    [['--peer', 'none', '--batch-size', '8'], '--batch-size: expected none with --peer, which has its own cases, got 8'],
+  ])('refuses a flag that it would ignore: %s', async (flags, message) => {
     const { code, stderr } = await salora(['bench', '--layers', '1', ...flags], { cwd })
     expect([code, stderr.trim()]).toEqual([2, message])
   })
 
-  it('says in one line that there is no such Python', async () => {
+  it('reports a missing Python in one line', async () => {
     const { code, stderr } = await bench('--peer', join(cwd, 'none-there'))
     expect([code, stderr.trim()]).toEqual([1, expect.stringMatching(/none-there: expected a program that can be started, got [^\n]*$/)])
   }, 60_000)

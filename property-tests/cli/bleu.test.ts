@@ -1,4 +1,4 @@
-/** salora bleu: its score and document, and one line for each mistake. */
+/** salora bleu: its score, its JSON document, and one line per error. */
 import { mkdtempSync } from 'node:fs'
 import { rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -24,7 +24,7 @@ const first = 'A cat sat on the mat.\nIt didn\'t rain "yesterday".\n'
 const second = 'The cat is on the mat, sitting.\nToday it did not rain.\n'
 
 // sacrebleu 2.6.0: corpus_score of these lines, of `words` on NLTK 3.9.2's words
-describe('a score', () => {
+describe('the score of salora bleu', () => {
   const given = async () => [
     '--hypotheses',
     await write('hypotheses.txt', hypotheses),
@@ -33,7 +33,7 @@ describe('a score', () => {
     await write('second.txt', second),
   ]
 
-  it("is sacrebleu's with sacrebleu's defaults, with all that it is made of", async () => {
+  it("is sacrebleu's by default, as are its parts", async () => {
     const { code, stdout, stderr } = await bleu(...(await given()), '--json')
     expect([code, stderr]).toEqual([0, ''])
     const { score, precisions, brevityPenalty, ...others } = JSON.parse(stdout)
@@ -52,7 +52,7 @@ describe('a score', () => {
     })
   })
 
-  it('follows each flag', async () => {
+  it('changes with each flag', async () => {
     const flags: ReadonlyArray<readonly [string, number]> = [
       ['--lowercase', 39.76353643835255],
       ['--tokenize none', 27.19393264843193],
@@ -70,21 +70,21 @@ describe('a score', () => {
     }
   })
 
-  it('of lines of a word or two is 0, but with --effective-order', async () => {
+  it('is 0 for lines of one or two words, except with --effective-order', async () => {
     const short = await write('short.txt', 'yes\nno way\n')
     const of = ['--hypotheses', short, '--references', short, '--json']
     expect(JSON.parse((await bleu(...of)).stdout).score).toBe(0)
     expect(JSON.parse((await bleu(...of, '--effective-order')).stdout).score).toBe(100)
   })
 
-  it('is four lines of text without --json', async () => {
+  it('is printed in four lines without --json', async () => {
     const { stdout } = await bleu(...(await given()))
     expect(stdout).toMatch(
       /^BLEU {13}\d+\.\d\d of 2 lines\nprecisions( +[/]? ?\d+\.\d){4}\nbrevity penalty {2}\d\.\d{3} \(\d+ words, \d+ in the references\)\nsignature {8}nrefs:2\|.*\n$/,
     )
   })
 
-  it('counts lines to the last: each line feed ends one, and the last line needs none; ends may be of Windows, and a mark may come first', async () => {
+  it('counts every line, with or without a final line feed, Windows line ends or a byte-order mark', async () => {
     const own = await write('ends.txt', '\ufeffone two three four\r\n\n\n')
     const reference = await write('reference.txt', 'one two three four\nfive\n\nsix')
     const { code, stderr } = await bleu('--hypotheses', own, '--references', reference)
@@ -96,7 +96,7 @@ describe('a score', () => {
     )
   })
 
-  it('of lines longer than what is read at once is that of all of them', async () => {
+  it('includes all lines of a file that is read in several pieces', async () => {
     const lines = Array.from({ length: 90_000 }, (_, i) => `line ${i} of the many lines ${'x'.repeat(i % 40)}`)
     const own = await write('many.txt', `${lines.join('\n')}\n`) // over 3 MB
     const shorter = await write('shorter.txt', `${lines.map((line) => line.replace(/ x*$/, '')).join('\n')}\n`)
@@ -106,7 +106,7 @@ describe('a score', () => {
   })
 })
 
-describe('a mistake is one line', () => {
+describe('salora bleu prints one line', () => {
   const told = async (...args: ReadonlyArray<string>): Promise<readonly [number | undefined, string]> => {
     const { code, stdout, stderr } = await bleu(...args)
     expect(stdout).toBe('')
@@ -121,9 +121,9 @@ describe('a mistake is one line', () => {
     [['--smooth-value', '1'], '--smooth-value: expected --smooth-method floor or add-k beside it, got exp'],
     [['--smooth-method', 'floor', '--smooth-value', '0'], '--smooth-value: expected a number above 0, got 0'],
     [['--smooth-method', 'add-k', '--smooth-value', 'one'], '--smooth-value: expected a number, got "one"'],
-  ])('about the flags %j', async (flags, line) => expect(await told(...(await files()), ...flags)).toEqual([2, line]))
+  ])('for the flags %j', async (flags, line) => expect(await told(...(await files()), ...flags)).toEqual([2, line]))
 
-  it('about files not named', async () => {
+  it('for missing --hypotheses or --references', async () => {
     const [flag = '', own = ''] = await files()
     expect(await told()).toEqual([2, '--hypotheses is required: a file of lines to score'])
     expect(await told(flag, own)).toEqual([2, '--references is required: one or more files of reference lines'])
@@ -139,12 +139,12 @@ describe('a mistake is one line', () => {
       `a\n${'b'.repeat(longestAlignedLine + 1)}\n`,
       '@/other.txt, line 2: expected at most 1000000 bytes in a line, got 1000001',
     ],
-  ])('about references with %s', async (_, content, line) => {
+  ])('for references with %s', async (_, content, line) => {
     const [flag = '', , references = '', two = ''] = await files()
     expect(await told(flag, two, references, two, await write('other.txt', content))).toEqual([1, line])
   })
 
-  it('about hypotheses that are empty, absent or a folder', async () => {
+  it('for hypotheses that are empty, missing or a folder', async () => {
     const [flag = '', , ...references] = await files()
     expect(await told(flag, await write('empty.txt', ''), ...references)).toEqual([
       1,
@@ -154,7 +154,7 @@ describe('a mistake is one line', () => {
     expect(await told(flag, cwd, ...references)).toEqual([1, '@: expected a regular file, got a folder'])
   })
 
-  it('about a file of 200 MB in one line, none of which is kept', async () => {
+  it('for a file with one line of 200 MB, without keeping it in memory', async () => {
     const [flag = '', , ...references] = await files()
     const huge = await write('huge.txt', '')
     await truncate(huge, 200_000_000)

@@ -1,4 +1,4 @@
-/** Runs of Houlsby's and Pfeiffer's methods from end to end: trained, resumed, opened, handed over; and what they cannot be is said in one line. */
+/** Houlsby and Pfeiffer adapters from end to end: training, resuming, loading, exporting, and one line per unsupported case. */
 import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -62,7 +62,7 @@ const told = async (refused: Promise<unknown>): Promise<ReturnType<typeof errorR
 describe.each(names)('a run of %s', (method) => {
   beforeAll(() => train(optionsOf(method, { method })))
 
-  it('learns, and leaves a folder of the adapters library with what it counts', async () => {
+  it('learns, and writes a folder of the adapters library with its parameter count', async () => {
     const result = JSON.parse(await readFile(join(cwd, method, 'result.json'), 'utf8')) as {
       readonly best: { readonly scores: Readonly<Record<string, number>> }
       readonly trainableParameters: object
@@ -83,7 +83,7 @@ describe.each(names)('a run of %s', (method) => {
     expect([predictor.labelNames, scored.scores]).toEqual([['bad', 'good'], result.best.scores])
   })
 
-  it('that ends after any step goes on to the same bits', async () => {
+  it('resumes to the same bits after any step', async () => {
     const options = optionsOf(`${method}-stopped`, { method })
     await train(options, (event) => event.kind === 'step' && event.step === 33)
     expect(existsSync(join(options.output, 'adapter', 'adapter_config.json'))).toBe(false)
@@ -104,7 +104,7 @@ describe.each(names)('an adapter of %s', (method) => {
       targeted: null,
     })
 
-  it.each(families)('on %s is handed over in its own layout, and as a part of the graph that transformers.js opens', async (family) => {
+  it.each(families)('on %s is exported in its own layout, and within the graph that transformers.js opens', async (family) => {
     const own = await exported(family, 'adapters')
     expect(own.comparison.largestLogitDifference).toBe(0)
     const { comparison } = await exported(family, 'transformers.js')
@@ -114,7 +114,7 @@ describe.each(names)('an adapter of %s', (method) => {
     expect(whole.split('.adapter.down.weight').length).toBeGreaterThan(2)
   })
 
-  it.each(['merged', 'peft', 'peft-padded'] as const)('cannot be %s, and nothing is written', async (format) => {
+  it.each(['merged', 'peft', 'peft-padded'] as const)('cannot be exported as %s, and nothing is written', async (format) => {
     expect(await told(exported('roberta', format))).toEqual({
       line: `--format: expected one of adapters, transformers.js for an adapter of method ${method}, got ${format}`,
       exitCode: 2,
@@ -123,8 +123,8 @@ describe.each(names)('an adapter of %s', (method) => {
   })
 })
 
-describe('what the methods are not', () => {
-  it('is a layout for others: an adapter of PEFT goes out by its own', async () => {
+describe('the adapters layout', () => {
+  it('is refused for a PEFT adapter, which has its own layout', async () => {
     const format = 'adapters'
     const given = { model: folderOf('bert'), adapter: join(folderOf('bert'), 'peft-adapter'), format, output: join(cwd, 'lora') } as const
     expect(await told(exportAdapter({ ...given, precision: 'float32', maxLength: null, targeted: null }))).toEqual({
@@ -133,7 +133,7 @@ describe('what the methods are not', () => {
     })
   })
 
-  it.each(names)('is %s without a neuron: told by its flag, before there is a folder', async (method) => {
+  it.each(names)('needs at least one neuron: %s reports its flag before it creates a folder', async (method) => {
     expect(await told(train(optionsOf('none', { method, reductionFactor: 1000 })))).toEqual({
       line: "--reduction-factor: expected at most the model's hidden size 16, got 1000",
       exitCode: 2,

@@ -1,4 +1,4 @@
-/** Budgets at the edge: below one triplet a run is refused before its first step, and one whose rule keeps nothing ends with an adapter of nothing. */
+/** Extreme budgets: a budget below one triplet is refused before the first step, and a rule that keeps no triplet gives an empty adapter. */
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -40,14 +40,14 @@ describe.concurrent('a budget below one triplet', () => {
       '0.4',
     ],
     ['by magnitude', ['--retain', 'magnitude', '--density', '0.001'], 'at least 0.00893, which leaves one triplet of the 96', '0.001'],
-  ])('%s is refused before the first step, with the smallest that leaves one', async (name, flags, expected, found) => {
+  ])('%s is refused before the first step, and the error names the smallest valid density', async (name, flags, expected, found) => {
     const output = name.replaceAll(' ', '-')
     const { code, stderr, stdout } = await train(output, ...flags)
     expect([code, stderr, stdout]).toEqual([2, `--density: expected ${expected}, got ${found}\n`, ''])
     expect(existsSync(join(cwd, output))).toBe(false)
   })
 
-  it('is the smallest: the density that was told leaves a triplet', async () => {
+  it('is avoided by the density in the error, which leaves one triplet', async () => {
     const { code, stdout } = await train('smallest', '--density', '0.00893')
     expect(code).toBe(0)
     const { ranks = {}, retainedParameters } = JSON.parse(stdout) as RunResult
@@ -55,8 +55,8 @@ describe.concurrent('a budget below one triplet', () => {
   })
 })
 
-describe('an adapter that kept nothing', () => {
-  it('is a legal result: saved, scored, predicted with and merged, as the model with its trained head', async () => {
+describe('an empty adapter', () => {
+  it('is saved, scored, used for predictions and merged like the model with its trained head', async () => {
     // with so low a γ every gate is shut from its start, and the paper's rule keeps none
     const { code, stdout, stderr } = await train('none', '--retain', 'paper', '--gamma', '-500')
     expect([code, stderr.replace(/^warning: .*\n/gm, '')]).toEqual([0, ''])

@@ -1,4 +1,4 @@
-/** A run whose task, model or settings have changed since: nothing goes on, is scored or is answered as if they had not. */
+/** A run whose task, model or settings changed after training is not resumed, scored or used as if they had not. */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -97,7 +97,7 @@ const changes: Readonly<Record<string, readonly [string, () => Promise<void>]>> 
 }
 
 describe.each(Object.entries(changes))('a run %s', (_, [told, change]) => {
-  it('is not resumed: what differs is named, and nothing changes', async () => {
+  it('is not resumed: the error names the difference, and no file changes', async () => {
     await unfinished()
     await change()
     const before = await treeOf(at('run'))
@@ -107,7 +107,7 @@ describe.each(Object.entries(changes))('a run %s', (_, [told, change]) => {
 })
 
 describe.each(Object.entries(changes).filter(([name]) => /model|tokenizer/.test(name)))('a run %s', (_, [told, change]) => {
-  it('is not scored or exported by its name; model and adapter by theirs are', async () => {
+  it('is not scored or exported by --run, but by --model and --adapter', async () => {
     await change()
     const named = ['--model', at('tiny'), '--adapter', at('run', 'adapter')]
     const exporting = ['--format', 'peft', '--output', at('exported')]
@@ -123,15 +123,15 @@ describe.each(Object.entries(changes).filter(([name]) => /model|tokenizer/.test(
   })
 })
 
-it('predict compares the model too', async () => {
+it('salora predict refuses a run whose model changed', async () => {
   await changes['whose model has other weights']?.[1]()
   const { code, stdout, stderr } = await salora(['predict', '--run', 'run'], { cwd: root, input: 'a good film\n' })
   expect([code, stdout]).toEqual([1, ''])
   expect(stderr).toMatch(/^\S+\/tiny: expected the model that run was trained on .*, got the model's model\.safetensors was .*\n$/)
 })
 
-describe('a run of which nothing has changed', () => {
-  it('is resumed, and scored; with a model that moved too, where it is named', async () => {
+describe('a run whose inputs are unchanged', () => {
+  it('is resumed and scored, also with a moved model that --model names', async () => {
     await unfinished()
     expect(await resumed()).toBe('it went on')
     await cp(at('tiny'), at('moved'), { recursive: true })
@@ -139,7 +139,7 @@ describe('a run of which nothing has changed', () => {
     expect((await saloraHere('evaluate', '--run', at('run'), '--model', at('moved'))).code).toBe(0)
   })
 
-  it('of an earlier version, without fingerprints, is resumed and scored as it was', async () => {
+  it('is resumed and scored if an earlier version wrote it without fingerprints', async () => {
     await unfinished()
     await edit('run/config.json', (text) => {
       const { inputs: _, ...rest } = JSON.parse(text) as Readonly<Record<string, unknown>>
@@ -162,15 +162,15 @@ const newRows = (count: number): ReadonlyArray<string> =>
     .slice(60)
     .map(({ text, label }) => `${text}\t${label}`)
 
-describe('the part that a run held out', () => {
-  it('is the same rows after the file grew, though a split of the grown file would hold out others', async () => {
+describe('the held-out part of a run', () => {
+  it('has the same rows after the file grew, although a new split would hold out others', async () => {
     const before = await scored()
     expect(before).toMatchObject({ examples: 6, trainedOn: 0, warnings: [] })
     await editRows((rows) => [...newRows(60), ...rows])
     expect({ ...(await scored()), seconds: 0 }).toEqual({ ...before, seconds: 0 })
   })
 
-  it('is what is left of it after rows went, and is said to be', async () => {
+  it('has the remaining rows after some were deleted, with a warning', async () => {
     await editRows((rows) => rows.slice(0, 30))
     const { examples, trainedOn, warnings } = await scored()
     expect(examples).toBeLessThan(6)
@@ -178,7 +178,7 @@ describe('the part that a run held out', () => {
     expect(warnings).toEqual([`warning: ${at('toy.tsv')}: the rows that the run was evaluated on were 6, and ${examples} are there now`])
   })
 
-  it('is said to have other labels where it has', async () => {
+  it('gives a warning if its labels changed', async () => {
     await swapLabels()
     expect(await scored()).toMatchObject({
       examples: 6,
@@ -187,15 +187,15 @@ describe('the part that a run held out', () => {
   })
 })
 
-describe('texts that the run trained on', () => {
-  it('are counted beside their score, in words and in JSON', async () => {
+describe('texts of the training data', () => {
+  it('are counted next to the score, as text and in JSON', async () => {
     expect(await scored('--task', at('toy.tsv'))).toMatchObject({ examples: 60, trainedOn: 54 })
     expect((await saloraHere('evaluate', '--run', at('run'), '--eval-data', at('toy.tsv'))).stdout).toContain(
-      'the run trained on 54 of these 60 texts: their score says little of new ones',
+      'the run trained on 54 of these 60 texts, so these scores say little about new ones',
     )
   })
 
-  it('are not seen in a file of others', async () => {
+  it('are not reported for a file of other texts', async () => {
     await writeFile(at('new.tsv'), ['text\tlabel', ...newRows(8)].join('\n'))
     expect(await scored('--task', at('new.tsv'))).toMatchObject({ examples: 8, trainedOn: 0 })
   })

@@ -1,4 +1,4 @@
-/** metrics.jsonl tells the ranks while gates close: those of the density that the next step has, at most a hundred times a run. */
+/** metrics.jsonl logs the ranks while gates close: those of the density of the next step, at most a hundred times per run. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
@@ -32,7 +32,7 @@ const flags = (output: string, more: object) => ({
 /** d + k of a matrix of the tiny model, by its name: 16 in and out, but 32 within the feed-forward */
 const cost = (name: string): number => (/intermediate|layer\.\d+\.output/.test(name) ? 48 : 32)
 
-it('they are expected ones in the gated steps alone, whose share by parameters is the density, and at the end those that stay', async () => {
+it('metrics.jsonl has expected ranks in gated steps only, which add up to the density, and the final ranks at the end', async () => {
   await runJob(flags('each', { maxSteps: '40', rank: '4', controlLearningRate: '0.2' }))
   const lines = await linesOf(at('each'))
   const told = lines.filter(({ kind }) => kind === 'ranks')
@@ -48,7 +48,7 @@ it('they are expected ones in the gated steps alone, whose share by parameters i
   expect(Object.keys(kept?.ranks ?? {})).toEqual(Object.keys(told[0]?.ranks ?? {}))
 })
 
-it('of a long run each hundredth step tells them, and of a method without gates none', async () => {
+it('metrics.jsonl has the ranks of every hundredth step of a long run, and none for a method without gates', async () => {
   await runJob(flags('long', { maxSteps: '250', threads: '1' }))
   const told = (await linesOf(at('long'))).filter(({ kind }) => kind === 'ranks').map(({ step }) => step)
   expect(told).toEqual(Array.from({ length: 25 }, (_, i) => 51 + 3 * i)) // of steps 51 to 125 every third

@@ -1,4 +1,4 @@
-/** A model that comes slowly: the run, and a command in one process, say how far it is; --quiet does not. */
+/** A slow download: train, and a command without a second thread, print its progress; --quiet does not. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -37,7 +37,7 @@ afterAll(() => {
   server.close()
 })
 
-it('is told of while it is downloaded, by train and by estimate', async () => {
+it('train and estimate print the progress of a download', async () => {
   const caches = await mkdtemp(join(tmpdir(), 'salora-caches-'))
   const run = (cache: string, ...args: ReadonlyArray<string>) =>
     salora([...args, '--model', 'me/tiny'], {

@@ -1,4 +1,4 @@
-/** Mistakes on the command line: each is one line that names the flag or the file, with the right exit code, and never a stack trace. */
+/** User errors on the command line: one line that names the flag or the file, the right exit code, and no stack trace. */
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -49,7 +49,7 @@ const ofLowRank = methods.filter(({ settings }) => Object.hasOwn(settings, 'rank
 
 const train = ['train', '--quiet', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--max-steps', '6', '--device', 'cpu']
 
-describe('wrong usage of a flag ends with exit code 2 and names the flag', () => {
+describe('wrong usage exits with 2 and names the flag', () => {
   it.each<readonly [ReadonlyArray<string>, string]>([
     [['train', '--rnk', '3'], '--rnk: unknown option (did you mean --rank?)'],
     [['trian'], 'Unknown command `trian` (did you mean `train`?)'],
@@ -124,7 +124,7 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
   })
 })
 
-describe('a mistake in a file ends with exit code 1 and names the file', () => {
+describe('an error in a file exits with 1 and names the file', () => {
   it.each<readonly [string, string, string, string]>([
     [
       'toy.tsv with a missing label column',
@@ -146,7 +146,7 @@ describe('a mistake in a file ends with exit code 1 and names the file', () => {
     expect(await mistake([...train, '--task', name], 1)).toBe(`@/${line}`)
   })
 
-  it('a label longer than what can be read back', async () => {
+  it('a label that is too long', async () => {
     await writeFile(join(cwd, 'long.tsv'), toyFile(40).replaceAll(/\tbad$/gm, `\t${'x'.repeat(1500)}`))
     expect(await mistake([...train, '--task', 'long.tsv'], 1)).toBe(
       `@/long.tsv: expected labels of at most 1000 characters, got one of 1500: "${'x'.repeat(40)}…"`,
@@ -167,7 +167,7 @@ describe('a mistake in a file ends with exit code 1 and names the file', () => {
     )
   })
 
-  it('a task file that is not there', async () => {
+  it('a missing task file', async () => {
     expect(await mistake([...train, '--task', 'none.tsv'], 1)).toBe('none.tsv: expected a file, got none there')
   })
 
@@ -177,7 +177,7 @@ describe('a mistake in a file ends with exit code 1 and names the file', () => {
     ['[3]', 'expected an object of settings, got "[3]"', '1'],
     ['{"rank": 3, "rank": 4}', 'expected each key once, got "rank" twice', '1'],
     ['{"rank": 0}', 'rank: expected a whole number of at least 1, got 0', '2'],
-  ])('a --config that says %s', async (content, line, code) => {
+  ])('a --config file with %s', async (content, line, code) => {
     await writeFile(join(cwd, 'settings.json'), content)
     expect(await mistake([...train, '--config', 'settings.json'], code === '1' ? 1 : 2)).toBe(`settings.json: ${line}`)
   })
@@ -187,7 +187,7 @@ describe.skipIf(!existsSync('/dev/full'))('standard output on a full disk', () =
   it.each([
     ['rank-pattern', '--force', '--run', 'ranked'],
     ['predict', '--model', 'tiny', '--adapter', 'adapter'],
-  ])('ends %s with exit code 1 and one line', async (...args) => {
+  ])('ends salora %s with exit code 1 and one line', async (...args) => {
     await writeAdapter(join(cwd, 'adapter'), join(cwd, 'tiny'), ['bad', 'good'])
     await mkdir(join(cwd, 'ranked'), { recursive: true })
     await writeFile(join(cwd, 'ranked', 'config.json'), JSON.stringify(runConfig))
@@ -200,14 +200,14 @@ describe.skipIf(!existsSync('/dev/full'))('standard output on a full disk', () =
   })
 })
 
-describe.concurrent('a mistake in a model ends with exit code 1 and names the file', () => {
+describe('an error in a model exits with 1 and names the file', () => {
   const withModel = async (name: string, files: Readonly<Record<string, string | Uint8Array>>): Promise<string> => {
     await writeTinyModel(join(cwd, name), files)
     return mistake([...train, '--model', name], 1)
   }
   const query = 'roberta.encoder.layer.0.attention.self.query.weight'
 
-  it('no such folder', async () => {
+  it('a missing folder', async () => {
     expect(await mistake([...train, '--model', './none'], 1)).toBe(
       '--model "./none": expected a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base, got neither',
     )
@@ -218,7 +218,7 @@ describe.concurrent('a mistake in a model ends with exit code 1 and names the fi
     expect(await mistake([...train, '--model', 'bare'], 1)).toBe('@/bare: expected config.json in the folder, got none')
   })
 
-  it('another architecture', async () => {
+  it('an unsupported architecture', async () => {
     expect(await withModel('gpt', { 'config.json': JSON.stringify({ ...tinyConfig, model_type: 'gpt2' }) })).toMatch(
       /^@\/gpt\/config\.json: expected model_type "roberta" or "bert" or .*"llama" or .* \(the supported families\), got "gpt2"$/,
     )
@@ -244,7 +244,7 @@ describe.concurrent('a mistake in a model ends with exit code 1 and names the fi
     )
   })
 
-  it('a weight that is not a number', async () => {
+  it('a weight that is not finite', async () => {
     const tensors = tinyTensors()
     const data = Float32Array.from(tensors.get(query)?.data ?? [])
     data[35] = NaN
@@ -255,13 +255,13 @@ describe.concurrent('a mistake in a model ends with exit code 1 and names the fi
   })
 })
 
-describe('an output that cannot be written', () => {
-  it('a file where the folder should be', async () => {
+describe('a folder that cannot be used exits with 1 and names it', () => {
+  it('--output that is a file', async () => {
     await writeFile(join(cwd, 'taken'), '')
     expect(await mistake([...train, '--output', 'taken'], 1)).toMatch(/^--output taken: expected a folder that can be written, got .*$/)
   })
 
-  it('the folder of an earlier run is refused and stays as it was', async () => {
+  it('--output that has an earlier run, which stays unchanged', async () => {
     await mkdir(join(cwd, 'earlier'))
     const config = JSON.stringify({ formatVersion: 2, model: 'm', task: {}, settings: {} })
     await writeFile(join(cwd, 'earlier', 'config.json'), config)
@@ -271,7 +271,7 @@ describe('an output that cannot be written', () => {
     expect(await readFile(join(cwd, 'earlier', 'config.json'), 'utf8')).toBe(config)
   })
 
-  it('a run to evaluate that is none', async () => {
+  it('--run that is not a run', async () => {
     expect(await mistake(['evaluate', '--run', 'tiny/none', '--quiet'], 1)).toBe(
       '--run tiny/none: expected the folder of a run of salora train, got no config.json there',
     )

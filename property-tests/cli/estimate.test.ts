@@ -1,4 +1,4 @@
-/** salora estimate and the line before a run: what they say is what the run's process comes to hold, and what they advise fits. */
+/** salora estimate, and the estimate before a run: close to the measured peak memory, with advice that fits. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -70,9 +70,9 @@ const estimated = async (given: SettingsInput, base: number, memory?: number): P
 /** Bytes that Node's collector may leave lying: of a small run more than a seventh. */
 const collected = 90e6
 
-describe('an estimate', () => {
+describe('an estimate of memory', () => {
   it.each([[[]], [['--gradient-checkpointing']]])(
-    'lies near the peak that the run comes to, with flags %j',
+    'is near the measured peak of the run, with flags %j',
     async (more) => {
       const { peak } = (await document(['estimate', ...flags, ...more])) as Estimate
       const task = ['--task', 'train.tsv', '--eval-data', 'dev.tsv', '--max-steps', '6']
@@ -91,7 +91,7 @@ describe('an estimate', () => {
     240_000,
   )
 
-  it('is the sum of its parts, and says so in one line', async () => {
+  it('is the sum of its parts, printed in one line', async () => {
     const estimate = await estimated({}, 100e6)
     const { base, weights, activations, state, evaluation, graphs, peak } = estimate
     expect(base + weights + activations + state + evaluation + graphs).toBe(peak)
@@ -99,14 +99,14 @@ describe('an estimate', () => {
     expect(estimateWarning(estimate)).toBeNull()
   })
 
-  it('grows with the batch and its length, and falls with recomputation', async () => {
+  it('grows with the batch size, and falls with gradient checkpointing', async () => {
     const activations = async (given: SettingsInput): Promise<number> => (await estimated(given, 0)).activations
     const whole = await activations({})
     expect(await activations({ batchSize: 16 })).toBeLessThan(0.6 * whole)
     expect(await activations({ gradientCheckpointing: true })).toBeLessThan(0.4 * whole)
   })
 
-  it('where it is more than there is, says what would fit, and that is so', async () => {
+  it('names settings that fit if the run does not, and they do fit', async () => {
     const { peak } = await estimated({}, 0)
     const short = await estimated({}, 0, 0.7 * peak)
     expect(short.fitting.map(({ settings }) => settings)).toEqual([{ gradientCheckpointing: true }, { batchSize: 16 }])
@@ -120,7 +120,7 @@ describe('an estimate', () => {
     expect(estimateWarning(await estimated({}, 0, 1000))).toMatch(/; no smaller batch fits either$/)
   })
 
-  it('is told in one line before the first step of a run, after what the run is', async () => {
+  it('is printed in one line before the first step of a run', async () => {
     const task = ['--task', 'train.tsv', '--eval-data', 'dev.tsv', '--max-steps', '1', '--output', 'told']
     const { code, stderr } = await saloraIn(['train', ...flags, ...task, '--batch-size', '2', '--json'], { cwd })
     expect(code, stderr).toBe(0)
@@ -137,7 +137,7 @@ describe('an estimate', () => {
     [[...flags, '--max-length', '500'], 2, /^--max-length: expected at most the model's 138 positions, got 500\n$/],
     [[...flags, '--labels', '0'], 2, /^--labels: expected a whole number from 1 to 100000, got 0\n$/],
     [[...flags, '--method', 'full', '--precision', 'int8'], 2, /^--precision: expected float32 with method full/],
-  ])('answers %j in one line', async (args, code, message) => {
+  ])('gives one line for the flags %j', async (args, code, message) => {
     const { code: exitCode, stderr } = await saloraIn(['estimate', ...args], { cwd })
     expect([exitCode, stderr]).toEqual([code, expect.stringMatching(message)])
     expect(stderr.trim().split('\n')).toHaveLength(1)

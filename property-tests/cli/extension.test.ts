@@ -1,4 +1,4 @@
-/** A finished run made longer with --resume and more --epochs: it goes on from its end, says that it is another run, and loses nothing. */
+/** Extending a finished run with --resume and a larger --epochs: it continues from its last step, and says that it is another run. */
 import { cp, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -34,7 +34,7 @@ const contents = async (output: string): Promise<Readonly<Record<string, string>
 const timeout = 120_000
 
 describe('--resume with more --epochs', { timeout }, () => {
-  it('goes on from the end of a finished run, at the rate that the longer schedule has there, and says that it is another run', async () => {
+  it('continues a finished run at the learning rate of the longer schedule, and warns that it is another run', async () => {
     await begin('salora')
     const [before, { ranks }] = [await lines('salora'), await resultOf('salora')]
     const { code, stdout, stderr } = await train('salora', '--resume', '--epochs', '3')
@@ -60,7 +60,7 @@ describe('--resume with more --epochs', { timeout }, () => {
   it.each([
     ['before its first step', 12],
     ['between its checkpoints', 15],
-  ])('ends in the same bits when it is killed %s and resumed without a word of its length', async (_, step) => {
+  ])('ends in the same bits when it is killed %s and resumed without --epochs', async (_, step) => {
     await begin('whole', '--method', 'lora', '--save-steps', '3')
     for (const copy of ['killed', 'ended']) await cp(at('whole'), at(copy), { recursive: true })
     await train('whole', '--resume', '--epochs', '3')
@@ -79,7 +79,7 @@ describe('--resume with more --epochs', { timeout }, () => {
     for (const name of ['whole', 'killed', 'ended']) await rm(at(name), { recursive: true })
   })
 
-  it.each(['adalora', 'full', 'prompt'])('lengthens a run of %s twice', async (method) => {
+  it.each(['adalora', 'full', 'prompt'])('extends a run of %s twice', async (method) => {
     await begin(method, '--method', method, ...(method === 'prompt' ? ['--num-virtual-tokens', '3'] : []))
     const { ranks } = await resultOf(method)
     for (const steps of ['15', '17']) expect((await train(method, '--resume', '--max-steps', steps)).code).toBe(0)
@@ -88,7 +88,7 @@ describe('--resume with more --epochs', { timeout }, () => {
     expect((await salora(['evaluate', '--run', method, '--task', 'toy.tsv', '--json'], { cwd })).code).toBe(0)
   })
 
-  it('counts patience anew for a run that it had ended', async () => {
+  it('counts patience from zero after early stopping', async () => {
     await begin('patient', '--method', 'lora', '--eval-steps', '1', '--learning-rate', '1e-12', '--early-stopping-patience', '3')
     expect(await resultOf('patient')).toMatchObject({ stoppedEarly: true, stepsDone: 4, steps: 12 })
     await train('patient', '--resume', '--epochs', '3')
@@ -108,7 +108,7 @@ describe('--resume with more --epochs', { timeout }, () => {
       1,
       /config\.json: expected the settings .* began with, got seed was 0 and is 7$/,
     ],
-  ])('refuses %s, and changes nothing', async (_, flags, exit, message) => {
+  ])('refuses %s, and changes no file', async (_, flags, exit, message) => {
     if (!(await readdir(cwd)).includes('refused')) await begin('refused')
     const before = await contents('refused')
     const { code, stderr } = await train('refused', '--resume', ...flags)
@@ -116,7 +116,7 @@ describe('--resume with more --epochs', { timeout }, () => {
     expect(await contents('refused')).toEqual(before)
   })
 
-  it('refuses another length for a run that is not finished', async () => {
+  it('refuses another length for an unfinished run', async () => {
     await begin('unfinished')
     const result = await resultOf('unfinished')
     await rm(at('unfinished', 'result.json'))

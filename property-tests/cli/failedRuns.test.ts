@@ -1,8 +1,8 @@
-/** What failed in a sweep is told once for each message, whichever runs have it. */
+/** The failures of a sweep: one line per message. */
 import { expect, it } from 'vitest'
 import { failedRuns } from '../../cli/format/failedRuns.js'
 
-it('a message is told once, by its first run, how many others have it, and the most attempts; another message has a line of its own', () => {
+it('runs that fail with the same message share a line with the first run, the number of others and the most attempts', () => {
   expect(
     failedRuns([
       { cell: 'mrpc.lora.seed-0', message: 'no MRPC', attempts: 1 },

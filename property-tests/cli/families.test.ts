@@ -1,4 +1,4 @@
-/** Families beside RoBERTa and BERT, by the commands: trained, resumed, merged, exported; and what a family does not carry is refused in one line. */
+/** Model families besides RoBERTa and BERT on the command line: training, resuming, merging, exporting, and one line per unsupported method. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -83,7 +83,7 @@ const json = async (file: string): Promise<Record<string, unknown>> =>
   JSON.parse(await readFile(join(root, file), 'utf8')) as Record<string, unknown>
 
 describe.each(['llama', 'mistral', 'qwen2', ...encoders])('%s', (family) => {
-  it('is trained by SaLoRA within its budget, and better than the majority', async () => {
+  it('is trained by SaLoRA within its budget, and beats the majority baseline', async () => {
     const { code, stdout } = await trainBy(family === 'llama' ? asProcess : saloraIn, family, family, '--epochs', '8')
     expect(code).toBe(0)
     expect(stdout).toMatch(new RegExp(`\n +layer +${columns[family]?.join(' +')}\n`))
@@ -96,7 +96,7 @@ describe.each(['llama', 'mistral', 'qwen2', ...encoders])('%s', (family) => {
     expect(retainedDensity).toBeGreaterThan(0.45)
   })
 
-  it('is merged, and the merged model answers as the adapter does', async () => {
+  it('is merged into a model with the predictions of the adapter', async () => {
     const { code, stdout } = await saloraIn(
       ['export', '--run', family, '--format', 'merged', '--output', `${family}-merged`, '--json', '--quiet'],
       { cwd: root },
@@ -119,7 +119,7 @@ describe.each(['llama', 'mistral', 'qwen2', ...encoders])('%s', (family) => {
 })
 
 describe.each(encoders)('%s', (family) => {
-  it('is opened by transformers.js’s pipeline from its export, and answers as the adapter does', async () => {
+  it('is exported for transformers.js, whose pipeline gives the predictions of the adapter', async () => {
     const output = `${family}-onnx`
     const { code, stdout } = await saloraIn(
       ['export', '--run', family, '--format', 'transformers.js', '--output', output, '--json', '--quiet'],
@@ -143,7 +143,7 @@ describe.each(encoders)('%s', (family) => {
 })
 
 describe.each(['qwen2', 'xlm-roberta', 'deberta-v2'])('%s', (family) => {
-  it('is resumed to the bit, dropouts included', async () => {
+  it('resumes to the same bits with dropout', async () => {
     const [run, own] = [`${family}-whole`, ['--method', 'lora', '--lora-dropout', '0.1', '--dropout', '0.1', '--max-steps', '12']]
     const whole = await train(family, run, ...own, '--save-steps', '5')
     expect(whole.code).toBe(0)
@@ -157,7 +157,7 @@ describe.each(['qwen2', 'xlm-roberta', 'deberta-v2'])('%s', (family) => {
 })
 
 describe.each(['xlm-roberta', 'deberta-v2'])('%s', (family) => {
-  it('is scored and asked by the commands as training left it', async () => {
+  it('has the accuracy of its training in salora evaluate, and the right classes in salora predict', async () => {
     const { best } = (await json(`${family}/result.json`)) as { best: { scores: { accuracy: number } } }
     const evaluated = await saloraIn(['evaluate', '--run', family, '--json', '--quiet'], { cwd: root })
     expect((JSON.parse(evaluated.stdout) as { scores: { accuracy: number } }).scores.accuracy).toBe(best.scores.accuracy)
@@ -181,7 +181,7 @@ describe('an encoder', () => {
     ['distilbert', 'houlsby --reduction-factor 8'],
     ['electra', 'prefix --num-virtual-tokens 4'],
     ['electra', 'prompt --num-virtual-tokens 4'],
-  ])('%s is trained by %s, and scored as training left it', async (family, how) => {
+  ])('%s is trained by %s, and salora evaluate gives the accuracy of the training', async (family, how) => {
     const run = `${family}-${how.replaceAll(' ', '')}`
     expect((await train(family, run, '--method', ...how.split(' '), '--epochs', '2', '--max-length', '28')).code).toBe(0)
     const { best } = (await json(`${run}/result.json`)) as { best: { scores: { accuracy: number; loss: number } } }
@@ -189,7 +189,7 @@ describe('an encoder', () => {
     expect((JSON.parse(evaluated.stdout) as { scores: { accuracy: number } }).scores.accuracy).toBe(best.scores.accuracy)
   })
 
-  it('refuses what its library does not have, in one line', async () => {
+  it('refuses a method that its library lacks, in one line', async () => {
     const { code, stderr } = await train('mpnet', 'never', '--method', 'houlsby')
     expect(code).not.toBe(0)
     expect(stderr).toBe('--method: expected salora, lora, adalora, prompt or full on a model of this family, got houlsby\n')
@@ -216,7 +216,7 @@ describe('a decoder', () => {
     expect(stderr).toBe(`--method: expected salora, lora, adalora, prefix, prompt or full on a model of this family, got ${method}\n`)
   })
 
-  it('has no transformers.js export, which has no classifier on one', async () => {
+  it('refuses the transformers.js export of a classifier', async () => {
     const { code, stderr } = await saloraIn(['export', '--run', 'llama', '--format', 'transformers.js', '--output', 'x', '--quiet'], {
       cwd: root,
     })

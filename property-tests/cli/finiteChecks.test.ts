@@ -1,4 +1,4 @@
-/** Numerical accidents in a run, as its user meets them: one line that says where, exit code 1, and a run that is still there. */
+/** Numbers that are not finite in a run: one line that says where, exit code 1, and a run that can be resumed. */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -19,7 +19,7 @@ const exploding = (name: string, saveSteps: number): Killable => ({
 })
 
 describe('a loss or a gradient that is not finite', () => {
-  it('ends the run with the step, the rows of its batch and the last good checkpoint; the run can be resumed, and says the same again', async () => {
+  it('ends the run with the step, the rows of its batch and the last checkpoint; resuming gives the same error', async () => {
     const run = exploding('saved', 1)
     const { code, stderr } = await trainOnce(run, false, null)
     expect(code).toBe(1)
@@ -44,7 +44,7 @@ describe('a loss or a gradient that is not finite', () => {
     expect(await trainOnce(run, true, null)).toMatchObject({ code, stderr })
   })
 
-  it('says so where no checkpoint was saved before it', async () => {
+  it('is reported without a checkpoint if none was saved', async () => {
     const run = exploding('unsaved', 20)
     const step = /^step (\d+): .*; no checkpoint was saved before it\n$/.exec((await trainOnce(run, false, null)).stderr)?.[1]
     expect((await readFile(join(outputOf(run), 'metrics.jsonl'), 'utf8')).split('\n')).toHaveLength(Number(step)) // of the steps before it, and the last line's end
@@ -52,7 +52,7 @@ describe('a loss or a gradient that is not finite', () => {
 })
 
 describe('a model that predicts one class only', () => {
-  it('is pointed out at the evaluation, with the class', async () => {
+  it('gives a warning with the class at the evaluation', async () => {
     // a head that hardly moves from where it began answers everything alike
     const { code, stderr } = await salora(
       [
@@ -85,7 +85,7 @@ describe('a model that predicts one class only', () => {
     )
   })
 
-  it('but not before training, where it means nothing', async () => {
+  it('gives no warning before training', async () => {
     const settings = resolveSettings({ maxSteps: 2, gateStart: 0, maxLength: 16, learningRate: 1e-9, device: 'cpu' })
     const warnings: string[] = []
     const options = {

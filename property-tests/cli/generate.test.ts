@@ -1,4 +1,4 @@
-/** salora generate: a decoder's text as it comes, answers of a file in order, and one clear line for whatever cannot be. */
+/** salora generate: text as it is generated, answers to a file of prompts in order, and one line per error. */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -31,7 +31,7 @@ const words = (tokens: ReadonlyArray<number>): string =>
     .join(' ')
 
 describe(`salora generate (seed ${SEED})`, () => {
-  it('writes the tokens that transformers generates, as text, and stops after as many as were asked for', async () => {
+  it('prints the tokens that transformers generates, and stops after --max-new-tokens', async () => {
     const golden = JSON.parse(await readFile(join(model, 'generation.json'), 'utf8')) as {
       readonly prompts: ReadonlyArray<ReadonlyArray<number>>
       readonly cases: ReadonlyArray<{
@@ -59,7 +59,7 @@ describe(`salora generate (seed ${SEED})`, () => {
     )
   })
 
-  it('writes one answer as plain text, and as a document with --json', async () => {
+  it('prints one answer as text, and with --json as a document', async () => {
     const args = ['--prompt', 'w8 w34', '--max-new-tokens', '5']
     const [text, json] = [await generate(...args), await generate(...args, '--json')]
     const document = JSON.parse(json.stdout) as { readonly text: string }
@@ -68,21 +68,21 @@ describe(`salora generate (seed ${SEED})`, () => {
     expect(text.code).toBe(0)
   })
 
-  it('ends before a text that it is to stop at', async () => {
+  it('stops before the text of --stop', async () => {
     const whole = JSON.parse((await generate('--prompt', 'w8 w34', '--max-new-tokens', '9', '--json')).stdout) as { readonly text: string }
     const stop = whole.text.trim().split(' ')[3] ?? ''
     const cut = JSON.parse((await generate('--prompt', 'w8 w34', '--max-new-tokens', '9', '--json', '--stop', stop)).stdout) as object
     expect(cut).toMatchObject({ text: whole.text.slice(0, whole.text.indexOf(stop)), ended: 'stop' })
   })
 
-  it('draws the same with the same seed, and otherwise something else', async () => {
+  it('samples the same text with the same seed, and another text with another seed', async () => {
     const drawn = async (...more: ReadonlyArray<string>) => (await generate('--prompt', 'w8', '--temperature', '3', ...more)).stdout
     const first = await drawn('--seed', '1')
     expect(await drawn('--seed', '1')).toBe(first)
     expect(await drawn('--seed', '2')).not.toBe(first)
   })
 
-  it('gives answers in the order of prompts, whichever ends first, and is given up where the signal says so', async () => {
+  it('prints answers in the order of the prompts, and stops at a signal', async () => {
     const generator = await openGenerator({ model, device: 'cpu', threads: 1 })
     try {
       const ids = ['w8 w34', 'w14', 'w11 w7'].map((text) => generator.encode({ text }, 'here'))
@@ -108,7 +108,7 @@ describe(`salora generate (seed ${SEED})`, () => {
 
 const oneLine = /^[^\n]+(: expected [^\n]+, got| is required:) [^\n]+\n$/
 
-describe('salora generate answers in one line', () => {
+describe('salora generate prints one line for', () => {
   const mistakes: ReadonlyArray<readonly [string, () => Promise<ReadonlyArray<string>>, RegExp, number]> = [
     ['no prompt', async () => [], /^--prompt is required: a text \(or --input, a file of prompts\)/, 2],
     ['an empty prompt', async () => ['--prompt', ''], /^--prompt: expected a value, got an empty one/, 2],

@@ -1,4 +1,4 @@
-/** salora glue: real runs of a small model, killed and gone on with, and one clear line for whatever cannot be. */
+/** salora glue: runs of a small model, killed and resumed, and one line per error. */
 import { mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -46,8 +46,8 @@ const timeless = (text: string): GlueSweepResult['table'] => {
   return { ...table, rows: table.rows.map((row) => ({ ...row, seconds: null, peakMemoryBytes: null })) }
 }
 
-describe('MNLI', () => {
-  it('is told by both accuracies, which are those that evaluate finds on each file', async () => {
+describe('a run on MNLI', () => {
+  it('reports both accuracies, which salora evaluate confirms on each file', async () => {
     const mnli = [
       '--model',
       'tiny',
@@ -87,7 +87,7 @@ describe('MNLI', () => {
 })
 
 describe('salora glue', () => {
-  it('makes the same table, whether it was killed on the way or not', async () => {
+  it('writes the same table whether it was killed and resumed or not', async () => {
     const whole = await salora(sweep('whole', '--json', '--quiet'), { cwd: root })
     expect([whole.code, whole.stderr]).toEqual([0, ''])
     const result = JSON.parse(whole.stdout) as GlueSweepResult
@@ -128,7 +128,7 @@ describe('salora glue', () => {
 })
 
 describe('salora glue --submission', () => {
-  it('has the predictions of the best seed’s run, in GLUE’s form and order', async () => {
+  it('writes the predictions of the best seed in GLUE’s format and order', async () => {
     const texts = Array.from({ length: 9 }, (_, i) => `Sentence ${i} is ${i % 3 === 0 ? 'bad' : 'good'}.`)
     await writeFile(join(root, 'glue/CoLA/test.tsv'), `index\tsentence\n${texts.map((text, i) => `${i}\t${text}\n`).join('')}`)
     const args = sweep('submitted', '--methods', 'lora', '--submission', 'for/glue.zip', '--json', '--quiet')
@@ -150,7 +150,7 @@ describe('salora glue --submission', () => {
     expect(Buffer.from(zip['CoLA.tsv'] ?? []).toString()).toBe(`index\tprediction\n${rows.join('')}`)
   }, 60_000)
 
-  it('says whose adapter it lacks, where a worker kept it, and has its table nevertheless', async () => {
+  it('names the run whose adapter a worker kept, and still writes the table', async () => {
     const args = sweep('kept', '--methods', 'lora', '--seeds', '1', '--max-steps', '2', '--quiet')
     expect((await salora(args, { cwd: root })).code).toBe(0)
     await rm(join(root, 'kept/cells/cola.lora.seed-0/adapter'), { recursive: true })
@@ -163,7 +163,7 @@ describe('salora glue --submission', () => {
     expect(await readdir(join(root, 'kept'))).toContain('table.md')
   }, 60_000)
 
-  it('has MNLI’s three files, the diagnostic set as the official script stores it among them', async () => {
+  it('writes MNLI’s three files, with the diagnostic set as the official script stores it', async () => {
     const texts = Array.from({ length: 5 }, (_, i) => `${i}\tText ${i}.\tIt is ${i % 2 === 0 ? 'neutral' : 'entailment'}.\n`)
     const test = `index\tsentence1\tsentence2\n${texts.join('')}`
     await mkdir(join(root, 'glue/diagnostic'))
@@ -208,14 +208,14 @@ const cellProcesses = async (): Promise<ReadonlyArray<number>> => {
 }
 const long = ['--epochs', '100000', '--methods', 'lora', '--seeds', '2']
 
-describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process of its own (on Linux), which', () => {
+describe.skipIf(process.platform !== 'linux')('the process of each run of a sweep (on Linux)', () => {
   const begun = async (name: string): Promise<string> => {
     const folder = join(root, name, 'cells/cola.lora.seed-0')
     await expect.poll(() => readFile(join(folder, 'metrics.jsonl'), 'utf8').catch(() => '')).toContain('"step":3')
     return folder
   }
 
-  it('is killed without harm to the others: its run is told as failed, and why', async () => {
+  it('can be killed without harm to the others: the run is reported as failed, with the signal', async () => {
     const sweeping = salora(sweep('shot', ...long, '--max-steps', '400', '--json', '--quiet'), { cwd: root })
     await begun('shot')
     const [pid = 0] = await cellProcesses()
@@ -231,7 +231,7 @@ describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process
     expect([rest.code, (JSON.parse(rest.stdout) as GlueSweepResult).done]).toEqual([0, 2])
   }, 120_000)
 
-  it('a board stops alone: it is saved, the sweep goes on with the others, and the same command with this one', async () => {
+  it('can be stopped by a board: the run is saved, and the sweep continues with the others', async () => {
     const sweeping = salora(sweep('stopped', ...long, '--max-steps', '1000', '--json'), { cwd: root })
     const folder = await begun('stopped')
     await expect.poll(() => stopRunProcess(folder)).toMatchObject({ command: 'cell' })
@@ -243,7 +243,7 @@ describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process
     expect(saved.stepsDone).toBeLessThan(1000)
   }, 120_000)
 
-  it('goes when the sweep is killed, and saves when it is asked to stop', async () => {
+  it('ends when the sweep is killed, and saves when the sweep is stopped', async () => {
     const killed = await salora(sweep('gone', ...long, '--max-steps', '100000'), {
       cwd: root,
       onStart: (child) => void begun('gone').then(() => child.kill('SIGKILL')),
@@ -268,7 +268,7 @@ describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process
   }, 120_000)
 })
 
-describe('salora glue answers in one line', () => {
+describe('salora glue prints one line for', () => {
   const base = ['--model', 'tiny', '--data', 'glue', '--output', 'x']
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
     ['no model', ['--data', 'glue', '--output', 'x'], /^--model is required: a folder in Hugging Face layout or a hub id/, 2],
@@ -343,7 +343,7 @@ describe('salora glue answers in one line', () => {
     expect([found.code, found.stdout]).toEqual([code, ''])
   })
 
-  it('a task whose folder is missing is told once for all its runs, and the others go on', async () => {
+  it('all runs of a task whose folder is missing, while the others continue', async () => {
     const { code, stderr, stdout } = await salora(
       [
         'glue',

@@ -42,7 +42,7 @@ const args = (output: string): ReadonlyArray<string> => [
 const saved = (output: string) => savedState(join(cwd, output), join(cwd, 'tiny'))
 
 describe('Ctrl-C', () => {
-  it('once: the step ends, the run is saved, the exit code is 130, and --resume carries on to the end', async () => {
+  it('once finishes the step, saves the run and exits with 130, and --resume continues to the end', async () => {
     let sent = false
     const stopped = await salora(args('once'), {
       cwd,
@@ -71,7 +71,7 @@ describe('Ctrl-C', () => {
     expect(lines.filter(({ kind }) => kind === 'step').map((line) => line.step)).toEqual(Array.from({ length: steps }, (_, i) => i + 1))
   })
 
-  it('twice: the process is gone at once, by the signal, and what it saved before is whole', async () => {
+  it('twice ends the process at once by the signal, and its last checkpoint is whole', async () => {
     const words = 'good fine great film '.repeat(25)
     await writeFile(join(cwd, 'long.tsv'), ['text\tlabel', ...Array.from({ length: 200 }, (_, i) => `${words}${i}\t${i % 2}`)].join('\n'))
     const slow = ['--model', embeddedModel, '--task', 'long.tsv', '--max-length', '128', '--batch-size', '64', '--save-steps', '1'] // seconds a step
@@ -97,7 +97,7 @@ describe('Ctrl-C', () => {
     expect(await readdir(join(cwd, 'twice'))).not.toContain('result.json')
   })
 
-  it('once, which comes twice in a moment as timeout and npm pass it on: the run is saved', async () => {
+  it('once saves the run even if timeout or npm deliver the signal twice', async () => {
     let signals = 0
     const stopped = await salora(args('echoed'), {
       cwd,
@@ -113,14 +113,14 @@ describe('Ctrl-C', () => {
   })
 })
 
-describe.skipIf(process.platform === 'win32')('a terminal that is lost', () => {
+describe.skipIf(process.platform === 'win32')('a lost terminal', () => {
   const result = async (output: string) => JSON.parse(await readFile(join(cwd, output, 'result.json'), 'utf8')) as Record<string, unknown>
 
   it.each<readonly [string, ReadonlyArray<NodeJS.Signals>, number]>([
     ['SIGHUP', ['SIGHUP'], 129],
     ['SIGHUP twice, from the kernel and from the shell', ['SIGHUP', 'SIGHUP'], 129],
     ['SIGTERM and SIGHUP, as at the end of a session', ['SIGTERM', 'SIGHUP'], 143],
-  ])('says so by %s: the step ends, the run is saved and can go on', async (_what, signals, code) => {
+  ])('with %s finishes the step and saves the run, which can be resumed', async (_what, signals, code) => {
     const output = signals.join('-')
     let at = 0
     const stopped = await salora(args(output), {
@@ -135,7 +135,7 @@ describe.skipIf(process.platform === 'win32')('a terminal that is lost', () => {
     expect((await saved(output)).step).toBe(step)
   })
 
-  it.skipIf(!existsSync('/usr/bin/script'))('closes under the run, which is saved all the same and tells nobody', async () => {
+  it.skipIf(!existsSync('/usr/bin/script'))('does not keep the run from saving, although nobody reads its messages', async () => {
     // so long that it cannot end while this process waits for its turn
     const command = [process.execPath, program, ...args('closed'), '--max-steps', '100000'].join(' ')
     const terminal = spawn('/usr/bin/script', ['-qefc', command, '/dev/null'], { cwd, stdio: ['pipe', 'pipe', 'ignore'] })
@@ -149,7 +149,7 @@ describe.skipIf(process.platform === 'win32')('a terminal that is lost', () => {
     expect((await saved('closed')).step).toBe((await result('closed'))['stepsDone'])
   })
 
-  it('or whose reader has enough: the run goes on to its end', async () => {
+  it('or a closed pipe does not stop the run', async () => {
     const finished = await salora(args('unread'), {
       cwd,
       onError: (text, child) => {
@@ -161,8 +161,8 @@ describe.skipIf(process.platform === 'win32')('a terminal that is lost', () => {
   })
 })
 
-describe.skipIf(process.platform === 'win32')('a disk that fills up', () => {
-  it('ends the run in one line, leaves the last checkpoint whole, and --resume carries on once there is room', async () => {
+describe.skipIf(process.platform === 'win32')('a full disk', () => {
+  it('ends the run with one line and a whole checkpoint, and --resume continues once there is room', async () => {
     const full = await salora([...args('full'), '--quiet'], { cwd, largestFile: 60 })
     expect(full.code).toBe(1)
     expect(full.stderr).toMatch(/^full[^:]*: expected [^:]*, got EFBIG: file too large, write\n$/)
@@ -175,7 +175,7 @@ describe.skipIf(process.platform === 'win32')('a disk that fills up', () => {
     expect(resumed.stderr).toContain(`resuming after step ${kept.step} of 300`)
   })
 
-  it('keeps the earlier checkpoint, and no part of the next, when there is no room for it', async () => {
+  it('keeps the earlier checkpoint and no part of the next one', async () => {
     // with log θ and λ, from step 60 on, a checkpoint has 51,404 bytes instead of 50,200
     const full = await salora([...args('small'), '--quiet'], { cwd, largestFile: 50 })
     expect(full.code).toBe(1)

@@ -1,4 +1,4 @@
-/** Stopping where no step is at hand: within an evaluation, before the first step, and while texts are read; and the time left, which counts evaluations. */
+/** Signals within an evaluation, before the first step and while texts are read; and the remaining time, which includes evaluations. */
 import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -64,14 +64,14 @@ describe('a signal', () => {
     },
   )
 
-  it('before the first step leaves no adapter, and the run can begin again', async () => {
+  it('before the first step leaves no adapter, and the run can start again', async () => {
     const { result } = await run('early', (event) => event.kind === 'evaluating', { evalOnStart: true })
     expect(result).toMatchObject({ interrupted: true, stepsDone: 0, best: null })
     expect(await readdir(join(cwd, 'early', 'adapter'))).toEqual([])
     expect((await run('early', () => false, { resume: true })).result).toMatchObject({ interrupted: false, stepsDone: steps })
   })
 
-  it('while many texts are read and tokenized ends the program at once, and leaves nothing behind', async () => {
+  it('while many texts are read and tokenized ends the program at once, and leaves no files', async () => {
     await writeFile(join(cwd, 'many.tsv'), toyFile(300_000))
     let [sent, ended] = [0, 0]
     const stopped = await salora(
@@ -95,9 +95,9 @@ describe('a signal', () => {
   })
 })
 
-describe(`the time left (seed ${SEED})`, () => {
+describe(`the remaining time (seed ${SEED})`, () => {
   const positive = (max: number) => fc.integer({ min: 1, max })
-  it('is the truth of a run whose steps and evaluations take as long as those before them', () =>
+  it('is exact if steps and evaluations take as long as those before them', () =>
     fc.assert(
       fc.property(positive(60), positive(20), positive(40), positive(2000), positive(500), (total, every, examples, step, example) => {
         let clock = 0

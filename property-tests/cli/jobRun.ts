@@ -1,4 +1,4 @@
-/** Runs of `salora train` in this process: the command line's own request and the job of its worker, on a tiny model and plain texts. */
+/** Runs of salora train in this process: the request of the command line, and the job of its worker. */
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'

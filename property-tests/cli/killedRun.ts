@@ -1,4 +1,4 @@
-/** Runs of the command line that are killed at named moments and resumed, and what must not depend on that. */
+/** Runs of the command line that are killed at named moments and resumed, and their files, which must not depend on that. */
 import type { ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'

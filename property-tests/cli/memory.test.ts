@@ -1,4 +1,4 @@
-/** Memory and large files: what a run needs beside its weights, and what is refused before it is read. */
+/** Memory and large files: the memory of a run besides its weights, and files that are refused before they are read. */
 import { mkdir, mkdtemp, open, rm, writeFile, copyFile } from 'node:fs/promises'
 import { totalmem, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -74,10 +74,10 @@ const trained = async (model: string, output: string) =>
     },
   )
 
-describe('memory', () => {
+describe('the memory of a run', () => {
   const sizes = { hidden_size: 1024, intermediate_size: 4096 }
 
-  it('a run needs, beside what it needs without weights, at most twice their size', async () => {
+  it('grows by at most twice the size of the weights', async () => {
     const small = await writeHollowModel('small', { ...sizes, num_hidden_layers: 1 })
     const large = await writeHollowModel('large', { ...sizes, num_hidden_layers: 12 })
     const peaks: number[] = []
@@ -90,7 +90,7 @@ describe('memory', () => {
     expect(withWeights - without).toBeLessThan(2 * (large.bytes - small.bytes))
   }, 120_000)
 
-  it('weights larger than memory are refused before they are read', async () => {
+  it('is not filled by weights that do not fit: they are refused before they are read', async () => {
     const { folder, bytes } = await writeHollowModel('huge', {
       hidden_size: 1024,
       intermediate_size: 1_000_000,

@@ -1,4 +1,4 @@
-/** Any number of labels an example, from the file to predictions and to other tools. */
+/** Multi-label classification, from the file to predictions and to other tools. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -43,14 +43,14 @@ beforeAll(async () => {
 afterAll(() => rm(cwd, { recursive: true }))
 
 describe('--problem-type multi-label', () => {
-  it('trains a head that decides each label by itself', () => {
+  it('trains a head with an independent decision for each label', () => {
     expect([trained.code, trained.stderr]).toEqual([0, ''])
     const { best, majority, selectedBy } = JSON.parse(trained.stdout) as RunResult
     expect([Object.keys(best?.scores ?? {}), majority, selectedBy]).toEqual([['accuracy', 'microF1', 'macroF1', 'loss'], null, 'loss'])
     expect(best?.scores['loss']).toBeLessThan(0.65) // log 2 = 0.693 before it has learned anything
   })
 
-  it('scores the run as it scored itself, with a report by label and no matrix', async () => {
+  it('gives the scores of the run in salora evaluate, by label and without a confusion matrix', async () => {
     const { best } = JSON.parse(trained.stdout) as RunResult
     const { stdout } = await saloraIn(['evaluate', '--run', 'run', '--json', '--quiet'], { cwd })
     expect(JSON.parse(stdout)).toMatchObject({ scores: best?.scores, confusion: null, byClass: [{ label: 'good' }, { label: 'long' }] })
@@ -59,7 +59,7 @@ describe('--problem-type multi-label', () => {
     expect(text).toMatch(/^class +precision +recall +f1 +examples$/m)
   })
 
-  it('predicts every label that is likelier than not, each with a probability of its own', async () => {
+  it('predicts every label with a probability above a half', async () => {
     const { stdout } = await saloraIn(['predict', '--run', 'run', '--quiet'], {
       cwd,
       input: 'good fine great film hours and hours 1\npoor film 2\n',
@@ -75,7 +75,7 @@ describe('--problem-type multi-label', () => {
     expect(answers[0]?.scores['good']).toBeGreaterThan(answers[1]?.scores['good'] ?? NaN)
   })
 
-  it('is exported as what transformers calls it, and its merged model is opened as such', async () => {
+  it('is exported with the problem type of transformers, and loads as such', async () => {
     await saloraIn(['export', '--run', 'run', '--format', 'merged', '--output', 'merged', '--quiet'], { cwd })
     expect(JSON.parse(await readFile(join(cwd, 'merged', 'config.json'), 'utf8'))).toMatchObject({
       problem_type: 'multi_label_classification',
@@ -83,7 +83,7 @@ describe('--problem-type multi-label', () => {
     })
   })
 
-  it('has no class weights, and says what else --problem-type can be', async () => {
+  it('refuses class weights, and lists the other values of --problem-type', async () => {
     const refused = async (...flags: ReadonlyArray<string>) =>
       (
         await saloraIn(['train', '--model', 'tiny', '--task', 'films.jsonl', '--max-length', '16', '--quiet', '--output', 'no', ...flags], {

@@ -1,4 +1,4 @@
-/** salora ngram as its user meets it: a model of a text from a file or a pipe, scores as text and as JSON, and nothing half-written. */
+/** salora ngram: models of a file or a pipe, scores as text and as JSON, and no partial files. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ writeFileSync(join(cwd, 'empty.txt'), '')
 const train = ['ngram', 'train', '--order', '3', '--discount-fallback']
 
 describe('salora ngram', () => {
-  it('trains the same model of a file, of gzip and of a pipe, in the format that the name or --format says, and reports it', async () => {
+  it('trains the same model from a file, gzip and a pipe, in the format of --format or of the file name', async () => {
     const file = await salora([...train, '--text', 'text.txt', '--output', 'file.arpa', '--json'], { cwd })
     expect(file).toMatchObject({ code: 0 })
     expect(JSON.parse(file.stdout)).toMatchObject({
@@ -48,7 +48,7 @@ describe('salora ngram', () => {
     expect((await openNgramModel(join(cwd, 'compact.ngram'))).levels).toEqual((await openNgramModel(join(cwd, 'file.arpa'))).levels)
   })
 
-  it('scores each line, with the perplexities of all, as text and as JSON', async () => {
+  it('prints the score of each line and the perplexities, as text and as JSON', async () => {
     await saloraHere(...train, '--text', join(cwd, 'text.txt'), '--output', join(cwd, 'model.ngram'), '--quiet')
     const lines = ['the food was good', 'the plumbing was bad', '', 'superb']
     const { stdout, code } = await salora(['ngram', 'score', '--model', 'model.ngram', '--json'], { cwd, input: lines.join('\n') })
@@ -87,7 +87,7 @@ describe('salora ngram', () => {
     expect(told.stdout).toContain(`perplexity  ${(10 ** (-sum / 9)).toFixed(4)}, without unknown words`)
   })
 
-  it('takes thresholds and discounts as lmplz takes them: the last for those above', async () => {
+  it('applies the last threshold and the last discount to higher orders and counts, as lmplz does', async () => {
     const report = async (...flags: ReadonlyArray<string>) => {
       const { stdout } = await saloraHere(
         'ngram',
@@ -124,7 +124,7 @@ describe('salora ngram', () => {
     expect(stdout).toMatch(/--json .*\n[\s\S]*--quiet /)
   })
 
-  it('does not write a model over its own text', async () => {
+  it('refuses to overwrite its own text', async () => {
     const file = join(cwd, 'text.txt')
     const said = await saloraHere(...train, '--text', file, '--output', join(cwd, '.', 'text.txt'))
     expect(said).toMatchObject({
@@ -135,7 +135,7 @@ describe('salora ngram', () => {
     expect(readFileSync(file, 'utf8')).toBe(`${text}\n`)
   })
 
-  it('with no command, or one that it has not, says which there are', async () => {
+  it('lists its commands if none or an unknown one is given', async () => {
     expect(await saloraHere('ngram')).toEqual({
       code: 2,
       stdout: '',
@@ -182,7 +182,7 @@ describe('salora ngram', () => {
       /^@text\.txt, line 1: expected an ARPA file, which begins with \\data\\, got "/,
     ],
     [['score', '--model', 'none.arpa', '--text', 'text.txt'], 1, /^@none\.arpa: expected a readable file, got ENOENT/],
-  ])('%j ends in one line', async (flags, code, line) => {
+  ])('prints one line for %j', async (flags, code, line) => {
     const isFile = (word: string): boolean => /\.(txt|arpa)$/.test(word)
     const said = await saloraHere('ngram', ...flags.map((word) => (isFile(word) ? join(cwd, word) : word)), '--quiet')
     const [first, ...rest] = said.stderr
@@ -194,7 +194,7 @@ describe('salora ngram', () => {
     expect(readdirSync(cwd).filter((name) => name.includes('m.arpa'))).toEqual([])
   })
 
-  it('on a full disk says so and leaves the model that was there', async () => {
+  it('reports a full disk and keeps the existing model', async () => {
     writeFileSync(join(cwd, 'kept.arpa'), 'as it was')
     const { code, stderr, stdout } = await salora([...train, '--text', 'text.txt', '--output', 'kept.arpa', '--quiet'], {
       cwd,
@@ -206,7 +206,7 @@ describe('salora ngram', () => {
     expect(readdirSync(cwd).filter((name) => name.includes('partial'))).toEqual([])
   })
 
-  it('stopped by Ctrl-C leaves nothing, and the exit code says so', async () => {
+  it('writes nothing after Ctrl-C, and exits with 130', async () => {
     const child = spawn(process.execPath, [program, ...train, '--output', 'stopped.arpa'], { cwd })
     let said = ''
     child.stderr.setEncoding('utf8').on('data', (piece: string) => {

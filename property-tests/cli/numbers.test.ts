@@ -54,13 +54,13 @@ const told = (event: FinetuneEvent): ReadonlyArray<string> => {
   return lines
 }
 
-describe('progress', () => {
-  it('names both losses as metrics.jsonl does, and one where they are the same', () => {
+describe('the progress of a run', () => {
+  it('names both losses as metrics.jsonl does, and prints one if they are equal', () => {
     expect(numbersOf(step).slice(0, 2)).toEqual(['taskLoss 0.5', 'loss 0.75'])
     expect(numbersOf({ ...step, loss: 0.5 })).toEqual(['taskLoss 0.5', '1,234 tokens/s'])
   })
 
-  it('says of an evaluation whether it may be kept, so that no lower score is the best without a word', () => {
+  it('says whether the adapter of an evaluation can be saved', () => {
     const evaluation = { kind: 'evaluation', epoch: 1, scores: { accuracy: 0.5 }, selection: 0.5, constant: null } as const
     expect(told({ ...evaluation, step: 0, eligible: false, best: false })).toEqual(['before training: accuracy 0.5000'])
     expect(told({ ...evaluation, step: 5, eligible: false, best: false })).toEqual(['step 5: accuracy 0.5000 (too early to save)'])
@@ -68,7 +68,7 @@ describe('progress', () => {
     expect(told({ ...evaluation, step: 9, eligible: true, best: false })).toEqual(['step 9: accuracy 0.5000'])
   })
 
-  it(`fits its bar into any terminal, and never cuts the time left off one of 60 columns (seed ${SEED})`, () => {
+  it(`fits its bar into any terminal, and shows the remaining time in 60 columns (seed ${SEED})`, () => {
     const numbers = ['taskLoss 0.01213', 'loss 0.8125', 'density 0.910', 'λ 24.11', '13,346 tokens/s']
     fc.assert(
       fc.property(fc.nat(200), fc.nat(1_000_000), fc.nat(1_000_000), fc.integer({ min: 0, max: 5 }), (width, a, b, shown) => {

@@ -1,4 +1,4 @@
-/** Several processes at once: none writes into the folder of another's run, and none takes the folder that another was about to take. */
+/** Concurrent processes: none writes into the folder of another's run, and each new run gets its own folder. */
 import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ const linesOf = async (output: string) =>
 const stepsOf = async (output: string) => (await linesOf(output)).filter(({ kind }) => kind === 'step').map(({ step }) => step)
 const upTo = (steps: number): ReadonlyArray<number> => Array.from({ length: steps }, (_, i) => i + 1)
 
-describe('a run that is at work', () => {
+describe('the folder of a running run', () => {
   /** Runs to its end; once it has saved something it lives, silent, as long as `meanwhile` takes. */
   const interruptedBy = async <T>(output: string, meanwhile: () => Promise<T>) => {
     let met: Promise<T> | null = null
@@ -48,7 +48,7 @@ describe('a run that is at work', () => {
       /^--output run-0: expected a folder that no other process is at work in, got process \d+ on \S+ \(run-0\/lock-[0-9a-f]{12}\.json\)\n$/,
     ],
     ['begins it', [], /got config\.json of an earlier run\n$/],
-  ])('is not joined by a second process that %s; it comes to its own end, and holds nothing after', async (_, how, refusal) => {
+  ])('refuses a second process that %s, and is free when the run ends', async (_, how, refusal) => {
     const output = `run-${how.length === 1 ? 0 : 1}`
     const { first, met } = await interruptedBy(output, () =>
       salora(train('--output', output, '--max-steps', '40', '--quiet', ...how), { cwd }),
@@ -62,7 +62,7 @@ describe('a run that is at work', () => {
   })
 })
 
-it('three runs at once that name no folder have a folder each', async () => {
+it('three concurrent runs without --output get a folder each', async () => {
   const runs = await Promise.all(
     [1, 2, 3].map((seed) => salora(train('--max-steps', '3', '--json', '--quiet', '--seed', String(seed)), { cwd })),
   )
@@ -75,13 +75,13 @@ it('three runs at once that name no folder have a folder each', async () => {
   }
 })
 
-it('a run that names no folder and cannot begin leaves none', async () => {
+it('a run without --output that cannot start leaves no folder', async () => {
   const { code } = await salora(['train', '--model', 'nowhere/at-all', '--task', 'toy.tsv'], { cwd })
   expect(code).toBe(1)
   expect(existsSync(join(cwd, 'runs', 'toy-salora-4'))).toBe(false)
 })
 
-it('a program that leaves a run in the middle may go on with it at once, in the same process', async () => {
+it('a program that leaves a run can resume it at once in the same process', async () => {
   const { finetune } = (await import(new URL('../../dist/finetuning/runs/finetune.js', import.meta.url).href)) as {
     readonly finetune: typeof import('../../finetuning/runs/finetune.js').finetune
   }

@@ -1,4 +1,4 @@
-/** Early stopping: a run ends where --early-stopping-patience evaluations in a row were no better, as a finished run, and in the same bits when it is resumed. */
+/** Early stopping: a run ends after --early-stopping-patience evaluations without improvement, and in the same bits when it is resumed. */
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -37,7 +37,7 @@ const result = async (output: string): Promise<RunResult> =>
   JSON.parse(await readFile(join(cwd, output, 'result.json'), 'utf8')) as RunResult
 
 describe('--early-stopping-patience', () => {
-  it('ends the run after so many evaluations without a better one, and the run is finished', async () => {
+  it('ends the run after n evaluations without improvement, and the run is finished', async () => {
     const { code, stdout } = await train('lora', '--method', 'lora', '--early-stopping-patience', '3')
     expect(code).toBe(0)
     expect(await result('lora')).toMatchObject({
@@ -53,7 +53,7 @@ describe('--early-stopping-patience', () => {
     expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('this run is already finished')])
   })
 
-  it('goes on counting where a run is resumed: killed before its result, it ends in the same one', async () => {
+  it('continues to count when a run is resumed, with the same result', async () => {
     const before = await result('lora')
     const adapter = await readFile(join(cwd, 'lora', 'adapter', 'adapter_model.safetensors'))
     await rm(join(cwd, 'lora', 'result.json'))
@@ -64,7 +64,7 @@ describe('--early-stopping-patience', () => {
     expect(await readFile(join(cwd, 'lora', 'adapter', 'adapter_model.safetensors'))).toEqual(adapter)
   })
 
-  it('counts none of the evaluations that could not be the best, before the budget is kept', async () => {
+  it('ignores evaluations before pruning, which cannot be the best', async () => {
     await train('salora', '--early-stopping-patience', '2', '--max-steps', '20') // gates are closed after step 10
     expect(await result('salora')).toMatchObject({ stoppedEarly: true, stepsDone: 13, best: { step: 11 } })
   })

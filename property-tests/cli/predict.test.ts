@@ -1,4 +1,4 @@
-/** salora predict: texts of several lines in and out, answers that stay in step with their texts, and documents that are whole however the work ends. */
+/** salora predict: multi-line texts, one prediction per text in order, and complete documents after signals and errors. */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -33,11 +33,11 @@ const answersIn = (stdout: string): ReadonlyArray<Answer> =>
     .split('\n')
     .map((line) => JSON.parse(line) as Answer)
 
-describe('texts that are no lines', () => {
+describe('multi-line texts of salora predict', () => {
   const fixture = (name: string): string => fileURLToPath(new URL(`../property/finetuning/fixtures/${name}`, import.meta.url))
   const cell = (text: string): string => `"${text.replaceAll('"', '""')}"`
 
-  it('come from files in every format and from standard input, to the same answers', async () => {
+  it('give the same predictions from files in every format and from standard input', async () => {
     const given = async (args: ReadonlyArray<string>, input = '') => {
       const { code, stdout, stderr } = await saloraIn([...predict, '--quiet', ...args], { cwd, input })
       expect([code, stderr]).toEqual([0, ''])
@@ -65,7 +65,7 @@ describe('texts that are no lines', () => {
       expect(await given(args), args.join(' ')).toEqual(all)
   })
 
-  it('go out as CSV with their answers, so that what was read is what is written', async () => {
+  it('are written to CSV unchanged, beside their predictions', async () => {
     const { code, stdout } = await saloraIn([...predict, '--quiet', '--input', fixture('pandas.json'), '--to', 'csv'], { cwd })
     expect(code).toBe(0)
     const { stdout: lines } = await saloraIn([...predict, '--quiet', '--input', fixture('pandas.json')], { cwd })
@@ -76,7 +76,7 @@ describe('texts that are no lines', () => {
     ])
   })
 
-  it('are refused in one line where flags do not go together', async () => {
+  it('are refused in one line if flags exclude each other', async () => {
     const refusal = async (...args: ReadonlyArray<string>): Promise<string> => {
       const { code, stdout, stderr } = await salora([...predict, ...args], { cwd, input: 'a' })
       expect([code, stdout]).toEqual([2, ''])
@@ -89,7 +89,7 @@ describe('texts that are no lines', () => {
     expect(await refusal('--to', 'csv', '--json')).toBe('--to: expected jsonl, as --json is given, got csv\n')
   })
 
-  it('keep their answers in step, whatever one of them is', async () => {
+  it('keep one prediction or error per text, in order', async () => {
     const input = ['{"text":"a"}', '{"text":null}', '7', '{"other":"b"}', '{"text":"c"}'].join('\n')
     const { code, stdout, stderr } = await saloraIn([...predict, '--quiet', '--from', 'jsonl'], { cwd, input })
     expect(code).toBe(1)
@@ -104,8 +104,8 @@ describe('texts that are no lines', () => {
   })
 })
 
-describe('--json', () => {
-  it('is one array though a text cannot be taken: the others have their answers', async () => {
+describe('salora predict --json', () => {
+  it('prints one array even if a text gets an error', async () => {
     const { code, stdout } = await saloraIn([...predict.slice(0, -1), '3', '--json', '--quiet'], { cwd, input: 'a\nb\tc\nd\n' })
     expect(code).toBe(1)
     expect(JSON.parse(stdout)).toMatchObject([
@@ -118,7 +118,7 @@ describe('--json', () => {
   it.each<readonly [NodeJS.Signals, number]>([
     ['SIGINT', 130],
     ['SIGTERM', 143],
-  ])('is one array though %s stops it midway', async (signal, expected) => {
+  ])('prints one complete array when %s stops it', async (signal, expected) => {
     const child = spawn(process.execPath, [program, ...predict, '--json', '--quiet'], { cwd, stdio: ['pipe', 'pipe', 'ignore'] })
     child.stdin.write('a film\nanother film\n')
     let stdout = ''
@@ -132,7 +132,7 @@ describe('--json', () => {
   })
 })
 
-describe('lines', () => {
+describe('the lines of standard input', () => {
   const collected = async (chunks: ReadonlyArray<Uint8Array>) => {
     const lines = []
     for await (const batch of textLines(
@@ -144,7 +144,7 @@ describe('lines', () => {
     return lines
   }
 
-  it(`are the same however their bytes arrive (seed ${SEED})`, async () => {
+  it(`do not depend on how their bytes arrive (seed ${SEED})`, async () => {
     const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }).map((s) => `x${s.replace(/[\t\r\n]/g, ' ')}`)
     await fc.assert(
       fc.asyncProperty(
@@ -162,14 +162,14 @@ describe('lines', () => {
     )
   })
 
-  it('of 64 MiB in pieces of 64 KiB cost their length, not its square', async () => {
+  it('take linear time for a line of 64 MiB in pieces of 64 KiB', async () => {
     const began = performance.now()
     const lines = await collected(Array.from({ length: 1024 }, () => Buffer.alloc(2 ** 16, 'a')))
     expect(lines).toHaveLength(1)
     expect(performance.now() - began).toBeLessThan(3000)
   })
 
-  it('beyond 128 MiB are a problem of their own, and their bytes are not kept', async () => {
+  it('give an error beyond 128 MiB, and are not kept in memory', async () => {
     const piece = Buffer.alloc(2 ** 20, 'a')
     const lines = await collected([...Array.from({ length: 200 }, () => piece), Buffer.from('\nshort')])
     expect(lines).toEqual([
@@ -180,7 +180,7 @@ describe('lines', () => {
 })
 
 describe.skipIf(!existsSync('/usr/bin/script'))('on a terminal', () => {
-  it('says what it waits for, and prompts for each text', async () => {
+  it('salora predict explains its input and prompts for each text', async () => {
     const command = [process.execPath, program, ...predict].join(' ')
     const terminal = spawn('/usr/bin/script', ['-qefc', command, '/dev/null'], { cwd, stdio: ['pipe', 'pipe', 'ignore'] })
     let shown = ''

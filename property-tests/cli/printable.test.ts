@@ -1,4 +1,4 @@
-/** What reaches a terminal: any text shows its control characters instead of obeying them, and JSON stays the JSON that it was. */
+/** Output for terminals: control characters are escaped, and JSON keeps its meaning. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { printable, printableInColor } from '../../cli/terminal/output.js'
@@ -13,7 +13,7 @@ const nasty = fc.string({
 })
 
 describe(`printable (seed ${SEED})`, () => {
-  it('leaves no control character but line ends, and everything else as it is', () =>
+  it('escapes every control character except line feeds, and nothing else', () =>
     fc.assert(
       fc.property(nasty, (text) => {
         expect(printable(text)).not.toMatch(controls)
@@ -23,7 +23,7 @@ describe(`printable (seed ${SEED})`, () => {
       { seed: SEED, examples: [['a \u009b b'], ['\u001b]0;title\u0007']] },
     ))
 
-  it('leaves a JSON document the same document', () =>
+  it('keeps the meaning of a JSON document', () =>
     fc.assert(
       fc.property(fc.array(nasty), (texts) => {
         expect(JSON.parse(printable(JSON.stringify(texts, null, 2)))).toEqual(texts)
@@ -31,7 +31,7 @@ describe(`printable (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
-  it('in color keeps colors and nothing more', () => {
+  it('in color keeps only colors', () => {
     expect(printableInColor('\u001b[48;5;19m 3 \u001b[0m\n\u001b[2J\u009b1A')).toBe('\u001b[48;5;19m 3 \u001b[0m\n\\u001b[2J\\u009b1A')
   })
 })

@@ -68,7 +68,7 @@ const worker = (
   return told
 }
 
-describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-server)', () => {
+describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () => {
   let redis: RedisServer
   let queue: Queue
   const waiting = (): Promise<number> => queue.getWaitingCount()
@@ -83,7 +83,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     await redis.stop()
   })
 
-  it('has the table of a local one: a worker killed in mid-run, Redis killed and started again, a poisoned job and two callers lose nothing and do nothing twice', async () => {
+  it('has the table of a local sweep despite a killed worker, a restarted Redis, an invalid job and a second caller', async () => {
     const local = await salora(sweep('local', '--quiet'), { cwd: root })
     expect(local.code).toBe(0)
 
@@ -131,7 +131,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     expect(again.stderr.match(/: already done/g)?.length).toBe(4)
   }, 240_000)
 
-  it('is made by a worker that does not see its folder: results come back and are kept, adapters stay', async () => {
+  it('can be trained by a worker that does not see its folder: results come back, adapters stay', async () => {
     const elsewhere = await mkdtemp(join(tmpdir(), 'salora-elsewhere-'))
     const child = spawn(
       process.execPath,
@@ -154,7 +154,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     await rm(elsewhere, { recursive: true })
   }, 120_000)
 
-  it('goes on by another worker where the first is asked to end, at once and without a failed attempt', async () => {
+  it('is resumed by another worker at once, and without a failed attempt, when the first is stopped', async () => {
     const running = salora(sweep('handed', '--redis', redis.url), { cwd: root })
     let asked = false
     const first = worker(redis.url, (text, child) => {
@@ -171,7 +171,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     expect(resultOf(stdout)).toMatchObject({ done: 4, failed: [] })
   }, 120_000)
 
-  it('does not give a run up over a claim that may be of a living process elsewhere, and goes on once it is gone', async () => {
+  it('waits for a lock of another machine, and resumes once it is gone', async () => {
     const folder = join(root, 'claimed/cells/cola.lora.seed-0')
     await mkdir(folder, { recursive: true })
     // of another machine: nobody can tell from here whether it lives, for two minutes of silence
@@ -189,7 +189,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     expect(resultOf(stdout)).toMatchObject({ done: 1, failed: [] })
   }, 120_000)
 
-  it('puts runs into the queue again that Redis has lost', async () => {
+  it('queues runs again that Redis lost', async () => {
     const running = salora([...sweep('lost', '--redis', redis.url), '--methods', 'lora', '--seeds', '2'], { cwd: root })
     await expect.poll(waiting).toBe(2)
     await redis.lose()
@@ -201,7 +201,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     expect(resultOf(stdout)).toMatchObject({ done: 2, failed: [] })
   }, 120_000)
 
-  it('tells a run that fails each time, with its reason, and ends the others', async () => {
+  it('reports a run that always fails, with its reason, and finishes the others', async () => {
     const running = salora([...sweep('failing', '--redis', redis.url), '--tasks', 'cola,mrpc', '--methods', 'lora', '--seeds', '1'], {
       cwd: root,
     })
@@ -232,7 +232,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     120_000,
   )
 
-  it('tells of each time that Redis is gone and there again, sweep and worker alike, which end by Ctrl-C while it is gone, and their run goes on', async () => {
+  it('reports each outage of Redis, ends by Ctrl-C during one, and resumes its run later', async () => {
     const longer = ['--max-steps', '100000', '--epochs', '10000'] // than both outages last: once its one run is done a sweep has nothing to wait for
     const args = [...sweep('parted', '--redis', redis.url), '--methods', 'lora', '--seeds', '1', ...longer]
     const asked = spawn(process.execPath, [program, ...args], { cwd: root })
@@ -265,7 +265,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     await queue.obliterate({ force: true })
   }, 120_000)
 
-  it('is refused by a wrong password in one line', async () => {
+  it('prints one line for a wrong password', async () => {
     const wrong = redis.url.replace('a secret', 'another')
     const { code, stderr } = await salora(sweep('wrong', '--redis', wrong, '--quiet'), { cwd: root })
     expect(code).toBe(1)
@@ -274,7 +274,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
   }, 30_000)
 })
 
-describe('a job', () => {
+describe('a queued job', () => {
   const finished = {
     ...{ device: 'cpu', revision: null, examples: { training: 1, evaluation: 1 }, trainableParameters: { adapter: 1 }, majority: null },
     ...{
@@ -292,7 +292,7 @@ describe('a job', () => {
     ...{ id: 'cola.lora.seed-0', row: 'lora', task: 'cola', seed: 0 },
     options: { model: 'm', task: { task: 'cola', data: 'd' }, settings: { method: 'lora', rank: 4 } },
   }
-  it('is read back with its settings resolved, and nothing else is taken for one', () => {
+  it('is parsed with its settings resolved, and invalid jobs are refused', () => {
     const { cell: read } = parseCellJob({ cell, output: '/runs' })
     expect(read.options.settings).toMatchObject({ method: 'lora', rank: 4, loraAlpha: 16 })
     for (const wrong of [
@@ -308,7 +308,7 @@ describe('a job', () => {
     expect(() => parseCellJob({ cell: { ...cell, options: { ...cell.options, settings: { rank: -1 } } }, output: '/r' })).toThrow(/rank/)
   })
 
-  it('is every cell of every sweep, in the letters of its rows', async () => {
+  it('can hold every cell of every sweep', async () => {
     const { spec } = (await openModelFolder(join(root, 'tiny'))).model
     const none = { model: 'm', data: 'd', tasks: [], rows: null, seeds: [0], overrides: {}, maxTrainSamples: null }
     for (const one of sweeps) {
@@ -317,7 +317,7 @@ describe('a job', () => {
     }
   })
 
-  it('comes back as a finished run of its own cell, or not at all', async () => {
+  it('accepts only a finished run of its own cell as its result', async () => {
     const output = join(root, 'came-back')
     const { cell: own } = parseCellJob({ cell, output })
     const { model, task, settings } = own.options
@@ -339,20 +339,20 @@ describe('a job', () => {
     expect(await keep({ config, result: { ...result, seconds: 1e9 } })).toEqual(kept) // what is there already stays
   })
 
-  it('is one job for a cell of a folder', () => {
+  it('is unique for a cell and a folder', () => {
     const job = parseCellJob({ cell, output: '/runs' })
     expect(jobIdOf(job)).toBe(jobIdOf(parseCellJob({ cell, output: '/runs' })))
     expect(jobIdOf(job)).not.toBe(jobIdOf({ ...job, output: '/others' }))
   })
 
-  it('is refused outside of the worker’s folder', () => {
+  it('is refused outside the root of the worker', () => {
     for (const inside of ['/runs', '/runs/a', '/runs/a/../b', '/runs/..a']) expect(() => checkWithin('/runs', inside), inside).not.toThrow()
     for (const outside of ['/', '/run', '/runs/../etc', '/runs2'])
       expect(() => checkWithin('/runs', outside), outside).toThrow(/--root \/runs/)
   })
 })
 
-describe('salora worker answers in one line', () => {
+describe('salora worker prints one line for', () => {
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
     ['no queue', [], /^--redis is required: redis:\/\/HOST:PORT/, 2],
     ['what is no address', ['--redis', 'localhost'], /^--redis: expected redis:\/\/HOST:PORT, .* got another text/, 2],
@@ -377,7 +377,7 @@ describe('salora worker answers in one line', () => {
     20_000,
   )
 
-  it('and so does a sweep that is timed in turn, or has jobs of its own', async () => {
+  it('and salora glue for a timed sweep, or for --jobs with --redis', async () => {
     const glue = async (...more: ReadonlyArray<string>) =>
       (await saloraHere('glue', '--model', 'm', '--data', 'd', '--output', 'o', '--redis', 'redis://x', ...more, '--quiet')).stderr
     expect(await glue('--sweep', 'table4')).toMatch(/^--redis: expected none with this sweep/)

@@ -1,4 +1,4 @@
-/** Ranks that one run found start another: printed for PEFT, read by ours. */
+/** The ranks of one run start another: printed for PEFT, and read by salora train. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
@@ -43,7 +43,7 @@ const train = [
 ]
 
 describe('a rank pattern', () => {
-  it("means, by PEFT's rules of matching, each matrix's own rank and the run's scale, with and without the family in front", async () => {
+  it("gives each matrix its rank and scale by PEFT's matching rules, with and without the prefix of the family", async () => {
     const modules = (await openModelFolder(join(cwd, 'tiny'))).model.spec.matrices.map(({ name }) => name)
     const cases = [4, 6].flatMap((rank) => [modules, modules.map((name) => `roberta.${name}`)].map((names) => [rank, names] as const))
     for (const [rank, names] of cases) {
@@ -64,7 +64,7 @@ describe('a rank pattern', () => {
     }
   })
 
-  it('found by a run of salora starts a run of lora with the same ranks and scale', async () => {
+  it('of a SaLoRA run starts a LoRA run with the same ranks and scale', async () => {
     const found = await salora(
       [
         ...train,
@@ -120,7 +120,7 @@ describe('a rank pattern', () => {
     expect(resumed.settings.rankPattern).toEqual((JSON.parse(printed) as RankPattern).rank_pattern)
   })
 
-  it('read from a file is the same where PEFT wrote the family in front', async () => {
+  it('is read the same way with PEFT’s prefix of the family', async () => {
     const given = rankPattern(ranks, 4, 10)
     const prefixed = (table: Readonly<Record<string, number>>) =>
       Object.fromEntries(Object.entries(table).map(([name, value]) => [`roberta.${name}`, value]))
@@ -139,7 +139,7 @@ describe('a rank pattern', () => {
     })
   })
 
-  it('may leave a matrix out by a rank of 0', async () => {
+  it('skips a matrix of rank 0', async () => {
     const pattern = await write({
       r: 4,
       lora_alpha: 8,
@@ -154,7 +154,7 @@ describe('a rank pattern', () => {
     )
   })
 
-  it('that cannot be meant is one line', async () => {
+  it('gives one line if it is invalid', async () => {
     const good = rankPattern(ranks, 4, 10)
     await expect(write({ ...good, alpha_pattern: {} }).then(readRankPattern)).rejects.toThrow(
       'alpha_pattern 7.5 for encoder.layer.0.attention.output.dense (one scale for all), got 10',
@@ -185,7 +185,7 @@ describe('a rank pattern', () => {
     )
   })
 
-  it('of a run without ranks to give is one line', async () => {
+  it('gives one line for a run without ranks', async () => {
     const run = join(cwd, 'odd')
     await mkdir(run)
     const begun = (method: string): Promise<void> =>
@@ -218,7 +218,7 @@ describe('a rank pattern', () => {
     expect(await outputHere(['rank-pattern'], 'stderr')).toBe('--run is required: the folder of a run\n')
   })
 
-  it('gives way to flags beside it, and goes before the --config file that it was given with', async () => {
+  it('ranks below flags, and below the other settings of the --config file that names it', async () => {
     const pattern = await write(rankPattern(ranks, 4, 10))
     const config = async (more: object = {}): Promise<string> => {
       await writeFile(join(cwd, 'settings.json'), JSON.stringify({ model: 'tiny', task: 'toy.tsv', method: 'lora', loraAlpha: 3, ...more }))

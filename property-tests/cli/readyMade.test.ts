@@ -1,4 +1,4 @@
-/** A model that classifies as it is: scored and asked by its name alone, with the answers of the model and adapter that it was merged from. */
+/** A model with its own head, by --model alone: the scores and predictions of the model and adapter that it was merged from. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -38,14 +38,14 @@ const merged = async (change: (config: Record<string, unknown>) => object) => {
 }
 
 describe('a merged classifier', () => {
-  it('scores with evaluate --model alone what model and adapter score, by the classes of its id2label', async () => {
+  it('has the scores of model and adapter with evaluate --model, by the classes of its id2label', async () => {
     const [apart, whole] = [await evaluate('--model', at('tiny'), '--adapter', at('adapter')), await evaluate('--model', at('merged'))]
     expect(whole).toMatchObject({ adapter: null, model: at('merged'), confusion: apart.confusion })
     expect(Object.keys(whole.scores)).toEqual(Object.keys(apart.scores))
     for (const [name, score] of Object.entries(apart.scores)) expect(whole.scores[name]).toBeCloseTo(score, 5)
   })
 
-  it('answers predict --model alone as model and adapter do', async () => {
+  it('has the predictions of model and adapter with predict --model', async () => {
     const answers = await Promise.all(
       [
         ['--model', 'tiny', '--adapter', 'adapter'],
@@ -69,7 +69,7 @@ describe('a merged classifier', () => {
     })
   })
 
-  it('whose config.json names no classes is not scored by a guess; --labels names them', async () => {
+  it('requires --labels if its config.json names no classes', async () => {
     const [whole, restore] = [await evaluate('--model', at('merged')), await merged(({ id2label: _, label2id: __, ...config }) => config)]
     try {
       const { code, stderr } = await saloraHere('evaluate', ...machine, '--task', at('toy.tsv'), '--model', at('merged'))
@@ -85,7 +85,7 @@ describe('a merged classifier', () => {
 })
 
 describe('a model without a head', () => {
-  it('is refused by evaluate and predict in one line that says so, as is a head of another number of classes', async () => {
+  it('is refused by evaluate and predict in one line, as is a head with another number of classes', async () => {
     const none = `${at('tiny')}: expected a classification head (classifier.dense.weight [16,16]), as no --adapter is given, got none in the model\n`
     for (const args of [['evaluate', '--task', at('toy.tsv')], ['predict']]) {
       const { code, stdout, stderr } = await saloraHere(...args, ...machine, '--model', at('tiny'))
@@ -103,7 +103,7 @@ describe('a model without a head', () => {
     }
   })
 
-  it('is nothing to export, and a task is still asked for', async () => {
+  it('cannot be exported, and evaluate still requires --task', async () => {
     for (const [args, line] of [
       [['export', '--format', 'merged', '--output', at('none')], '--adapter is required: the adapter to export\n'],
       [['evaluate'], '--task is required: the name of a task or a file of examples\n'],

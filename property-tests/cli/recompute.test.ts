@@ -1,4 +1,4 @@
-/** --gradient-checkpointing, as a user has it: a run's peak of memory falls by most of what its layers kept, and a run goes on with it or without it. */
+/** --gradient-checkpointing: the peak memory falls by most of the activations, and a run can be resumed with or without it. */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -43,7 +43,7 @@ const writeDeepModel = async (): Promise<void> => {
 }
 
 describe('--gradient-checkpointing', () => {
-  it('lowers the peak of a run by most of what eleven of twelve layers kept', async () => {
+  it('lowers the peak memory by most of the activations of eleven of twelve layers', async () => {
     await writeDeepModel()
     const peakOf = async (name: string, ...flags: ReadonlyArray<string>): Promise<number> => {
       const { code, stdout, stderr } = await salora(
@@ -77,7 +77,7 @@ describe('--gradient-checkpointing', () => {
     expect(kept - made).toBeGreaterThan(0.7 * 11 * perLayer)
   }, 240_000)
 
-  it('may change where a run is resumed, which ends in the bits that it would have had', async () => {
+  it('may change when a run is resumed, with the same bits', async () => {
     const flags = {
       model: join(cwd, 'tiny'),
       task: join(cwd, 'toy.tsv'),

@@ -1,4 +1,4 @@
-/** A run that is killed, at any moment and as often as one likes, ends in the bits that it would have had. */
+/** A run that is killed at any moment, any number of times, ends in the same bits. */
 import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -117,14 +117,14 @@ describe.concurrent('SIGKILL, then --resume, loses nothing', { timeout }, () => 
     expect(await remains(run)).toEqual(whole[variant]?.remains)
   })
 
-  it('and Ctrl-C neither: what is evaluated for the interrupted result alone leaves no trace', async () => {
+  it('also after Ctrl-C, whose extra evaluation leaves no trace', async () => {
     const run = runIn('interrupted')
     const processes = await killAgainAndAgain(run, [{ interruptAfter: 14 }, { interruptAfter: 70 }])
     expect(processes.map(({ code }) => code)).toEqual([130, 130, 0])
     expect(await remains(run)).toEqual(whole['often']?.remains)
   })
 
-  it('nor the evaluation before the first step, where the run was asked for one and --resume is not', async () => {
+  it('also with an evaluation before the first step that --resume does not repeat', async () => {
     const output = join(cwd, 'start')
     const options: RunOptions = {
       model: join(cwd, 'tiny'),
@@ -146,8 +146,8 @@ describe.concurrent('SIGKILL, then --resume, loses nothing', { timeout }, () => 
   })
 })
 
-describe('the run that is compared', () => {
-  it('has what a resumed run could lose: a best that is not the last, gates, retention, several evaluations', async () => {
+describe('the uninterrupted run', () => {
+  it('has everything that a resumed run could lose: a best step before the last, gates, pruning, several evaluations', async () => {
     const result = JSON.parse(await readFile(join(outputOf(runIn('often')), 'result.json'), 'utf8')) as Record<
       string,
       Record<string, number>
@@ -185,7 +185,7 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
   const withoutDamaged = async (run: Killable) =>
     Object.fromEntries(Object.entries(await remains(run)).filter(([name]) => !name.endsWith('.damaged')))
 
-  it.each(Object.entries(damage))('with %s is named and set aside, and the one before it used, to the same end', async (name, harm) => {
+  it.each(Object.entries(damage))('with %s is renamed .damaged, and the previous one gives the same result', async (name, harm) => {
     const run = await copied(name)
     await harm(join(outputOf(run), file(18)))
     const { code, stderr, moments } = await trainOnce(run, true, null)
@@ -198,7 +198,7 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
     expect(await withoutDamaged(run)).toEqual(whole['often']?.remains)
   })
 
-  it('beside another ends the resume: nothing is renamed or begun anew', async () => {
+  it('next to another damaged one ends --resume, and nothing is renamed', async () => {
     const run = await copied('both')
     for (const step of [15, 18]) await damage['a flipped byte'](join(outputOf(run), file(step)))
     const before = await remains(run)
@@ -210,7 +210,7 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
     expect(await remains(run)).toEqual(before)
   })
 
-  it('is not made of one whose checksum is damaged: that one is set aside too, its bytes unchanged', async () => {
+  it('with a damaged checksum is renamed too, with its bytes unchanged', async () => {
     const run = await copied('checksum')
     const before = await readFile(join(outputOf(run), file(18)))
     await writeFile(join(outputOf(run), `${file(18)}.sha256`), 'nothing\n')
@@ -218,7 +218,7 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
     expect(await readFile(join(outputOf(run), `${file(18)}.damaged`))).toEqual(before)
   })
 
-  it('is not looked for where the settings are others: those that differ are named, and nothing changes', async () => {
+  it('is not read if the settings differ: the error names them, and no file changes', async () => {
     const run = await copied('settings')
     const before = await remains(run)
     const { code, stderr } = await trainOnce(

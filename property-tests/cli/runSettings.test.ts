@@ -1,4 +1,4 @@
-/** The settings of a run when it is met again: resumed after its end, after an upgrade, or taken as the settings of another. */
+/** The settings of an existing run: resumed after its end or after an upgrade, or used for another run. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,8 +27,8 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-describe('a run that is finished', () => {
-  it('is resumed with its own settings as one that has nothing left to do', async () => {
+describe('a finished run', () => {
+  it('reports with --resume that it is finished', async () => {
     const { code, stderr } = await saloraHere('train', '--resume', '--output', at('run'))
     expect([code, stderr]).toEqual([0, `${at('run')}: this run is already finished\n`])
   })
@@ -37,7 +37,7 @@ describe('a run that is finished', () => {
     [['--learning-rate', '0.5', '--batch-size', '8'], '--learning-rate was 0.0004 and is 0.5; --batch-size was 4 and is 8'],
     [['--max-steps', '40', '--seed', '3'], 'seed was 0 and is 3'], // more steps alone make it longer
     [['--device', 'webgpu'], 'device was "cpu" and is "webgpu"'],
-  ])('is not said to be finished with others: %s', async (more, told) => {
+  ])('does not report so with other settings: %s', async (more, told) => {
     const before = await treeOf(at('run'))
     const { code, stdout, stderr } = await saloraHere('train', '--resume', '--output', at('run'), ...more)
     expect([code, stdout]).toEqual([1, ''])
@@ -51,7 +51,7 @@ describe("a run's own config.json as --config", () => {
     ['salora', {}],
     ['lora', { targetModules: 'query' }],
     ['full', {}],
-  ])('of %s gives the same model, task and settings, which flags still change', async (method, more) => {
+  ])('of %s gives the same model, task and settings, and flags override them', async (method, more) => {
     const output = `like-${method}`
     await runJob({ ...flags(output), method, ...more })
     const { model, task, settings } = (await readRunConfig(at(output)))!
@@ -61,13 +61,13 @@ describe("a run's own config.json as --config", () => {
     expect(changed.settings).toEqual({ ...settings, seed: 9 })
   })
 
-  it('that is broken is refused in one line', async () => {
+  it('is refused in one line if it is broken', async () => {
     await writeFile(at('broken.json'), JSON.stringify({ model: 'm', task: { task: 7 }, settings: [] }))
     await expect(typedRequest({ config: at('broken.json') })).rejects.toThrow(/broken\.json: expected the config\.json of a run whose /)
   })
 })
 
-describe('a setting that came with an upgrade', () => {
+describe('a setting that an upgrade added', () => {
   /** The run as the version before wrote it: unfinished, without one of its settings. */
   const olderBy = async (output: string, setting: string): Promise<void> => {
     await runJob(flags(output))
@@ -86,7 +86,7 @@ describe('a setting that came with an upgrade', () => {
     return said.filter((message) => !/^(step |gates are sampled in )/.test(message))
   }
 
-  it('has its default in a run that began before, which is told once and goes on', async () => {
+  it('has its default in an older run, with one warning', async () => {
     await olderBy('older', 'orthogonalityAfter')
     const [told = '', ...others] = await warnings('older')
     expect(told).toMatch(/older: began before there was orthogonalityAfter "\w+": these are the defaults of this version$/)
@@ -94,13 +94,13 @@ describe('a setting that came with an upgrade', () => {
     expect(await warnings('older')).toEqual([])
   })
 
-  it('is a difference where it is given another value', async () => {
+  it('cannot have another value in an older run', async () => {
     await olderBy('given', 'maxGradNorm')
     await expect(runJob({ resume: true, output: at('given'), maxGradNorm: '2' })).rejects.toThrow(/maxGradNorm was nothing and is 2$/)
   })
 })
 
-it('a task that has a name is meant by it, though a folder of that name lies here; a file is still meant by its own', async () => {
+it('a named task wins over a folder of the same name, and a file is still found by its name', async () => {
   for (const name of ['mrpc', 'sentiment']) await mkdir(at(name))
   const before = process.cwd()
   process.chdir(root)

@@ -1,4 +1,4 @@
-/** Scores that cannot mislead: which class is which, which class F1 is of, which step the adapter is of, and numbers that are none. */
+/** Scores that cannot mislead: the order of classes, the class of F1, the step of the adapter, and outputs that are not finite. */
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -58,8 +58,8 @@ const trained = (output: string, ...flags: ReadonlyArray<string>) =>
     ...flags,
   )
 
-describe('an adapter whose files name no classes', () => {
-  it('is not scored by the alphabet: evaluate asks for the names in the order of the outputs', async () => {
+describe('an adapter without class names', () => {
+  it('is not scored in alphabetical order: evaluate requires the names in the order of the outputs', async () => {
     const { code, stdout, stderr } = await evaluate('--adapter', 'elsewhere')
     expect([code, stdout, stderr]).toEqual([
       2,
@@ -68,7 +68,7 @@ describe('an adapter whose files name no classes', () => {
     ])
   })
 
-  it('is scored, predicted with and exported by the names that --labels gives it', async () => {
+  it('uses the names of --labels for scores, predictions and exports', async () => {
     const [one, other] = await Promise.all(
       ['bad,good', 'good,bad'].map(
         async (labels) => JSON.parse((await evaluate('--adapter', 'elsewhere', '--labels', labels, '--json')).stdout) as Scored,
@@ -86,7 +86,7 @@ describe('an adapter whose files name no classes', () => {
     expect(JSON.parse(await readFile(join(cwd, 'merged', 'config.json'), 'utf8'))).toMatchObject({ id2label: { 0: 'no', 1: 'yes' } })
   })
 
-  it('keeps its own names where it has some, and takes one for each output', async () => {
+  it('refuses --labels if it has names, or if their number is wrong', async () => {
     const told = async (...flags: ReadonlyArray<string>) => (await evaluate(...flags)).stderr
     expect(await told('--adapter', 'elsewhere', '--labels', 'a,b,c')).toBe(
       '--labels: expected 2 names, as the adapter has outputs, each once, got a,b,c\n',
@@ -98,7 +98,7 @@ describe('an adapter whose files name no classes', () => {
 })
 
 describe('salora evaluate', () => {
-  it('prints no F1 of a class nobody named, but macro-F1, loss, a report by class and who was taken for whom', async () => {
+  it('prints macro-F1, loss, a report by class and a confusion matrix, but no F1 without --positive-label', async () => {
     const { stdout } = await evaluate('--adapter', 'elsewhere', '--labels', 'bad,good')
     expect(stdout).not.toMatch(/^f1 /m)
     for (const line of [
@@ -113,7 +113,7 @@ describe('salora evaluate', () => {
     expect(confusion.map((row) => row.reduce((a, b) => a + b, 0))).toEqual([20, 20])
   })
 
-  it('prints F1 of the class that --positive-label names', async () => {
+  it('prints F1 for the class of --positive-label', async () => {
     const [bad, good] = await Promise.all(
       ['bad', 'good'].map(async (positive) => {
         const { stdout } = await evaluate('--adapter', 'elsewhere', '--labels', 'bad,good', '--positive-label', positive, '--json')
@@ -124,8 +124,8 @@ describe('salora evaluate', () => {
   })
 })
 
-describe('the step that adapter/ is of', () => {
-  it('is the best by the metric of --metric-for-best-model, which the summary says', async () => {
+describe('the step of the saved adapter', () => {
+  it('is the best by --metric-for-best-model, and the summary names it', async () => {
     const { stdout } = await trained('by-loss', '--metric-for-best-model', 'loss', '--positive-label', 'good')
     expect(stdout).toMatch(/^ {2}f1 is for the class "good"$/m)
     const { best, selectedBy, kept } = JSON.parse(await readFile(join(cwd, 'by-loss', 'result.json'), 'utf8')) as RunResult
@@ -151,15 +151,15 @@ describe('the step that adapter/ is of', () => {
   })
 })
 
-describe('outputs that are no numbers', () => {
-  it('are an error in the place of the answer, and exit code 1', async () => {
+describe('outputs that are not finite', () => {
+  it('give an error instead of a prediction, and exit code 1', async () => {
     const { code, stdout, stderr } = await run('predict', '--adapter', 'broken')
     expect(code).toBe(1)
     expect(JSON.parse(stdout)).toEqual({ error: 'expected finite outputs of model and adapter, got NaN, NaN' })
     expect(stderr).toBe('standard input, line 1: expected finite outputs of model and adapter, got NaN, NaN\n')
   })
 
-  it('are no export', async () => {
+  it('are not exported', async () => {
     const { code, stderr } = await saloraIn(
       ['export', '--model', 'tiny', '--adapter', 'broken', '--format', 'peft', '--output', 'nan', '--quiet'],
       { cwd },
@@ -168,21 +168,21 @@ describe('outputs that are no numbers', () => {
     expect(existsSync(join(cwd, 'nan'))).toBe(false)
   })
 
-  it('are no accuracy of 0: evaluate names the row', async () => {
+  it('give an error that names the row instead of an accuracy of 0', async () => {
     const { code, stdout, stderr } = await evaluate('--adapter', 'broken')
     expect([code, stdout]).toEqual([1, ''])
     expect(stderr).toMatch(/toy\.tsv, row \d+: expected finite outputs of model and adapter, got NaN, NaN\n$/)
   })
 })
 
-describe('what is no part of a text or a label', () => {
-  it('a byte-order mark before the first line changes no score', async () => {
+describe('invisible characters', () => {
+  it('such as a byte-order mark before the first line change no score', async () => {
     const answer = async (input: string) =>
       (await saloraIn(['predict', '--model', 'tiny', '--adapter', 'elsewhere'], { cwd, input })).stdout
     expect(await answer('\ufeffgood film\ngood film\n')).toBe(await answer('good film\ngood film\n'))
   })
 
-  it('escape sequences in labels do not reach the terminal', async () => {
+  it('such as escape sequences in labels do not reach the terminal', async () => {
     const [red, csi] = ['\u001b[31mbad', 'good\u009b1A']
     const rows = toyRows(40).map(({ text, label }) => `${text}\t${label === 'bad' ? red : csi}`)
     await writeFile(join(cwd, 'escapes.tsv'), ['text\tlabel', ...rows].join('\n'))

@@ -1,4 +1,4 @@
-/** salora style-transfer: published outputs get their published BLEU, a decoder's transfers go on where they were, and one clear line for whatever cannot be. */
+/** salora style-transfer: published outputs have their published BLEU, interrupted transfers resume, and one line per error. */
 import { existsSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -51,7 +51,7 @@ const scored = async (...args: ReadonlyArray<string>): Promise<StyleTransferResu
 const yelp = (...args: ReadonlyArray<string>) => ['--dataset', 'yelp', '--data', at('yelp'), ...args]
 
 describe('salora style-transfer of files', () => {
-  it('scores by direction, the input left as it is beside them, and writes tables and a page', async () => {
+  it('scores each direction next to the copied input, and writes tables and a page', async () => {
     const files = [await put('up.txt', ['w3 was good !', 'always again .', 'the w7 is cold .']), await put('down.txt', positive)]
     const result = await scored(...yelp('--outputs', ...files, '--name', 'a | b', '--output', at('scored')))
     const { 'negative to positive': up, 'positive to negative': down } = result.directions
@@ -78,7 +78,7 @@ describe('salora style-transfer of files', () => {
     expect(JSON.parse(await readFile(at('scored', 'result.json'), 'utf8'))).toMatchObject({ name: 'a | b', limit: null })
   })
 
-  it('scores GYAFC against four people, each of whom may be right', async () => {
+  it('scores GYAFC against four references', async () => {
     const files = [
       await put('formal.txt', ['hello number 2 .', 'that is out of the question .']),
       await put('casual.txt', ['hiya', 'nope 3']),
@@ -88,7 +88,7 @@ describe('salora style-transfer of files', () => {
     expect(Object.keys(result.directions)).toEqual(['informal to formal', 'formal to informal'])
   })
 
-  it('trains a language model of each style where there are sentences, and judges by that of the target', async () => {
+  it('trains a language model of each style, and scores by that of the target style', async () => {
     const many = (words: ReadonlyArray<string>) => Array.from({ length: 60 }, (_, i) => words.map((word) => `${word}${i % 7}`).join(' '))
     await put('trained/train.0', many(['bad', 'cold']))
     await put('trained/train.1', many(['good', 'warm']))
@@ -117,7 +117,7 @@ describe('salora style-transfer of files', () => {
     expect(given.directions['negative to positive']?.perplexity).toBe(up?.perplexity)
   })
 
-  it('counts empty outputs, says so, and scores them', async () => {
+  it('scores empty outputs, with a warning', async () => {
     const files = [await put('hole.txt', ['w3 was good !', '', '  ']), await put('down2.txt', positive)]
     const { code, stderr, stdout } = await saloraHere('style-transfer', ...yelp('--outputs', ...files, '--json'))
     expect(code).toBe(0)
@@ -125,7 +125,7 @@ describe('salora style-transfer of files', () => {
     expect((JSON.parse(stdout) as StyleTransferResult).directions['negative to positive']?.empty).toBe(2)
   })
 
-  it('takes the first sentences alone where it is asked to, and says so in the table', async () => {
+  it('uses only the first sentences with --limit, and says so in the table', async () => {
     const result = await scored(...yelp('--outputs', at('yelp/test.0'), at('yelp/test.1'), '--limit', '2'))
     expect(result.directions['negative to positive']?.lines).toBe(2)
     expect(result.table.title).toBe('Yelp, first 2 sentences each way')
@@ -137,7 +137,7 @@ describe.skipIf(!existsSync(join(shared, 'data/yelp')))('published outputs on Ye
   it.each([
     ['StyleTransformer-cond', 25.85, 24.9],
     ['StyIns', 25.98, 26.08],
-  ])('of %s have the papers’ BLEU, and the input left as it is the paper’s of LLaMA-7B', async (system, up, down) => {
+  ])('of %s have the published BLEU, and the copied input that of the paper’s LLaMA-7B', async (system, up, down) => {
     const files = ['neg2pos.txt', 'pos2neg.txt'].map((name) => join(data, 'outputs', system, name))
     const { directions, unchanged } = await scored('--dataset', 'yelp', '--data', data, '--outputs', ...files)
     const bleus = (of: typeof directions) => Object.values(of).map(({ bleu }) => Number(bleu.toFixed(2)))
@@ -171,7 +171,7 @@ const optionsOf = (output: string, change: Partial<StyleTransferOptions> = {}): 
   ...change,
 })
 
-describe('transfers of a decoder', () => {
+describe('the transfers of a decoder', () => {
   const allOf = async (options: StyleTransferOptions, stopAt = Infinity) => {
     const stop = new AbortController()
     let [seen, result] = [0, null as StyleTransferResult | null]
@@ -186,7 +186,7 @@ describe('transfers of a decoder', () => {
     await readFile(join(output, 'transfers.1.jsonl'), 'utf8'),
   ]
 
-  it('are the same lines, whether they were interrupted or not, and one that was cut off in writing is made again', async () => {
+  it('are the same after an interruption, and a partly written line is generated again', async () => {
     const whole = await allOf(optionsOf(at('whole')))
     const lines = await filesOf(at('whole'))
     expect(lines.map((text) => text.trim().split('\n').length)).toEqual([3, 3])
@@ -201,7 +201,7 @@ describe('transfers of a decoder', () => {
     }
   })
 
-  it('are kept in whole batches from the first on: what came of a batch whose beginning was given up is made again', async () => {
+  it('are kept in whole batches: an incomplete batch is generated again', async () => {
     const [direction] = (await transferDatasets[0]!.read(at('yelp'))).directions
     const file = at('batches.jsonl')
     const asked: number[] = []
@@ -231,7 +231,7 @@ describe('transfers of a decoder', () => {
     expect((await transfersIn(file, direction)).map(({ text }) => text)).toEqual(['t0', 't1', 't2'])
   })
 
-  it('end with the first line that is not blank', () => {
+  it('end with the first non-empty line', () => {
     const ends = stopsAtLine((ids) => ids.map((id) => ['\n', 'a', 'b\n'][id] ?? '').join(''))
     expect([[0], [0, 0], [0, 1], [0, 1, 1], [0, 1, 0], [1, 2], [2]].map(ends)).toEqual([false, false, false, false, true, true, true])
   })
@@ -255,7 +255,7 @@ describe('transfers of a decoder', () => {
     expect(await filesOf(at('kept'))).toEqual(before)
   })
 
-  it('are known by whatever files an adapter has, of full fine-tuning a whole model', async () => {
+  it('depend on all files of the adapter, also of a fully fine-tuned model', async () => {
     const config = async (output: string) =>
       (JSON.parse(await readFile(join(output, 'config.json'), 'utf8')) as { readonly transfers: object }).transfers
     const whole = at('fully-tuned')
@@ -272,7 +272,7 @@ describe('transfers of a decoder', () => {
     })
   })
 
-  it('are made by the command too, whose folder says what they follow from', async () => {
+  it('are written by the command, with the settings that they depend on', async () => {
     const result = await scored(...yelp('--model', model, '--device', 'cpu', '--max-new-tokens', '4', '--output', at('command')))
     expect(result.name).toBe('llama')
     expect(JSON.parse(await readFile(at('command', 'config.json'), 'utf8'))).toMatchObject({
@@ -281,7 +281,7 @@ describe('transfers of a decoder', () => {
   })
 })
 
-describe('salora style-transfer answers in one line', () => {
+describe('salora style-transfer prints one line for', () => {
   const both = ['--outputs', 'up.txt', 'down.txt']
   const mistakes: ReadonlyArray<readonly [string, () => Promise<ReadonlyArray<string>>, RegExp, number]> = [
     ['no dataset', async () => ['--data', at('yelp'), ...both], /^--dataset is required: yelp or gyafc/, 2],

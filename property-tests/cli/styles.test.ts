@@ -1,4 +1,4 @@
-/** A classifier of styles from its preset to its ACC: trained, saved, scored on dev and test, and opened again as a library. */
+/** The style classifier from its preset to its ACC: training, saving, scores on dev and test, and loading as a library. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -36,8 +36,8 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => rm(root, { recursive: true }))
 
-describe('the run of the preset', () => {
-  it("has the rates of torch's linear schedule without warm-up, and keeps the whole model by its two styles", async () => {
+describe('a run of --preset tsst-classifier', () => {
+  it("has the learning rates of torch's linear schedule without warm-up, and saves the whole model with two styles", async () => {
     const events = (await readFile(at('run/metrics.jsonl'), 'utf8'))
       .trimEnd()
       .split('\n')
@@ -51,8 +51,8 @@ describe('the run of the preset', () => {
   })
 })
 
-describe('its classifier', () => {
-  it('is evaluated on dev and, by name, on the test lines', async () => {
+describe('the style classifier', () => {
+  it('is evaluated on dev, and on test with --eval-data test', async () => {
     const scored = async (...flags: ReadonlyArray<string>) => {
       const { code, stdout, stderr } = await saloraHere('evaluate', '--run', at('run'), '--json', ...flags)
       expect([code, stderr.includes('held out')]).toEqual([0, false])
@@ -66,7 +66,7 @@ describe('its classifier', () => {
     expect(stdout).toMatch(/40 examples of .*yelp\/dev\.\{0,1\}\n$/)
   })
 
-  it('opened by its run and as a Hugging Face folder, answers alike, as it was trained', async () => {
+  it('gives the same predictions from its run and from a Hugging Face folder', async () => {
     const test = linesByStyle(await readStyles('yelp', 'test', at('yelp')))
     const found = []
     for (const source of [{ run: at('run') }, { model: at('run/adapter'), device: 'cpu', threads: 1 }]) {
@@ -84,7 +84,7 @@ describe('its classifier', () => {
     ofFolder.forEach(({ score }, i) => expect(score).toBeCloseTo(ofRun[i]?.score ?? NaN, 5))
   })
 
-  it('sees more of a line than the training did, unless it is told not to', async () => {
+  it('reads longer lines than the training did, unless limited', async () => {
     // the preset's 18 tokens are two of the frame and sixteen letters
     const [cut, whole] = ['a '.repeat(16), `${'a '.repeat(16)}${'Z '.repeat(60)}`]
     const scores = async (more: { readonly maxLength?: number }) => {
@@ -101,7 +101,7 @@ describe('its classifier', () => {
     expect(one).toBeCloseTo(other, 6)
   })
 
-  it('is not one of formality, and a run of other classes is none of styles: both are refused in one line', async () => {
+  it('is refused in one line for other styles or other classes', async () => {
     await expect(openStyleClassifier('gyafc', { run: at('run') })).rejects.toThrow(
       `${at('run')}: expected a classifier of two styles (informal, formal), got negative, positive`,
     )

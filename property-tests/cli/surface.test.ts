@@ -1,4 +1,4 @@
-/** The surface: every setting has its flag, every command teaches, and the parts that draw and read text do so for any input. */
+/** Settings and flags, presets, resumed settings, lines of text, and the summary. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -21,25 +21,25 @@ import type { RunResult } from '../../finetuning/runs/run.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
 import { SEED } from '../support/seed.js'
 
-describe('flags', () => {
-  it('there is one for every setting, and for nothing twice', () => {
+describe('the flags of salora train', () => {
+  it('are one per setting, and none twice', () => {
     const names = Object.values(trainFlags as FlagGroups).flatMap((table) => Object.keys(table))
     expect(names).toEqual(expect.arrayContaining([...settingNames]))
     expect(new Set(names).size).toBe(names.length)
   })
 
-  it('a setting given at its default changes nothing', () => {
+  it('change nothing at their defaults', () => {
     const defaults = settingsOfFlags({})
     expect(settingsOfFlags(defaults)).toEqual(defaults)
   })
 
-  it('messages of the library speak of flags, and of nothing else', () => {
+  it('replace the names of settings in messages of the library, and nothing else', () => {
     expect(flagOf('controlLearningRate')).toBe('--control-learning-rate')
     expect(inFlags('gateStart: expected a fraction below gateEnd, got 1')).toBe('--gate-start: expected a fraction below --gate-end, got 1')
     expect(inFlags('runs/gateEnd/x.json: expected a file')).toBe('runs/gateEnd/x.json: expected a file')
   })
 
-  it('an error that nobody expected is one line that says it is a defect', () => {
+  it('do not explain an unexpected error, which is one line that calls it a defect', () => {
     expect(errorReport(new TypeError('x is not\na function'))).toEqual({
       line: 'unexpected error: x is not\\u000aa function (a defect in salora; SALORA_DEBUG=1 prints the stack)',
       exitCode: 1,
@@ -51,14 +51,14 @@ describe('a preset', () => {
   const paper = { orthogonality: 'sum', control: 'paper', retain: 'paper', gateAfter: 'binary' }
   const asked = async (given: TypedFlags) => (await typedRequest({ model: 'm', task: 'sentiment', ...given })).settings
 
-  it('stands for settings that belong together, below whatever is given beside it, as a flag or in a --config file', async () => {
+  it('sets several settings, below other flags and the --config file', async () => {
     expect(await asked({ preset: 'paper' })).toEqual(resolveSettings(paper as object))
     expect(await asked({ preset: 'paper', retain: 'budget' })).toEqual(resolveSettings({ ...paper, retain: 'budget' } as object))
     const config = await file('settings.json', { preset: 'paper', gateAfter: 'soft' })
     expect(await asked({ config, beta: '0.3' })).toEqual(resolveSettings({ ...paper, gateAfter: 'soft', beta: 0.3 } as object))
   })
 
-  it("of TSST's classifier is its recipe, of which texts' length is the task's, and brings its method", async () => {
+  it("for TSST's classifier sets its recipe, its method and the length of the task's texts", async () => {
     const recipe = {
       method: 'full',
       learningRate: 2e-5,
@@ -86,13 +86,13 @@ describe('a preset', () => {
     await expect(styles({ method: 'salora' })).rejects.toThrow(/^--preset: expected one of paper, got "tsst-classifier"$/)
   })
 
-  it('of a method that has none is refused in one line', async () => {
+  it('is refused in one line for a method without presets', async () => {
     await expect(asked({ preset: 'paper', method: 'lora' })).rejects.toThrow(/^--preset: expected [^:]*, got [^:]*$/)
   })
 })
 
-describe('what is evaluated on', () => {
-  it('is the part of that name where the task has parts, whatever lies here under it, and else a path, made absolute', async () => {
+describe('--eval-data', () => {
+  it('names a part of the task if it has one, even if a file has that name, and otherwise a path, which becomes absolute', async () => {
     const evalDataOf = async (task: string, evalData: string) =>
       (await typedRequest({ model: 'm', task, data: 'folder', evalData })).task.evalData
     const here = 'cli' // a folder of the clone, as `test` is one of many projects
@@ -109,23 +109,23 @@ describe('what is evaluated on', () => {
   })
 })
 
-describe('a run that is there', () => {
+describe('an existing run', () => {
   const output = (settings: object): Promise<string> =>
     file('config.json', { ...runConfig, settings }).then((written) => join(written, '..'))
 
-  it('is not resumed with another preset in silence: its settings are then others, which the run refuses', async () => {
+  it('gets the settings of another preset, which --resume then refuses', async () => {
     const { settings } = await typedRequest({ resume: true, output: await output(resolveSettings({})), preset: 'paper' })
     expect(settings.control).toBe('paper')
   })
 
-  it('is not resumed with another method: it is the method that is named', async () => {
+  it('is not resumed with another method, which the error names', async () => {
     const given = { resume: true, output: await output(resolveSettings({})), method: 'lora' }
     await expect(typedRequest(given)).rejects.toThrow(
       /expected the settings that the run began with, got (--)?method was "salora" and is "lora"/,
     )
   })
 
-  it('is used for what it is, whatever settings its version had: those of gates in a run of LoRA, and others that are gone', async () => {
+  it('can be used if another version wrote settings that no longer exist', async () => {
     const settings = { ...resolveSettings({ method: 'lora', maxLength: 77, device: 'cpu' }), density: 0.5, lambdaOptimizer: 'adam' }
     const { adapter } = await adapterRequest({ run: await output(settings), batchSize: 3 })
     expect(adapter).toMatchObject({ maxLength: 77, batchSize: 3, device: 'cpu' })
@@ -154,7 +154,7 @@ describe(`lines of text (seed ${SEED})`, () => {
     return lines
   }
 
-  it('are the same however the bytes are cut into chunks', () =>
+  it('do not depend on how the bytes are cut into chunks', () =>
     fc.assert(
       fc.asyncProperty(
         fc.array(fc.string({ unit: 'grapheme', maxLength: 8 }), { maxLength: 6 }),
@@ -170,7 +170,7 @@ describe(`lines of text (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 200 },
     ))
 
-  it('give back each text, or each pair, with its number', async () => {
+  it('give each text or pair with its line number', async () => {
     expect(await read([Buffer.from('one\r\ntwo\tthree\n\nlast')])).toEqual([
       { line: 1, given: { text: 'one' } },
       { line: 2, given: { text: 'two', textPair: 'three' } },
@@ -180,26 +180,26 @@ describe(`lines of text (seed ${SEED})`, () => {
   })
 })
 
-describe('what is drawn', () => {
+describe('the output of salora train', () => {
   const ranks = { 'encoder.layer.0.attention.self.query': 8, 'encoder.layer.0.output.dense': 0, 'encoder.layer.10.output.dense': 3 }
 
-  it('a map of ranks has a row a layer, a column a matrix, and a dot where nothing was adapted', () => {
+  it('has a map of ranks with a row per layer, a column per matrix, and a dot without an adapter', () => {
     expect(heatMap(ranks, { color: false })).toEqual(['layer  query  output', '    0      8       0', '   10      ·       3'])
   })
 
-  it('of another family has its matrices in their own order, by their last names where those tell them apart', () => {
+  it('orders the matrices of another family as the model does, by their last names where these differ', () => {
     const own = { 'layers.0.attn.Wqkv': 1, 'layers.0.attn.Wo': 2, 'layers.0.mlp.Wi': 3, 'layers.0.mlp.Wo': 4 }
     expect(heatMap(own, { color: false })).toEqual(['layer  Wqkv  attn.Wo  Wi  mlp.Wo', '    0     1        2   3       4'])
     expect(heatMap({ 'transformer.layer.3.ffn.lin2': 5 }, { color: false })).toEqual(['layer  lin2', '    3     5'])
   })
 
-  it('in color it is the same map', () => {
+  it('has the same map of ranks in color', () => {
     const colored = heatMap(ranks, { color: true })
     expect(colored[1]).toMatch(/\u001b\[102m/)
     expect(colored.map((line) => line.replaceAll(/\u001b\[[\d;]*m/g, ''))).toEqual(heatMap(ranks, { color: false }))
   })
 
-  it('a summary has a line of the budget where there is one: before it was kept, with gates, and without', () => {
+  it('has a budget line before and after pruning, with and without gates', () => {
     const lineOf = (change: object): string | undefined =>
       summaryText({ ...runResult, ...change } as RunResult, null, { color: false })
         .split('\n')
@@ -211,7 +211,7 @@ describe('what is drawn', () => {
     expect(lineOf({ ...open, targetDensity: undefined })).toBeUndefined()
   })
 
-  it('a summary counts what was trained part by part, and of an adapter what is left of it', () => {
+  it('counts trained parameters by part, and those retained in the adapter', () => {
     const lineOf = (change: object): string | undefined =>
       summaryText({ ...runResult, ...change } as RunResult, null, { color: false })
         .split('\n')
@@ -223,7 +223,7 @@ describe('what is drawn', () => {
     )
   })
 
-  it('numbers and times are short', () => {
+  it('has short numbers and times', () => {
     expect([0, 0.6932471, 1e-5, 39_700_000].map(short)).toEqual(['0', '0.6932', '1.00e-5', '3.97e+7'])
     expect([0.04, 9.96, 83.2, 3599.7, 7260].map(duration)).toEqual(['0.0 s', '10 s', '1 min 23 s', '1 h 0 min', '2 h 1 min'])
   })

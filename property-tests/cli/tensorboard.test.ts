@@ -1,4 +1,4 @@
-/** `--tensorboard`: the event file has every number of metrics.jsonl once, by a reader that shares nothing with the writer, also after a resume. */
+/** --tensorboard: an independent reader finds every number of metrics.jsonl once in the event files, also after a resume. */
 import { copyFile, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -104,7 +104,7 @@ const told32 = async (output: string): Promise<ReadonlyArray<Point>> =>
 const timeless = (points: ReadonlyArray<Point>): ReadonlyArray<Point> => points.filter(([, tag]) => tag !== 'train/tokensPerSecond')
 
 describe('CRC-32C', () => {
-  it('is that of the examples of RFC 3720, appendix B.4', () => {
+  it('has the values of RFC 3720, appendix B.4', () => {
     const range = Uint8Array.from({ length: 32 }, (_, i) => i)
     expect(crc32c(new Uint8Array(32))).toBe(0x8a9136aa)
     expect(crc32c(new Uint8Array(32).fill(0xff))).toBe(0x62a8ab43)
@@ -115,8 +115,8 @@ describe('CRC-32C', () => {
   })
 })
 
-describe('train --tensorboard', () => {
-  it('writes each number of each step and each score of each evaluation, in their order', async () => {
+describe('salora train --tensorboard', () => {
+  it('writes each number of each step and each score of each evaluation in order', async () => {
     const events = await eventsOf('whole')
     expect(events.slice(0, 2)).toMatchObject([{ fileVersion: 'brain.Event:2' }, { step: 0, sessionLog: { status: 'START' } }])
     const points = pointsOf(events)
@@ -131,7 +131,7 @@ describe('train --tensorboard', () => {
     expect(Math.abs(Date.now() / 1000 - (times.at(-1) ?? 0))).toBeLessThan(600)
   })
 
-  it('has each point once where steps are done again: killed after its checkpoint, in a record, between the new file and the old', async () => {
+  it('has each point once when steps are repeated after a kill: after a checkpoint, within a record, between two files', async () => {
     await runJob({ ...flags('killed'), tensorboard: true }, 8)
     const before = await eventsOf('killed')
     expect(pointsOf(before).at(-1)?.[0]).toBe(8)
@@ -148,14 +148,14 @@ describe('train --tensorboard', () => {
     expect((await readdir(at('killed'))).some((entry) => entry.includes(name))).toBe(false) // one that watches takes a new name for new points
   })
 
-  it('has the steps before it too, where it is first asked for on a resume', async () => {
+  it('includes earlier steps when it is first given with --resume', async () => {
     await runJob(flags('late'), 5)
     expect((await readdir(at('late'))).filter((name) => name.includes('tfevents'))).toEqual([])
     await runJob({ output: at('late'), resume: true, tensorboard: true })
     expect(timeless(pointsOf(await eventsOf('late')))).toEqual(timeless(pointsOf(await eventsOf('whole'))))
   })
 
-  it('takes no event file of a run without its config.json for its own', async () => {
+  it('does not use the event file of a run without config.json', async () => {
     await runJob({ ...flags('other'), method: 'lora', maxSteps: '1', tensorboard: true })
     for (const name of await readdir(at('other'))) if (!name.includes('tfevents')) await rm(at('other', name), { recursive: true })
     await expect(runJob(flags('other'))).rejects.toThrow(

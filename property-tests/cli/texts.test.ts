@@ -1,4 +1,4 @@
-/** A decoder that learns text, by the commands: trained, resumed, evaluated, merged; and what has no meaning there is refused in one line. */
+/** Decoders that learn text on the command line: training, resuming, evaluating, merging, and one line per invalid flag. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -42,7 +42,7 @@ type Result = {
 }
 
 describe.each(['llama', 'qwen2'])('%s', (family) => {
-  it('learns responses by SaLoRA within its budget: held-out text is far likelier than by chance', async () => {
+  it('learns responses by SaLoRA within its budget, with a held-out loss far below chance', async () => {
     const { code, stdout } = await train(family, family, ...alpaca, '--epochs', '8')
     expect(code).toBe(0)
     const { last, best, retainedDensity } = (await json(`${family}/result.json`)) as Result
@@ -59,7 +59,7 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
     expect(await readFile(join(root, family, 'adapter', 'README.md'), 'utf8')).toContain('pipeline_tag: text-generation\n')
   })
 
-  it('is evaluated on what it held out, to the run’s own loss, by the adapter and by the merged model', async () => {
+  it('has the loss of its run in salora evaluate, by the adapter and by the merged model', async () => {
     const { best, examples } = (await json(`${family}/result.json`)) as Result
     const scored = async (...args: ReadonlyArray<string>) => {
       const { code, stdout, stderr } = await saloraIn(['evaluate', ...args, '--device', 'cpu', '--json', '--quiet'], { cwd: root })
@@ -90,7 +90,7 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
     expect(merged.scores.loss).toBeCloseTo(adapted.scores.loss, 5)
   })
 
-  it('answers instructions in the form of its training with a response that it learned, and ends; merged as by the adapter', async () => {
+  it('generates a learned response to an instruction and stops, by the adapter and by the merged model', async () => {
     await writeFile(join(root, 'asked.jsonl'), [3, 9, 30].map((word) => `{"instruction":" w${word}"}\n`).join(''))
     const answers = async (...of: ReadonlyArray<string>) => {
       const { code, stdout } = await saloraIn(['generate', ...of, '--input', 'asked.jsonl', '--device', 'cpu', '--json', '--quiet'], {
@@ -105,8 +105,8 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
   })
 })
 
-describe('a run of text', () => {
-  it('ends in the same bits after a resume, with shared rows too', async () => {
+describe('a run on text', () => {
+  it('resumes to the same bits with --packing', async () => {
     const how = [...alpaca, '--method', 'lora', '--max-steps', '12', '--save-steps', '5', '--packing']
     expect((await train('llama', 'whole', ...how)).code).toBe(0)
     const before = await readFile(join(root, 'whole', 'adapter', 'adapter_model.safetensors'))
@@ -116,7 +116,7 @@ describe('a run of text', () => {
     expect(await readFile(join(root, 'whole', 'adapter', 'adapter_model.safetensors'))).toEqual(before)
   })
 
-  it('goes on with no other template, which changes every text', async () => {
+  it('is not resumed with another prompt template', async () => {
     const { code, stderr } = await train('llama', 'whole', '--resume', '--prompt-template', 'alpaca', '--max-steps', '20')
     expect(code).not.toBe(0)
     expect(stderr).toMatch(/promptTemplate/)
@@ -131,7 +131,7 @@ describe('a run of text', () => {
     expect(best.scores.loss).toBeLessThan(5)
   })
 
-  it('trains an untied head with all the rest, and hands it over', async () => {
+  it('trains and saves an untied head with --method full', async () => {
     expect((await train('llama', 'all', ...alpaca, '--method', 'full', '--max-steps', '3')).code).toBe(0)
     const { code, stdout } = await saloraIn(['evaluate', '--model', 'all/adapter', ...alpaca, '--max-length', '48', '--json', '--quiet'], {
       cwd: root,
@@ -164,14 +164,14 @@ describe('a run of text', () => {
     else expect(stderr).toMatch(told)
   })
 
-  it('is evaluated on no longer texts than the model has positions for', async () => {
+  it('is not evaluated on texts longer than the positions of the model', async () => {
     const { code, stderr } = await saloraIn(['evaluate', '--model', model('llama'), ...alpaca, '--max-length', '65', '--quiet'], {
       cwd: root,
     })
     expect([code, stderr]).toEqual([2, "--max-length: expected at most the model's 64 positions, got 65\n"])
   })
 
-  it('is asked of a decoder alone; and what it makes classifies nothing', async () => {
+  it('requires a decoder, and its result cannot classify', async () => {
     const { code, stderr } = await train('roberta', 'refused', ...alpaca, '--quiet')
     expect(code).not.toBe(0)
     expect(stderr).toBe('--model: expected a decoder, as --task alpaca asks for the next token, got a model of type roberta\n')

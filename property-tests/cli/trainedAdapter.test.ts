@@ -1,4 +1,4 @@
-/** A trained adapter in use: PEFT's scales, heads and class names end in the same outputs, however they are written down. */
+/** Using a trained adapter: PEFT's scales, heads and class names give the same outputs in each form. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -79,7 +79,7 @@ const outputs = async (adapter: string): Promise<ReadonlyArray<ReadonlyArray<num
 }
 
 describe('opening an adapter', () => {
-  it('a module with another alpha acts as if its B were multiplied by the ratio of the scales', async () => {
+  it('scales the B of a module with another alpha by the ratio of the scales', async () => {
     const [plain, rescaled, other] = [
       await outputs(await write('plain', 1, null)),
       await outputs(await write('rescaled', 4, 2)),
@@ -89,7 +89,7 @@ describe('opening an adapter', () => {
     expect(Math.abs((other[0]?.[0] ?? NaN) - (plain[0]?.[0] ?? NaN))).toBeGreaterThan(1e-3)
   })
 
-  it('without a head in the adapter or the model it says which tensor is missing', async () => {
+  it('names the missing tensor if neither adapter nor model has a head', async () => {
     const adapter = await write('headless', 1, null, false)
     await expect(outputs(adapter)).rejects.toThrow(
       `${adapter}: expected classifier.dense.weight [16, 16] of the head in the adapter or in ${join(root, 'tiny')}, got it in neither`,
@@ -124,7 +124,7 @@ describe('scoring an adapter', () => {
     },
   })
 
-  it('goes by the names of the classes, in whatever order the data has them', async () => {
+  it('matches classes by name, in any order of the data', async () => {
     for (const order of [
       ['bad', 'good'],
       ['good', 'bad'],
@@ -149,7 +149,7 @@ describe('scoring an adapter', () => {
     }
   })
 
-  it('has F1 of the class that was named, wherever it stands in the data', async () => {
+  it('computes F1 for the named class, at any position in the data', async () => {
     for (const order of [
       ['bad', 'good'],
       ['good', 'bad'],
@@ -159,7 +159,7 @@ describe('scoring an adapter', () => {
     }
   })
 
-  it("goes by a task's own order where the adapter has no names, and by labels that are the numbers of its outputs", async () => {
+  it("uses the task's order, or numeric labels, if the adapter has no names", async () => {
     expect((await scoreAdapter(adapter(undefined), data(['good', 'bad']))).scores).toMatchObject({ accuracy: 0.4 })
     const numbered = { ...data(['good', 'bad']), sorted: true }
     for (const [names, accuracy] of [
@@ -172,7 +172,7 @@ describe('scoring an adapter', () => {
       ).toMatchObject({ accuracy })
   })
 
-  it('asks for the names of the outputs where neither adapter nor task has them, and does not guess', async () => {
+  it('requires the names of the outputs if neither adapter nor task has them', async () => {
     for (const names of [
       ['bad', 'good'],
       ['1', '2'],
@@ -188,7 +188,7 @@ describe('scoring an adapter', () => {
       )
   })
 
-  it('refuses outputs that are no numbers, naming the row', async () => {
+  it('refuses outputs that are not finite, and names the row', async () => {
     const broken: TrainedAdapter = {
       ...adapter(['bad', 'good']),
       predict: async (texts) => texts.map((_, i) => (i === 3 ? [NaN, 1] : [0, 1])),
@@ -198,7 +198,7 @@ describe('scoring an adapter', () => {
     )
   })
 
-  it('refuses data with a class that the adapter does not know, or of another kind', async () => {
+  it('refuses data with an unknown class, or of another task type', async () => {
     await expect(scoreAdapter(adapter(['no', 'yes']), data(['bad', 'good']))).rejects.toThrow(
       'data.tsv: expected the adapter\'s labels (no, yes), got "bad"',
     )

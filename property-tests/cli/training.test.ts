@@ -1,4 +1,4 @@
-/** One run from end to end: what `train` leaves in its folder, and that evaluate, predict and --resume find their way in it. */
+/** One run from end to end: the run folder, and evaluate, predict and --resume with it. */
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -39,7 +39,7 @@ const run = (...path: ReadonlyArray<string>): string => join(cwd, 'runs', 'toy-s
 const json = async (path: string): Promise<Record<string, unknown>> => JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
 
 describe('salora train', () => {
-  it('succeeds, with one JSON document on standard output that is result.json, and its progress on standard error', async () => {
+  it('prints result.json as one document on standard output, and progress on standard error', async () => {
     expect(trained.code).toBe(0)
     expect(JSON.parse(trained.stdout)).toEqual(await json(run('result.json')))
     expect(trained.stderr).toContain('12 steps, 9 per epoch; gates are sampled in steps 4 to 6\n')
@@ -47,7 +47,7 @@ describe('salora train', () => {
     expect(trained.stderr).not.toMatch(/[\r\u001b]/) // no bar on a pipe
   })
 
-  it("writes the run's folder as promised", async () => {
+  it('writes the documented files of the run folder', async () => {
     expect((await readdir(run())).sort()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'result.json', 'rows.json'])
     const config = await json(run('config.json'))
     expect(Object.keys(config)).toEqual(expect.arrayContaining(['model', 'task', 'settings', 'device', 'versions']))
@@ -78,7 +78,7 @@ describe('salora train', () => {
       expect(result).toHaveProperty(key)
   })
 
-  it('logs one line a step and one an evaluation', async () => {
+  it('logs one line per step and one per evaluation', async () => {
     const lines = (await readFile(run('metrics.jsonl'), 'utf8'))
       .trimEnd()
       .split('\n')
@@ -113,12 +113,12 @@ describe('salora train', () => {
     expect(steps.filter(({ lambda }) => lambda !== null).map(({ step }) => step)).toEqual([4, 5, 6])
   })
 
-  it('says of a window too short for the ranks to mean anything that it is', () =>
+  it('warns if gates are sampled in too few steps', () =>
     expect(trained.stderr).toContain(
       'warning: gates are sampled in only 3 steps: below 100 steps, the density may miss its target and ranks mean little\n',
     ))
 
-  it('with --method lora knows nothing of gates: not in its lines, its result, its flags or what it trains', async () => {
+  it('has no gates with --method lora: not in its lines, its result, its flags or its parameters', async () => {
     const args = ['train', '--config', 'settings.json', '--max-steps', '2', '--method', 'lora', '--output', 'plain', '--quiet', '--json']
     const { code, stdout } = await saloraIn(args, { cwd })
     expect(code).toBe(0)
@@ -137,7 +137,7 @@ describe('salora train', () => {
     expect([refused.code, refused.stderr]).toEqual([2, '--density: expected a setting of method lora (it is one of salora), got 0.5\n'])
   })
 
-  it('leaves an adapter with the ranks of the result, within the budget', async () => {
+  it('saves an adapter with the ranks of the result, within the budget', async () => {
     const { ranks = {}, retainedDensity, retainedParameters } = (await json(run('result.json'))) as unknown as RunResult
     const { model, outputs } = await openModelFolder(join(cwd, 'tiny'))
     const adapter = await loadLowRank(run('adapter'), model, outputs)
@@ -150,14 +150,14 @@ describe('salora train', () => {
 })
 
 describe('salora evaluate', () => {
-  it('scores the part that the run held out as the run itself did', async () => {
+  it('gives the score of the run on its held-out part', async () => {
     const { best } = (await json(run('result.json'))) as unknown as RunResult
     const { code, stdout } = await saloraIn(['evaluate', '--run', 'runs/toy-salora-1', '--json', '--quiet'], { cwd })
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ scores: best?.scores, examples: 8, device: 'cpu', majority: { label: 'bad', share: 0.5 } })
   })
 
-  it('scores the adapter alone on a file of other order and with the classes named otherwise round', async () => {
+  it('scores the adapter on a file with another order of classes', async () => {
     await writeFile(join(cwd, 'two.tsv'), 'label\ttext\ngood\tgood fine great film\nbad\tbad awful poor film\ngood\tgreat\n')
     const args = ['evaluate', '--model', 'tiny', '--adapter', run('adapter'), '--task', 'two.tsv', '--max-length', '16', '--quiet']
     const { code, stdout } = await saloraIn(args, { cwd })
@@ -171,7 +171,7 @@ describe('salora predict', () => {
   const predict = (input: string | Uint8Array, ...flags: ReadonlyArray<string>) =>
     salora(['predict', '--run', 'runs/toy-salora-1', ...flags], { cwd, input })
 
-  it('answers each line with one JSON line, in order', async () => {
+  it('prints one JSON line per line, in order', async () => {
     const { code, stdout } = await predict('good fine great film\nbad awful poor film\na text\twith a second one')
     expect(code).toBe(0)
     const answers = stdout
@@ -187,7 +187,7 @@ describe('salora predict', () => {
     }
   })
 
-  it('gives a line that is no text an error in its place and exit code 1', async () => {
+  it('prints an error in place of an invalid line, and exits with 1', async () => {
     const { code, stdout, stderr } = await predict(Buffer.from('good\n\ncaf\xe9\nbad\n', 'latin1'), '--json', '--quiet')
     expect(code).toBe(1)
     expect(JSON.parse(stdout)).toMatchObject([
@@ -199,20 +199,20 @@ describe('salora predict', () => {
     expect(stderr).toBe('standard input, line 2: expected a text, got an empty one (and 1 more such lines)\n')
   })
 
-  it('answers nothing with nothing', async () => {
+  it('prints nothing for empty input', async () => {
     expect(await predict('', '--json', '--quiet')).toMatchObject({ code: 0, stdout: '[]\n', stderr: '' })
   })
 })
 
 describe('salora train --resume', () => {
-  it('says that a finished run is finished, and leaves it as it is', async () => {
+  it('reports that a run is finished, and changes no file', async () => {
     const before = await readFile(run('result.json'), 'utf8')
     const { code, stderr } = await salora(['train', '--resume', '--output', 'runs/toy-salora-1'], { cwd })
     expect([code, stderr]).toEqual([0, 'runs/toy-salora-1: this run is already finished\n'])
     expect(await readFile(run('result.json'), 'utf8')).toBe(before)
   })
 
-  it("names the setting that is not the run's own", async () => {
+  it("names the setting that differs from the run's", async () => {
     await rm(run('result.json'))
     const { code, stderr } = await saloraIn(['train', '--resume', '--output', 'runs/toy-salora-1', '--batch-size', '4', '--quiet'], { cwd })
     expect(code).toBe(1)
@@ -221,7 +221,7 @@ describe('salora train --resume', () => {
 })
 
 describe('salora quickstart', () => {
-  it('shows scores before and after, the budget and the ranks', async () => {
+  it('prints scores before and after training, the budget and the ranks', async () => {
     const { code, stdout } = await saloraIn(
       ['quickstart', '--model', 'tiny', '--max-steps', '6', '--device', 'cpu', '--output', 'quick', '--quiet'],
       { cwd },

@@ -1,4 +1,4 @@
-/** LoRA's variants from flags to every export: a run with all three of them, interrupted and resumed, opened and handed over. */
+/** LoRA's variants from flags to every export: a run with all three, interrupted and resumed, loaded and exported. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -51,7 +51,7 @@ const exported = (format: ExportFormat) =>
   })
 
 describe('salora train --method lora --use-rslora --use-dora --lora-dropout 0.25', () => {
-  it('takes switches as flags and, as true or false, from --config, and counts what it trains', async () => {
+  it('reads switches from flags and from --config, and counts its parameters', async () => {
     const { settings } = JSON.parse(await readFile(at('whole', 'config.json'), 'utf8')) as { readonly settings: Record<string, unknown> }
     expect(settings).toMatchObject({ useRslora: true, useDora: true, loraDropout: 0.25, targetModules: ['all-linear'] })
     // of each layer: four matrices of 16 × 16, one of 32 × 16 and one of 16 × 32, at rank 2, and a magnitude for each row
@@ -65,13 +65,13 @@ describe('salora train --method lora --use-rslora --use-dora --lora-dropout 0.25
     )
   })
 
-  it('goes on from a checkpoint, masks and magnitudes included, to the same bits', async () => {
+  it('resumes from a checkpoint to the same bits, with dropout masks and magnitudes', async () => {
     expect((await runJob({ ...flags('halves'), useRslora: true }, 3)).interrupted).toBe(true)
     await runJob({ output: at('halves'), resume: true })
     expect(await bytesIn(at('halves'), ['adapter', 'checkpoints'])).toEqual(await bytesIn(at('whole'), ['adapter', 'checkpoints']))
   })
 
-  it("starts from magnitudes that are the lengths of W's rows, and leaves them near", async () => {
+  it("initializes magnitudes with the lengths of W's rows, and ends near them", async () => {
     const base = await openModelFolder(at('tiny'))
     const { tensors } = await readAdapter(at('whole', 'adapter'), base)
     const name = 'encoder.layer.1.output.dense'
@@ -81,17 +81,17 @@ describe('salora train --method lora --use-rslora --use-dora --lora-dropout 0.25
     magnitude.forEach((m, row) => expect(Math.abs(m - Math.hypot(...W.subarray(32 * row, 32 * (row + 1))))).toBeLessThan(6 * 4e-4 + 1e-6))
   })
 
-  it.each<ExportFormat>(['peft', 'merged', 'transformers.js'])('is the same function as %s', async (format) => {
+  it.each<ExportFormat>(['peft', 'merged', 'transformers.js'])('computes the same function when exported as %s', async (format) => {
     const { comparison } = await exported(format)
     expect(comparison.largestLogit).toBeGreaterThan(0)
     expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * Math.max(1, comparison.largestLogit))
   })
 
-  it('is not padded: that is for servers that know no magnitudes', () =>
+  it('refuses peft-padded, which is for servers without magnitudes', () =>
     expect(exported('peft-padded')).rejects.toThrow(
       '--format: expected peft or merged for an adapter with magnitudes (DoRA), got peft-padded',
     ))
 
-  it('prints its ranks with the alpha at which plain LoRA has its scale', async () =>
+  it('prints a rank pattern whose alpha gives plain LoRA the same scale', async () =>
     expect(await rankPatternOfRun(at('whole'))).toMatchObject({ r: 2, lora_alpha: 4 * Math.sqrt(2), rank_pattern: {} }))
 })

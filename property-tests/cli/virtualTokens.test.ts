@@ -1,4 +1,4 @@
-/** Runs of prefix and prompt from data to export: trained, interrupted, opened, handed over, and refused where they cannot be what is asked. */
+/** Prefix and prompt tuning from data to export: training, interrupting, loading, exporting, and one line per error. */
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -101,14 +101,14 @@ describe.each([
     expect(result).toMatchObject({ steps, stepsDone: steps, trainableParameters: { adapter: virtualTokens * width, head } })
   })
 
-  it('ends in the same bits where it was interrupted, with dropout and accumulated batches', async () => {
+  it('resumes to the same bits, with dropout and gradient accumulation', async () => {
     const interrupted = await train(model, `${run}-resumed`, settingsOf(method), { until: 3 })
     expect(interrupted).toMatchObject({ interrupted: true, stepsDone: 3 })
     await train(model, `${run}-resumed`, settingsOf(method), { resume: true })
     expect(await bytes(`${run}-resumed`, ...weights)).toEqual(await bytes(run, ...weights))
   })
 
-  it('is handed over to PEFT as it is, and to transformers.js as a part of the graph, which cuts texts where no position is left', async () => {
+  it('is exported to PEFT unchanged, and to transformers.js within the graph, which truncates texts at the last position', async () => {
     expect((await exported('peft')).comparison.largestLogitDifference).toBe(0)
     const { comparison } = await exported('transformers.js')
     expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * comparison.largestLogit)
@@ -129,7 +129,7 @@ describe.each([
     }
   })
 
-  it('is refused formats that cannot hold it, and leaves nothing', async () => {
+  it('refuses formats that cannot hold it, and writes nothing', async () => {
     for (const format of ['merged', 'peft-padded'] as const) {
       expect(await mistake(exported(format))).toEqual([
         `--format: expected one of peft, transformers.js for an adapter of method ${method}, got ${format}`,
@@ -139,7 +139,7 @@ describe.each([
     }
   })
 
-  it('gives an adapter that fits its own model alone', async () => {
+  it('gives an adapter that other models refuse', async () => {
     const base = await openModelFolder(model)
     const config = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as object
     const on = (change: object) => {
@@ -157,7 +157,7 @@ describe.each([
     ])
   })
 
-  it('gives an adapter that is nothing else', async () => {
+  it('gives an adapter that other methods refuse', async () => {
     const base = await openModelFolder(model)
     const as = async (peftType: string) => {
       const folder = join(root, `${run}-as-${peftType}`)
@@ -177,16 +177,16 @@ describe.each([
   })
 })
 
-describe('a run that cannot be', () => {
+describe('an invalid run with virtual tokens', () => {
   it.each([
     [{ numVirtualTokens: 600 }, "--num-virtual-tokens: expected at most 29, which leave 3 of the model's 32 positions to a text, got 600"],
     [{ maxLength: 28 }, "--max-length: expected at most the 27 of the model's 32 positions that 5 virtual tokens leave, got 28"],
-  ])('with %o is told in one line that names the flag to change, and leaves nothing', async (change, told) => {
+  ])('with %o gives one line that names the flag to change, and writes nothing', async (change, told) => {
     expect(await mistake(train(folderOf('roberta'), 'never', settingsOf('prefix', change)))).toEqual([told, 2])
     expect(await readdir(root)).not.toContain('never')
   })
 
-  it('with no virtual token, or those of a method that has none, is told before', () => {
+  it('is refused without virtual tokens, or with a method that has none', () => {
     expect(() => settingsOf('prompt', { numVirtualTokens: 0 })).toThrow('numVirtualTokens: expected a whole number of at least 1, got 0')
     expect(() => settingsOf('lora')).toThrow('numVirtualTokens: expected a setting of method lora (it is one of prefix, prompt), got 5')
   })

@@ -1,4 +1,4 @@
-/** A warm start: a run that begins with an adapter begins with its function, whatever rank, scale and order of classes it is of. */
+/** --adapter: a run starts with the function of an adapter, whatever its rank, scale and order of classes. */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -56,7 +56,7 @@ const firstLoss = async (output: string): Promise<number> =>
     .map((line) => JSON.parse(line) as { kind: string; scores: { loss: number } })
     .find(({ kind }) => kind === 'evaluation')?.scores.loss ?? NaN
 
-describe('a run that begins with an adapter', () => {
+describe('a run that starts from an adapter', () => {
   it.each([
     ['lora of its rank and scale', ['--method', 'lora', '--rank', '4', '--lora-alpha', '8', '--max-steps', '1']],
     [
@@ -64,7 +64,7 @@ describe('a run that begins with an adapter', () => {
       ['--method', 'lora', '--rank', '6', '--lora-alpha', '30', '--use-rslora', '--max-steps', '1'],
     ],
     ['salora, before its gates', ['--method', 'salora', '--rank', '8', '--max-steps', '6', '--gate-start', '0.5', '--gate-end', '0.9']],
-  ])('begins with its function: %s', async (name, flags) => {
+  ])('starts with the function of the adapter: %s', async (name, flags) => {
     const output = name.replaceAll(/\W+/g, '-')
     const { code, stderr } = await train(output, '--adapter', 'adapter', ...flags)
     expect([code, stderr.replace(/^warning: .*\n/gm, '')]).toEqual([0, ''])
@@ -72,7 +72,7 @@ describe('a run that begins with an adapter', () => {
     expect(JSON.parse(await readFile(join(cwd, output, 'config.json'), 'utf8'))).toMatchObject({ adapter: join(cwd, 'adapter') })
   })
 
-  describe('and has ended', () => {
+  describe('and is finished', () => {
     const config = async (output: string): Promise<Readonly<Record<string, unknown>>> =>
       JSON.parse(await readFile(join(cwd, output, 'config.json'), 'utf8')) as Readonly<Record<string, unknown>>
     beforeAll(async () => {
@@ -80,7 +80,7 @@ describe('a run that begins with an adapter', () => {
       expect((await train('ended', '--adapter', 'changing', '--method', 'lora', '--rank', '4', '--max-steps', '1')).code).toBe(0)
     })
 
-    it('is finished for whoever resumes it, and has no event file to begin any more', async () => {
+    it('reports with --resume that it is finished, and refuses --tensorboard', async () => {
       const resume = (...flags: ReadonlyArray<string>) => saloraIn(['train', '--resume', '--output', 'ended', '--quiet', ...flags], { cwd })
       expect(await resume()).toMatchObject({ code: 0, stderr: '' })
       expect(await resume('--tensorboard')).toMatchObject({
@@ -89,14 +89,14 @@ describe('a run that begins with an adapter', () => {
       })
     })
 
-    it('gives its adapter to a run of its config.json', async () => {
+    it('gives the same adapter to a run with its config.json', async () => {
       const { code } = await saloraIn(['train', '--config', 'ended/config.json', '--output', 'again', '--quiet'], { cwd })
       expect(code).toBe(0)
       expect(await config('again')).toMatchObject({ adapter: join(cwd, 'changing') })
       expect(await firstLoss('again')).toBe(await firstLoss('ended'))
     })
 
-    it('is not gone on with where the adapter has become another', async () => {
+    it('is not resumed if the adapter changed', async () => {
       await rm(join(cwd, 'ended', 'result.json'))
       await cp(join(cwd, 'three'), join(cwd, 'changing'), { recursive: true })
       const { code, stderr } = await saloraIn(['train', '--resume', '--output', 'ended', '--quiet'], { cwd })
@@ -104,7 +104,7 @@ describe('a run that begins with an adapter', () => {
     })
   })
 
-  it('begins with another head, and says so, where the adapter is of other classes', async () => {
+  it('starts with a new head if the adapter has other classes, with a warning', async () => {
     const { code, stderr } = await train(
       'three-classes',
       '--adapter',
@@ -130,7 +130,7 @@ describe('a run that begins with an adapter', () => {
     ],
     [['--method', 'lora', '--use-dora'], 'an adapter with magnitudes, as --use-dora has them, got another'],
     [['--method', 'houlsby'], 'an adapter of method houlsby, got one of lora'],
-  ])('refuses one that it has no place for: %j', async (flags, told) => {
+  ])('refuses an adapter that does not fit: %j', async (flags, told) => {
     const { code, stderr } = await train('refused', '--adapter', 'adapter', '--max-steps', '1', ...flags)
     expect([code, stderr]).toEqual([1, `--adapter ${join(cwd, 'adapter')}: expected ${told}\n`])
   })

@@ -1,4 +1,4 @@
-/** `salora export` as it is called: what it says, and one clear line for each mistake. */
+/** salora export: its output, and one line per error. */
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { pipeline } from '@huggingface/transformers'
 import { describe, expect, it, vi } from 'vitest'
@@ -31,7 +31,7 @@ describe('salora export', () => {
 
   const refused = (...args: ReadonlyArray<string>): Promise<string> => written('stderr', ...args)
 
-  it('says what it wrote and how far the logits are', async () => {
+  it('prints the files that it wrote and the largest logit difference', async () => {
     const said = await written('stdout', '--format', 'peft', '--output', at('said'))
     const size = async (name: string): Promise<string> => `  ${name} ${Math.ceil((await stat(at('said', name))).size / 1e3)} kB\n`
     const files = await Promise.all(['adapter_config.json', 'adapter_model.safetensors', 'salora.json'].map(size))
@@ -40,7 +40,7 @@ describe('salora export', () => {
     )
   })
 
-  it('warns that transformers.js answers 1 to everything in a regression, which it does', async () => {
+  it('warns that the pipeline of transformers.js answers 1 for every regression, which is true', async () => {
     await writeAdapter(at('number-adapter'), at('bert'), ['LABEL_0'])
     const args = ['export', '--model', 'bert', '--adapter', 'number-adapter', '--quiet', '--format']
     const warned = await saloraIn([...args, 'transformers.js', '--output', 'number'], { cwd: place.root })
@@ -51,7 +51,7 @@ describe('salora export', () => {
     expect((await salora([...args, 'merged', '--output', 'number-merged'], { cwd: place.root })).stderr).toBe('')
   })
 
-  it('prints one document with --json: files, and how far the logits are', async () => {
+  it('prints the files and the largest logit difference as one JSON document', async () => {
     const { code, stdout } = await saloraIn([...base(), '--format', 'merged', '--output', 'printed', '--json'], { cwd: place.root })
     const report = JSON.parse(stdout) as ExportReport
     expect(code).toBe(0)
@@ -60,7 +60,7 @@ describe('salora export', () => {
     expect(report.comparison.largestLogitDifference).toBeLessThan(1e-5 * report.comparison.largestLogit)
   })
 
-  it('has one clear line for each mistake, and leaves nothing behind', async () => {
+  it('prints one line per user error, and writes nothing', async () => {
     await mkdir(at('full'))
     await writeFile(at('full', 'notes.txt'), 'mine')
     const before = await readdir(place.root)
@@ -87,7 +87,7 @@ describe('salora export', () => {
     expect(await readdir(place.root)).toEqual(before)
   })
 
-  it('has no layout of PEFT for what is a whole model, and says so in one line', async () => {
+  it('refuses PEFT’s layouts for a fully fine-tuned model in one line', async () => {
     await exported('bert', 'merged', 'whole')
     const before = await readdir(place.root)
     for (const format of ['peft', 'peft-padded'])
@@ -99,7 +99,7 @@ describe('salora export', () => {
       expect(await written('stdout', '--adapter', at('whole'), '--format', format, '--output', at(`whole-${format}`))).toMatch(/^@\/whole-/)
   })
 
-  it('leaves nothing behind when the disk is full', async () => {
+  it('leaves no files when the disk is full', async () => {
     const before = await readdir(place.root)
     const { code, stderr } = await salora([...base(), '--format', 'merged', '--output', 'cut'], { cwd: place.root, largestFile: 8 })
     expect(code).toBe(1)

@@ -1,4 +1,4 @@
-/** Exports of a decoder with an adapter: the pipeline of @huggingface/transformers writes the tokens that we do, and every format keeps the logits. */
+/** Exports of a decoder with an adapter: the pipeline of @huggingface/transformers generates the same tokens, and every format has the same logits. */
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -84,7 +84,7 @@ const ours = async (model: string, adapter: string | null): Promise<ReadonlyArra
 }
 
 describe.each(families)('%s, with an adapter', (family) => {
-  it('is written on by pipeline(text-generation) of @huggingface/transformers as by us, prompt by prompt and in a padded batch', async () => {
+  it('generates the same text in the pipeline of @huggingface/transformers, one prompt at a time and in a padded batch', async () => {
     const report = await exported(family, 'transformers.js')
     expect(report.warnings).toEqual([])
     expect(report.comparison.largestLogitDifference).toBeLessThan(1e-5 * report.comparison.largestLogit)
@@ -98,7 +98,7 @@ describe.each(families)('%s, with an adapter', (family) => {
     expect(together.map(([answer]) => answer?.generated_text.trim())).toEqual(expected)
   })
 
-  it('is the same decoder when it is merged, or read again from PEFT’s layout', async () => {
+  it('has the same logits when merged, and when loaded from PEFT’s layout', async () => {
     for (const format of ['merged', 'peft', 'peft-padded'] as const) {
       const { comparison, output } = await exported(family, format)
       expect(comparison.largestLogitDifference, format).toBeLessThan(1e-5 * comparison.largestLogit)
@@ -107,7 +107,7 @@ describe.each(families)('%s, with an adapter', (family) => {
     }
   })
 
-  it('loses little in half precision and more, but not much, in int8', async () => {
+  it('loses little in float16, and a bit more in int8', async () => {
     const [half, int8] = [await exported(family, 'transformers.js', 'float16'), await exported(family, 'transformers.js', 'int8')]
     expect(half.comparison.largestLogitDifference).toBeLessThan(5e-3 * half.comparison.largestLogit)
     expect(int8.comparison.largestLogitDifference).toBeGreaterThan(half.comparison.largestLogitDifference)
@@ -116,7 +116,7 @@ describe.each(families)('%s, with an adapter', (family) => {
 })
 
 describe('salora export of a decoder', () => {
-  it('has no transformers.js where virtual tokens stand before texts, which a cache has no place for; PEFT’s layout it has', async () => {
+  it('refuses transformers.js with virtual tokens, which a cache cannot hold, but allows PEFT’s layout', async () => {
     const given = { model: join(fixtures, 'qwen2'), precision: 'float32', maxLength: null, targeted: null } as const
     for (const method of ['prompt', 'prefix']) {
       const adapter = join(fixtures, 'qwen2', method, 'saved')
@@ -128,7 +128,7 @@ describe('salora export of a decoder', () => {
     }
   })
 
-  it('writes what opens as a model with all logits, and its own way of ending texts', async () => {
+  it('writes a model with all logits and its own end-of-text token', async () => {
     await writeFile(at('llama', 'generation_config.json'), JSON.stringify({ eos_token_id: [2, 5] }))
     const output = at('by-command')
     const { code, stderr } = await saloraHere(

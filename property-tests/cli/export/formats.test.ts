@@ -1,4 +1,4 @@
-/** Exports: whatever tool opens the folder, it answers as model and adapter do. */
+/** Exports in every format give the predictions of model and adapter. */
 import { mkdir, mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from '@huggingface/transformers'
@@ -34,7 +34,7 @@ const softmax = (row: ReadonlyArray<number>): ReadonlyArray<number> => {
 type Answer = { readonly label: string; readonly score: number }
 
 describe.each(families)('an export of %s', (family) => {
-  it('as peft is the adapter once more: every logit to the last bit, no matrix of rank 0', async () => {
+  it('as peft has the same logits to the last bit, and no matrix of rank 0', async () => {
     const { comparison } = await exported(family, 'peft', `${family}-peft`)
     expect(comparison.largestLogitDifference).toBe(0)
     expect(comparison.largestLogit).toBeGreaterThan(0.1)
@@ -44,19 +44,22 @@ describe.each(families)('an export of %s', (family) => {
     expect(await json(at(`${family}-peft`, 'salora.json'))).toEqual(await json(at(`${family}-adapter`, 'salora.json')))
   })
 
-  it.each(['merged', 'transformers.js'] as const)('as %s cuts a text where training did, which the comparison looks at', async (format) => {
-    const long = { text: 'good film '.repeat(30) }
-    const output = `${family}-${format}-short`
-    const { comparison } = await exported(family, format, output, { maxLength: 12, texts: [{ text: 'short' }, long] })
-    expect(comparison.texts).toBe(trialTexts.length + 2)
-    expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * comparison.largestLogit)
-    expect(await json(at(output, 'tokenizer_config.json'))).toHaveProperty('model_max_length', 12)
-    const cut = async (maxLength: number) => {
-      const opened = await openTrainedAdapter({ ...given, model: at(family), adapter: at(`${family}-adapter`), maxLength })
-      return (await opened.predict([long]).finally(opened.release))[0] ?? []
-    }
-    expect(await cut(12)).not.toEqual(await cut(64))
-  })
+  it.each(['merged', 'transformers.js'] as const)(
+    'as %s truncates texts where training did, which the comparison covers',
+    async (format) => {
+      const long = { text: 'good film '.repeat(30) }
+      const output = `${family}-${format}-short`
+      const { comparison } = await exported(family, format, output, { maxLength: 12, texts: [{ text: 'short' }, long] })
+      expect(comparison.texts).toBe(trialTexts.length + 2)
+      expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * comparison.largestLogit)
+      expect(await json(at(output, 'tokenizer_config.json'))).toHaveProperty('model_max_length', 12)
+      const cut = async (maxLength: number) => {
+        const opened = await openTrainedAdapter({ ...given, model: at(family), adapter: at(`${family}-adapter`), maxLength })
+        return (await opened.predict([long]).finally(opened.release))[0] ?? []
+      }
+      expect(await cut(12)).not.toEqual(await cut(64))
+    },
+  )
 
   it('as peft-padded has one rank and no patterns; matrices of rank 0 are pairs of zeros', async () => {
     await exported(family, 'peft-padded', `${family}-padded`)
@@ -97,7 +100,7 @@ describe.each(families)('an export of %s', (family) => {
     )
   })
 
-  it('as merged has the tokenizer of the base, in its own words where it has some, and what other tools need to pad and cut', async () => {
+  it('as merged has the tokenizer files of the base model, and what other tools need to pad and truncate', async () => {
     await exported(family, 'merged', `${family}-tokenizer`)
     expect(await readFile(at(`${family}-tokenizer`, 'tokenizer.json'))).toEqual(await readFile(at(family, 'tokenizer.json')))
     expect(await json(at(`${family}-tokenizer`, 'tokenizer_config.json'))).toEqual(
@@ -127,7 +130,7 @@ describe.each(families)('an export of %s', (family) => {
   it.each([
     [2, 4],
     [6, 6],
-  ])('of pairs at scales and ranks of their own, rank 4 beside a usual %d, is the same function in each layout', async (rank, padded) => {
+  ])('with different ranks and scales, rank 4 beside a default of %d, computes the same function in each layout', async (rank, padded) => {
     const { base, adapter } = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
     const uneven = `${family}-uneven-${rank}`
     await mkdir(at(uneven))
@@ -160,7 +163,7 @@ describe.each(families)('an export of %s', (family) => {
     expect(await json(at(`${uneven}-peft-padded`, 'adapter_config.json'))).toMatchObject({ r: padded, lora_alpha: 2 * padded })
   })
 
-  it('as transformers.js has its weights in the model up to the bound, to the byte', async () => {
+  it('as transformers.js stores weights in the model file up to the bound, to the byte', async () => {
     const trained = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
     const write = async (largest?: number): Promise<ReadonlyArray<string>> => {
       const folder = await mkdtemp(at(`${family}-bound-`))
@@ -178,38 +181,41 @@ describe.each(families)('an export of %s', (family) => {
     expect((await write(size - 1)).slice(1)).toEqual(['model.onnx', 'model.onnx_data'])
   })
 
-  it.each(['in the model', 'beside it'])('as transformers.js answers through its pipeline as salora does, weights %s', async (where) => {
-    const folder = at(`${family}-onnx-${where.length}`)
-    const trained = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
-    if (where === 'in the model') await exported(family, 'transformers.js', `${family}-onnx-${where.length}`)
-    else {
-      await mkdir(folder)
-      await exportOnnx(folder, trained, resolveLabels(trained), { largest: 10_000 })
-    }
-    expect(await readdir(join(folder, 'onnx'))).toEqual(where === 'in the model' ? ['model.onnx'] : ['model.onnx', 'model.onnx_data'])
-    // Node finds the data file by itself; a browser fetches it because config.json says so.
-    expect((await json(join(folder, 'config.json')))['transformers.js_config']).toEqual(
-      where === 'in the model' ? undefined : { use_external_data_format: true },
-    )
-    const rows = await logits(at(family), at(`${family}-adapter`), 'float32')
-    const wanted = texts.map((_, i) => softmax(rows.slice(3 * i, 3 * i + 3)))
-    const classify = await pipeline('text-classification', folder, { dtype: 'fp32', device: 'cpu', local_files_only: true })
-    try {
-      const batch = (await classify(
-        texts.map(({ text }) => text),
-        { top_k: 3 },
-      )) as unknown as ReadonlyArray<ReadonlyArray<Answer>>
-      const alone = await Promise.all(
-        texts.map(async ({ text }) => (await classify(text, { top_k: 3 })) as unknown as ReadonlyArray<Answer>),
-      )
-      for (const answers of [batch, alone]) {
-        answers.forEach((answer, i) => {
-          const scores = ['bad', 'good', 'neither'].map((name) => answer.find(({ label }) => label === name)?.score ?? NaN)
-          assertClose(scores, wanted[i] ?? [], { relative: 1e-5 })
-        })
+  it.each(['in the model', 'beside it'])(
+    'as transformers.js gives salora’s predictions through its pipeline, with weights %s',
+    async (where) => {
+      const folder = at(`${family}-onnx-${where.length}`)
+      const trained = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
+      if (where === 'in the model') await exported(family, 'transformers.js', `${family}-onnx-${where.length}`)
+      else {
+        await mkdir(folder)
+        await exportOnnx(folder, trained, resolveLabels(trained), { largest: 10_000 })
       }
-    } finally {
-      await classify.dispose()
-    }
-  })
+      expect(await readdir(join(folder, 'onnx'))).toEqual(where === 'in the model' ? ['model.onnx'] : ['model.onnx', 'model.onnx_data'])
+      // Node finds the data file by itself; a browser fetches it because config.json says so.
+      expect((await json(join(folder, 'config.json')))['transformers.js_config']).toEqual(
+        where === 'in the model' ? undefined : { use_external_data_format: true },
+      )
+      const rows = await logits(at(family), at(`${family}-adapter`), 'float32')
+      const wanted = texts.map((_, i) => softmax(rows.slice(3 * i, 3 * i + 3)))
+      const classify = await pipeline('text-classification', folder, { dtype: 'fp32', device: 'cpu', local_files_only: true })
+      try {
+        const batch = (await classify(
+          texts.map(({ text }) => text),
+          { top_k: 3 },
+        )) as unknown as ReadonlyArray<ReadonlyArray<Answer>>
+        const alone = await Promise.all(
+          texts.map(async ({ text }) => (await classify(text, { top_k: 3 })) as unknown as ReadonlyArray<Answer>),
+        )
+        for (const answers of [batch, alone]) {
+          answers.forEach((answer, i) => {
+            const scores = ['bad', 'good', 'neither'].map((name) => answer.find(({ label }) => label === name)?.score ?? NaN)
+            assertClose(scores, wanted[i] ?? [], { relative: 1e-5 })
+          })
+        }
+      } finally {
+        await classify.dispose()
+      }
+    },
+  )
 })

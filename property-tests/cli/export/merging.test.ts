@@ -1,4 +1,4 @@
-/** Weights with the adapter merged into them: the numbers, what they can hold, and what config.json says of the outputs. */
+/** Merging an adapter into weights: the numbers, their range, and the outputs in config.json. */
 import { mkdir, stat } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { lowRankOf } from '../../../accelerated/formats/peft/lora.js'
@@ -13,7 +13,7 @@ import { tinyConfig, tinyTensors, writeTinyModel } from '../tinyModel.js'
 import { at, exported, families, json, logits } from './folder.js'
 
 describe('merging', () => {
-  it("adds scale · B A, number by number, and leaves the checkpoint's own bytes where there is no pair", async () => {
+  it('adds scale · B A to each adapted matrix, and copies the bytes of all others', async () => {
     const trained = await loadTrainedModel({ model: at('roberta'), adapter: at('roberta-adapter') })
     const { modules } = lowRankOf(trained.adapter)
     const plain = mergedTensors({ ...trained, adapter: { ...trained.adapter, phase: { matrices: [] }, tensors: new Map() } })
@@ -33,7 +33,7 @@ describe('merging', () => {
     }
   })
 
-  it('writes float32 from a float16 checkpoint, and float16 only when asked, which costs precision', async () => {
+  it('writes float32 from a float16 checkpoint, and float16 only on request, with less precision', async () => {
     await writeFamily(at('half'), 'roberta', 'F16')
     const given = { model: at('half'), adapter: at('roberta-adapter') }
     const wide = await exported('roberta', 'merged', 'half-wide', given)
@@ -47,7 +47,7 @@ describe('merging', () => {
     )
   })
 
-  it('reports the largest change of a logit over all texts and outputs, whatever its sign', async () => {
+  it('reports the largest absolute logit difference over all texts and outputs', async () => {
     for (const family of families) {
       const { comparison } = await exported(family, 'merged', `${family}-coarse`, { precision: 'float16' })
       const [wanted, found] = [
@@ -63,7 +63,7 @@ describe('merging', () => {
     }
   })
 
-  it('does not hide logits beyond numbers behind the others', async () => {
+  it('does not hide logits that are not finite', async () => {
     const { adapter } = await loadTrainedModel({ model: at('roberta'), adapter: at('roberta-adapter') })
     await mkdir(at('beyond'))
     // a dense layer of ones before a last layer whose first row overflows
@@ -80,7 +80,7 @@ describe('merging', () => {
     )
   })
 
-  it('refuses what float32, or the float16 asked for, cannot hold', async () => {
+  it('refuses numbers beyond the range of float32 or float16', async () => {
     const { adapter } = await loadTrainedModel({ model: at('roberta'), adapter: at('roberta-adapter') })
     await mkdir(at('steep'))
     const name = 'encoder.layer.0.attention.self.query'
@@ -116,7 +116,7 @@ describe('merging', () => {
     }
   })
 
-  it('names the classes as the adapter does, else as the model, else by their numbers', async () => {
+  it('names the classes as the adapter does, else as the model does, else by number', async () => {
     const { adapter } = await loadTrainedModel({ model: at('roberta'), adapter: at('roberta-adapter') })
     await mkdir(at('nameless'))
     const { labelNames: _, ...rest } = lowRankOf(adapter)
@@ -133,7 +133,7 @@ describe('merging', () => {
     expect(await names('by-number', { adapter: at('nameless') })).toEqual({ 0: 'LABEL_0', 1: 'LABEL_1', 2: 'LABEL_2' })
   })
 
-  it('of a regression says so in config.json, for every format that has one', async () => {
+  it('writes the problem type of a regression to config.json in every format', async () => {
     await writeAdapter(at('value-adapter'), at('bert'), ['LABEL_0'])
     for (const format of ['merged', 'transformers.js'] as const) {
       const { comparison } = await exported('bert', format, `value-${format}`, { adapter: at('value-adapter') })

@@ -1,4 +1,4 @@
-/** A new folder is there once it is whole, or not at all. */
+/** A new folder appears complete or not at all. */
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -6,7 +6,7 @@ import { inNewFolder } from '../../../finetuning/adapters/newFolder.js'
 import { at } from './folder.js'
 
 describe('a new folder', () => {
-  it('is there once it is whole; folders above it are made', async () => {
+  it('appears only when it is complete, with its parent folders', async () => {
     const output = at('one', 'two', 'three')
     expect(
       await inNewFolder(output, {}, async (stage) => {
@@ -19,7 +19,7 @@ describe('a new folder', () => {
     expect(await readdir(at('one', 'two'))).toEqual(['three'])
   })
 
-  it('may be an empty one; that stays as it was where writing fails', async () => {
+  it('may exist and be empty, and stays empty if writing fails', async () => {
     await mkdir(at('parent', 'empty'), { recursive: true })
     await expect(
       inNewFolder(at('parent', 'empty'), {}, async (stage) => {
@@ -32,7 +32,7 @@ describe('a new folder', () => {
     expect(await readdir(at('parent'), { recursive: true })).toEqual(['empty', join('empty', 'a')])
   })
 
-  it('is not another of the folders by a link', async () => {
+  it('must not be a link to an input folder', async () => {
     await mkdir(at('mine'))
     await symlink(at('mine'), at('link'))
     for (const [output, other] of [

@@ -1,4 +1,4 @@
-/** transformers.js exports in fewer bits: half and a quarter of the bytes, and the function of exactly the weights that those bits hold. */
+/** transformers.js exports in float16 and int8: a half and a quarter of the bytes, and exactly the function of the rounded weights. */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { Float16Array } from '@petamoriken/float16'
 import { pipeline } from '@huggingface/transformers'
@@ -87,7 +87,7 @@ describe.each(families)('a transformers.js export of %s', (family) => {
   })
 })
 
-describe('numbers at the ends of a precision', () => {
+describe('numbers at the limits of a precision', () => {
   const positions = 'roberta.embeddings.position_embeddings.weight'
   const withPosition = async (name: string, value: number): Promise<string> => {
     const tensors = tinyTensors()
@@ -96,7 +96,7 @@ describe('numbers at the ends of a precision', () => {
     return writeTinyModel(at(name), { 'model.safetensors': writeSafetensors(changed) })
   }
 
-  it('are refused in one line where float16 has none for them, and nothing is left behind', async () => {
+  it('are refused in one line if float16 overflows, and nothing is written', async () => {
     const model = await withPosition('large', 65_520)
     const before = await readdir(place.root)
     await expect(exported('roberta', 'transformers.js', 'narrow', { model, precision: 'float16' })).rejects.toThrow(
@@ -105,7 +105,7 @@ describe('numbers at the ends of a precision', () => {
     expect(await readdir(place.root)).toEqual(before)
   })
 
-  it('are no trouble to int8: a row of zeros stays one', async () => {
+  it('are exact in int8: a row of zeros stays zero', async () => {
     const model = await withPosition('zeros', 0)
     const { comparison } = await exported('roberta', 'transformers.js', 'zeros-int8', { model, precision: 'int8' })
     expect(comparison.largestLogitDifference).toBeLessThan(0.1 * comparison.largestLogit)
