@@ -1,5 +1,6 @@
 /** salora style-transfer: sentences rewritten in another style by a decoder or another system, scored next to the paper's rows. */
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
+import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { promptTemplates, templateOf } from '../../finetuning/data/promptTemplates.js'
 import { transferDatasets } from '../../evaluation/styleTransfer/index.js'
 import { styleTransfer, type StyleTransferResult, type TransferSource } from '../../evaluation/styleTransfer/styleTransfer.js'
@@ -7,6 +8,7 @@ import { markdownTable } from '../../evaluation/styleTransfer/transferTable.js'
 import { choiceFlag, countFlag, required, severalFlag, switchFlag, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import { duration, plural } from '../format/numbers.js'
+import { transferExamplesPage } from '../../reporting/report/transferExamplesPage.js'
 import { adapterFlags, adapterMachineFlags } from '../options/adapterFlags.js'
 import { adapterRequest } from '../options/adapterRequest.js'
 import { generationFlags, generationRequest } from '../options/generationRequest.js'
@@ -112,8 +114,10 @@ const transfer = async (options: Parameters<typeof styleTransfer>[0], terminal: 
       if (event.kind === 'preparing') terminal.note(`${event.what} …`)
       else if (event.kind === 'transferring') show(event.direction, event.done, event.of)
       else {
+        const { output } = options
+        if (output !== null) await writeFileAtomically(join(output, 'examples.html'), transferExamplesPage(event.examples))
         warnOfEmpty(event.result, terminal)
-        terminal.result(resultText(event.result, options.output), event.result)
+        terminal.result(resultText(event.result, output), event.result)
       }
     }
   } finally {

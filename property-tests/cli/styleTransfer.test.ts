@@ -286,7 +286,7 @@ describe('salora style-transfer prints one line for', () => {
   const mistakes: ReadonlyArray<readonly [string, () => Promise<ReadonlyArray<string>>, RegExp, number]> = [
     ['no dataset', async () => ['--data', at('yelp'), ...both], /^--dataset is required: yelp or gyafc/, 2],
     ['another dataset', async () => ['--dataset', 'imdb'], /^--dataset: expected one of yelp, gyafc, got "imdb"/, 2],
-    ['no folder', async () => ['--dataset', 'yelp', ...both], /^--data: expected/, 2],
+    ['no folder', async () => ['--dataset', 'yelp', ...both], /^--data is required: the folder of the test sentences/, 2],
     ['nothing to score', async () => yelp(), /^--run is required: the folder of a run \(or --model, or --outputs\)/, 2],
     [
       'one file',
