@@ -1,11 +1,11 @@
 /** The formats of files of the user's own, by the ending of the name: a new one is a line here. */
 import { extname } from 'node:path'
+import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { jsonLineRows, jsonRows } from './jsonRows.js'
 import { parquetRows } from './parquetRows.js'
 import type { ReadRows, RowFormat } from './rows.js'
 import { plainRows, quotedRows } from './separatedRows.js'
-import { oneOf } from './errorText.js'
 
 /** Cells with something between them; what it is and whether cells are quoted can be told, and is otherwise as given here. */
 const separated =
@@ -24,7 +24,7 @@ const formats: Readonly<Record<string, { readonly read: ReadRows; readonly cells
 export const fileEndings: ReadonlyArray<string> = Object.keys(formats)
 
 /** `a .tsv, .csv or .jsonl file` */
-export const fileHelp = `a ${oneOf(fileEndings)} file`
+export const fileHelp = `a ${alternatives(fileEndings)} file`
 
 /** Whether the rows of this file are objects, with values of their own kinds. */
 export const hasObjects = (file: string): boolean => formats[extname(file).toLowerCase()]?.cells === false
@@ -34,7 +34,7 @@ export const readerOf = (file: string, { delimiter, quote }: RowFormat): ReadRow
   const ending = extname(file).toLowerCase()
   const format = formats[ending]
   if (format === undefined)
-    throw inputError(file, `a file whose name ends in ${oneOf(fileEndings)}`, ending === '' ? 'no ending' : quoted(extname(file)))
+    throw inputError(file, `a file whose name ends in ${alternatives(fileEndings)}`, ending === '' ? 'no ending' : quoted(extname(file)))
   if (!format.cells && (delimiter !== undefined || quote === true))
     throw inputError(delimiter === undefined ? '--quote' : '--delimiter', 'a .csv or .tsv file to go with it', file)
   return format.read

@@ -1,7 +1,8 @@
 /** Labels as written in a file of the user's own, turned into class indices or scores. */
+import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { type InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decimal, isInteger } from './dataset.js'
-import { atRow, oneOf } from './errorText.js'
+import { atRow } from './errorText.js'
 
 /** The classes of a file, and the index of each label as it is written. */
 export type Classes = { readonly names: ReadonlyArray<string>; readonly indexOf: ReadonlyMap<string, number> }
@@ -23,7 +24,7 @@ export const classesOf = (file: string, written: ReadonlyMap<string, number>): C
       quoted(fraction),
     )
   const names = [...new Set(labels.map(nameOf))]
-  if (names.length < 2) throw inputError(file, 'at least two classes', `only ${oneOf(names.map((label) => quoted(label)))}`)
+  if (names.length < 2) throw inputError(file, 'at least two classes', `only ${alternatives(names.map((label) => quoted(label)))}`)
   if (names.every(isInteger)) names.sort((a, b) => Number(a) - Number(b) || (a < b ? -1 : 1))
   else names.sort()
   const places = new Map(names.map((name, index) => [name, index]))
@@ -39,7 +40,7 @@ export const classIndex = (labelNames: ReadonlyArray<string>) => {
   return (label: string, where: () => string): number =>
     indices.get(label) ??
     indices.get(whole(label)) ??
-    raise(inputError(where(), `a label of the training data (${oneOf(labelNames)})`, quoted(label)))
+    raise(inputError(where(), `a label of the training data (${alternatives(labelNames)})`, quoted(label)))
 }
 
 /** Between the labels of one cell. */

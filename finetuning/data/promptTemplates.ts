@@ -1,6 +1,6 @@
 /** Prompts of instruction tuning: what a model is shown before the response that it learns to write. */
+import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { oneOf } from './errorText.js'
 
 /** paper: SaLoRA's Appendix C, one preamble with or without an input · alpaca: Stanford's, whose preamble tells of an input · chat: the model's own */
 export const promptTemplates = ['paper', 'alpaca', 'chat'] as const
@@ -9,7 +9,7 @@ export type PromptTemplate = (typeof promptTemplates)[number]
 /** @throws InputError for an unknown name */
 export const templateOf = ({ promptTemplate = 'paper' }: { readonly promptTemplate?: string }): PromptTemplate => {
   const template = promptTemplates.find((name) => name === promptTemplate)
-  if (template === undefined) throw inputError('--prompt-template', oneOf(promptTemplates), quoted(promptTemplate))
+  if (template === undefined) throw inputError('--prompt-template', alternatives(promptTemplates), quoted(promptTemplate))
   return template
 }
 

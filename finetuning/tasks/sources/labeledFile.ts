@@ -1,9 +1,9 @@
 /** A labeled file of the user's own as a task, with an evaluation on a second file or on a held-out tenth. */
+import { alternatives } from '../../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import type { Dataset, Example } from '../../data/dataset.js'
 import { fileHelp } from '../../data/formats.js'
 import { looksLikeFile, readDelimited, type DelimitedOptions } from '../../data/delimited.js'
-import { oneOf } from '../../data/errorText.js'
 import { holdOut, tenth } from '../../data/holdOut.js'
 import type { LabelColumn } from '../../data/labelColumn.js'
 import { exampleStore } from '../../data/compactExamples.js'
@@ -33,7 +33,7 @@ const fileOptions = (options: TaskOptions): FileOptions => {
   const taskType = taskTypes.find(({ name, file }) => name === problemType && file !== undefined)
   if (taskType?.file === undefined) {
     const known = taskTypes.filter(({ file }) => file !== undefined).map(({ name }) => name)
-    throw inputError('--problem-type', oneOf(known), quoted(problemType))
+    throw inputError('--problem-type', alternatives(known), quoted(problemType))
   }
   const { labels, metrics, selectionMetric } = taskType.file
   return { ...options, labelColumn: labels, scoring: { taskType, metrics, selectionMetric } }
