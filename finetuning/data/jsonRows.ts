@@ -1,4 +1,4 @@
-/** Rows as JSON objects, of which the named columns are taken: one a line, or a list of them. */
+/** Rows as JSON objects, of which the named columns are read: one per line, or one list. */
 import { InputError, inputError, quoted, reason, shown } from '../../accelerated/errors/inputError.js'
 import { readText } from '../../accelerated/storage/boundedJson.js'
 import { eachLine } from './lineStream.js'
@@ -17,12 +17,12 @@ const objectIn = (text: string, where: string): Readonly<Record<string, unknown>
     const value: unknown = JSON.parse(text)
     if (isObject(value)) return value
   } catch {
-    // told below
+    // reported below
   }
   throw inputError(where, 'a JSON object', quoted(text))
 }
 
-/** A row's number is its place in the list, counted from 1. */
+/** A row's number is its place in the list, from 1. */
 export const jsonRows: ReadRows = async (file, wanted, _format, take) => {
   const text = (await readText(file, longestRow)).replace(/^\uFEFF/, '')
   const list = parsed(text, file)

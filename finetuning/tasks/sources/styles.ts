@@ -15,7 +15,7 @@ const read = (part: 'train' | 'dev', options: TaskOptions): Promise<Dataset> => 
   const { data, evalData } = options
   const name = nameOf(options)
   if (data === undefined && (part === 'train' || evalData === undefined))
-    throw inputError('--data', `${styleCorpora[name].told} (for --task ${name})`, 'none given')
+    throw inputError('--data', `${styleCorpora[name].description} (for --task ${name})`, 'none given')
   return readStyles(name, part === 'dev' ? (evalData ?? part) : part, data)
 }
 

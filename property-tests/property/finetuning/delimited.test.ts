@@ -122,7 +122,7 @@ describe('labels', () => {
 
   it('refuses real numbers as classes, numbers that are none as scores, and a single class', async () => {
     expect(await refusal('l.csv', csv('1', '0', '0.5'))).toBe(
-      'l.csv, row 4: expected a class (text or an integer; a real number is a label of problem \'regression\'), got "0.5"',
+      'l.csv, row 4: expected a class (text or an integer; for real numbers, --problem-type regression), got "0.5"',
     )
     for (const label of ['high', '1e999', 'NaN']) {
       expect(await refusal('l.csv', csv('1', label), { labelColumn: scoreColumn })).toBe(
