@@ -60,7 +60,13 @@ export const trainFlags = {
     method: text('name', `Method: ${methodTable.map(({ name, summary }) => `${name} (${summary})`).join(', ')}`, 'salora'),
     ...settingFlags(trainingSettings),
     preset: advanced(
-      text('name', `Settings that belong together, with their method: ${alternatives(presets.map(({ name, help }) => `${name} (${help})`), Infinity)}`),
+      text(
+        'name',
+        `Settings that belong together, with their method: ${alternatives(
+          presets.map(({ name, help }) => `${name} (${help})`),
+          Infinity,
+        )}`,
+      ),
     ),
     adapter: advanced(text('folder', 'Adapter to start from: of the same method, or any low-rank adapter of at most this rank')),
   },

@@ -1,4 +1,7 @@
-/** A trained adapter with a sequence head, opened to predict: model, tokenizer, adapter and head together. */
+/**
+ * Opens a trained adapter with a sequence head for prediction: model, tokenizer, adapter and head.
+ * The folder adapters/ holds what reads a finished adapter (prediction, generation, scores, exports); training one is in ../runs.
+ */
 import type { Encoding } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'

@@ -9,7 +9,7 @@ import { hasObjects, readerOf } from './formats.js'
 import { promptOf, type PromptTemplate } from './promptTemplates.js'
 import type { Cell } from './rows.js'
 import { exampleStore } from './compactExamples.js'
-import type { WantedColumn } from './table.js'
+import type { RequestedColumn } from './table.js'
 import { checkSize } from './textFile.js'
 import { atRow } from './errorText.js'
 
@@ -21,8 +21,8 @@ const messages = z
   .min(1)
   .max(mostMessages)
 
-const columns: ReadonlyArray<WantedColumn> = [
-  ...['instruction', 'input', 'output'].map((name): WantedColumn => ({ name, optional: true })),
+const columns: ReadonlyArray<RequestedColumn> = [
+  ...['instruction', 'input', 'output'].map((name): RequestedColumn => ({ name, optional: true })),
   { name: 'messages', optional: true, json: true },
 ]
 
@@ -45,7 +45,7 @@ export const readConversations = async (file: string, template: PromptTemplate, 
     const responses = turns.filter(({ role }) => role === 'assistant')
     if (responses.some(({ content }) => content.trim() === '')) {
       if (!skipEmpty) throw inputError(atRow(file, row), 'a response (or --skip-missing)', 'an empty one')
-      skipped.push({ row, found: 'no response' })
+      skipped.push({ row, reason: 'no response' })
     } else examples.push(store({ ...textsOf(turns, template, atRow(file, row)), label: 0, row }))
   })
   if (examples.length === 0)

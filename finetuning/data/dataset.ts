@@ -12,7 +12,7 @@ export type Example = {
 }
 
 /** A skipped row, and what is wrong with it. */
-export type SkippedRow = { readonly row: number; readonly found: string }
+export type SkippedRow = { readonly row: number; readonly reason: string }
 
 export type Dataset = {
   /** Where the examples come from: a path, or the name of the embedded dataset. */

@@ -10,8 +10,8 @@ import { plainRows, quotedRows } from './separatedRows.js'
 /** A reader of delimited cells. Delimiter and quotes may be chosen; `own` has the defaults. */
 const separated =
   (own: Required<RowFormat>): ReadRows =>
-  (file, wanted, { delimiter = own.delimiter, quote = own.quote }, take) =>
-    (quote ? quotedRows : plainRows)(file, wanted, { delimiter }, take)
+  (file, requested, { delimiter = own.delimiter, quote = own.quote }, take) =>
+    (quote ? quotedRows : plainRows)(file, requested, { delimiter }, take)
 
 const formats: Readonly<Record<string, { readonly read: ReadRows; readonly cells: boolean }>> = {
   '.tsv': { read: separated({ delimiter: '\t', quote: false }), cells: true },

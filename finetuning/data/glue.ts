@@ -60,10 +60,10 @@ const pick =
   (file: string, columns: GlueColumns, ragged: RaggedRows) =>
   (records: Iterable<CellRecord>): Table => {
     if (!columns.header) return pickPlaces(file, columns.width, [columns.label, columns.text], ragged)(records)
-    const wanted = [columns.label, columns.text, ...(columns.textPair === undefined ? [] : [columns.textPair])]
+    const requested = [columns.label, columns.text, ...(columns.textPair === undefined ? [] : [columns.textPair])]
     return pickNamed(
       file,
-      wanted.map((column) => ({ name: column })),
+      requested.map((column) => ({ name: column })),
       ragged,
     )(records)
   }

@@ -20,7 +20,7 @@ export const classesOf = (file: string, written: ReadonlyMap<string, number>): C
   if (fraction !== undefined)
     throw inputError(
       atRow(file, written.get(fraction) ?? 1),
-      "a class (text or an integer; for real numbers, --problem-type regression)",
+      'a class (text or an integer; for real numbers, --problem-type regression)',
       quoted(fraction),
     )
   const names = [...new Set(labels.map(nameOf))]

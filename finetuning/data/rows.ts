@@ -1,13 +1,13 @@
-/** Rows of a user's file in any format: the wanted columns of one row after another, so that no file is in memory twice. */
+/** Rows of a user's file in any format: the requested columns of one row after another, so that no file is in memory twice. */
 import { constants } from 'node:buffer'
 import { type InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { columnExpected, columnsFound, type WantedColumn } from './table.js'
+import { columnExpected, columnsFound, type RequestedColumn } from './table.js'
 import { atRow } from './errorText.js'
 
-/** The text of a wanted column in one row; null for JSON's and Parquet's null. */
+/** The text of a requested column in one row; null for JSON's and Parquet's null. */
 export type Cell = string | null
 
-/** Receives each row in the order of the file, its cells in the order of the wanted columns. Reading ends if it throws. */
+/** Receives each row in the order of the file, its cells in the order of the requested columns. Reading ends if it throws. */
 export type TakeRow = (row: number, cells: ReadonlyArray<Cell>) => void
 
 export type RowFormat = {
@@ -18,7 +18,7 @@ export type RowFormat = {
 }
 
 /** Reads all rows of `file`. @throws InputError for the first thing wrong in it */
-export type ReadRows = (file: string, wanted: ReadonlyArray<WantedColumn>, format: RowFormat, take: TakeRow) => Promise<void>
+export type ReadRows = (file: string, requested: ReadonlyArray<RequestedColumn>, format: RowFormat, take: TakeRow) => Promise<void>
 
 /** Bytes of a row. No model reads a thousandth of them, and a JavaScript string cannot hold four times as many. */
 export const longestRow = Math.min(2 ** 27, constants.MAX_STRING_LENGTH)
@@ -27,7 +27,7 @@ export const rowTooLong = (file: string, row: number, bytes: number): InputError
   inputError(atRow(file, row), `at most ${longestRow} bytes in a row`, `${bytes}`)
 
 /** A JSON or Parquet value as text. Numbers and booleans are as in JSON, so that 1.0 is `1`. @throws InputError for lists, objects and dates */
-export const cellOf = (where: string, { name, list, json }: WantedColumn, value: unknown): Cell => {
+export const cellOf = (where: string, { name, list, json }: RequestedColumn, value: unknown): Cell => {
   if (value === null || value === undefined) return null
   if (json === true) return JSON.stringify(value)
   if (typeof value === 'string') return value
@@ -38,13 +38,13 @@ export const cellOf = (where: string, { name, list, json }: WantedColumn, value:
   throw inputError(where, `a text or a number in column ${quoted(name)}`, kind)
 }
 
-/** The wanted values of an object. @throws InputError if one is missing */
+/** The requested values of an object. @throws InputError if one is missing */
 export const cellsOf = (
   where: string,
-  wanted: ReadonlyArray<WantedColumn>,
+  requested: ReadonlyArray<RequestedColumn>,
   object: Readonly<Record<string, unknown>>,
 ): ReadonlyArray<Cell> =>
-  wanted.map((column) => {
+  requested.map((column) => {
     if (!Object.hasOwn(object, column.name) && column.optional !== true)
       throw inputError(where, columnExpected(column), columnsFound(Object.keys(object)))
     return cellOf(where, column, object[column.name])

@@ -91,16 +91,16 @@ export const styleFiles = (name: StyleName, part: string, folder: string | undef
   const root = folder === undefined ? '' : officialFolder(name, folder)
   const names = Object.hasOwn(parts, part) ? parts[part as keyof typeof parts] : [part]
   const pairs = names.flatMap((stem) => endings.map(([zero, one]) => [resolve(root, stem) + zero, resolve(root, stem) + one] as const))
-  const found = pairs.find((pair) => pair.some((path) => existsSync(path)))
-  if (found === undefined)
+  const pair = pairs.find((paths) => paths.some((path) => existsSync(path)))
+  if (pair === undefined)
     throw inputError(
       folder ?? part,
       `${endings[0]?.map((ending) => basename(names[0] ?? part) + ending).join(' and ')} of ${description}`,
       'neither',
     )
-  const missing = found.findIndex((path) => !existsSync(path))
-  if (missing >= 0) throw inputError(found[missing] ?? '', `the ${styles[missing]} lines, beside ${found[1 - missing]}`, 'none there')
-  return found
+  const missing = pair.findIndex((path) => !existsSync(path))
+  if (missing >= 0) throw inputError(pair[missing] ?? '', `the ${styles[missing]} lines, beside ${pair[1 - missing]}`, 'none there')
+  return pair
 }
 
 const officialFolder = (name: StyleName, folder: string): string => {

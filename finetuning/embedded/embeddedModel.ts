@@ -1,4 +1,7 @@
-/** The embedded model: its architecture, its pre-training settings, and its folder in Hugging Face layout. */
+/**
+ * The embedded model: its architecture, its pre-training settings, and its folder in Hugging Face layout.
+ * The folder embedded/ holds this model, the scripts that made it and the quickstart; the embedded dataset is in ../data.
+ */
 import { join } from 'node:path'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'

@@ -32,7 +32,7 @@ const {
   flags: {
     Options: {
       corpora: required(textFlag('folder', 'Folder of text files'), 'a folder of text files'),
-      exclude: repeatableFlag('file', 'Leave out the sentences of this file; may be repeated'),
+      exclude: repeatableFlag('file', 'Exclude the sentences of this file; may be repeated'),
       output: required(textFlag('folder', 'Folder for checkpoints, from which the same command resumes'), 'a folder for checkpoints'),
       steps: countFlag('n', 'Training steps', { default: 5000 }),
       threads: countFlag('n', 'CPU threads', { default: 2 }),
@@ -83,7 +83,12 @@ const main = async (): Promise<void> => {
     const loss = meanLoss(answers)
     return { scores: { loss }, selection: -loss, constant: null }
   }
-  const run = train({ ...assembly, runtime, training, evaluation, score }, checkpoint?.state ?? start, checkpoint, new AbortController().signal)
+  const run = train(
+    { ...assembly, runtime, training, evaluation, score },
+    checkpoint?.state ?? start,
+    checkpoint,
+    new AbortController().signal,
+  )
   for (;;) {
     const { done, value } = await run.next()
     if (done === true) return writeEmbeddedModel(embeddedModel, value.last.phase, value.last.parameters, 'F16')

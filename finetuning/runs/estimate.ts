@@ -129,6 +129,8 @@ const fitting = (run: Run, data: Data, steps: number, base: number, memory: numb
   return [
     ...recomputed,
     ...smaller,
-    ...(recomputed.length > 0 || smaller.length > 0 ? [] : first(halves.map((half) => ({ ...half, gradientCheckpointing: true as const })))),
+    ...(recomputed.length > 0 || smaller.length > 0
+      ? []
+      : first(halves.map((half) => ({ ...half, gradientCheckpointing: true as const })))),
   ]
 }

@@ -1,4 +1,7 @@
-/** Fine-tuning in one call. A worker thread trains, so this thread stays free for progress, the board and Ctrl-C. */
+/**
+ * Fine-tuning in one call. A worker thread trains, so this thread stays free for progress, the board and Ctrl-C.
+ * The folder runs/ holds everything about a run and its folder; what opens a finished run's adapter is in ../adapters.
+ */
 import { Worker } from 'node:worker_threads'
 import { releaseThread } from '../../accelerated/storage/folderLock.js'
 import { callCount, waitUntilIdle, type CallCount } from '../../accelerated/engines/nativeCallGuard.js'

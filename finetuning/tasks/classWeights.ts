@@ -8,7 +8,11 @@ const flag = '--class-weights'
  * One weight per class. @param weights `balanced`: n / (classes · nₖ) of the training labels; or `bad=1,good=3`, where other classes have 1
  * @throws InputError if a weight is out of bounds or a class is unknown
  */
-export const classWeightsOf = (weights: string, labelNames: ReadonlyArray<string>, labels: ReadonlyArray<number>): ReadonlyArray<number> => {
+export const classWeightsOf = (
+  weights: string,
+  labelNames: ReadonlyArray<string>,
+  labels: ReadonlyArray<number>,
+): ReadonlyArray<number> => {
   if (weights === 'balanced') return balancedWeights(labelNames.length, labels)
   const byName = new Map(weights.split(',').map((part) => weightOf(part, labelNames)))
   return labelNames.map((name) => byName.get(name) ?? 1)

@@ -28,5 +28,10 @@ const joined = (texts: ReadonlyArray<TextExample>): TextExample => {
     Int32Array.from(texts.flatMap((text) => Array.from(of(text))))
   let end = 0
   const ends = texts.map((text) => (end += lengthOf(text)))
-  return { inputIds: concatenate(({ inputIds }) => inputIds), targets: concatenate(({ targets }) => targets), ends, row: texts[0]?.row ?? 0 }
+  return {
+    inputIds: concatenate(({ inputIds }) => inputIds),
+    targets: concatenate(({ targets }) => targets),
+    ends,
+    row: texts[0]?.row ?? 0,
+  }
 }

@@ -91,7 +91,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-it('the tables have one entry more each', () => {
+it('each table of extension points has one more entry', () => {
   expect(methods.map(({ name }) => String(name)).slice(-2)).toEqual([others.at(-1), 'shift'])
   expect(others.length).toBeGreaterThan(2)
   expect(devices.map(({ name }) => name)).toEqual(['cpu', 'webgpu', 'cuda', 'abacus'])
@@ -99,7 +99,7 @@ it('the tables have one entry more each', () => {
 })
 
 describe('a new method', () => {
-  it('is a method to be named, with its setting: given, at its default, out of bounds', () => {
+  it('resolves its setting from a value or its default, and refuses a value out of bounds', () => {
     expect(methodOf('shift').name).toBe('shift')
     expect(resolveSettings(given({ method: 'shift' }))).toMatchObject({ method: 'shift', shiftScale: 2, learningRate: 4e-4 })
     expect(resolveSettings(given({ method: 'shift', shiftScale: 3 }))).toMatchObject({ shiftScale: 3 })
@@ -107,7 +107,7 @@ describe('a new method', () => {
     expect(() => resolveSettings(given({ method: 'shifts' }))).toThrow(`method: expected one of ${others.join(', ')}, shift, got "shifts"`)
   })
 
-  it("has a setting that is nobody else's, and none of the others'", () => {
+  it('accepts its own setting only, which no other method accepts', () => {
     for (const method of others)
       expect(() => resolveSettings(given({ method, shiftScale: 3 }))).toThrow(
         `shiftScale: expected a setting of method ${method} (it is one of shift), got 3`,
@@ -118,7 +118,7 @@ describe('a new method', () => {
     expect(Object.keys(allSettings).filter((name) => name === 'shiftScale')).toEqual(['shiftScale'])
   })
 
-  it('has a flag with help and default among those of methods, and is named where methods are', async () => {
+  it('has a flag with help and default, and is listed among the methods', async () => {
     const headings = Object.entries(trainFlags as FlagGroups).flatMap(([heading, table]) => ('shiftScale' in table ? [heading] : []))
     expect(headings).toEqual(['Shift options'])
     expect([allTrainFlags['shiftScale']?.placeholder, configKinds['shiftScale']]).toEqual(['factor', 'number'])
@@ -129,7 +129,7 @@ describe('a new method', () => {
     expect(help).toContain('shift (a trained vector beside every bias)')
   })
 
-  it('is asked for on the command line, and its mistakes are told in flags', async () => {
+  it('can be chosen on the command line, where errors name its flag', async () => {
     const { settings } = await typedRequest({ model: 'm', task: 'weather', method: 'shift', shiftScale: '1.5' })
     expect(settings).toMatchObject({ method: 'shift', shiftScale: 1.5 })
     const train = ['train', '--model', 'm', '--task', 'weather', '--shift-scale']
@@ -138,7 +138,7 @@ describe('a new method', () => {
     expect(await written('stderr', ...train, 'wide', '--method', 'shift')).toBe('--shift-scale: expected a number, got "wide" ')
   })
 
-  it('trains: its columns are in the steps, its numbers by matrix in the result, and its vectors move', async () => {
+  it('trains: steps have its columns, the result has its numbers by matrix, and its parameters change', async () => {
     const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 4, 2] }))
     const examples = toExamples(model.batch)
     const settings = resolveSettings(
@@ -173,8 +173,8 @@ describe('a new method', () => {
   })
 })
 
-describe('a new kind of tasks', () => {
-  it('is found by its name, and listed where another name is asked for', async () => {
+describe('a new source of tasks', () => {
+  it('is found by its name, and listed if an unknown task is named', async () => {
     const found = await loadTask({ task: 'weather' })
     expect(found.train.examples.length).toBe(24)
     const evaluation = await loadEvaluation({ task: 'weather' })
@@ -184,7 +184,7 @@ describe('a new kind of tasks', () => {
     )
   })
 
-  it('is named in the help of --task, and has its flag wherever a task is described', async () => {
+  it('is listed in the help of --task, and has its flag in every command with a task', async () => {
     expect(helpOf('task')).toContain('weather')
     expect([allTrainFlags['season']?.placeholder, configKinds['season']]).toEqual(['name', 'text'])
     expect(helpOf('season')).toBe('Season of the weather (default: summer)')
@@ -195,7 +195,7 @@ describe('a new kind of tasks', () => {
     }
   })
 
-  it('is given its own option, and words its own mistakes', async () => {
+  it('receives its own option, and throws its own errors', async () => {
     const { task } = await typedRequest({ model: 'm', task: 'weather', season: 'winter' })
     expect(task).toEqual({ task: 'weather', season: 'winter' })
     await expect(loadTask(task)).rejects.toThrow('--season: expected summer, got "winter"')
@@ -203,7 +203,7 @@ describe('a new kind of tasks', () => {
 })
 
 describe('a new device', () => {
-  it('is known by its name, tried like the others, and the one that auto takes where it says so', async () => {
+  it('is found by its name, probed like the others, and chosen by auto according to its priority', async () => {
     expect(await deviceOf('abacus').remedy()).toBe('buy one')
     expect(await chooseDevice('abacus')).toBe(deviceOf('abacus'))
     expect(await probeDevice('abacus')).toEqual({ device: 'abacus', works: true, detail: 'ran a product', remedy: null })
@@ -212,7 +212,7 @@ describe('a new device', () => {
     expect(() => deviceOf('abaci')).toThrow('device: expected one of cpu, webgpu, cuda, abacus, got abaci')
   })
 
-  it('is a value of the setting, is named in the help of --device, and is in what doctor reports', async () => {
+  it('is a value of the setting, and is listed in the help of --device and by salora doctor', async () => {
     expect(resolveSettings(given({ device: 'abacus' })).device).toBe('abacus')
     expect(() => resolveSettings(given({ device: 'abaci' }))).toThrow(
       'device: expected one of auto, cpu, webgpu, cuda, abacus, got "abaci"',
@@ -225,14 +225,14 @@ describe('a new device', () => {
     expect(await written('stdout', 'doctor')).toContain('abacus works ran a product')
   })
 
-  it('has no precision but those that it says it computes in', async () => {
+  it('supports only the precisions that it declares', async () => {
     expect(await written('stderr', 'verify', '--device', 'abacus', '--precision', 'float64')).toBe(
       '--precision: expected float32 on this device, got float64 on abacus ',
     )
   })
 })
 
-describe('all three in one run', () => {
+describe('a run with a new method, task source and device', () => {
   const options = (settings: Readonly<Record<string, unknown>> = {}): RunOptions => ({
     model: join(root, 'tiny'),
     task: { task: 'weather' },
@@ -257,7 +257,7 @@ describe('all three in one run', () => {
     }
   })
 
-  it("compute everything with the device's own engine: the training, its evaluations, and predictions with the adapter", async () => {
+  it("computes training, evaluations and predictions with the device's own engine", async () => {
     const trained = { ...beads }
     expect(trained.runs - before.runs).toBeGreaterThanOrEqual(6 + 2) // six steps, one of them twice, and an evaluation at least
     const adapter = await openTrainedAdapter({ model: join(root, 'tiny'), adapter: join(root, 'run', 'adapter') })
@@ -266,10 +266,10 @@ describe('all three in one run', () => {
     expect(native.sessions - before.native).toBe(beads.sessions - before.sessions) // the abacus itself works on the CPU, and nobody else does
   })
 
-  it('go on from a checkpoint, whose phase is that of the new method', () =>
+  it('resumes from a checkpoint in the phase of the new method', () =>
     expect(events.flatMap((event) => (event.kind === 'start' ? [event.resumedAt] : []))).toEqual([0, 2]))
 
-  it("are in the run's files: setting, task and device in config.json, columns in metrics.jsonl, its part of result.json", async () => {
+  it('writes setting, task and device to config.json, columns to metrics.jsonl, and the numbers of the method to result.json', async () => {
     const json = async (name: string): Promise<unknown> => JSON.parse(await readFile(join(root, 'run', name), 'utf8')) as unknown
     expect(await json('config.json')).toMatchObject({
       task: { task: 'weather' },
@@ -298,7 +298,7 @@ describe('all three in one run', () => {
     expect((await typedRequest({ resume: true, output: join(root, 'run') })).settings).toEqual(options().settings)
   })
 
-  it('are in what is shown: the column with its label, the parameters by their part, the device', () => {
+  it('prints the column with its label, the parameters by part, and the device', () => {
     const notes: string[] = []
     const terminal = {
       json: false,
