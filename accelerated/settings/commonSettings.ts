@@ -1,4 +1,5 @@
 /** Settings that every run has, whatever its method. A default is ours where the paper (§4.1, appendix B) gives none. */
+import { alternatives } from '../errors/alternatives.js'
 import { z } from 'zod'
 import { precisions } from '../precisions/index.js'
 import type { Precision } from '../precisions/precision.js'
@@ -16,9 +17,6 @@ const count = z.int().min(1)
 
 /** The largest number of steps: a checkpoint's name has nine digits for it. */
 export const maxRunSteps = 999_999_999
-
-const listed = (names: ReadonlyArray<string>): string =>
-  [names.slice(0, -1).join(', '), names.at(-1)].filter((part) => part !== '').join(' or ')
 
 const scheduleNames = Object.keys(schedules) as [ScheduleName, ...ScheduleName[]]
 const deviceNames = ['auto', ...devices.map(({ name }) => name)]
@@ -45,7 +43,7 @@ export const trainingSettings = settingGroup('Training', {
   lrSchedulerType: {
     kind: 'text',
     placeholder: 'name',
-    description: `Learning-rate schedule: ${listed(Object.entries(schedules).map(([name, { summary }]) => `${name} (${summary})`))}`,
+    description: `Learning-rate schedule: ${alternatives(Object.entries(schedules).map(([name, { summary }]) => `${name} (${summary})`))}`,
     common: true,
     schema: z.enum(scheduleNames).default('linear'),
   },
@@ -134,14 +132,14 @@ export const machineSettings = settingGroup('Machine', {
   device: {
     kind: 'text',
     placeholder: 'name',
-    description: `Device: ${listed(deviceNames)}`,
+    description: `Device: ${alternatives(deviceNames)}`,
     common: true,
     schema: z.enum(deviceNames).default('auto'),
   },
   precision: {
     kind: 'text',
     placeholder: 'name',
-    description: `Numeric precision: ${listed(explainedPrecisions)}`,
+    description: `Numeric precision: ${alternatives(explainedPrecisions)}`,
     common: true,
     schema: z.enum(precisionNames).default('float32'),
   },
@@ -202,7 +200,7 @@ export type CommonSettings = SettingValues<typeof commonSettings>
 
 export const precisionOf = (name: string): Precision => {
   const precision = precisions.find((one) => one.name === name)
-  if (precision === undefined) throw new SettingsError('precision', `${listed(precisionNames)}`, JSON.stringify(name))
+  if (precision === undefined) throw new SettingsError('precision', `${alternatives(precisionNames)}`, JSON.stringify(name))
   return precision
 }
 

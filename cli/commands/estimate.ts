@@ -3,7 +3,7 @@ import { machineSettings } from '../../accelerated/settings/commonSettings.js'
 import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { countFlag, required, type FlagGroups } from '../../finetuning/commandLine/flag.js'
-import { placed } from '../../finetuning/runs/absolutePath.js'
+import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import { estimateRun } from '../../finetuning/runs/estimate.js'
 import { estimateTable, estimateWarning } from '../format/estimate.js'
 import { settingsOfFlags } from '../options/layers.js'
@@ -50,7 +50,7 @@ export const estimate = defineCommand({
   ],
   run: async ({ model, labels, ...flags }, terminal) => {
     const settings = settingsOfFlags(givenOf(flags))
-    const estimated = await estimateRun({ model: placed(String(model)), settings, labels: labels as number | null })
+    const estimated = await estimateRun({ model: absolutePath(String(model)), settings, labels: labels as number | null })
     const warning = estimateWarning(estimated)
     if (warning !== null) terminal.warn(warning)
     const { method, precision, batchSize, maxLength, gradientCheckpointing } = settings

@@ -27,7 +27,7 @@ import {
   type Flag,
 } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
-import { placed } from '../../finetuning/runs/absolutePath.js'
+import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import { failedRuns } from '../format/failedRuns.js'
 import { plural } from '../format/numbers.js'
 import { givenOf, pickFlags, type Values } from '../options/settingFlags.js'
@@ -179,8 +179,8 @@ const sweepOptions = (flags: SweepFlags): GlueSweepOptions => {
   if (methods !== null && sweep.name !== 'table1') throw usageError('--methods', 'none with this sweep, which has its own rows', sweep.name)
   return {
     sweep,
-    model: placed(model),
-    data: placed(data),
+    model: absolutePath(model),
+    data: absolutePath(data),
     tasks: (tasks ?? []).map(taskOf),
     rows: methods?.map(rowOf) ?? null,
     seeds: Array.from({ length: seeds }, (_, i) => i),

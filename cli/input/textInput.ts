@@ -4,7 +4,7 @@ import { inputError, InputError, quoted } from '../../accelerated/errors/inputEr
 import { delimiterOf } from '../../finetuning/data/formats.js'
 import { readTexts, type TextColumns } from '../../finetuning/data/index.js'
 import { cellsOf, isObject, longestRow } from '../../finetuning/data/rows.js'
-import { placesIn, type WantedColumn } from '../../finetuning/data/table.js'
+import { placesIn, type RequestedColumn } from '../../finetuning/data/table.js'
 import { givenText, textLines, type ReadLine, type TextLine } from './textLines.js'
 
 type Batches = AsyncGenerator<ReadonlyArray<TextLine>>
@@ -33,7 +33,7 @@ export const streamTexts = (stream: AsyncIterable<Uint8Array>, format: InputForm
   }
 }
 
-const wantedOf = ({ text = 'text', textPair }: TextColumns): ReadonlyArray<WantedColumn> => [
+const wantedOf = ({ text = 'text', textPair }: TextColumns): ReadonlyArray<RequestedColumn> => [
   { name: text, flag: '--text' },
   ...(textPair === undefined ? [] : [{ name: textPair, flag: '--text-pair' }]),
 ]

@@ -5,7 +5,7 @@ import type { Settings } from '../../accelerated/training/settings.js'
 import type { TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
-import { placed } from '../../finetuning/runs/absolutePath.js'
+import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { layer, settingsOf } from './layers.js'
 import type { Values } from './settingFlags.js'
@@ -36,7 +36,7 @@ export const adapterRequest = async (flags: Values): Promise<AdapterRequest> => 
   ])
   return {
     adapter: {
-      model: placed(model ?? earlier?.model ?? ''),
+      model: absolutePath(model ?? earlier?.model ?? ''),
       ...(model === null && typeof earlier?.revision === 'string' ? { revision: earlier.revision } : {}),
       adapter: run === null ? adapter : join(run, 'adapter'),
       ...(earlier?.inputs === undefined || run === null ? {} : { trainedBy: { run, inputs: earlier.inputs } }),

@@ -1,7 +1,7 @@
 /** Where the examples are, from the flags of a task. */
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { isPart, taskFlags, taskNames, type TaskOptions } from '../../finetuning/tasks/index.js'
-import { placed } from '../../finetuning/runs/absolutePath.js'
+import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import type { Values } from './settingFlags.js'
 
 export const taskFlagNames: ReadonlyArray<string> = ['task', 'evalData', 'positiveLabel', ...taskFlags.map(({ name }) => name)]
@@ -15,6 +15,6 @@ export const taskOptions = (values: Values): TaskOptions => {
     name === 'data' || (name === 'evalData' && !isPart(task, String(value))) || (name === 'task' && !taskNames.includes(String(value)))
   const given = [...taskFlagNames, 'metricForBestModel'].filter((name) => values[name] !== undefined)
   return Object.fromEntries(
-    given.map((name) => [name, isPath(name, values[name]) ? placed(String(values[name])) : values[name]]),
+    given.map((name) => [name, isPath(name, values[name]) ? absolutePath(String(values[name])) : values[name]]),
   ) as TaskOptions
 }

@@ -1,4 +1,5 @@
 /** The flags of `train`: the settings of methods, training and machine, and those of model, data and run. */
+import { alternatives } from '../../accelerated/errors/alternatives.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { architectures } from '../../accelerated/models/index.js'
@@ -10,10 +11,6 @@ import { fileEndings } from '../../finetuning/data/formats.js'
 import { taskFlags, taskNames } from '../../finetuning/tasks/index.js'
 import { presets } from './presets.js'
 import { settingFlag, settingFlags } from './settingFlags.js'
-
-/** a, b or c */
-const listed = (names: ReadonlyArray<string>): string =>
-  [names.slice(0, -1).join(', '), names.at(-1)].filter((part) => part !== '').join(' or ')
 
 /** A text; undefined where the flag is absent, so that a --config file can give it. */
 const text = (placeholder: string, description: string, defaultText: string | null = null): Flag<unknown> =>
@@ -63,7 +60,13 @@ export const trainFlags = {
     method: text('name', `Method: ${methodTable.map(({ name, summary }) => `${name} (${summary})`).join(', ')}`, 'salora'),
     ...settingFlags(trainingSettings),
     preset: advanced(
-      text('name', `Settings that belong together, with their method: ${listed(presets.map(({ name, help }) => `${name} (${help})`))}`),
+      text(
+        'name',
+        `Settings that belong together, with their method: ${alternatives(
+          presets.map(({ name, help }) => `${name} (${help})`),
+          Infinity,
+        )}`,
+      ),
     ),
     adapter: advanced(text('folder', 'Adapter to start from: of the same method, or any low-rank adapter of at most this rank')),
   },

@@ -4,7 +4,7 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { readRankPattern } from '../../finetuning/adapters/rankPattern.js'
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
-import { placed } from '../../finetuning/runs/absolutePath.js'
+import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import type { RunOptions } from '../../finetuning/runs/run.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { configValues, runValues } from './configFile.js'
@@ -32,8 +32,8 @@ export const trainRequest = async (flags: Values, defaults: Values = {}): Promis
   if (model === null) throw requiredError('--model', 'a folder in Hugging Face layout or a hub id')
   const adapter = stringOf(values['adapter'])
   return {
-    model: placed(model),
-    ...(adapter === null ? {} : { adapter: placed(adapter) }),
+    model: absolutePath(model),
+    ...(adapter === null ? {} : { adapter: absolutePath(adapter) }),
     task: taskOptions(values),
     output,
     resume,

@@ -15,7 +15,7 @@ import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { makeFolder } from '../../accelerated/storage/makeFolder.js'
 import { InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { placed } from '../../finetuning/runs/absolutePath.js'
+import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import { textFlag } from '../../finetuning/commandLine/flag.js'
 import { scriptValues } from '../../finetuning/commandLine/script.js'
 import { readRunConfig, readRunResult, runFileLimit } from '../../finetuning/runs/runFiles.js'
@@ -70,7 +70,7 @@ const pack = async ({ from: folder, to: file, command }: typeof request): Promis
 
 const placedHere = (flag: string, name: string | null): string => {
   if (name === null) throw inputError(flag, 'a folder or a name of the hub, for unpack', 'none')
-  return placed(name)
+  return absolutePath(name)
 }
 
 const unpack = async ({ from: file, to: folder, ...places }: typeof request): Promise<void> => {
@@ -80,8 +80,8 @@ const unpack = async ({ from: file, to: folder, ...places }: typeof request): Pr
     const output = join(folder, 'cells', cell)
     if ((await readRunResult(output)) !== null) continue
     await makeFolder(output)
-    const placed = { ...config, model, task: { ...(config['task'] as object), data } }
-    await writeFileAtomically(join(output, 'config.json'), `${JSON.stringify(placed, null, 2)}\n`)
+    const absolutePath = { ...config, model, task: { ...(config['task'] as object), data } }
+    await writeFileAtomically(join(output, 'config.json'), `${JSON.stringify(absolutePath, null, 2)}\n`)
     await writeFileAtomically(join(output, 'result.json'), `${JSON.stringify({ ...result, output }, null, 2)}\n`)
   }
   console.log(`${runs.length} runs in ${folder}`)

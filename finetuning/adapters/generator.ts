@@ -1,4 +1,4 @@
-/** A decoder, opened to answer prompts: model, tokenizer and, where there is one, an adapter. */
+/** Text generation: opens a decoder with its tokenizer and, if one is named, an adapter. */
 import { namedEosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosToken.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
@@ -20,24 +20,24 @@ export type GeneratorOptions = Pick<
   'model' | 'revision' | 'adapter' | 'trainedBy' | 'device' | 'precision' | 'threads'
 >
 
-/** A piece of an answer as soon as it is certain, and at the end the whole. `prompt` counts from 0. */
+/** A piece of an answer as soon as no later token can change it, and at the end the whole answer. `prompt` counts from 0. */
 export type AnswerEvent =
   | { readonly kind: 'piece'; readonly prompt: number; readonly text: string }
   | { readonly kind: 'answer'; readonly prompt: number; readonly text: string; readonly tokens: number; readonly ended: GenerationEnd }
 
-/** What ends an answer beside the model's end of text. */
+/** What ends an answer, besides the model's end-of-text token. */
 export type AnswerEnds = {
-  /** texts that are left out of it, with all that follows */
+  /** Stop strings: the answer ends before the first of them. */
   readonly stop?: ReadonlyArray<string>
-  /** the end of its first line that is not blank, which stays in it */
+  /** End the answer after its first line that is not blank. */
   readonly lineOnly?: boolean
 }
 
 export type Generator = {
   readonly device: string
-  /** @param where the prompt's place in messages. @throws Mistake for a prompt that cannot be taken */
+  /** Prompt → token ids. @param where names the prompt in error messages. @throws InputError if the prompt is empty or too long */
   readonly encode: (prompt: Prompt, where: string) => ReadonlyArray<number>
-  /** Answers in the order of the prompts within a batch, batch by batch. @throws SettingsError, Mistake */
+  /** Generates an answer to each prompt, batch by batch. @throws SettingsError for a wrong setting, InputError if a prompt does not fit */
   readonly answers: (
     prompts: ReadonlyArray<ReadonlyArray<number>>,
     settings?: Partial<GenerationInput> & AnswerEnds,
@@ -47,8 +47,8 @@ export type Generator = {
 }
 
 /** Call `release` when no more prompts come. @throws Mistake or DeviceError with one line for the user */
-export const openGenerator = async (given: Pick<GeneratorOptions, 'model'> & Partial<GeneratorOptions>): Promise<Generator> => {
-  const options: GeneratorOptions = { adapter: null, device: 'auto', precision: 'float32', threads: 0, ...given }
+export const openGenerator = async (input: Pick<GeneratorOptions, 'model'> & Partial<GeneratorOptions>): Promise<Generator> => {
+  const options: GeneratorOptions = { adapter: null, device: 'auto', precision: 'float32', threads: 0, ...input }
   const device = await chooseDevice(options.device)
   const trained = await loadTextModel(options)
   const { folder, model } = trained.base
@@ -65,12 +65,12 @@ export const openGenerator = async (given: Pick<GeneratorOptions, 'model'> & Par
         throw inputError(where, `a prompt of at most ${positions - 1} tokens (there are ${positions} positions)`, String(ids.length))
       return ids
     },
-    answers: async function* (prompts, { stop = [], lineOnly = false, ...wanted } = {}, signal) {
+    answers: async function* (prompts, { stop = [], lineOnly = false, ...settings } = {}, signal) {
       const texts = prompts.map((prompt) => streamedText(tokenizer.decode, stop, prompt))
       const [atText, atLine] = [stopsAt(tokenizer.decode, stop), stopsAtLine(tokenizer.decode)]
       const stops: typeof atText = (tokens, prompt) => atText(tokens, prompt) || (lineOnly && atLine(tokens))
-      const own = { ...resolveGeneration(wanted), endTokens, stops }
-      for await (const event of generate(decoder, prompts, own, signal)) {
+      const generation = { ...resolveGeneration(settings), endTokens, stops }
+      for await (const event of generate(decoder, prompts, generation, signal)) {
         const [{ prompt }, text] = [event, texts[event.prompt]]
         const piece = (event.kind === 'token' ? text?.push(event.token) : text?.end()) ?? ''
         if (piece !== '') yield { kind: 'piece', prompt, text: piece }
@@ -82,7 +82,7 @@ export const openGenerator = async (given: Pick<GeneratorOptions, 'model'> & Par
   }
 }
 
-/** A trained model whose outputs are next tokens. @throws Mistake or SettingsError where the precision cannot serve it */
+/** Opens the decoder of a causal language model. @throws InputError or SettingsError if the precision does not support the model */
 export const openTextDecoder = async (
   trained: TrainedModel,
   machine: Pick<GeneratorOptions, 'precision' | 'threads'>,

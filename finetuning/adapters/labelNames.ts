@@ -11,15 +11,15 @@ export const resolveLabels = ({ base, adapter }: TrainedModel): ReadonlyArray<st
 }
 
 /** The trained model with names from the user. @throws InputError if it has other names, or another number of outputs */
-export const withLabelNames = (trained: TrainedModel, given: ReadonlyArray<string>): TrainedModel => {
-  const [own, { outputs }] = [resolveLabels(trained), trained.adapter]
-  const got = oneLine(given.join(','))
-  if (own !== undefined && own.join('\n') !== given.join('\n'))
-    throw inputError('--labels', `none, as adapter or model name the classes (${oneLine(own.slice(0, 12).join(','))})`, got)
+export const withLabelNames = (trained: TrainedModel, names: ReadonlyArray<string>): TrainedModel => {
+  const [stored, { outputs }] = [resolveLabels(trained), trained.adapter]
+  const got = oneLine(names.join(','))
+  if (stored !== undefined && stored.join('\n') !== names.join('\n'))
+    throw inputError('--labels', `none, as adapter or model name the classes (${oneLine(stored.slice(0, 12).join(','))})`, got)
   const { labelNames: refusal } = taskTypeOf(outputs, trained.base.folder).refuses
   if (refusal !== undefined) throw inputError('--labels', refusal, got)
-  if (given.length !== outputs.labels || new Set(given).size !== given.length)
+  if (names.length !== outputs.labels || new Set(names).size !== names.length)
     throw inputError('--labels', `${outputs.labels} names, as the adapter has outputs, each once`, got)
-  checkLabelNames(given, '--labels')
-  return { ...trained, adapter: { ...trained.adapter, labelNames: given } }
+  checkLabelNames(names, '--labels')
+  return { ...trained, adapter: { ...trained.adapter, labelNames: names } }
 }

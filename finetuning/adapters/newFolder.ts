@@ -1,4 +1,4 @@
-/** A folder that appears complete or not at all: its files are made in a neighbor of another name, which then takes the place. */
+/** Creates a folder atomically: writes its files into a temporary folder beside it, then renames that folder. */
 import { randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { mkdir, readdir, realpath, rename, rm, rmdir } from 'node:fs/promises'
@@ -8,8 +8,9 @@ import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 
 /**
- * Runs `write` with an empty folder that becomes `output`. `others`: folders that `output` must not be, by what to call them.
- * Throws Mistake: `output` is one of them, is no folder, holds something, or cannot be written; what `write` throws is passed on.
+ * Runs `write` with an empty folder that becomes `output`. Errors of `write` pass through.
+ * @param others folders that `output` must not be, by their names in error messages
+ * @throws InputError if `output` is one of `others`, a file, a folder that is not empty, or cannot be written
  */
 export const inNewFolder = async <T>(
   output: string,
@@ -17,28 +18,28 @@ export const inNewFolder = async <T>(
   write: (folder: string) => Promise<T>,
 ): Promise<T> => {
   const where = `--output ${output}`
-  const place = await realpath(output).catch(() => resolve(output))
+  const target = await realpath(output).catch(() => resolve(output))
   for (const [name, folder] of Object.entries(others)) {
-    if (place === (await realpath(folder).catch(() => folder))) throw inputError(where, 'a folder of its own', name)
+    if (target === (await realpath(folder).catch(() => folder))) throw inputError(where, 'a folder of its own', name)
   }
-  const found = await readdir(output).catch((thrown: unknown) => {
+  const entries = await readdir(output).catch((thrown: unknown) => {
     if (systemCode(thrown) === 'ENOTDIR') throw inputError(where, 'a new or an empty folder', 'a file')
     if (isAbsent(thrown)) return []
     throw systemInputError(where, 'a new or an empty folder', thrown)
   })
-  if (found.length > 0) throw inputError(where, 'a new or an empty folder', `${quoted(found[0] ?? '')} in it`)
-  // a name that no other process has, or had: what a killed one left is nobody's to build on
-  const stage = join(dirname(place), `.${basename(place)}.${randomBytes(6).toString('hex')}.partial`)
-  const written = (thrown: unknown): never => {
+  if (entries.length > 0) throw inputError(where, 'a new or an empty folder', `${quoted(entries[0] ?? '')} in it`)
+  // A random name: no process may build on what a killed process left behind.
+  const stage = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.partial`)
+  const rethrow = (thrown: unknown): never => {
     throw systemInputError(where, 'a folder that can be written', thrown)
   }
-  await makeFolder(dirname(place)).catch(written)
-  stages.add(stage) // first: a signal may come as soon as it is there
+  await makeFolder(dirname(target)).catch(rethrow)
+  stages.add(stage) // before mkdir: a signal may arrive at once
   try {
-    await mkdir(stage).catch(written)
+    await mkdir(stage).catch(rethrow)
     const result = await write(stage)
-    await rmdir(place).catch(() => undefined) // an empty one; not every system renames onto it
-    await rename(stage, place).catch(written)
+    await rmdir(target).catch(() => undefined) // an empty folder; not every system renames onto one
+    await rename(stage, target).catch(rethrow)
     return result
   } catch (thrown) {
     await rm(stage, { recursive: true, force: true })
@@ -48,10 +49,10 @@ export const inNewFolder = async <T>(
   }
 }
 
-/** Those that are being written. */
+/** Temporary folders that are being written. */
 const stages = new Set<string>()
 
-/** Removes them at once, for a process that is about to be ended by a signal. */
+/** Removes all temporary folders synchronously, before a signal ends the process. */
 export const removeStages = (): void => {
   for (const stage of stages) rmSync(stage, { recursive: true, force: true, maxRetries: 5 })
 }

@@ -1,4 +1,4 @@
-/** What a decoder and its export say of what follows some texts, for their comparison. */
+/** Next-token logits of a decoder and of its ONNX export, to compare them. */
 import { cacheNames } from '../../accelerated/formats/cachedInference.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
@@ -11,7 +11,7 @@ import { availablePositions } from '../../accelerated/training/runLength.js'
 import { promptTokens } from '../tokens/prompts.js'
 import type { Text } from './trainedAdapter.js'
 
-/** Logits of what follows each text. */
+/** Next-token logits of each text, concatenated: [texts · vocabulary]. */
 export const nextTokenLogits = async (trained: TrainedModel, texts: ReadonlyArray<Text>): Promise<ReadonlyArray<number>> => {
   const prompts = await promptsOf(trained, texts)
   const decoder = await openTextDecoder(trained, { precision: 'float32', threads: 0 }, deviceOf('cpu'))
@@ -22,7 +22,7 @@ export const nextTokenLogits = async (trained: TrainedModel, texts: ReadonlyArra
   }
 }
 
-/** Tokens of each text: an export's logits are of every token, and a vocabulary is long. */
+/** Tokens of each text: an export returns [tokens, vocabulary] logits, which are large. */
 const longestPrompt = 64
 
 const promptsOf = async (
@@ -33,7 +33,7 @@ const promptsOf = async (
   return texts.map(({ text }) => tokensOf({ text }).slice(0, Math.min(longestPrompt, availablePositions(method, settings, model).left)))
 }
 
-/** The same of an ONNX file as cachedInference writes it, without a cache, from texts padded on the left. */
+/** The same from an ONNX file that cachedInference wrote, with an empty cache and texts padded on the left. */
 export const nextTokenLogitsOfOnnx = async (
   file: string,
   trained: TrainedModel,
@@ -42,7 +42,7 @@ export const nextTokenLogitsOfOnnx = async (
   const prompts = await promptsOf(trained, texts)
   const { vocabularySize, spec } = trained.adapter.model
   const sequence = Math.max(...prompts.map(({ length }) => length))
-  const padded = (value: (ids: ReadonlyArray<number>, own: number) => number): Feed => ({
+  const padded = (value: (ids: ReadonlyArray<number>, position: number) => number): Feed => ({
     shape: [prompts.length, sequence],
     data: BigInt64Array.from(
       prompts.flatMap((ids) => Array.from({ length: sequence }, (_, i) => BigInt(value(ids, i - sequence + ids.length)))),
@@ -51,9 +51,9 @@ export const nextTokenLogitsOfOnnx = async (
   const session = await openModelFile(file, { threads: 0 })
   try {
     const { logits } = await session.run({
-      input_ids: padded((ids, own) => ids[own] ?? 0),
-      attention_mask: padded((_, own) => (own < 0 ? 0 : 1)),
-      position_ids: padded((_, own) => Math.max(0, own)),
+      input_ids: padded((ids, position) => ids[position] ?? 0),
+      attention_mask: padded((_, position) => (position < 0 ? 0 : 1)),
+      position_ids: padded((_, position) => Math.max(0, position)),
       ...Object.fromEntries(
         spec.layers.flatMap(({ heads, headSize }, n) =>
           parts.map((part) => [cacheNames(n, part).past, { data: new Float32Array(0), shape: [prompts.length, heads, 0, headSize] }]),

@@ -1,7 +1,7 @@
-/** Answers in the order of their prompts, though those of a batch come as they end. */
+/** Restores the order of prompts: the answers of a batch arrive as they end. */
 import type { AnswerEvent } from './generator.js'
 
-/** Each answer once those of all prompts before it have come; pieces as they come. Where the answers end early, those that came are handed out last. */
+/** Yields each answer after those of all earlier prompts, and pieces at once. If generation ends early, yields the answers that remain. */
 export async function* orderedOutput(events: AsyncIterable<AnswerEvent>): AsyncGenerator<AnswerEvent> {
   const waiting = new Map<number, AnswerEvent>()
   let next = 0
@@ -13,5 +13,5 @@ export async function* orderedOutput(events: AsyncIterable<AnswerEvent>): AsyncG
       yield first
     }
   }
-  yield* waiting.values() // those before them were given up
+  yield* waiting.values() // an earlier prompt was aborted
 }

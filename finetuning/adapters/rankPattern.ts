@@ -1,4 +1,4 @@
-/** The ranks that a run found, as the settings of an ordinary LoRA that starts with them: written for PEFT's LoraConfig, read for ours. */
+/** The ranks of a finished run as settings of plain LoRA: written in the form of PEFT's LoraConfig, read back as settings. */
 import { join } from 'node:path'
 import { z } from 'zod'
 import { validate } from '../../accelerated/errors/validate.js'
@@ -7,19 +7,19 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { methodOf, parseSettings, type Settings } from '../../accelerated/training/settings.js'
 import { readRunConfig, readRunResult } from '../runs/runFiles.js'
 
-/** Arguments of PEFT's LoraConfig. Paths begin within the encoder, so that they fit the bare encoder and a classifier alike. */
+/** Arguments of PEFT's LoraConfig. Paths begin inside the encoder, so they fit the bare encoder and a classifier. */
 export type RankPattern = {
   readonly r: number
   readonly lora_alpha: number
-  /** the matrices that kept a rank; PEFT has no rank 0 */
+  /** The matrices with a rank above 0; PEFT has no rank 0. */
   readonly target_modules: ReadonlyArray<string>
-  /** ranks other than r */
+  /** The matrices whose rank is not r. */
   readonly rank_pattern: Readonly<Record<string, number>>
-  /** alpha · r_i / r, so that every matrix has the scale that the run trained with */
+  /** alpha · r_i / r, so every matrix keeps the scale of the run. */
   readonly alpha_pattern: Readonly<Record<string, number>>
 }
 
-/** @throws Mistake where the folder has no finished run, one that pruned everything, or (unless forced) one too short for its ranks to mean anything */
+/** @throws InputError if the folder has no finished run, the run pruned every matrix, or (unless `force`) it was too short for meaningful ranks */
 export const rankPatternOfRun = async (run: string, force = false): Promise<RankPattern> => {
   const config = await readRunConfig(run)
   if (config === null) throw inputError(`--run ${run}`, 'the folder of a run of salora train', 'no config.json there')
@@ -34,9 +34,9 @@ export const rankPatternOfRun = async (run: string, force = false): Promise<Rank
     throw inputError(file, 'the ranks of a method that has some', `a run of ${config.settings.method}`)
   const method = methodOf(config.settings.method)
   const settings = { ...parseSettings({ method: method.name }), ...config.settings }
-  const [doubt] = method.reporting?.warnings?.(settings, { step: 0, steps: result.extended?.[0]?.steps ?? result.steps }) ?? []
-  if (doubt !== undefined && !force) throw inputError(file, 'ranks that mean something (--force prints them all the same)', doubt)
-  const pattern = rankPattern(result.ranks, rank, useRslora ? loraAlpha * Math.sqrt(rank) : loraAlpha) // α / √r as plain LoRA has it
+  const [warning] = method.reporting?.warnings?.(settings, { step: 0, steps: result.extended?.[0]?.steps ?? result.steps }) ?? []
+  if (warning !== undefined && !force) throw inputError(file, 'ranks that mean something (--force prints them all the same)', warning)
+  const pattern = rankPattern(result.ranks, rank, useRslora ? loraAlpha * Math.sqrt(rank) : loraAlpha) // rsLoRA's scale α / √r, as plain LoRA's α / r
   if (pattern.target_modules.length === 0) throw inputError(file, 'a matrix that kept a rank', 'none')
   return pattern
 }
@@ -62,14 +62,14 @@ const schema = z.object({
   alpha_pattern: z.record(z.string(), z.number()).default({}),
 })
 
-/** The settings that a file of `salora rank-pattern` stands for. @throws Mistake: no such file, or scales that differ by matrix */
+/** Reads a file of `salora rank-pattern` as settings. @throws InputError if the file is missing or its scales differ by matrix */
 export const readRankPattern = async (file: string): Promise<Pick<Settings, 'rank' | 'loraAlpha' | 'targetModules' | 'rankPattern'>> => {
-  const written = validate(schema, parseJson(await readText(file), file), file, 'the output of salora rank-pattern')
-  const { r, lora_alpha: alpha, target_modules: targets, rank_pattern: pattern, alpha_pattern: alphas } = written
+  const parsed = validate(schema, parseJson(await readText(file), file), file, 'the output of salora rank-pattern')
+  const { r, lora_alpha: alpha, target_modules: targets, rank_pattern: pattern, alpha_pattern: alphas } = parsed
   for (const name of new Set([...Object.keys(pattern), ...Object.keys(alphas)])) {
-    const wanted = (alpha * (pattern[name] ?? r)) / r
-    if (Math.abs((alphas[name] ?? alpha) - wanted) > 1e-9 * wanted)
-      throw inputError(file, `alpha_pattern ${wanted} for ${name} (one scale for all)`, String(alphas[name] ?? alpha))
+    const expected = (alpha * (pattern[name] ?? r)) / r
+    if (Math.abs((alphas[name] ?? alpha) - expected) > 1e-9 * expected)
+      throw inputError(file, `alpha_pattern ${expected} for ${name} (one scale for all)`, String(alphas[name] ?? alpha))
   }
   return {
     rank: r,
@@ -79,5 +79,5 @@ export const readRankPattern = async (file: string): Promise<Pick<Settings, 'ran
   }
 }
 
-/** A path within the encoder or decoder. */
+/** The path inside the encoder or decoder. */
 const within = (name: string): string => name.replace(/^(roberta|bert|distilbert|electra|mpnet|model)\./, '')

@@ -1,4 +1,4 @@
-/** The data that a run evaluated on, found again after the run. */
+/** Reloads the data that a run was evaluated on. */
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { isAmong, rowsDigest, type RunRows } from '../runs/runRows.js'
 import { loadEvaluation, loadTask, type Evaluation, type TaskOptions } from '../tasks/index.js'

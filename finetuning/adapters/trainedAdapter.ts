@@ -1,4 +1,7 @@
-/** A trained adapter with a sequence head, opened to predict: model, tokenizer, adapter and head together. */
+/**
+ * Opens a trained adapter with a sequence head for prediction: model, tokenizer, adapter and head.
+ * The folder adapters/ holds what reads a finished adapter (prediction, generation, scores, exports); training one is in ../runs.
+ */
 import type { Encoding } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
@@ -24,7 +27,7 @@ export type TrainedAdapterOptions = TrainedModelOptions &
   }
 
 export type TrainedAdapter = {
-  /** what messages call it: the adapter, or a model that has a head of its own */
+  /** Its name in messages: the adapter, or the model if that has its own head. */
   readonly called?: 'adapter' | 'model'
   readonly device: string
   readonly outputs: SequenceOutputs
@@ -53,9 +56,9 @@ const defaults = { device: 'auto', precision: 'float32', threads: 0, maxLength: 
  * @throws InputError, SettingsError or DeviceError, each with a message of one line
  */
 export const openTrainedAdapter = async (
-  given: Pick<TrainedAdapterOptions, 'model' | 'adapter'> & Partial<TrainedAdapterOptions>,
+  input: Pick<TrainedAdapterOptions, 'model' | 'adapter'> & Partial<TrainedAdapterOptions>,
 ): Promise<OpenAdapter> => {
-  const options: TrainedAdapterOptions = { ...defaults, ...given }
+  const options: TrainedAdapterOptions = { ...defaults, ...input }
   const device = await chooseDevice(options.device)
   return openPredictions(await loadTrainedModel(options), options, device)
 }

@@ -22,7 +22,7 @@ export type TrainedModelOptions = {
   readonly model: string
   /** the commit of a hub id; its main branch by default */
   readonly revision?: string
-  /** an adapter's folder, in the layout of any method; null: the model has a head of its own */
+  /** An adapter's folder, in the layout of any method; null: the model has its own head. */
   readonly adapter: string | null
   /** the classes in the order of the outputs, if neither adapter nor model names them */
   readonly labelNames?: ReadonlyArray<string>

@@ -1,17 +1,17 @@
-/** A command as one would type it: flags by the names of settings, words that a shell takes as they are meant. */
+/** Writes commands as a user would type them: flags from setting names, words quoted for the shell. */
 import { oneLine } from '../../accelerated/errors/inputError.js'
 
 /** `gateStart` → `--gate-start` */
 export const flagOf = (setting: string): string => `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
-/** A word for a POSIX shell; with control characters, which would not show or would end the line, in the form that bash and zsh have for them. */
+/** Quotes a word for a POSIX shell. A word with control characters takes the $'…' form of bash and zsh. */
 export const inShell = (word: string): string => {
   if (/^[\w./@%+=:,-]+$/.test(word)) return word
   if (oneLine(word) === word) return `'${word.replaceAll("'", "'\\''")}'`
   return `$'${oneLine(word.replace(/[\\']/g, '\\$&'))}'`
 }
 
-/** What goes on with a run that was stopped. */
+/** The command that resumes a stopped run. */
 export const resumeCommand = (output: string): string => `salora train --resume --output ${inShell(output)}`
 
 /** Values that are neither null nor a default, as flags. Lists are cut at commas; a switch takes nothing. */

@@ -1,17 +1,17 @@
-/** Examples in little memory: texts lie in byte arrays outside of JavaScript's heap, numbers in columns, and an example is a view of a row of them. */
+/** Stores examples compactly: texts in byte arrays outside the JavaScript heap, numbers in columns. An example is a view of one row. */
 import type { Example } from './dataset.js'
 
-/** Rows, and bytes of texts, that lie together; a longer text lies alone. */
+/** Rows and text bytes of a block. A longer text has a block of its own. */
 const [blockRows, blockBytes] = [2 ** 14, 2 ** 20]
 
-/** A text as JavaScript has it, in one byte a character where that is enough: exact for every text, half of a surrogate pair included. */
+/** One byte per character if that is enough, else two. Both are exact for every JavaScript string, lone surrogates included. */
 const encodingOf = (text: string): 'latin1' | 'utf16le' => (/^[\u0000-\u00ff]*$/.test(text) ? 'latin1' : 'utf16le')
 
 class Block {
   rows = 0
   private used = 0
   private readonly bytes: Buffer
-  /** of the two texts of each row: where it ends, and whether it is there in one or in two bytes a character, or not at all */
+  /** for each row's two texts: the end, and the bytes per character (0: there is no text) */
   private readonly ends = new Uint32Array(2 * blockRows)
   private readonly widths = new Uint8Array(2 * blockRows)
   readonly label = new Float64Array(blockRows)
@@ -19,12 +19,12 @@ class Block {
   readonly labels: ReadonlyArray<number>[] = []
 
   constructor(leastBytes: number) {
-    this.bytes = Buffer.alloc(Math.max(blockBytes, leastBytes)) // pages that are not written take no memory
+    this.bytes = Buffer.alloc(Math.max(blockBytes, leastBytes)) // unwritten pages take no memory
   }
   hasRoomFor(bytes: number): boolean {
     return this.rows < blockRows && this.used + bytes <= this.bytes.length
   }
-  /** Texts come in order: those of one row after those of the row before. */
+  /** Call it slot by slot, in order. */
   write(slot: number, text: string | undefined): void {
     if (text !== undefined) {
       const encoding = encodingOf(text)
@@ -41,8 +41,8 @@ class Block {
 }
 
 /**
- * A row of a block. Its label may be set: classes get their indices once all of them are known. What it has is read when asked for, so that
- * `{ ...example }` copies nothing: `toJSON` does.
+ * A row of a block. Its label can be set, because classes get their indices after the last row. Its properties are getters: `{ ...example }` copies
+ * nothing, `toJSON` does.
  */
 export class StoredExample implements Example {
   readonly #block: Block
@@ -72,14 +72,14 @@ export class StoredExample implements Example {
   get row(): number {
     return this.#block.row[this.#at] ?? NaN
   }
-  /** The same in an object of its own. */
+  /** A copy as a plain object. */
   toJSON(): Example {
     const { text, textPair, label, labels, row } = this
     return { text, ...(textPair === undefined ? {} : { textPair }), label, ...(labels === undefined ? {} : { labels }), row }
   }
 }
 
-/** Takes examples one after another and gives each back as it is stored; what it was made of need not be kept. */
+/** Stores examples one by one and returns each as it is stored. */
 export const exampleStore = (): ((example: Example) => StoredExample) => {
   let block = new Block(0)
   return ({ text, textPair, label, labels, row }) => {

@@ -1,34 +1,34 @@
-/** Dataset: labeled texts in memory, whatever file they came from, and the numbers as they are written in such files. */
+/** A dataset: labeled texts in memory, from any file; and how such files write numbers. */
 
 export type Example = {
   readonly text: string
   readonly textPair?: string | undefined
-  /** Classification: the class's index in `labelNames`. Regression: the score itself, in the file's units. */
+  /** Classification: the index in `labelNames`. Regression: the score, in the file's units. */
   readonly label: number
-  /** Multi-label: the indices of all classes that hold, perhaps none; `label` is then not read. */
+  /** Multi-label: the indices of all classes that hold, perhaps none. `label` is then not read. */
   readonly labels?: ReadonlyArray<number> | undefined
-  /** The line of the file on which the example begins, counted from 1, a header included. */
+  /** The line of the file on which the example begins, counted from 1, the header included. */
   readonly row: number
 }
 
-/** A row that a stated rule left out, and what was wrong with it. */
-export type SkippedRow = { readonly row: number; readonly found: string }
+/** A skipped row, and what is wrong with it. */
+export type SkippedRow = { readonly row: number; readonly reason: string }
 
 export type Dataset = {
-  /** Where the examples were read: a path, or the name of the embedded data. */
+  /** Where the examples come from: a path, or the name of the embedded dataset. */
   readonly source: string
   readonly examples: ReadonlyArray<Example>
-  /** The classes in the order of their indices; null for regression. */
+  /** The classes in the order of their indices; null: there are none. */
   readonly labelNames: ReadonlyArray<string> | null
-  /** Never in silence: each row of the file is an example, a header, or listed here. */
+  /** Every row of the file is an example, the header, or listed here. */
   readonly skipped: ReadonlyArray<SkippedRow>
-  /** Where the examples from one on are a second set, which is scored apart: MNLI's mismatched sentences. */
+  /** A second set at the end of `examples`, with scores of its own: MNLI's mismatched sentences. */
   readonly second?: SecondSet
 }
 
 export type SecondSet = { readonly name: string; readonly from: number }
 
-/** One set after another, to be scored apart. */
+/** Two sets, one after the other, with scores of their own. */
 export const withSecond = (first: Dataset, name: string, second: Dataset): Dataset => ({
   ...first,
   source: `${first.source} and ${second.source}`,
@@ -42,6 +42,6 @@ const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/
 
 export const isInteger = (written: string): boolean => INTEGER.test(written)
 
-/** The finite number a decimal numeral stands for, or null: `Number` alone would accept '', '0x10' and 'Infinity'. */
+/** The finite number of a decimal numeral, or null. `Number` alone would accept '', '0x10' and 'Infinity'. */
 export const decimal = (written: string): number | null =>
   DECIMAL.test(written) && Number.isFinite(Number(written)) ? Number(written) : null

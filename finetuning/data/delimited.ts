@@ -6,7 +6,7 @@ import { delimiterOf, readerOf } from './formats.js'
 import { classColumn, type LabelColumn } from './labelColumn.js'
 import type { Cell, RowFormat } from './rows.js'
 import { exampleStore, type StoredExample } from './compactExamples.js'
-import type { WantedColumn } from './table.js'
+import type { RequestedColumn } from './table.js'
 import { checkSize } from './textFile.js'
 import { atRow } from './errorText.js'
 
@@ -64,7 +64,7 @@ export const readDelimited = async (file: string, options: DelimitedOptions = {}
     }
     const { what, cell } = missing
     if (!skipMissing) throw inputError(atRow(file, row), `${what} (or --skip-missing)`, cell === null ? 'null' : 'an empty one')
-    skipped.push({ row, found: `no ${what.slice(2)}` })
+    skipped.push({ row, reason: `no ${what.slice(2)}` })
   })
   const [first] = skipped
   if (examples.length === 0 && first !== undefined)
@@ -85,19 +85,19 @@ const missingCell = (
 
 const isMissing = (cell: Cell): boolean => cell === null || cell.trim() === ''
 
-/** The wanted columns of each row: those of `before`, then the texts. */
+/** The requested columns of each row: those of `before`, then the texts. */
 const rowsOf = async (
   file: string,
   { text, textPair, delimiter, quote }: TextColumns,
-  before: ReadonlyArray<WantedColumn>,
+  before: ReadonlyArray<RequestedColumn>,
   take: (row: number, cells: ReadonlyArray<Cell>) => void,
 ): Promise<void> => {
-  const wanted = [
+  const requested = [
     ...before,
     { name: text ?? 'text', flag: '--text' },
     ...(textPair === undefined ? [] : [{ name: textPair, flag: '--text-pair' }]),
   ]
-  const twice = wanted.find(({ name }, index) => wanted.findIndex((other) => other.name === name) !== index)
+  const twice = requested.find(({ name }, index) => requested.findIndex((other) => other.name === name) !== index)
   if (twice !== undefined) throw inputError(file, 'different columns for text, text pair and label', `${quoted(twice.name)} named twice`)
   const format: RowFormat = {
     ...(delimiter === undefined ? {} : { delimiter: delimiterOf(delimiter) }),
@@ -105,5 +105,5 @@ const rowsOf = async (
   }
   const read = readerOf(file, format)
   checkSize(file)
-  await read(file, wanted, format, take)
+  await read(file, requested, format, take)
 }

@@ -1,17 +1,17 @@
-/** The formats of files of the user's own, by the ending of the name: a new one is a line here. */
+/** The formats of users' files, by the ending of the name: a new format is a line here. */
 import { extname } from 'node:path'
+import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { jsonLineRows, jsonRows } from './jsonRows.js'
 import { parquetRows } from './parquetRows.js'
 import type { ReadRows, RowFormat } from './rows.js'
 import { plainRows, quotedRows } from './separatedRows.js'
-import { oneOf } from './errorText.js'
 
-/** Cells with something between them; what it is and whether cells are quoted can be told, and is otherwise as given here. */
+/** A reader of delimited cells. Delimiter and quotes may be chosen; `own` has the defaults. */
 const separated =
   (own: Required<RowFormat>): ReadRows =>
-  (file, wanted, { delimiter = own.delimiter, quote = own.quote }, take) =>
-    (quote ? quotedRows : plainRows)(file, wanted, { delimiter }, take)
+  (file, requested, { delimiter = own.delimiter, quote = own.quote }, take) =>
+    (quote ? quotedRows : plainRows)(file, requested, { delimiter }, take)
 
 const formats: Readonly<Record<string, { readonly read: ReadRows; readonly cells: boolean }>> = {
   '.tsv': { read: separated({ delimiter: '\t', quote: false }), cells: true },
@@ -24,23 +24,23 @@ const formats: Readonly<Record<string, { readonly read: ReadRows; readonly cells
 export const fileEndings: ReadonlyArray<string> = Object.keys(formats)
 
 /** `a .tsv, .csv or .jsonl file` */
-export const fileHelp = `a ${oneOf(fileEndings)} file`
+export const fileHelp = `a ${alternatives(fileEndings)} file`
 
-/** Whether the rows of this file are objects, with values of their own kinds. */
+/** Whether the rows of this file are objects, with typed values. */
 export const hasObjects = (file: string): boolean => formats[extname(file).toLowerCase()]?.cells === false
 
-/** How the rows of this file are read. @throws Mistake for an ending that is not known, and for a delimiter or quotes where there are none */
+/** The reader of this file. @throws InputError for an unknown ending, or for a delimiter or quotes in a format without cells */
 export const readerOf = (file: string, { delimiter, quote }: RowFormat): ReadRows => {
   const ending = extname(file).toLowerCase()
   const format = formats[ending]
   if (format === undefined)
-    throw inputError(file, `a file whose name ends in ${oneOf(fileEndings)}`, ending === '' ? 'no ending' : quoted(extname(file)))
+    throw inputError(file, `a file whose name ends in ${alternatives(fileEndings)}`, ending === '' ? 'no ending' : quoted(extname(file)))
   if (!format.cells && (delimiter !== undefined || quote === true))
     throw inputError(delimiter === undefined ? '--quote' : '--delimiter', 'a .csv or .tsv file to go with it', file)
   return format.read
 }
 
-/** The character that a user means: itself, or a tab by its name. @throws Mistake for what ends no cell */
+/** The delimiter that a user typed: a character, or `tab`. @throws InputError for anything else */
 export const delimiterOf = (given: string): string => {
   const character = given === 'tab' || given === '\\t' ? '\t' : given
   if ([...character].length !== 1 || ['"', '\n', '\r'].includes(character))

@@ -1,13 +1,14 @@
 /** GLUE's official files: which file of the user's folder it is, and its rows as examples. */
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decimal, type Dataset, type Example } from './dataset.js'
 import { GLUE_TASKS, type GlueColumns, type GlueName } from './glueTasks.js'
 import { pickNamed, pickPlaces, type CellRecord, type RaggedRows, type Table, type TableRow } from './table.js'
 import { tabSeparated } from './tabSeparated.js'
 import { readUtf8 } from './textFile.js'
-import { atRow, oneOf } from './errorText.js'
+import { atRow } from './errorText.js'
 
 /** `second`: another dev file, where a task has one. */
 export type GlueSplit = 'train' | 'dev' | 'second'
@@ -59,10 +60,10 @@ const pick =
   (file: string, columns: GlueColumns, ragged: RaggedRows) =>
   (records: Iterable<CellRecord>): Table => {
     if (!columns.header) return pickPlaces(file, columns.width, [columns.label, columns.text], ragged)(records)
-    const wanted = [columns.label, columns.text, ...(columns.textPair === undefined ? [] : [columns.textPair])]
+    const requested = [columns.label, columns.text, ...(columns.textPair === undefined ? [] : [columns.textPair])]
     return pickNamed(
       file,
-      wanted.map((column) => ({ name: column })),
+      requested.map((column) => ({ name: column })),
       ragged,
     )(records)
   }
@@ -81,7 +82,7 @@ const classReader = (name: GlueName, file: string) => {
   const labels = (GLUE_TASKS[name].labels ?? []).map((label) => label.written)
   return (written: string, row: number): number => {
     const index = labels.indexOf(written)
-    if (index < 0) throw inputError(atRow(file, row), `a label of ${name} (${oneOf(labels)})`, quoted(written))
+    if (index < 0) throw inputError(atRow(file, row), `a label of ${name} (${alternatives(labels)})`, quoted(written))
     return index
   }
 }

@@ -1,4 +1,4 @@
-/** GLUE as the hub has it, nyu-mll/glue: a folder a task with Parquet files, `mrpc/train-00000-of-00001.parquet`, `mrpc/validation-…`. */
+/** Reads GLUE from the hub's dataset nyu-mll/glue: one folder per task with Parquet files, such as `mrpc/train-00000-of-00001.parquet`. */
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
@@ -11,7 +11,7 @@ import { parquetRows } from './parquetRows.js'
 import { exampleStore } from './compactExamples.js'
 import { atRow } from './errorText.js'
 
-/** The columns of a task's texts. */
+/** The text columns of each task. */
 const texts: Readonly<Record<GlueName, readonly [string, string?]>> = {
   cola: ['sentence'],
   sst2: ['sentence'],
@@ -24,7 +24,7 @@ const texts: Readonly<Record<GlueName, readonly [string, string?]>> = {
   mnli: ['premise', 'hypothesis'],
 }
 
-/** As `readTexts` wants them. */
+/** The text columns, for `readTexts`. */
 export const parquetColumns = (name: GlueName): TextColumns => {
   const [text, textPair] = texts[name]
   return { text, ...(textPair === undefined ? {} : { textPair }) }
@@ -33,28 +33,28 @@ export const parquetColumns = (name: GlueName): TextColumns => {
 const splitName = (name: GlueName, split: GlueSplit): string =>
   ({ train: 'train', dev: name === 'mnli' ? 'validation_matched' : 'validation', second: GLUE_TASKS[name].second?.split ?? '' })[split]
 
-/** The files of a split, part after part; none where the folder is no such one. `folder`: of the task, or its parent. @throws Mistake where parts are missing */
+/** The files of a split in order; empty if the folder has none. @param folder the task's, or its parent @throws InputError if parts are missing */
 export const glueParquetFiles = (name: GlueName, split: GlueSplit, folder: string): ReadonlyArray<string> => {
-  const own = [join(folder, name), folder].find(isFolder)
-  return own === undefined ? [] : parquetParts(own, splitName(name, split))
+  const taskFolder = [join(folder, name), folder].find(isFolder)
+  return taskFolder === undefined ? [] : parquetParts(taskFolder, splitName(name, split))
 }
 
-/** The parts of a split by its name on the hub, none where there is no such folder. @throws Mistake where some are missing */
+/** The parts of a split by its name on the hub; empty if there is no such folder. @throws InputError if some are missing */
 export const parquetParts = (folder: string, split: string): ReadonlyArray<string> => {
   if (!isFolder(folder)) return []
-  const form = new RegExp(`^${split}-(\\d{5})-of-(\\d{5})\\.parquet$`)
-  const found = readdirSync(folder)
-    .filter((file) => form.test(file))
+  const partName = new RegExp(`^${split}-(\\d{5})-of-(\\d{5})\\.parquet$`)
+  const files = readdirSync(folder)
+    .filter((file) => partName.test(file))
     .sort()
-  const [, , parts = '0'] = form.exec(found[0] ?? '') ?? []
-  if (found.length !== Number(parts))
-    throw inputError(folder, `${Number(parts)} parts of ${split}, as ${found[0]} says`, String(found.length))
-  return found.map((file) => join(folder, file))
+  const [, , parts = '0'] = partName.exec(files[0] ?? '') ?? []
+  if (files.length !== Number(parts))
+    throw inputError(folder, `${Number(parts)} parts of ${split}, as ${files[0]} says`, String(files.length))
+  return files.map((file) => join(folder, file))
 }
 
 const isFolder = (place: string): boolean => existsSync(place) && statSync(place).isDirectory()
 
-/** The files of a task in nyu-mll/glue: train and what is evaluated on, not the test files without labels. */
+/** The files of a task in nyu-mll/glue, without the test files, which have no labels. */
 export const glueOnHub = (name: GlueName): WantedFiles => {
   const splits: ReadonlyArray<GlueSplit> = ['train', 'dev', ...(GLUE_TASKS[name].second === undefined ? [] : (['second'] as const))]
   const names = splits.map((split) => splitName(name, split)).join('|')
@@ -71,7 +71,7 @@ export const glueOnHub = (name: GlueName): WantedFiles => {
 
 const highestScore = 5
 
-/** Labels are the numbers of the classes, in the order that ours have; of STS-B, scores from 0 to 5. @throws Mistake */
+/** Reads examples. Labels are class indices in our order; those of STS-B are scores from 0 to 5. @throws InputError */
 export const readGlueParquet = async (name: GlueName, files: ReadonlyArray<string>): Promise<Dataset> => {
   const store = exampleStore()
   const examples: Example[] = []
@@ -81,10 +81,10 @@ export const readGlueParquet = async (name: GlueName, files: ReadonlyArray<strin
   for (const file of files)
     await parquetRows(file, columns, {}, (row, [written, first, other]) => {
       const label = decimal(written ?? '')
-      const known = label !== null && (labels === null ? label >= 0 && label <= highestScore : labels[label] !== undefined)
+      const isValid = label !== null && (labels === null ? label >= 0 && label <= highestScore : labels[label] !== undefined)
       const expected =
         labels === null ? `a score of ${name} (a number from 0 to ${highestScore})` : `a label of ${name} (0 to ${labels.length - 1})`
-      if (!known)
+      if (!isValid)
         throw inputError(
           atRow(file, row),
           expected,
@@ -97,5 +97,5 @@ export const readGlueParquet = async (name: GlueName, files: ReadonlyArray<strin
   return { source: files.length > 1 ? `${source} and ${files.length - 1} parts more` : source, examples, labelNames: labels, skipped: [] }
 }
 
-/** Whether a file is one of these, by its name. */
+/** Whether a file is Parquet, by its name. */
 export const isParquet = (file: string): boolean => basename(file).endsWith('.parquet')

@@ -1,9 +1,9 @@
 /**
- * GLUE's tasks as a table: official folders and files, columns, labels in the order of Hugging Face's `glue` data set (so
- * that label indices agree with published checkpoints), and metrics.
+ * The table of GLUE tasks: official folders and files, columns, metrics, and labels in the order of Hugging Face's dataset `glue`, so that label
+ * indices agree with published checkpoints.
  *
- * Metrics: GLUE (Wang et al., 2019) scores a task of two metrics by their unweighted mean, so `mean` also selects its best
- * checkpoint. The SaLoRA paper's Table 1 prints one metric a task: `paperMetric`.
+ * GLUE (Wang et al., 2019) scores a task with two metrics by their unweighted mean, so `mean` also selects its best checkpoint. Table 1 of the
+ * SaLoRA paper has one metric per task: `paperMetric`.
  */
 import type { METRICS, SelectionMetric } from '../metrics/score.js'
 
@@ -11,7 +11,7 @@ type GlueMetric = keyof typeof METRICS
 
 export type GlueName = 'cola' | 'sst2' | 'mrpc' | 'stsb' | 'rte' | 'qnli' | 'qqp' | 'mnli' | 'wnli'
 
-/** Columns by name where the file has a header, by place (from 0) among `width` where it has none. */
+/** Columns by name if the file has a header, else by number (from 0) among `width`. */
 export type GlueColumns =
   | { readonly header: true; readonly text: string; readonly textPair?: string; readonly label: string }
   | { readonly header: false; readonly width: number; readonly text: number; readonly label: number }
@@ -20,10 +20,10 @@ export type GlueTask = {
   readonly folder: string
   readonly trainFile: string
   readonly devFile: string
-  /** MNLI's second dev file: what the scores of its rows are called, the file, and the split of the hub's Parquet. */
+  /** MNLI's second dev set: the name in its scores, the official file, and the hub's split. */
   readonly second?: { readonly name: string; readonly devFile: string; readonly split: string }
   readonly columns: GlueColumns
-  /** Class i is written `written` in the file and called `name` by Hugging Face; null: a score from 0 to 5. */
+  /** How each class is written in the file, and its name at Hugging Face; null: a score from 0 to 5. */
   readonly labels: ReadonlyArray<{ readonly written: string; readonly name: string }> | null
   readonly metrics: ReadonlyArray<GlueMetric>
   readonly selectionMetric: SelectionMetric
@@ -34,10 +34,10 @@ const files = (folder: string, devFile = 'dev.tsv') => ({ folder, trainFile: 'tr
 
 const pair = (text: string, textPair: string, label: string): GlueColumns => ({ header: true, text, textPair, label })
 
-/** Labels written 0, 1, …, in that order. */
+/** Classes written as 0, 1, …, in this order. */
 const numbered = (...names: ReadonlyArray<string>) => names.map((name, index) => ({ written: String(index), name }))
 
-/** Labels written as they are called. */
+/** Classes written by name. */
 const named = (...names: ReadonlyArray<string>) => names.map((name) => ({ written: name, name }))
 
 const byOne = (metric: GlueMetric) => ({ metrics: [metric], selectionMetric: metric, paperMetric: metric }) as const

@@ -1,4 +1,4 @@
-/** GLUE's test files, which have texts and no labels: of the official folders or of the hub's Parquet, and what a submission calls their predictions. */
+/** GLUE's test files, which have no labels: the official ones or the hub's Parquet, and the names of their predictions in a submission. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
@@ -7,18 +7,18 @@ import { parquetColumns, parquetParts } from './glueParquet.js'
 import { GLUE_TASKS, type GlueName } from './glueTasks.js'
 
 export type GlueTest = {
-  /** of its predictions in a submission */
+  /** the file of its predictions in a submission */
   readonly name: string
-  /** part after part */
+  /** the parts in order */
   readonly files: ReadonlyArray<string>
   readonly columns: TextColumns
 }
 
 type TestSet = {
   readonly name: string
-  /** official folder, beside those of the tasks, and file */
+  /** the official folder, beside those of the tasks, and the file in it */
   readonly official: readonly [folder: string, file: string]
-  /** folder and split of the hub's Parquet */
+  /** the hub's folder and split */
   readonly hub: readonly [folder: string, split: string]
 }
 
@@ -44,10 +44,10 @@ const testSets: Readonly<Record<GlueName, ReadonlyArray<TestSet>>> = {
   ],
 }
 
-/** Names of all files of a submission. */
+/** All files of a submission. */
 export const submissionNames: ReadonlyArray<string> = Object.values(testSets).flatMap((sets) => sets.map(({ name }) => name))
 
-/** The test files of a task that are there. `data`: the folder of the tasks' folders, or the task's own. @throws Mistake where parts of Parquet are missing */
+/** The test files that exist. @param data the parent of the tasks' folders, or the task's own @throws InputError if Parquet parts are missing */
 export const glueTests = (task: GlueName, data: string): ReadonlyArray<GlueTest> =>
   testSets[task].flatMap(({ name, official, hub: [folder, split] }): ReadonlyArray<GlueTest> => {
     const within = (own: string): string => (existsSync(join(data, own)) ? join(data, own) : data)
@@ -57,7 +57,7 @@ export const glueTests = (task: GlueName, data: string): ReadonlyArray<GlueTest>
     return existsSync(file) ? [{ name, files: [file], columns: officialColumns(task) }] : []
   })
 
-/** Those of train, whose file has no header in CoLA's case alone. */
+/** The columns of the train file. CoLA's train file has no header, but its test file has one. */
 const officialColumns = (task: GlueName): TextColumns => {
   const { columns } = GLUE_TASKS[task]
   if (!columns.header) return { text: 'sentence' }

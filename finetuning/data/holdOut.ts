@@ -1,19 +1,19 @@
-/** A hold-out: part of the examples set aside, the same part on every machine, in fixed proportions, no text on both sides. */
+/** A hold-out: the same part of the examples on every machine, in fixed proportions, with no text in both parts. */
 import { hash } from 'node:crypto'
 import type { Example } from './dataset.js'
 
 export type HoldOutSettings<A> = {
   readonly seed: number
-  /** Proportions are kept within each stratum: the class, say. */
+  /** Each stratum, such as a class, keeps its proportion. */
   readonly stratumOf: (example: A, index: number) => string | number
-  /** How many of a stratum's `size` distinct texts are set aside. */
+  /** How many of a stratum's `size` distinct texts are held out. */
   readonly heldOf: (size: number) => number
 }
 
 /**
- * Examples of the same text (and second text) form one group, in the stratum of its first example; groups are put in order
- * of SHA-256(seed, text), and of each stratum the first ones are set aside. Hence the split depends neither on a generator's
- * state nor on the order of the rows within a stratum. Both parts keep the order of `examples`.
+ * Examples with the same text (and second text) form a group, in the stratum of its first example. Groups are sorted by SHA-256(seed, text), and
+ * the first groups of each stratum are held out. So the split depends on no random state, and not on the order of rows within a stratum. Both
+ * parts keep the order of `examples`.
  */
 export const holdOut =
   <A extends Pick<Example, 'text' | 'textPair'>>({ seed, stratumOf, heldOf }: HoldOutSettings<A>) =>
@@ -38,27 +38,27 @@ export const holdOut =
       stratumOfGroup[group] = stratum.number
       stratum.size++
     })
-    const wanted = Array.from(strata.values(), ({ size }) => heldOf(size))
+    const remaining = Array.from(strata.values(), ({ size }) => heldOf(size))
     const held = new Uint8Array(groups.length)
     stratumOfGroup.forEach((stratum, group) => {
-      const left = wanted[stratum] ?? 0
+      const left = remaining[stratum] ?? 0
       held[group] = left > 0 ? 1 : 0
-      wanted[stratum] = left - 1
+      remaining[stratum] = left - 1
     })
     const isHeld = (_: B, index: number): boolean => held[groupOf[index] ?? NaN] === 1
     return { kept: examples.filter((example, index) => !isHeld(example, index)), held: examples.filter(isHeld) }
   }
 
-/** A tenth of a stratum, to the nearest whole number, but one at least if that leaves one. */
+/** A tenth of a stratum, rounded; at least one if another remains. */
 export const tenth = (size: number): number => (size < 2 ? 0 : Math.max(1, Math.round(size / 10)))
 
-/** The first 52 bits of the hash as a number: they put texts in the order of their hashes, in an eighth of the memory. */
+/** The first 52 bits of the hash as a number: it sorts texts like their hashes, in an eighth of the memory. */
 const textKey = (seed: number, { text, textPair }: Pick<Example, 'text' | 'textPair'>): number => {
   const digest = hash('sha256', JSON.stringify([seed, text, textPair ?? null]), 'buffer')
   return digest.readUIntBE(0, 6) * 16 + ((digest[6] ?? 0) >> 4)
 }
 
-/** Each of the keys once, ascending. */
+/** The distinct keys, ascending. */
 const distinct = (keys: Float64Array): Float64Array => {
   const sorted = keys.slice().sort()
   let count = 0
@@ -66,7 +66,7 @@ const distinct = (keys: Float64Array): Float64Array => {
   return sorted.subarray(0, count)
 }
 
-/** Where `key` stands among ascending `keys`, of which it is one. */
+/** The index of `key` in ascending `keys`, by binary search. */
 const placeOf = (key: number, keys: Float64Array): number => {
   let [low, high] = [0, keys.length - 1]
   while (low < high) {

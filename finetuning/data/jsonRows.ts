@@ -1,15 +1,15 @@
-/** Rows as JSON objects, of which the named columns are taken: one a line, or a list of them. */
+/** Rows as JSON objects, of which the named columns are read: one per line, or one list. */
 import { InputError, inputError, quoted, reason, shown } from '../../accelerated/errors/inputError.js'
 import { readText } from '../../accelerated/storage/boundedJson.js'
 import { eachLine } from './lineStream.js'
 import { cellsOf, isObject, longestRow, type ReadRows } from './rows.js'
 import { atRow } from './errorText.js'
 
-export const jsonLineRows: ReadRows = (file, wanted, _format, take) =>
+export const jsonLineRows: ReadRows = (file, requested, _format, take) =>
   eachLine(file, (row, line) => {
     const text = line.toString('utf8')
     const where = atRow(file, row)
-    take(row, cellsOf(where, wanted, objectIn(text, where)))
+    take(row, cellsOf(where, requested, objectIn(text, where)))
   })
 
 const objectIn = (text: string, where: string): Readonly<Record<string, unknown>> => {
@@ -17,13 +17,13 @@ const objectIn = (text: string, where: string): Readonly<Record<string, unknown>
     const value: unknown = JSON.parse(text)
     if (isObject(value)) return value
   } catch {
-    // told below
+    // reported below
   }
   throw inputError(where, 'a JSON object', quoted(text))
 }
 
-/** A row's number is its place in the list, counted from 1. */
-export const jsonRows: ReadRows = async (file, wanted, _format, take) => {
+/** A row's number is its place in the list, from 1. */
+export const jsonRows: ReadRows = async (file, requested, _format, take) => {
   const text = (await readText(file, longestRow)).replace(/^\uFEFF/, '')
   const list = parsed(text, file)
   if (!Array.isArray(list))
@@ -32,7 +32,7 @@ export const jsonRows: ReadRows = async (file, wanted, _format, take) => {
   list.forEach((value: unknown, index) => {
     const where = atRow(file, index + 1)
     if (!isObject(value)) throw inputError(where, 'a JSON object', shown(value))
-    take(index + 1, cellsOf(where, wanted, value))
+    take(index + 1, cellsOf(where, requested, value))
   })
 }
 

@@ -1,15 +1,16 @@
-/** Labels as written in a file of the user's own, turned into class indices or scores. */
+/** Turns labels, as a user's file writes them, into class indices or scores. */
+import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { type InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decimal, isInteger } from './dataset.js'
-import { atRow, oneOf } from './errorText.js'
+import { atRow } from './errorText.js'
 
-/** The classes of a file, and the index of each label as it is written. */
+/** The classes of a file, and the class index of each written label. */
 export type Classes = { readonly names: ReadonlyArray<string>; readonly indexOf: ReadonlyMap<string, number> }
 
 /**
- * The classes among labels as written, each with the row where it first occurs, sorted: as numbers if all are integers, else by code unit.
- * Where all are numbers, 1.0 is 1 (as tables write whole numbers once one is missing). @throws Mistake if there are fewer than two, or if all are
- * numbers and one is no whole number, for then a regression is meant
+ * The classes among written labels, sorted: as numbers if all are integers, else by code unit. If all are numbers, 1.0 is 1, because tables with a
+ * missing value write whole numbers so. @param written each label with the row where it first occurs
+ * @throws InputError if there are fewer than two classes, or if all labels are numbers and one is not whole: a regression is meant then
  */
 export const classesOf = (file: string, written: ReadonlyMap<string, number>): Classes => {
   const labels = [...written.keys()]
@@ -19,11 +20,11 @@ export const classesOf = (file: string, written: ReadonlyMap<string, number>): C
   if (fraction !== undefined)
     throw inputError(
       atRow(file, written.get(fraction) ?? 1),
-      "a class (text or an integer; a real number is a label of problem 'regression')",
+      'a class (text or an integer; for real numbers, --problem-type regression)',
       quoted(fraction),
     )
   const names = [...new Set(labels.map(nameOf))]
-  if (names.length < 2) throw inputError(file, 'at least two classes', `only ${oneOf(names.map((label) => quoted(label)))}`)
+  if (names.length < 2) throw inputError(file, 'at least two classes', `only ${alternatives(names.map((label) => quoted(label)))}`)
   if (names.every(isInteger)) names.sort((a, b) => Number(a) - Number(b) || (a < b ? -1 : 1))
   else names.sort()
   const places = new Map(names.map((name, index) => [name, index]))
@@ -33,23 +34,23 @@ export const classesOf = (file: string, written: ReadonlyMap<string, number>): C
 /** 1.0 → 1 */
 const whole = (label: string): string => /^([+-]?\d+)\.0*$/.exec(label)?.[1] ?? label
 
-/** The index of a written label among `labelNames`. @throws Mistake for an unknown one */
+/** Returns the index of a written label among `labelNames`. @throws InputError for an unknown label */
 export const classIndex = (labelNames: ReadonlyArray<string>) => {
   const indices = new Map(labelNames.map((name, index) => [name, index]))
   return (label: string, where: () => string): number =>
     indices.get(label) ??
     indices.get(whole(label)) ??
-    raise(inputError(where(), `a label of the training data (${oneOf(labelNames)})`, quoted(label)))
+    raise(inputError(where(), `a label of the training data (${alternatives(labelNames)})`, quoted(label)))
 }
 
-/** Between the labels of one cell. */
+/** Separates the labels of one cell. */
 export const labelSeparator = '|'
 
-/** The labels of a cell that may have any number of them. */
+/** The labels of a cell that may have any number of labels. */
 export const labelsIn = (cell: string): ReadonlyArray<string> =>
   [...new Set(cell.split(labelSeparator).map((part) => part.trim()))].filter((part) => part !== '')
 
-/** The classes that occur in cells with any number of labels, sorted. @throws Mistake if there are fewer than two */
+/** The classes among cells with any number of labels, sorted. @throws InputError if there are fewer than two */
 export const classesOfSets = (file: string, written: ReadonlyMap<string, number>): Classes => {
   const names = [...written.keys()].sort()
   if (names.length < 2)
@@ -61,7 +62,7 @@ export const classesOfSets = (file: string, written: ReadonlyMap<string, number>
   return { names, indexOf: new Map(names.map((name, index) => [name, index])) }
 }
 
-/** The score that a written label stands for. @throws Mistake */
+/** The number that a label writes. @throws InputError */
 export const scoreOf = (label: string, where: () => string): number =>
   decimal(label) ?? raise(inputError(where(), 'a real number as label', quoted(label)))
 

@@ -1,4 +1,4 @@
-/** Lines of a text file as they are read, piece by piece: a line's bytes, known to be UTF-8 and of bounded length, and its number. */
+/** Streams the lines of a text file: each line's number and its bytes, checked to be UTF-8 and of bounded length. */
 import { isUtf8 } from 'node:buffer'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { withRegularFile } from '../../accelerated/storage/regularFile.js'
@@ -10,8 +10,8 @@ const piece = 2 ** 22
 const [lineFeed, carriageReturn] = [0x0a, 0x0d]
 
 /**
- * Gives each line of `file` to `take`, whose bytes are good until it returns: without byte-order mark and end of line (LF or CRLF); empty lines
- * after the last do not count. @throws Mistake: no plain file, too large, empty, not UTF-8, a line that is too long
+ * Passes each line of `file` to `take`, without byte-order mark and end of line (LF or CRLF). The bytes are valid until `take` returns. Empty lines
+ * at the end do not count. @throws InputError if the file is not a regular file, too large, empty or not UTF-8, or a line is too long
  */
 export const eachLine = (file: string, take: (row: number, line: Buffer) => void): Promise<void> =>
   withRegularFile(file, async (handle, size) => {
@@ -20,14 +20,14 @@ export const eachLine = (file: string, take: (row: number, line: Buffer) => void
     const line = (bytes: Buffer): void => {
       row++
       const end = bytes.at(-1) === carriageReturn ? bytes.length - 1 : bytes.length
-      if (end === 0) return // it counts once another follows it
+      if (end === 0) return // an empty line counts once another line follows
       for (; taken + 1 < row; taken++) take(taken + 1, bytes.subarray(0, 0))
       if (!isUtf8(bytes)) throw inputError(atRow(file, row), 'text in UTF-8', 'bytes that are not UTF-8')
       take(row, bytes.subarray(0, end))
       taken = row
     }
     const buffer = Buffer.allocUnsafe(piece)
-    let rest: Buffer[] = [] // pieces of a line whose end is not read yet
+    let rest: Buffer[] = [] // the beginning of a line whose end has not been read
     let restLength = 0
     for (let at = 0; ; ) {
       const { bytesRead } = await handle.read(buffer, 0, piece, at)
@@ -48,7 +48,7 @@ export const eachLine = (file: string, take: (row: number, line: Buffer) => void
     if (taken === 0) throw inputError(file, 'at least one row', 'an empty file')
   })
 
-/** Bytes of the byte-order mark. @throws Mistake for one of UTF-16 */
+/** Bytes of the byte-order mark. @throws InputError for a mark of UTF-16 */
 const markLength = (file: string, bytes: Buffer, length: number): number => {
   if (length >= 2 && ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)))
     throw inputError(file, 'text in UTF-8', 'text in UTF-16')

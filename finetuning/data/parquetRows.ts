@@ -1,15 +1,15 @@
-/** Rows of a Parquet file, group by group, by hyparquet. */
+/** Reads the rows of a Parquet file in portions, with hyparquet. */
 import { inputError, reason, InputError } from '../../accelerated/errors/inputError.js'
 import { readBytes, withRegularFile } from '../../accelerated/storage/regularFile.js'
 import { cellsOf, type ReadRows } from './rows.js'
 import { columnExpected, columnsFound } from './table.js'
 import { atRow } from './errorText.js'
 
-/** Rows that are decoded at a time. */
+/** Rows decoded at a time. */
 const portion = 10_000
 
-/** A row's number is its place in the file, counted from 1. The libraries are imported when a file of theirs is met. */
-export const parquetRows: ReadRows = (file, wanted, _format, take) =>
+/** A row's number is its place in the file, from 1. The libraries are imported for the first Parquet file. */
+export const parquetRows: ReadRows = (file, requested, _format, take) =>
   withRegularFile(file, async (handle, size) => {
     const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet')
     const { compressors } = await import('hyparquet-compressors')
@@ -17,21 +17,21 @@ export const parquetRows: ReadRows = (file, wanted, _format, take) =>
       byteLength: size,
       slice: async (start: number, end = size) => (await readBytes(handle, file, start, end - start)).buffer,
     }
-    const understood = <T>(work: Promise<T>): Promise<T> =>
+    const refusing = <T>(work: Promise<T>): Promise<T> =>
       work.catch((thrown: unknown) => {
         throw thrown instanceof InputError ? thrown : inputError(file, 'a Parquet file', `one that cannot be read (${reason(thrown)})`)
       })
-    const metadata = await understood(parquetMetadataAsync(bytes))
+    const metadata = await refusing(parquetMetadataAsync(bytes))
     const names = parquetSchema(metadata).children.map(({ element }) => element.name)
-    const missing = wanted.find(({ name, optional }) => optional !== true && !names.includes(name))
+    const missing = requested.find(({ name, optional }) => optional !== true && !names.includes(name))
     if (missing !== undefined) throw inputError(file, columnExpected(missing), columnsFound(names))
     const rows = Number(metadata.num_rows)
     if (rows === 0) throw inputError(file, 'at least one row of data', 'none')
-    const columns = wanted.map(({ name }) => name).filter((name) => names.includes(name))
+    const columns = requested.map(({ name }) => name).filter((name) => names.includes(name))
     for (let rowStart = 0; rowStart < rows; rowStart += portion) {
       const rowEnd = Math.min(rows, rowStart + portion)
-      const objects = await understood(parquetReadObjects({ file: bytes, metadata, compressors, columns, rowStart, rowEnd }))
+      const objects = await refusing(parquetReadObjects({ file: bytes, metadata, compressors, columns, rowStart, rowEnd }))
       if (objects.length !== rowEnd - rowStart) throw inputError(file, `${rows} rows, as its footer says`, `${rowStart + objects.length}`)
-      objects.forEach((object, i) => take(rowStart + i + 1, cellsOf(atRow(file, rowStart + i + 1), wanted, object)))
+      objects.forEach((object, i) => take(rowStart + i + 1, cellsOf(atRow(file, rowStart + i + 1), requested, object)))
     }
   })

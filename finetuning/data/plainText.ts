@@ -1,4 +1,4 @@
-/** Plain text to be modeled: the paragraphs of a text file, or a column of a file with rows. */
+/** Reads plain text for language modeling: the paragraphs of a .txt file, or a text column of a file with rows. */
 import { extname } from 'node:path'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Dataset, Example } from './dataset.js'
@@ -8,7 +8,7 @@ import { exampleStore } from './compactExamples.js'
 import { checkSize } from './textFile.js'
 import { atRow } from './errorText.js'
 
-/** Of a .txt file, paragraphs: lines without an empty one between them. Of any other, the cells of a column. @throws Mistake */
+/** One example per paragraph of a .txt file (an empty line ends it), or per cell of another file's text column. @throws InputError */
 export const readPlainText = async (file: string, columns: TextColumns): Promise<Dataset> => {
   checkSize(file)
   const store = exampleStore()

@@ -1,15 +1,15 @@
-/** Prompts of instruction tuning: what a model is shown before the response that it learns to write. */
+/** Prompt templates of instruction tuning: the text before the response that the model learns. */
+import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { oneOf } from './errorText.js'
 
-/** paper: SaLoRA's Appendix C, one preamble with or without an input · alpaca: Stanford's, whose preamble tells of an input · chat: the model's own */
+/** paper: SaLoRA's Appendix C, one preamble with or without input · alpaca: Stanford's, whose preamble mentions an input · chat: the model's own */
 export const promptTemplates = ['paper', 'alpaca', 'chat'] as const
 export type PromptTemplate = (typeof promptTemplates)[number]
 
 /** @throws InputError for an unknown name */
 export const templateOf = ({ promptTemplate = 'paper' }: { readonly promptTemplate?: string }): PromptTemplate => {
   const template = promptTemplates.find((name) => name === promptTemplate)
-  if (template === undefined) throw inputError('--prompt-template', oneOf(promptTemplates), quoted(promptTemplate))
+  if (template === undefined) throw inputError('--prompt-template', alternatives(promptTemplates), quoted(promptTemplate))
   return template
 }
 
@@ -18,7 +18,7 @@ export type Instruction = { readonly instruction: string; readonly input: string
 const task = 'Below is an instruction that describes a task'
 const request = 'Write a response that appropriately completes the request.'
 
-/** The preamble in the paper's one form; sections stand apart by blank lines as Stanford's do, of which the paper's table shows none. */
+/** The paper's table does not show the blank lines between sections; they are Stanford's. */
 export const promptOf: Readonly<Record<Exclude<PromptTemplate, 'chat'>, (of: Instruction) => string>> = {
   paper: (of) => `${task}. ${request}\n\n${sections(of)}`,
   alpaca: (of) =>

@@ -1,33 +1,33 @@
-/** Rows of a file of the user's own, whatever its format: the wanted columns of each, one after another, so that no file is held in memory twice. */
+/** Rows of a user's file in any format: the requested columns of one row after another, so that no file is in memory twice. */
 import { constants } from 'node:buffer'
 import { type InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { columnExpected, columnsFound, type WantedColumn } from './table.js'
+import { columnExpected, columnsFound, type RequestedColumn } from './table.js'
 import { atRow } from './errorText.js'
 
-/** A wanted column's text in one row; null where the file has nothing there (JSON's and Parquet's null). */
+/** The text of a requested column in one row; null for JSON's and Parquet's null. */
 export type Cell = string | null
 
-/** Is given each row in the order of the file, with the wanted columns in theirs. @throws Mistake, which ends the reading */
+/** Receives each row in the order of the file, its cells in the order of the requested columns. Reading ends if it throws. */
 export type TakeRow = (row: number, cells: ReadonlyArray<Cell>) => void
 
 export type RowFormat = {
-  /** what ends a cell, where that can be chosen */
+  /** separates cells */
   readonly delimiter?: string
-  /** whether cells may be quoted, where that can be chosen */
+  /** whether cells may be quoted */
   readonly quote?: boolean
 }
 
-/** Reads all rows of `file`. @throws Mistake for the first thing wrong with it */
-export type ReadRows = (file: string, wanted: ReadonlyArray<WantedColumn>, format: RowFormat, take: TakeRow) => Promise<void>
+/** Reads all rows of `file`. @throws InputError for the first thing wrong in it */
+export type ReadRows = (file: string, requested: ReadonlyArray<RequestedColumn>, format: RowFormat, take: TakeRow) => Promise<void>
 
-/** Bytes of a row: no model reads a thousandth of them, and JavaScript has no text of four times as many. */
+/** Bytes of a row. No model reads a thousandth of them, and a JavaScript string cannot hold four times as many. */
 export const longestRow = Math.min(2 ** 27, constants.MAX_STRING_LENGTH)
 
 export const rowTooLong = (file: string, row: number, bytes: number): InputError =>
   inputError(atRow(file, row), `at most ${longestRow} bytes in a row`, `${bytes}`)
 
-/** A JSON or Parquet value as text: numbers and booleans as JSON writes them, so that 1.0 is `1`. @throws Mistake for lists, objects and dates */
-export const cellOf = (where: string, { name, list, json }: WantedColumn, value: unknown): Cell => {
+/** A JSON or Parquet value as text. Numbers and booleans are as in JSON, so that 1.0 is `1`. @throws InputError for lists, objects and dates */
+export const cellOf = (where: string, { name, list, json }: RequestedColumn, value: unknown): Cell => {
   if (value === null || value === undefined) return null
   if (json === true) return JSON.stringify(value)
   if (typeof value === 'string') return value
@@ -38,13 +38,13 @@ export const cellOf = (where: string, { name, list, json }: WantedColumn, value:
   throw inputError(where, `a text or a number in column ${quoted(name)}`, kind)
 }
 
-/** The wanted values of an object. @throws Mistake where it lacks one */
+/** The requested values of an object. @throws InputError if one is missing */
 export const cellsOf = (
   where: string,
-  wanted: ReadonlyArray<WantedColumn>,
+  requested: ReadonlyArray<RequestedColumn>,
   object: Readonly<Record<string, unknown>>,
 ): ReadonlyArray<Cell> =>
-  wanted.map((column) => {
+  requested.map((column) => {
     if (!Object.hasOwn(object, column.name) && column.optional !== true)
       throw inputError(where, columnExpected(column), columnsFound(Object.keys(object)))
     return cellOf(where, column, object[column.name])

@@ -20,7 +20,7 @@ export type Sentiment = { readonly train: Dataset; readonly dev: Dataset }
 
 /**
  * Train and dev, stratified by source and label, the same on every machine. A sentence that repeats an earlier one (ignoring case and blanks) is
- * left out and listed in train's `skipped`, so that no sentence is in both parts. `row` counts through the three sources.
+ * removed and listed in train's `skipped`, so that no sentence is in both parts. `row` counts through the three sources.
  * @throws InputError if the file is missing from the package
  */
 export const readSentiment = (): Sentiment => {
@@ -32,7 +32,7 @@ export const readSentiment = (): Sentiment => {
     heldOf: () => DEV_SENTENCES,
   })(distinct)
   const remaining = new Set(distinct)
-  const skipped = all.filter((example) => !remaining.has(example)).map(({ row }) => ({ row, found: 'a sentence that occurred before' }))
+  const skipped = all.filter((example) => !remaining.has(example)).map(({ row }) => ({ row, reason: 'a sentence that occurred before' }))
   return { train: dataset('train', kept, skipped), dev: dataset('dev', held, []) }
 }
 

@@ -3,7 +3,7 @@ import { CsvError, parse } from 'csv-parse/sync'
 import { type InputError, inputError } from '../../accelerated/errors/inputError.js'
 import { eachLine } from './lineStream.js'
 import { longestRow, rowTooLong, type RowFormat, type TakeRow } from './rows.js'
-import { columnCount, placesIn, type WantedColumn } from './table.js'
+import { columnCount, placesIn, type RequestedColumn } from './table.js'
 import { readUtf8 } from './textFile.js'
 import { atRow } from './errorText.js'
 
@@ -12,11 +12,11 @@ type Separated = Pick<RowFormat, 'delimiter'>
 /** Splits each line at the delimiter. Bytes are split before they are decoded: in UTF-8 no character is part of another. */
 export const plainRows = async (
   file: string,
-  wanted: ReadonlyArray<WantedColumn>,
+  requested: ReadonlyArray<RequestedColumn>,
   { delimiter = '\t' }: Separated,
   take: TakeRow,
 ): Promise<void> => {
-  const [mark, row] = [Buffer.from(delimiter), rowTaker(file, wanted, delimiter, take)]
+  const [mark, row] = [Buffer.from(delimiter), rowTaker(file, requested, delimiter, take)]
   let starts: number[] = []
   await eachLine(file, (number, bytes) => {
     starts = [0]
@@ -32,12 +32,12 @@ export const plainRows = async (
 /** @throws InputError if a quote opens or closes inside a field, or never closes */
 export const quotedRows = async (
   file: string,
-  wanted: ReadonlyArray<WantedColumn>,
+  requested: ReadonlyArray<RequestedColumn>,
   { delimiter = ',' }: Separated,
   take: TakeRow,
 ): Promise<void> => {
   const bytes = readUtf8(file)
-  const row = rowTaker(file, wanted, delimiter, take)
+  const row = rowTaker(file, requested, delimiter, take)
   // Count a record's first row here: csv-parse counts a CRLF inside quotes as two lines.
   let [number, start] = [1, 0]
   let empty: number[] = [] // they count once a row that is not empty follows
@@ -79,13 +79,13 @@ const quoteError = (file: string, error: CsvError): InputError => {
 type RowTaker = ((number: number, width: number, cell: (column: number) => string) => void) & { readonly end: () => void }
 
 /** Takes rows; the first is the header. @throws InputError if a column is missing or a row has another width */
-const rowTaker = (file: string, wanted: ReadonlyArray<WantedColumn>, delimiter: string, take: TakeRow): RowTaker => {
+const rowTaker = (file: string, requested: ReadonlyArray<RequestedColumn>, delimiter: string, take: TakeRow): RowTaker => {
   let header: { readonly width: number; readonly places: ReadonlyArray<number> } | null = null
   let rows = 0
   const row = (number: number, width: number, cell: (column: number) => string): void => {
     if (header === null) {
       const names = Array.from({ length: width }, (_, column) => cell(column).trim())
-      header = { width, places: placesIn(file, names, wanted, delimiter) }
+      header = { width, places: placesIn(file, names, requested, delimiter) }
       return
     }
     if (width !== header.width) throw inputError(atRow(file, number), columnCount(header.width), columnCount(width))

@@ -1,4 +1,4 @@
-/** Corpora of two styles: which of their official files hold which style, and the lines of both as labeled texts. */
+/** Reads corpora of two styles (Yelp, GYAFC): the lines of their official files, labeled by style. */
 import { existsSync, statSync } from 'node:fs'
 import { basename, join, resolve, sep } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
@@ -9,51 +9,51 @@ import { treebankWords } from './treebankWords.js'
 
 export type StyleName = 'yelp' | 'gyafc'
 
-/** Style 0 or style 1: what the endings of Yelp's files say. */
+/** Style 0 or style 1, as in the endings of Yelp's files. */
 export type Style = 0 | 1
 
 export const styleParts = ['train', 'dev', 'test'] as const
 
 type StyleCorpus = {
-  /** The styles by their index. */
+  /** the names of style 0 and style 1 */
   readonly styles: readonly [string, string]
-  /** What a part is called in the folder: the first that is there. */
+  /** file names of each part; the first that exists is read */
   readonly parts: Readonly<Record<(typeof styleParts)[number], ReadonlyArray<string>>>
-  /** What follows a part's name in the files of style 0 and style 1: the first that is there. */
+  /** endings of the files of style 0 and style 1; the first pair that exists is read */
   readonly endings: ReadonlyArray<readonly [string, string]>
-  /** The official folder, where `--data` may be its parent. */
+  /** the official folder, if `--data` may be its parent */
   readonly folder?: string
-  /** A line as the classifier of these styles sees it, in training and afterwards (TSST's preprocessing and its reading of files). */
+  /** A line as the style classifier sees it, in training and later (TSST's preprocessing). */
   readonly textOf: (line: string) => string
-  /** What is missing where it is missing, and where it is to be had. */
-  readonly told: string
+  /** the folder, and where to get it, in messages */
+  readonly description: string
 }
 
 export const styleCorpora: Readonly<Record<StyleName, StyleCorpus>> = {
   yelp: {
     styles: ['negative', 'positive'],
     parts: {
-      train: ['train', 'sentiment.train', 'train_first30k'], // of the official files, and their first 30,000 lines
+      train: ['train', 'sentiment.train', 'train_first30k'], // the official files, and their first 30,000 lines
       dev: ['dev', 'sentiment.dev'],
       test: ['test', 'sentiment.test'],
     },
     endings: [
       ['.0', '.1'],
-      ['.neg', '.pos'], // of fastnlp/style-transformer, and so of TSST
+      ['.neg', '.pos'], // fastnlp/style-transformer and TSST
     ],
-    textOf: (line) => line.trim().toLowerCase(), // tokenized as it comes
-    told: "the folder of Yelp's sentences (train.0, train.1, dev.0, …, of lijuncen/Sentiment-and-Style-Transfer)",
+    textOf: (line) => line.trim().toLowerCase(), // the files are tokenized
+    description: "the folder of Yelp's sentences (train.0, train.1, dev.0, …, of lijuncen/Sentiment-and-Style-Transfer)",
   },
   gyafc: {
     styles: ['informal', 'formal'],
     parts: { train: ['train'], dev: ['tune', 'dev'], test: ['test'] },
     endings: [
       [`${sep}informal`, `${sep}formal`],
-      ['.informal', '.formal'], // of TSST
+      ['.informal', '.formal'], // TSST
     ],
     folder: 'Family_Relationships',
     textOf: (line) => treebankWords(line.toLowerCase()).join(' '),
-    told: "the Family_Relationships folder of GYAFC (licensed: ask Yahoo for its L6 corpus, and with its answer GYAFC's authors)",
+    description: "the Family_Relationships folder of GYAFC (licensed: ask Yahoo for its L6 corpus, and with its answer GYAFC's authors)",
   },
 }
 
@@ -62,10 +62,10 @@ export const styleNames: ReadonlyArray<StyleName> = ['yelp', 'gyafc']
 export const isStyleName = (task: string): task is StyleName => Object.hasOwn(styleCorpora, task)
 
 /**
- * The lines of both styles of a part, each an example whose label is its style; lines may be empty. `row` counts through both files, style 0's first.
- * @param part `train`, `dev` or `test`, or the path of another (`PATH.0` and `PATH.1` as Yelp has them, a folder of two files as GYAFC has it)
- * @param folder of the official files; not read where `part` is an absolute path
- * @throws Mistake: folder or file missing, not UTF-8 (the file and its row), empty
+ * The lines of both styles of a part; an example's label is its style. Lines may be empty. `row` counts through both files, style 0 first.
+ * @param part `train`, `dev` or `test`, or a path (Yelp: `PATH.0` and `PATH.1`; GYAFC: a folder of two files)
+ * @param folder of the official files; unused if `part` is an absolute path
+ * @throws InputError if the folder or a file is missing, empty or not UTF-8
  */
 export const readStyles = async (name: StyleName, part: string, folder: string | undefined): Promise<Dataset> => {
   const { styles, textOf } = styleCorpora[name]
@@ -79,34 +79,34 @@ export const readStyles = async (name: StyleName, part: string, folder: string |
   return { source: bothFiles(files), examples, labelNames: styles, skipped: [] }
 }
 
-/** The lines of a dataset of two styles, apart. */
+/** The lines of style 0, and those of style 1. */
 export const linesByStyle = ({ examples }: Dataset): readonly [ReadonlyArray<string>, ReadonlyArray<string>] => {
   const of = (style: Style) => examples.filter(({ label }) => label === style).map(({ text }) => text)
   return [of(0), of(1)]
 }
 
-/** The files of both styles of a part, as readStyles takes it. @throws Mistake where one or both are missing */
+/** The files of both styles of a part. @throws InputError if one is missing */
 export const styleFiles = (name: StyleName, part: string, folder: string | undefined): readonly [string, string] => {
-  const { parts, endings, styles, told } = styleCorpora[name]
-  const own = folder === undefined ? '' : officialFolder(name, folder)
+  const { parts, endings, styles, description } = styleCorpora[name]
+  const root = folder === undefined ? '' : officialFolder(name, folder)
   const names = Object.hasOwn(parts, part) ? parts[part as keyof typeof parts] : [part]
-  const pairs = names.flatMap((stem) => endings.map(([zero, one]) => [resolve(own, stem) + zero, resolve(own, stem) + one] as const))
-  const found = pairs.find((pair) => pair.some((path) => existsSync(path)))
-  if (found === undefined)
+  const pairs = names.flatMap((stem) => endings.map(([zero, one]) => [resolve(root, stem) + zero, resolve(root, stem) + one] as const))
+  const pair = pairs.find((paths) => paths.some((path) => existsSync(path)))
+  if (pair === undefined)
     throw inputError(
       folder ?? part,
-      `${endings[0]?.map((ending) => basename(names[0] ?? part) + ending).join(' and ')} of ${told}`,
+      `${endings[0]?.map((ending) => basename(names[0] ?? part) + ending).join(' and ')} of ${description}`,
       'neither',
     )
-  const missing = found.findIndex((path) => !existsSync(path))
-  if (missing >= 0) throw inputError(found[missing] ?? '', `the ${styles[missing]} lines, beside ${found[1 - missing]}`, 'none there')
-  return found
+  const missing = pair.findIndex((path) => !existsSync(path))
+  if (missing >= 0) throw inputError(pair[missing] ?? '', `the ${styles[missing]} lines, beside ${pair[1 - missing]}`, 'none there')
+  return pair
 }
 
 const officialFolder = (name: StyleName, folder: string): string => {
-  const { folder: official = '', told } = styleCorpora[name]
-  if (!existsSync(folder)) throw inputError(folder, told, 'none there')
-  if (!statSync(folder).isDirectory()) throw inputError(folder, told, 'a file')
+  const { folder: official = '', description } = styleCorpora[name]
+  if (!existsSync(folder)) throw inputError(folder, description, 'none there')
+  if (!statSync(folder).isDirectory()) throw inputError(folder, description, 'a file')
   return existsSync(join(folder, official)) ? join(folder, official) : folder
 }
 

@@ -1,10 +1,10 @@
-/** Tab-separated values as GLUE has them: a tab ends a cell and nothing is quoted, so that a quotation mark is only a character. */
+/** GLUE's tab-separated values: a tab ends a cell, and a quotation mark is an ordinary character. */
 import { lines } from './textFile.js'
 import type { CellRecord } from './table.js'
 
 const TAB = 0x09
 
-/** The records of a text known to be UTF-8. A tab byte is never part of another character in UTF-8, so bytes are split first. */
+/** The records of a UTF-8 text. In UTF-8 a tab byte is never part of another character, so bytes are split before they are decoded. */
 export function* tabSeparated(bytes: Buffer): Generator<CellRecord> {
   for (const { row, start, end } of lines(bytes)) {
     const starts = [start]

@@ -1,4 +1,4 @@
-/** A table: the wanted columns of records of cells. A malformed record is an error or, if the caller says so, is skipped and listed. */
+/** A table: the requested columns of records of cells. A malformed record is an error or, if the caller says so, is skipped and listed. */
 import { InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { SkippedRow } from './dataset.js'
 import { atRow } from './errorText.js'
@@ -7,7 +7,7 @@ import { atRow } from './errorText.js'
 export type CellRecord = { readonly row: number; readonly width: number; readonly cell: (column: number) => string }
 
 /** A column by its name in the header, and the flag that names it, if there is one. */
-export type WantedColumn = {
+export type RequestedColumn = {
   readonly name: string
   readonly flag?: string
   /** separates the texts of a list, where the column may hold one; JSON has its own lists */
@@ -24,7 +24,8 @@ export type Table = { readonly rows: ReadonlyArray<TableRow>; readonly skipped: 
 export type RaggedRows = 'refuse' | 'skip'
 
 /** `a column "review" (--text)`. */
-export const columnExpected = ({ name, flag }: WantedColumn): string => `a column ${quoted(name)}${flag === undefined ? '' : ` (${flag})`}`
+export const columnExpected = ({ name, flag }: RequestedColumn): string =>
+  `a column ${quoted(name)}${flag === undefined ? '' : ` (${flag})`}`
 
 const MOST_COLUMNS = 12
 
@@ -35,7 +36,7 @@ export const columnsFound = (names: ReadonlyArray<string>): string => {
   return names.length === 0 ? 'no columns' : `the columns ${first.join(', ')}${more}`
 }
 
-/** The wanted columns of records without header. @param places column numbers from 0 @param width the number of columns @throws InputError */
+/** The requested columns of records without header. @param places column numbers from 0 @param width the number of columns @throws InputError */
 export const pickPlaces =
   (file: string, width: number, places: ReadonlyArray<number>, ragged: RaggedRows) =>
   (records: Iterable<CellRecord>): Table => {
@@ -43,34 +44,34 @@ export const pickPlaces =
     const skipped: SkippedRow[] = []
     for (const record of records) {
       if (record.width === width) rows.push({ row: record.row, cells: places.map(record.cell) })
-      else if (ragged === 'skip') skipped.push({ row: record.row, found: columnCount(record.width) })
+      else if (ragged === 'skip') skipped.push({ row: record.row, reason: columnCount(record.width) })
       else throw inputError(atRow(file, record.row), columnCount(width), columnCount(record.width))
     }
     if (rows.length === 0) throw inputError(file, 'at least one row of data', 'none')
     return { rows, skipped }
   }
 
-/** The wanted columns of records whose first is the header. @throws InputError */
+/** The requested columns of records whose first is the header. @throws InputError */
 export const pickNamed =
-  (file: string, wanted: ReadonlyArray<WantedColumn>, ragged: RaggedRows) =>
+  (file: string, requested: ReadonlyArray<RequestedColumn>, ragged: RaggedRows) =>
   (records: Iterable<CellRecord>): Table => {
     const iterator = records[Symbol.iterator]()
     const first = iterator.next()
     if (first.done === true) throw inputError(file, 'a header', 'an empty file')
     const header = Array.from({ length: first.value.width }, (_, column) => first.value.cell(column).trim())
-    const places = wanted.map(placeIn(file, header))
+    const places = requested.map(placeIn(file, header))
     return pickPlaces(file, header.length, places, ragged)({ [Symbol.iterator]: () => iterator })
   }
 
-/** The places of the wanted columns. @param delimiter what separated the header's cells @throws InputError */
+/** The places of the requested columns. @param delimiter what separated the header's cells @throws InputError */
 export const placesIn = (
   file: string,
   header: ReadonlyArray<string>,
-  wanted: ReadonlyArray<WantedColumn>,
+  requested: ReadonlyArray<RequestedColumn>,
   delimiter: string,
 ): ReadonlyArray<number> => {
   try {
-    return wanted.map(placeIn(file, header))
+    return requested.map(placeIn(file, header))
   } catch (thrown) {
     const other = header.length === 1 ? [',', ';', '\t', '|'].find((mark) => mark !== delimiter && header[0]?.includes(mark)) : undefined
     if (!(thrown instanceof InputError) || other === undefined) throw thrown
@@ -81,11 +82,11 @@ export const placesIn = (
 
 const placeIn =
   (file: string, header: ReadonlyArray<string>) =>
-  (wanted: WantedColumn): number => {
-    const place = header.indexOf(wanted.name)
-    if (place === -1) throw inputError(atRow(file, 1), columnExpected(wanted), columnsFound(header))
-    if (place !== header.lastIndexOf(wanted.name))
-      throw inputError(atRow(file, 1), `one column ${quoted(wanted.name)}`, 'more than one of that name')
+  (requested: RequestedColumn): number => {
+    const place = header.indexOf(requested.name)
+    if (place === -1) throw inputError(atRow(file, 1), columnExpected(requested), columnsFound(header))
+    if (place !== header.lastIndexOf(requested.name))
+      throw inputError(atRow(file, 1), `one column ${quoted(requested.name)}`, 'more than one of that name')
     return place
   }
 

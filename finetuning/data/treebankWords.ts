@@ -1,12 +1,12 @@
 /**
- * Words as NLTK 3.9's `word_tokenize(text, preserve_line=True)` has them: the Penn Treebank's (R. MacIntyre's sed script), with quotes of
- * Unicode. `"` becomes `` or '' by where it stands; clitics ('s, n't, 'll) and halves of contractions (can not, gim me) are words.
+ * The words of NLTK 3.9's `word_tokenize(text, preserve_line=True)`: Penn Treebank tokenization (R. MacIntyre's sed script) with Unicode quotes.
+ * `"` becomes `` or '' by its position. Clitics ('s, n't, 'll) and halves of contractions (can not, gim me) are words.
  */
 import { blank, splitBlanks, withoutLastBlanks } from './pythonBlanks.js'
 
-/** Python's \w, whose classes go by Unicode. */
+/** Python's \w, which is Unicode-aware. */
 const letter = '[\\p{L}\\p{N}_]'
-/** Python's (?i) takes i for these too, JavaScript's does not. */
+/** Python's (?i) matches these as i, JavaScript's does not. */
 const i = '[i\u0130\u0131]'
 
 type Rule = (text: string) => string
@@ -16,7 +16,7 @@ const replace =
     text.replace(pattern, by)
 const apart = (pattern: RegExp): Rule => replace(pattern, ' $& ')
 
-/** The period that ends the text, with whatever quotes and brackets close after it; one within, or after another, is part of its word. */
+/** Separates the period that ends the text, before closing quotes and brackets. Any other period is part of its word. */
 const lastPeriod: Rule = (text) => {
   const at = text.lastIndexOf('.')
   if (at < 1 || text[at - 1] === '.') return text
@@ -24,15 +24,15 @@ const lastPeriod: Rule = (text) => {
   return /^[\])}>"'»”’ ]*$/.test(closing) ? `${text.slice(0, at)} . ${closing} ` : text
 }
 
-/** Each over the whole text, in this order: what one sets apart, the next finds between blanks. */
+/** Applied to the whole text in this order: each rule sees the blanks that earlier rules insert. */
 const beforePadding: ReadonlyArray<Rule> = [
   apart(/[«“‘„]|`+/g),
   replace(/^"/, '``'),
   apart(/``/g),
   replace(/([ ([{<])(?:"|'')/g, '$1 `` '),
-  replace(new RegExp(`'(?![mtsdn])(${letter})(?!${letter})`, 'giu'), "' $1"), // 'x' is a quoted letter, 's and its like are clitics
+  replace(new RegExp(`'(?![mtsdn])(${letter})(?!${letter})`, 'giu'), "' $1"), // 'x' is a quoted letter; 's and others are clitics
   lastPeriod,
-  replace(/([:,])(\P{Nd})/gu, ' $1 $2'), // not within numbers; of two that follow each other the first
+  replace(/([:,])(\P{Nd})/gu, ' $1 $2'), // not within numbers; the first of two in a row
   apart(/[:,]$/),
   apart(/\.{2,}/g),
   apart(/[;@#$%&?!]/g),
@@ -44,7 +44,7 @@ const beforePadding: ReadonlyArray<Rule> = [
 const contraction = (first: string, second: string): Rule =>
   replace(new RegExp(`(?<!${letter})(${first})(${second})(?!${letter})`, 'giu'), ' $1 $2 ')
 
-/** Of a text with a blank at either end. */
+/** For a text with a blank at each end. */
 const afterPadding: ReadonlyArray<Rule> = [
   apart(/[»”’]/g),
   replace(/''|"/g, " '' "),
@@ -65,6 +65,6 @@ const afterPadding: ReadonlyArray<Rule> = [
 
 const applied = (text: string, rules: ReadonlyArray<Rule>): string => rules.reduce((so, rule) => rule(so), text)
 
-/** Words of one sentence, or of a line that is taken for one: a period within it ends no sentence. */
+/** The words of one sentence. A line counts as one sentence: a period inside it ends nothing. */
 export const treebankWords = (line: string): ReadonlyArray<string> =>
   splitBlanks(applied(` ${applied(line, beforePadding)} `, afterPadding))

@@ -22,7 +22,7 @@ const {
   flags: {
     Options: {
       corpora: required(textFlag('folder', 'Folder of text files'), 'a folder of text files'),
-      exclude: repeatableFlag('file', 'Leave out the sentences of this file; may be repeated'),
+      exclude: repeatableFlag('file', 'Exclude the sentences of this file; may be repeated'),
       output: textFlag('folder', 'Folder for the files', { default: 'finetuning/embedded/model' }),
     },
   },
@@ -50,5 +50,5 @@ const summary = (lines: ReadonlyArray<string>): string => {
 }
 console.log(`training    ${summary(corpus.training)}`)
 console.log(`validation  ${summary(corpus.validation)}`)
-console.log(`left out    ${corpus.removed} excluded sentences, ${corpus.repeated} repeated lines`)
+console.log(`removed     ${corpus.removed} excluded sentences, ${corpus.repeated} repeated lines`)
 console.log(`vocabulary  ${encoding.tokens.length} tokens, ${encoding.merges.length} merges, written to ${output}`)

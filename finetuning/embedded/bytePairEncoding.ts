@@ -1,8 +1,8 @@
 /**
  * Byte-level byte-pair encoding, learned from word counts.
  *
- * Text is cut into words by GPT-2's pattern, each word is written as bytes, each byte as one printable character, and the most
- * frequent adjacent pair is merged, again and again (Sennrich et al. 2016; bytes as in Radford et al. 2019). Nothing is ever unknown.
+ * GPT-2's pattern cuts the text into words. Each byte of a word becomes one printable character. Training repeatedly merges the most
+ * frequent adjacent pair (Sennrich et al. 2016; bytes as in Radford et al. 2019). No text has unknown tokens.
  */
 
 /** RoBERTa's special tokens in RoBERTa's order; `<mask>` comes last in the vocabulary. */
@@ -13,9 +13,9 @@ const SPECIAL_TOKENS: ReadonlySet<string> = new Set([...LEADING_SPECIAL_TOKENS, 
 export type Merge = readonly [left: string, right: string]
 
 export type BytePairEncoding = {
-  /** Every token, special ones included; a token's id is its place. Ordinary tokens are written in printable characters. */
+  /** Every token, special ones included; a token's id is its index. Ordinary tokens are written in printable characters. */
   readonly tokens: ReadonlyArray<string>
-  /** The merges, the one to be applied first in front. */
+  /** The merges, in the order in which they apply. */
   readonly merges: ReadonlyArray<Merge>
 }
 
@@ -32,7 +32,7 @@ const ALL_BYTES = Array.from({ length: 256 }, (_, byte) => byte)
 const PRINTABLE_BYTES = ALL_BYTES.filter(isPrintable)
 const OTHER_BYTES = ALL_BYTES.filter((byte) => !isPrintable(byte))
 
-/** [byte, character]: a printable byte stands for itself, the n-th other byte for the code point 256 + n. */
+/** [byte, character]: a printable byte maps to itself, the n-th other byte to the code point 256 + n. */
 const BYTE_CHARACTERS: ReadonlyArray<readonly [number, string]> = [
   ...PRINTABLE_BYTES.map((byte) => [byte, String.fromCodePoint(byte)] as const),
   ...OTHER_BYTES.map((byte, n) => [byte, String.fromCodePoint(256 + n)] as const),
@@ -60,9 +60,9 @@ const pairKey = (left: number, right: number): number => left * 0x100000 + right
 const replacePair = (symbols: ReadonlyArray<number>, left: number, right: number, merged: number): ReadonlyArray<number> => {
   const replaced: number[] = []
   for (let i = 0; i < symbols.length; i += 1) {
-    const here = symbols[i] as number
-    const matches = here === left && symbols[i + 1] === right
-    replaced.push(matches ? merged : here)
+    const symbol = symbols[i] as number
+    const matches = symbol === left && symbols[i + 1] === right
+    replaced.push(matches ? merged : symbol)
     if (matches) i += 1
   }
   return replaced
@@ -71,8 +71,8 @@ const replacePair = (symbols: ReadonlyArray<number>, left: number, right: number
 /**
  * Learns a vocabulary of `size` tokens: 4 special tokens, 256 bytes, the merged tokens, `<mask>`.
  *
- * Each step merges the most frequent pair; among equals the one whose left, then right, symbol is the oldest. Learning ends early,
- * with fewer tokens, where no pair occurs at least twice. Only the words that hold the merged pair are counted again.
+ * Each step merges the most frequent pair; among equals, the one whose left, then right, symbol is the oldest. Training ends early,
+ * with fewer tokens, if no pair occurs twice. Each merge recounts only the words that contain its pair.
  */
 export const trainBytePairEncoding = (wordCounts: ReadonlyMap<string, number>, size: number): BytePairEncoding => {
   const smallest = LEADING_SPECIAL_TOKENS.length + BYTE_TOKENS.length + 1
@@ -114,12 +114,12 @@ export const trainBytePairEncoding = (wordCounts: ReadonlyMap<string, number>, s
     const merge = [symbolTexts[left] as string, symbolTexts[right] as string] as const
     const text = merge[0] + merge[1]
     if (SPECIAL_TOKENS.has(text)) {
-      // Written out in the corpus, `<s>` must stay several tokens: its id would be taken for the special one.
+      // A literal `<s>` in the corpus must stay several tokens: its id is that of the special token.
       forbidden.add(best)
       continue
     }
     merges.push(merge)
-    // The same text may be reached by two merges; it stays one token.
+    // Two merges may produce the same text; it stays one token.
     const merged = symbolOf.get(text) ?? symbolTexts.push(text) - 1
     symbolOf.set(text, merged)
     for (const word of [...(wordsWithPair.get(best) ?? [])]) {

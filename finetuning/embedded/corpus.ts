@@ -1,8 +1,8 @@
 /**
- * The pre-training corpus: plain text from a folder, cut into lines, without the sentences the model will later be scored on.
+ * The pre-training corpus: plain text from a folder, cut into lines, without the sentences that the model is later evaluated on.
  *
  * The folder holds WikiText raw files (`wiki.*.raw`), `wiki_demo.txt`, `tales.txt`, `tinyshakespeare.txt` and
- * `yelp_shen2017.{negative,positive}.txt`, some or all. Which file a Yelp line came from, its label, is not kept.
+ * `yelp_shen2017.{negative,positive}.txt`, or some of them. The label of a Yelp line (its file) is dropped.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,28 +12,28 @@ import { hashText, restoreReview, restoreWikiText } from './detokenize.js'
 
 export type Corpus = {
   readonly training: ReadonlyArray<string>
-  /** About 1 in 100 distinct lines; no line is in both parts, not even in other case or punctuation. */
+  /** About 1 in 100 distinct lines. No line is in both parts, even with other case or punctuation. */
   readonly validation: ReadonlyArray<string>
-  /** How many sentences were left out because they are in the excluded set. */
+  /** The number of sentences removed because they are in the excluded set. */
   readonly removed: number
-  /** How many lines were left out because they repeat an earlier one. */
+  /** The number of lines removed because they repeat an earlier line. */
   readonly repeated: number
 }
 
-/** Paragraphs are packed into lines of at most this many characters, whole sentences where they fit: about 85 tokens. */
+/** The maximum characters of a line, about 85 tokens. Lines hold whole sentences where those fit. */
 const LONGEST_LINE = 360
 const ONE_IN = 100
-/** A part of an excluded text counts as excluded from this many normal characters: `Wow...` alone identifies nothing. */
+/** The minimum normalized characters of an excluded sentence within an excluded text: `Wow...` alone identifies nothing. */
 const SHORTEST_PART = 12
 
-/** The form in which sentences are compared: letters only, lower case, and every number as `num`. */
+/** Normalizes a sentence for comparison: lower case, letters only, every number as `num`. */
 export const normalForm = (text: string): string =>
   text
     .toLowerCase()
     .replace(/\d+/g, 'num')
     .replace(/[^\p{L}]+/gu, '')
 
-/** Cuts a text after `.`, `!` or `?` where what follows starts like a sentence. */
+/** Cuts a text after `.`, `!` or `?` if the next character starts a sentence. */
 export const splitSentences = (text: string): ReadonlyArray<string> =>
   text
     .split(/(?<=[.!?]["”’)]?)\s+(?=["“‘(]?\p{Lu})/u)
@@ -98,7 +98,7 @@ const packSentences = (sentences: ReadonlyArray<string>): ReadonlyArray<string> 
   return lines
 }
 
-/** Paragraphs to lines: leaves out what is excluded, as a whole or sentence by sentence, and repeated lines; holds 1 % out. */
+/** Cuts paragraphs into lines, removes excluded paragraphs, excluded sentences and repeated lines, and holds out 1 %. */
 export const corpusFromParagraphs = (paragraphs: Iterable<string>, excluded: ReadonlySet<string>): Corpus => {
   const training: string[] = []
   const validation: string[] = []
@@ -125,18 +125,18 @@ export const corpusFromParagraphs = (paragraphs: Iterable<string>, excluded: Rea
 }
 
 /**
- * Reads the corpus in a folder. `furtherExcluded` names files of one sentence a line (another benchmark's test set, say) that are
- * left out besides the `sentiment` sentences. @throws InputError if a file or the folder is missing, or the folder has no corpus
+ * Reads the corpus in a folder. `furtherExcluded` names files of one sentence a line, such as another benchmark's test set, that are
+ * excluded besides the `sentiment` sentences. @throws InputError if a file or the folder is missing, or the folder has no corpus
  */
 export const readCorpus = (folder: string, furtherExcluded: ReadonlyArray<string> = []): Corpus => {
   const absent = furtherExcluded.find((file) => !existsSync(file))
   if (absent !== undefined) throw inputError(`--exclude ${absent}`, 'a file of one sentence a line', 'no such file')
   if (!existsSync(folder)) throw inputError(`--corpora ${folder}`, 'a folder of text files', 'no such folder')
-  const known = readdirSync(folder)
+  const files = readdirSync(folder)
     .sort()
     .flatMap((name) => CORPUS_FILES.filter(([pattern]) => pattern.test(name)).map(([, read]) => [name, read] as const))
-  if (known.length === 0) throw inputError(`--corpora ${folder}`, 'wiki.*.raw, wiki_demo.txt, tales.txt, …', 'none of them')
+  if (files.length === 0) throw inputError(`--corpora ${folder}`, 'wiki.*.raw, wiki_demo.txt, tales.txt, …', 'none of them')
   const excluded = excludedForms([...sentimentSentences(), ...furtherExcluded.flatMap((file) => linesOf(readFileSync(file, 'utf8')))])
-  const paragraphs = known.flatMap(([name, read]) => read(readFileSync(join(folder, name), 'utf8').replace(/\r/g, '')))
+  const paragraphs = files.flatMap(([name, read]) => read(readFileSync(join(folder, name), 'utf8').replace(/\r/g, '')))
   return corpusFromParagraphs(paragraphs, excluded)
 }

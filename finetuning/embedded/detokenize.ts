@@ -1,7 +1,7 @@
 /**
- * Undoing what corpora do to text: from tokenized, lower-cased or escaped lines back to sentences as people write them.
+ * Detokenization: turns tokenized, lower-cased or escaped lines of a corpus back into ordinary sentences.
  *
- * The rules are approximate on purpose: they make pre-training text resemble the reviews the model will read, and need not be exact.
+ * The rules are approximate on purpose: pre-training text has to resemble the reviews that the model reads later, not to be exact.
  */
 
 /** A 32-bit hash of a text (FNV-1a with a final mix), the same on every machine. */
@@ -15,7 +15,7 @@ export const hashText = (text: string): number => {
 /** Joins double quotation marks to what they enclose: the first opens, the second closes, and so on. */
 const joinQuotationMarks = (text: string): string => {
   const parts = text.split(/\s*"\s*/)
-  // An odd mark has no partner: only one at either end of the text says which side it belongs to.
+  // An odd mark has no partner: its side is known only at either end of the text.
   if (parts.length % 2 === 0) return text.replace(/^" /, '"').replace(/ "$/, '"')
   const opening = (before: string): string => (before === '' || /[([]$/.test(before) ? '"' : ' "')
   const closing = (after: string): string => (after === '' || /^[.,;:!?)\]]/.test(after) ? '"' : '" ')
@@ -32,12 +32,12 @@ export const joinPunctuation = (text: string): string =>
     .replace(/ {2,}/g, ' ')
     .trim()
 
-/** A WikiText raw line: ` @-@ `, ` @,@ ` and ` @.@ ` stand for a sign without blanks around it. */
+/** A WikiText raw line: ` @-@ `, ` @,@ ` and ` @.@ ` mean a sign without blanks around it. */
 export const restoreWikiText = (line: string): string => joinPunctuation(line.replace(/ @([-,.])@ /g, '$1'))
 
 const ORDINARY_NUMBERS = [2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 45, 50, 60, 90, 100, 200]
 
-/** A number for each `_num_`, drawn by the line's hash: the true one is lost, and reviews never say `_num_`. */
+/** Replaces each `_num_` by a number drawn from the line's hash: the original is lost, and reviews never contain `_num_`. */
 const restoreNumbers = (line: string): string => {
   const hash = hashText(line)
   let drawn = 0
@@ -47,7 +47,7 @@ const restoreNumbers = (line: string): string => {
   })
 }
 
-/** A line of the Yelp corpus (lower case, tokenized, numbers hidden) as its writer may have typed it. */
+/** Restores a line of the Yelp corpus (lower case, tokenized, numbers masked) to ordinary spelling. */
 export const restoreReview = (line: string): string =>
   joinPunctuation(restoreNumbers(line).replace(/``|''/g, '"').replace(/ -- /g, ' - '))
     .replace(/(?<![\w'.])i(?![\w-]|\.\w)/g, 'I')

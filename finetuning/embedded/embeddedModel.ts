@@ -1,4 +1,7 @@
-/** The embedded model: its size, how it is pre-trained, and its folder in Hugging Face layout. */
+/**
+ * The embedded model: its architecture, its pre-training settings, and its folder in Hugging Face layout.
+ * The folder embedded/ holds this model, the scripts that made it and the quickstart; the embedded dataset is in ../data.
+ */
 import { join } from 'node:path'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
@@ -28,12 +31,12 @@ export const embeddedConfig: EncoderConfig = {
   headDropout: 0.1,
 }
 
-/** RoBERTa's special tokens; every id from 4 up to the mask is an ordinary one. */
+/** The ids of RoBERTa's special tokens; ids from 4 up to the mask are ordinary tokens. */
 export const special = { start: 0, end: 2, mask: embeddedConfig.vocabularySize - 1 } as const
 
 export const masking: Masking = { share: 0.15, mask: special.mask, ordinary: { from: 4, to: special.mask } }
 
-/** Tokens of a line beside `<s>` and `</s>`. */
+/** The maximum tokens of a line, without `<s>` and `</s>`. */
 export const longestLine = 126
 
 const settings = resolveSettings({
@@ -50,16 +53,16 @@ const settings = resolveSettings({
   dropout: 0,
 })
 
-/** Full fine-tuning of a model that nothing was trained of yet, by masked-language modeling. */
-export const pretraining = (own: { readonly maxSteps?: number; readonly evalSteps?: number; readonly threads?: number } = {}) => {
+/** The assembly of pre-training: full fine-tuning of a new model by masked-language modeling. */
+export const pretraining = (overrides: { readonly maxSteps?: number; readonly evalSteps?: number; readonly threads?: number } = {}) => {
   const frozen = (name: string): never => {
     throw new Error(`pretraining: expected every tensor to be trained, got ${name} frozen`)
   }
-  const parts = { method: methodOf('full'), settings: { ...settings, ...own }, precision: precisionOf('float32'), frozen }
+  const parts = { method: methodOf('full'), settings: { ...settings, ...overrides }, precision: precisionOf('float32'), frozen }
   return assemble({ ...parts, model: encoderModel(embeddedConfig) }, (model) => maskedLM(model, masking))
 }
 
-/** Writes model.safetensors and config.json of these parameters. @param dtype F16 is what the repository holds */
+/** Writes model.safetensors and config.json of these parameters. @param dtype the repository holds F16 */
 export const writeEmbeddedModel = async (folder: string, phase: unknown, parameters: Vector, dtype: 'F16' | 'F32'): Promise<void> => {
   const layout = layoutOf(pretraining(), phase)
   const { naming } = encoderModel(embeddedConfig)

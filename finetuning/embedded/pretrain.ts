@@ -1,9 +1,9 @@
 /**
- * Pre-trains the embedded model by masked-language modeling, as full fine-tuning on the common training loop.
+ * Pre-trains the embedded model by masked-language modeling, with `full` and the training loop of every run.
  *
  *   node dist/finetuning/embedded/pretrain.js --corpora DIR [--exclude FILE…] --output RUN [--steps 5000] [--threads 2]
  *
- * RUN gets checkpoints, from which the same command goes on. At its end the model is written into finetuning/embedded/model.
+ * RUN gets checkpoints, and the same command resumes from them. At the end the model is written to finetuning/embedded/model.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -32,7 +32,7 @@ const {
   flags: {
     Options: {
       corpora: required(textFlag('folder', 'Folder of text files'), 'a folder of text files'),
-      exclude: repeatableFlag('file', 'Leave out the sentences of this file; may be repeated'),
+      exclude: repeatableFlag('file', 'Exclude the sentences of this file; may be repeated'),
       output: required(textFlag('folder', 'Folder for checkpoints, from which the same command resumes'), 'a folder for checkpoints'),
       steps: countFlag('n', 'Training steps', { default: 5000 }),
       threads: countFlag('n', 'CPU threads', { default: 2 }),
@@ -46,7 +46,7 @@ const {
   ],
 })
 
-/** Lines long enough to predict something in, as token ids between `<s>` and `</s>`. */
+/** Token ids between `<s>` and `</s>`; lines under 4 tokens are skipped. */
 const examplesOf = (lines: ReadonlyArray<string>, tokenizerJson: object): ReadonlyArray<TrainingExample> => {
   const { tokens, starts } = tokenizeCorpus(lines, tokenizerJson)
   return lines.flatMap((_, row) => {
@@ -55,13 +55,13 @@ const examplesOf = (lines: ReadonlyArray<string>, tokenizerJson: object): Readon
   })
 }
 
-/** Nats a masked token. */
+/** The mean loss per masked token, in nats. */
 const meanLoss = (answers: ReadonlyArray<MaskedAnswer>): number => {
   const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0)
-  return answers.reduce((sum, { loss, tokens: own }) => sum + loss * own, 0) / tokens
+  return answers.reduce((sum, answer) => sum + answer.loss * answer.tokens, 0) / tokens
 }
 
-const told = (event: TrainingEvent, steps: number): string | null => {
+const progressLine = (event: TrainingEvent, steps: number): string | null => {
   if (event.kind === 'evaluation') return `step ${event.step}: validation loss ${event.scores['loss']?.toFixed(4)}`
   if (event.kind !== 'step' || event.step % 50 !== 0) return null
   return `step ${event.step}/${steps} epoch ${event.epoch.toFixed(2)} loss ${event.loss.toFixed(3)} norm ${event.gradientNorm.toFixed(2)} ${event.tokensPerSecond.toFixed(0)} tokens/s`
@@ -77,17 +77,22 @@ const main = async (): Promise<void> => {
   const assembly = pretraining({ maxSteps: steps, evalSteps: 500, threads })
   const start = await startOfRun(assembly, async () => undefined)
   const checkpoints = join(output, 'checkpoints')
-  const found = await newestCheckpoint(checkpoints, runOutline(assembly, { start, steps }), console.warn)
+  const checkpoint = await newestCheckpoint(checkpoints, runOutline(assembly, { start, steps }), console.warn)
   const runtime = { engine: deviceOf('cpu').engine({ threads }), weights: noWeights }
   const score = (answers: ReadonlyArray<MaskedAnswer>) => {
     const loss = meanLoss(answers)
     return { scores: { loss }, selection: -loss, constant: null }
   }
-  const run = train({ ...assembly, runtime, training, evaluation, score }, found?.state ?? start, found, new AbortController().signal)
+  const run = train(
+    { ...assembly, runtime, training, evaluation, score },
+    checkpoint?.state ?? start,
+    checkpoint,
+    new AbortController().signal,
+  )
   for (;;) {
     const { done, value } = await run.next()
     if (done === true) return writeEmbeddedModel(embeddedModel, value.last.phase, value.last.parameters, 'F16')
-    const line = told(value, steps)
+    const line = progressLine(value, steps)
     if (line !== null) console.log(line)
     if (value.kind !== 'checkpoint') continue
     const { kind: _, ...saved } = value

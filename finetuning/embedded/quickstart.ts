@@ -1,4 +1,4 @@
-/** The quickstart: SaLoRA on the embedded model and the embedded sentences, with settings for a laptop's two cores. */
+/** The quickstart: SaLoRA on the embedded model and dataset, with settings for two CPU cores. */
 import { packageFile } from '../data/packageFile.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { TaskOptions } from '../tasks/index.js'

@@ -1,4 +1,4 @@
-/** A corpus as one array of token ids: what the pre-training script draws its batches from. */
+/** Tokenizes the corpus into one array of token ids. */
 import { Tokenizer } from '@huggingface/tokenizers'
 
 export type TokenizedCorpus = {
@@ -8,7 +8,7 @@ export type TokenizedCorpus = {
   readonly starts: Uint32Array
 }
 
-/** Tokenizes lines by a `tokenizer.json`; a special token written out in one is plain text. Throws where the vocabulary does not fit 16 bits. */
+/** Tokenizes lines by a `tokenizer.json`. A literal special token in a line is plain text. @throws Error if the vocabulary exceeds 16 bits */
 export const tokenizeCorpus = (lines: ReadonlyArray<string>, tokenizerJson: object): TokenizedCorpus => {
   const tokenizer = new Tokenizer({ ...tokenizerJson, added_tokens: [] }, {})
   const { size } = tokenizer.get_vocab()

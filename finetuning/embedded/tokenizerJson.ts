@@ -1,7 +1,7 @@
-/** A learned byte-pair encoding in the Hugging Face files `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json`. */
+/** Writes a byte-pair encoding as the Hugging Face files `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json`. */
 import { LEADING_SPECIAL_TOKENS, MASK_TOKEN, type BytePairEncoding } from './bytePairEncoding.js'
 
-/** The longest input, in tokens, that the embedded model is made for. */
+/** The maximum tokens of an input of the embedded model. */
 export const MODEL_MAX_LENGTH = 256
 
 const TOKENS_BY_ROLE = {
@@ -14,7 +14,7 @@ const TOKENS_BY_ROLE = {
   mask_token: { content: MASK_TOKEN, lstrip: true, rstrip: false, normalized: false, single_word: false },
 }
 
-/** `tokenizer.json`: pairs become `<s> A </s></s> B </s>`, and `<mask>` takes the blank before it, both as in RoBERTa. */
+/** `tokenizer.json`: pairs become `<s> A </s></s> B </s>`, and `<mask>` includes the blank before it, both as in RoBERTa. */
 export const tokenizerJson = ({ tokens, merges }: BytePairEncoding): object => ({
   version: '1.0',
   truncation: null,

@@ -1,7 +1,7 @@
-/** The contract of every metric: as many predictions as labels, at least one, all finite. */
+/** The precondition of every metric: as many predictions as labels, at least one, all finite. */
 
-/** Throws unless it holds; `metric` names the caller. A prediction that is not a number must not pass for a wrong one. */
-export const assertAligned = (metric: string, predictions: ReadonlyArray<number>, labels: ReadonlyArray<number>): void => {
+/** @param metric the caller's name. @throws Error if the precondition does not hold: NaN must not count as a wrong prediction */
+export const assertSameLength = (metric: string, predictions: ReadonlyArray<number>, labels: ReadonlyArray<number>): void => {
   if (predictions.length !== labels.length || labels.length === 0) {
     throw new Error(`${metric}: expected as many predictions as labels and at least one, got ${predictions.length} and ${labels.length}`)
   }

@@ -1,4 +1,4 @@
-/** What a model must beat: always answering the most frequent class; and the sign of a model that does just that. */
+/** The majority-class baseline, and the detection of constant predictions. */
 
 export type MajorityClass = {
   readonly label: number
@@ -7,7 +7,7 @@ export type MajorityClass = {
   readonly share: number
 }
 
-/** The most frequent of the labels; of several, the smallest. Throws where there is no label. */
+/** The most frequent label; among equals, the smallest. @throws Error if there is no label */
 export const majorityClass = (labels: ReadonlyArray<number>): MajorityClass => {
   const counts = new Map<number, number>()
   labels.forEach((label) => counts.set(label, (counts.get(label) ?? 0) + 1))
@@ -19,7 +19,7 @@ export const majorityClass = (labels: ReadonlyArray<number>): MajorityClass => {
 
 /**
  * The one value that all predictions share, or null if they differ by more than `tolerance` (in the predictions' units; 0 for
- * classes), or if there are fewer than two. A training that collapsed shows here, while its accuracy may look fair.
+ * classes), or if there are fewer than two. It detects a collapsed training whose accuracy looks fair.
  */
 export const constantPrediction = (predictions: ReadonlyArray<number>, tolerance = 0): number | null => {
   const [first] = predictions

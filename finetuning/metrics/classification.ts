@@ -1,19 +1,19 @@
-/** Metrics of predicted classes: accuracy, F1 of one class and its mean over all, Matthews' correlation coefficient; and the counts they come from. */
-import { assertAligned } from './assertSameLength.js'
+/** Metrics of predicted classes: accuracy, F1, macro F1 and Matthews' correlation coefficient, and the counts they come from. */
+import { assertSameLength } from './assertSameLength.js'
 
 type Classes = ReadonlyArray<number>
 
 /** How often a class was predicted, labeled, and both at once. */
 export type ClassCount = { readonly predicted: number; readonly labeled: number; readonly both: number }
 
-/** Of each class that occurs among predictions or labels, in the order of their numbers. `metric` names the caller. */
+/** Counts for each class among predictions or labels, in ascending order. @param metric the caller's name, for its errors */
 export const classCounts = (predictions: Classes, labels: Classes, metric = 'classCounts'): ReadonlyMap<number, ClassCount> => {
-  assertAligned(metric, predictions, labels)
+  assertSameLength(metric, predictions, labels)
   const counts = new Map<number, { predicted: number; labeled: number; both: number }>()
   const of = (value: number) => {
-    const known = counts.get(value) ?? { predicted: 0, labeled: 0, both: 0 }
-    counts.set(value, known)
-    return known
+    const count = counts.get(value) ?? { predicted: 0, labeled: 0, both: 0 }
+    counts.set(value, count)
+    return count
   }
   predictions.forEach((prediction, i) => {
     of(prediction).predicted += 1
@@ -25,11 +25,11 @@ export const classCounts = (predictions: Classes, labels: Classes, metric = 'cla
 
 /** The share of predictions that equal their labels, in [0, 1]. */
 export const accuracy = (predictions: Classes, labels: Classes): number => {
-  assertAligned('accuracy', predictions, labels)
+  assertSameLength('accuracy', predictions, labels)
   return predictions.filter((prediction, i) => prediction === labels[i]).length / labels.length
 }
 
-/** F1 = 2·TP / (2·TP + FP + FN), in [0, 1]; 0 where there is neither a label nor a prediction of the class, as scikit-learn's `f1_score` has it. */
+/** F1 = 2·TP / (2·TP + FP + FN), in [0, 1]; 0 if the class is neither labeled nor predicted, as in scikit-learn's `f1_score`. */
 const f1OfCount = ({ predicted, labeled, both }: ClassCount): number => (predicted + labeled === 0 ? 0 : (2 * both) / (predicted + labeled))
 
 const never: ClassCount = { predicted: 0, labeled: 0, both: 0 }
@@ -40,7 +40,7 @@ export const f1Of =
   (predictions: Classes, labels: Classes): number =>
     f1OfCount(classCounts(predictions, labels, 'f1').get(positive) ?? never)
 
-/** F1 of class 1 of a binary task. Throws on classes other than 0 and 1. */
+/** F1 of class 1 of a binary task. @throws Error for any other class than 0 and 1 */
 export const f1 = (predictions: Classes, labels: Classes): number => {
   const other = [...classCounts(predictions, labels, 'f1').keys()].find((value) => value !== 0 && value !== 1)
   if (other !== undefined) throw new Error(`f1: expected classes 0 and 1, got ${other}`)
@@ -57,18 +57,18 @@ export const macroF1 = (predictions: Classes, labels: Classes): number => {
  * Matthews' correlation coefficient, for any number of classes (Gorodkin, 2004): with n examples, c of them right, and
  * class k predicted pₖ times and labeled tₖ times,
  *   (c·n − Σₖ pₖ tₖ) / (√(n² − Σₖ pₖ²) · √(n² − Σₖ tₖ²)),
- * in [−1, 1]; 0 where predictions or labels are all of one class, as scikit-learn's `matthews_corrcoef` has it.
+ * in [−1, 1]; 0 if predictions or labels are all of one class, as in scikit-learn's `matthews_corrcoef`.
  */
 export const matthews = (predictions: Classes, labels: Classes): number => {
   const counts = [...classCounts(predictions, labels, 'matthews').values()]
   const n = labels.length
   const sum = (term: (count: ClassCount) => number): number => counts.reduce((total, count) => total + term(count), 0)
-  const spread = (n * n - sum(({ predicted }) => predicted ** 2)) * (n * n - sum(({ labeled }) => labeled ** 2)) // 0 exactly, for counts are whole numbers
+  const spread = (n * n - sum(({ predicted }) => predicted ** 2)) * (n * n - sum(({ labeled }) => labeled ** 2)) // exactly 0 then: counts are integers
   const covariance = n * sum(({ both }) => both) - sum(({ predicted, labeled }) => predicted * labeled)
   return spread === 0 ? 0 : covariance / Math.sqrt(spread)
 }
 
-/** One class among the others; each share is 0 where it would be of nothing. */
+/** Precision, recall and F1 of one class against the others; a quotient of 0 / 0 is 0. */
 export type ClassReport = {
   readonly precision: number
   readonly recall: number
@@ -77,7 +77,7 @@ export type ClassReport = {
   readonly examples: number
 }
 
-/** Of each of these classes, as scikit-learn's `classification_report`. */
+/** One report per class in `classes`, as scikit-learn's `classification_report`. */
 export const reportByClass = (predictions: Classes, labels: Classes, classes: Classes): ReadonlyArray<ClassReport> => {
   const counts = classCounts(predictions, labels, 'reportByClass')
   return classes.map((value) => {
@@ -94,7 +94,7 @@ export const reportByClass = (predictions: Classes, labels: Classes, classes: Cl
 
 /** Counts of examples by label (rows) and prediction (columns), of classes 0 to `classes` − 1, as scikit-learn's `confusion_matrix`. */
 export const confusionMatrix = (predictions: Classes, labels: Classes, classes: number): ReadonlyArray<ReadonlyArray<number>> => {
-  assertAligned('confusionMatrix', predictions, labels)
+  assertSameLength('confusionMatrix', predictions, labels)
   const matrix = Array.from({ length: classes }, () => new Array<number>(classes).fill(0))
   predictions.forEach((prediction, i) => {
     const row = matrix[labels[i] as number]

@@ -1,6 +1,6 @@
-/** Losses of an evaluation, where smaller is better: cross-entropy of logits; mean squared and mean absolute error of numbers. */
+/** Losses of an evaluation (smaller is better): cross-entropy of logits, mean squared error and mean absolute error. */
 import { mean } from 'simple-statistics'
-import { assertAligned } from './assertSameLength.js'
+import { assertSameLength } from './assertSameLength.js'
 
 type Numbers = ReadonlyArray<number>
 
@@ -14,11 +14,11 @@ export const crossEntropy = (logits: ReadonlyArray<Numbers>, labels: Numbers): n
   )
 
 export const mse = (predictions: Numbers, labels: Numbers): number => {
-  assertAligned('mse', predictions, labels)
+  assertSameLength('mse', predictions, labels)
   return mean(predictions.map((prediction, i) => (prediction - (labels[i] ?? NaN)) ** 2))
 }
 
 export const mae = (predictions: Numbers, labels: Numbers): number => {
-  assertAligned('mae', predictions, labels)
+  assertSameLength('mae', predictions, labels)
   return mean(predictions.map((prediction, i) => Math.abs(prediction - (labels[i] ?? NaN))))
 }

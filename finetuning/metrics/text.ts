@@ -1,7 +1,7 @@
-/** Metrics of text: mean loss by token, and perplexity. */
+/** Metrics of language modeling: mean loss per token, and perplexity. */
 import type { TextAnswer } from '../../accelerated/objectives/causalLM.js'
 
-/** loss: Σ of all tokens' −log p over their number, in nats · perplexity: e to the power of it. Of at least one token. */
+/** loss: the mean of −log p over all tokens, in nats · perplexity: e^loss. @throws Error if there is no token */
 export const scoreTexts = (answers: ReadonlyArray<TextAnswer>): Readonly<Record<'loss' | 'perplexity', number>> => {
   const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0)
   if (tokens === 0) throw new Error('scoreTexts: expected at least one token, got none')

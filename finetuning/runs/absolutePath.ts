@@ -1,6 +1,6 @@
-/** Where a model, a data file or a folder lies, so that it is the same from every folder that a run is gone on with in. */
+/** Absolute paths of models, data files and folders, so that a run can be resumed from any working folder. */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 
-/** An existing file or folder by its absolute path; a name is itself. */
-export const placed = (path: string): string => (existsSync(path) ? resolve(path) : path)
+/** The absolute path of an existing file or folder; a name that is no path, such as a hub id, is returned unchanged. */
+export const absolutePath = (path: string): string => (existsSync(path) ? resolve(path) : path)

@@ -1,16 +1,16 @@
-/** A file that grows by groups of entries, or by those of a second, so that what adds one never waits for the disk. */
+/** A file that entries are appended to in groups, so that appending never waits for the disk. */
 import { open } from 'node:fs/promises'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 
 export type AppendedFile = {
   readonly append: (entry: string | Uint8Array) => void
-  /** all entries so far are on the disk. Throws Mistake. */
+  /** Writes all entries so far to the disk. @throws InputError if the file cannot be appended to */
   readonly flush: () => Promise<void>
 }
 
-const entriesInAGroup = 20
-/** Milliseconds after which fewer are written too: whoever looks at a run of slow steps sees each. */
-const patience = 1_000
+const groupSize = 20
+/** Milliseconds after which a smaller group is written too, so that each step of a slow run shows. */
+const flushInterval = 1_000
 
 export const appendedFile = (file: string): AppendedFile => {
   let waiting: Uint8Array[] = []
@@ -26,13 +26,13 @@ export const appendedFile = (file: string): AppendedFile => {
   return {
     append: (entry) => {
       waiting.push(typeof entry === 'string' ? Buffer.from(entry) : entry)
-      if (waiting.length >= entriesInAGroup || performance.now() - last >= patience) flush().catch(() => undefined) // the next awaited flush reports it
+      if (waiting.length >= groupSize || performance.now() - last >= flushInterval) flush().catch(() => undefined) // the next awaited flush reports it
     },
     flush,
   }
 }
 
-/** Flushed to the disk: a checkpoint counts on the entries before it. Throws Mistake. */
+/** Appends and syncs: a checkpoint relies on the entries before it. @throws InputError if the file cannot be appended to */
 const appendDurably = async (file: string, bytes: Uint8Array): Promise<void> => {
   try {
     const handle = await open(file, 'a')

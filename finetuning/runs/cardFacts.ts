@@ -31,7 +31,7 @@ export const savedScores = ({ best, last, kept }: Pick<RunResult, 'best' | 'last
 export const cardTitle = ({ options: { model, task, settings }, hubId }: CardFacts): string =>
   wellFormed(oneLine([lastName(hubId ?? model), lastName(task.task).replace(/\.\w+$/, ''), settings.method].join('-')))
 
-/** The last name of a path: a published card must not tell folders. */
+/** The last name of a path: a published card must not reveal folders. */
 export const lastName = (path: string): string => (taskNames.includes(path) ? path : basename(path.replaceAll('\\', '/')) || path)
 
 /** A source without the folders of its path; words may follow the path. */

@@ -1,4 +1,4 @@
-/** CRC-32C (Castagnoli) as RFC 3720 defines it, and the masked form that TFRecord files have. */
+/** CRC-32C (Castagnoli, RFC 3720), and the masked form in TFRecord files. */
 
 const reversedPolynomial = 0x82f63b78
 
@@ -14,7 +14,7 @@ export const crc32c = (bytes: Uint8Array): number => {
   return ~crc >>> 0
 }
 
-/** Masked, since a checksum of bytes that hold their own checksum is weak. */
+/** The masked form: a CRC of bytes that contain their own CRC is weak. */
 export const maskedCrc32c = (bytes: Uint8Array): number => {
   const crc = crc32c(bytes)
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0

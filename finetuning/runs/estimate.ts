@@ -1,4 +1,4 @@
-/** What a run will need: an estimate of its peak of memory, before its first step, and what would fit where it is more than there is. */
+/** Estimates a run's peak memory before its first step and, if it exceeds the available memory, finds settings that fit. */
 import { startPhase } from '../../accelerated/methods/startPhase.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
@@ -19,34 +19,34 @@ import { flatten } from '../../accelerated/parameters/vectors.js'
 import { runLength } from '../../accelerated/training/runLength.js'
 import { largestBatch } from '../../accelerated/training/batchFeeds.js'
 
-/** In bytes. base: what the process holds before its graphs are there · peak: all together · memory: what there is */
+/** In bytes. base: the process before its graphs are built · peak: the total · memory: the available memory */
 export type Estimate = MemoryEstimate & {
   readonly base: number
   readonly peak: number
   readonly memory: number
-  /** where the peak is more than there is: settings with which it is not, each with its peak */
+  /** If the peak exceeds the memory: settings that fit, each with its peak. */
   readonly fitting: ReadonlyArray<Fitting>
 }
 
 export type Fitting = { readonly settings: { readonly gradientCheckpointing?: true; readonly batchSize?: number }; readonly peak: number }
 
-/** A run's data, as far as they decide what it holds. */
+/** A run's tokenized examples: their lengths decide its memory. */
 type Data = { readonly training: Examples<TokenizedExample>; readonly evaluation: Examples<TokenizedExample> | null }
 
 type Run = Assembly & { readonly settings: Settings }
 
-/** @param base bytes that the process holds without the graphs @param steps of the whole run, by which phases are planned */
+/** @param base bytes of the process without the graphs @param steps of the whole run, which determine its phases */
 export const estimateOf = (run: Run, data: Data, steps: number, base: number, memory = memoryLimit()): Estimate => {
   const largest = peakPhase(run, data, steps)
   const peak = base + totalBytes(largest)
   return { ...largest, base, peak, memory, fitting: peak > memory ? fitting(run, data, steps, base, memory) : [] }
 }
 
-/** As `salora estimate` has it: every example as long as can be, nothing trained, no file written. */
+/** The estimate of `salora estimate`: assumes that every example has `maxLength` tokens; trains nothing and writes no file. */
 export const estimateRun = async (options: {
   readonly model: string
   readonly settings: Settings
-  /** classes; null: what the model is for, or 2 */
+  /** The number of classes; null: a decoder's next tokens, or 2 classes. */
   readonly labels: number | null
 }): Promise<Estimate> => {
   const { settings } = options
@@ -64,20 +64,20 @@ export const estimateRun = async (options: {
       ? causalLM(model, method)
       : sequenceClassification(model, { labels: options.labels ?? 2, problemType: 'single_label_classification' })
   const assembly = assemble(parts, objective)
-  const tokenizer = await loadTokenizer(base.folder, base.model) // a run has one too
+  const tokenizer = await loadTokenizer(base.folder, base.model) // a run holds one too
   const inputIds = new Int32Array(settings.maxLength)
   const examples: Examples<TokenizedExample> = { length: settings.batchSize, at: () => ({ inputIds }) }
   tokenizer.encode('', undefined, settings.maxLength)
-  return estimateOf({ ...assembly, settings }, { training: examples, evaluation: examples }, steps, process.memoryUsage.rss() + ofRun)
+  return estimateOf({ ...assembly, settings }, { training: examples, evaluation: examples }, steps, process.memoryUsage.rss() + runOverhead)
 }
 
-/** What a run holds by then and this process does not: a second thread with its own heap, and what reading weights and texts leaves. Measured: 70 to 90 MB. */
-const ofRun = 80e6
+/** Bytes that a run holds beyond this process: a worker thread's heap and the garbage of reading weights and texts. Measured: 70 to 90 MB. */
+const runOverhead = 80e6
 
-/** Enough for every method to have its phases. */
+/** Enough steps for every method to reach each of its phases. */
 const plannedSteps = 1000
 
-/** The phase that holds most: that of the start, or the one that follows it. */
+/** The phase with the largest estimate: the first one, or the one after it. */
 const peakPhase = (run: Run, data: Data, steps: number): MemoryEstimate => {
   const { batchSize } = run.settings
   const virtual = run.method.train.virtualTokens?.(run.settings)
@@ -88,7 +88,7 @@ const peakPhase = (run: Run, data: Data, steps: number): MemoryEstimate => {
   }
   const [training, evaluation] = [data.training, data.evaluation].map((examples) => (examples === null ? null : sizesOf(examples)))
   const phases = phasesOf(run, steps).map((phase) => memoryEstimate(run, phase, training ?? {}, evaluation ?? null))
-  return phases.reduce((most, found) => (totalBytes(found) > totalBytes(most) ? found : most))
+  return phases.reduce((most, phase) => (totalBytes(phase) > totalBytes(most) ? phase : most))
 }
 
 const phasesOf = (run: Run, steps: number): ReadonlyArray<unknown> => {
@@ -102,17 +102,17 @@ const phasesOf = (run: Run, steps: number): ReadonlyArray<unknown> => {
     layoutOf: (phase: unknown) => layoutOf(run, phase),
     dtype: precision.dtype,
   }
-  for (let part = 0; part < parts; part++) {
-    const next = method.phases.advance(start, settings, { step: Math.floor((part * steps) / parts), steps }, state)
+  for (let part = 0; part < probes; part++) {
+    const next = method.phases.advance(start, settings, { step: Math.floor((part * steps) / probes), steps }, state)
     if (next !== null) return [start, next.phase]
   }
   return [start]
 }
 
-/** A phase begins in one of so many parts of a run. */
-const parts = 20
+/** The number of steps, evenly spaced, at which the method is asked for its next phase. */
+const probes = 20
 
-/** Recomputation, half the batch as often as it takes, and both. */
+/** Tries gradient checkpointing, then repeatedly halves the batch size, then both. */
 const fitting = (run: Run, data: Data, steps: number, base: number, memory: number): ReadonlyArray<Fitting> => {
   const { batchSize, gradientCheckpointing } = run.settings
   const first = (choices: ReadonlyArray<Fitting['settings']>): ReadonlyArray<Fitting> => {
@@ -125,10 +125,12 @@ const fitting = (run: Run, data: Data, steps: number, base: number, memory: numb
   const halves = Array.from({ length: Math.floor(Math.log2(batchSize)) }, (_, i) => ({ batchSize: Math.floor(batchSize / 2 ** (i + 1)) }))
   const smaller = first(halves)
   if (gradientCheckpointing) return smaller
-  const again = first([{ gradientCheckpointing: true }])
+  const recomputed = first([{ gradientCheckpointing: true }])
   return [
-    ...again,
+    ...recomputed,
     ...smaller,
-    ...(again.length > 0 || smaller.length > 0 ? [] : first(halves.map((half) => ({ ...half, gradientCheckpointing: true as const })))),
+    ...(recomputed.length > 0 || smaller.length > 0
+      ? []
+      : first(halves.map((half) => ({ ...half, gradientCheckpointing: true as const })))),
   ]
 }

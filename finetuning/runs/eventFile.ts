@@ -1,8 +1,9 @@
 /**
- * The event file of a run, which TensorBoard reads: metrics.jsonl once more, a record for each line.
- * A run that goes on writes a new file from the lines that were kept and then removes the old one. So it can neither miss a point nor show one
- * twice, whatever a killed process left, and also has the steps before `--tensorboard` was asked for. (TensorBoard's own way, a second file whose
- * purge step hides what the first has too much, leaves readers that know no purge with both.)
+ * The event file of a run, which TensorBoard reads: a record for each line of metrics.jsonl.
+ *
+ * A resumed run writes a new file from the kept lines and then removes the old one. So no point is missing or doubled, whatever a killed process
+ * left behind, and steps before `--tensorboard` was set are included. (TensorBoard's own way is a second file whose purge step hides points
+ * of the first; readers without purging would show both.)
  */
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,16 +14,16 @@ import { appendedFile } from './appendedFile.js'
 import type { MetricsLog } from './metricsLog.js'
 import { openings, openingRecords, scalarRecord, wallTimes, type Scalars } from './tensorBoardEvents.js'
 
-/** Its names: TensorBoard wants the first part, and reads files in the order of the second, the seconds since 1970. */
+/** Names of event files: TensorBoard requires the prefix, and reads files in the order of the number, seconds since 1970. */
 export const eventFile = /^events\.out\.tfevents\.(\d{10})\.salora$/
 
-/** The log of a run, which from now on goes to its event file too, where one is `wanted` or the run has one. Throws Mistake. */
-export const withEventFile = async (log: MetricsLog, output: string, wanted: boolean): Promise<MetricsLog> => {
+/** Makes the log also write an event file if `tensorboard` is set or the run has one. @throws InputError if the file cannot be read or written */
+export const withEventFile = async (log: MetricsLog, output: string, tensorboard: boolean): Promise<MetricsLog> => {
   const earlier = (await readdir(output, { withFileTypes: true }))
     .filter((entry) => entry.isFile() && eventFile.test(entry.name))
     .map(({ name }) => name)
     .sort()
-  if (!wanted && earlier.length === 0) return log
+  if (!tensorboard && earlier.length === 0) return log
   const file = join(output, nameAfter(earlier.at(-1)))
   await writeFileAtomically(file, await recordsOf(output, log.lines(), earlier.at(-1)))
   for (const name of earlier) await rm(join(output, name), { force: true })
@@ -47,7 +48,7 @@ const nameAfter = (earlier: string | undefined): string => {
   return `events.out.tfevents.${String(Math.max(Math.floor(seconds()), last + 1)).padStart(10, '0')}.salora`
 }
 
-/** The records of the lines that metrics.jsonl has, each of the time that the earlier file has for it. */
+/** The records of the lines in metrics.jsonl, with the wall times of the earlier event file. */
 const recordsOf = async (output: string, lines: number, earlier: string | undefined): Promise<Uint8Array> => {
   const times = earlier === undefined ? [] : wallTimes(await read(join(output, earlier)))
   const now = seconds()
@@ -64,7 +65,7 @@ const read = (file: string): Promise<Buffer> =>
 
 const lineSchema = z.looseObject({ kind: z.string(), step: z.int().min(0), scores: z.record(z.string(), z.unknown()).optional() })
 
-/** A line of metrics.jsonl. One that is none, or that has no numbers to show, is a record without them: records keep the places of lines. */
+/** The record of a line of metrics.jsonl. A malformed line becomes an empty record, so that record n belongs to line n. */
 const recordOf = (line: string, wallTime: number): Uint8Array => {
   const { success, data } = lineSchema.safeParse(parsed(line))
   return success ? scalarRecord(wallTime, data.step, scalarsOf(data)) : scalarRecord(wallTime, 0, [])
@@ -78,7 +79,7 @@ const parsed = (line: string): unknown => {
   }
 }
 
-/** A step's numbers and an evaluation's scores have names of their own: both may have a `loss`. A number that is not one (null in JSON) has no point. */
+/** Prefixes `train/` and `evaluation/`, since both may have a `loss`. NaN (null in JSON) has no point. */
 const scalarsOf = ({ kind, step: _, scores, ...columns }: z.infer<typeof lineSchema>): Scalars => {
   if (kind === 'step') return numbersOf('train', columns)
   return kind === 'evaluation' ? numbersOf('evaluation', scores ?? {}) : []

@@ -1,12 +1,15 @@
-/** Fine-tuning in one call: a worker thread trains, this thread stays free for progress, a live page and Ctrl-C. */
+/**
+ * Fine-tuning in one call. A worker thread trains, so this thread stays free for progress, the board and Ctrl-C.
+ * The folder runs/ holds everything about a run and its folder; what opens a finished run's adapter is in ../adapters.
+ */
 import { Worker } from 'node:worker_threads'
 import { releaseThread } from '../../accelerated/storage/folderLock.js'
 import { callCount, waitUntilIdle, type CallCount } from '../../accelerated/engines/nativeCallGuard.js'
-import '../../accelerated/engines/loadOnnxRuntime.js' // switches its telemetry off, which the worker could not
+import '../../accelerated/engines/loadOnnxRuntime.js' // turns its telemetry off; the worker thread cannot
 import type { FinetuneEvent, FinetuneOptions } from './run.js'
 import { fromSentError, toSentError, type SentError } from '../../accelerated/errors/sentError.js'
 
-/** What the worker is given. */
+/** The input of the worker thread. */
 export type WorkerData = { readonly options: FinetuneOptions; readonly calls: CallCount }
 
 /** A message of the worker: an event, or the error that ended the run. */
@@ -14,12 +17,12 @@ export type WorkerMessage =
   | { readonly kind: 'event'; readonly event: FinetuneEvent }
   | { readonly kind: 'error'; readonly error: SentError }
 
-/** Milliseconds that a thread has to stop by itself. */
+/** Milliseconds that the worker has to stop by itself. */
 const grace = 100
 
 /**
- * Runs a fine-tuning job and yields its events; the last is `result`. Aborting the signal ends it after the step at hand, with a checkpoint and an
- * adapter; before `ready` it ends at once, without a result, and nothing has been written. Leaving the loop early ends the run as a kill would.
+ * Runs a fine-tuning job and yields its events; the last is `result`. Aborting the signal ends the run after the current step, with a checkpoint and
+ * an adapter; before `ready` it ends at once, without a result or any file. Leaving the loop early kills the run.
  * @throws InputError, SettingsError, DeviceError or TrainingError, whose message is one line for the user; any other error is a defect
  */
 export async function* finetune(
@@ -29,12 +32,12 @@ export async function* finetune(
   let [ready, ended] = [false, false]
   const calls = callCount()
   const worker = new Worker(new URL('./finetuneWorker.js', import.meta.url), { workerData: { options, calls } satisfies WorkerData })
-  const { threadId } = worker // it has none once it has ended
-  const waiting: (WorkerMessage | { readonly kind: 'exit' })[] = []
+  const { threadId } = worker // undefined once the thread has ended
+  const queue: (WorkerMessage | { readonly kind: 'exit' })[] = []
   let wake = (): void => undefined
   const put = (message: WorkerMessage | { readonly kind: 'exit' }): void => {
     if (message.kind === 'event' && message.event.kind === 'ready') ready = true
-    waiting.push(message)
+    queue.push(message)
     wake()
   }
   worker.on('message', put)
@@ -43,20 +46,20 @@ export async function* finetune(
     ended = true
     put({ kind: 'exit' })
   })
-  /** Between two calls of ONNX Runtime, where it is still wanted by then. */
-  const end = async (wanted: () => boolean): Promise<void> => {
-    if (await waitUntilIdle(calls, () => !ended && wanted())) await worker.terminate()
+  /** Terminates the worker between two calls of ONNX Runtime, unless `isNeeded` is false by then. */
+  const end = async (isNeeded: () => boolean): Promise<void> => {
+    if (await waitUntilIdle(calls, () => !ended && isNeeded())) await worker.terminate()
   }
   const abort = (): void => {
     worker.postMessage('abort')
-    // a thread that reads or tokenizes hears nothing; a download that does may clean up
+    // a worker that reads or tokenizes handles no message; a download that does handle it cleans up first
     setTimeout(() => void end(() => !ready), grace)
   }
   if (signal?.aborted === true) abort()
   signal?.addEventListener('abort', abort)
   try {
     for (;;) {
-      const message = waiting.shift()
+      const message = queue.shift()
       if (message === undefined)
         await new Promise<void>((resolve) => {
           wake = resolve

@@ -17,8 +17,8 @@ import { openRunFolder, type RunFolder } from './runFolder.js'
 import { adapterOf, keptOf, resultOf } from './runResult.js'
 
 /** Runs a fine-tuning job in this thread. The events are those of `finetune`; it returns the result. @throws as `finetune` */
-export async function* finetuneJob(given: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
-  const options = resolveRunOptions(given)
+export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
+  const options = resolveRunOptions(input)
   const began = performance.now()
   checkStorable(options)
   const prepared = yield* prepareRun(options, signal)
@@ -81,7 +81,7 @@ async function* record(
   yield event
 }
 
-/** An event as a line of metrics.jsonl: the method's columns are among the others, a phase has its own name. */
+/** An event as a line of metrics.jsonl. */
 const lineOf = (
   event: Exclude<TrainingEvent, { readonly kind: 'start' | 'checkpoint' | 'evaluating' }>,
 ): { readonly kind: string; readonly step: number } => {

@@ -1,4 +1,4 @@
-/** The worker thread of finetune.ts. */
+/** The worker thread of finetune.ts: runs the job and sends its events. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 import { onDownloadProgress } from '../../accelerated/checkpoints/hub/downloadProgress.js'

@@ -1,4 +1,4 @@
-/** The memory that a run will hold, derived from its graphs: what their weights, their values, its state and its batches come to. */
+/** Estimates a run's memory from its graphs: weights, activations, optimizer state and dropout pools. */
 import { elementsOf } from '../../accelerated/training/dropoutFeeds.js'
 import { allocations, bytesOf, nodeCount } from '../../accelerated/graph/liveness.js'
 import { weightMemory } from '../../accelerated/graph/weightMemory.js'
@@ -12,24 +12,24 @@ import { slack, type Dimensions } from '../../accelerated/training/dropoutFeeds.
 
 /** In bytes. */
 export type MemoryEstimate = {
-  /** of the training sessions, as the precision holds them */
+  /** of the training sessions, in the run's precision */
   readonly weights: number
-  /** values between: what the runtime writes while a step runs */
+  /** intermediate values of a step */
   readonly activations: number
-  /** parameters and moments in JavaScript, their copies from step to step, and the pools of dropout masks */
+  /** parameters and moments in JavaScript, their copies between steps, and the pools of dropout masks */
   readonly state: number
-  /** weights and values of the evaluation's session */
+  /** weights and activations of the evaluation's session */
   readonly evaluation: number
-  /** of the sessions themselves */
+  /** the sessions' own data structures */
   readonly graphs: number
 }
 
 type Outputs = Readonly<Record<string, Expression>>
 
-/** A session's own description of a node, its kernel and what we made it of: measured (RoBERTa-base, LLaMA), 6 to 8 KB. */
+/** Bytes of a node in the session, its kernel and our expression. Measured (RoBERTa-base, LLaMA): 6 to 8 KB. */
 const bytesOfNode = 7_000
 
-/** @param training the largest batch @param evaluation that of an evaluation, null where there is none */
+/** @param training the largest training batch @param evaluation the largest evaluation batch; null: no evaluation */
 export const memoryEstimate = (assembly: Assembly, phase: unknown, training: Dimensions, evaluation: Dimensions | null): MemoryEstimate => {
   const { gradientAccumulationSteps } = assembly.settings
   const graphs =
@@ -54,18 +54,18 @@ const sum = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a
 
 const weightsOf = (outputs: Outputs, sizes: Dimensions): number => weightMemory(outputs, sizes, prepacks(outputs, { prepack: false }))
 
-/** Of two runs: the second finds the arena as the first left it. */
+/** Simulates two steps: the second starts with the arena that the first left. */
 const valuesOf = (outputs: Outputs, sizes: Dimensions): number => {
   const events = allocations(outputs, sizes, hasFixedOutputs(outputs))
   return simulateArena([...events, ...events])
 }
 
-/** Written over from step to step, with two generations of parameters; the best parameters beside them. */
+/** Parameters of two steps, the moments, the method's optimizer vectors, and the best parameters. */
 const stateOf = (assembly: Assembly, phase: unknown): number => {
   const { method, settings, precision } = assembly
   const vector = bytesOf({ shape: [layoutOf(assembly, phase).size], dtype: precision.dtype }, {})
-  const own = 3 + (method.train.optimizerExtension?.(phase, settings).names.length ?? 0)
-  return vector * (own + 1 + 1)
+  const perStep = 3 + (method.train.optimizerExtension?.(phase, settings).names.length ?? 0)
+  return vector * (perStep + 1 + 1)
 }
 
 const poolsOf = ({ precision }: Assembly, { sites }: StepGraph, sizes: Dimensions): number =>

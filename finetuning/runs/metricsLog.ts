@@ -1,4 +1,4 @@
-/** metrics.jsonl: one line an event. */
+/** metrics.jsonl of a run: one line per event. */
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
@@ -8,21 +8,21 @@ import { appendedFile } from './appendedFile.js'
 
 export type MetricsLog = {
   readonly append: (event: { readonly kind: string; readonly step: number }) => void
-  /** all lines so far are on the disk */
+  /** Writes all lines so far to the disk. @throws InputError if the file cannot be appended to */
   readonly flush: () => Promise<void>
-  /** lines so far, those before this process included */
+  /** The number of lines, including those of earlier processes. */
   readonly lines: () => number
-  /** lines that were expected in the file and are not there */
+  /** The number of expected lines that the file lacks. */
   readonly missing: number
 }
 
-/** Opens metrics.jsonl of a run's folder with its first `kept` lines; what follows them is dropped. Throws Mistake where it cannot be written. */
+/** Opens metrics.jsonl of a run's folder with its first `kept` lines and drops the rest. @throws InputError if the file cannot be written */
 export const openMetricsLog = async (output: string, kept: number): Promise<MetricsLog> => {
   const file = join(output, 'metrics.jsonl')
-  const there = (await fileInFolder(output, 'metrics.jsonl')) === undefined || kept === 0 ? 0 : await keepLines(file, kept)
-  if (there === 0) await writeFileAtomically(file, '')
+  const present = (await fileInFolder(output, 'metrics.jsonl')) === undefined || kept === 0 ? 0 : await keepLines(file, kept)
+  if (present === 0) await writeFileAtomically(file, '')
   const { append, flush } = appendedFile(file)
-  let lines = there
+  let lines = present
   return {
     append: (event) => {
       append(`${JSON.stringify(event)}\n`)
@@ -30,22 +30,22 @@ export const openMetricsLog = async (output: string, kept: number): Promise<Metr
     },
     flush,
     lines: () => lines,
-    missing: kept - there,
+    missing: kept - present,
   }
 }
 
-/** Cuts the file after its first `kept` lines, or after its last whole one. @returns how many it then has */
+/** Truncates the file after its first `kept` lines, or after its last complete line. @returns its number of lines */
 const keepLines = async (file: string, kept: number): Promise<number> => {
   const handle = await open(file, 'r+').catch((error: unknown) => {
     throw inputError(file, 'a file that can be changed', reason(error))
   })
   try {
-    const piece = Buffer.alloc(1 << 20)
+    const chunk = Buffer.alloc(1 << 20)
     let [lines, end] = [0, 0]
     for (let at = 0; lines < kept; ) {
-      const { bytesRead } = await handle.read(piece, 0, piece.length, at)
+      const { bytesRead } = await handle.read(chunk, 0, chunk.length, at)
       if (bytesRead === 0) break
-      for (let i = 0; i < bytesRead && lines < kept; i++) if (piece[i] === lineBreak) [lines, end] = [lines + 1, at + i + 1]
+      for (let i = 0; i < bytesRead && lines < kept; i++) if (chunk[i] === lineBreak) [lines, end] = [lines + 1, at + i + 1]
       at += bytesRead
     }
     await handle.truncate(end)

@@ -40,7 +40,7 @@ export type PreparedRun = {
   readonly start: RunState
   /** the text of rows.json */
   readonly rows: string
-  /** what the model card says of the data; it keeps no example */
+  /** The data section of the model card; it holds no example. */
   readonly data: CardData
   readonly inputs: RunInputs
   readonly facts: RunFacts

@@ -1,4 +1,4 @@
-/** A run, in types: what it is asked, what it tells on the way, and what it answers. */
+/** The types of a run: its options, events, config.json and result.json. */
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { resolveSettings, type Settings } from '../../accelerated/training/settings.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
@@ -9,9 +9,9 @@ import type { RunInputs } from './runFingerprint.js'
 export type FinetuneOptions = {
   /** A folder in Hugging Face layout, or a hub id. */
   readonly model: string
-  /** A folder with an adapter: the run starts from its numbers. */
+  /** A folder with an adapter: the run starts from its weights. */
   readonly adapter?: string
-  /** What to train on, and how it is scored. */
+  /** The task: its data and its metrics. */
   readonly task: TaskOptions
   /** The run's folder. */
   readonly output: string
@@ -21,7 +21,7 @@ export type FinetuneOptions = {
   readonly settings?: SettingsInput
   /** Also evaluate before the first step. Default: false */
   readonly evalOnStart?: boolean
-  /** Also write an event file for TensorBoard; a resumed run keeps writing the file that it has. Default: false */
+  /** Also write an event file for TensorBoard; a resumed run keeps writing an existing event file. Default: false */
   readonly tensorboard?: boolean
 }
 
@@ -40,57 +40,57 @@ export type FinetuneEvent =
   | { readonly kind: 'preparing'; readonly what: string }
   | { readonly kind: 'warning'; readonly message: string }
   | ({ readonly kind: 'ready' } & RunFacts)
-  /** the memory that it will need, before its first step */
+  /** Before the first step: the memory that the run needs. */
   | ({ readonly kind: 'estimate' } & Estimate)
   | { readonly kind: 'saved'; readonly step: number }
   | { readonly kind: 'result'; readonly result: RunResult }
 
 /** What is known before the first step. */
 export type RunFacts = {
-  /** the name of the task type; absent in runs before there was more than one */
+  /** The name of the task type; absent in runs of versions with only one. */
   readonly taskType?: string
   readonly device: string
-  /** absent in runs before there was more than one that trains */
+  /** Absent in runs of versions with only one. */
   readonly precision?: string
-  /** the commit of the model on the hub; null where the model is a folder of its own */
+  /** The commit of the model on the hub; null for a local folder. */
   readonly revision: string | null
   readonly examples: { readonly training: number; readonly evaluation: number }
-  /** by part: `head`, and the method's own, such as `adapter` and `gates` */
+  /** By part: `head` and the parts of the method, such as `adapter` and `gates`. */
   readonly trainableParameters: Readonly<Record<string, number>>
   readonly majority: { readonly label: string; readonly share: number } | null
-  /** the metric by which the best step is chosen; absent in runs before it could be chosen */
+  /** The metric that selects the best step; absent in runs of versions without a choice. */
   readonly selectedBy?: string
-  /** the class that F1 is of; absent where none was named */
+  /** The positive class of F1; absent if none was named. */
   readonly positive?: string
 }
 
-/** A length that a finished run had before it was made longer. */
+/** The length of a finished run before it was extended. */
 export type Extended = {
   readonly epochs: number
   readonly maxSteps: number | null
-  /** planned then */
+  /** The planned steps. */
   readonly steps: number
-  /** taken when it ended: its state then is where the longer run begins */
+  /** The steps done: the extended run starts from this state. */
   readonly after: number
 }
 
-/** config.json: every setting as resolved, what the run reads, versions, seed and device. */
+/** config.json: all resolved settings, the run's inputs, versions, seed and device. */
 export type RunConfig = {
   /** Version of the run folder's layout and setting names; older folders have none. */
   readonly formatVersion: number
   readonly model: string
-  /** the commit of the model on the hub, null for a folder; absent in runs before it was recorded */
+  /** The commit of the model on the hub, null for a folder; absent in runs of versions that did not record it. */
   readonly revision?: string | null
-  /** absent where the run began with none */
+  /** Absent if the run started without an adapter. */
   readonly adapter?: string
   readonly task: TaskOptions
   readonly settings: Settings
   readonly device: string
-  /** digests of the rows and of the model's files; absent in runs before they were recorded */
+  /** Digests of the rows and of the model's files; absent in runs of versions that did not record them. */
   readonly inputs?: RunInputs
-  /** absent where false */
+  /** Absent if false. */
   readonly evalOnStart?: boolean
-  /** oldest first; absent where the run has the length that it began with */
+  /** Oldest first; absent if the run was never extended. */
   readonly extended?: ReadonlyArray<Extended>
   readonly versions: Readonly<Record<string, string>>
 }
@@ -102,9 +102,9 @@ export type BudgetResult = {
   readonly retainedDensity?: number | null
   readonly retainedParameters?: number
   readonly lambda?: number | null
-  /** triplets that the run may leave */
+  /** The triplets that may remain. */
   readonly budget?: number
-  /** steps done when the ranks were fixed; null where the run ended before */
+  /** The steps done when the ranks were fixed; null if the run ended before. */
   readonly ranksFixedAt?: number | null
   /** by matrix */
   readonly ranks?: Readonly<Record<string, number>>
@@ -116,17 +116,17 @@ export type RunResult = RunFacts &
   BudgetResult & {
     readonly best: { readonly step: number; readonly scores: Scores } | null
     readonly last: { readonly step: number; readonly scores: Scores }
-    /** what adapter/ holds; absent in runs before it could be chosen, which kept the best where there was one */
+    /** The checkpoint in adapter/; absent in runs of versions without a choice, which kept the best one if there was one. */
     readonly kept?: { readonly which: 'best' | 'last'; readonly step: number }
     readonly interrupted: boolean
-    /** where --early-stopping-patience ended the run; else absent */
+    /** Present if --early-stopping-patience ended the run. */
     readonly stoppedEarly?: boolean
     /** as in config.json */
     readonly extended?: ReadonlyArray<Extended>
-    /** later than `last.step` where an interrupted run went on after its last evaluation */
+    /** Later than `last.step` if the run was interrupted after its last evaluation. */
     readonly stepsDone: number
     readonly steps: number
-    /** of the process that ended the run, as is the memory */
+    /** Of the last process of the run, as is the memory. */
     readonly seconds: number
     readonly peakMemoryBytes: number
     readonly seed: number

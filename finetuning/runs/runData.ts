@@ -22,7 +22,7 @@ export async function* loadRunData({ task }: RunOptions): AsyncGenerator<Finetun
   for (const { source, skipped } of [train, evaluation]) {
     const [first] = skipped
     if (first !== undefined)
-      yield { kind: 'preparing', what: `${source}: ${skipped.length} rows left out, the first is row ${first.row}: ${first.found}` }
+      yield { kind: 'preparing', what: `${source}: skipped ${skipped.length} rows; the first is row ${first.row} (${first.reason})` }
   }
   const owned = (dataset: Dataset): OwnedDataset => ({ ...dataset, examples: [...dataset.examples] })
   const data = { ...rest, train: owned(train), evaluation: owned(evaluation) }

@@ -1,4 +1,4 @@
-/** A run's config.json and result.json when they are read back: of the kinds that were written, within bounds, since a folder may come from anyone. */
+/** Reads config.json and result.json of a run, and validates them within bounds: a folder may come from anyone. */
 import { join } from 'node:path'
 import { z } from 'zod'
 import { inputError } from '../../accelerated/errors/inputError.js'
@@ -7,10 +7,10 @@ import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import type { RunOptions, RunConfig, RunResult } from './run.js'
 
-/** Version of config.json: 2 has the names of the Trainer and of PEFT for its settings. */
+/** The version of config.json: since 2 its settings have the names of the Trainer and PEFT. */
 export const runFormatVersion = 2
 
-/** Bytes of either file: ranks of a thousand layers need 1 MB. */
+/** The maximum bytes of either file: ranks of a thousand layers need 1 MB. */
 export const runFileLimit = 16_000_000
 
 const text = z.string().max(100_000)
@@ -20,7 +20,7 @@ const count = z.int().min(0)
 
 const extended = z.array(z.strictObject({ epochs: z.number(), maxSteps: count.nullable(), steps: count, after: count })).max(10_000)
 
-/** Task and settings are checked again, each by its own rule, where they are resolved: here only that they are single values or lists of texts. */
+/** Checks only that task and settings are single values or lists of texts: resolving them checks the rest. */
 const configSchema = z.looseObject({
   formatVersion: count,
   model: text,
@@ -35,7 +35,7 @@ const configSchema = z.looseObject({
   versions: z.record(text, text).optional(),
 })
 
-/** Only what tells an older run folder apart. */
+/** Only what identifies a run folder of an older version. */
 const oldRunSchema = z.looseObject({
   formatVersion: count.optional(),
   settings: z.looseObject({}),
@@ -75,35 +75,39 @@ const resultSchema = z.looseObject({
   output: text,
 })
 
-/** config.json of a run, or null where the folder has none. Throws Mistake where it is not one. */
+/** config.json of a run, or null if the folder has none. @throws InputError if the file is invalid */
 export const readRunConfig = async (output: string): Promise<RunConfig | null> => {
   const file = join(output, 'config.json')
   return (await fileInFolder(output, 'config.json')) === undefined ? null : parseRunConfig(await readText(file, runFileLimit), file)
 }
 
-/** result.json of a run, or null where the folder has none. Throws Mistake where it is not one. */
+/** result.json of a run, or null if the folder has none. @throws InputError if the file is invalid */
 export const readRunResult = async (output: string): Promise<RunResult | null> => {
   const file = join(output, 'result.json')
   return (await fileInFolder(output, 'result.json')) === undefined ? null : parseRunResult(await readText(file, runFileLimit), file)
 }
 
-/** Throws Mistake for options that the run's config.json could not be read with later. */
+/** @throws InputError for options that would make config.json unreadable, such as a text that is too long */
 export const checkStorable = ({ output, model, adapter, task, settings }: RunOptions): void => {
   parseRunConfig(JSON.stringify({ formatVersion: runFormatVersion, model, adapter, task, settings }), join(output, 'config.json'))
 }
 
-/** Parses the text of a run's config.json. `where` is the file's name in messages. Throws Mistake. */
+/** Parses the text of a run's config.json. @param where the file's name in messages. @throws InputError if the text is invalid */
 export const parseRunConfig = (written: string, where: string): RunConfig =>
   validate(configSchema, ofThisVersion(parseJson(written, where), where), where, 'the config.json of a run') as object as RunConfig
 
-/** Throws InputError for a run folder that an older salora wrote: its settings have other names. */
+/** @throws InputError for a run folder of an older salora, whose settings have other names */
 const ofThisVersion = (json: unknown, where: string): unknown => {
   const old = oldRunSchema.safeParse(json)
   if (!old.success || old.data.formatVersion === runFormatVersion) return json
-  const writtenBy = old.data.versions?.['salora'] ?? 'of an unknown version'
-  throw inputError(where, `a run of salora 0.2.0 or newer (start a new run, or use salora ${writtenBy})`, `a run of salora ${writtenBy}`)
+  const version = old.data.versions?.['salora'] ?? 'an earlier version'
+  throw inputError(
+    where,
+    'a run folder of salora 0.2.0 or newer',
+    `one of ${version} (its settings have other names: start a new run, or resume with that version)`,
+  )
 }
 
-/** Parses the text of a run's result.json. `where` is the file's name in messages. Throws Mistake. */
+/** Parses the text of a run's result.json. @param where the file's name in messages. @throws InputError if the text is invalid */
 export const parseRunResult = (written: string, where: string): RunResult =>
   validate(resultSchema, parseJson(written, where), where, 'the result.json of a run') as object as RunResult

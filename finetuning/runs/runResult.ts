@@ -1,4 +1,4 @@
-/** What a finished run answers: its result, and its adapter as numbers. */
+/** The result of a finished run, and its adapter's tensors. */
 import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { headOf, type ModelOutputs } from '../../accelerated/models/modelOutputs.js'
@@ -9,7 +9,7 @@ import { tensorOf } from '../../accelerated/parameters/vectors.js'
 import type { RunTask } from './prepareRun.js'
 import type { Extended, RunOptions, RunFacts, RunResult } from './run.js'
 
-/** What adapter/ gets: the best evaluation's, or the last state where that was asked for, or none could be the best. */
+/** The state that is saved in adapter/: the best one, or the last one if `loadBestModelAtEnd` is off or nothing was evaluated. */
 export const keptOf = (
   { loadBestModelAtEnd }: Pick<RunTask['settings'], 'loadBestModelAtEnd'>,
   { best, inference, last }: TrainingResult,
@@ -47,7 +47,7 @@ export const resultOf = (
   }
 }
 
-/** What is handed over, tensor by tensor. */
+/** The adapter to export: its tensors by name. */
 export const adapterOf = (
   task: RunTask,
   { model, baseModelName }: Pick<ModelFolder, 'model' | 'baseModelName'>,

@@ -1,4 +1,4 @@
-/** The rows that a run trained and was evaluated on, remembered by their texts in rows.json: the file they came from may change. */
+/** rows.json: hashes of the texts that a run was trained and evaluated on, since the data file may change later. */
 import { createHash, hash } from 'node:crypto'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -12,12 +12,12 @@ import type { Task } from '../tasks/index.js'
 
 export const rowsFile = 'rows.json'
 
-/** Characters of rows.json: 30 million rows, which is more than a file of examples may hold. */
+/** The maximum characters of rows.json: 30 million rows, more than a data file may hold. */
 const limit = 400_000_000
 
-/** Of each text (and second text) the first 8 bytes of its SHA-256, one after another in base64. */
+/** `training`, `evaluation`: the first 8 bytes of each row's SHA-256, concatenated in base64. */
 const schema = z.object({
-  /** whether the evaluation's rows were held out of the training's file */
+  /** Whether the evaluation rows were held out from the training file. */
   heldOut: z.boolean(),
   training: z.base64(),
   evaluation: z.base64(),
@@ -28,7 +28,7 @@ export type RunRows = { readonly heldOut: boolean; readonly training: BigUint64A
 
 type Texts = Pick<Example, 'text' | 'textPair'>
 
-/** One after another; each digest is let go of at once, or half a million of them would be held. */
+/** Copies each digest at once: half a million digest buffers would take too much memory. */
 const keysOf = (rows: ReadonlyArray<Texts>): BigUint64Array => {
   const keys = new BigUint64Array(rows.length)
   const bytes = Buffer.from(keys.buffer)
@@ -38,7 +38,7 @@ const keysOf = (rows: ReadonlyArray<Texts>): BigUint64Array => {
   return keys
 }
 
-/** Whether the run has this text among those rows. */
+/** Whether the text is among the rows. */
 export const isAmong = (rows: BigUint64Array, texts: Texts): boolean => {
   const [key = 0n] = keysOf([texts])
   let [low, high] = [0, rows.length]
@@ -50,7 +50,7 @@ export const isAmong = (rows: BigUint64Array, texts: Texts): boolean => {
   return rows[low] === key
 }
 
-/** One digest of texts and labels, in their order, and how many they are: `36 of sha256 …`. Classes count by their names. */
+/** The number and the digest of rows in their order: `36 of sha256 …`. Classes are hashed by name. */
 export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 'labelNames'>): string => {
   const digest = createHash('sha256')
   const nameOf = (label: number): string | number => labelNames?.[label] ?? label
@@ -59,19 +59,19 @@ export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 
   return `${examples.length} of sha256 ${digest.digest('hex')}`
 }
 
-/** rows.json of a task, as text: its own texts need not be kept for it. */
+/** The content of rows.json, computed early so that the task's texts can be released. */
 export const runRowsOf = ({ train, evaluation, heldOut }: Task): string => {
   const keys = ({ examples }: Dataset): string => Buffer.from(keysOf(examples).buffer).toString('base64')
   return `${JSON.stringify({ heldOut, training: keys(train), evaluation: keys(evaluation) })}\n`
 }
 
-/** Throws Mistake. */
+/** @throws InputError if there are too many rows, or the file cannot be written */
 export const writeRunRows = async (output: string, rows: string): Promise<void> => {
   if (rows.length > limit) throw inputError(join(output, rowsFile), `at most ${limit} bytes`, String(rows.length))
   await writeFileAtomically(join(output, rowsFile), rows)
 }
 
-/** rows.json of a run; null in the folder of a version that wrote none. Throws Mistake. */
+/** rows.json of a run; null in a folder of a version that wrote none. @throws InputError if the file is invalid */
 export const readRunRows = async (output: string): Promise<RunRows | null> => {
   if ((await fileInFolder(output, rowsFile)) === undefined) return null
   const file = join(output, rowsFile)

@@ -1,4 +1,4 @@
-/** TensorBoard's event files in bytes: TFRecords (length, its checksum, data, its checksum), each one an Event in protocol buffers. */
+/** The bytes of TensorBoard's event files: TFRecords (length, its checksum, data, its checksum), each with an Event in protocol buffers. */
 import protobuf from 'protobufjs'
 import { maskedCrc32c } from './crc32c.js'
 
@@ -17,7 +17,7 @@ const { Event } = ((root) => ({ Event: root.lookupType('Event') }))(
         },
       },
       Summary: { fields: { value: { id: 1, type: 'Value', rule: 'repeated' } } },
-      // one of several in the original: so a 0 is written too
+      // a oneof in the original, so that 0 is written too
       Value: {
         oneofs: { value: { oneof: ['simpleValue'] } },
         fields: { tag: { id: 1, type: 'string' }, simpleValue: { id: 2, type: 'float' } },
@@ -31,8 +31,7 @@ const { Event } = ((root) => ({ Event: root.lookupType('Event') }))(
 const start = 1
 
 /**
- * What a file begins with. Its session starts at step 0: a TensorBoard that has read an earlier file of the run drops those points for the ones
- * that follow.
+ * The first records of a file. Its session starts at step 0, so a TensorBoard that has read an earlier file of the run replaces its points.
  */
 export const openingRecords = (wallTime: number): Uint8Array =>
   Buffer.concat([
@@ -40,10 +39,10 @@ export const openingRecords = (wallTime: number): Uint8Array =>
     framed({ wallTime, step: 0, sessionLog: { status: start } }),
   ])
 
-/** How many records they are. */
+/** The number of opening records. */
 export const openings = 2
 
-/** One moment of a run. @param wallTime seconds since 1970 */
+/** The record of one step. @param wallTime seconds since 1970 */
 export const scalarRecord = (wallTime: number, step: number, scalars: Scalars): Uint8Array =>
   framed({ wallTime, step, summary: { value: scalars.map(([tag, simpleValue]) => ({ tag, simpleValue })) } })
 
@@ -57,7 +56,7 @@ const framed = (event: Readonly<Record<string, unknown>>): Uint8Array => {
   return record
 }
 
-/** When each record was written, up to the first that is torn or damaged. */
+/** The wall time of each record, up to the first truncated or damaged one. */
 export const wallTimes = (file: Buffer): ReadonlyArray<number> => {
   const times: number[] = []
   for (let at = 0; at + 16 <= file.length; ) {
@@ -68,7 +67,7 @@ export const wallTimes = (file: Buffer): ReadonlyArray<number> => {
     try {
       times.push((Event.decode(data) as protobuf.Message & { readonly wallTime?: number }).wallTime ?? 0)
     } catch {
-      break // whole, but no Event
+      break // complete, but not an Event
     }
     at += 16 + length
   }

@@ -1,17 +1,17 @@
-/** Versions of what a run's numbers depend on, as written into its config.json. */
+/** Versions of the software that affects a run's numbers, as config.json records them. */
 import { createRequire } from 'node:module'
 import { packageFile } from '../data/packageFile.js'
 
 const require = createRequire(import.meta.url)
-const own = require(packageFile('package.json')) as {
+const manifest = require(packageFile('package.json')) as {
   readonly version: string
   readonly dependencies: Readonly<Record<string, string>>
 }
 
-/** Dependencies are pinned exactly, so package.json says what is installed. */
+/** package.json pins exact versions, so it names the installed ones. */
 export const versions: Readonly<Record<string, string>> = {
-  salora: own.version,
+  salora: manifest.version,
   node: process.versions.node,
-  'onnxruntime-node': own.dependencies['onnxruntime-node'] ?? '',
-  '@huggingface/tokenizers': own.dependencies['@huggingface/tokenizers'] ?? '',
+  'onnxruntime-node': manifest.dependencies['onnxruntime-node'] ?? '',
+  '@huggingface/tokenizers': manifest.dependencies['@huggingface/tokenizers'] ?? '',
 }

@@ -5,16 +5,20 @@ import { decimal } from '../data/dataset.js'
 const flag = '--class-weights'
 
 /**
- * One weight per class. @param given `balanced`: n / (classes · nₖ) of the training labels; or `bad=1,good=3`, where a class that is not named has 1
+ * One weight per class. @param weights `balanced`: n / (classes · nₖ) of the training labels; or `bad=1,good=3`, where other classes have 1
  * @throws InputError if a weight is out of bounds or a class is unknown
  */
-export const classWeightsOf = (given: string, labelNames: ReadonlyArray<string>, labels: ReadonlyArray<number>): ReadonlyArray<number> => {
-  if (given === 'balanced') return balancedWeights(labelNames.length, labels)
-  const weights = new Map(given.split(',').map((part) => weightOf(part, labelNames)))
-  return labelNames.map((name) => weights.get(name) ?? 1)
+export const classWeightsOf = (
+  weights: string,
+  labelNames: ReadonlyArray<string>,
+  labels: ReadonlyArray<number>,
+): ReadonlyArray<number> => {
+  if (weights === 'balanced') return balancedWeights(labelNames.length, labels)
+  const byName = new Map(weights.split(',').map((part) => weightOf(part, labelNames)))
+  return labelNames.map((name) => byName.get(name) ?? 1)
 }
 
-/** A class without examples takes no part in the loss. */
+/** A class without examples has weight 1: it is not part of the loss. */
 const balancedWeights = (classes: number, labels: ReadonlyArray<number>): ReadonlyArray<number> => {
   const counts = new Array<number>(classes).fill(0)
   for (const label of labels) counts[label] = (counts[label] ?? 0) + 1

@@ -1,11 +1,11 @@
 /** Loads a task by its name or file: finds its source in the table and applies the options that every task has. */
 import { isHubAddress, resolveDataset } from '../../accelerated/checkpoints/hub/hubDataset.js'
+import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { flagOf } from '../commandLine/shell.js'
 import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from './task.js'
 import { taskFlags } from './taskFlags.js'
 import { taskSources } from './sources/index.js'
-import { oneOf } from '../data/errorText.js'
 
 /** Every task that has a name. */
 export const taskNames: ReadonlyArray<string> = taskSources.flatMap(({ names }) => names)
@@ -49,7 +49,7 @@ const withChosenMetrics = <T extends Scoring>(
   if (known.includes(metricForBestModel)) return { ...scored, selectionMetric: metricForBestModel }
   throw inputError(
     '--metric-for-best-model',
-    metricForBestModel === 'f1' ? '--positive-label, which names the class that f1 is of' : oneOf(known),
+    metricForBestModel === 'f1' ? '--positive-label, which names the class that f1 is of' : alternatives(known),
     metricForBestModel === 'f1' ? 'none given' : quoted(metricForBestModel),
   )
 }
@@ -58,7 +58,7 @@ const withChosenMetrics = <T extends Scoring>(
 const positiveClass = (positiveLabel: string, { taskType }: Scoring, labelNames: ReadonlyArray<string>): number => {
   const index = labelNames.indexOf(positiveLabel)
   const { positiveLabel: refusal } = taskType.refuses
-  if (refusal !== undefined || index < 0) throw inputError('--positive-label', refusal ?? oneOf(labelNames), quoted(positiveLabel))
+  if (refusal !== undefined || index < 0) throw inputError('--positive-label', refusal ?? alternatives(labelNames), quoted(positiveLabel))
   return index
 }
 
@@ -74,4 +74,4 @@ const sourceOf = (options: TaskOptions): TaskSource => {
 
 /** All names, and descriptions of the tasks without a name. */
 const knownTasks = (): string =>
-  [oneOf(taskNames, Infinity), ...taskSources.filter(({ names }) => names.length === 0).map(({ help }) => help)].join(', or ')
+  [alternatives(taskNames, Infinity), ...taskSources.filter(({ names }) => names.length === 0).map(({ help }) => help)].join(', or ')

@@ -1,4 +1,4 @@
-/** The options of all sources of tasks, each once; a description names the tasks that it is for. */
+/** The flags of all task sources, each once. A description names the tasks that its flag applies to. */
 import type { TaskFlag } from './task.js'
 import { taskSources } from './sources/index.js'
 

@@ -1,4 +1,7 @@
-/** A tokenizer of examples: texts in, tokenized examples out. */
+/**
+ * The type of a tokenizer of examples: texts in, tokenized examples out.
+ * The folder tokens/ holds what turns examples and prompts into token ids; the tokenizers themselves are in accelerated/checkpoints/tokenizer.
+ */
 import type { Examples } from '../../accelerated/models/packing.js'
 import type { Example } from '../data/index.js'
 

@@ -1,22 +1,22 @@
-/** Packing of texts: several share a row of as many tokens as one example may have, and see nothing of each other. */
+/** Packing: several texts share one row of at most `maxLength` tokens and do not attend to each other. */
 import type { TextExample } from '../../accelerated/objectives/causalLM.js'
 
 /**
- * Rows of at most `maxLength` tokens, filled with texts in the order of their lengths: attention is computed as wide as a batch's longest text,
- * so that texts of one length belong together. A row is named by its first text's.
+ * Packs texts into rows of at most `maxLength` tokens, shortest text first. Attention is as wide as the longest text of a batch,
+ * so texts of similar length share a row. `row` of a packed row is that of its first text.
  */
 export const packed = (texts: ReadonlyArray<TextExample>, maxLength: number): ReadonlyArray<TextExample> => {
   const order = texts.map((_, i) => i).sort((a, b) => lengthOf(texts[a]) - lengthOf(texts[b]) || a - b)
   const rows: TextExample[][] = []
-  let room = 0
+  let free = 0 // tokens left in the last row
   for (const i of order) {
     const text = texts[i] as TextExample
-    if (lengthOf(text) > room) {
+    if (lengthOf(text) > free) {
       rows.push([])
-      room = maxLength
+      free = maxLength
     }
     rows.at(-1)?.push(text)
-    room -= lengthOf(text)
+    free -= lengthOf(text)
   }
   return rows.map(joined)
 }
@@ -24,8 +24,14 @@ export const packed = (texts: ReadonlyArray<TextExample>, maxLength: number): Re
 const lengthOf = (text: TextExample | undefined): number => text?.inputIds.length ?? 0
 
 const joined = (texts: ReadonlyArray<TextExample>): TextExample => {
-  const all = (of: (text: TextExample) => ArrayLike<number>): Int32Array => Int32Array.from(texts.flatMap((text) => Array.from(of(text))))
+  const concatenate = (of: (text: TextExample) => ArrayLike<number>): Int32Array =>
+    Int32Array.from(texts.flatMap((text) => Array.from(of(text))))
   let end = 0
   const ends = texts.map((text) => (end += lengthOf(text)))
-  return { inputIds: all(({ inputIds }) => inputIds), targets: all(({ targets }) => targets), ends, row: texts[0]?.row ?? 0 }
+  return {
+    inputIds: concatenate(({ inputIds }) => inputIds),
+    targets: concatenate(({ targets }) => targets),
+    ends,
+    row: texts[0]?.row ?? 0,
+  }
 }

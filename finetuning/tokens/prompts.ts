@@ -1,4 +1,4 @@
-/** Prompts: a text as it stands, an instruction in the form that it was learned in, or a conversation as the model's own template writes it. */
+/** Prompts for generation: a plain text, an instruction in its prompt template, or a conversation in the model's chat template. */
 import { loadChatTemplate, type ChatTemplate, type Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
@@ -7,10 +7,13 @@ import { promptOf, type Instruction, type PromptTemplate } from '../data/promptT
 export type Prompt =
   | { readonly text: string }
   | ({ readonly template: PromptTemplate } & Instruction)
-  /** the last of which is to be answered */
+  /** The model answers the last message. */
   | { readonly messages: ReadonlyArray<Message> }
 
-/** → token ids, as texts are framed in training: what the template writes itself has no start before it. @throws Mistake */
+/**
+ * Returns a function from a prompt to token ids, framed as in training: a chat template writes its own start token.
+ * @throws InputError if the prompt is a conversation and the model has no chat template
+ */
 export const promptTokens = async (folder: string, { ids, start }: Tokenizer): Promise<(prompt: Prompt) => ReadonlyArray<number>> => {
   const template = await loadChatTemplate(folder)
   const chat: ChatTemplate = (...conversation) => {

@@ -1,4 +1,4 @@
-/** Texts as tokens to learn from: prompts that are shown, responses that are learned, and the token that ends them. */
+/** Tokenizes texts for language modeling: the loss covers the tokens of responses and their end of text, not those of prompts. */
 import { loadChatTemplate, type ChatTemplate, type Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { eosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosToken.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
@@ -13,18 +13,18 @@ import type { PromptTemplate } from '../data/promptTemplates.js'
 import type { ExampleTokenizer } from './exampleTokenizer.js'
 import { packed } from './packedTexts.js'
 
-/** Tokens of a text, and of each whether it is learned. */
+/** Tokens of a text; `learned[i]`: whether the loss covers token i. */
 export type LearnedTokens = { readonly ids: ReadonlyArray<number>; readonly learned: ReadonlyArray<boolean> }
 
-/** A part of a text, and whether it is learned. */
+/** A part of a text, and whether the loss covers it. */
 export type Segment = { readonly text: string; readonly learned: boolean }
 
 export type TextTokenOptions = {
-  /** null: plain text, where every token is learned */
+  /** null: plain text, where the loss covers every token */
   readonly promptTemplate: PromptTemplate | null
   /** Also compute the loss on prompt tokens. */
   readonly trainOnInputs: boolean
-  /** Several training examples share a row. */
+  /** Pack several training examples into one row. */
   readonly packing: boolean
 }
 
@@ -41,8 +41,8 @@ export const openTextTokens = async (
   const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder) : null
   if (promptTemplate === 'chat' && chat === null)
     throw inputError(folder, 'a chat template (in tokenizer_config.json or chat_template.jinja), for --prompt-template chat', 'none')
-  let [texts, cut] = [0, 0]
-  /** the examples that a text makes */
+  let [texts, truncated] = [0, 0]
+  /** The examples of one text: several for a long plain text, otherwise one. */
   const tokens = function* (example: Example): Generator<TextExample> {
     texts++
     if (promptTemplate === null) {
@@ -51,27 +51,27 @@ export const openTextTokens = async (
     }
     const whole =
       chat === null ? responseTokens(tokenizer, ends, example) : conversationTokens(tokenizer, ends, messagesIn(example.text), chat)
-    if (whole.ids.length > maxLength) cut++
+    if (whole.ids.length > maxLength) truncated++
     yield asExample(withinLength(whole, tokenizer.start.length, maxLength), trainOnInputs, example.row)
   }
-  const all = (given: Iterable<Example>): ReadonlyArray<TextExample> => {
-    const made: TextExample[] = []
-    for (const example of given) for (const own of tokens(example)) made.push(own)
-    return made
+  const tokenizeAll = (examples: Iterable<Example>): ReadonlyArray<TextExample> => {
+    const tokenized: TextExample[] = []
+    for (const example of examples) for (const part of tokens(example)) tokenized.push(part)
+    return tokenized
   }
   return {
-    training: (given) => examplesOf(packing ? packed(all(given), maxLength) : all(given)),
-    evaluation: (given) => examplesOf(all(given)),
+    training: (examples) => examplesOf(packing ? packed(tokenizeAll(examples), maxLength) : tokenizeAll(examples)),
+    evaluation: (examples) => examplesOf(tokenizeAll(examples)),
     warnings: () =>
-      cut === 0
+      truncated === 0
         ? []
-        : [`${cut} of ${texts} texts are longer than --max-length ${maxLength}: prompts lose their beginning, responses their end`],
+        : [`${truncated} of ${texts} texts are longer than --max-length ${maxLength}: prompts lose their beginning, responses their end`],
   }
 }
 
 const examplesOf = (list: ReadonlyArray<TextExample>): Examples<TextExample> => ({ length: list.length, at: (index) => list[index] })
 
-/** A prompt and its response, whose end is learned too. */
+/** A prompt and its response. The loss covers the response and the end of text. */
 const responseTokens = (tokenizer: Tokenizer, ends: ReadonlyArray<number>, { text, textPair = '' }: Example): LearnedTokens => {
   const segments = [
     { text, learned: false },
@@ -80,7 +80,7 @@ const responseTokens = (tokenizer: Tokenizer, ends: ReadonlyArray<number>, { tex
   return withEnd(segmentTokens(tokenizer, segments, tokenizer.start), ends)
 }
 
-/** Every message of the assistant's is learned. Throws Mistake for a template under which a message changes those before it. */
+/** The loss covers every message of the assistant. @throws InputError if the template renders earlier messages differently once another follows */
 const conversationTokens = (
   tokenizer: Tokenizer,
   ends: ReadonlyArray<number>,
@@ -88,7 +88,7 @@ const conversationTokens = (
   chat: ChatTemplate,
 ): LearnedTokens => withEnd(segmentTokens(tokenizer, conversationSegments(messages, chat), []), ends)
 
-/** The rendered conversation, cut where each answer begins and ends. @throws Mistake */
+/** Splits the rendered conversation where each answer begins and ends. @throws InputError as `conversationTokens` */
 export const conversationSegments = (messages: ReadonlyArray<Message>, chat: ChatTemplate): ReadonlyArray<Segment> => {
   const segments: Segment[] = []
   let done = ''
@@ -103,7 +103,7 @@ export const conversationSegments = (messages: ReadonlyArray<Message>, chat: Cha
   return segments
 }
 
-/** Tokens of the joined text. A token belongs to the segment in which it ends, where tokens of the text up to there are the text's own. */
+/** Tokenizes the joined text. A token that spans two segments belongs to the segment in which it ends. */
 export const segmentTokens = (
   tokenizer: Pick<Tokenizer, 'ids'>,
   segments: ReadonlyArray<Segment>,
@@ -127,25 +127,25 @@ const commonLength = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): numbe
 }
 
 /**
- * What is learned ends with the first token in it that ends a text: what a template writes after it is shown, not learned. The last has one added
- * where it has none of its own; nothing comes after it.
+ * Ends each learned part at its first end-of-text token: what a template writes after it stays in the input, outside the loss.
+ * The last learned part gets an end-of-text token if it has none, and everything after it is dropped.
  */
-export const withEnd = ({ ids, learned: given }: LearnedTokens, ends: ReadonlyArray<number>): LearnedTokens => {
+export const withEnd = ({ ids, learned: isLearned }: LearnedTokens, ends: ReadonlyArray<number>): LearnedTokens => {
   const isEnd = (id: number | undefined): boolean => ends.includes(id ?? -1)
   let ended = false
-  const learned = given.map((own, i) => {
-    const kept = own && !ended
-    ended = own && (ended || isEnd(ids[i]))
+  const learned = isLearned.map((inPart, i) => {
+    const kept = inPart && !ended
+    ended = inPart && (ended || isEnd(ids[i]))
     return kept
   })
   const last = learned.lastIndexOf(true)
-  const cut = { ids: ids.slice(0, last + 1), learned: learned.slice(0, last + 1) }
-  return isEnd(ids[last]) ? cut : { ids: [...cut.ids, ends[0] as number], learned: [...cut.learned, true] }
+  const whole = { ids: ids.slice(0, last + 1), learned: learned.slice(0, last + 1) }
+  return isEnd(ids[last]) ? whole : { ids: [...whole.ids, ends[0] as number], learned: [...whole.learned, true] }
 }
 
 /**
- * At most `maxLength` tokens: of what stands before the first that is learned the last ones, of the rest the first ones, the longer giving way;
- * so neither is lost as a whole. The `start` stays.
+ * Truncates to `maxLength` tokens. The prompt (before the first learned token) loses its beginning, the rest its end, the longer one first,
+ * so neither is lost as a whole. The first `start` tokens stay.
  */
 export const withinLength = ({ ids, learned }: LearnedTokens, start: number, maxLength: number): LearnedTokens => {
   if (ids.length <= maxLength) return { ids, learned }
@@ -159,17 +159,17 @@ export const withinLength = ({ ids, learned }: LearnedTokens, start: number, max
   return { ids: kept(ids), learned: kept(learned) }
 }
 
-/** `everything`: prompts are learned as well. What comes first has nothing before it to be predicted from. */
+/** The target of token i is token i + 1, so the first token is never a target. `everything`: the loss covers prompts too. */
 const asExample = ({ ids, learned }: LearnedTokens, everything: boolean, row: number): TextExample => ({
   inputIds: Int32Array.from(ids),
   targets: Int32Array.from(ids, (_, i) => (i + 1 < ids.length && (everything || learned[i + 1] === true) ? (ids[i + 1] ?? 0) : unlabeled)),
   row,
 })
 
-/** A long text in pieces, each of which begins with the last token of the one before, so that every token but the first is predicted once. */
+/** Cuts a long text into pieces. Each begins with the last token of the one before, so every token but the first is a target once. */
 function* pieces(ids: ReadonlyArray<number>, maxLength: number, row: number): Generator<TextExample> {
   for (let at = 0; at === 0 || at < ids.length - 1; at += maxLength - 1) {
-    const own = ids.slice(at, at + maxLength)
-    if (own.length > 1) yield asExample({ ids: own, learned: [] }, true, row)
+    const piece = ids.slice(at, at + maxLength)
+    if (piece.length > 1) yield asExample({ ids: piece, learned: [] }, true, row)
   }
 }

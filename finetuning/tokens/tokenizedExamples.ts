@@ -1,4 +1,4 @@
-/** Tokenized examples in little memory: ids lie one after another in typed arrays, numbers in columns, and an example is made of them when it is asked for. */
+/** Tokenized examples in little memory: token ids and labels are stored in typed arrays, and `at(i)` builds an example from them. */
 import type { Encoding, Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { Examples } from '../../accelerated/models/packing.js'
 import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
@@ -6,11 +6,11 @@ import type { Example } from '../data/index.js'
 
 type Ids = Uint16Array | Int32Array
 
-/** Rows that lie together. */
+/** Rows of a block. */
 const blockRows = 2 ** 14
 
 class Block {
-  /** of each row: where its ids end, and how many of them are of the first token type */
+  /** By row: where its ids end, and how many of them have token type 0. */
   private readonly ends = new Uint32Array(blockRows)
   private readonly firsts = new Uint32Array(blockRows)
   private readonly label = new Float64Array(blockRows)
@@ -43,12 +43,12 @@ class Block {
 }
 
 const resized = (ids: Ids, length: number): Ids => {
-  const other = ids instanceof Uint16Array ? new Uint16Array(length) : new Int32Array(length)
-  other.set(ids.subarray(0, length))
-  return other
+  const copy = ids instanceof Uint16Array ? new Uint16Array(length) : new Int32Array(length)
+  copy.set(ids.subarray(0, length))
+  return copy
 }
 
-/** Of a tokenizer whose ids are below `vocabularySize`. */
+/** Tokenizes examples. Ids below 65,536 (`vocabularySize`) take 2 bytes each, larger ones 4. */
 export const tokenize = (
   tokenizer: Pick<Tokenizer, 'encode'>,
   vocabularySize: number,

@@ -91,7 +91,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-it('each table has one more entry', () => {
+it('each table of extension points has one more entry', () => {
   expect(methods.map(({ name }) => String(name)).slice(-2)).toEqual([others.at(-1), 'shift'])
   expect(others.length).toBeGreaterThan(2)
   expect(devices.map(({ name }) => name)).toEqual(['cpu', 'webgpu', 'cuda', 'abacus'])
@@ -99,7 +99,7 @@ it('each table has one more entry', () => {
 })
 
 describe('a new method', () => {
-  it('can be selected by name, with its setting given, at its default, or out of range', () => {
+  it('resolves its setting from a value or its default, and refuses a value out of bounds', () => {
     expect(methodOf('shift').name).toBe('shift')
     expect(resolveSettings(given({ method: 'shift' }))).toMatchObject({ method: 'shift', shiftScale: 2, learningRate: 4e-4 })
     expect(resolveSettings(given({ method: 'shift', shiftScale: 3 }))).toMatchObject({ shiftScale: 3 })
@@ -107,7 +107,7 @@ describe('a new method', () => {
     expect(() => resolveSettings(given({ method: 'shifts' }))).toThrow(`method: expected one of ${others.join(', ')}, shift, got "shifts"`)
   })
 
-  it('has its own setting, which other methods refuse, and refuses theirs', () => {
+  it('accepts its own setting only, which no other method accepts', () => {
     for (const method of others)
       expect(() => resolveSettings(given({ method, shiftScale: 3 }))).toThrow(
         `shiftScale: expected a setting of method ${method} (it is one of shift), got 3`,
@@ -118,7 +118,7 @@ describe('a new method', () => {
     expect(Object.keys(allSettings).filter((name) => name === 'shiftScale')).toEqual(['shiftScale'])
   })
 
-  it('has a flag with help and default, and appears in the list of methods', async () => {
+  it('has a flag with help and default, and is listed among the methods', async () => {
     const headings = Object.entries(trainFlags as FlagGroups).flatMap(([heading, table]) => ('shiftScale' in table ? [heading] : []))
     expect(headings).toEqual(['Shift options'])
     expect([allTrainFlags['shiftScale']?.placeholder, configKinds['shiftScale']]).toEqual(['factor', 'number'])
@@ -129,7 +129,7 @@ describe('a new method', () => {
     expect(help).toContain('shift (a trained vector beside every bias)')
   })
 
-  it('is selected on the command line, and its errors name flags', async () => {
+  it('can be chosen on the command line, where errors name its flag', async () => {
     const { settings } = await typedRequest({ model: 'm', task: 'weather', method: 'shift', shiftScale: '1.5' })
     expect(settings).toMatchObject({ method: 'shift', shiftScale: 1.5 })
     const train = ['train', '--model', 'm', '--task', 'weather', '--shift-scale']
@@ -138,7 +138,7 @@ describe('a new method', () => {
     expect(await written('stderr', ...train, 'wide', '--method', 'shift')).toBe('--shift-scale: expected a number, got "wide" ')
   })
 
-  it('trains: its columns are in the steps, its numbers by matrix are in the result, and its vectors change', async () => {
+  it('trains: steps have its columns, the result has its numbers by matrix, and its parameters change', async () => {
     const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 4, 2] }))
     const examples = toExamples(model.batch)
     const settings = resolveSettings(
@@ -173,8 +173,8 @@ describe('a new method', () => {
   })
 })
 
-describe('a new task', () => {
-  it('is found by its name, and listed in the error for another name', async () => {
+describe('a new source of tasks', () => {
+  it('is found by its name, and listed if an unknown task is named', async () => {
     const found = await loadTask({ task: 'weather' })
     expect(found.train.examples.length).toBe(24)
     const evaluation = await loadEvaluation({ task: 'weather' })
@@ -184,7 +184,7 @@ describe('a new task', () => {
     )
   })
 
-  it('appears in the help of --task, and its flag in each command with tasks', async () => {
+  it('is listed in the help of --task, and has its flag in every command with a task', async () => {
     expect(helpOf('task')).toContain('weather')
     expect([allTrainFlags['season']?.placeholder, configKinds['season']]).toEqual(['name', 'text'])
     expect(helpOf('season')).toBe('Season of the weather (default: summer)')
@@ -195,7 +195,7 @@ describe('a new task', () => {
     }
   })
 
-  it('receives its own option, and raises its own errors', async () => {
+  it('receives its own option, and throws its own errors', async () => {
     const { task } = await typedRequest({ model: 'm', task: 'weather', season: 'winter' })
     expect(task).toEqual({ task: 'weather', season: 'winter' })
     await expect(loadTask(task)).rejects.toThrow('--season: expected summer, got "winter"')
@@ -203,7 +203,7 @@ describe('a new task', () => {
 })
 
 describe('a new device', () => {
-  it('is found by its name, tested like the others, and chosen by auto', async () => {
+  it('is found by its name, probed like the others, and chosen by auto according to its priority', async () => {
     expect(await deviceOf('abacus').remedy()).toBe('buy one')
     expect(await chooseDevice('abacus')).toBe(deviceOf('abacus'))
     expect(await probeDevice('abacus')).toEqual({ device: 'abacus', works: true, detail: 'ran a product', remedy: null })
@@ -212,7 +212,7 @@ describe('a new device', () => {
     expect(() => deviceOf('abaci')).toThrow('device: expected one of cpu, webgpu, cuda, abacus, got abaci')
   })
 
-  it('is a value of the setting, and appears in the help of --device and in salora doctor', async () => {
+  it('is a value of the setting, and is listed in the help of --device and by salora doctor', async () => {
     expect(resolveSettings(given({ device: 'abacus' })).device).toBe('abacus')
     expect(() => resolveSettings(given({ device: 'abaci' }))).toThrow(
       'device: expected one of auto, cpu, webgpu, cuda, abacus, got "abaci"',
@@ -225,14 +225,14 @@ describe('a new device', () => {
     expect(await written('stdout', 'doctor')).toContain('abacus works ran a product')
   })
 
-  it('accepts only the precisions that it declares', async () => {
+  it('supports only the precisions that it declares', async () => {
     expect(await written('stderr', 'verify', '--device', 'abacus', '--precision', 'float64')).toBe(
       '--precision: expected float32 on this device, got float64 on abacus ',
     )
   })
 })
 
-describe('a run with a new method, task and device', () => {
+describe('a run with a new method, task source and device', () => {
   const options = (settings: Readonly<Record<string, unknown>> = {}): RunOptions => ({
     model: join(root, 'tiny'),
     task: { task: 'weather' },
@@ -257,7 +257,7 @@ describe('a run with a new method, task and device', () => {
     }
   })
 
-  it("computes training, evaluations and predictions with the device's engine", async () => {
+  it("computes training, evaluations and predictions with the device's own engine", async () => {
     const trained = { ...beads }
     expect(trained.runs - before.runs).toBeGreaterThanOrEqual(6 + 2) // six steps, one of them twice, and an evaluation at least
     const adapter = await openTrainedAdapter({ model: join(root, 'tiny'), adapter: join(root, 'run', 'adapter') })
@@ -266,10 +266,10 @@ describe('a run with a new method, task and device', () => {
     expect(native.sessions - before.native).toBe(beads.sessions - before.sessions) // the abacus itself works on the CPU, and nobody else does
   })
 
-  it('resumes from a checkpoint with the phase of the new method', () =>
+  it('resumes from a checkpoint in the phase of the new method', () =>
     expect(events.flatMap((event) => (event.kind === 'start' ? [event.resumedAt] : []))).toEqual([0, 2]))
 
-  it('writes setting, task and device to config.json, columns to metrics.jsonl, and its part of result.json', async () => {
+  it('writes setting, task and device to config.json, columns to metrics.jsonl, and the numbers of the method to result.json', async () => {
     const json = async (name: string): Promise<unknown> => JSON.parse(await readFile(join(root, 'run', name), 'utf8')) as unknown
     expect(await json('config.json')).toMatchObject({
       task: { task: 'weather' },

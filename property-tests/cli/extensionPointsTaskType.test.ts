@@ -63,7 +63,7 @@ describe('a new task type', () => {
     expect(card).toMatch(/\| exactGrade \| 1\.0000 \|/)
   })
 
-  it('is found again by its adapter, which is evaluated and predicts as the type says', async () => {
+  it('is restored from its adapter, which is evaluated and predicts by the task type', async () => {
     const trained = await loadTrainedModel({ model: model(), adapter: adapter() })
     const machine = { precision: 'float32', threads: 0, batchSize: 8, maxLength: 16 }
     const scored = await scoreTrained(trained, await evaluationOfRun({ task: 'essays' }), machine, deviceOf('cpu'))
@@ -78,7 +78,7 @@ describe('a new task type', () => {
     expect(written.join('')).toBe(`text,grade,error\n${text},good,\n`)
   })
 
-  it('warns of what a user of its export must know, and names the command that uses the result', async () => {
+  it('adds its warning to an export, and names the command that uses the export', async () => {
     const options = { model: model(), adapter: adapter(), output: join(root, 'merged'), maxLength: 16, targeted: null } as const
     const { warnings } = await exportAdapter({ ...options, format: 'merged', precision: 'float32' })
     expect(warnings).toEqual(['round the value to a grade'])

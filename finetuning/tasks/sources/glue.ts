@@ -1,4 +1,4 @@
-/** The tasks of GLUE as kinds of tasks: train.tsv and dev.tsv of the official folders, or another file in place of dev.tsv. */
+/** The tasks of GLUE, from train.tsv and dev.tsv of the official folders or the hub's Parquet files. `evalData` replaces dev.tsv. */
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { decimal, withSecond, type Dataset, type Example } from '../../data/dataset.js'
 import { findGlueFile, glueFile, labelNamesOf, readGlue, type GlueSplit } from '../../data/glue.js'

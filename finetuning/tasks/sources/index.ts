@@ -1,4 +1,4 @@
-/** The kinds of tasks there are: a new one is a file in tasks/ and a line here. */
+/** The table of task sources: where a task's data come from. A new source is one file in this folder and one line here; task types are in ../taskTypes. */
 import type { TaskSource } from '../task.js'
 import { instructionsSource } from './instructions.js'
 import { labeledFileSource } from './labeledFile.js'

@@ -1,4 +1,4 @@
-/** Instruction tuning: responses are learned, given their prompts. */
+/** Instruction tuning: the loss covers responses, given their prompts. */
 import { readConversations } from '../../data/conversations.js'
 import { templateOf } from '../../data/promptTemplates.js'
 import { textSource } from './textSource.js'

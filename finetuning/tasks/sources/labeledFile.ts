@@ -1,9 +1,9 @@
-/** A labeled file of the user's own as a task, with an evaluation on a second file or on a held-out tenth. */
+/** A labeled file of the user as a task. Evaluates on a second file or on a held-out tenth. */
+import { alternatives } from '../../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import type { Dataset, Example } from '../../data/dataset.js'
 import { fileHelp } from '../../data/formats.js'
 import { looksLikeFile, readDelimited, type DelimitedOptions } from '../../data/delimited.js'
-import { oneOf } from '../../data/errorText.js'
 import { holdOut, tenth } from '../../data/holdOut.js'
 import type { LabelColumn } from '../../data/labelColumn.js'
 import { exampleStore } from '../../data/compactExamples.js'
@@ -32,8 +32,8 @@ const fileOptions = (options: TaskOptions): FileOptions => {
   const { problemType = singleLabel.name } = options
   const taskType = taskTypes.find(({ name, file }) => name === problemType && file !== undefined)
   if (taskType?.file === undefined) {
-    const known = taskTypes.filter(({ file }) => file !== undefined).map(({ name }) => name)
-    throw inputError('--problem-type', oneOf(known), quoted(problemType))
+    const names = taskTypes.filter(({ file }) => file !== undefined).map(({ name }) => name)
+    throw inputError('--problem-type', alternatives(names), quoted(problemType))
   }
   const { labels, metrics, selectionMetric } = taskType.file
   return { ...options, labelColumn: labels, scoring: { taskType, metrics, selectionMetric } }
@@ -45,7 +45,7 @@ const heldOutOf = (all: Dataset, { labelColumn }: FileOptions, { holdOutSeed = 0
   const split = holdOut<Example>({ seed: holdOutSeed, stratumOf: labelColumn.strata(all.examples), heldOf: tenth })
   const { kept, held } = split(all.examples)
   if (held.length === 0) throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
-  const examples = held.map(exampleStore()) // in a store of their own, so that each part can be released by itself
+  const examples = held.map(exampleStore()) // a store of their own, so each part can be released separately
   return { train: { ...all, examples: kept }, evaluation: { ...all, examples, skipped: [] }, heldOut: true }
 }
 

@@ -1,4 +1,4 @@
-/** Plain language modeling: every token of a text is learned. */
+/** Plain language modeling: the loss covers every token of a text. */
 import { readPlainText } from '../../data/plainText.js'
 import { plainTextOptions } from '../../tokens/textTokens.js'
 import { textSource } from './textSource.js'

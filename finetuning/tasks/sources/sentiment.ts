@@ -1,4 +1,4 @@
-/** The embedded sentences as a task. */
+/** The embedded dataset of review sentences as a task. */
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { readSentiment } from '../../data/sentiment.js'
 import { singleLabel } from '../taskTypes/singleLabel.js'

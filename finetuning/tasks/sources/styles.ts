@@ -1,4 +1,4 @@
-/** Two styles told apart: Yelp's sentiment and GYAFC's formality, from their official files; dev is evaluated on, or with `evalData` another part. */
+/** Style classification: Yelp's sentiment and GYAFC's formality, from their official files. Evaluates on dev, or on the part that `evalData` names. */
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import { tsstClassifier } from './tsstClassifier.js'
 import type { Dataset } from '../../data/dataset.js'
@@ -15,7 +15,7 @@ const read = (part: 'train' | 'dev', options: TaskOptions): Promise<Dataset> => 
   const { data, evalData } = options
   const name = nameOf(options)
   if (data === undefined && (part === 'train' || evalData === undefined))
-    throw inputError('--data', `${styleCorpora[name].told} (for --task ${name})`, 'none given')
+    throw inputError('--data', `${styleCorpora[name].description} (for --task ${name})`, 'none given')
   return readStyles(name, part === 'dev' ? (evalData ?? part) : part, data)
 }
 

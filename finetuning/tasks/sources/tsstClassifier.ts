@@ -8,7 +8,7 @@ export const tsstClassifier: TaskPreset = {
     learningRate: 2e-5,
     adamEpsilon: 1e-8,
     weightDecay: 1e-8,
-    warmupRatio: 0, // and linear to 0 from the first step
+    warmupRatio: 0, // linear decay to 0 from the first step
     batchSize: 32,
     epochs: 5,
     maxLength: task === 'gyafc' ? 32 : 18,

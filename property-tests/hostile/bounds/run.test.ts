@@ -10,6 +10,13 @@ describe('the files of a run', () => {
       expect(parseRunConfig(JSON.stringify(config), 'x')).toEqual(config)
     expect(parseRunResult(JSON.stringify(runResult), 'x')).toEqual(runResult)
   })
+  it('are refused in one line that names the version if an older salora wrote them', async () => {
+    const { formatVersion: _, ...config } = runConfig
+    const older = { ...config, versions: { salora: '0.1.0' } }
+    expect(await refusal(() => parseRunConfig(JSON.stringify(older), 'runs/a/config.json'))).toBe(
+      'runs/a/config.json: expected a run folder of salora 0.2.0 or newer, got one of 0.1.0 (its settings have other names: start a new run, or resume with that version)',
+    )
+  })
   it('are refused if their values have other types', async () => {
     expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: { toString: 1 } }), 'x'))).toMatch(
       /^x: expected the config\.json of a run whose model/,

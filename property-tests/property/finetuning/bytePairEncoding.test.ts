@@ -33,7 +33,7 @@ describe('byte-pair encoding', () => {
     ['wider', 3],
   ])
 
-  it('merges the pairs a hand count finds, the oldest symbols first among equals', () => {
+  it('merges the pairs of a manual count, the oldest symbols first among equals', () => {
     // e r: 6 + 3 = 9. Then l o = o w = 7 (`l` is older). Then lo w = 7. Then n e = e w = w er = 6 (`e` is older).
     // Then n ew = ew er = 6 (`n`). Then new er = 6. Then low is done, and i d = d er = w i = 3 (`d` is older).
     expect(trainBytePairEncoding(worked, BASE + 7).merges).toEqual([
@@ -61,11 +61,11 @@ describe('byte-pair encoding', () => {
     expect(Array.from(tokens, (id) => encoding.tokens[id])).toEqual(['low', 'er'])
   })
 
-  it('stops early where no pair occurs twice', () => {
+  it('stops early if no pair occurs twice', () => {
     expect(trainBytePairEncoding(new Map([['ab', 1]]), BASE + 5).merges).toEqual([])
   })
 
-  it('never makes a special token out of text', () => {
+  it('never merges text into a special token', () => {
     const { tokens } = trainBytePairEncoding(new Map([['<s>', 50]]), BASE + 5)
     expect(tokens.filter((token) => token === '<s>')).toHaveLength(1)
   })
@@ -81,7 +81,7 @@ describe('byte-pair encoding', () => {
     )
   })
 
-  it('counts incrementally what counting afresh before every merge finds', () => {
+  it('counts incrementally the same as a full recount before every merge', () => {
     const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 1, maxLength: 8 })
     const counts = fc.dictionary(word, fc.integer({ min: 1, max: 9 }), { minKeys: 1, maxKeys: 8 })
     fc.assert(
@@ -93,7 +93,7 @@ describe('byte-pair encoding', () => {
     )
   })
 
-  it('cuts a text into words that add up to it', () => {
+  it('cuts a text into words whose concatenation is the text', () => {
     fc.assert(
       fc.property(anyText, (text) => {
         expect(splitWords(text).join('')).toBe(text)
@@ -102,12 +102,12 @@ describe('byte-pair encoding', () => {
     )
   })
 
-  it('writes each byte as a character of its own, printable ones as themselves, as GPT-2 does', () => {
+  it('maps each byte to its own character, printable bytes to themselves, as GPT-2 does', () => {
     expect(new Set(BYTE_TOKENS).size).toBe(256)
     expect(toPrintable('a b\né\uFEFF')).toBe('aĠbĊÃ©ï»¿')
   })
 
-  it('lays a corpus out as one array with line boundaries, and loses nothing of any text', () => {
+  it('tokenizes a corpus into one array with line boundaries, without losing text', () => {
     fc.assert(
       fc.property(fc.array(anyText, { maxLength: 4 }), (texts) => {
         const lines = ['The food', '', 'was <mask> good.', '\uFEFFgood', ...texts]
@@ -120,14 +120,14 @@ describe('byte-pair encoding', () => {
     )
   })
 
-  it('takes a special token that a line writes out for text', () => {
+  it('reads a literal special token in a line as plain text', () => {
     const special = small.tokens.map((token, id) => (/^<.+>$/.test(token) ? id : -1)).filter((id) => id >= 0)
     expect(special).toHaveLength(5)
     const { tokens } = tokenizeCorpus(['a <mask> and </s>', '<s><pad><unk>'], tokenizerJson(small))
     expect([...tokens].filter((id) => special.includes(id))).toEqual([])
   })
 
-  it('is refused where ids do not fit 16 bits', () => {
+  it('is refused if ids do not fit 16 bits', () => {
     const tokens = [...small.tokens, ...Array.from({ length: 0x10000 }, (_, i) => `more${i}`)]
     expect(() => tokenizeCorpus([], tokenizerJson({ ...small, tokens }))).toThrow('tokenizeCorpus: expected at most 65536 tokens')
   })
@@ -187,7 +187,7 @@ describe.each([
     )
   })
 
-  it('joins pairs as <s> A </s></s> B </s> and lets <mask> take the blank before it', async () => {
+  it('joins pairs as <s> A </s></s> B </s> and makes <mask> include the blank before it', async () => {
     const { defined, mask, ids } = await load()
     expect(ids('Good food', 'Bad')).toEqual([0, ...defined('Good food'), 2, 2, ...defined('Bad'), 2])
     expect(ids('Good <mask> here')).toEqual([0, ...defined('Good'), mask, ...defined(' here'), 2])
@@ -195,7 +195,7 @@ describe.each([
 })
 
 describe('the pre-training corpus', () => {
-  it('knows the 3,000 labeled sentences of the sentiment package', () => {
+  it('excludes the 3,000 labeled sentences of the embedded dataset', () => {
     expect(sentimentSentences()).toHaveLength(3000)
   })
 
@@ -203,7 +203,7 @@ describe('the pre-training corpus', () => {
     expect(normalForm("I ca n't wait $ _num_ , OK ?")).toBe(normalForm("I can't wait $45, ok?"))
   })
 
-  it('keeps no excluded sentence, alone, in other clothes, or within a paragraph', () => {
+  it('keeps no excluded sentence, alone, in another spelling, or within a paragraph', () => {
     const corpus = corpusFromParagraphs(
       ['crust is not good .', 'Fine start. Crust is NOT good! Fine end.', 'The crust is not good.'],
       excludedForms(['Crust is not good.']),
@@ -212,7 +212,7 @@ describe('the pre-training corpus', () => {
     expect(corpus.removed).toBe(2)
   })
 
-  it('holds about one line in a hundred out, none of them in training in another form, and repeats none', () => {
+  it('holds out about one line in a hundred, none of which is in training in another form, and repeats none', () => {
     const word = (n: number): string => n.toString(26).replace(/./g, (digit) => String.fromCharCode(97 + parseInt(digit, 26)))
     const lines = Array.from({ length: 10_000 }, (_, i) => `Line ${word(i)} here.`)
     const corpus = corpusFromParagraphs([...lines, ...lines, ...lines.map((line) => line.toUpperCase())], new Set())
@@ -223,7 +223,7 @@ describe('the pre-training corpus', () => {
     expect(corpus.validation.filter((line) => trained.has(normalForm(line)))).toEqual([])
   })
 
-  it('cuts long paragraphs between sentences, and longer sentences between words, losing nothing', () => {
+  it('cuts long paragraphs between sentences and long sentences between words, without losing text', () => {
     const paragraph = Array.from(
       { length: 40 },
       (_, i) => `Sentence ${i} has ${Array.from({ length: i * 4 }, (__, j) => `w${i * 4 * j} `).join('')}words.`,
@@ -235,7 +235,7 @@ describe('the pre-training corpus', () => {
     expect(training.join(' ')).toBe(paragraph)
   })
 
-  it('writes reviews and WikiText as people do', () => {
+  it('restores reviews and WikiText to ordinary spelling', () => {
     expect(restoreReview("i ca n't say it 's `` great '' ( really ) , but i 'll be back !")).toBe(
       "I can't say it's \"great\" (really), but I'll be back!",
     )
@@ -245,7 +245,7 @@ describe('the pre-training corpus', () => {
     )
   })
 
-  it('names the folder where there is nothing to read', () => {
+  it('names the folder if there is nothing to read', () => {
     expect(() => readCorpus('/no/such/folder')).toThrow(/^--corpora \/no\/such\/folder: expected/)
   })
 

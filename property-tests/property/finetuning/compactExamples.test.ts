@@ -22,7 +22,7 @@ const example: fc.Arbitrary<Example> = fc.record(
   { requiredKeys: ['text', 'label', 'row'] },
 )
 
-it('are what was put in, half surrogate pairs and empty second texts included', () => {
+it('return the stored texts, including half surrogate pairs and empty second texts', () => {
   fc.assert(
     fc.property(fc.array(example, { maxLength: 30 }), (given) => {
       const stored = given.map(exampleStore())
@@ -33,7 +33,7 @@ it('are what was put in, half surrogate pairs and empty second texts included', 
   )
 })
 
-it('keep their rows apart where there are more than lie together, and take a label later', () => {
+it('keep rows separate across blocks, and accept a label later', () => {
   const store = exampleStore()
   const stored = Array.from({ length: 40_000 }, (_, i) => store({ text: `text ${i}`, label: NaN, row: i + 2 }))
   stored.forEach((one, i) => {
@@ -45,7 +45,7 @@ it('keep their rows apart where there are more than lie together, and take a lab
   }
 })
 
-it('take a hundred bytes beside a text of one byte a character', () => {
+it('take at most a hundred bytes besides one byte per character', () => {
   const rows = 50_000
   const { least, most } = bytesHeld(() => {
     const store = exampleStore()

@@ -51,7 +51,7 @@ describe('a task of GLUE', () => {
     })
   })
 
-  it('evaluates on another file of the same layout if one is given, and needs no train.tsv for it', async () => {
+  it('evaluates on another file of the same layout, without train.tsv', async () => {
     expect((await loadTask({ task: 'cola', data: folder, evalData: mismatched })).evaluation.examples).toMatchObject([
       { text: 'Four.', label: 0 },
     ])
@@ -61,7 +61,7 @@ describe('a task of GLUE', () => {
     })
   })
 
-  it('takes the first training examples alone, or evaluates on a tenth of them that no training sees, never on dev', async () => {
+  it('uses only the first training examples, or evaluates on a held-out tenth of them instead of dev', async () => {
     const rows = Array.from({ length: 40 }, (_, i) => `a\t${i % 2}\t\tSentence ${i}.\n`).join('')
     mkdirSync(join(folder, 'many/CoLA'), { recursive: true })
     write('many/CoLA/train.tsv', rows)
@@ -80,14 +80,14 @@ describe('a task of GLUE', () => {
       )
   })
 
-  it('needs a folder', async () => {
+  it('requires a folder', async () => {
     expect(await line({ task: 'cola' })).toBe("--data: expected the folder of GLUE's CoLA (for --task cola), got none given")
     expect(await line({ task: 'cola', data: join(folder, 'absent') })).toBe("absent: expected a folder with GLUE's CoLA, got none there")
   })
 })
 
-describe('a task that is not known', () => {
-  it('is told with those that are', async () => {
+describe('an unknown task', () => {
+  it('is refused with the list of tasks', async () => {
     const told =
       '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca or text, or a .tsv, .csv, .jsonl, .json or .parquet file, got "colla"'
     expect(await line({ task: 'colla' })).toBe(told)
@@ -102,8 +102,8 @@ describe('a task that is not known', () => {
   })
 })
 
-describe('a file of the user’s own', () => {
-  it('is evaluated on the file given, by the classes of the training file', async () => {
+describe('a labeled file of the user', () => {
+  it('is evaluated on the evaluation file, with the classes of the training file', async () => {
     const train = write(
       'train.csv',
       csv([
@@ -127,7 +127,7 @@ describe('a file of the user’s own', () => {
     )
   })
 
-  it('holds out a tenth of each class if no other file is given', async () => {
+  it('holds out a tenth of each class if there is no evaluation file', async () => {
     const task = await loadTask({ task: write('tenth.csv', csv(labeled(200, (i) => (i % 4 === 0 ? 'rare' : 'common')))) })
     const counts = (examples: Task['train']['examples']) =>
       [0, 1].map((label) => examples.filter((example) => example.label === label).length)
@@ -138,13 +138,13 @@ describe('a file of the user’s own', () => {
     ])
   })
 
-  it('holds out a tenth of a regression’s rows, one of each tenth of the scores', async () => {
+  it('holds out a tenth of the rows of a regression, stratified by score', async () => {
     const task = await loadTask({ task: write('scores.csv', csv(labeled(100, (i) => i / 8))), problemType: 'regression' })
     expect(task).toMatchObject({ taskType: regression, labelNames: null, metrics: ['pearson', 'spearman'], selectionMetric: 'mean' })
     expect(task.evaluation.examples.map(({ label }) => Math.floor((8 * label) / 10))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
   })
 
-  it('holds out other rows with another seed, and the same with the same', async () => {
+  it('holds out the same rows for the same seed, and others for another', async () => {
     const file = write('seeds.csv', csv(labeled(100, (i) => i % 2)))
     const held = async (holdOutSeed?: number) =>
       (await loadTask(holdOutSeed === undefined ? { task: file } : { task: file, holdOutSeed })).evaluation.examples.map(({ row }) => row)
@@ -152,7 +152,7 @@ describe('a file of the user’s own', () => {
     expect(await held(1)).not.toEqual(await held(0))
   })
 
-  it('is scored by the class and the metric that were named, and says which there are', async () => {
+  it('is scored by the named class and metric, and lists the valid names if one is unknown', async () => {
     const file = write('named.csv', csv(labeled(40, (i) => (i % 2 === 0 ? 'praise' : 'complaint'))))
     expect(await loadTask({ task: file })).not.toHaveProperty('positive')
     expect(await loadTask({ task: file, positiveLabel: 'complaint' })).toMatchObject({ positive: 0, selectionMetric: 'accuracy' })
@@ -175,7 +175,7 @@ describe('a file of the user’s own', () => {
     )
   })
 
-  it('is refused where nothing can be held out', async () => {
+  it('is refused if nothing can be held out', async () => {
     expect(
       await line({
         task: write(
@@ -198,7 +198,7 @@ describe('a file of the user’s own', () => {
     )
   })
 
-  it('is read whole for evaluation', async () => {
+  it('is read as a whole for evaluation', async () => {
     const file = write(
       'whole.csv',
       csv([
@@ -225,7 +225,7 @@ describe(`the hold-out, seed ${SEED}`, () => {
     rows: Parameters<ReturnType<typeof holdOut>>[0] & ReadonlyArray<{ text: string; label: number; row: number }>,
   ) => holdOut({ seed, stratumOf: classColumn.strata(rows), heldOf: tenth })(rows)
 
-  it('has each example on one side, in the order of the file, and no text on both', async () => {
+  it('puts each example on one side, in the order of the file, and no text on both', async () => {
     fc.assert(
       fc.property(examples, fc.nat(), (rows, seed) => {
         const { kept, held } = split(seed, rows)
@@ -239,7 +239,7 @@ describe(`the hold-out, seed ${SEED}`, () => {
     )
   })
 
-  it('counts a text that has two labels once, for the first of them', async () => {
+  it('counts a text with two labels once, under the first', async () => {
     const rows = [...labeled(10, () => 0), ...labeled(2, () => 1)].map(([text, label], row) => ({ text, label, row }))
     expect(new Set(split(0, rows).held.map(({ text }) => text)).size).toBe(1) // a tenth of ten, and none of class 1
   })

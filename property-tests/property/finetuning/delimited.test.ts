@@ -22,7 +22,7 @@ const refusal = async (name: string, content: string | Uint8Array, options: Deli
   return (await refusalOf(() => readDelimited(write(name, content), options))).replaceAll(`${folder}/`, '')
 }
 
-describe('three formats', () => {
+describe('reading .csv, .tsv and .jsonl', () => {
   const named = { text: 'review', textPair: 'reply', label: 'mood' }
   const expected = {
     labelNames: ['bad', 'good'],
@@ -45,7 +45,7 @@ describe('three formats', () => {
     )
   })
 
-  it('reads .jsonl, whose rows need not have their keys in one order', async () => {
+  it('reads .jsonl, whose rows may have their keys in any order', async () => {
     const lines = [
       '{"review":"I said \\"no\\"","reply":"Oh, well","mood":"bad"}',
       '{"mood":"good","id":[1],"reply":"\\"Yes","review":"Fine"}',
@@ -54,7 +54,7 @@ describe('three formats', () => {
     expect(await read('a.jsonl', lines.join('\n'), named)).toMatchObject({ ...expected, examples: shifted })
   })
 
-  it('looks for columns "text" and "label" if none are named, and takes an ending in capitals', async () => {
+  it('reads columns "text" and "label" by default, and accepts an extension in capitals', async () => {
     expect((await read('A.CSV', 'label,text\n1,a\n0,b\n')).examples).toMatchObject([
       { text: 'a', label: 1, row: 2 },
       { text: 'b', label: 0, row: 3 },
@@ -71,7 +71,7 @@ describe('three formats', () => {
     expect((await read('b.jsonl', '\ufeff{"text":"a","label":1}\r\n{"text":"b","label":0}\r\n')).examples).toMatchObject(examples)
   })
 
-  it('reads a .csv that mixes both ends of line, and passes over empty lines at its end', async () => {
+  it('reads a .csv that mixes CRLF and LF, and ignores empty lines at its end', async () => {
     const examples = [
       { text: 'a', label: 1, row: 2 },
       { text: 'b', label: 0, row: 3 },
@@ -80,7 +80,7 @@ describe('three formats', () => {
     expect((await read('e.csv', 'text,label\r\na,1\nb,0\n\n')).examples).toMatchObject(examples)
   })
 
-  it('counts the rows of a .csv as an editor does, though a text runs over several', async () => {
+  it('counts the lines of a .csv as an editor does, even if a text spans several', async () => {
     for (const end of ['\n', '\r\n']) {
       const content = ['text,label', '"one', 'two', 'three",1', 'b,0', '"c', 'd",1', ''].join(end)
       expect((await read('c.csv', content)).examples.map(({ row }) => row)).toEqual([2, 5, 6])
@@ -88,31 +88,31 @@ describe('three formats', () => {
   })
 })
 
-describe('labels', () => {
+describe('labels of a file', () => {
   const csv = (...labels: ReadonlyArray<string>): string => `text,label\n${labels.map((label, i) => `t${i},${label}\n`).join('')}`
 
-  it('sorts classes by number if all are integers, else by letter', async () => {
+  it('sorts classes numerically if all are integers, otherwise alphabetically', async () => {
     expect((await read('l.csv', csv('10', '9', '-1', '9'))).labelNames).toEqual(['-1', '9', '10'])
     expect((await read('l.csv', csv('10', '9', 'x'))).labelNames).toEqual(['10', '9', 'x'])
     expect((await read('l.csv', csv('10', '9', '-1', '9'))).examples.map(({ label }) => label)).toEqual([2, 1, 0, 1])
   })
 
-  it('takes a label without the blanks around it', async () => {
+  it('strips the blanks around a label', async () => {
     expect((await read('l.csv', csv(' yes', 'no ', 'yes'))).labelNames).toEqual(['no', 'yes'])
   })
 
-  it('takes JSON’s numbers and booleans as labels', async () => {
+  it('accepts JSON numbers and booleans as labels', async () => {
     expect((await read('l.jsonl', '{"text":"a","label":2}\n{"text":"b","label":"1"}')).labelNames).toEqual(['1', '2'])
     expect((await read('l.jsonl', '{"text":"a","label":true}\n{"text":"b","label":false}')).labelNames).toEqual(['false', 'true'])
   })
 
-  it('reads scores where a regression is asked for', async () => {
+  it('reads scores for a regression', async () => {
     const { labelNames, examples } = await read('l.csv', csv('0.5', '-2', '1e3', '3'), { labelColumn: scoreColumn })
     expect(labelNames).toBeNull()
     expect(examples.map(({ label }) => label)).toEqual([0.5, -2, 1000, 3])
   })
 
-  it('keeps to the classes of the training data', async () => {
+  it('uses the classes of the training data for the evaluation data', async () => {
     const labelNames = ['good', 'bad', 'mixed']
     expect(await read('l.csv', csv('bad', 'bad'), { labelNames })).toMatchObject({ labelNames, examples: [{ label: 1 }, { label: 1 }] })
     expect(await refusal('l.csv', csv('bad', 'ugly'), { labelNames })).toBe(
@@ -120,9 +120,9 @@ describe('labels', () => {
     )
   })
 
-  it('refuses real numbers as classes, numbers that are none as scores, and a single class', async () => {
+  it('refuses real numbers as classes, invalid numbers as scores, and a single class', async () => {
     expect(await refusal('l.csv', csv('1', '0', '0.5'))).toBe(
-      'l.csv, row 4: expected a class (text or an integer; a real number is a label of problem \'regression\'), got "0.5"',
+      'l.csv, row 4: expected a class (text or an integer; for real numbers, --problem-type regression), got "0.5"',
     )
     for (const label of ['high', '1e999', 'NaN']) {
       expect(await refusal('l.csv', csv('1', label), { labelColumn: scoreColumn })).toBe(
@@ -134,8 +134,8 @@ describe('labels', () => {
   })
 })
 
-describe('each mistake is told in one line', () => {
-  it('tells a column that is missing, its flag, and the columns found', async () => {
+describe('an invalid file is refused in one line', () => {
+  it('names a missing column, its flag, and the columns of the file', async () => {
     expect(await refusal('m.csv', 'sentence,label\na,1\n')).toBe(
       'm.csv, row 1: expected a column "text" (--text), got the columns "sentence", "label"',
     )
@@ -154,7 +154,7 @@ describe('each mistake is told in one line', () => {
     expect(await refusal('m.jsonl', '{}')).toBe('m.jsonl, row 1: expected a column "label" (--label), got no columns')
   })
 
-  it('is not led astray by a column called __proto__ or constructor', async () => {
+  it('accepts a column called __proto__ or constructor', async () => {
     expect(await refusal('p.jsonl', '{"text":"a","label":1}', { text: 'constructor' })).toBe(
       'p.jsonl, row 1: expected a column "constructor" (--text), got the columns "text", "label"',
     )
@@ -163,13 +163,13 @@ describe('each mistake is told in one line', () => {
     ).toBe('a')
   })
 
-  it('tells one column asked for twice', async () => {
+  it('refuses one column requested twice', async () => {
     expect(await refusal('t.csv', 'text,label\na,1\n', { textPair: 'text' })).toBe(
       't.csv: expected different columns for text, text pair and label, got "text" named twice',
     )
   })
 
-  it('tells a row with the wrong number of columns, an empty line among them', async () => {
+  it('names a row with the wrong number of columns, including an empty line', async () => {
     expect(await refusal('w.csv', 'text,label\na,1\na,b,1\n')).toBe('w.csv, row 3: expected 2 columns, got 3 columns')
     expect(await refusal('w.csv', 'text,label\na,1\n\nb,0\n')).toBe('w.csv, row 3: expected 2 columns, got 1 column')
     expect(await refusal('w.tsv', 'text\tlabel\na\t1\n\nb\t0\n')).toBe('w.tsv, row 3: expected 2 columns, got 1 column')
@@ -178,7 +178,7 @@ describe('each mistake is told in one line', () => {
     )
   })
 
-  it('tells a quote that never closes, and one that stands astray', async () => {
+  it('refuses a quote that never closes, and one inside an unquoted cell', async () => {
     expect(await refusal('q.csv', 'text,label\na,1\n"b,0\n')).toMatch(
       /^q\.csv, row \d: expected a closing quote, got the end of the file inside a quoted field$/,
     )
@@ -188,7 +188,7 @@ describe('each mistake is told in one line', () => {
     expect(await refusal('q.csv', 'text,label\na"b,1\n')).toMatch(/^q\.csv, row 2: expected a quoted field .*, got a stray quote/)
   })
 
-  it('tells a line that is no JSON object, and a value that is no text', async () => {
+  it('refuses a line that is not a JSON object, and a value that is not a text', async () => {
     for (const line of ['{"text":', '[1]', '7', 'null']) {
       expect(await refusal('j.jsonl', line)).toBe(`j.jsonl, row 1: expected a JSON object, got "${line}"`)
     }
@@ -197,7 +197,7 @@ describe('each mistake is told in one line', () => {
     )
   })
 
-  it('tells an empty text', async () => {
+  it('refuses an empty text', async () => {
     expect(await refusal('e.csv', 'text,label\na,1\n ,0\n')).toBe(
       'e.csv, row 3: expected a text in column "text" (or --skip-missing), got an empty one',
     )
@@ -206,7 +206,7 @@ describe('each mistake is told in one line', () => {
     )
   })
 
-  it('tells an empty file, a header alone, an ending it does not know, and bytes that are not UTF-8', async () => {
+  it('refuses an empty file, a header alone, an unknown extension, and bytes that are not UTF-8', async () => {
     for (const name of ['z.csv', 'z.tsv', 'z.jsonl'])
       expect(await refusal(name, '')).toBe(`${name}: expected at least one row, got an empty file`)
     expect(await refusal('z.csv', 'text,label\n')).toBe('z.csv: expected at least one row of data, got none')
@@ -224,7 +224,7 @@ describe('each mistake is told in one line', () => {
     }
   })
 
-  it('tells a file of 2 GiB without reading it', async () => {
+  it('refuses a file of 2 GiB without reading it', async () => {
     const file = write('huge.csv', '')
     truncateSync(file, 2 ** 31) // a hole: it takes no room on the disk
     expect(await refusalOf(() => readDelimited(file))).toBe(`${file}: expected at most 2147483647 bytes (2 GiB), got 2147483648 bytes`)

@@ -19,14 +19,14 @@ const write = (name: string, content: string | Uint8Array): string => {
 const read = async (name: string, content: string | Uint8Array, options: DelimitedOptions = {}): Promise<Dataset> =>
   readDelimited(write(name, content), options)
 
-describe(`round trips, seed ${SEED}`, () => {
+describe(`round trips of delimited files, seed ${SEED}`, () => {
   const text = fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }).filter((s) => s.trim() !== '')
   const quoted = (cell: string): string => `"${cell.replaceAll('"', '""')}"`
   const rows = (cell: fc.Arbitrary<string>) => fc.array(fc.tuple(cell, fc.integer({ min: 0, max: 2 })), { minLength: 1, maxLength: 15 })
   const labelNames = ['0', '1', '2']
   const seen = (data: Dataset) => data.examples.map(({ text: read, label }) => [read, label])
 
-  it('reads from a quoted .csv whatever text was written into it', async () => {
+  it('a quoted .csv returns every text that was written', async () => {
     await fc.assert(
       fc.asyncProperty(rows(text), fc.constantFrom('\n', '\r\n'), async (written, end) => {
         const content = [['text', 'label'], ...written.map(([cell, label]) => [quoted(cell), String(label)])]
@@ -38,7 +38,7 @@ describe(`round trips, seed ${SEED}`, () => {
     )
   })
 
-  it('reads from a .jsonl whatever text was written into it', async () => {
+  it('a .jsonl returns every text that was written', async () => {
     await fc.assert(
       fc.asyncProperty(rows(text), async (written) => {
         const content = written.map(([cell, label]) => JSON.stringify({ text: cell, label })).join('\n')
@@ -48,7 +48,7 @@ describe(`round trips, seed ${SEED}`, () => {
     )
   })
 
-  it('reads from a .tsv whatever text without tab and newline was written into it', async () => {
+  it('a .tsv returns every text without tab and newline that was written', async () => {
     const cell = text.map((s) => s.replace(/[\t\n]/g, '_'))
     await fc.assert(
       fc.asyncProperty(rows(cell), async (written) => {

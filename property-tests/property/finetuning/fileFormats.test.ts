@@ -50,19 +50,19 @@ describe('a table of pandas with --skip-missing', () => {
     expect(labelNames).toEqual(['0', '1'])
     expect(examples.map(({ text, label }) => ({ text, label }))).toEqual(labeled)
     expect(examples.map(({ row }) => row)).toEqual(rows.filter((_, i) => labels[i] !== null))
-    expect(skipped).toEqual([{ row: rows[4], found: 'no label' }])
+    expect(skipped).toEqual([{ row: rows[4], reason: 'no label' }])
   })
 
-  it('leaves rows out whose text is missing', async () => {
+  it('skips rows whose text is missing', async () => {
     const { examples, skipped } = await read(join(fixtures, 'pandas-missing.parquet'), { skipMissing: true })
     expect(examples).toHaveLength(4)
     expect(skipped).toEqual([
-      { row: 3, found: 'no text in column "text"' },
-      { row: 5, found: 'no label' },
+      { row: 3, reason: 'no text in column "text"' },
+      { row: 5, reason: 'no label' },
     ])
   })
 
-  it('is refused without the flag, which the line names', async () => {
+  it('is refused without the flag, and the message names it', async () => {
     expect(await refusal(join(fixtures, 'pandas.tsv'), { quote: true })).toBe(
       'pandas.tsv, row 7: expected a label (or --skip-missing), got an empty one',
     )
@@ -76,7 +76,7 @@ describe('a table of pandas with --skip-missing', () => {
 })
 
 describe('labels', () => {
-  it('1.0 is the class 1, and meets it in the classes of the training data; 1.5 is no class, and 1.0 beside a word is a word', async () => {
+  it('read 1.0 as the class 1 of the training data, refuse 1.5, and read 1.0 beside a word as text', async () => {
     const file = written('float.csv', 'text,label\na,1.0\nb,0\nc,1\nd,0.0\n')
     expect(await read(file)).toMatchObject({ labelNames: ['0', '1'], examples: [{ label: 1 }, { label: 0 }, { label: 1 }, { label: 0 }] })
     expect((await read(file, { labelNames: ['1', '0'] })).examples.map(({ label }) => label)).toEqual([0, 1, 0, 1])
@@ -85,8 +85,8 @@ describe('labels', () => {
   })
 })
 
-describe('what ends a cell', () => {
-  it(`may be any character: what was written between them is read (seed ${SEED})`, async () => {
+describe('the delimiter of a file', () => {
+  it(`may be any character: cells are read as they were written (seed ${SEED})`, async () => {
     const cell = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }).filter((text) => text.trim() !== '')
     await fc.assert(
       fc.asyncProperty(
@@ -104,7 +104,7 @@ describe('what ends a cell', () => {
     )
   })
 
-  it('is one character of a .csv or .tsv file, and is guessed by nobody but named in the line', async () => {
+  it('is one character of a .csv or .tsv file; a wrong one is never guessed but named in the message', async () => {
     const file = written('semicolons.csv', 'text;label\na;1\nb;0\n')
     expect(await refusal(file)).toBe(
       'semicolons.csv, row 1: expected a column "label" (--label), got the columns "text;label" (--delimiter ";" would cut it)',
@@ -117,17 +117,17 @@ describe('what ends a cell', () => {
   })
 })
 
-describe('a file that is none of its kind', () => {
+describe('a file that does not have its format', () => {
   it.each([
     ['{"text":{"0":"a"}}', "o.json: expected a list of objects (pandas: orient='records'; one a line is .jsonl), got an object"],
     ['[]', 'o.json: expected at least one row, got an empty list'],
     ['[{"text":"a","label":1},7]', 'o.json, row 2: expected a JSON object, got 7'],
     ['[{"text":"a","label":1},{"text":["b"],"label":1}]', 'o.json, row 2: expected a text or a number in column "text", got a list'],
-  ])('says so of the .json %s', async (content, line) => {
+  ])('is refused if it is the .json %s', async (content, line) => {
     expect(await refusal(written('o.json', content))).toBe(line)
   })
 
-  it('says so of a .parquet that is cut short, and names the columns of another', async () => {
+  it('is refused if a .parquet is truncated, or lacks the column, and then its columns are listed', async () => {
     expect(await refusal(written('no.parquet', 'PAR1 is not enough'))).toMatch(
       /^no\.parquet: expected a Parquet file, got one that cannot be read /,
     )
@@ -136,7 +136,7 @@ describe('a file that is none of its kind', () => {
     )
   })
 
-  it.each(['long.tsv', 'long.csv', 'long.jsonl'])('says so of a row of 130 MiB in %s, in one line', async (name) => {
+  it.each(['long.tsv', 'long.csv', 'long.jsonl'])('is refused in one line for a row of 130 MiB in %s', async (name) => {
     const header = { 'long.tsv': 'text\tlabel\n', 'long.csv': 'text,label\n' }[name] ?? ''
     const file = written(name, header)
     truncateSync(file, 136 * 2 ** 20) // a hole: it takes no room on the disk

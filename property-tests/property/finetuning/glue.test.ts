@@ -109,20 +109,20 @@ describe('each task of GLUE in its official layout', () => {
     ])
   })
 
-  it('skips the rows of QQP that have the wrong number of columns, and lists them', () => {
+  it('skips and lists the rows of QQP with the wrong number of columns', () => {
     const { examples, skipped } = read('qqp', `${qqp}\n0\t\t\tWhy?\tHow?\t0\n1\t3\t4\tbroken\nin two\t?\t1\n2\t\t\tWho?\tWhat?\t1\n`)
     expect(examples.map(({ row }) => row)).toEqual([2, 5])
     expect(skipped).toEqual([
-      { row: 3, found: '4 columns' },
-      { row: 4, found: '3 columns' },
+      { row: 3, reason: '4 columns' },
+      { row: 4, reason: '3 columns' },
     ])
   })
 })
 
-describe('the text format', () => {
+describe('GLUE’s text format', () => {
   const tidy = read('sst2', 'sentence\tlabel\nfine\t1\n"poor\t0\n').examples
 
-  it('takes a quotation mark for a character', () => {
+  it('reads a quotation mark as an ordinary character', () => {
     expect(tidy[1]).toEqual({ text: '"poor', label: 0, row: 3 })
     expect(read('sst2', 'sentence\tlabel\n"a ""b"" c"\t1\n').examples[0]?.text).toBe('"a ""b"" c"')
   })
@@ -138,17 +138,17 @@ describe('the text format', () => {
       expect(read('sst2', content).examples).toEqual(tidy)
   })
 
-  it('keeps characters that only look like an end of line inside their row', () => {
+  it('keeps Unicode line separators inside their row', () => {
     const text = 'a\u2028b\u0085c\u000bd\re'
     expect(read('sst2', `sentence\tlabel\n${text}\t1\n`).examples).toEqual([{ text, label: 1, row: 2 }])
   })
 })
 
-describe('MNLI', () => {
+describe('the evaluation of MNLI', () => {
   const rows = (text: string, label: string) => `sentence1\tsentence2\tgold_label\n${text}\tB.\t${label}\n`
   const load = async (more: Partial<TaskOptions>) => (await loadTask({ task: 'mnli', data: join(folder, 'both'), ...more })).evaluation
 
-  it('is evaluated on what matches and, behind it, on what does not where that is there too', async () => {
+  it('uses the matched sentences, followed by the mismatched ones if their file exists', async () => {
     mkdirSync(join(folder, 'both'))
     const write = (file: string, text: string, label: string) => writeFileSync(join(folder, 'both', file), rows(text, label))
     write('train.tsv', 'T.', 'neutral')
@@ -168,8 +168,8 @@ describe('MNLI', () => {
   })
 })
 
-describe('the folder', () => {
-  it('may be the task’s own, or hold it under its official name', () => {
+describe('the folder of a GLUE task', () => {
+  it('may be the task folder or its parent', () => {
     for (const name of GLUE_NAMES) {
       const { folder: official, trainFile, devFile } = GLUE_TASKS[name]
       const own = join(folder, 'official', official)
@@ -183,8 +183,8 @@ describe('the folder', () => {
   })
 })
 
-describe('the table of tasks', () => {
-  it('has GLUE’s metrics, selects by their mean, and names the one that the paper prints', () => {
+describe('the table of GLUE tasks', () => {
+  it('has GLUE’s metrics, selects by their mean, and names the metric that the paper reports', () => {
     const of = (name: GlueName) =>
       [GLUE_TASKS[name].metrics.join(' '), GLUE_TASKS[name].selectionMetric, GLUE_TASKS[name].paperMetric].join(', ')
     expect(Object.fromEntries(GLUE_NAMES.map((name) => [name, of(name)]))).toEqual({

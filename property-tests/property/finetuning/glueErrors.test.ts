@@ -21,8 +21,8 @@ const line = async (read: () => unknown): Promise<string> =>
 
 const refusal = (name: GlueName, content: string | Uint8Array): Promise<string> => line(() => readGlue(name, write('bad.tsv', content)))
 
-describe('each mistake is told in one line', () => {
-  it('tells a label that the task does not have', async () => {
+describe('an invalid GLUE file is refused in one line', () => {
+  it('refuses a label that the task does not have', async () => {
     const good = 'gj04\t1\t\tA.\n'
     expect(await refusal('cola', `${good.repeat(11)}gj04\t2\t\tB.\n`)).toBe('bad.tsv, row 12: expected a label of cola (0 or 1), got "2"')
     expect(await refusal('mnli', 'sentence1\tsentence2\tgold_label\nA.\tB.\t-\n')).toBe(
@@ -30,7 +30,7 @@ describe('each mistake is told in one line', () => {
     )
   })
 
-  it('tells a score that is no number from 0 to 5', async () => {
+  it('refuses a score that is not a number from 0 to 5', async () => {
     for (const score of ['6', '-1', '', 'high', 'Infinity', '0x2']) {
       expect(await refusal('stsb', `sentence1\tsentence2\tscore\nA.\tB.\t${score}\n`)).toBe(
         `bad.tsv, row 2: expected a score of stsb (a number from 0 to 5), got "${score}"`,
@@ -38,14 +38,14 @@ describe('each mistake is told in one line', () => {
     }
   })
 
-  it('tells a row with the wrong number of columns', async () => {
+  it('names a row with the wrong number of columns', async () => {
     expect(await refusal('cola', 'gj04\t1\t\tA.\ngj04\t1\tB.\n')).toBe('bad.tsv, row 2: expected 4 columns, got 3 columns')
     expect(await refusal('rte', 'index\tsentence1\tsentence2\tlabel\n0\tA.\tB.\tentailment\n\n1\tA.\tB.\tentailment\n')).toBe(
       'bad.tsv, row 3: expected 4 columns, got 1 column',
     )
   })
 
-  it('tells a header that is not the task’s', async () => {
+  it('refuses a header without the task’s columns, or with one of them twice', async () => {
     expect(await refusal('sst2', 'index\tsentence\n0\tA.\n')).toBe(
       'bad.tsv, row 1: expected a column "label", got the columns "index", "sentence"',
     )
@@ -55,7 +55,7 @@ describe('each mistake is told in one line', () => {
     )
   })
 
-  it('tells bytes that are not UTF-8, and their row', async () => {
+  it('names the row of bytes that are not UTF-8', async () => {
     const bytes = Buffer.concat([Buffer.from('sentence\tlabel\nfine\t1\ncaf'), Buffer.of(0xe9), Buffer.from('\t1\n')])
     expect(await refusal('sst2', bytes)).toBe('bad.tsv, row 3: expected text in UTF-8, got bytes that are not UTF-8')
     expect(await refusal('sst2', Buffer.from('\ufeffsentence\tlabel\n', 'utf16le'))).toBe(
@@ -63,7 +63,7 @@ describe('each mistake is told in one line', () => {
     )
   })
 
-  it('tells an empty file, and one without rows', async () => {
+  it('refuses an empty file, and one without rows', async () => {
     for (const content of ['', '\n\r\n', '\ufeff'])
       expect(await refusal('cola', content)).toBe('bad.tsv: expected at least one row, got an empty file')
     expect(await refusal('sst2', 'sentence\tlabel\n')).toBe('bad.tsv: expected at least one row of data, got none')
@@ -72,7 +72,7 @@ describe('each mistake is told in one line', () => {
     )
   })
 
-  it('tells a missing file, a missing folder, and one taken for the other', async () => {
+  it('names a missing file, a missing folder, and a file in place of a folder', async () => {
     expect(await line(() => readGlue('cola', join(folder, 'absent.tsv')))).toBe('absent.tsv: expected a file, got none there')
     expect(await line(() => readGlue('cola', folder))).toBe('FOLDER: expected a file, got a folder')
     expect(await line(() => glueFile('cola', 'train', join(folder, 'absent')))).toBe(
@@ -82,7 +82,7 @@ describe('each mistake is told in one line', () => {
     expect(await line(() => glueFile('mnli', 'dev', folder))).toBe('FOLDER: expected dev_matched.tsv of mnli here or in MNLI/, got neither')
   })
 
-  it('cuts what it quotes, and keeps it on one line', async () => {
+  it('shortens a quoted value and keeps it on one line', async () => {
     const told = await refusal('cola', `gj04\t${'x'.repeat(500)}\u0001\t\tA.\n`)
     expect(told).toBe(`bad.tsv, row 1: expected a label of cola (0 or 1), got "${'x'.repeat(80)}…"`)
   })

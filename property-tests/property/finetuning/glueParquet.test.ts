@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }))
 
 describe('GLUE’s Parquet', () => {
-  it('has a task’s pairs and classes, its parts one after another, from its own folder or the parent', async () => {
+  it('reads the pairs and classes of a task, part after part, from the task folder or its parent', async () => {
     for (const folder of [data, join(data, 'mrpc')]) {
       const { train, evaluation, labelNames } = await loadTask({ task: 'mrpc', data: folder })
       expect(train.examples.map(({ text, textPair, label, row }) => [text, textPair, label, row])).toEqual([
@@ -28,7 +28,7 @@ describe('GLUE’s Parquet', () => {
     }
   })
 
-  it('has scores of STS-B, an empty text among them, and single texts', async () => {
+  it('reads the scores of STS-B, including an empty text, and single texts', async () => {
     const { train } = await loadTask({ task: 'stsb', data })
     expect(train.examples.map(({ textPair, label }) => [textPair, label])).toEqual([
       ['y', expect.closeTo(3.8, 6)],
@@ -38,7 +38,7 @@ describe('GLUE’s Parquet', () => {
     expect((await loadTask({ task: 'cola', data, evalData })).train.examples.map(({ text }) => text)).toEqual(['good', 'bad'])
   })
 
-  it('of MNLI evaluates on what matches and, apart, on what does not, or on the file that is named', async () => {
+  it('evaluates MNLI on matched and, separately, mismatched sentences, or on a named file', async () => {
     const { evaluation } = await loadTask({ task: 'mnli', data })
     expect(evaluation.examples).toMatchObject([
       { text: 'm', textPair: 'h', label: 0 },
@@ -51,7 +51,7 @@ describe('GLUE’s Parquet', () => {
     })
   })
 
-  it('is refused where a part is missing, has no labels, or is another task’s', async () => {
+  it('is refused if a part is missing, has no labels, or belongs to another task', async () => {
     await mkdir(join(root, 'mrpc'))
     await copyFile(join(data, 'mrpc/train-00001-of-00002.parquet'), join(root, 'mrpc/train-00001-of-00002.parquet'))
     expect(await refusal({ task: 'mrpc', data: root })).toMatch(

@@ -51,7 +51,7 @@ describe('GLUE’s test files', () => {
     expect(glueTests(task, task === 'mnli' ? folder : dirname(place)).map((test) => test.files)).toEqual([[place]]) // its own folder alone
   })
 
-  it('of the hub’s Parquet are found too, part after part, an empty text among them', async () => {
+  it('are read from the hub’s Parquet files, part after part, including an empty text', async () => {
     const tests = glueTests('mnli', join(import.meta.dirname, 'fixtures/glue-parquet'))
     expect(tests.map(({ name }) => name)).toEqual(['MNLI-m.tsv', 'MNLI-mm.tsv', 'AX.tsv'])
     const [matched, mismatched, diagnostic] = await Promise.all(tests.map(textsOf))
@@ -62,7 +62,7 @@ describe('GLUE’s test files', () => {
     expect([mismatched, diagnostic]).toEqual([[['tmm', 'h']], [['ax', 'h']]])
   })
 
-  it('of no such folder are none', () => {
+  it('are none in another folder', () => {
     expect(glueTests('cola', join(root, 'nowhere'))).toEqual([])
     expect(glueTests('mnli', root)).toEqual([])
   })

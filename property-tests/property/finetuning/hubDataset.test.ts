@@ -75,7 +75,7 @@ const refusal = (task: string, from = data): Promise<string> =>
   )
 
 describe('GLUE on the hub', () => {
-  it('is the task’s own files of one commit, with labels, and afterwards what the cache has', async () => {
+  it('downloads the labeled files of a task at one commit, and reads them from the cache afterwards', async () => {
     const { train, evaluation } = await load('mrpc')
     const local = await load('mrpc', stored)
     expect(train.examples).toEqual(local.train.examples)
@@ -97,7 +97,7 @@ describe('GLUE on the hub', () => {
     expect((await load('mnli')).evaluation.second?.name).toBe('mismatched') // of the same commit, beside what is there
   })
 
-  it('has the test files of a submission, which are asked for when one is wanted', async () => {
+  it('downloads the test files only for a submission', async () => {
     await load('mnli')
     expect(asked.filter((url) => url.includes('/test'))).toEqual([])
     asked = []
@@ -115,7 +115,7 @@ describe('GLUE on the hub', () => {
     expect(asked).toEqual([])
   })
 
-  it('goes on after a download that was interrupted, with what it lacks alone', async () => {
+  it('resumes an interrupted download with only the missing files', async () => {
     instead = { 'validation-00000-of-00001.parquet': { status: 503, body: '' } }
     expect(await refusal('mrpc')).toMatch(/validation-00000-of-00001\.parquet: expected status 200, got 503/)
     instead = {}
@@ -148,7 +148,7 @@ describe('GLUE on the hub', () => {
     expect(asked).toEqual([])
   })
 
-  it('asks for no path that would leave the cache, whoever wants all', async () => {
+  it('requests no path outside the cache, even for all files', async () => {
     const paths = ['../../../evil', '/etc/passwd', 'a/../../evil', '.ssh/keys', 'a//b', '..\\evil', 'a/b.parquet']
     instead = {
       'revision/main': { body: JSON.stringify({ sha: commit, siblings: paths.map((rfilename) => ({ rfilename })) }) },
@@ -158,7 +158,7 @@ describe('GLUE on the hub', () => {
     expect(asked.slice(1)).toEqual([`/datasets/nyu-mll/glue/resolve/${commit}/a/b.parquet`])
   })
 
-  it('is refused in one line where the list is none, leads elsewhere, or has no such task', async () => {
+  it('is refused in one line if the file list is invalid, has paths outside the dataset, or lacks the task', async () => {
     const list = (siblings: ReadonlyArray<string>, sha = commit): Buffer =>
       Buffer.from(JSON.stringify({ sha, siblings: siblings.map((rfilename) => ({ rfilename })) }))
     const cases: ReadonlyArray<readonly [Buffer | string, RegExp]> = [

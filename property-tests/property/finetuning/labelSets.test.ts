@@ -22,7 +22,7 @@ const file = (name: string, text: string): string => {
 }
 const line = async (options: TaskOptions): Promise<string> => (await refusalOf(() => loadTask(options))).replaceAll(`${folder}/`, '')
 
-describe('rows with any number of labels', () => {
+describe('rows of multi-label data', () => {
   const wanted = [[1, 2], [], [0], [2]]
 
   it('are read from cells with | between the labels, and from lists in JSON', async () => {
@@ -38,7 +38,7 @@ describe('rows with any number of labels', () => {
     }
   })
 
-  it('are held out whatever combinations there are, and keep to the labels of the training data', async () => {
+  it('are held out for any combination of labels, and use the labels of the training data', async () => {
     const rows = Array.from({ length: 40 }, (_, i) => `text ${i}\tl${i}|l${i + 1}`)
     const task = file('many.tsv', ['text\tlabel', ...rows].join('\n'))
     expect((await loadTask({ task, problemType: 'multi-label' })).evaluation.examples).toHaveLength(4)
@@ -54,7 +54,7 @@ describe('rows with any number of labels', () => {
   })
 })
 
-describe('scores of sets', () => {
+describe('multi-label scores', () => {
   // scikit-learn: f1_score([[0,1,0],[1,1,0],[0,0,1]], [[0,1,0],[1,0,1],[0,1,1]]): micro 2·3/(2·3 + 2 + 1), macro (1 + 1/2 + 2/3)/3
   const outputs = [
     [-1, 2, -3],
@@ -76,14 +76,14 @@ describe('scores of sets', () => {
     ])
   })
 
-  it('have the mean binary cross-entropy as their loss, of logits of any size', () => {
+  it('have the mean binary cross-entropy as loss, for logits of any size', () => {
     expect(scoreSets([[0, Math.log(3)]], [[1]]).loss).toBeCloseTo((Math.log(2) + Math.log(4 / 3)) / 2, 15)
     expect(scoreSets([[1e30, -1e30]], [[0]]).loss).toBe(0)
     expect(scoreSets([[1e30, 0]], [[]]).loss).toBeCloseTo(5e29, -20)
   })
 })
 
-describe(`the loss of training, seed ${SEED}`, () => {
+describe(`the multi-label training loss, seed ${SEED}`, () => {
   it('is the sum of binary cross-entropies, and its gradient σ(x) − y', () =>
     fc.assert(
       fc.asyncProperty(

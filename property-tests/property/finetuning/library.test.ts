@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }))
 
 describe('finetune', () => {
-  it('resolves the settings that are given, and starts a new run unless it is told to resume', async () => {
+  it('resolves the settings that are given, and starts a new run unless `resume` is set', async () => {
     const config = await readRunConfig(join(root, 'run'))
     expect(config?.settings).toEqual(resolveSettings({ method: 'lora', maxSteps: 2, maxLength: 16, device: 'cpu' }))
     await expect(run({ method: 'lora', maxLength: 16, device: 'cpu' })).rejects.toThrow('config.json of an earlier run')
@@ -32,7 +32,7 @@ describe('finetune', () => {
   })
 })
 
-it('an open adapter gives the predictions that salora predict prints', async () => {
+it('gives an opened adapter the predictions that salora predict prints', async () => {
   const adapter = await openTrainedAdapter({ model: join(root, 'tiny'), adapter: join(root, 'run', 'adapter'), device: 'cpu' })
   const text = { text: 'good fine great film' }
   const [[logits = []], [prediction]] = [await adapter.predict([text]), await adapter.predictions([text])]

@@ -25,7 +25,7 @@ import type { TaskType } from '../../../finetuning/tasks/taskType.js'
 import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
 import { regression } from '../../../finetuning/tasks/taskTypes/regression.js'
 
-describe('worked examples', () => {
+describe('metrics of worked examples', () => {
   // TP = 5, FP = 1, FN = 1, TN = 3: accuracy 8/10, F1 = 10/12, MCC = (5·3 − 1·1)/√(6·6·4·4) = 14/24.
   const labels = [1, 0, 1, 1, 0, 1, 0, 0, 1, 1]
   const predictions = [1, 0, 0, 1, 0, 1, 1, 0, 1, 1]
@@ -107,12 +107,12 @@ describe('worked examples', () => {
     expect([mse([2.5, 0, 2, 8], [3, -0.5, 2, 7]), mae([2.5, 0, 2, 8], [3, -0.5, 2, 7])]).toEqual([0.375, 0.5])
   })
 
-  it('gives a loss of logits that no exponential can hold', () => {
+  it('computes the loss of logits whose exponential overflows', () => {
     expect(crossEntropy([[1e30, 0]], [0])).toBe(0)
     expect(crossEntropy([[1e30, 0]], [1])).toBe(1e30)
   })
 
-  it('counts a hundred thousand classes in the time of a look', () => {
+  it('counts a hundred thousand classes quickly', () => {
     const many = Array.from({ length: 100_000 }, (_, i) => i)
     const began = performance.now()
     expect([accuracy(many, many), macroF1(many, many), matthews(many, many)]).toEqual([1, 1, 1])
@@ -125,8 +125,8 @@ describe('worked examples', () => {
   })
 })
 
-describe('what is refused', () => {
-  it('throws on lists of different length, on none, and on a prediction that is not a number, naming the metric', () => {
+describe('a metric', () => {
+  it('throws on lists of different lengths, on empty lists, and on a prediction that is NaN, and names itself', () => {
     for (const [name, metric] of Object.entries(METRICS)) {
       expect(() => metric([1, 0], [1])).toThrow(`${name}: expected as many predictions as labels and at least one, got 2 and 1`)
       expect(() => metric([], [])).toThrow(`${name}: expected as many`)
@@ -134,7 +134,7 @@ describe('what is refused', () => {
     }
   })
 
-  it('throws where F1 meets a third class', () => {
+  it('throws if F1 meets a third class', () => {
     expect(() => f1([0, 2], [0, 1])).toThrow('f1: expected classes 0 and 1, got 2')
   })
 })
@@ -158,7 +158,7 @@ describe('scores and selection', () => {
     return taskType.bind({ ...scoring, evaluation, labelNames: null }, null)((task) => task.score(answers as ReadonlyArray<never>))
   }
 
-  it('gives no F1 of a class that nobody named, and the mean over the classes to all', () => {
+  it('scores F1 only if a positive class is named, and macro F1 always', () => {
     const { scores, constant } = scoreOutputs(singleLabel, classes, outputs, labels)
     expect(Object.keys(scores)).toEqual(['accuracy', 'matthews', 'macroF1', 'loss'])
     expect(scores['macroF1']).toBeCloseTo(80 / 82 / 2, 15)
@@ -166,7 +166,7 @@ describe('scores and selection', () => {
     expect(constant).toBe('1')
   })
 
-  it('gives F1 of the class that was named, whichever it is', () => {
+  it('scores F1 of the named class, whichever it is', () => {
     expect(scoreOutputs(singleLabel, { ...classes, positive: 0 }, outputs, labels).scores['f1']).toBe(0)
     expect(scoreOutputs(singleLabel, { ...classes, positive: 1 }, outputs, labels).scores['f1']).toBeCloseTo(0.975609756097561, 15)
     expect(f1Of(2)([0, 2, 2, 1], [2, 2, 0, 1])).toBe(0.5) // one class against two others
@@ -177,7 +177,7 @@ describe('scores and selection', () => {
     expect(scoreOutputs(regression, correlated, [[1], [2], [4]], [1, 2, 3]).scores).toMatchObject({ spearman: 1, mse: 1 / 3, mae: 1 / 3 })
   })
 
-  it('scores a second set apart, by the metrics of the task alone', () => {
+  it('scores a second dataset separately, by the metrics of the task only', () => {
     const example = fc.tuple(fc.tuple(fc.double({ min: -5, max: 5, noNaN: true }), fc.double({ min: -5, max: 5, noNaN: true })), fc.nat(1))
     fc.assert(
       fc.property(fc.array(example, { minLength: 1 }), fc.array(example, { minLength: 1 }), (first, second) => {
@@ -197,13 +197,13 @@ describe('scores and selection', () => {
     )
   })
 
-  it('selects the smaller loss or error, and a mean of no more than the metrics of the task', () => {
+  it('selects the smaller loss or error, and averages only the metrics of the task', () => {
     for (const name of ['loss', 'mse', 'mae'] as const)
       expect(selectionScore(name)({ [name]: 0.2 })).toBeGreaterThan(selectionScore(name)({ [name]: 0.3 }))
     expect(selectionScore('mean', ['accuracy', 'f1'])({ accuracy: 0.75, f1: 0.25, macroF1: 0.9, loss: 7 })).toBe(0.5)
   })
 
-  it('scores the metrics asked for and no other', () => {
+  it('scores only the requested metrics', () => {
     expect(score(['accuracy', 'f1'])([1, 1, 0, 0], [1, 0, 0, 0])).toEqual({ accuracy: 0.75, f1: 2 / 3 })
   })
 
@@ -216,13 +216,13 @@ describe('scores and selection', () => {
 })
 
 describe('baselines', () => {
-  it('finds the most frequent class and its share, and of two as frequent the smaller', () => {
+  it('find the most frequent class and its share, and the smaller of two equally frequent ones', () => {
     expect(majorityClass([2, 0, 2, 1])).toEqual({ label: 2, count: 2, share: 0.5 })
     expect(majorityClass([1, 0])).toEqual({ label: 0, count: 1, share: 0.5 })
     expect(() => majorityClass([])).toThrow('majorityClass: expected at least one label, got none')
   })
 
-  it('detects predictions that are all the same, exactly or within a tolerance', () => {
+  it('detect constant predictions, exactly or within a tolerance', () => {
     expect(constantPrediction([1, 1, 1])).toBe(1)
     expect(constantPrediction([0, 0])).toBe(0)
     expect(constantPrediction([1, 1, 0])).toBeNull()

@@ -14,8 +14,8 @@ const hundredths = fc.integer({ min: -500, max: 500 }).map((n) => n / 100)
 const binary = fc.integer({ min: 0, max: 1 })
 const severalClasses = fc.integer({ min: 0, max: 3 })
 
-describe(`laws, seed ${SEED}`, () => {
-  it('no metric changes when the examples are put in another order', () => {
+describe(`laws of the metrics, seed ${SEED}`, () => {
+  it('no metric changes when the examples are permuted', () => {
     const law = (metric: (p: number[], l: number[]) => number, value: fc.Arbitrary<number>): void =>
       fc.assert(
         fc.property(
@@ -33,7 +33,7 @@ describe(`laws, seed ${SEED}`, () => {
     law(spearman, hundredths)
   })
 
-  it('accuracy does not change when the classes are renamed, and Matthews neither', () => {
+  it('accuracy and Matthews do not change when the classes are renamed', () => {
     const renamed = [2, 3, 1, 0]
     fc.assert(
       fc.property(pairs(severalClasses), (both) => {
@@ -127,7 +127,7 @@ describe(`laws, seed ${SEED}`, () => {
     )
   })
 
-  it('always answering the majority class has its share as accuracy, and no class has more', () => {
+  it('always predicting the majority class has its share as accuracy, and no other class has more', () => {
     fc.assert(
       fc.property(fc.array(severalClasses, { minLength: 1 }), (labels) => {
         const { label, share } = majorityClass(labels)

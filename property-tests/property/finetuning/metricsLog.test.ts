@@ -20,8 +20,8 @@ const lines = fc.array(
   { maxLength: 12 },
 )
 
-describe('a metrics log that is opened again', () => {
-  it('keeps the lines before the checkpoint, drops what follows and a torn last line, and says how many are missing', async () => {
+describe('a reopened metrics log', () => {
+  it('keeps the lines before the checkpoint, drops later lines and a truncated last line, and counts the missing ones', async () => {
     await fc.assert(
       fc.asyncProperty(lines, lines, fc.nat(3), fc.constantFrom('', '{"kind":"st'), async (before, after, missing, torn) => {
         const text = (some: ReadonlyArray<string>): string => some.map((line) => `${line}\n`).join('')
@@ -37,7 +37,7 @@ describe('a metrics log that is opened again', () => {
     )
   })
 
-  it('of more than one piece of a megabyte is cut at the right line', async () => {
+  it('larger than one read buffer is truncated at the right line', async () => {
     const long = Array.from({ length: 30 }, (_, i) => `"${String(i).padStart(100_000, '.')}"\n`)
     await writeFile(file, long.join(''))
     expect((await openMetricsLog(root, 40)).missing).toBe(10)
@@ -45,7 +45,7 @@ describe('a metrics log that is opened again', () => {
     expect(await readFile(file, 'utf8')).toBe(long.slice(0, 25).join(''))
   })
 
-  it('is no link to a file outside the run, which stays as it is; a link to nothing is replaced', async () => {
+  it('replaces a dangling link, and never changes a file outside the run through a link', async () => {
     const inner = await mkdtemp(join(root, 'run-'))
     await writeFile(join(root, 'diary'), 'a\nb\n')
     await symlink(join(root, 'diary'), join(inner, 'metrics.jsonl'))
@@ -60,8 +60,8 @@ describe('a metrics log that is opened again', () => {
   })
 })
 
-describe('a metrics log that can no longer be appended to', () => {
-  it('says so in one line at each flush from then on, also after a group of lines that nobody waited for', async () => {
+describe('a metrics log that can no longer be written', () => {
+  it('reports it in one line at every later flush, also after a group of lines that nobody awaited', async () => {
     const inner = await mkdtemp(join(root, 'run-'))
     const log = await openMetricsLog(inner, 0)
     await rm(join(inner, 'metrics.jsonl'))

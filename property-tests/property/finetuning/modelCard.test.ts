@@ -64,8 +64,8 @@ const tokensOf = (body: string): ReadonlyArray<Token> => {
   return found
 }
 
-describe('the front matter', () => {
-  it('has what the hub reads, in YAML 1.1 as in 1.2, a small loss as a number too', () => {
+describe('the front matter of a model card', () => {
+  it('has the fields of the hub in YAML 1.1 and 1.2, with a small loss as a number', () => {
     for (const version of ['1.1', '1.2'] as const)
       expect(front(modelCard(facts()), version)).toEqual({
         library_name: 'peft',
@@ -94,7 +94,7 @@ describe('the front matter', () => {
       })
   })
 
-  it('names no base model that is only a folder, and no scores of a step that was not evaluated or that are no numbers', () => {
+  it('omits a base model that is only a folder, scores of a step without an evaluation, and scores that are not numbers', () => {
     const none = front(modelCard(facts({ hubId: null, result: { ...result, kept: { which: 'last', step: 11 } } })))
     expect(none).toMatchObject({ 'model-index': [{ results: [] }] })
     expect(none).not.toHaveProperty('base_model')
@@ -105,8 +105,8 @@ describe('the front matter', () => {
   })
 })
 
-describe('the text', () => {
-  it('has data, scores of both steps, settings, budget and command, of paths the last name, and nothing of the moment', () => {
+describe('the text of a model card', () => {
+  it('has data, scores of both steps, settings, budget and command, only last names of paths, and no date', () => {
     const { body } = parts(modelCard(facts()))
     for (const line of [
       'step 8 of 12, the best by accuracy',
@@ -125,7 +125,7 @@ describe('the text', () => {
     expect(modelCard(facts())).not.toMatch(/home|secret|77\.7|888888/)
   })
 
-  it('says hostile labels, files, columns and model names as they are: front matter parses, Markdown has no more than its own parts', () => {
+  it('quotes hostile labels, files, columns and model names: the front matter parses and the Markdown gains no parts', () => {
     const hostile = fc.oneof(
       fc.string({ unit: 'binary', minLength: 1, maxLength: 30 }),
       fc.constantFrom(
@@ -177,7 +177,7 @@ describe('the text', () => {
     )
   })
 
-  it('counts 140,000 classes and shows those that anybody reads', () => {
+  it('counts 140,000 classes and lists only the first', () => {
     const labelNames = Array.from({ length: 140_000 }, (_, i) => `class ${i}`)
     const card = modelCard(facts({ data: { ...facts().data, labelNames } }))
     expect(card).toContain('- 140000 classes: `class 0`, ')
@@ -186,8 +186,8 @@ describe('the text', () => {
   })
 })
 
-describe('the card of an export', () => {
-  it('is the same with what opens it; a card of another hand is none of it', () => {
+describe('the model card of an export', () => {
+  it('is the card of the run plus how to open the export; a foreign card is not copied', () => {
     const card = modelCard(facts())
     expect(cardOfExport(card, null)).toBe(card)
     expect(front(cardOfExport(card, 'transformers') ?? '')).toEqual({

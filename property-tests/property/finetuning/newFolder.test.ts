@@ -21,7 +21,7 @@ beforeEach(async () => {
 afterAll(() => rm(root, { recursive: true }))
 
 describe('a new folder', () => {
-  it('is not built on what a dead process of the same number left', async () => {
+  it('does not reuse the partial folder of a dead process with the same id', async () => {
     const left = join(cwd, `.exported.${process.pid}.partial`)
     await mkdir(left)
     await writeFile(join(left, 'model.safetensors'), 'half')
@@ -30,7 +30,7 @@ describe('a new folder', () => {
     expect(await readFile(join(left, 'model.safetensors'), 'utf8')).toBe('half')
   })
 
-  it('is made by two at once in places of their own: one has it, the other is refused', async () => {
+  it('is created by one of two concurrent writers, and the other is refused', async () => {
     const stages: string[] = []
     const write = async (stage: string): Promise<void> => {
       stages.push(stage)
@@ -43,7 +43,7 @@ describe('a new folder', () => {
     expect(await readdir(cwd)).toEqual(['exported'])
   })
 
-  it('leaves nothing where its making fails, nor where its process is about to be ended', async () => {
+  it('leaves nothing behind if writing fails or a signal ends the process', async () => {
     await expect(inNewFolder(join(cwd, 'exported'), {}, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(await readdir(cwd)).toEqual([])
     let seen: ReadonlyArray<string> = []
@@ -57,7 +57,7 @@ describe('a new folder', () => {
   })
 })
 
-it('Ctrl-C in the middle of an export leaves neither the folder nor a part of it', async () => {
+it('leaves neither itself nor a part after Ctrl-C in the middle of an export', async () => {
   await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
   const run = { task: join(cwd, 'toy.tsv'), output: join(cwd, 'run'), maxSteps: '1', batchSize: '2', maxLength: '16', device: 'cpu' }
   await runJob({ model: embeddedModel, method: 'lora', ...run })

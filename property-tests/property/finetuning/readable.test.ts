@@ -69,7 +69,7 @@ const comesBack = async (settings: Settings, labelNames: ReadonlyArray<string>):
   await rm(folder, { recursive: true })
 }
 
-describe(`what was trained (seed ${SEED})`, () => {
+describe(`a trained adapter (seed ${SEED})`, () => {
   it.each(methods.map((method) => [method.name, method as Method] as const))(
     'by %s can be read back, whatever numbers the settings allow',
     async (name, method) => {
@@ -101,7 +101,7 @@ describe(`what was trained (seed ${SEED})`, () => {
     },
   )
 
-  it('can be read back with as many classes as are allowed, and no more are', async () => {
+  it('can be read back with the maximum number of classes, and more are refused', async () => {
     const names = (count: number): ReadonlyArray<string> => Array.from({ length: count }, (_, i) => `c${i}`)
     await comesBack(parseSettings({ method: 'full', maxLength: 16 }), names(140_000))
     expect(() => checkLabelNames(names(140_000), 'toy.tsv')).not.toThrow()
@@ -120,13 +120,13 @@ describe('the options of a run', () => {
     task: { task: 'a.tsv', text },
   })
 
-  it('of 12,000 characters can be read back from its config.json', () => {
+  it('of 12,000 characters can be read back from config.json', () => {
     const { model, task, settings } = options('x'.repeat(12_000))
     expect(() => checkStorable(options('x'.repeat(12_000)))).not.toThrow()
     expect(parseRunConfig(JSON.stringify({ formatVersion: runFormatVersion, model, task, settings }), 'config.json').task).toEqual(task)
   })
 
-  it('that could not are refused before the first step', () => {
+  it('are refused before the first step if config.json could not be read back', () => {
     expect(() => checkStorable(options('x'.repeat(100_001)))).toThrow(InputError)
     expect(() => checkStorable(options('x'.repeat(100_001)))).toThrow(
       'run/config.json: expected the config.json of a run whose task.text is a text of at most 100000 characters, got "xxx',

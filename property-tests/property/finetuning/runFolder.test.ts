@@ -64,7 +64,7 @@ const rewriteConfig = async (change: (config: Readonly<Record<string, unknown>>)
   await writeFile(file, JSON.stringify(change(JSON.parse(await readFile(file, 'utf8')) as Readonly<Record<string, unknown>>)))
 }
 
-describe('what a killed process left half-written', () => {
+describe('a partial file of a killed process', () => {
   const temporaries = [
     '.config.json.4711.0123456789ab.partial',
     'adapter/.adapter_config.json.1.fedcba987654.partial',
@@ -76,14 +76,14 @@ describe('what a killed process left half-written', () => {
     for (const name of [...temporaries, ...others]) await writeFile(join(output, name), '')
   }
 
-  it('is gone once the run is resumed, in each of its folders, and nothing else is', async () => {
+  it('is removed when the run is resumed, in each of its folders, and nothing else is', async () => {
     await leave()
     const before = await tree()
     await begun(true)
     expect(await tree()).toEqual(before.filter((name) => !temporaries.includes(name)))
   })
 
-  it('stays where the run is not resumed: it may be another process at work', async () => {
+  it('stays if the run is not resumed: another process may be at work', async () => {
     await leave()
     const before = await tree()
     await expect(opened(false)).rejects.toThrow('got config.json of an earlier run')
@@ -93,7 +93,7 @@ describe('what a killed process left half-written', () => {
   })
 })
 
-describe('a folder that is resumed', () => {
+describe('a resumed run folder', () => {
   const warnings = async (resume: boolean): Promise<ReadonlyArray<string>> => {
     const said: string[] = []
     for await (const event of finetuneJob(options(resume), new AbortController().signal))
@@ -101,7 +101,7 @@ describe('a folder that is resumed', () => {
     return said.filter((message) => !/^(step |gates are sampled in )/.test(message))
   }
 
-  it('under other versions warns of each, once: config.json names those of now', async () => {
+  it('warns once about each changed version, and config.json then names the current ones', async () => {
     expect(await warnings(false)).toEqual([])
     const { salora: _, ...rest } = versions
     await rewriteConfig((config) => ({ ...config, versions: { ...rest, node: 'v1.2.3' } }))
@@ -112,14 +112,14 @@ describe('a folder that is resumed', () => {
     expect(await warnings(true)).toEqual([])
   })
 
-  it('has no result until it has come to its end again', async () => {
+  it('has no result until the run ends again', async () => {
     await begun(false)
     await writeFile(join(output, 'result.json'), '{}')
     await begun(true)
     expect(await tree()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'rows.json'])
   })
 
-  it('stays as it is, result and all, where the task has come to have another class', async () => {
+  it('stays unchanged, result included, if the task has a new class', async () => {
     await warnings(false)
     const before = await contents()
     expect(Object.keys(before)).toContain('result.json')
@@ -133,7 +133,7 @@ describe('a folder that is resumed', () => {
   })
 })
 
-describe('a folder that is not ours', () => {
+describe('a folder with foreign files', () => {
   const fill = async (name: string): Promise<void> => {
     await mkdir(dirname(join(output, name)), { recursive: true })
     await writeFile(join(output, name), 'precious')
@@ -164,7 +164,7 @@ describe('a folder that is not ours', () => {
       )
   })
 
-  it.each(['adapter', 'checkpoints'])('because %s in it is a link is not written to or deleted from, new or resumed', async (name) => {
+  it.each(['adapter', 'checkpoints'])('is neither written to nor deleted from if %s in it is a link, new or resumed', async (name) => {
     const elsewhere = await mkdtemp(join(root, 'elsewhere-'))
     for (const file of ['adapter_config.json', '.config.json.4711.0123456789ab.partial']) await writeFile(join(elsewhere, file), 'precious')
     await symlink(elsewhere, join(output, name))
@@ -176,7 +176,7 @@ describe('a folder that is not ours', () => {
     expect(await refusal(true)).toBe(`${join(output, name)}: expected a folder of the run itself, got a link`)
   })
 
-  it('is ours where it is empty, or has what a start that was killed left of itself', async () => {
+  it('is accepted if it is empty or has only what a killed start left', async () => {
     await fill('adapter/.adapter_config.json.1.fedcba987654.partial')
     await fill('.config.json.4711.0123456789ab.partial')
     await mkdir(join(output, 'checkpoints'))
@@ -184,7 +184,7 @@ describe('a folder that is not ours', () => {
     expect(await tree()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'rows.json'])
   })
 
-  it.runIf(process.platform === 'linux')('because the system lets none be made there is refused at once', async () => {
+  it.runIf(process.platform === 'linux')('is refused at once if the system cannot create it', async () => {
     const place = '/proc/no-such-process/deeper'
     await expect(openRunFolder({ ...options(false), output: place }, await sources())).rejects.toThrow(
       /^--output \/proc\/no-such-process\/deeper: expected a folder that can be written, got ENOENT: /,
@@ -193,7 +193,7 @@ describe('a folder that is not ours', () => {
   })
 })
 
-it("checkpoints without config.json are nobody's run", async () => {
+it('is refused if it has checkpoints without config.json', async () => {
   await mkdir(join(output, 'checkpoints'))
   await writeFile(join(output, 'checkpoints', 'step-000000004.safetensors'), '')
   for (const resume of [false, true])

@@ -26,7 +26,7 @@ const written = async (training: ReadonlyArray<Example>, evaluation: ReadonlyArr
 }
 const nameOf = ({ text, textPair }: Example): string => JSON.stringify([text, textPair])
 
-it('holds exactly the texts of each part', () =>
+it('contains exactly the texts of each part', () =>
   fc.assert(
     fc.asyncProperty(fc.array(example), fc.array(example), async (training, evaluation) => {
       const rows = await written(training, evaluation)
@@ -40,7 +40,7 @@ it('holds exactly the texts of each part', () =>
     { seed: SEED, numRuns: 50 },
   ))
 
-it('has another digest for other texts, labels, names of classes, or another order', () =>
+it('has a different digest for other texts, labels, class names, or another order', () =>
   fc.assert(
     fc.property(fc.array(example, { minLength: 1 }), example, (examples, other) => {
       const digest = rowsDigest(dataset(examples))
@@ -58,7 +58,7 @@ it('has another digest for other texts, labels, names of classes, or another ord
     { seed: SEED, numRuns: 50 },
   ))
 
-it('is refused where it is no such file', async () => {
+it('is refused if the file is invalid', async () => {
   await writeFile(join(folder, 'rows.json'), JSON.stringify({ heldOut: true, training: 'AAAA', evaluation: '' }))
   await expect(readRunRows(folder)).rejects.toThrow('rows.json: expected eight bytes for each row, got 3')
 })

@@ -94,7 +94,7 @@ const refusal = async (met: typeof fault.now): Promise<string> => {
   return line
 }
 
-describe('what the system does not let be read is not damaged: the resume stops and changes nothing', () => {
+describe('a checkpoint that the system cannot read is not treated as damaged: the resume stops and changes nothing', () => {
   it.each<readonly [string, Operation, RegExp, string]>([
     ['checkpoints of another owner', 'open', /step-\d+\.safetensors$/, 'EACCES'],
     ['checkpoints on a broken disk', 'read', /step-\d+\.safetensors$/, 'EIO'],
@@ -121,14 +121,14 @@ describe('what the system does not let be read is not damaged: the resume stops 
     )
   })
 
-  it('nor is a damaged one renamed beside one that cannot be read', async () => {
+  it('a damaged checkpoint beside an unreadable one is not renamed', async () => {
     await truncate(join(output, 'checkpoints', 'step-000000006.safetensors'), 1000)
     expect(await refusal({ operation: 'open', path: /step-000000004\.safetensors$/, code: 'EACCES' })).toContain(
       'step-000000004.safetensors: expected a readable file, got EACCES: from the system',
     )
   })
 
-  it('and once it can be read again, the run goes on from there', async () => {
+  it('the run resumes from it once it can be read again', async () => {
     await refusal({ operation: 'open', path: /step-\d+\.safetensors$/, code: 'EACCES' })
     for (const name of ['step-000000006.safetensors', 'step-000000006.safetensors.sha256']) await rm(join(output, 'checkpoints', name))
     expect(await trained(output, true)).toEqual([5, 6])
@@ -144,13 +144,13 @@ describe('checkpoints that are all damaged', () => {
       bytes.map((byte, i) => (i === bytes.length >> 1 ? byte ^ 4 : byte)),
     )
   }
-  it('stop the resume, which says how many and what is wrong, and changes nothing', async () => {
+  it('stop the resume, which reports their number and the fault, and changes nothing', async () => {
     for (const step of [4, 6]) await damage(step)
     expect(await refusal(null)).toMatch(
       /checkpoints: expected an intact checkpoint \(to start over, choose a new --output\), got 2 corrupt and no other: \S+step-000000006\.safetensors: expected the checksum [0-9a-f]{64}, got [0-9a-f]{64}$/,
     )
   })
-  it('do so too where an earlier resume set them aside', async () => {
+  it('stop it too if an earlier resume renamed them', async () => {
     for (const step of [4, 6]) {
       const path = join(output, 'checkpoints', `step-00000000${step}.safetensors`)
       await files.rename(path, `${path}.damaged`)

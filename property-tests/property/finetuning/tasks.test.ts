@@ -25,7 +25,7 @@ vi.mock('../../../finetuning/tasks/sources/index.js', async (original) => {
   return { taskSources: [...taskSources, fake, nameless] }
 })
 
-it('finds the task by its name, or as its kind recognizes it, and hands all options on', async () => {
+it('finds the source of a task by name or by recognition, and passes it all options', async () => {
   const options = { task: 'sham', data: 'folder', holdOutSeed: 7 }
   expect(await loadTask(options)).toMatchObject({ name: 'sham', metrics: ['f1'], train: data, evaluation: data })
   expect(told.options).toEqual([options])
@@ -33,14 +33,14 @@ it('finds the task by its name, or as its kind recognizes it, and hands all opti
   expect(await loadTask({ task: '42' })).toMatchObject({ name: '42' })
 })
 
-it('refuses an option of another kind instead of ignoring it', async () => {
+it('refuses an option of another source instead of ignoring it', async () => {
   await expect(loadTask({ task: 'sham', textPair: 'b' })).rejects.toMatchObject({
     message: '--text-pair: expected none with --task sham, got "b"',
     kind: 'usage',
   })
 })
 
-it('tells an unknown task with the names of all kinds, and with what the nameless ones are', async () => {
+it('refuses an unknown task and lists the names of all sources', async () => {
   const line =
     '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca, text, fake, mock or sham, or a .tsv, .csv, .jsonl, .json or .parquet file, or a number, got "feka"'
   for (const load of [loadTask, loadEvaluation])

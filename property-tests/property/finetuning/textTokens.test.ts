@@ -54,17 +54,17 @@ const tokensOf = async (options: TaskOptions, maxLength: number) => {
 }
 const none = (count: number): ReadonlyArray<number> => new Array<number>(count).fill(unlabeled)
 
-describe('a prompt', () => {
+describe('a prompt template', () => {
   const [asked, plain] = [
     { instruction: 'Sort.', input: '3 1' },
     { instruction: 'Sing.', input: '' },
   ]
-  it('is the paper’s: one preamble, with and without an input', () => {
+  it('of the paper has one preamble, with and without an input', () => {
     const head = 'Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n'
     expect(promptOf.paper(asked)).toBe(`${head}### Instruction:\nSort.\n\n### Input:\n3 1\n\n### Response:`)
     expect(promptOf.paper(plain)).toBe(`${head}### Instruction:\nSing.\n\n### Response:`)
   })
-  it('is Stanford’s: its preamble tells of an input where there is one', () => {
+  it('of Alpaca mentions the input in its preamble if there is one', () => {
     const [withInput, rest] = promptOf.alpaca(asked).split('. Write ')
     expect(withInput).toBe('Below is an instruction that describes a task, paired with an input that provides further context')
     expect(rest).toBe(promptOf.paper(asked).split('. Write ')[1])
@@ -72,9 +72,9 @@ describe('a prompt', () => {
   })
 })
 
-describe('instructions', () => {
+describe('tokens of instructions', () => {
   // the paper's prompt is 21 words of no meaning to the tokenizer around the instruction
-  it('learn the response and its end, and nothing of the prompt; with trainOnInputs all but the first token', async () => {
+  it('train on the response and its end of text, or with trainOnInputs on all tokens but the first', async () => {
     const options = await task([{ instruction: 'w5 w6', output: ' w7 w8 w9' }])
     const { evaluation } = await tokensOf(options, 64)
     const [{ ids, targets } = expect.fail('no example')] = evaluation
@@ -100,7 +100,7 @@ describe('instructions', () => {
     expect(warnings).toEqual(['2 of 4 texts are longer than --max-length 11: prompts lose their beginning, responses their end'])
   })
 
-  it('in turns learn each answer of the assistant’s and its end, as the model’s own template writes them', async () => {
+  it('of a conversation train on each answer of the assistant and its end, as the chat template renders them', async () => {
     const messages = [
       { role: 'user', content: 'w5' },
       { role: 'assistant', content: 'w6 w7' },
@@ -114,7 +114,7 @@ describe('instructions', () => {
     expect(targets).toEqual([u, u, u, u, u, 6, 7, 2, u, u, u, u, u, u, 9, 2, u])
   })
 
-  it('are refused in one line each: a row without fields, an empty response, roles that a prompt has no place for', async () => {
+  it('are refused in one line for a row without fields, an empty response, and unsupported roles', async () => {
     const told = async (rows: ReadonlyArray<object>, more: Partial<TaskOptions> = {}): Promise<string> => {
       const options = await task(rows, more)
       return (await refusalOf(() => loadTask(options))).replace(folder, 'F')
@@ -139,12 +139,12 @@ describe('instructions', () => {
     expect(await told([good], { promptTemplate: 'vicuna' })).toBe('--prompt-template: expected paper, alpaca or chat, got "vicuna"')
     expect(await told([good], { problemType: 'regression' })).toBe('--problem-type: expected none with --task alpaca, got "regression"')
     const skipping = await loadTask(await task([good, { instruction: 'w5', output: '' }], { skipMissing: true }))
-    expect(skipping).toMatchObject({ train: { examples: { length: 1 }, skipped: [{ row: 2, found: 'no response' }] } })
+    expect(skipping).toMatchObject({ train: { examples: { length: 1 }, skipped: [{ row: 2, reason: 'no response' }] } })
   })
 })
 
 describe('a conversation', () => {
-  it('is refused where a message changes those before it', () => {
+  it('is refused if the template renders earlier messages differently once another follows', () => {
     const forgetful = (messages: ReadonlyArray<{ readonly content: string }>): string =>
       messages
         .slice(-1)
@@ -157,19 +157,19 @@ describe('a conversation', () => {
   })
 })
 
-describe('the end of what is learned', () => {
+describe('the end of a learned part', () => {
   const marked = (learned: string) => Array.from(learned, (mark) => mark === '+')
-  it('is the first token in it that ends a text; what a template writes after it is shown, and after the last is left out', () => {
+  it('is its first end-of-text token; later text of the template stays in the input, and is dropped after the last part', () => {
     const ids = [5, 6, 2, 9, 7, 8, 3, 9]
     expect(withEnd({ ids, learned: marked('-+++-+++') }, [2, 3])).toEqual({ ids: ids.slice(0, 7), learned: marked('-++--++') })
   })
-  it('is added to the last that has none', () => {
+  it('is added to a last part that has none', () => {
     expect(withEnd({ ids: [5, 6, 7], learned: marked('-+-') }, [2, 3])).toEqual({ ids: [5, 6, 2], learned: marked('-++') })
   })
 })
 
 describe(`tokens of segments (seed ${SEED})`, () => {
-  it('are those of the whole text; what a segment has begun belongs to the one that ends it', () => {
+  it('are those of the whole text; a token that spans two segments belongs to the later one', () => {
     // a tokenizer that takes letters two by two, so that pairs may lie across segments
     const pairs = (text: string): ReadonlyArray<number> =>
       Array.from({ length: Math.ceil(text.length / 2) }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 36))
@@ -191,8 +191,8 @@ describe(`tokens of segments (seed ${SEED})`, () => {
   })
 })
 
-describe(`a text that is cut (seed ${SEED})`, () => {
-  it('keeps its start, the last tokens before the first that is learned, and the first from there on, neither wholly lost', () => {
+describe(`a truncated text (seed ${SEED})`, () => {
+  it('keeps its start, the end of its prompt and the beginning of its response, and loses neither as a whole', () => {
     fc.assert(
       fc.property(
         fc.nat(2),
@@ -217,8 +217,8 @@ describe(`a text that is cut (seed ${SEED})`, () => {
   })
 })
 
-describe('plain text', () => {
-  it('is learned paragraph by paragraph, a long one in pieces that predict each token but the first once', async () => {
+describe('tokens of plain text', () => {
+  it('train on each paragraph; pieces of a long one predict every token but the first once', async () => {
     const file = join(folder, 'plain.txt')
     await writeFile(file, 'w5 w6\nw7\n\n\nw8 w9 w10 w11 w12 w13 w14\n')
     const { evaluation } = await tokensOf({ task: 'text', data: file, evalData: file }, 4)
@@ -233,8 +233,8 @@ describe('plain text', () => {
   })
 })
 
-describe(`texts that share rows (seed ${SEED})`, () => {
-  it('are all there once, in rows of at most the length, each with where its texts end', () => {
+describe(`packed texts (seed ${SEED})`, () => {
+  it('occur once each, in rows of at most the maximum length that list where their texts end', () => {
     const lengths = fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 30 })
     fc.assert(
       fc.property(lengths, (all) => {

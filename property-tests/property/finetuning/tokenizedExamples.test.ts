@@ -13,7 +13,7 @@ const tokenizer: Pick<Tokenizer, 'encode'> = {
 }
 const labeled = (texts: ReadonlyArray<string>) => texts.map((text, i) => ({ text, label: i % 2, row: i + 2 }))
 
-it('are their encodings, with label and row, of a small and of a large vocabulary', () => {
+it('return encodings with label and row, for a small and a large vocabulary', () => {
   const texts = Array.from({ length: 17_000 }, (_, i) => 'ab cd'.repeat(1 + (i % 20)))
   for (const vocabulary of [60_000, 120_000]) {
     const examples = tokenize(tokenizer, vocabulary, labeled(texts), 512)
@@ -29,7 +29,7 @@ it('are their encodings, with label and row, of a small and of a large vocabular
   }
 })
 
-it('take two bytes a token and a few more an example, where two lists of numbers take sixteen a token', () => {
+it('take two bytes per token and a few per example', () => {
   const texts = labeled(Array.from({ length: 2 ** 15 }, () => 'x'.repeat(100)))
   const { least, most } = bytesHeld(() => tokenize(tokenizer, 60_000, texts, 512))
   expect(least / texts.length).toBeLessThan(2 * 100 + 100)
