@@ -1,4 +1,4 @@
-/** Stored examples: equal to those that were put in, to the last half of a character, in few bytes beside their texts. */
+/** Stored examples return exactly the stored texts, and take few bytes besides them. */
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { Example } from '../../../finetuning/data/index.js'

@@ -1,4 +1,4 @@
-/** Tasks by name or file: what is loaded for each, what is held out of a file, and the line for each wrong flag. */
+/** Tasks by name or file: their data, the hold-out of a file, and the message for each wrong flag. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -88,10 +88,10 @@ describe('a task of GLUE', () => {
 
 describe('an unknown task', () => {
   it('is refused with the list of tasks', async () => {
-    const told =
+    const message =
       '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca or text, or a .tsv, .csv, .jsonl, .json or .parquet file, got "colla"'
-    expect(await line({ task: 'colla' })).toBe(told)
-    expect(await refusalOf(() => loadEvaluation({ task: 'colla' }))).toBe(told)
+    expect(await line({ task: 'colla' })).toBe(message)
+    expect(await refusalOf(() => loadEvaluation({ task: 'colla' }))).toBe(message)
     expect(await line({ task: 'constructor' })).toMatch(/^--task: expected cola/)
   })
 

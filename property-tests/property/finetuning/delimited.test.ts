@@ -1,4 +1,4 @@
-/** Files of the user's own: .tsv, .csv and .jsonl read alike, labels become classes or scores, and each mistake is told in one line. */
+/** Files of the user: .tsv, .csv and .jsonl are read alike, labels become classes or scores, and an invalid file is refused in one line. */
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

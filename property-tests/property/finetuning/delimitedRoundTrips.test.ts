@@ -1,4 +1,4 @@
-/** Files of the user's own: what was written into a cell is what is read from it. */
+/** Files of the user: every text that is written into a cell is read back. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

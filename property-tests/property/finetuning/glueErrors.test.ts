@@ -1,4 +1,4 @@
-/** GLUE's readers: one clear line for each way in which a file can be wrong. */
+/** GLUE’s readers refuse each kind of invalid file in one clear line. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -83,7 +83,7 @@ describe('an invalid GLUE file is refused in one line', () => {
   })
 
   it('shortens a quoted value and keeps it on one line', async () => {
-    const told = await refusal('cola', `gj04\t${'x'.repeat(500)}\u0001\t\tA.\n`)
-    expect(told).toBe(`bad.tsv, row 1: expected a label of cola (0 or 1), got "${'x'.repeat(80)}…"`)
+    const message = await refusal('cola', `gj04\t${'x'.repeat(500)}\u0001\t\tA.\n`)
+    expect(message).toBe(`bad.tsv, row 1: expected a label of cola (0 or 1), got "${'x'.repeat(80)}…"`)
   })
 })

@@ -1,4 +1,4 @@
-/** GLUE as the hub has it: Parquet of pyarrow's, by task and split, part after part (fixtures/make_glue_parquet.py). */
+/** GLUE from the hub’s Parquet files as pyarrow writes them, by task and split (fixtures/make_glue_parquet.py). */
 import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

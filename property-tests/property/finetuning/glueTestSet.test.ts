@@ -1,4 +1,4 @@
-/** GLUE's test files: which are there, under which names a submission has them, and their texts in order. */
+/** GLUE’s test files: which exist, their names in a submission, and their texts in order. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'

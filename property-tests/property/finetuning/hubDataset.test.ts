@@ -1,4 +1,4 @@
-/** GLUE from a hub that runs on this machine for the test: what is asked for, what is kept, and what is refused. */
+/** GLUE from a local hub: which files are requested, cached and refused. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'

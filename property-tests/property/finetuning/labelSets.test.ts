@@ -1,4 +1,4 @@
-/** Any number of labels an example: how they are read, scored and weighed, against numbers of scikit-learn and closed forms. */
+/** Multi-label data: reading, scores and loss, against numbers of scikit-learn and closed forms. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Metrics against numbers of scikit-learn 1.9.1 and SciPy 1.17.1, and against sums done by hand. */
+/** Metrics against numbers of scikit-learn 1.9.1 and SciPy 1.17.1, and against sums computed by hand. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {

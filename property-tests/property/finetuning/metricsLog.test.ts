@@ -1,4 +1,4 @@
-/** metrics.jsonl when a run goes on: its first lines byte for byte, whatever a killed process left behind them. */
+/** metrics.jsonl of a resumed run: its first lines stay byte for byte, whatever a killed process appended. */
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

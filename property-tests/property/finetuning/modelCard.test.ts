@@ -1,4 +1,4 @@
-/** The model card, read back by parsers of YAML and of Markdown: whatever labels, paths and names hold, it says them and nothing else. */
+/** The model card, parsed as YAML and Markdown: hostile labels, paths and names appear as text and add no structure. */
 import fc from 'fast-check'
 import { marked, type Token } from 'marked'
 import { describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-/** A folder that appears complete or not at all, and what is left where it does not. */
+/** A new folder appears complete or not at all, and a failure leaves nothing behind. */
 import { existsSync, readdirSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-/** What is trained can be read: whatever settings and labels a run is allowed, its adapter's files keep to the bounds of their readers. */
+/** Every run that is allowed can be read back: its files keep to the bounds of their readers. */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

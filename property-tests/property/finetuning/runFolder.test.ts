@@ -1,4 +1,4 @@
-/** The folder of a run as a process finds it: what a killed one left is cleared away, what belongs to others stays, other versions are told. */
+/** The folder of a run: partial files of a killed process are removed, foreign files stay, and changed versions are reported. */
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -156,11 +156,11 @@ describe('a folder with foreign files', () => {
     ['adapter/adapter_model.safetensors', 'an adapter'],
     ['checkpoints/step-000000004.safetensors', 'checkpoints'],
     ['checkpoints/step-000000004.safetensors.damaged', 'checkpoints'],
-  ])('because it holds %s and no config.json is left as it is', async (name, told) => {
+  ])('is left unchanged if it has %s and no config.json', async (name, content) => {
     await fill(name)
     for (const resume of [false, true])
       expect(await refusal(resume)).toBe(
-        `--output ${output}: expected a new folder, or a run with its config.json, got ${told} without one`,
+        `--output ${output}: expected a new folder, or a run with its config.json, got ${content} without one`,
       )
   })
 

@@ -1,4 +1,4 @@
-/** The rows that a run remembers: all of them, by their texts, and no others. */
+/** rows.json contains all rows of a run, by their texts, and no others. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** The embedded sentences: their split is fixed, balanced, and has no sentence on both sides. */
+/** The embedded dataset: its split is fixed and balanced, and no sentence is in both parts. */
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { readSentiment, type Dataset } from '../../../finetuning/data/index.js'

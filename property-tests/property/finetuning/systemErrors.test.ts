@@ -1,4 +1,4 @@
-/** Errors of the system while a run is resumed: what cannot be read is not damaged, and nothing is changed on the strength of it. */
+/** System errors while a run is resumed: an unreadable checkpoint does not count as damaged, and nothing is changed. */
 import * as files from 'node:fs/promises'
 import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -100,8 +100,8 @@ describe('a checkpoint that the system cannot read is not treated as damaged: th
     ['checkpoints on a broken disk', 'read', /step-\d+\.safetensors$/, 'EIO'],
     ['the newest checkpoint alone on a broken disk', 'read', /step-000000006\.safetensors$/, 'EIO'],
     ['a checksum of another owner', 'open', /step-000000006\.safetensors\.sha256$/, 'EACCES'],
-    ['a checkpoint whose size is not told', 'stat', /step-000000006\.safetensors$/, 'EACCES'],
-    ['a checkpoint whose place is not told', 'realpath', /step-000000006\.safetensors$/, 'EIO'],
+    ['a checkpoint whose size cannot be read', 'stat', /step-000000006\.safetensors$/, 'EACCES'],
+    ['a checkpoint whose path cannot be resolved', 'realpath', /step-000000006\.safetensors$/, 'EIO'],
     ['a folder of checkpoints of another owner', 'readdir', /checkpoints$/, 'EACCES'],
     ['more files open than are allowed', 'open', /step-\d+\.safetensors$/, 'EMFILE'],
     ['config.json of another owner', 'open', /run-\d+\/config\.json$/, 'EACCES'],

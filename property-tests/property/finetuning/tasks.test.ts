@@ -1,4 +1,4 @@
-/** The table of tasks: a kind that is put into it is found by its name, and told with the others. */
+/** The table of task sources: a new source is found by its name and listed with the others. */
 import { expect, it, vi } from 'vitest'
 import type { TaskSource } from '../../../finetuning/tasks/index.js'
 import { loadEvaluation, loadTask, taskNames } from '../../../finetuning/tasks/index.js'
@@ -6,7 +6,7 @@ import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
 
 const data = { source: 'nowhere', examples: [{ text: 'a', label: 0, row: 1 }], labelNames: ['no', 'yes'], skipped: [] }
 const scored = { taskType: singleLabel, metrics: ['f1'], selectionMetric: 'f1', evaluation: data } as const
-const told = vi.hoisted(() => ({ options: [] as unknown[] }))
+const received = vi.hoisted(() => ({ options: [] as unknown[] }))
 
 vi.mock('../../../finetuning/tasks/sources/index.js', async (original) => {
   const { taskSources } = await original<{ readonly taskSources: ReadonlyArray<TaskSource> }>()
@@ -16,7 +16,7 @@ vi.mock('../../../finetuning/tasks/sources/index.js', async (original) => {
     flags: [{ name: 'data', placeholder: 'folder', description: 'Data of the test' }],
     recognizes: (task) => ['fake', 'mock', 'sham'].includes(task),
     load: async (options) => {
-      told.options.push(options)
+      received.options.push(options)
       return { ...scored, name: options.task, train: data, labelNames: data.labelNames, heldOut: false }
     },
     loadEvaluation: async () => scored,
@@ -28,7 +28,7 @@ vi.mock('../../../finetuning/tasks/sources/index.js', async (original) => {
 it('finds the source of a task by name or by recognition, and passes it all options', async () => {
   const options = { task: 'sham', data: 'folder', holdOutSeed: 7 }
   expect(await loadTask(options)).toMatchObject({ name: 'sham', metrics: ['f1'], train: data, evaluation: data })
-  expect(told.options).toEqual([options])
+  expect(received.options).toEqual([options])
   expect(await loadEvaluation({ task: 'fake' })).toEqual(scored)
   expect(await loadTask({ task: '42' })).toMatchObject({ name: '42' })
 })

@@ -1,4 +1,4 @@
-/** Texts as tokens to learn from: which of them are learned, how they are cut, and how they share rows. */
+/** Tokenized texts: which tokens the loss covers, how texts are truncated, and how they are packed. */
 import { mkdtempSync } from 'node:fs'
 import { cp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -115,29 +115,29 @@ describe('tokens of instructions', () => {
   })
 
   it('are refused in one line for a row without fields, an empty response, and unsupported roles', async () => {
-    const told = async (rows: ReadonlyArray<object>, more: Partial<TaskOptions> = {}): Promise<string> => {
+    const message = async (rows: ReadonlyArray<object>, more: Partial<TaskOptions> = {}): Promise<string> => {
       const options = await task(rows, more)
       return (await refusalOf(() => loadTask(options))).replace(folder, 'F')
     }
     const good = { instruction: 'w5', output: 'w6' }
-    expect(await told([good, { prompt: 'w5' }])).toBe(
+    expect(await message([good, { prompt: 'w5' }])).toBe(
       'F/rows.jsonl, row 2: expected a row with "instruction" and "output", or with "messages", got one without "instruction"',
     )
-    expect(await told([{ instruction: 'w5' }])).toMatch(/row 1: .*, got one without "output"$/)
-    expect(await told([good, { instruction: 'w5', output: ' ' }])).toBe(
+    expect(await message([{ instruction: 'w5' }])).toMatch(/row 1: .*, got one without "output"$/)
+    expect(await message([good, { instruction: 'w5', output: ' ' }])).toBe(
       'F/rows.jsonl, row 2: expected a response (or --skip-missing), got an empty one',
     )
-    expect(await told([good, { instruction: ' ', output: 'w6' }])).toBe('F/rows.jsonl, row 2: expected an instruction, got an empty one')
+    expect(await message([good, { instruction: ' ', output: 'w6' }])).toBe('F/rows.jsonl, row 2: expected an instruction, got an empty one')
     const turns = ['user', 'assistant', 'user', 'assistant'].map((role) => ({ role, content: 'w5' }))
-    expect(await told([{ messages: turns }])).toBe(
+    expect(await message([{ messages: turns }])).toBe(
       'F/rows.jsonl, row 1: expected one message of role "user" and one of "assistant" (or --prompt-template chat), ' +
         'got the roles "user", "assistant", "user", "assistant"',
     )
-    expect(await told([{ messages: turns.slice(0, 1) }], { promptTemplate: 'chat' })).toMatch(
+    expect(await message([{ messages: turns.slice(0, 1) }], { promptTemplate: 'chat' })).toMatch(
       /expected a message of role "assistant", which is learned/,
     )
-    expect(await told([good], { promptTemplate: 'vicuna' })).toBe('--prompt-template: expected paper, alpaca or chat, got "vicuna"')
-    expect(await told([good], { problemType: 'regression' })).toBe('--problem-type: expected none with --task alpaca, got "regression"')
+    expect(await message([good], { promptTemplate: 'vicuna' })).toBe('--prompt-template: expected paper, alpaca or chat, got "vicuna"')
+    expect(await message([good], { problemType: 'regression' })).toBe('--problem-type: expected none with --task alpaca, got "regression"')
     const skipping = await loadTask(await task([good, { instruction: 'w5', output: '' }], { skipMissing: true }))
     expect(skipping).toMatchObject({ train: { examples: { length: 1 }, skipped: [{ row: 2, reason: 'no response' }] } })
   })

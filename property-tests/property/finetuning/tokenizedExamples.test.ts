@@ -1,4 +1,4 @@
-/** Tokenized examples: the encodings of their texts, in a few bytes each. */
+/** Tokenized examples return the encodings of their texts and take a few bytes per token. */
 import { expect, it } from 'vitest'
 import type { Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { tokenize } from '../../../finetuning/tokens/tokenizedExamples.js'
