@@ -134,6 +134,6 @@ describe('salora verify', () => {
       `\n${across} of ${values} values were at a boundary between two levels and rounded to its other side`,
     )
     expect(table.stdout).toMatch(/\nsteps: levels +\S+ +\S+ +\S+e[+-]\d+ +1\.0e-4 +holds\n/)
-    expect(table.stdout).toMatch(/ hold on cpu in int8/)
+    expect(table.stdout).toMatch(/ hold for 1 encoder and 1 decoder on cpu in int8/)
   })
 })
