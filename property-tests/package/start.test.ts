@@ -56,7 +56,7 @@ describe('ONNX Runtime', () => {
 describe.skipIf(process.platform === 'win32')('open files', () => {
   it('need not be more than 128 to help, train, evaluate, report and predict', () => {
     const limited = (line: string): string => bash(`ulimit -n 128; ${command} ${line}`)
-    expect(limited('--help')).toMatch(/^Usage: [\s\S]*exit code 0\n$/)
+    expect(limited('--help')).toMatch(/^Fine-tune [\s\S]*exit code 0\n$/)
     expect(limited('doctor --quiet')).toMatch(/^cpu {7}works[\s\S]*exit code 0\n$/m)
     const train =
       'train --model model --task toy.tsv --method lora --device cpu --max-steps 2 --batch-size 4 --max-length 16 --output run --quiet'

@@ -65,11 +65,14 @@ describe('our parts of @huggingface/tokenizers', () => {
     const options = { skip_special_tokens: true, clean_up_tokenization_spaces: false }
     expect(ours(file).decode([4, 8, 7], options)).toBe(theirs(file).decode([4, 8, 7], options))
     const letters = 'abcdefghijklmnopqrstuvwxyz'
-    const vocab = Array.from({ length: 26 ** 3 }, (_, i) => [[0, 1, 2].map((k) => letters[Math.floor(i / 26 ** k) % 26]).join(''), -i])
+    const vocab = Array.from({ length: 100_000 }, (_, i) => [
+      [0, 1, 2, 3, 4, 5].map((k) => letters[Math.floor(i / 26 ** k) % 26]).join(''),
+      -i,
+    ])
     const text = JSON.stringify({ ...unigram, model: { ...unigram.model, vocab: [...unigram.model.vocab, ...vocab] } })
     const large = parseTokenizerFile(text, 'tokenizer.json', 1e6, 'config.json')
     const time = (open: () => unknown): number => {
-      const times = [1, 2, 3].map(() => {
+      const times = [1, 2].map(() => {
         const began = performance.now()
         open()
         return performance.now() - began
