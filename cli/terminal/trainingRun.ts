@@ -85,6 +85,6 @@ const finishedRun = async ({ output, model, adapter, task, settings, tensorboard
   if (different.length > 0)
     throw inputError(join(output, 'config.json'), 'the settings that the run, which is finished, began with', different.join('; '))
   if (differingChoices(config, { ...asked, settings }).length > 0) return null
-  if (tensorboard) throw inputError('--tensorboard', 'a run that goes on, whose event file it begins', `a finished one in ${output}`)
+  if (tensorboard) throw inputError('--tensorboard', 'an unfinished run, whose events it can still record', `a finished one in ${output}`)
   return result
 }

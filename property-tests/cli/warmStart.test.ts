@@ -85,7 +85,7 @@ describe('a run that starts from an adapter', () => {
       expect(await resume()).toMatchObject({ code: 0, stderr: '' })
       expect(await resume('--tensorboard')).toMatchObject({
         code: 2,
-        stderr: '--tensorboard: expected a run that goes on, whose event file it begins, got a finished one in ended\n',
+        stderr: '--tensorboard: expected an unfinished run, whose events it can still record, got a finished one in ended\n',
       })
     })
 
