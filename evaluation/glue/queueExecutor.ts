@@ -80,7 +80,7 @@ const openQueue = async (url: string): Promise<Queue> => {
 }
 
 /** One job per cell. A job that ended without leaving a result is replaced. */
-const enqueue = async (queue: Queue, data: CellJob, delay: number = retries.delay): Promise<void> => {
+const enqueue = async (queue: Pick<Queue, 'getJob' | 'add'>, data: CellJob, delay: number = retries.delay): Promise<void> => {
   const jobId = jobIdOf(data)
   const earlier = await queue.getJob(jobId)
   if (earlier !== undefined && ['completed', 'failed'].includes(await earlier.getState())) await earlier.remove()
@@ -93,8 +93,14 @@ const enqueue = async (queue: Queue, data: CellJob, delay: number = retries.dela
   })
 }
 
+/** What `jobPoll` needs of a queue. */
+export type JobSource = Pick<Queue, 'getJobState' | 'getJob' | 'add'>
+
 /** Looks at a cell's job and emits its progress. → the outcome, or null while the run lasts */
-const jobPoll = (queue: Queue, { output, onEvent, delay }: QueueOptions): ((cell: Cell) => Promise<CellOutcome | null>) => {
+export const jobPoll = (
+  queue: JobSource,
+  { output, onEvent, delay }: Pick<QueueOptions, 'output' | 'onEvent' | 'delay'>,
+): ((cell: Cell) => Promise<CellOutcome | null>) => {
   const started = new Set<string>()
   /** Redis lost the job, or somebody removed it: the cell is queued again. */
   const withoutJob = async (cell: Cell): Promise<CellOutcome | null> => {
@@ -105,9 +111,11 @@ const jobPoll = (queue: Queue, { output, onEvent, delay }: QueueOptions): ((cell
     return null
   }
   return async (cell) => {
-    const job = await queue.getJob(jobIdOf({ cell, output }))
+    const jobId = jobIdOf({ cell, output })
+    const state = await queue.getJobState(jobId) // before the job itself: a job that ends in between would be read without its result
+    const job = await queue.getJob(jobId)
     if (job === undefined) return withoutJob(cell)
-    const outcome = await outcomeOf(job, { cell, output })
+    const outcome = await outcomeOf(state, job, { cell, output })
     if (outcome !== null) return outcome
     const progress = progressOf(job)
     if (progress === null) return null
@@ -119,8 +127,7 @@ const jobPoll = (queue: Queue, { output, onEvent, delay }: QueueOptions): ((cell
 }
 
 /** null while the job lasts */
-const outcomeOf = async (job: Job, { cell, output }: CellJob): Promise<CellOutcome | null> => {
-  const state = await job.getState()
+const outcomeOf = async (state: string, job: Job, { cell, output }: CellJob): Promise<CellOutcome | null> => {
   if (state === 'failed') return { kind: 'failed', message: job.failedReason ?? 'no reason given', attempts: job.attemptsMade }
   if (state !== 'completed') return null
   try {

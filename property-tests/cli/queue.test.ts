@@ -10,10 +10,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Queue } from 'bullmq'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { stopRunProcess } from '../../reporting/board/runProcess.js'
 import { keepFinishedRun } from '../../evaluation/glue/finishedRun.js'
+import { jobPoll, type JobSource } from '../../evaluation/glue/queueExecutor.js'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
 import { cellsOf } from '../../evaluation/glue/plan.js'
 import { sweeps } from '../../evaluation/glue/sweeps/index.js'
@@ -337,6 +338,35 @@ describe('a queued job', () => {
     const kept = await keep({ config, result })
     expect(kept).toEqual({ ...result, output: join(output, 'cells', own.id) })
     expect(await keep({ config, result: { ...result, seconds: 1e9 } })).toEqual(kept) // what is there already stays
+  })
+
+  it('is done, and not failed, when it completes between two reads of the queue', async () => {
+    const output = join(root, 'completes')
+    const { cell: own } = parseCellJob({ cell, output })
+    const { model, task, settings } = own.options
+    const returned = JSON.stringify({
+      config: { formatVersion: 2, model, task, settings, device: 'cpu', versions: {} },
+      result: { ...finished, output },
+    })
+    for (const readsBefore of [0, 1, 2, 3]) {
+      let reads = 0
+      const stateNow = () => Promise.resolve(reads++ < readsBefore ? ('active' as const) : ('completed' as const))
+      const getJob = async () => ({
+        progress: 0,
+        returnvalue: (await stateNow()) === 'completed' ? returned : null,
+        getState: stateNow,
+      })
+      const poll = jobPoll({ getJobState: stateNow, getJob, add: vi.fn() } as unknown as JobSource, {
+        output,
+        onEvent: () => undefined,
+      })
+      const outcomes = [await poll(own), await poll(own), await poll(own)]
+      expect(
+        outcomes.find((outcome) => outcome !== null),
+        `${readsBefore} reads before`,
+      ).toMatchObject({ kind: 'done' })
+      await rm(output, { recursive: true })
+    }
   })
 
   it('is unique for a cell and a folder', () => {
