@@ -49,39 +49,49 @@ export const watchQueue = async (url: string): Promise<WatchedQueue> => {
 }
 
 /** What this file needs of bullmq's queue. */
-type JobQueue = {
+export type JobQueue = {
   readonly getJobCounts: (...kinds: JobKind[]) => Promise<Readonly<Record<string, number>>>
   readonly getJobs: (kinds: JobKind[], first: number, last: number) => Promise<ReadonlyArray<QueuedJob | undefined>>
 }
-type QueuedJob = { readonly data: unknown; readonly failedReason?: string }
+type QueuedJob = { readonly id?: string; readonly data: unknown; readonly failedReason?: string }
 
 const noJobs: Readonly<Record<JobKind, number>> = { active: 0, waiting: 0, delayed: 0, failed: 0 }
 
-const readQueue = async (queue: JobQueue, address: string): Promise<QueueState> => {
-  const counts = { ...noJobs, ...(await queue.getJobCounts(...jobKinds)) }
+export const readQueue = async (queue: JobQueue, address: string): Promise<QueueState> => {
+  // All kinds at once: jobs move between them, and one that moved between two requests would be missed or counted twice.
+  const [counted, ...found] = await Promise.all([
+    queue.getJobCounts(...jobKinds),
+    ...jobKinds.map((kind) => queue.getJobs([kind], 0, jobLimit - 1)),
+  ])
+  const counts = { ...noJobs, ...counted }
+  const jobs = latestById(found.flatMap((ofKind, i) => ofKind.flatMap((job) => (job === undefined ? [] : [{ job, kind: jobKinds[i]! }]))))
   const bySweep = new Map<string, Record<JobKind, number>>()
-  const failures: QueueState['failures'][number][] = []
-  let inspected = 0
-  for (const kind of jobKinds)
-    for (const job of await queue.getJobs([kind], 0, jobLimit - 1)) {
-      if (job === undefined) continue // removed meanwhile
-      inspected++
-      const { folder, cell } = namesIn(job.data)
-      const ofSweep = bySweep.get(folder) ?? { ...noJobs }
-      ofSweep[kind]++
-      bySweep.set(folder, ofSweep)
-      if (kind === 'failed' && failures.length < failureLimit)
-        failures.push({ cell, reason: oneLine(String(job.failedReason ?? 'unknown error')).slice(0, 1_000) })
-    }
+  for (const { job, kind } of jobs) {
+    const { folder } = namesIn(job.data)
+    const ofSweep = bySweep.get(folder) ?? { ...noJobs }
+    ofSweep[kind]++
+    bySweep.set(folder, ofSweep)
+  }
+  const failed = jobs.filter(({ kind }) => kind === 'failed').slice(0, failureLimit)
   return {
     address,
     counts,
     sweeps: [...bySweep].map(([folder, ofSweep]) => ({ folder, ...ofSweep })),
-    failures,
-    inspected: jobKinds.some((kind) => counts[kind] > jobLimit) ? inspected : null,
+    failures: failed.map(({ job }) => ({
+      cell: namesIn(job.data).cell,
+      reason: oneLine(String(job.failedReason ?? 'unknown error')).slice(0, 1_000),
+    })),
+    inspected: jobKinds.some((kind) => counts[kind] > jobLimit) ? jobs.length : null,
     problem: null,
   }
 }
+
+type JobOfKind = { readonly job: QueuedJob; readonly kind: JobKind }
+
+/** A job that moved between two answers is in two kinds: the later answer counts. */
+const latestById = (jobs: ReadonlyArray<JobOfKind>): ReadonlyArray<JobOfKind> => [
+  ...new Map(jobs.map((one, i) => [one.job.id ?? i, one])).values(),
+]
 
 /** The sweep and the cell of a job. Anybody may have put it into the queue. */
 const namesIn = (data: unknown): { readonly folder: string; readonly cell: string } => {
