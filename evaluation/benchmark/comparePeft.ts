@@ -5,54 +5,25 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { median, quantile } from 'simple-statistics'
-import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { evenCase, mrpcBatches, mrpcCases, mrpcEpoch, tokensOf, type BenchmarkCase } from './cases.js'
+import type { Model } from '../../accelerated/models/architecture.js'
+import { evenCase, mrpcBatches, mrpcCases, mrpcEpoch, type BenchmarkCase, type BenchmarkKind } from './cases.js'
 import { benchmarkModel, decoderVocabulary, wholeVocabulary } from './model.js'
-import { openSide, type Side, type SideRequest, type StepTaken } from './worker.js'
+import { chosenCases, type Pairing } from './pairings.js'
+import { takeTurns, type Ratio, type SideResult } from './turns.js'
+import { openSide, type Side, type SideRequest } from './worker.js'
 
 export type PeersOptions = {
   /** a Python with torch, transformers and peft; null: ours alone */
   readonly python: string | null
   /** folder of MRPC's official files; null: without its cases */
   readonly data: string | null
-  /** names of cases and of comparisons to run; null: all */
+  /** names of cases, methods and precisions to run; null: all */
   readonly only: ReadonlyArray<string> | null
   readonly layers: number
   readonly threads: number
   /** alternations after warm-up */
   readonly repeats: number
-}
-
-/** What is set beside what: ours, by method and precision, and PEFT's. */
-type Comparison = {
-  readonly method: string
-  readonly precision: string
-  readonly peer: { readonly method: string; readonly precision: string }
-}
-
-const comparisons: ReadonlyArray<Comparison> = [
-  { method: 'lora', precision: 'float32', peer: { method: 'lora', precision: 'float32' } },
-  { method: 'lora', precision: 'int8', peer: { method: 'lora', precision: 'bfloat16' } },
-  { method: 'salora', precision: 'float32', peer: { method: 'lora', precision: 'float32' } },
-  { method: 'salora', precision: 'int8', peer: { method: 'lora', precision: 'bfloat16' } },
-  { method: 'adalora', precision: 'float32', peer: { method: 'adalora', precision: 'float32' } },
-  { method: 'adalora', precision: 'int8', peer: { method: 'adalora', precision: 'bfloat16' } },
-  { method: 'full', precision: 'float32', peer: { method: 'full', precision: 'float32' } },
-]
-
-/** One side's steps of one comparison. Times are medians in milliseconds; tokens are real ones, padding not counted. */
-export type SideResult = {
-  readonly milliseconds: number
-  readonly tokensPerSecond: number
-  readonly peakBytes: number
-  /** of matrix products, in 10⁹ a second; null where the side does not count them */
-  readonly gigaflops: number | null
-  /** from the start of the process to the end of its first step */
-  readonly readySeconds: number
-  /** of an epoch's steps and its evaluation, where that was asked for */
-  readonly epochSeconds: number | null
 }
 
 export type PeerRow = {
@@ -62,169 +33,127 @@ export type PeerRow = {
   readonly ours: SideResult
   /** null where there is no Python */
   readonly peer: (SideResult & { readonly method: string; readonly precision: string }) | null
-  /** the peer's time over ours in pairs of steps on the same batch: their median, and their quartiles */
-  readonly ratio: readonly [lower: number, median: number, upper: number] | null
+  /** null where there is no Python */
+  readonly ratio: Ratio | null
 }
 
 export type PeersResult = { readonly versions: Readonly<Record<string, string>>; readonly rows: ReadonlyArray<PeerRow> }
 
-const warmUp = 2
+type Versions = PeersResult['versions']
 
 /** Of the run that the steps are of: long enough that no phase ends within the measurement. */
 const runSteps = 10_000
 
 /** @throws InputError if a side cannot take its steps */
 export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | string, PeersResult> {
-  const { python, data, only, threads, repeats, layers } = options
+  const { only, layers, threads } = options
   yield 'writing a random model …'
-  const { folder, remove } = await benchmarkModel({ layers, sequence: longest, vocabulary: wholeVocabulary })
+  const encoder = await benchmarkModel({ layers, sequence: longest, vocabulary: wholeVocabulary })
   const decoder = await benchmarkModel({ layers, sequence: longest, vocabulary: decoderVocabulary }, 'decoder')
+  const folders = { encoder: encoder.folder, decoder: decoder.folder }
   const rows: PeerRow[] = []
-  let versions: Readonly<Record<string, string>> = {}
+  let versions: Versions = {}
   try {
-    const { model } = await openModelFolder(folder)
-    const vocabulary = model.vocabularySize
-    const cases = [
-      evenCase(16, 64, vocabulary),
-      evenCase(16, 128, vocabulary),
-      evenCase(8, 128, decoderVocabulary, 'decoder'),
-      ...(data === null ? [] : await casesOf(data, { folder, model }, repeats)),
-    ]
-    const kinds = [cases.map(({ name }) => name), comparisons.map(({ method }) => method), comparisons.map(({ precision }) => precision)]
-    const unknown = only?.find((name) => !kinds.some((names) => names.includes(name)))
-    if (unknown !== undefined) throw inputError('--only', `some of ${[...new Set(kinds.flat())].join(', ')}`, quoted(unknown))
-    /** A kind that --only does not name is not restricted. */
-    const wanted = (name: string): boolean => {
-      const asked = kinds.find((names) => names.includes(name))?.filter((other) => only?.includes(other)) ?? []
-      return asked.length === 0 || asked.includes(name)
-    }
-    const written = async (name: string, batches: BenchmarkCase['batches']): Promise<string> => {
-      await writeFile(join(folder, name), JSON.stringify(batches))
-      return join(folder, name)
-    }
-    for (const own of cases.filter(({ name, epoch }) => (epoch === undefined ? wanted(name) : only?.includes(name)))) {
-      const batches = await written('batches.json', own.batches)
-      const peerBatches = own.epoch === undefined ? batches : await written('peerBatches.json', own.epoch.peerBatches)
-      const evaluation = own.epoch === undefined ? null : await written('evaluation.json', own.epoch.evaluation)
-      for (const { method, precision, peer } of comparisons.filter(
-        (one) => wanted(one.method) && wanted(one.precision) && isOf(own, one),
-      )) {
-        yield `${own.name}: ${method} in ${precision} …`
-        const request = {
-          model: own.kind === 'encoder' ? folder : decoder.folder,
-          kind: own.kind,
-          evaluation,
-          dropout: own.dropout,
-          threads,
-          steps: runSteps,
-        }
-        const sides: Side[] = []
-        const open = async (command: string, file: string, of: Pick<SideRequest, 'method' | 'precision' | 'batches'>): Promise<Side> => {
-          const side = await openSide(command, [file], { ...request, ...of })
-          sides.push(side)
-          versions = { ...versions, ...side.versions }
-          return side
-        }
-        const measured = await (async () => {
-          // first, since packages may be missing on this side
-          const theirs = python === null ? null : await open(python, peerFile, { ...peer, batches: peerBatches })
-          const ours = await open(process.execPath, sideFile('saloraWorker.js'), { method, precision, batches })
-          return alternate(own, { ours, theirs }, repeats)
-        })().finally(() => sides.forEach(({ kill }) => kill()))
-        const row: PeerRow = {
-          case: own.name,
-          method,
-          precision,
-          ours: measured.ours,
-          peer: measured.theirs === null ? null : { ...measured.theirs, ...peer },
-          ratio: measured.ratio,
-        }
-        rows.push(row)
-        yield row
+    for (const { benchmark, pairings } of chosenCases(await casesOf(folders.encoder, options), only)) {
+      const request = { threads, steps: runSteps, ...(await requestOf(benchmark, folders)) }
+      for (const pairing of pairings) {
+        yield `${benchmark.name}: ${pairing.method} in ${pairing.precision} …`
+        const measured = await measure(benchmark, pairing, request, options)
+        versions = { ...versions, ...measured.versions }
+        rows.push(measured.row)
+        yield measured.row
       }
     }
     return { versions, rows }
   } finally {
-    remove()
+    encoder.remove()
     decoder.remove()
   }
 }
 
-/** Decoders run only the comparisons of LoRA and SaLoRA. */
-const isOf = ({ kind }: BenchmarkCase, { method }: Comparison): boolean => kind === 'encoder' || method === 'lora' || method === 'salora'
+const casesOf = async (folder: string, { data, repeats }: PeersOptions): Promise<ReadonlyArray<BenchmarkCase>> => {
+  const { model } = await openModelFolder(folder)
+  const vocabulary = model.vocabularySize
+  return [
+    evenCase(16, 64, vocabulary),
+    evenCase(16, 128, vocabulary),
+    evenCase(8, 128, decoderVocabulary, 'decoder'),
+    ...(data === null ? [] : await casesOfMrpc(data, { folder, model }, repeats)),
+  ]
+}
 
-const casesOf = async (data: string, model: Parameters<typeof mrpcBatches>[2], repeats: number): Promise<ReadonlyArray<BenchmarkCase>> => {
+const casesOfMrpc = async (
+  data: string,
+  model: { readonly folder: string; readonly model: Model },
+  repeats: number,
+): Promise<ReadonlyArray<BenchmarkCase>> => {
   const [sixteen, thirtyTwo] = [await mrpcBatches(16, data, model), await mrpcBatches(32, data, model)]
   return [...mrpcCases(16, sixteen, repeats), ...mrpcCases(32, thirtyTwo, repeats), mrpcEpoch(sixteen)]
+}
+
+/** What both sides of a case are started with, and the file of the peer's batches. */
+type CaseRequest = Omit<SideRequest, 'method' | 'precision'> & { readonly peerBatches: string }
+
+/** Writes the batches beside the encoder. */
+const requestOf = async (
+  { kind, dropout, batches, epoch }: BenchmarkCase,
+  folders: Readonly<Record<BenchmarkKind, string>>,
+): Promise<Omit<CaseRequest, 'threads' | 'steps'>> => {
+  const written = async (name: string, content: BenchmarkCase['batches']): Promise<string> => {
+    const file = join(folders.encoder, name)
+    await writeFile(file, JSON.stringify(content))
+    return file
+  }
+  const own = await written('batches.json', batches)
+  return {
+    model: folders[kind],
+    kind,
+    dropout,
+    batches: own,
+    peerBatches: epoch === undefined ? own : await written('peerBatches.json', epoch.peerBatches),
+    evaluation: epoch === undefined ? null : await written('evaluation.json', epoch.evaluation),
+  }
+}
+
+/** Both processes of a row, from their start to their end. */
+const measure = async (
+  benchmark: BenchmarkCase,
+  { peer, ...own }: Pairing,
+  { peerBatches, ...request }: CaseRequest,
+  { python, repeats }: PeersOptions,
+): Promise<{ readonly row: PeerRow; readonly versions: Versions }> => {
+  const sides: Side[] = []
+  const open = async (command: string, file: string, of: Partial<SideRequest>): Promise<Side> => {
+    const side = await openSide(command, [file], { ...request, ...own, ...of })
+    sides.push(side)
+    return side
+  }
+  try {
+    // first, since packages may be missing on this side
+    const theirs = python === null ? null : await open(python, peerFile, { ...peer, batches: peerBatches })
+    const ours = await open(process.execPath, saloraFile, {})
+    const measured = await takeTurns(benchmark, { ours, theirs }, repeats)
+    return {
+      row: {
+        case: benchmark.name,
+        ...own,
+        ours: measured.ours,
+        peer: measured.theirs === null ? null : { ...measured.theirs, ...peer },
+        ratio: measured.ratio,
+      },
+      versions: Object.assign({}, ...sides.map((side) => side.versions)),
+    }
+  } finally {
+    for (const { kill } of sides) kill()
+  }
 }
 
 /** Tokens of the longest text in any case. */
 const longest = 128
 
-const sideFile = (name: string): string => fileURLToPath(new URL(`./${name}`, import.meta.url))
+const saloraFile = fileURLToPath(new URL('./saloraWorker.js', import.meta.url))
 
 /** A Python file, which is beside the sources and not in dist/. */
 const peerFile = fileURLToPath(
   new URL(import.meta.url.includes('/dist/') ? '../../../evaluation/benchmark/peer.py' : './peer.py', import.meta.url),
 )
-
-type Pair = { readonly ours: Side; readonly theirs: Side | null }
-
-/** Steps in turn, and after those of an epoch its evaluation. */
-const alternate = async (
-  { batches, epoch }: BenchmarkCase,
-  { ours, theirs }: Pair,
-  repeats: number,
-): Promise<{ readonly ours: SideResult; readonly theirs: SideResult | null; readonly ratio: PeerRow['ratio'] }> => {
-  const peerBatches = epoch?.peerBatches ?? batches
-  const [before, count] = epoch === undefined ? [warmUp, repeats] : [0, batches.length]
-  const times: { readonly ours: Timed; readonly theirs: Timed | null }[] = []
-  const timed = async (side: Side, from: BenchmarkCase['batches'], number: number): Promise<Timed> => {
-    const batch = number % from.length
-    return { ...(await side.step(batch)), tokens: tokensOf(from[batch] ?? []) }
-  }
-  for (let i = 0; i < before + count; i++) {
-    const own = await timed(ours, batches, i)
-    const other = theirs === null ? null : await timed(theirs, peerBatches, i)
-    if (i >= before) times.push({ ours: own, theirs: other })
-  }
-  const evaluations = epoch === undefined ? null : { ours: await ours.evaluate(), theirs: (await theirs?.evaluate()) ?? null }
-  const resultOf = async (side: Side, steps: ReadonlyArray<Timed>, evaluation: number | null): Promise<SideResult> => {
-    const sum = (of: (step: Timed) => number): number => steps.reduce((total, step) => total + of(step), 0)
-    const whole = sum(({ milliseconds }) => milliseconds)
-    const gigaflops = steps.some(({ operations }) => operations === null) ? null : sum(({ operations }) => operations ?? NaN) / whole / 1e6
-    return {
-      milliseconds: median(steps.map(({ milliseconds }) => milliseconds)),
-      tokensPerSecond: (1000 * sum(({ tokens }) => tokens)) / whole,
-      peakBytes: await side.close(),
-      gigaflops,
-      readySeconds: side.readyAfter,
-      epochSeconds: evaluation === null ? null : (whole + evaluation) / 1000,
-    }
-  }
-  const own = await resultOf(
-    ours,
-    times.map((time) => time.ours),
-    evaluations?.ours ?? null,
-  )
-  const others = times.flatMap((time) => time.theirs ?? [])
-  const other = theirs === null ? null : await resultOf(theirs, others, evaluations?.theirs ?? null)
-  return { ours: own, theirs: other, ratio: ratioOf(own, other, times) }
-}
-
-type Timed = StepTaken & { readonly tokens: number }
-
-/** Of an epoch as a whole, else of pairs of steps. */
-const ratioOf = (
-  own: SideResult,
-  other: SideResult | null,
-  times: ReadonlyArray<{ readonly ours: Timed; readonly theirs: Timed | null }>,
-): PeerRow['ratio'] => {
-  if (other === null) return null
-  if (own.epochSeconds !== null && other.epochSeconds !== null) {
-    const whole = other.epochSeconds / own.epochSeconds
-    return [whole, whole, whole]
-  }
-  const ratios = times.flatMap(({ ours, theirs }) => (theirs === null ? [] : [theirs.milliseconds / ours.milliseconds]))
-  return [quantile(ratios, 0.25), median(ratios), quantile(ratios, 0.75)]
-}

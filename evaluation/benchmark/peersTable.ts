@@ -1,5 +1,6 @@
 /** The benchmark against PEFT as a Markdown table, for the terminal and README. */
-import type { PeerRow, SideResult } from './comparePeft.js'
+import type { PeerRow } from './comparePeft.js'
+import type { SideResult } from './turns.js'
 
 const header = [
   'case',

@@ -6,31 +6,23 @@
  *
  * Prints what it measured as JSON; see evaluation/results/seven-billion.json.
  */
-import { readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { median } from 'simple-statistics'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { checkpointNumbers } from '../../accelerated/checkpoints/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { input, quantizedMatMul, quantizedOf } from '../../accelerated/graph/operators.js'
-import { packBatch } from '../../accelerated/models/packing.js'
-import { causalLM, unlabeled } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { methodOf, parseSettings } from '../../accelerated/training/settings.js'
-import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
-import { stepGraph } from '../../accelerated/training/stepGraph.js'
-import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
-import type { Vector } from '../../accelerated/parameters/vectors.js'
+import type { Engine } from '../../accelerated/engines/engine.js'
+import { input, quantizedMatMul, quantizedOf } from '../../accelerated/graph/operators.js'
+import { causalLM, unlabeled } from '../../accelerated/objectives/causalLM.js'
 import { uniforms } from '../../accelerated/parameters/random.js'
-import { startOfRun } from '../../accelerated/training/initialState.js'
-import { trainStep } from '../../accelerated/training/trainStep.js'
-import { dimensionsOf, largestBatch } from '../../accelerated/training/batchFeeds.js'
-import { productCount } from '../benchmark/productCount.js'
-import { writeRandomCheckpoint } from './randomCheckpoint.js'
+import type { Frozen } from '../../accelerated/precisions/precision.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { parseSettings } from '../../accelerated/training/settings.js'
 import { countFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
 import { scriptValues } from '../../finetuning/commandLine/script.js'
 import { versions } from '../../finetuning/runs/versions.js'
+import { steppedRun } from '../benchmark/steppedRun.js'
+import { memoryOfProcess, pagesSwapped, rates, seconds, timesOf, type Times } from './processMeasures.js'
+import { writeRandomCheckpoint } from './randomCheckpoint.js'
 
 const { flags: given } = scriptValues({
   name: 'node dist/evaluation/studies/sevenBillion.js',
@@ -72,45 +64,33 @@ const config = {
   tie_word_embeddings: false,
 }
 
+const began = performance.now()
 const note = (line: string): void => {
   process.stderr.write(`${((performance.now() - began) / 1000).toFixed(1).padStart(7)} s  ${line}\n`)
 }
-const began = performance.now()
-const seconds = async <T>(work: () => Promise<T>): Promise<readonly [number, T]> => {
-  const start = performance.now()
-  const result = await work()
-  return [(performance.now() - start) / 1000, result]
+const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(2)
+
+/** → seconds that writing took; null where the checkpoint was there */
+const writeCheckpoint = async (folder: string): Promise<number | null> => {
+  const exists = await stat(join(folder, 'model.safetensors.index.json')).then(
+    () => true,
+    () => false,
+  )
+  if (exists) return null
+  note('writing the checkpoint')
+  return (await seconds(() => writeRandomCheckpoint(folder, config, { seed: 0, shardBytes: 5e9 })))[0]
 }
 
-/** Bytes of this process: its own memory, and mapped pages of files, which the system may drop and read again. */
-const memory = () => {
-  const status = readFileSync('/proc/self/status', 'utf8')
-  const bytes = (name: string): number => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1])
-  return { own: bytes('RssAnon'), mapped: bytes('RssFile'), peak: bytes('VmHWM') }
-}
-const swapped = (): number => Number(/^pswpout (\d+)/m.exec(readFileSync('/proc/vmstat', 'utf8'))?.[1])
-const swappedBefore = swapped()
-
-const folder = join(given.folder, `llama-${layers}-layers`)
-const written = await stat(join(folder, 'model.safetensors.index.json')).then(
-  () => null,
-  async () => {
-    note('writing the checkpoint')
-    return (await seconds(() => writeRandomCheckpoint(folder, config, { seed: 0, shardBytes: 5e9 })))[0]
-  },
-)
-
-const base = await openModelFolder(folder)
-const precision = precisionOf(given.precision)
-note('opening the weights')
-const opening = precision.open(base, given.folder)
-const [openSeconds, frozen] = await seconds(async () => {
+/** Quantizes the weights, or opens the levels of an earlier call. */
+const openWeights = async (base: Awaited<ReturnType<typeof openModelFolder>>): Promise<Frozen> => {
+  note('opening the weights')
+  const opening = precisionOf(given.precision).open(base, given.folder)
   for (;;) {
     const next = await opening.next()
     if (next.done === true) return next.value
     note(next.value)
   }
-})
+}
 
 const settings = parseSettings({
   method: 'salora',
@@ -125,99 +105,73 @@ const settings = parseSettings({
   gateStart: 0,
   gateEnd: 1,
 })
-const method = methodOf('salora')
-const assembly = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, causalLM)
-const progressAt = (step: number) => ({ step, steps: settings.maxSteps ?? 0 })
-let state = await startOfRun(assembly, checkpointNumbers(base))
-const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
-const next = method.phases.advance?.(state.phase, settings, progressAt(0), layouts) ?? null
-if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
 
-const u = uniforms(1, 'order', 0, (steps + 1) * length)
-const texts = Array.from({ length: steps + 1 }, (_, row) => {
-  const inputIds = Array.from({ length }, (__, i) => Math.floor(config.vocab_size * (u[row * length + i] ?? 0)))
-  return { inputIds, targets: [...inputIds.slice(1), unlabeled], row }
-})
-const engine = deviceOf('cpu').engine({ threads, ...(given.profile === null ? {} : { profile: given.profile }) })
-note('opening the session')
-const [sessionSeconds, opened] = await seconds(() =>
-  openPhaseSessions(assembly, state.phase, { engine, weights: frozen.weights }, largestBatch(texts, 1, 0)),
-)
-const { outputs } = stepGraph(assembly, state.phase, 'whole')
-const dimensions = { ...dimensionsOf(packBatch(texts.slice(0, 1), 0, precision.dtype)), labeled: Math.ceil((length - 1) / 4) }
-const operations = productCount(Object.values(outputs), dimensions)
-note(
-  `${opened.layout.size} numbers are trained; ${(operations / 1e9).toFixed(0)} GOP a step; own memory ${(memory().own / 1e9).toFixed(2)} GB`,
-)
-
-let spare: Vector | null = null
-const times: { readonly seconds: number; readonly cpuSeconds: number }[] = []
-const losses: number[] = []
-for (const text of texts) {
-  const cpu = process.cpuUsage()
-  const context = { assembly, objective: assembly.objective, progress: progressAt(state.step), learningRate: settings.learningRate, spare }
-  const [took, { state: after, loss }] = await seconds(() => trainStep(context, opened, state, [[text]]))
-  const { user, system } = process.cpuUsage(cpu)
-  spare = state.parameters
-  state = after
-  times.push({ seconds: took, cpuSeconds: (user + system) / 1e6 })
-  losses.push(loss)
-  const { own, mapped, peak } = memory()
-  note(
-    `step ${state.step}: ${took.toFixed(2)} s (${((user + system) / 1e6).toFixed(2)} s of processors), loss ${loss.toFixed(4)}, own ${(own / 1e9).toFixed(2)}, mapped ${(mapped / 1e9).toFixed(2)}, peak ${(peak / 1e9).toFixed(2)} GB`,
-  )
+/** One more than the measured steps. */
+const drawTexts = () => {
+  const u = uniforms(1, 'order', 0, (steps + 1) * length)
+  return Array.from({ length: steps + 1 }, (_, row) => {
+    const inputIds = Array.from({ length }, (__, i) => Math.floor(config.vocab_size * (u[row * length + i] ?? 0)))
+    return { inputIds, targets: [...inputIds.slice(1), unlabeled], row }
+  })
 }
-const atEnd = memory()
-await opened.release()
 
-/** One product with a matrix of the first layer, alone: forward, in its stored order. */
-const productRate = async () => {
+/** One product with a matrix of the first layer, alone: back through the layer, which needs no turn. */
+const productRate = async (engine: Engine, frozen: Frozen) => {
   const matrix = quantizedOf(frozen.tensor('layers.0.mlp.down_proj.weight'))
   if (matrix === null) return null
   const [p = 0, k = 0] = matrix.levels.shape.map(Number)
-  // back through the layer: no turn
-  const backward = quantizedMatMul(input('x', [length, p], 'float32'), { levels: matrix.transposed, transposed: matrix.levels })
-  const session = await deviceOf('cpu').engine({ threads }).open({ y: backward }, frozen.weights, { prepack: false })
+  const y = quantizedMatMul(input('x', [length, p], 'float32'), { levels: matrix.transposed, transposed: matrix.levels })
+  const session = await engine.open({ y }, frozen.weights, { prepack: false })
   const x = { data: Float32Array.from(uniforms(2, 'order', 0, length * p)), shape: [length, p] }
-  const runs: { readonly seconds: number; readonly cpuSeconds: number }[] = []
-  for (let i = 0; i < 12; i++) {
-    const cpu = process.cpuUsage()
-    const [took] = await seconds(() => session.run({ x }))
-    const { user, system } = process.cpuUsage(cpu)
-    runs.push({ seconds: took, cpuSeconds: (user + system) / 1e6 })
-  }
+  const runs: Times[] = []
+  for (let i = 0; i < 12; i++) runs.push((await timesOf(() => session.run({ x })))[0])
   await session.release()
-  const count = 2 * length * p * k
-  return { shape: `${length} × ${p} · ${p} × ${k}`, ...rates(count, runs.slice(2)) }
+  return { shape: `${length} × ${p} · ${p} × ${k}`, ...rates(2 * length * p * k, runs.slice(2)) }
 }
-const rates = (count: number, runs: typeof times) => ({
-  seconds: median(runs.map((run) => run.seconds)),
-  cpuSeconds: median(runs.map((run) => run.cpuSeconds)),
-  gigaops: count / median(runs.map((run) => run.seconds)) / 1e9,
-  /** as two processors would have it that do nothing else */
-  gigaopsOfProcessors: (2 * count) / median(runs.map((run) => run.cpuSeconds)) / 1e9,
-})
 
-process.stdout.write(
-  `${JSON.stringify(
-    {
-      versions: { salora: versions['salora'], 'onnxruntime-node': versions['onnxruntime-node'], node: process.version },
-      layers,
-      length,
-      precision: given.precision,
-      trained: opened.layout.size,
-      operations,
-      secondsToWrite: written,
-      secondsToOpen: openSeconds,
-      secondsToCompile: sessionSeconds,
-      step: rates(operations, times.slice(1)),
-      first: times[0],
-      product: await productRate(),
-      losses,
-      bytes: atEnd,
-      pagesSwapped: swapped() - swappedBefore,
-    },
-    null,
-    2,
-  )}\n`,
-)
+const swappedBefore = pagesSwapped()
+const folder = join(given.folder, `llama-${layers}-layers`)
+const secondsToWrite = await writeCheckpoint(folder)
+const base = await openModelFolder(folder)
+const [secondsToOpen, frozen] = await seconds(() => openWeights(base))
+const texts = drawTexts()
+const engine = deviceOf('cpu').engine({ threads, ...(given.profile === null ? {} : { profile: given.profile }) })
+const batches = texts.map((text) => [text])
+const run = await steppedRun({ base, frozen, settings, objectiveOf: causalLM, engine, steps: settings.maxSteps ?? 0, batches })
+note('opening the session')
+const [secondsToCompile, opened] = await seconds(run.open)
+const operations = run.operationsOf(texts.slice(0, 1))
+note(`${run.trained} numbers are trained; ${(operations / 1e9).toFixed(0)} GOP a step; own memory ${gigabytes(memoryOfProcess().own)} GB`)
+
+const times: Times[] = []
+const losses: number[] = []
+for (const [i, batch] of batches.entries()) {
+  const [taken, loss] = await timesOf(() => opened.step(batch))
+  times.push(taken)
+  losses.push(loss)
+  const { own, mapped, peak } = memoryOfProcess()
+  note(
+    `step ${i + 1}: ${taken.seconds.toFixed(2)} s (${taken.cpuSeconds.toFixed(2)} s of processors), loss ${loss.toFixed(4)}, own ${gigabytes(own)}, mapped ${gigabytes(mapped)}, peak ${gigabytes(peak)} GB`,
+  )
+}
+const bytes = memoryOfProcess()
+await opened.release()
+
+const result = {
+  versions: { salora: versions['salora'], 'onnxruntime-node': versions['onnxruntime-node'], node: process.version },
+  layers,
+  length,
+  precision: given.precision,
+  trained: run.trained,
+  operations,
+  secondsToWrite,
+  secondsToOpen,
+  secondsToCompile,
+  step: rates(operations, times.slice(1)),
+  first: times[0],
+  product: await productRate(deviceOf('cpu').engine({ threads }), frozen),
+  losses,
+  bytes,
+  pagesSwapped: pagesSwapped() - swappedBefore,
+}
+process.stdout.write(`${JSON.stringify(result, null, 2)}\n`)

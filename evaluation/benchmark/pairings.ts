@@ -1,0 +1,42 @@
+/** What a benchmark against PEFT sets beside what, and the part of it that --only names. */
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import type { BenchmarkCase } from './cases.js'
+
+type Variant = { readonly method: string; readonly precision: string }
+
+/** Ours, and PEFT's. */
+export type Pairing = Variant & { readonly peer: Variant }
+
+const pairings: ReadonlyArray<Pairing> = [
+  { method: 'lora', precision: 'float32', peer: { method: 'lora', precision: 'float32' } },
+  { method: 'lora', precision: 'int8', peer: { method: 'lora', precision: 'bfloat16' } },
+  { method: 'salora', precision: 'float32', peer: { method: 'lora', precision: 'float32' } },
+  { method: 'salora', precision: 'int8', peer: { method: 'lora', precision: 'bfloat16' } },
+  { method: 'adalora', precision: 'float32', peer: { method: 'adalora', precision: 'float32' } },
+  { method: 'adalora', precision: 'int8', peer: { method: 'adalora', precision: 'bfloat16' } },
+  { method: 'full', precision: 'float32', peer: { method: 'full', precision: 'float32' } },
+]
+
+/** Decoders run only the pairings of LoRA and SaLoRA. */
+const isOf = ({ kind }: BenchmarkCase, { method }: Pairing): boolean => kind === 'encoder' || method === 'lora' || method === 'salora'
+
+/** The cases to run, each with its pairings. @param only names of cases, methods and precisions; null: all @throws InputError for another name */
+export const chosenCases = (
+  cases: ReadonlyArray<BenchmarkCase>,
+  only: ReadonlyArray<string> | null,
+): ReadonlyArray<{ readonly benchmark: BenchmarkCase; readonly pairings: ReadonlyArray<Pairing> }> => {
+  const kinds = [cases.map(({ name }) => name), pairings.map(({ method }) => method), pairings.map(({ precision }) => precision)]
+  const unknown = only?.find((name) => !kinds.some((names) => names.includes(name)))
+  if (unknown !== undefined) throw inputError('--only', `some of ${[...new Set(kinds.flat())].join(', ')}`, quoted(unknown))
+  /** A kind that --only does not name is not restricted. */
+  const wanted = (name: string): boolean => {
+    const asked = kinds.find((names) => names.includes(name))?.filter((other) => only?.includes(other)) ?? []
+    return asked.length === 0 || asked.includes(name)
+  }
+  return cases
+    .filter(({ name, epoch }) => (epoch === undefined ? wanted(name) : only?.includes(name)))
+    .map((benchmark) => ({
+      benchmark,
+      pairings: pairings.filter((one) => wanted(one.method) && wanted(one.precision) && isOf(benchmark, one)),
+    }))
+}
