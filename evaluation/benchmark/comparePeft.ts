@@ -94,27 +94,27 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
     const unknown = only?.find((name) => !kinds.some((names) => names.includes(name)))
     if (unknown !== undefined) throw inputError('--only', `some of ${[...new Set(kinds.flat())].join(', ')}`, quoted(unknown))
     /** A kind that --only does not name is not restricted. */
-    const wanted = (name: string): boolean => {
-      const asked = kinds.find((names) => names.includes(name))?.filter((other) => only?.includes(other)) ?? []
-      return asked.length === 0 || asked.includes(name)
+    const isSelected = (name: string): boolean => {
+      const selected = kinds.find((names) => names.includes(name))?.filter((other) => only?.includes(other)) ?? []
+      return selected.length === 0 || selected.includes(name)
     }
     const written = async (name: string, batches: BenchmarkCase['batches']): Promise<string> => {
       await writeFile(join(folder, name), JSON.stringify(batches))
       return join(folder, name)
     }
-    for (const own of cases.filter(({ name, epoch }) => (epoch === undefined ? wanted(name) : only?.includes(name)))) {
-      const batches = await written('batches.json', own.batches)
-      const peerBatches = own.epoch === undefined ? batches : await written('peerBatches.json', own.epoch.peerBatches)
-      const evaluation = own.epoch === undefined ? null : await written('evaluation.json', own.epoch.evaluation)
+    for (const benchmarkCase of cases.filter(({ name, epoch }) => (epoch === undefined ? isSelected(name) : only?.includes(name)))) {
+      const batches = await written('batches.json', benchmarkCase.batches)
+      const peerBatches = benchmarkCase.epoch === undefined ? batches : await written('peerBatches.json', benchmarkCase.epoch.peerBatches)
+      const evaluation = benchmarkCase.epoch === undefined ? null : await written('evaluation.json', benchmarkCase.epoch.evaluation)
       for (const { method, precision, peer } of comparisons.filter(
-        (one) => wanted(one.method) && wanted(one.precision) && isOf(own, one),
+        (comparison) => isSelected(comparison.method) && isSelected(comparison.precision) && isOf(benchmarkCase, comparison),
       )) {
-        yield `${own.name}: ${method} in ${precision} …`
+        yield `${benchmarkCase.name}: ${method} in ${precision} …`
         const request = {
-          model: own.kind === 'encoder' ? folder : decoder.folder,
-          kind: own.kind,
+          model: benchmarkCase.kind === 'encoder' ? folder : decoder.folder,
+          kind: benchmarkCase.kind,
           evaluation,
-          dropout: own.dropout,
+          dropout: benchmarkCase.dropout,
           threads,
           steps: runSteps,
         }
@@ -129,10 +129,10 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
           // first, since packages may be missing on this side
           const theirs = python === null ? null : await open(python, peerFile, { ...peer, batches: peerBatches })
           const ours = await open(process.execPath, sideFile('saloraWorker.js'), { method, precision, batches })
-          return alternate(own, { ours, theirs }, repeats)
+          return alternate(benchmarkCase, { ours, theirs }, repeats)
         })().finally(() => sides.forEach(({ kill }) => kill()))
         const row: PeerRow = {
-          case: own.name,
+          case: benchmarkCase.name,
           method,
           precision,
           ours: measured.ours,
@@ -184,46 +184,46 @@ const alternate = async (
     return { ...(await side.step(batch)), tokens: tokensOf(from[batch] ?? []) }
   }
   for (let i = 0; i < before + count; i++) {
-    const own = await timed(ours, batches, i)
-    const other = theirs === null ? null : await timed(theirs, peerBatches, i)
-    if (i >= before) times.push({ ours: own, theirs: other })
+    const oursTimed = await timed(ours, batches, i)
+    const theirsTimed = theirs === null ? null : await timed(theirs, peerBatches, i)
+    if (i >= before) times.push({ ours: oursTimed, theirs: theirsTimed })
   }
   const evaluations = epoch === undefined ? null : { ours: await ours.evaluate(), theirs: (await theirs?.evaluate()) ?? null }
   const resultOf = async (side: Side, steps: ReadonlyArray<Timed>, evaluation: number | null): Promise<SideResult> => {
     const sum = (of: (step: Timed) => number): number => steps.reduce((total, step) => total + of(step), 0)
-    const whole = sum(({ milliseconds }) => milliseconds)
-    const gigaflops = steps.some(({ operations }) => operations === null) ? null : sum(({ operations }) => operations ?? NaN) / whole / 1e6
+    const total = sum(({ milliseconds }) => milliseconds)
+    const gigaflops = steps.some(({ operations }) => operations === null) ? null : sum(({ operations }) => operations ?? NaN) / total / 1e6
     return {
       milliseconds: median(steps.map(({ milliseconds }) => milliseconds)),
-      tokensPerSecond: (1000 * sum(({ tokens }) => tokens)) / whole,
+      tokensPerSecond: (1000 * sum(({ tokens }) => tokens)) / total,
       peakBytes: await side.close(),
       gigaflops,
       readySeconds: side.readyAfter,
-      epochSeconds: evaluation === null ? null : (whole + evaluation) / 1000,
+      epochSeconds: evaluation === null ? null : (total + evaluation) / 1000,
     }
   }
-  const own = await resultOf(
+  const oursResult = await resultOf(
     ours,
     times.map((time) => time.ours),
     evaluations?.ours ?? null,
   )
-  const others = times.flatMap((time) => time.theirs ?? [])
-  const other = theirs === null ? null : await resultOf(theirs, others, evaluations?.theirs ?? null)
-  return { ours: own, theirs: other, ratio: ratioOf(own, other, times) }
+  const theirTimes = times.flatMap((time) => time.theirs ?? [])
+  const theirsResult = theirs === null ? null : await resultOf(theirs, theirTimes, evaluations?.theirs ?? null)
+  return { ours: oursResult, theirs: theirsResult, ratio: ratioOf(oursResult, theirsResult, times) }
 }
 
 type Timed = StepTaken & { readonly tokens: number }
 
 /** Of an epoch as a whole, else of pairs of steps. */
 const ratioOf = (
-  own: SideResult,
-  other: SideResult | null,
+  ours: SideResult,
+  theirs: SideResult | null,
   times: ReadonlyArray<{ readonly ours: Timed; readonly theirs: Timed | null }>,
 ): PeerRow['ratio'] => {
-  if (other === null) return null
-  if (own.epochSeconds !== null && other.epochSeconds !== null) {
-    const whole = other.epochSeconds / own.epochSeconds
-    return [whole, whole, whole]
+  if (theirs === null) return null
+  if (ours.epochSeconds !== null && theirs.epochSeconds !== null) {
+    const ratio = theirs.epochSeconds / ours.epochSeconds
+    return [ratio, ratio, ratio]
   }
   const ratios = times.flatMap(({ ours, theirs }) => (theirs === null ? [] : [theirs.milliseconds / ours.milliseconds]))
   return [quantile(ratios, 0.25), median(ratios), quantile(ratios, 0.75)]

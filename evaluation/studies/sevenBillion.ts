@@ -147,7 +147,7 @@ const { outputs } = stepGraph(assembly, state.phase, 'whole')
 const dimensions = { ...dimensionsOf(packBatch(texts.slice(0, 1), 0, precision.dtype)), labeled: Math.ceil((length - 1) / 4) }
 const operations = productCount(Object.values(outputs), dimensions)
 note(
-  `${opened.layout.size} numbers are trained; ${(operations / 1e9).toFixed(0)} GOP a step; own memory ${(memory().own / 1e9).toFixed(2)} GB`,
+  `${opened.layout.size} trained parameters, ${(operations / 1e9).toFixed(0)} GOP per step, ${(memory().own / 1e9).toFixed(2)} GB of own memory`,
 )
 
 let spare: Vector | null = null
@@ -156,15 +156,15 @@ const losses: number[] = []
 for (const text of texts) {
   const cpu = process.cpuUsage()
   const context = { assembly, objective: assembly.objective, progress: progressAt(state.step), learningRate: settings.learningRate, spare }
-  const [took, { state: after, loss }] = await seconds(() => trainStep(context, opened, state, [[text]]))
+  const [stepSeconds, { state: after, loss }] = await seconds(() => trainStep(context, opened, state, [[text]]))
   const { user, system } = process.cpuUsage(cpu)
   spare = state.parameters
   state = after
-  times.push({ seconds: took, cpuSeconds: (user + system) / 1e6 })
+  times.push({ seconds: stepSeconds, cpuSeconds: (user + system) / 1e6 })
   losses.push(loss)
   const { own, mapped, peak } = memory()
   note(
-    `step ${state.step}: ${took.toFixed(2)} s (${((user + system) / 1e6).toFixed(2)} s of processors), loss ${loss.toFixed(4)}, own ${(own / 1e9).toFixed(2)}, mapped ${(mapped / 1e9).toFixed(2)}, peak ${(peak / 1e9).toFixed(2)} GB`,
+    `step ${state.step}: ${stepSeconds.toFixed(2)} s (${((user + system) / 1e6).toFixed(2)} s of processors), loss ${loss.toFixed(4)}, own ${(own / 1e9).toFixed(2)}, mapped ${(mapped / 1e9).toFixed(2)}, peak ${(peak / 1e9).toFixed(2)} GB`,
   )
 }
 const atEnd = memory()
@@ -182,9 +182,9 @@ const productRate = async () => {
   const runs: { readonly seconds: number; readonly cpuSeconds: number }[] = []
   for (let i = 0; i < 12; i++) {
     const cpu = process.cpuUsage()
-    const [took] = await seconds(() => session.run({ x }))
+    const [productSeconds] = await seconds(() => session.run({ x }))
     const { user, system } = process.cpuUsage(cpu)
-    runs.push({ seconds: took, cpuSeconds: (user + system) / 1e6 })
+    runs.push({ seconds: productSeconds, cpuSeconds: (user + system) / 1e6 })
   }
   await session.release()
   const count = 2 * length * p * k
