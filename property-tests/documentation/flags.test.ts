@@ -62,7 +62,9 @@ const flagsIn = (text: string): ReadonlyArray<string> => [...text.matchAll(/(?<!
 
 describe('the shell blocks of the documentation', () => {
   it('are cut into commands and words as a shell cuts them', () => {
-    const lines = shellLines("echo 'a # b' | npx salora predict --run \"my run\" > out.csv  # a comment\nnpm ci && npm start\nsalora x \\\n  --y")
+    const lines = shellLines(
+      'echo \'a # b\' | npx salora predict --run "my run" > out.csv  # a comment\nnpm ci && npm start\nsalora x \\\n  --y',
+    )
     expect(lines).toEqual(['echo \'a # b\' | npx salora predict --run "my run" > out.csv', 'npm ci && npm start', 'salora x --y'])
     expect(lines.flatMap(shellCommands)).toEqual([
       { words: ['echo', 'a # b'], input: '' },
