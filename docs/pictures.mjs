@@ -27,22 +27,19 @@ const record = (words, cwd) =>
     child.on('close', (code) => (code === 0 ? done(text) : fail(new Error(`${words.join(' ')}: exit code ${code}\n${text}`))))
   })
 
-/** 256 colors as CSS: the first 16 of the palette here, then a cube of 6 × 6 × 6. */
-const basicColors = ['#15171a', '#ff7b72', '#4cc267', '#e3b341', '#8ab8f5', '#c297ff', '#56d4dd', '#e6e6e6']
-const colorOf = (index) => {
-  if (index < 16) return basicColors[index % 8]
-  const level = (power) => [0, 95, 135, 175, 215, 255][Math.floor((index - 16) / power) % 6]
-  return `rgb(${level(36)},${level(6)},${level(1)})`
-}
+/** The 16 colors of a terminal as CSS: black, red, green, yellow, blue, magenta, cyan and white, then the bright ones. */
+const colors = ['#15171a', '#d1574f', '#46b063', '#b58a24', '#3566b8', '#9567c9', '#3aa5ac', '#e6e6e6']
+const brightColors = ['#5c6370', '#ff7b72', '#7ee787', '#e3b341', '#3f7ad6', '#c297ff', '#76e4ea', '#ffffff']
 
-/** The style after an SGR sequence. */
+/** The style after an SGR sequence; salora writes one code in each. */
 const styled = (style, codes) => {
-  const [code = 0, kind, index] = codes.split(';').map(Number)
+  const code = Number(codes || 0)
   if (code === 0) return {}
-  if (code === 48 && kind === 5) return { ...style, background: colorOf(index) }
-  if (code >= 30 && code <= 37) return { ...style, color: basicColors[code - 30] }
   if (code === 39) return { ...style, color: undefined }
-  return code === 49 ? { ...style, background: undefined } : style
+  if (code === 49) return { ...style, background: undefined }
+  const color = (code >= 90 ? brightColors : colors)[code % 10]
+  if (/^(3|9)\d$/.test(codes)) return { ...style, color }
+  return /^(4|10)\d$/.test(codes) ? { ...style, background: color } : style
 }
 
 const token = /\r?\n|\r|\x1b\[([\d;?]*)([A-Za-z])|[^\x1b]/gu
@@ -91,8 +88,8 @@ const terminalSvg = (lines) => {
   const [width, height] = [Math.ceil(columns * cellWidth + 2 * margin), lines.length * lineHeight + 2 * margin]
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="A salora quickstart in a terminal">\n` +
-    `<rect width="100%" height="100%" rx="8" fill="${basicColors[0]}"/>\n` +
-    `<g fill="${basicColors[7]}" font-family="ui-monospace, 'DejaVu Sans Mono', 'Liberation Mono', Menlo, Consolas, monospace" font-size="13">\n` +
+    `<rect width="100%" height="100%" rx="8" fill="${colors[0]}"/>\n` +
+    `<g fill="${colors[7]}" font-family="ui-monospace, 'DejaVu Sans Mono', 'Liberation Mono', Menlo, Consolas, monospace" font-size="13">\n` +
     `${lines.flatMap((cells, row) => runsOf(cells).map((run) => textSvg(run, row))).join('')}</g></svg>\n`
   )
 }

@@ -118,7 +118,7 @@ const predicted = async (
 ): Promise<Followed & { readonly logits: ReadonlyArray<number> }> => {
   const assembly = assemblyOf(model, target.precision)
   const { engine, weights } = runtimeOf(target)
-  const told: Results[] = []
+  const stepResults: Results[] = []
   const telling: Engine = {
     open: async (outputs, ...rest) => {
       const session = await engine.open(withLevels(assembly, outputs), ...rest)
@@ -126,7 +126,7 @@ const predicted = async (
         ...session,
         run: async (feeds, into) => {
           const results = await session.run(feeds, into)
-          told.push(results)
+          stepResults.push(results)
           return results
         },
       }
@@ -137,7 +137,7 @@ const predicted = async (
     weights,
   })
   const logits = await predictor.predict(parameters, toExamples(inOrder(model.batch)), 2).finally(predictor.release)
-  return { logits: logits.flat(), ...followStep(model, target, told) }
+  return { logits: logits.flat(), ...followStep(model, target, stepResults) }
 }
 
 /** The parameters of a model without adapters. */

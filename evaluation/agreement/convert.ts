@@ -28,11 +28,11 @@ export const headOutputs = ({ labels, taskType }: EncoderConfig): Pick<SequenceO
 
 /** Frozen tensors written into the graph: these models are a few thousand numbers. */
 export const constants = (base: Tensors, dtype: FloatType): TensorSource => {
-  const known = new Map<string, Expression>()
+  const constants = new Map<string, Expression>()
   return (name) => {
     const { shape, data } = named(base, name)
-    const expression = known.get(name) ?? constant(data, shape, dtype)
-    known.set(name, expression)
+    const expression = constants.get(name) ?? constant(data, shape, dtype)
+    constants.set(name, expression)
     return expression
   }
 }

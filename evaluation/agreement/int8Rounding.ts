@@ -59,8 +59,8 @@ export const roundedOperands = (outputs: Outputs, frozen: TensorSource, modules:
     const [x, matrix] = inputs
     const name = op !== 'QuantizedMatMul' || matrix === undefined ? undefined : names.get(matrix)
     if (x === undefined || name === undefined) continue
-    const [own, before] = [inPlace(quantizedMatMul(x, identityOf(x)), x), rounded.get(outputName(name))]
-    rounded.set(outputName(name), before === undefined ? own : add(before, own)) // slices of the tokens
+    const [rows, before] = [inPlace(quantizedMatMul(x, identityOf(x)), x), rounded.get(outputName(name))]
+    rounded.set(outputName(name), before === undefined ? rows : add(before, rows)) // slices of the tokens
   }
   return Object.fromEntries(rounded)
 }
@@ -105,16 +105,16 @@ export const follow = (frozen: TensorSource, modules: ReadonlyArray<string>, res
   )
   const rounds = modules.some((module) => halfOf(frozen(`${module}.weight`)) !== null)
   if (matrices.size === 0) return { ...(rounds ? { frozenLinear: halfLinear } : {}), levels: () => [] }
-  const known = new Map<string, Fit>()
+  const fits = new Map<string, Fit>()
   const fitted = (name: string, x: Tensor): Fit => {
     const reported = (): Numbers => matrices.get(name) ?? results.flatMap((part) => Array.from(part[outputName(name)] ?? [], Number))
-    const found = known.get(name) ?? atLevels(name, x, reported(), bound)
-    known.set(name, found)
-    return found
+    const fit = fits.get(name) ?? atLevels(name, x, reported(), bound)
+    fits.set(name, fit)
+    return fit
   }
   return {
     frozenLinear: int8Linear((name) => (x) => fitted(name, x).rounded),
-    levels: () => [...known.values()].flatMap(({ levels }) => levels ?? []),
+    levels: () => [...fits.values()].flatMap(({ levels }) => levels ?? []),
   }
 }
 
@@ -135,14 +135,14 @@ export type Fit = {
 
 /**
  * x at the reported levels. A reported value must be within half a level of x, plus the bound's share of the largest |x|. Otherwise x keeps its own
- * level, and the comparison fails. x: [n, m]; reported: [n, m], with a row of zeros if the row was not rounded
+ * level, and the comparison fails. x, reported: [n, m]. A reported row is zeros if it was not rounded.
  */
 export const atLevels = (name: string, x: Tensor, reported: Numbers, bound: number): Fit => {
-  const own = quantizeRows(x)
+  const quantized = quantizeRows(x)
   const [, m = 1] = x.shape
-  const [levels, largest] = [Float64Array.from(own.levels.data), Math.max(...x.data.map(Math.abs))]
+  const [levels, largest] = [Float64Array.from(quantized.levels.data), Math.max(...x.data.map(Math.abs))]
   let [size, index, farthest, across] = [0, 0, -Infinity, 0]
-  for (const [row, scale] of own.scales.data.entries()) {
+  for (const [row, scale] of quantized.scales.data.entries()) {
     const places = Array.from({ length: m }, (_, column) => row * m + column)
     const most = Math.max(...places.map((i) => Math.abs(reported[i] ?? 0)))
     if (most === 0) continue
@@ -158,7 +158,7 @@ export const atLevels = (name: string, x: Tensor, reported: Numbers, bound: numb
   }
   const difference = reported.length === x.data.length ? Math.max(0, farthest) : Infinity
   return {
-    rounded: { levels: tensor(x.shape, levels), scales: own.scales },
+    rounded: { levels: tensor(x.shape, levels), scales: quantized.scales },
     levels:
       size === 0 ? null : { name, size, index, reference: x.data[index] ?? NaN, accelerated: reported[index] ?? NaN, difference, across },
   }

@@ -67,23 +67,23 @@ const modelIn = ({ config }: AnyModel): AcceleratedModel => {
 /** SaLoRA on the accelerated path, with the model's settings. */
 export const assemblyOf = (model: AnyModel, precision: string): Assembly => {
   const { config, settings } = model
-  const own = modelIn(model)
+  const accelerated = modelIn(model)
   return {
-    model: own,
-    frozen: frozenTensors(model.base, own.spec, precisionOf(precision)),
+    model: accelerated,
+    frozen: frozenTensors(model.base, accelerated.spec, precisionOf(precision)),
     method: salora,
     settings: settingsOf(settings),
-    objective: config.taskType === 'causal' ? causalLM(own) : sequenceClassification(own, headOutputs(config)),
+    objective: config.taskType === 'causal' ? causalLM(accelerated) : sequenceClassification(accelerated, headOutputs(config)),
     precision: precisionOf(precision),
   }
 }
 
 /** The batch as the objective prepares it. */
-const preparedBatch = ({ config, batch }: AnyModel, own: AcceleratedModel): Prepared<unknown> => {
+const preparedBatch = ({ config, batch }: AnyModel, accelerated: AcceleratedModel): Prepared<unknown> => {
   const draw = { seed: 0, step: 0 }
   return config.taskType === 'causal'
-    ? causalLM(own).prepare(toTexts(batch), draw)
-    : sequenceClassification(own, headOutputs(config)).prepare(toExamples(batch), draw)
+    ? causalLM(accelerated).prepare(toTexts(batch), draw)
+    : sequenceClassification(accelerated, headOutputs(config)).prepare(toExamples(batch), draw)
 }
 
 const settingsOf = ({

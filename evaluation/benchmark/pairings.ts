@@ -29,14 +29,14 @@ export const chosenCases = (
   const unknown = only?.find((name) => !kinds.some((names) => names.includes(name)))
   if (unknown !== undefined) throw inputError('--only', `some of ${[...new Set(kinds.flat())].join(', ')}`, quoted(unknown))
   /** A kind that --only does not name is not restricted. */
-  const wanted = (name: string): boolean => {
-    const asked = kinds.find((names) => names.includes(name))?.filter((other) => only?.includes(other)) ?? []
-    return asked.length === 0 || asked.includes(name)
+  const isSelected = (name: string): boolean => {
+    const selected = kinds.find((names) => names.includes(name))?.filter((other) => only?.includes(other)) ?? []
+    return selected.length === 0 || selected.includes(name)
   }
   return cases
-    .filter(({ name, epoch }) => (epoch === undefined ? wanted(name) : only?.includes(name)))
+    .filter(({ name, epoch }) => (epoch === undefined ? isSelected(name) : only?.includes(name)))
     .map((benchmark) => ({
       benchmark,
-      pairings: pairings.filter((one) => wanted(one.method) && wanted(one.precision) && isOf(benchmark, one)),
+      pairings: pairings.filter((pairing) => isSelected(pairing.method) && isSelected(pairing.precision) && isOf(benchmark, pairing)),
     }))
 }

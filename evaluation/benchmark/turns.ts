@@ -58,22 +58,22 @@ const ended = async ({ close, readyAfter }: Side): Promise<Ended> => ({ peakByte
 
 const resultOf = (steps: ReadonlyArray<Timed>, evaluation: number | null, { peakBytes, readySeconds }: Ended): SideResult => {
   const sum = (of: (step: Timed) => number): number => steps.reduce((total, step) => total + of(step), 0)
-  const whole = sum(({ milliseconds }) => milliseconds)
+  const duration = sum(({ milliseconds }) => milliseconds)
   return {
     milliseconds: median(steps.map(({ milliseconds }) => milliseconds)),
-    tokensPerSecond: (1000 * sum(({ tokens }) => tokens)) / whole,
+    tokensPerSecond: (1000 * sum(({ tokens }) => tokens)) / duration,
     peakBytes,
-    gigaflops: steps.some(({ operations }) => operations === null) ? null : sum(({ operations }) => operations ?? NaN) / whole / 1e6,
+    gigaflops: steps.some(({ operations }) => operations === null) ? null : sum(({ operations }) => operations ?? NaN) / duration / 1e6,
     readySeconds,
-    epochSeconds: evaluation === null ? null : (whole + evaluation) / 1000,
+    epochSeconds: evaluation === null ? null : (duration + evaluation) / 1000,
   }
 }
 
 /** Of an epoch as a whole, else of pairs of steps. */
 const ratioOf = (own: SideResult, other: SideResult, turns: ReadonlyArray<Turn>): Ratio => {
   if (own.epochSeconds !== null && other.epochSeconds !== null) {
-    const whole = other.epochSeconds / own.epochSeconds
-    return [whole, whole, whole]
+    const ratio = other.epochSeconds / own.epochSeconds
+    return [ratio, ratio, ratio]
   }
   const ratios = turns.flatMap(({ ours, theirs }) => (theirs === null ? [] : [theirs.milliseconds / ours.milliseconds]))
   return [quantile(ratios, 0.25), median(ratios), quantile(ratios, 0.75)]

@@ -1,7 +1,9 @@
 /**
  * One side of a benchmark: a process that takes a step on request. Its standard input has the number of a batch per line, or `evaluate`. Its
- * standard output has JSON lines: `{ "versions": { name: version } }` after the first step, `{ "milliseconds": x }` after each request, and
- * `{ "peakBytes": n }` at the end. salora's side adds the operations of its products.
+ * standard output has JSON lines:
+ *  - `{ "versions": { name: version } }` after the first step
+ *  - `{ "milliseconds": x }` after each request; salora's side adds the operations of its products
+ *  - `{ "peakBytes": n }` at the end
  */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'

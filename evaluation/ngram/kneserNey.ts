@@ -91,9 +91,8 @@ const leftBy = (discounts: Discounts, count: number, isKept: number | undefined)
   isKept === 1 ? discountOf(discounts, count) : count
 
 /**
- * p(w) = (a(w) − D(a(w))) / Σ a + γ / |V|.
- * |V| counts <unk> but not <s>. <unk> has a count of 0. <s> is never predicted and gets 1.
- * Chen & Goodman 1998, equation 25 with the uniform distribution below the unigrams.
+ * Chen & Goodman 1998, equation 25 with the uniform distribution below the unigrams: p(w) = (a(w) − D(a(w))) / Σ a + γ / |V|.
+ * |V| counts `<unk>` but not `<s>`. `<unk>` has a count of 0. `<s>` is never predicted and gets 1.
  */
 const estimateWords = ({ adjusted }: Counted, discounts: Discounts, { isKept, grams }: Kept): Estimate => {
   let [total, gamma] = [0, 0]

@@ -49,20 +49,20 @@ export const compare = async (
   const isSame = (name: string): boolean => JSON.stringify(earlier.settings[name]) === JSON.stringify(settings.get(name))
   // Variants and seeds that are not asked for today stay in the file; of a variant that is another by now, nothing does.
   const others = earlier.runs.filter(({ variant, seed }) => !settings.has(variant) || (isSame(variant) && !seeds.includes(seed)))
-  const found = new Map(earlier.runs.filter(({ variant }) => isSame(variant)).map((stored) => [key(stored), stored]))
-  const wanted = seeds.flatMap((seed) => variants.map(({ name, options }) => ({ variant: name, options, seed })))
-  const compared = (): ReadonlyArray<ComparedRun> => wanted.flatMap((one) => found.get(key(one)) ?? [])
+  const finished = new Map(earlier.runs.filter(({ variant }) => isSame(variant)).map((stored) => [key(stored), stored]))
+  const requested = seeds.flatMap((seed) => variants.map(({ name, options }) => ({ variant: name, options, seed })))
+  const compared = (): ReadonlyArray<ComparedRun> => requested.flatMap((cell) => finished.get(key(cell)) ?? [])
   const write = (): Promise<void> =>
     writeComparison(comparison, { ...earlier.settings, ...Object.fromEntries(settings) }, [...compared(), ...others])
   await pMap(
-    wanted.filter((one) => !found.has(key(one))),
+    requested.filter((cell) => !finished.has(key(cell))),
     async ({ variant, options, seed }) => {
       const output = join(folder, `${variant}-${seed}`)
       await makeFolder(folder)
       await rm(output, { recursive: true, force: true })
       const result = await run({ ...options, output, resume: false, settings: { ...options.settings, seed } })
       const ended = { variant, seed, result }
-      found.set(key(ended), ended)
+      finished.set(key(ended), ended)
       await write()
       const retained = result.retainedDensity == null ? '' : `, retained ${result.retainedDensity.toFixed(3)}`
       log(`${variant}, seed ${seed}: ${JSON.stringify(result.last.scores)}${retained}, ${result.seconds.toFixed(0)} s`)
@@ -88,19 +88,19 @@ export const comparisonTable = (runs: ReadonlyArray<ComparedRun>): string => {
     (name) => !isLowerBetter(name) && runs.every(({ result }) => name in result.last.scores),
   )
   const rows = names.map((name) => {
-    const own = runs.filter(({ variant }) => variant === name).map(({ result }) => result)
-    const last = metrics.map((metric) => spread(own.map((r) => 100 * (r.last.scores[metric] ?? NaN))))
-    const best = metrics.map((metric) => spread(own.map((r) => 100 * ((r.best ?? r.last).scores[metric] ?? NaN))))
-    const densities = own.flatMap((r) => (r.expectedDensity == null ? [] : [r.expectedDensity]))
-    const retained = own.flatMap((r) => (r.retainedDensity == null ? [] : [r.retainedDensity]))
+    const results = runs.filter(({ variant }) => variant === name).map(({ result }) => result)
+    const last = metrics.map((metric) => spread(results.map((r) => 100 * (r.last.scores[metric] ?? NaN))))
+    const best = metrics.map((metric) => spread(results.map((r) => 100 * ((r.best ?? r.last).scores[metric] ?? NaN))))
+    const densities = results.flatMap((r) => (r.expectedDensity == null ? [] : [r.expectedDensity]))
+    const retained = results.flatMap((r) => (r.retainedDensity == null ? [] : [r.retainedDensity]))
     return [
       name,
       ...last,
       ...best,
       densities.length === 0 ? '–' : range(densities),
       retained.length === 0 ? '–' : range(retained),
-      `${Math.round(mean(own.map((r) => r.retainedParameters ?? r.trainableParameters['adapter'] ?? NaN)))}`,
-      `${own.length}`,
+      `${Math.round(mean(results.map((r) => r.retainedParameters ?? r.trainableParameters['adapter'] ?? NaN)))}`,
+      `${results.length}`,
     ]
   })
   const header = [

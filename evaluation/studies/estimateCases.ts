@@ -107,7 +107,7 @@ const cwd = await mkdtemp(join(tmpdir(), 'salora-estimate-'))
 const rows: object[] = []
 try {
   for (const [name, config] of Object.entries(configs)) {
-    if (!only.some((wanted) => cases[wanted]?.model === name)) continue
+    if (!only.some((selected) => cases[selected]?.model === name)) continue
     await mkdir(join(cwd, name))
     await writeRandomModel(join(cwd, name), config)
   }

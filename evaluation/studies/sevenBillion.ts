@@ -141,17 +141,19 @@ const run = await steppedRun({ base, frozen, settings, objectiveOf: causalLM, en
 note('opening the session')
 const [secondsToCompile, opened] = await seconds(run.open)
 const operations = run.operationsOf(texts.slice(0, 1))
-note(`${run.trained} numbers are trained; ${(operations / 1e9).toFixed(0)} GOP a step; own memory ${gigabytes(memoryOfProcess().own)} GB`)
+note(
+  `${run.trained} trained parameters, ${(operations / 1e9).toFixed(0)} GOP per step, ${gigabytes(memoryOfProcess().own)} GB of own memory`,
+)
 
 const times: Times[] = []
 const losses: number[] = []
 for (const [i, batch] of batches.entries()) {
-  const [taken, loss] = await timesOf(() => opened.step(batch))
-  times.push(taken)
+  const [stepTimes, loss] = await timesOf(() => opened.step(batch))
+  times.push(stepTimes)
   losses.push(loss)
   const { own, mapped, peak } = memoryOfProcess()
   note(
-    `step ${i + 1}: ${taken.seconds.toFixed(2)} s (${taken.cpuSeconds.toFixed(2)} s of processors), loss ${loss.toFixed(4)}, own ${gigabytes(own)}, mapped ${gigabytes(mapped)}, peak ${gigabytes(peak)} GB`,
+    `step ${i + 1}: ${stepTimes.seconds.toFixed(2)} s (${stepTimes.cpuSeconds.toFixed(2)} s of processors), loss ${loss.toFixed(4)}, own ${gigabytes(own)}, mapped ${gigabytes(mapped)}, peak ${gigabytes(peak)} GB`,
   )
 }
 const bytes = memoryOfProcess()

@@ -82,7 +82,7 @@ export async function* styleTransfer(
   yield { kind: 'preparing', what: `reading ${options.data}` }
   const data = limited(await options.dataset.read(options.data), options.limit)
   if (options.output === null && 'generator' in options.source) throw inputError('--output', 'a folder for the transfers', 'none given')
-  const lock = options.output === null ? null : await openTransferFolder(options.output, await askedOf(options, data))
+  const lock = options.output === null ? null : await openTransferFolder(options.output, await configOf(options, data))
   try {
     yield* transferredAndScored(options, data, signal)
   } finally {
@@ -96,8 +96,8 @@ const transferredAndScored = async function* (
   signal: AbortSignal,
 ): AsyncGenerator<StyleTransferEvent, void> {
   const began = performance.now()
-  const made = yield* outputsOf(options, data, signal)
-  if (made === null || signal.aborted) return
+  const outputs = yield* outputsOf(options, data, signal)
+  if (outputs === null || signal.aborted) return
   const scoringBegan = performance.now()
   const models = yield* languageModels(data, options.languageModels, options.output, signal)
   yield { kind: 'preparing', what: 'scoring' }
@@ -111,21 +111,21 @@ const transferredAndScored = async function* (
       const [from0, from1] = data.directions
       return [await scoreDirection(from0, linesFrom(from0), scorers), await scoreDirection(from1, linesFrom(from1), scorers)]
     }
-    const own = await scored(({ from }) => made[from])
-    const same = await scored(unchanged)
+    const transfers = await scored(({ from }) => outputs[from])
+    const copies = await scored(unchanged)
     const human = await scored(({ references: [first = []] }) => first)
-    const byDirection = (both: readonly [Scored, Scored]): ByDirection =>
-      Object.fromEntries(both.map(({ scores }, i) => [data.directions[i]?.name ?? '', scores]))
-    const table = tableOf(options, data, { own, same, human })
+    const byDirection = (directions: readonly [Scored, Scored]): ByDirection =>
+      Object.fromEntries(directions.map(({ scores }, i) => [data.directions[i]?.name ?? '', scores]))
+    const table = tableOf(options, data, { transfers, copies, human })
     const result: StyleTransferResult = {
       dataset: options.dataset.name,
       name: options.name,
-      directions: byDirection(own),
-      unchanged: byDirection(same),
+      directions: byDirection(transfers),
+      unchanged: byDirection(copies),
       reference: byDirection(human),
       classifier: classifier && {
         name: options.classifier ?? '',
-        accuracy: Object.fromEntries(same.map(({ scores }, i) => [data.styles[i] ?? '', 100 - (scores.accuracy ?? NaN)])),
+        accuracy: Object.fromEntries(copies.map(({ scores }, i) => [data.styles[i] ?? '', 100 - (scores.accuracy ?? NaN)])),
       },
       languageModels: bothStyles.map((style) => describeModel(style, data.styles, models[style])),
       limit: options.limit,
@@ -134,7 +134,7 @@ const transferredAndScored = async function* (
       versions,
     }
     if (options.output !== null) await writeResult(options.output, result)
-    yield { kind: 'result', result, examples: examplesOf(options, data, made, own) }
+    yield { kind: 'result', result, examples: examplesOf(options, data, outputs, transfers) }
   } finally {
     await classifier?.release()
   }
@@ -170,10 +170,10 @@ const outputsOf = async function* (
     const read = async (i: 0 | 1): Promise<ReadonlyArray<string>> => {
       const { sources, file } = data.directions[i]
       const lines = await linesOf(source.files[i])
-      const whole = limit === null ? sources.length : Math.max(sources.length, lines.length)
-      checkLines(lines, source.files[i], whole, file)
-      const own = lines.slice(0, sources.length)
-      return source.normalize ? own.map(normalized) : own
+      const expected = limit === null ? sources.length : Math.max(sources.length, lines.length)
+      checkLines(lines, source.files[i], expected, file)
+      const selected = lines.slice(0, sources.length)
+      return source.normalize ? selected.map(normalized) : selected
     }
     return [await read(0), await read(1)]
   }
@@ -195,7 +195,7 @@ const outputsOf = async function* (
 }
 
 /** Everything that the outputs depend on. */
-const askedOf = async (
+const configOf = async (
   { source, dataset }: StyleTransferOptions,
   { directions }: TransferData,
 ): Promise<Readonly<Record<string, string>>> => ({
@@ -203,18 +203,18 @@ const askedOf = async (
   sentences: createHash('sha256')
     .update(JSON.stringify(directions.map(({ sources }) => sources)))
     .digest('hex'),
-  ...('files' in source ? await filesAsked(source) : await decoderAsked(source)),
+  ...('files' in source ? await filesConfig(source) : await decoderConfig(source)),
 })
 
 type Decoder = Extract<TransferSource, { readonly generator: object }>
 type Files = Extract<TransferSource, { readonly files: object }>
 
-const filesAsked = async ({ files, normalize }: Files): Promise<Readonly<Record<string, string>>> => ({
+const filesConfig = async ({ files, normalize }: Files): Promise<Readonly<Record<string, string>>> => ({
   outputs: `${await fileSha256(files[0])} ${await fileSha256(files[1])}`,
   form: normalize ? 'normalized' : 'as it is',
 })
 
-const decoderAsked = async ({ generator, template, generation }: Decoder): Promise<Readonly<Record<string, string>>> => ({
+const decoderConfig = async ({ generator, template, generation }: Decoder): Promise<Readonly<Record<string, string>>> => ({
   model: generator.model,
   ...(generator.adapter == null ? { adapter: 'none' } : await adapterFiles(generator.adapter)),
   precision: generator.precision ?? 'float32',
@@ -222,13 +222,13 @@ const decoderAsked = async ({ generator, template, generation }: Decoder): Promi
   generation: JSON.stringify(Object.fromEntries(Object.entries(generation).sort())),
 })
 
-type AllScored = Readonly<Record<'own' | 'same' | 'human', readonly [Scored, Scored]>>
+type AllScored = Readonly<Record<'transfers' | 'copies' | 'human', readonly [Scored, Scored]>>
 
 /** The paper's rows, then the human rewritings and the unchanged input under our scorers, then the transfers. */
 const tableOf = (
   { dataset, name, limit }: StyleTransferOptions,
   { directions }: TransferData,
-  { own, same, human }: AllScored,
+  { transfers, copies, human }: AllScored,
 ): TransferTable => {
   const row = (method: string, [from0, from1]: readonly [Scored, Scored]): TableRow => ({
     method,
@@ -239,24 +239,24 @@ const tableOf = (
   return {
     title: limit === null ? dataset.title : `${dataset.title}, first ${limit} sentences each way`,
     directions: [directions[0].name, directions[1].name],
-    rows: [...papers, row('Reference', human), row('input unchanged', same), row(name, own)],
+    rows: [...papers, row('Reference', human), row('input unchanged', copies), row(name, transfers)],
   }
 }
 
 const examplesOf = (
   { dataset, name }: StyleTransferOptions,
   { directions }: TransferData,
-  made: Outputs,
-  own: readonly [Scored, Scored],
+  outputs: Outputs,
+  transfers: readonly [Scored, Scored],
 ): TransferExamples => ({
   title: `${dataset.title}: ${name}`,
   groups: directions.map((direction, i) => ({
     direction: direction.name,
     examples: direction.sources.map((source, line) => ({
       source,
-      output: made[direction.from][line] ?? '',
+      output: outputs[direction.from][line] ?? '',
       reference: direction.references[0]?.[line] ?? '',
-      scores: own[i]?.sentences[line] ?? { bleu: 0, probability: null, perplexity: null },
+      scores: transfers[i]?.sentences[line] ?? { bleu: 0, probability: null, perplexity: null },
     })),
   })),
 })

@@ -24,31 +24,31 @@ export const transferFile = (folder: string, style: Style): string => join(folde
  * Makes the folder, or opens the folder of an earlier call with the same configuration, and locks it. @throws InputError if it has other files, or
  * transfers with other settings, another model or other sentences
  */
-export const openTransferFolder = async (folder: string, asked: TransferConfig): Promise<FolderLock> => {
+export const openTransferFolder = async (folder: string, config: TransferConfig): Promise<FolderLock> => {
   const where = `--output ${folder}`
   const file = join(folder, 'config.json')
   await makeFolder(folder).catch((thrown: unknown) => {
     throw systemInputError(where, 'a folder that can be written', thrown)
   })
-  const there = await readdir(folder).catch((thrown: unknown) => {
+  const files = await readdir(folder).catch((thrown: unknown) => {
     throw systemInputError(where, 'a folder', thrown)
   })
   if (!existsSync(file)) {
-    const other = there.find((name) => !/^lock-|\.partial$/.test(name))
+    const other = files.find((name) => !/^lock-|\.partial$/.test(name))
     if (other !== undefined) throw inputError(where, 'a new folder, or one of an earlier transfer', `${quoted(other)} in it`)
   }
   const lock = await lockFolder(folder, where)
   try {
     if (existsSync(file)) {
       const { transfers } = validate(schema, parseJson(await readText(file, configLimit), file), file, 'the config.json of a transfer')
-      const differing = Object.keys({ ...asked, ...transfers }).find((name) => asked[name] !== transfers[name])
+      const differing = Object.keys({ ...config, ...transfers }).find((name) => config[name] !== transfers[name])
       if (differing !== undefined)
         throw inputError(
           where,
           `${differing} ${quoted(transfers[differing] ?? 'none')}, as the transfers in it have (or another folder)`,
-          quoted(asked[differing] ?? 'none'),
+          quoted(config[differing] ?? 'none'),
         )
-    } else await writeFileAtomically(file, `${JSON.stringify({ transfers: asked }, null, 2)}\n`)
+    } else await writeFileAtomically(file, `${JSON.stringify({ transfers: config }, null, 2)}\n`)
     await removeTemporaries(folder)
     return lock
   } catch (thrown) {

@@ -23,15 +23,16 @@ const fileLimit = 1_000_000_000
 export const transfersIn = async (file: string, { sources }: Pick<Direction, 'sources'>): Promise<ReadonlyArray<Transfer>> => {
   if (!existsSync(file)) return []
   const text = await readText(file, fileLimit)
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1)
-  if (whole.length < text.length) await truncate(file, Buffer.byteLength(whole))
-  const lines = whole.split('\n').slice(0, -1)
+  const complete = text.slice(0, text.lastIndexOf('\n') + 1)
+  if (complete.length < text.length) await truncate(file, Buffer.byteLength(complete))
+  const lines = complete.split('\n').slice(0, -1)
   if (lines.length > sources.length) throw inputError(file, `at most ${sources.length} transfers, one a sentence`, String(lines.length))
   return lines.map((line, i) => {
     const where = `${file}, line ${i + 1}`
-    const found = validate(transfer, parseJson(line, where), where, 'a transfer')
-    if (found.source !== sources[i]) throw inputError(where, `the transfer of ${JSON.stringify(sources[i])}`, JSON.stringify(found.source))
-    return found
+    const stored = validate(transfer, parseJson(line, where), where, 'a transfer')
+    if (stored.source !== sources[i])
+      throw inputError(where, `the transfer of ${JSON.stringify(sources[i])}`, JSON.stringify(stored.source))
+    return stored
   })
 }
 
@@ -45,13 +46,13 @@ export type Transferring = {
 
 /** Removes an incomplete batch, which is then made again. So the batches, and the last bits, are those of an uninterrupted run. */
 const keepWholeBatches = async (file: string, direction: Direction, batchSize: number): Promise<number> => {
-  const there = await transfersIn(file, direction)
-  const kept = there.length === direction.sources.length ? there.length : there.length - (there.length % batchSize)
-  if (kept < there.length) await writeFileAtomically(file, there.slice(0, kept).map(lineOf).join(''))
+  const stored = await transfersIn(file, direction)
+  const kept = stored.length === direction.sources.length ? stored.length : stored.length - (stored.length % batchSize)
+  if (kept < stored.length) await writeFileAtomically(file, stored.slice(0, kept).map(lineOf).join(''))
   return kept
 }
 
-const lineOf = (made: Transfer): string => `${JSON.stringify(made)}\n`
+const lineOf = (line: Transfer): string => `${JSON.stringify(line)}\n`
 
 /**
  * Makes the transfers that the file lacks, and yields their number after each. Before the first one, all sentences of the direction are checked

@@ -1,67 +1,118 @@
-/** Every command and option that the documentation names exists. */
+/** Every command line of the documentation parses by the command's own definition, and every option that it names exists. */
 import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { saloraHere } from '../cli/inProcess.js'
-import { codeBlocksOf, pagesBelow } from './pages.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
+import { commandGroups } from '../../cli/commandGroups.js'
+import { generationRequest } from '../../cli/options/generationRequest.js'
+import { settingsOfFlags } from '../../cli/options/layers.js'
+import { presetValues } from '../../cli/options/presets.js'
+import { givenOf, type Values } from '../../cli/options/settingFlags.js'
+import { suggestFlag } from '../../cli/options/suggestions.js'
+import { taskOptions } from '../../cli/options/taskRequest.js'
+import { rowOf } from '../../evaluation/glue/rows.js'
+import type { Definition } from '../../finetuning/commandLine/definition.js'
+import { flagsIn as flagsOfGroups, parseArguments } from '../../finetuning/commandLine/parse.js'
+import { flagOf } from '../../finetuning/commandLine/shell.js'
+import { pagesBelow } from './pages.js'
+import { saloraCommands, saloraSpans, shellCommands, shellLines, withoutBlocks, type PlacedCommand } from './shellCommands.js'
 
 const pages = pagesBelow('.').filter((page) => /^(README|CONTRIBUTING)\.md$|^docs\//.test(page))
-const flagsIn = (text: string): ReadonlyArray<string> => [...text.matchAll(/(?<![\w-])--([a-z][a-z0-9-]+)/g)].map(([flag]) => flag)
+const texts = new Map(pages.map((page) => [page, readFileSync(page, 'utf8')]))
+const commands = [...texts].flatMap(([page, text]) => saloraCommands(page, text))
+const spans = [...texts].flatMap(([page, text]) => saloraSpans(page, text))
 
-type Shell = { readonly place: string; readonly command: string; readonly flags: ReadonlyArray<string> }
-/** Commands of salora in shell blocks: line continuations joined, pipes divided, comments and quoted texts left out. */
-const commandLines = (page: string, markdown: string): ReadonlyArray<Shell> =>
-  codeBlocksOf(page, markdown)
-    .filter(({ language }) => language === 'sh')
-    .flatMap(({ line, code }) =>
-      code
-        .replaceAll('\\\n', ' ')
-        .split('\n')
-        .flatMap((text) =>
-          text
-            .replace(/\s#.*$/, '')
-            .replace(/'[^']*'/g, "''")
-            .split(/\||&&/),
-        )
-        .flatMap((text) => {
-          const [, words = ''] = /(?:^|\s)(?:npx )?salora (.*)$/.exec(text.trim()) ?? []
-          const [first = '', second = ''] = words.split(/\s+/)
-          return words === ''
-            ? []
-            : [{ place: `${page}:${line}`, command: first === 'ngram' ? `${first} ${second}` : first, flags: flagsIn(words) }]
-        }),
-    )
-const lines = pages.flatMap((page) => commandLines(page, readFileSync(page, 'utf8')))
-
-const helps = new Map<string, string>()
+const definitions = new Map<string, Definition>()
 beforeAll(async () => {
-  for (const command of new Set(lines.map((line) => line.command))) {
-    const shown: string[] = []
-    for (const help of ['--help', '--help-all']) shown.push((await saloraHere(...command.split(' '), help)).stdout)
-    helps.set(command, shown.join('\n'))
-  }
+  for (const { name, load } of commandGroups.flatMap((group) => group.commands)) definitions.set(name, (await load()).definition)
 })
 
-describe('the documentation', () => {
-  it('has commands of salora in its shell blocks', () => expect(lines.length).toBeGreaterThan(30))
+/** What the command checks before it opens a file: settings, presets, tasks, rows of a sweep, generation. @throws one line */
+const checkValues = (command: string, all: Values): void => {
+  // a file of ranks is read when the command runs
+  const flags = Object.fromEntries(Object.entries(givenOf(all)).filter(([name, value]) => value !== null && name !== 'rankPattern'))
+  settingsOfFlags(flags)
+  if (typeof flags['preset'] === 'string') presetValues(flags['preset'], null, String(flags['task']))
+  if (typeof flags['task'] === 'string') taskOptions(flags)
+  if (command === 'generate' || command === 'style-transfer') generationRequest(flags)
+  if (command === 'glue' && Array.isArray(flags['methods']))
+    for (const row of flags['methods'].map(String).map(rowOf)) resolveSettings({ ...row.settings, ...row.overrides })
+}
 
-  it('runs only commands that exist, with options that they have', () => {
-    const wrong = lines.flatMap(({ place, command, flags }) => {
-      const help = helps.get(command) ?? ''
-      if (!/^Usage: /m.test(help)) return [`${place}: salora ${command}`]
-      return flags.filter((flag) => !flagsIn(help).includes(flag)).map((flag) => `${place}: salora ${command} ${flag}`)
-    })
-    expect(wrong).toEqual([])
+/** null, or what the command would print. */
+const problemOf = ({ words }: PlacedCommand): string | null => {
+  const name = [words.slice(0, 2).join(' '), words[0] ?? ''].find((known) => definitions.has(known))
+  const definition = definitions.get(name ?? '')
+  if (name === undefined || definition === undefined) return /^(-|[A-Z]+$)/.test(words[0] ?? '') ? null : 'no such command'
+  try {
+    const parsed = parseArguments(definition, words.slice(name.split(' ').length), suggestFlag)
+    if (parsed.kind === 'values') checkValues(name, parsed.values.flags)
+    return null
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+const problemsOf = (placed: ReadonlyArray<PlacedCommand>): ReadonlyArray<string> =>
+  placed.flatMap((one) => {
+    const problem = problemOf(one)
+    return problem === null ? [] : [`${one.place} → ${problem}`]
   })
 
-  it('names only options of some command in its sentences', () => {
-    const known = new Set([...helps.values()].flatMap(flagsIn))
-    const ofOthers = ['--help-all', '--logdir']
-    const wrong = pages.flatMap((page) =>
-      [
-        ...readFileSync(page, 'utf8')
-          .replace(/^ *```[\s\S]*?^ *```/gm, '')
-          .matchAll(/`([^`\n]+)`/g),
-      ]
+const flagsIn = (text: string): ReadonlyArray<string> => [...text.matchAll(/(?<![\w-])--([a-z][a-z0-9-]+)/g)].map(([flag]) => flag)
+
+describe('the shell blocks of the documentation', () => {
+  it('are cut into commands and words as a shell cuts them', () => {
+    const lines = shellLines(
+      'echo \'a # b\' | npx salora predict --run "my run" > out.csv  # a comment\nnpm ci && npm start\nsalora x \\\n  --y',
+    )
+    expect(lines).toEqual(['echo \'a # b\' | npx salora predict --run "my run" > out.csv', 'npm ci && npm start', 'salora x --y'])
+    expect(lines.flatMap(shellCommands)).toEqual([
+      { words: ['echo', 'a # b'], input: '' },
+      { words: ['npx', 'salora', 'predict', '--run', 'my run'], input: 'a # b\n' },
+      { words: ['npm', 'ci'], input: '' },
+      { words: ['npm', 'start'], input: '' },
+      { words: ['salora', 'x', '--y'], input: '' },
+    ])
+  })
+
+  it('have commands of salora that parse: options that exist, with values that are valid', () => {
+    expect(commands.length).toBeGreaterThan(50)
+    expect(problemsOf(commands)).toEqual([])
+  })
+
+  it('would fail with an unknown command, an unknown option, a wrong value or a wrong setting', () => {
+    const wrong = [
+      ['trian'],
+      ['train', '--lora-r', '8'],
+      ['train', '--learning-rate', 'fast'],
+      ['train', '--method', 'lora', '--rank', '0'],
+      ['train', '--preset', 'best', '--task', 'mrpc'],
+      ['export', '--format', 'onnx', '--run', 'r', '--output', 'o'],
+      ['glue', '--model', 'm', '--data', 'd', '--output', 'o', '--methods', 'lora,salora:retain=most'],
+      ['ngram', 'train', '--order', '7', '--text', 't', '--output', 'o'],
+      ['predict', 'a', 'b'],
+    ]
+    expect(wrong.filter((words) => problemOf({ place: '', words }) === null)).toEqual([])
+  })
+})
+
+describe('the sentences of the documentation', () => {
+  it('have commands of salora that parse; what is required may be missing', () => {
+    expect(spans.length).toBeGreaterThan(20)
+    expect(problemsOf(spans).filter((problem) => !problem.includes(' is required'))).toEqual([])
+  })
+
+  it('name only options of some command', () => {
+    const known = new Set(
+      [...definitions.values()].flatMap(({ flags }) =>
+        Object.entries(flagsOfGroups(flags)).flatMap(([name, { hidden, negatable }]) =>
+          hidden ? [] : [flagOf(name), ...(negatable ? [flagOf(name).replace('--', '--no-')] : [])],
+        ),
+      ),
+    )
+    const ofOthers = ['--logdir']
+    const wrong = [...texts].flatMap(([page, text]) =>
+      [...withoutBlocks(text).matchAll(/`([^`\n]+)`/g)]
         .flatMap(([, code = '']) => (/^(npx vitest|npm|node|git|ulimit|ssh) /.test(code) ? [] : flagsIn(code)))
         .filter((flag) => !known.has(flag) && !ofOthers.includes(flag))
         .map((flag) => `${page}: ${flag}`),

@@ -1,0 +1,62 @@
+/** The commands in the shell blocks and code spans of a page, as the words that a shell passes to them. */
+import { codeBlocksOf } from './pages.js'
+
+/** Words of one command; what `echo` pipes into it is `input`. */
+export type ShellCommand = { readonly words: ReadonlyArray<string>; readonly input: string }
+
+/** The lines of a shell block: continuations joined, comments left out. */
+export const shellLines = (code: string): ReadonlyArray<string> =>
+  code
+    .replaceAll(/\s*\\\n\s*/g, ' ')
+    .split('\n')
+    .map((line) => line.replace(/('[^']*'|"[^"]*")|(?:^|\s)#.*$/g, (_, quoted = '') => quoted).trim())
+    .filter((line) => line !== '')
+
+const piece = /\s+|(\|\||&&|[|;]|>)|((?:'[^']*'|"[^"]*"|[^\s'"|;&>])+)/g
+
+/** Cuts a line into commands at `|`, `;` and `&&`. A redirection and its file are left out. */
+export const shellCommands = (line: string): ReadonlyArray<ShellCommand> => {
+  const commands: { words: string[]; input: string }[] = [{ words: [], input: '' }]
+  let isTarget = false
+  for (const [, operator, word] of line.matchAll(piece)) {
+    const last = commands.at(-1)
+    if (operator === '>') isTarget = true
+    else if (operator !== undefined) {
+      const [first, ...texts] = last?.words ?? []
+      commands.push({ words: [], input: operator === '|' && first === 'echo' ? `${texts.join(' ')}\n` : '' })
+    } else if (word !== undefined) {
+      if (!isTarget) last?.words.push(word.replace(/'([^']*)'|"([^"]*)"/g, (_, single?: string, double?: string) => single ?? double ?? ''))
+      isTarget = false
+    }
+  }
+  return commands.filter(({ words }) => words.length > 0)
+}
+
+/** What follows `salora` or `npx salora`; null for another program. */
+export const saloraWords = (words: ReadonlyArray<string>): ReadonlyArray<string> | null => {
+  const own = words[0] === 'npx' ? words.slice(1) : words
+  return own[0] === 'salora' ? own.slice(1) : null
+}
+
+export type PlacedCommand = { readonly place: string; readonly words: ReadonlyArray<string> }
+
+/** Commands of salora in the shell blocks of a page. */
+export const saloraCommands = (page: string, markdown: string): ReadonlyArray<PlacedCommand> =>
+  codeBlocksOf(page, markdown)
+    .filter(({ language }) => language === 'sh')
+    .flatMap(({ line, code }) => shellLines(code).flatMap((text) => placedCommands(`${page}:${line}`, text)))
+
+/** Commands of salora in the code spans of a page's sentences; words after a comma are no part of them. */
+export const saloraSpans = (page: string, markdown: string): ReadonlyArray<PlacedCommand> =>
+  [...withoutBlocks(markdown).matchAll(/`((?:npx )?salora [^`]+)`/g)].flatMap(([, code = '']) =>
+    placedCommands(page, code.replaceAll(/\s+/g, ' ').replace(/, .*$/, '')),
+  )
+
+/** The page without its code blocks. */
+export const withoutBlocks = (markdown: string): string => markdown.replace(/^ *```[\s\S]*?^ *```/gm, '')
+
+const placedCommands = (place: string, text: string): ReadonlyArray<PlacedCommand> =>
+  shellCommands(text).flatMap((command) => {
+    const words = saloraWords(command.words)
+    return words === null ? [] : [{ place: `${place}: ${text}`, words }]
+  })

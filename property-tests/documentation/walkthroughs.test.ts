@@ -1,0 +1,117 @@
+/** Tutorials and how-to guides, followed block by block in an empty folder: files are saved, and commands run with small data and models. */
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { saloraIn } from '../cli/inProcess.js'
+import { salora } from '../cli/spawnSalora.js'
+import { tinyConfig, writeTinyModel } from '../cli/tinyModel.js'
+import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
+import { writeRandomCheckpoint } from '../../evaluation/studies/randomCheckpoint.js'
+import { codeBlocksOf, pagesBelow } from './pages.js'
+import { saloraWords, shellCommands, shellLines } from './shellCommands.js'
+import { smaller, walkthroughs, type Walkthrough } from './walkthroughs.js'
+
+const root = mkdtempSync(join(tmpdir(), 'salora-walkthroughs-'))
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+const put = (folder: string, file: string, text: string): void => {
+  mkdirSync(dirname(join(folder, file)), { recursive: true })
+  writeFileSync(join(folder, file), text)
+}
+
+const { vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size } = tinyConfig
+const decoderConfig = {
+  ...{ model_type: 'llama', vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size },
+  ...{ max_position_embeddings: 512, tie_word_embeddings: true, bos_token_id: 0, eos_token_id: 2 },
+}
+
+/** The folder in which a page starts. */
+const prepare = async ({ page, files = {} }: Walkthrough): Promise<string> => {
+  const folder = join(root, page.replaceAll('/', '-'))
+  mkdirSync(join(folder, 'node_modules'), { recursive: true })
+  symlinkSync(resolve('.'), join(folder, 'node_modules/salora'))
+  await writeTinyModel(join(folder, 'encoder'))
+  await writeRandomCheckpoint(join(folder, 'decoder'), decoderConfig, { seed: 1, shardBytes: 5e9 })
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) copyFileSync(join(embeddedModel, name), join(folder, 'decoder', name))
+  for (const [file, text] of Object.entries(files)) put(folder, file, text)
+  return folder
+}
+
+const inSmall = (line: string, { replaced = [] }: Walkthrough): string =>
+  [...replaced, ...smaller].reduce((text, [from, to]) => text.replace(from, to), line)
+
+/** Runs a line. @returns what it printed */
+const run = async (line: string, cwd: string, { inProcesses }: Walkthrough): Promise<string> => {
+  let printed = ''
+  for (const { words, input } of shellCommands(line)) {
+    const own = saloraWords(words)
+    if (own === null) {
+      if (words[0] !== 'echo') printed += execFileSync(words[0] ?? '', words.slice(1), { cwd, encoding: 'utf8' })
+      continue
+    }
+    // a sweep starts a process for each run
+    const isProcess = inProcesses === true || own[0] === 'glue'
+    const { code, stdout, stderr } = await (isProcess ? salora : saloraIn)(own, { cwd, input })
+    expect(code, `${line}\n${stderr}`).toBe(0)
+    printed += stdout
+  }
+  return printed
+}
+
+/** The file that the sentence before a block asks the reader to save. */
+const savedAs = (markdown: string, line: number): string | undefined =>
+  /Save (?:it|this) as `([^`]+)`[^`]*$/.exec(
+    markdown
+      .split('\n')
+      .slice(0, line - 1)
+      .join('\n')
+      .slice(-200),
+  )?.[1]
+
+const shellLinesOf = (page: string): ReadonlyArray<string> =>
+  codeBlocksOf(page, readFileSync(page, 'utf8')).flatMap(({ language, code }) => (language === 'sh' ? shellLines(code) : []))
+
+const reasonOf = (line: string, { notRun = {} }: Walkthrough): string | undefined =>
+  Object.entries(notRun).find(([beginning]) => line.startsWith(beginning))?.[1]
+
+describe('the documentation', () => {
+  it('is followed page by page: every page with a shell block, except the generated reference', () => {
+    const pages = pagesBelow('.').filter((page) => /^README\.md$|^docs\/(?!reference\/commands\/)/.test(page))
+    expect(walkthroughs.map(({ page }) => page).sort()).toEqual(pages.filter((page) => shellLinesOf(page).length > 0).sort())
+  })
+
+  it('has each command that is not run, and each text that is replaced', () => {
+    const stale = walkthroughs.flatMap((walkthrough) => {
+      const { page, notRun = {}, replaced = [] } = walkthrough
+      const lines = shellLinesOf(page)
+      return [
+        ...Object.keys(notRun).filter((beginning) => !lines.some((line) => line.startsWith(beginning))),
+        ...replaced.flatMap(([from]) => (lines.some((line) => line.includes(from)) ? [] : [from])),
+      ].map((text) => `${page}: ${text}`)
+    })
+    expect(stale).toEqual([])
+  })
+
+  it.each(walkthroughs.filter(({ leaves, prints = [] }) => leaves.length + prints.length > 0))(
+    'works word by word, with small data and models: $page',
+    async (walkthrough) => {
+      const { page, before = [], leaves, prints = [] } = walkthrough
+      const folder = await prepare(walkthrough)
+      for (const line of before) await run(inSmall(line, { page, leaves }), folder, walkthrough)
+      const markdown = readFileSync(page, 'utf8')
+      let printed = ''
+      for (const { language, code, line } of codeBlocksOf(page, markdown)) {
+        const file = savedAs(markdown, line)
+        if (file !== undefined && ['js', 'html', 'json'].includes(language)) put(folder, file, code)
+        if (language !== 'sh') continue
+        for (const command of shellLines(code))
+          if (reasonOf(command, walkthrough) === undefined) printed += await run(inSmall(command, walkthrough), folder, walkthrough)
+      }
+      for (const text of prints) expect(printed).toMatch(text)
+      expect(leaves.filter((path) => !existsSync(join(folder, path)))).toEqual([])
+    },
+    300_000,
+  )
+})

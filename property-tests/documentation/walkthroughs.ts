@@ -1,0 +1,200 @@
+/** The pages with shell blocks: for each, what stands in for its data and its models, and which of its commands a test does not run, and why. */
+import { readFileSync } from 'node:fs'
+import { toyRows } from '../cli/toyTask.js'
+
+export type Walkthrough = {
+  readonly page: string
+  /** What the reader is supposed to have, in small. */
+  readonly files?: Readonly<Record<string, string>>
+  /** Commands for what the page presupposes, such as a finished run. */
+  readonly before?: ReadonlyArray<string>
+  /** What is smaller than on the page, beside what `smaller` has. */
+  readonly replaced?: ReadonlyArray<readonly [text: string, by: string]>
+  /** Commands that are not run, by their beginning, with the reason. */
+  readonly notRun?: Readonly<Record<string, string>>
+  /** What lies in the folder in the end. */
+  readonly leaves: ReadonlyArray<string>
+  /** What the commands print, among other things. */
+  readonly prints?: ReadonlyArray<RegExp>
+  /** Commands are processes of the built program, as a reader's are. */
+  readonly inProcesses?: true
+}
+
+/** In every page: `encoder` is a random RoBERTa of two layers, `decoder` a random LLaMA of two layers; both have the embedded tokenizer. */
+export const smaller: ReadonlyArray<readonly [RegExp, string]> = [
+  [/FacebookAI\/roberta-base|google-bert\/bert-base-uncased/, 'encoder'],
+  [/HuggingFaceTB\/SmolLM2-135M-Instruct|\.\/llama\b/, 'decoder'],
+  [/^(npx )?salora train (?!--resume)(.*)/, '$1salora train $2 --max-steps 4 --eval-steps 4 --batch-size 4 --max-length 64'],
+  [/^(npx )?salora generate (.*)/, '$1salora generate $2 --max-new-tokens 4'],
+]
+
+const reviews = ['review,stars', ...toyRows(40).map(({ text, label }) => `${text},${label === 'good' ? 5 : 1}`)].join('\n')
+
+const mrpcRows = (count: number): string =>
+  [
+    'Quality\t#1 ID\t#2 ID\t#1 String\t#2 String',
+    ...toyRows(count).map(({ text, label }, i) => `${i % 2}\t${i}\t${i}\t${text}\tThis film is ${label}.`),
+  ].join('\n')
+const rteRows = (count: number): string =>
+  [
+    'index\tsentence1\tsentence2\tlabel',
+    ...toyRows(count).map(({ text, label }, i) => `${i}\t${text}\tIt is ${label}.\t${i % 2 === 0 ? 'entailment' : 'not_entailment'}`),
+  ].join('\n')
+const glue = {
+  'glue/MRPC/train.tsv': mrpcRows(24),
+  'glue/MRPC/dev.tsv': mrpcRows(8),
+  'glue/RTE/train.tsv': rteRows(24),
+  'glue/RTE/dev.tsv': rteRows(8),
+}
+
+const instructions = {
+  'instructions.json': JSON.stringify(
+    Array.from({ length: 24 }, (_, i) => ({ instruction: `Write the number ${i}.`, input: '', output: `It is ${i}.` })),
+  ),
+}
+
+const lines = (...texts: ReadonlyArray<string>): string => texts.map((text) => `${text}\n`).join('')
+const styleLines = (word: string, count: number): string => lines(...toyRows(count).map((_, i) => `the film number ${i} was ${word} .`))
+/** Real sentences: discounts of n-grams need a text that is not artificial. */
+const sentences = readFileSync('finetuning/data/sentiment/sentences.jsonl', 'utf8')
+  .trim()
+  .split('\n')
+  .slice(0, 1000)
+  .map((line) => (JSON.parse(line) as { readonly text: string }).text)
+const yelp = {
+  'yelp/train.0': styleLines('bad', 24),
+  'yelp/train.1': styleLines('good', 24),
+  'yelp/dev.0': styleLines('awful', 4),
+  'yelp/dev.1': styleLines('great', 4),
+  'yelp/test.0': styleLines('bad', 2),
+  'yelp/test.1': styleLines('good', 2),
+  'yelp/reference.0': lines(...[0, 1].map((i) => `the film number ${i} was bad .\tThe film number ${i} was good!`)),
+  'yelp/reference.1': lines(...[0, 1].map((i) => `the film number ${i} was good .\tThe film number ${i} was bad!`)),
+}
+
+const trainReviews = 'salora train --model encoder --task reviews.csv --text review --label stars --output runs/reviews'
+const npmOnly = 'needs the network and a fresh clone; .ci/run installs, builds and tests'
+const boardRuns = 'runs until Ctrl-C; property-tests/cli/board.test.ts starts it'
+
+export const walkthroughs: ReadonlyArray<Walkthrough> = [
+  {
+    page: 'README.md',
+    files: { 'reviews.csv': reviews },
+    notRun: { npm: npmOnly },
+    leaves: ['runs/reviews/adapter/adapter_model.safetensors', 'report.html', 'exported/reviews/onnx/model_quantized.onnx'],
+    prints: [/"label":"[15]"/],
+  },
+  { page: 'docs/index.md', notRun: { npm: npmOnly }, leaves: [] },
+  {
+    page: 'docs/tutorials/first-classifier.md',
+    replaced: [['--epochs 6', '']],
+    notRun: { npm: 'a link to this clone stands in for the installed package; property-tests/packaging installs it' },
+    leaves: ['reviews.csv', 'runs/reviews/adapter', 'report.html', 'page/index.html', 'page/model/onnx/model_quantized.onnx'],
+    prints: [/reviews\.csv: 2379 rows/, /"label":"(positive|negative)"/],
+    inProcesses: true,
+  },
+  {
+    page: 'docs/tutorials/instruction-model.md',
+    leaves: ['instructions.json', 'runs/answers/adapter', 'exported/answers/model.safetensors'],
+    prints: [/perplexity/],
+  },
+  {
+    page: 'docs/tutorials/reproduce-a-table.md',
+    files: glue,
+    replaced: [
+      ['node_modules/salora/finetuning/embedded/model', 'encoder'],
+      ['--seeds 3 --epochs 3', '--seeds 1 --epochs 1 --batch-size 8 --max-length 32'],
+    ],
+    notRun: { 'npx salora board': boardRuns },
+    leaves: ['runs/small/table.md', 'runs/small/table.tex', 'runs/grid/table.csv', 'small.html'],
+    prints: [/salora:retain=random/],
+  },
+  {
+    page: 'docs/how-to/exports.md',
+    files: { 'reviews.csv': reviews },
+    before: [trainReviews],
+    replaced: [['rank-pattern', 'rank-pattern --force']], // ranks of four steps mean nothing
+    leaves: ['exported/reviews/onnx/model.onnx'],
+    prints: [/rank_pattern/],
+  },
+  {
+    page: 'docs/how-to/from-peft.md',
+    files: glue,
+    before: [
+      'salora train --model encoder --task mrpc --data glue/MRPC --method lora --output runs/peft',
+      'salora export --run runs/peft --format peft --output peft-adapter',
+    ],
+    leaves: ['runs/mrpc/adapter/adapter_config.json', 'runs/continued/adapter/adapter_config.json'],
+  },
+  { page: 'docs/how-to/gpu.md', leaves: [], prints: [/^cpu/m] },
+  {
+    page: 'docs/how-to/low-memory.md',
+    files: instructions,
+    leaves: ['runs/answers/adapter'],
+    prints: [/activations/],
+  },
+  {
+    page: 'docs/how-to/report-and-board.md',
+    files: { ...glue, 'reviews.csv': reviews },
+    before: [
+      trainReviews,
+      'salora glue --model encoder --data glue --tasks mrpc --methods lora --seeds 1 --epochs 1 --max-length 32 --output runs/table1',
+    ],
+    notRun: { 'npx salora board': boardRuns, ssh: 'needs another machine' },
+    leaves: ['report.html'],
+  },
+  {
+    page: 'docs/how-to/resume.md',
+    files: glue,
+    before: ['salora train --model encoder --task mrpc --data glue/MRPC --method lora --output runs/mrpc'],
+    replaced: [['--epochs 30', '--epochs 3']],
+    leaves: ['runs/mrpc/adapter'],
+  },
+  {
+    page: 'docs/how-to/style-transfer.md',
+    files: {
+      ...yelp,
+      ...instructions,
+      'outputs.txt': styleLines('good', 2),
+      'human1.txt': styleLines('good', 2),
+      'human2.txt': styleLines('great', 2),
+      'train.txt': lines(...sentences),
+      'test.txt': styleLines('great', 4),
+    },
+    before: [
+      'salora train --model decoder --task alpaca --data instructions.json --output runs/answers',
+      'salora train --model encoder --task yelp --data yelp --preset tsst-classifier --output runs/styles',
+    ],
+    leaves: ['transfers/table.md', 'transfers/examples.html', 'model.arpa'],
+    prints: [/BLEU/, /perplexity/],
+  },
+  {
+    page: 'docs/how-to/sweeps-and-workers.md',
+    files: glue,
+    replaced: [['--seeds 5', '--seeds 1 --tasks mrpc --epochs 1 --batch-size 8 --max-length 32']],
+    notRun: {
+      'npx salora glue --model FacebookAI/roberta-base --data glue --output runs/table1 --redis':
+        'needs Redis; see property-tests/cli/queue.test.ts',
+      'npx salora worker': 'needs Redis; see property-tests/cli/queue.test.ts',
+    },
+    leaves: ['runs/table1/table.md'],
+  },
+  { page: 'docs/how-to/training.md', files: yelp, leaves: ['runs/styles/adapter'] },
+  {
+    page: 'docs/how-to/your-own-data.md',
+    files: { ...glue, 'reviews.csv': reviews, 'new.csv': 'review\na good film\na bad film\n' },
+    before: [
+      'salora train --model encoder --task reviews.csv --text review --label stars --method lora --output runs/lora',
+      'salora export --run runs/lora --format merged --output exported/merged',
+    ],
+    leaves: ['runs/reviews/adapter', 'runs/mrpc/adapter'],
+    prints: [/"label":"[15]"/, /^review,label,score,error\r?$/m, /accuracy/],
+  },
+  { page: 'docs/explanation/int8.md', leaves: [], prints: [/^cpu/m] },
+  {
+    page: 'docs/explanation/exactness.md',
+    replaced: [['salora verify', 'salora verify --cases 1']],
+    leaves: [],
+    prints: [/comparisons hold/],
+  },
+]
