@@ -1,9 +1,10 @@
 /**
- * The accelerated path: fine-tuning methods as ONNX training graphs over Hugging Face checkpoints, built, differentiated and run here. It is
- *  - derived independently: nothing here calls the reference, since otherwise their agreement would prove nothing;
- *  - built around one idea: a model (models/) asks a host, a method (methods/) wraps the host, an objective (objectives/) gives the loss, and an
- *    engine (engines/) runs the graph. training/ assembles graphs and takes steps. checkpoints/ and formats/ read and write files. graph/ knows only
- *    tensors, and parameters/ only their layout.
+ * The accelerated path: fine-tuning methods as ONNX training graphs over Hugging Face checkpoints, built, differentiated and run here.
+ *  - It is derived independently: nothing here calls the reference, since otherwise their agreement would prove nothing.
+ *  - It is built around one idea. A model (models/) asks a host, and a method (methods/) wraps the host. An objective (objectives/) gives the loss,
+ *    and an engine (engines/) runs the graph.
+ *  - training/ assembles graphs and takes steps. checkpoints/ and formats/ read and write files. graph/ knows only tensors, and parameters/ only
+ *    their layout.
  *
  * Reading order: methods/salora/{hardConcrete → orthogonality → lagrangian → training → phases}, then training/{trainingLoop → trainStep → stepGraph},
  * then graph/.

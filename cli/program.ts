@@ -9,7 +9,7 @@ import { exitCodes } from './terminal/exitCodes.js'
 
 const entries: ReadonlyArray<CommandEntry> = commandGroups.flatMap(({ commands }) => commands)
 
-/** Runs what was typed after `salora`; sets process.exitCode. */
+/** Runs the command line after `salora`, and sets process.exitCode. */
 export const runProgram = async (args: ReadonlyArray<string>): Promise<void> => {
   try {
     process.exitCode = await execute(args)

@@ -1,12 +1,13 @@
 /**
- * The reference: SaLoRA in float64, to be read. It is
- *  - pure and synchronous: the same arguments give the same numbers, and randomness is an argument;
- *  - complete: forward and backward passes by hand-derived rules, optimizer, pruning, without automatic differentiation;
- *  - slow: one core, no blocking, no reuse. Nothing here is optimized for speed.
+ * The reference: SaLoRA in float64, to be read.
+ *  - It is pure and synchronous: the same arguments give the same numbers, and randomness is an argument.
+ *  - It is complete: forward and backward passes by hand-derived rules, optimizer, and pruning, without automatic differentiation.
+ *  - It is slow: one core, no blocking, no reuse. Nothing here is optimized for speed.
+ *
  * It imports fp-ts and ndarray, reads no file, and does not depend on the accelerated path, which is tested against it.
  *
- * Reading order: layers/lowRank; in methods/salora/ hardConcrete → orthogonality → lagrangian → objective → trainingStep → gateControl →
- * retention → prune; training/; then models/ and layers/. tensor/ is the arithmetic below all of them.
+ * Reading order: layers/lowRank, then in methods/salora/ hardConcrete → orthogonality → lagrangian → objective → trainingStep → gateControl →
+ * retention → prune, then training/, models/ and layers/. tensor/ is the arithmetic below all of them.
  */
 export { attention, attentionVjp, type AttentionSettings, type QueryKeyValue } from './layers/attention.js'
 export { causalAttention, causalAttentionVjp, type CausalAttentionSettings } from './layers/causalAttention.js'

@@ -1,4 +1,4 @@
-/** Loads a checkpoint and validates that it is a state of this run. Its checksum does not tell who wrote it. */
+/** Loads a checkpoint and validates that it is a state of this run. Its checksum does not prove who wrote it. */
 import { inputError, type InputError } from '../errors/inputError.js'
 import type { FloatType } from '../graph/expression.js'
 import type { RunState } from '../parameters/runState.js'

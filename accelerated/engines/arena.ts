@@ -1,6 +1,6 @@
 /**
  * A simulation of ONNX Runtime's arena. It asks the system for regions, each twice as large as the one before, splits them into chunks and returns
- * none. A process holds every page that was ever written, which is more than the peak in use: a chunk is split only if it is twice the requested size,
+ * none. A process holds every page that was ever written, which is more than the peak in use. A chunk is split only if it is twice the requested size,
  * and neighbors that are free at different times cannot serve a larger request.
  */
 import type { Allocation } from '../graph/liveness.js'

@@ -4,7 +4,7 @@ import { DeviceError } from '../errors/deviceError.js'
 import type { Device } from './devices/device.js'
 import { devices } from './devices/index.js'
 import { noWeights } from './engine.js'
-import './telemetryOff.js' // whoever chooses a device may start threads before ONNX Runtime loads
+import './telemetryOff.js' // the caller may start threads before ONNX Runtime loads
 
 export type DeviceReport = { readonly device: string; readonly works: boolean; readonly detail: string; readonly remedy: string | null }
 
@@ -53,7 +53,7 @@ export const probeDevices = async (): Promise<ReadonlyArray<DeviceReport>> => {
 }
 
 /**
- * The device of a run: for `auto` the automatic one with the largest number that works, else the one named, and never another in its place.
+ * The device of a run. For `auto`, it is the working device with the largest `automatic` number. Otherwise it is the named one, without a fallback.
  * @throws DeviceError if it does not work here
  */
 export const chooseDevice = async (name: string): Promise<Device> => {

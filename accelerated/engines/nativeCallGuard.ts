@@ -1,5 +1,5 @@
 /**
- * Guards calls of ONNX Runtime in threads that may be terminated: termination during a call aborts the process, because the binding throws where
+ * Guards calls of ONNX Runtime in threads that may be terminated. Termination during a call aborts the process, because the binding throws where
  * nothing can catch. A thread and its owner share a count of running calls; the first of them to change it wins.
  */
 

@@ -1,7 +1,7 @@
 /**
  * Runs whose results are written into the caller's buffers and not copied.
- * ONNX Runtime writes an output into the tensor that a run passes for it, but the binding then copies every result (1.5 GB per step of full
- * fine-tuning). It converts results in order and throws at the first that is not a tensor, so each graph gets an empty sequence as its first output,
+ * ONNX Runtime writes an output into the tensor that a run passes for it. The binding then copies every result (1.5 GB per step of full
+ * fine-tuning). It converts results in order and throws at the first that is not a tensor. So each graph gets an empty sequence as its first output,
  * and that error means that the buffers are filled. This behavior is undocumented: a one-node graph probes it once per process, and without it the
  * engine copies.
  */

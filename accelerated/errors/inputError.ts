@@ -1,4 +1,4 @@
-/** InputError: the user's input is wrong. One line says where, what was expected, and what was there. */
+/** InputError: the user's input is wrong. One line names the place, the expected input, and the actual one. */
 
 /** An error that the user can fix, unlike a programmer's error. Its message is the line `where: expected …, got …`. */
 export class InputError extends Error {

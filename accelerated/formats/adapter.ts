@@ -30,7 +30,7 @@ export type Adapter = {
 export type AdapterFormat = {
   /** its name in the table of formats */
   readonly title: string
-  /** the library that opens such a folder, by its name on the Hugging Face hub */
+  /** the library that opens the folder, by its name on the Hugging Face hub */
   readonly library: 'peft' | 'adapter-transformers' | 'transformers'
   /** Writes into an existing folder, each file entirely or not at all. @throws InputError */
   readonly write: (folder: string, adapter: Adapter, base: ModelFolder, storage: Storage) => Promise<void>

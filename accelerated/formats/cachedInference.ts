@@ -20,10 +20,13 @@ export const cacheNames = (layer: number, part: (typeof parts)[number]) => ({
 })
 
 /**
- * Inputs: int64 `input_ids` and `position_ids` [batch, sequence], `attention_mask` [batch, past + sequence] (1 for tokens, 0 for padding), and
- * float32 `past_key_values.N.key` and `.value` [batch, keyValueHeads, past, headSize]; padding is on the left, so that all texts end together.
- * → float32 `logits` [batch, sequence, vocabulary] of what follows each token, `present.N.key` and `.value`. `tensor` gives the model and the
- * output matrix: merged where the method can be, else beside the method's own tensors.
+ * Inputs, with padding on the left, so that all texts end together:
+ *  - int64 `input_ids` and `position_ids` [batch, sequence]
+ *  - int64 `attention_mask` [batch, past + sequence]: 1 for tokens, 0 for padding
+ *  - float32 `past_key_values.N.key` and `.value` [batch, keyValueHeads, past, headSize]
+ *
+ * Outputs: float32 `logits` [batch, sequence, vocabulary] of the token after each token, and `present.N.key` and `.value`.
+ * `tensor` gives the model and the output matrix: merged where the method can be, else beside the method's own tensors.
  */
 export const cachedInference = (
   { model, method, phase, settings }: Adapter,

@@ -1,4 +1,4 @@
-/** The `merged` export: a model in Hugging Face layout without any trace of an adapter, for every tool that reads such folders. */
+/** The `merged` export: a model in Hugging Face layout without any trace of an adapter, for every tool that reads this layout. */
 import { transposedMatrix } from '../checkpoints/safetensors/safetensors.js'
 import { encode, layOut } from '../checkpoints/safetensors/writeSafetensors.js'
 import { nodeFiles } from '../storage/nodeFiles.js'

@@ -1,4 +1,4 @@
-/** Whether numbers fit float16 before they are written as such. */
+/** Whether numbers fit float16 before they are written in float16. */
 import { inputError } from '../errors/inputError.js'
 
 /** Above this, float16 has only infinity. */

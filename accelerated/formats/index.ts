@@ -1,6 +1,6 @@
 /**
  * Adapter formats, one line each: how adapters are written to a folder and read back, and exports of the merged model. A method names the
- * format that it is saved in; reading asks each format whether the files are its own. Model files as such belong in checkpoints/.
+ * format that it is saved in; reading asks each format whether the files are its own. Reading and writing model files belongs in checkpoints/.
  */
 import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import { inputError, shown } from '../errors/inputError.js'

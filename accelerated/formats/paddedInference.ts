@@ -46,8 +46,8 @@ export const paddedInference = (
 
   const { count, at } = method.train.virtualTokens?.(settings) ?? noVirtualTokens
   const inside = at === 'embeddings' ? count : 0 // virtual tokens that take a slot
-  // Each virtual token takes a position, as a word does that is no padding. Where such tokens stand among the embeddings, transformers knows no
-  // ids, and counts whatever the mask shows: padding that a text holds too.
+  // Each virtual token takes a position, as a word does that is no padding. For virtual tokens among the embeddings, transformers has no ids. It
+  // then counts every token that the mask shows, also a padding token within a text.
   const word = model.paddingIndex === 0 ? 1 : 0
   const counted = inside === 0 ? ids : add(mul(mask, word - model.paddingIndex), model.paddingIndex)
   const positions = model.paddedPositions(afterVirtual(count, word, counted))

@@ -14,8 +14,8 @@ const copiedFiles = ['tokenizer.json', 'special_tokens_map.json', 'added_tokens.
 const decoderFiles = ['generation_config.json', 'chat_template.jinja']
 
 /**
- * Copies the tokenizer. Its settings name a class, a padding token and a longest input even if the base model's do not (the original BERT's
- * and RoBERTa's do not). Without them, other tools guess, or cannot pad a batch.
+ * Copies the tokenizer. Its settings name a class, a padding token and a longest input, also if the base model's do not. Those of the original
+ * BERT and RoBERTa do not. Without them, other tools guess, or cannot pad a batch.
  * @param maxLength tokens of a text, as in training; null: as many as the model has positions, less virtual ones
  * @param more settings that apply unless the base model has its own
  * @throws InputError

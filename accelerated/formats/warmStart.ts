@@ -19,7 +19,7 @@ export type WarmStart = {
 type Numbers = ReadonlyMap<string, ArrayLike<number>>
 
 /**
- * `start` with the adapter's tensors. A low-rank adapter may have a smaller rank than the run: the other rows of A stay as drawn, and the other
+ * `start` with the adapter's tensors. A low-rank adapter may have a smaller rank than the run. The other rows of A then stay as drawn, and the other
  * columns of B are 0. @param where the adapter's name in messages @throws InputError if the adapter does not fit the run
  */
 export const warmStart = (

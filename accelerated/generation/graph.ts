@@ -48,8 +48,8 @@ export const paddedRows = ({ ids, positions, keyBias, virtualToken }: Rows): Pad
 const flat = (x: Expression): Expression => reshape(x, [product(x.shape)])
 
 /**
- * Inputs: `inputIds`, `positions`, `keyBias` and `virtualToken` of Rows, `lastOfRow` int32 [batch] (the index of each row's last token among the tokens of all rows),
- * the cache by `pastName`, and the trained tensors. Outputs: `logits` [batch, vocabulary] and the cache by `presentName`.
+ * Inputs: `inputIds`, `positions`, `keyBias` and `virtualToken` of Rows, the cache by `pastName`, and the trained tensors. `lastOfRow`, int32 [batch],
+ * is the index of each row's last token among the tokens of all rows. Outputs: `logits` [batch, vocabulary] and the cache by `presentName`.
  * @throws Error if the model is no decoder
  */
 export const decodingGraph = (assembly: Assembly, phase: unknown): Readonly<Record<string, Expression>> => {

@@ -19,7 +19,7 @@ type Graph = { readonly initializer: ReadonlyArray<ExternalTensor> }
 export type Piece = Uint8Array | { readonly weight: string }
 
 /**
- * The pieces of the file, in order, and its length in bytes. The fields of a message may come in any order: the graph is last, and its weights are
+ * The pieces of the file, in order, and its length in bytes. The fields of a message may come in any order. So the graph is last, and its weights are
  * last within it, because their lengths are known before their bytes.
  */
 export const embedWeights = (model: Uint8Array): { readonly pieces: ReadonlyArray<Piece>; readonly length: number } => {

@@ -11,8 +11,8 @@ export type FloatType = 'float32' | 'float64'
 export type DType = 'float64' | 'float32' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool'
 
 /**
- * A size known when the graph is written, or the name of a size that each run sets: `tokens`, or an expression of names such as `12*batch`
- * (dimension.ts). Two dimensions are equal if their texts are.
+ * A size known when the graph is written, or the name of a size that each run sets. It is a name such as `tokens`, or an expression of names such as
+ * `12*batch` (dimension.ts). Two dimensions are equal if their texts are.
  */
 export type Dimension = number | string
 export type Shape = ReadonlyArray<Dimension>

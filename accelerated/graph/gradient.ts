@@ -39,7 +39,7 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
       return
     }
     const rule = Object.hasOwn(vjps, node.op) ? vjps[node.op as DifferentiableOp] : undefined
-    if (rule === undefined) throw new Error(`gradient: ${node.op} ${showShape(node.shape)} has no gradient, yet a target lies below it`)
+    if (rule === undefined) throw new Error(`gradient: ${node.op} ${showShape(node.shape)} has no gradient, but a target is below it`)
     rule(yBar, node, ...node.inputs).forEach((contribution, i) => {
       const x = node.inputs[i]
       if (contribution === null || x === undefined || !relevant.has(x)) return

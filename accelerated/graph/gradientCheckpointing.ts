@@ -52,7 +52,7 @@ const nodesBetween = (order: ReadonlyArray<Expression>, x: Expression, y: Expres
   return between
 }
 
-/** Batch-sized inner nodes outside `between` that only nodes of `between`, or such nodes themselves, read. */
+/** Batch-sized inner nodes outside `between` whose only readers are nodes of `between`, or other nodes of this set. */
 const madeForAlone = (order: ReadonlyArray<Expression>, between: ReadonlySet<Expression>): ReadonlySet<Expression> => {
   const [exclusive, readHere, readElsewhere] = [new Set<Expression>(), new Set<Expression>(), new Set<Expression>()]
   for (const node of [...order].reverse()) {

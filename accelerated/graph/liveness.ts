@@ -1,7 +1,7 @@
 /**
  * Liveness: the memory that a graph holds while it runs on the CPU. Nodes are in the order in which ONNX Runtime runs them, and a value lives from its
- * node to its last reader. If ONNX Runtime knows a shape before the run, an element-wise operator reuses an operand that nothing else reads, and other
- * values reuse the buffer that was freed last. It does not know sizes that a run sets (namelessSizes).
+ * node to its last reader. Buffers are reused only for shapes that ONNX Runtime knows before the run, not for sizes that a run sets (namelessSizes).
+ * An element-wise operator then reuses an operand that nothing else reads, and other values reuse the buffer that was freed last.
  */
 import { sizeOfDimension } from './dimension.js'
 import type { DType, Expression, Op } from './expression.js'
@@ -113,11 +113,16 @@ const written = (node: Expression): Expression => {
   return unwritten.has(node.op) && first !== undefined ? written(first) : node
 }
 
-/**
- * kind: type and shape of values that may reuse it, null if a run sets a size · since, until: when it is allocated and freed · readers: the number
- * of nodes that have not read it yet
- */
-type Buffer = { readonly bytes: number; readonly kind: string | null; readonly since: number; until: number; readers: number }
+type Buffer = {
+  readonly bytes: number
+  /** type and shape of values that may reuse it; null if a run sets a size */
+  readonly kind: string | null
+  /** when it is allocated and freed */
+  readonly since: number
+  until: number
+  /** the number of nodes that have not read it yet */
+  readers: number
+}
 
 /** Buffers over time, and those that are free for reuse. */
 const timeline = () => {
@@ -156,7 +161,7 @@ const timeline = () => {
 const kindOf = ({ shape, dtype }: Expression): string | null => (shape.every((d) => typeof d === 'number') ? `${dtype} ${shape}` : null)
 
 /**
- * Bytes of a node's intermediate values, each made of the one before: rows divided by their scales, levels, all logarithms of which one is
+ * Bytes of a node's intermediate values, each made of the one before: rows divided by their scales, levels, or all logarithms before one is
  * selected.
  */
 const workspace = (node: Expression, sizes: Readonly<Record<string, number>>): ReadonlyArray<number> => {

@@ -16,8 +16,8 @@ export type OnnxTarget = {
   /** the most parts of one Split; a larger one becomes one Slice per part (default: no limit) */
   readonly largestSplit?: number
   /**
-   * omits the names of sizes that each run sets: if ONNX Runtime knows that two shapes are equal, it keeps the memory of one for the other, and
-   * so holds the most that each shape ever needed
+   * omits the names of sizes that each run sets. If ONNX Runtime knows that two shapes are equal, it keeps the memory of one for the other. It
+   * then holds the most that each shape ever needed.
    */
   readonly namelessSizes?: boolean
 }

@@ -143,7 +143,7 @@ export const serializers: Readonly<Record<Op, Serializer>> = {
 
 /**
  * A Reshape to sizes of 0, which means the operand's own size: 0 times the sizes of the values to wait for. The runtime folds the known part of a
- * Shape, so the sizes must be computed at run time: a named dimension by Shape, a value of known sizes by Size.
+ * Shape, so the sizes must be computed at run time. Shape computes a named dimension, and Size a value of known sizes.
  */
 const emitControlDependency = ({ emit, integers }: OnnxBuilder, { node, x: [x = '', ...others], result }: PendingNode): string => {
   const sizes = others.map((other, i) => {

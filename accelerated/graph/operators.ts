@@ -151,7 +151,7 @@ export const matMul = (
   return node('MatMul', [a, b], [...leading, m, p], a.dtype, { transposeA, transposeB, alpha })
 }
 
-/** W if x is its transpose and W a frozen matrix, cast or not: a product reads it as the file has it, and the runtime keeps no reordered copy. */
+/** W if x is its transpose and W a frozen matrix, cast or not. A product reads it as the file has it, so the runtime keeps no reordered copy. */
 const transposedWeight = ({ op, inputs: [stored], shape }: Expression): Expression | null => {
   const leaf = stored?.op === 'Cast' ? stored.inputs[0] : stored
   return op === 'Transpose' && shape.length === 2 && stored !== undefined && leaf?.op === 'Weight' ? stored : null
@@ -168,8 +168,8 @@ export const transposedView = (levels: Expression): Expression => {
 export type QuantizedMatrix = { readonly levels: Expression; readonly transposed: Expression; readonly scales?: Expression }
 
 /**
- * (round(x) levelsᵀ) ⊙ scales, where round quantizes each row of x to 255 levels of its largest magnitude. The gradient ignores the rounding and is
- * again such a product (SwitchBack: Wortsman et al., 2023). x: float32 [n, k] → [n, p]
+ * (round(x) levelsᵀ) ⊙ scales, where round quantizes each row of x to 255 levels of its largest magnitude. The gradient ignores the rounding, and is
+ * a product of the same kind (SwitchBack: Wortsman et al., 2023). x: float32 [n, k] → [n, p]
  */
 export const quantizedMatMul = (x: Expression, { levels, transposed, scales = scalar(1, 'float32') }: QuantizedMatrix): Expression => {
   const shapes = `${showShape(x.shape)} · ${showShape(levels.shape)}ᵀ, ${showShape(transposed.shape)} and ${showShape(scales.shape)}`
@@ -193,7 +193,7 @@ export const quantizedOf = ({ op, inputs: [levels, transposed, scales] }: Expres
 
 /**
  * round(x) Wᵀ in float16, or round(x) W if `transposed` is false. Each row of x is divided by its largest magnitude before rounding, and the product
- * is multiplied by it, so that neither large activations nor small gradients leave float16's range. The gradient is the same kind of product.
+ * is multiplied by it. So neither large activations nor small gradients leave float16's range. The gradient is the same kind of product.
  * x: float32 [n, k], W: float16 [p, k] (or [k, p]) → float32 [n, p]
  */
 export const halfMatMul = (x: Expression, W: Expression, transposed = true): Expression => {
@@ -342,7 +342,7 @@ export const gather = (table: Expression, index: Expression): Expression => {
 /**
  * Rows of x in another order, and the way back. x: [rows, n], index: int32 [...], inverse: int32 [rows] → [..., n].
  * inverse[r] is the position of row r in the flattened index, or the number of positions if no index selects it (`partial`). A row that the index
- * repeats (padding) takes its gradient only from its `inverse` position: the caller ensures that the other copies get no gradient, as masked
+ * repeats (padding) takes its gradient only from its `inverse` position. The caller ensures that the other copies get no gradient, as masked
  * attention does. The gradient is then a plain gather.
  */
 export const selectRows = (x: Expression, index: Expression, inverse: Expression, { partial = false } = {}): Expression =>

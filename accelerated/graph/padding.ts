@@ -1,4 +1,4 @@
-/** Zero padding: the gradient of a slice, and the sum of several such gradients without adding zeros. */
+/** Zero padding: the gradient of a slice, and the sum of several of these gradients without adding zeros. */
 import type { Dimension, Expression } from './expression.js'
 import { concat, expand, scalar } from './operators.js'
 

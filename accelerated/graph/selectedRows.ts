@@ -1,4 +1,4 @@
-/** Selected rows of a result, computed from the same rows of its operands: a head that reads one token per text needs no other rows of the last layer. */
+/** Selected rows of a result, computed from the same rows of its operands. A head that reads one token per text needs only those of the last layer. */
 import type { Expression, Op } from './expression.js'
 import { topologicalOrder } from './expression.js'
 import { selectRows } from './operators.js'

@@ -1,6 +1,6 @@
 /**
- * Vector-Jacobian products: one line of calculus per operator. A rule takes ȳ (the gradient of the objective with respect to y), y and the node's
- * inputs, and returns one gradient per input (`null`: none). gradient.ts undoes broadcasting, so no rule mentions it.
+ * Vector-Jacobian products: one line of calculus per operator. A rule takes ȳ (the gradient of the objective with respect to y), y, and the node's
+ * inputs. It returns one gradient per input (`null`: none). gradient.ts undoes broadcasting, so no rule mentions it.
  */
 import { product } from './dimension.js'
 import type { DifferentiableOp, Dimension, Expression, Shape } from './expression.js'

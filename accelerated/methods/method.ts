@@ -41,7 +41,7 @@ export type Column = { readonly name: string; readonly label: string; readonly d
 /** The numbers of a trained tensor, or of an output of the step. */
 type Numbers = (name: string) => ArrayLike<number>
 
-/** What is trained in a phase: tensors, their part in the model and in the loss, the feeds of a step, the optimizer's extension. */
+/** The training of a phase: tensors, their part in the model and in the loss, the feeds of a step, the optimizer's extension. */
 export interface MethodTraining<S, P> {
   /** whether every tensor of the model is trained, its own head included */
   readonly trainsAll?: boolean
@@ -62,7 +62,7 @@ export interface MethodPhases<S, P> {
   start(spec: ModelSpec, settings: S): P
   /** The next phase, or null to stay in this one. Called before each step and after the last. */
   advance?(phase: P, settings: S, progress: TrainingProgress, context: LayoutContext<P>): Transition<P> | null
-  /** The model without gate noise, as plain tensors: what is evaluated and exported. Absent: the state itself. */
+  /** The model without gate noise, as plain tensors, for evaluation and export. Absent: the state itself. */
   inference?(
     phase: P,
     settings: S,
@@ -77,7 +77,7 @@ export interface MethodPhases<S, P> {
   validate?(phase: P, start: P, progress: TrainingProgress): { readonly expected: string; readonly got: string } | null
 }
 
-/** What is printed, logged and stored about a run of the method. */
+/** The printed, logged and stored values of a run of the method. */
 export interface MethodReporting<S, P> {
   readonly columns?: ReadonlyArray<Column>
   measures?(phase: P, report: (name: string) => ArrayLike<number> | undefined, parameter: Numbers): Measures
@@ -104,7 +104,7 @@ export interface MethodExport<S, P> {
 }
 
 /**
- * S: its settings. P: its phase. The members are declared as methods, so that a table of methods of different S and P has one type: a caller gives
+ * S: its settings. P: its phase. The members are declared as methods, so that a table of methods of different S and P has one type. A caller gives
  * each method only settings that its own table parsed, and phases that it made itself.
  */
 export interface Method<S = unknown, P = unknown> {

@@ -14,11 +14,12 @@ import { causalOutputs, headOf } from '../models/modelOutputs.js'
 /** The target of a token without a label: those of a prompt, and the last of each text. */
 export const unlabeled = -100
 
-/**
- * targets: for each token the next one, or `unlabeled` · ends: the end of each text, if several share the example (packing); attention does not cross
- * texts
- */
-export type TextExample = TrainingExample & { readonly targets: ArrayLike<number>; readonly ends?: ReadonlyArray<number> }
+export type TextExample = TrainingExample & {
+  /** for each token the next one, or `unlabeled` */
+  readonly targets: ArrayLike<number>
+  /** the end of each text, if several share the example (packing); attention does not cross texts */
+  readonly ends?: ReadonlyArray<number>
+}
 
 /** Mean loss of an example's labeled tokens, and their number. */
 export type TextAnswer = { readonly loss: number; readonly tokens: number }

@@ -1,7 +1,7 @@
 /**
  * The layout of trained numbers. This room knows tensors' names, sizes, groups and initial numbers, but no model, method or optimizer step.
- * All trained numbers are in one flat vector, divided into blocks. A block is an input and an output of a step's graph: the small tensors of an
- * optimizer group together, so that AdamW is a handful of nodes, or one large tensor alone, so that it is never copied.
+ * All trained numbers are in one flat vector, divided into blocks. A block is an input and an output of a step's graph. The small tensors of an
+ * optimizer group share a block, so that AdamW is a handful of nodes. A large tensor has its own, so that it is never copied.
  */
 import type { Expression } from '../graph/expression.js'
 import { concat, reshape, split } from '../graph/operators.js'

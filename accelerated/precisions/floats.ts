@@ -16,5 +16,5 @@ const plain = (dtype: FloatType, summary: string): Precision => ({
   wrap: (host) => host,
 })
 
-export const float32 = plain('float32', 'as models are trained')
-export const float64 = plain('float64', 'which tells wrong mathematics from rounding')
+export const float32 = plain('float32', 'every tensor in float32')
+export const float64 = plain('float64', 'every tensor in float64, for numerical checks')

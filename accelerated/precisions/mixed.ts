@@ -1,7 +1,7 @@
 /**
  * mixed: the frozen matrices of the layers and their products in float16, everything else in float32. Each row of activations and gradients has its
- * own scale. The row scales replace the loss scale of mixed-precision training (Micikevicius et al., 2018): they follow the gradients within a step,
- * so no step is lost to a scale that was too large, and a resumed run has no scale to restore. It is a wrap of the host, so models and methods do
+ * own scale. The row scales replace the loss scale of mixed-precision training (Micikevicius et al., 2018). They follow the gradients within a step,
+ * so no step is lost to a scale that was too large. A resumed run has no scale to restore. It is a wrap of the host, so models and methods do
  * not know about it.
  */
 import { cast, halfMatMul, halfOf } from '../graph/operators.js'
@@ -12,7 +12,7 @@ import type { Precision } from './precision.js'
 
 export const mixed: Precision = {
   name: 'mixed',
-  summary: 'frozen matrices and their products in float16, the rest in float32: for GPUs',
+  summary: 'frozen matrices and their products in float16, the rest in float32, for GPUs',
   dtype: 'float32',
   exactAs: 'float16',
 

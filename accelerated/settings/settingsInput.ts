@@ -19,7 +19,15 @@ export type SettingsInput = {
   readonly adamBeta2?: number
   /** ε of AdamW. Default: 1e-8 */
   readonly adamEpsilon?: number
-  /** Learning-rate schedule: linear (linear decay to 0), cosine (half a cosine wave to 0), cosine_with_restarts (half waves that restart at the peak), constant (no warm-up, no decay), constant_with_warmup (no decay) or polynomial (a power of the remaining steps, to `lrEnd`). Default: linear */
+  /**
+   * Learning-rate schedule. Default: linear
+   *  - linear: linear decay to 0
+   *  - cosine: half a cosine wave to 0
+   *  - cosine_with_restarts: half waves that restart at the peak
+   *  - constant: no warm-up, no decay
+   *  - constant_with_warmup: no decay
+   *  - polynomial: a power of the remaining steps, to `lrEnd`
+   */
   readonly lrSchedulerType?: 'linear' | 'cosine' | 'cosine_with_restarts' | 'constant' | 'constant_with_warmup' | 'polynomial'
   /** Fraction of all steps for linear warm-up. Default: 0.06 */
   readonly warmupRatio?: number
@@ -54,7 +62,13 @@ export type SettingsInput = {
 
   /** Device: auto, cpu, webgpu or cuda. Default: auto */
   readonly device?: 'auto' | 'cpu' | 'webgpu' | 'cuda'
-  /** Numeric precision: float32 (as models are trained), float64 (which tells wrong mathematics from rounding), int8 (frozen matrices in eight bits, the rest in float32: faster on a CPU with VNNI) or mixed (frozen matrices and their products in float16, the rest in float32: for GPUs). Default: float32 */
+  /**
+   * Numeric precision. Default: float32
+   *  - float32: every tensor in float32
+   *  - float64: every tensor in float64, for numerical checks
+   *  - int8: frozen matrices in eight bits, the rest in float32, faster on a CPU with VNNI
+   *  - mixed: frozen matrices and their products in float16, the rest in float32, for GPUs
+   */
   readonly precision?: 'float32' | 'float64' | 'int8' | 'mixed'
   /** Recompute activations in the backward pass; less memory, slower steps, identical numbers. Default: false */
   readonly gradientCheckpointing?: boolean
@@ -109,7 +123,12 @@ export type SettingsInput = {
   readonly gateEnd?: number
   /** Pruning rule: budget (exactly the requested density) or paper (every gate with a positive expectation); baselines: random, magnitude (by plain LoRA weights). Default: budget */
   readonly retain?: 'budget' | 'paper' | 'random' | 'magnitude'
-  /** Gates after pruning: soft (fold their expectation into B), kept (a constant factor) or binary (1). Default: soft */
+  /**
+   * Gates after pruning. Default: soft
+   *  - soft: fold their expectation into B
+   *  - kept: a constant factor
+   *  - binary: 1
+   */
   readonly gateAfter?: 'soft' | 'kept' | 'binary'
   /** Gates before sampling: open (1) or expected (their expectation). Default: open */
   readonly warmupGate?: 'open' | 'expected'
@@ -117,7 +136,12 @@ export type SettingsInput = {
   readonly orthogonality?: 'mean' | 'sum'
   /** Orthogonality term after pruning: unit (unchanged), folded (at the remaining column norms) or off. Default: unit */
   readonly orthogonalityAfter?: 'unit' | 'folded' | 'off'
-  /** Density control: ramp (reaches the target), paper (Algorithm 1, which seldom does) or free (no constraint). Default: ramp */
+  /**
+   * Density control. Default: ramp
+   *  - ramp: reaches the target
+   *  - paper: Algorithm 1, which seldom does
+   *  - free: no constraint
+   */
   readonly control?: 'ramp' | 'paper' | 'free'
   /** Learning rate of gates and multiplier. Default: 0.01 */
   readonly controlLearningRate?: number

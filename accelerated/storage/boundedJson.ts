@@ -42,7 +42,7 @@ export const parseJson = (text: string, where: string): unknown => {
   }
 }
 
-/** Checks the tokens before any value is built: their depth, their number, and that no object has a key twice (JSON.parse would keep the last one silently). */
+/** Checks the tokens before any value is built: their depth, their number, and that keys are unique. JSON.parse silently keeps the last of equal keys. */
 const checkTokens = (text: string, where: string): void => {
   const tokenizer = new Tokenizer({ stringBufferSize: 1 << 16 })
   const open: (Set<string> | undefined)[] = [] // the keys so far of each open object; undefined for a list

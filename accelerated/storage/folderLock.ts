@@ -2,8 +2,8 @@
  * A lock on a folder for one process at a time. Each process writes a claim under a name of its own, and withdraws it if another claim belongs
  * to a living process. Of two that come at once, the one that looks later sees both claims. No claim is ever taken over.
  *
- * On the same machine since the same boot, and in the same process namespace, the system tells whether a process lives: by its id and its start
- * time, because ids are reused. A claim from elsewhere counts as long as it is renewed.
+ * On the same machine since the same boot, and in the same process namespace, the system knows whether a process lives. It is asked for the id and
+ * the start time, because ids are reused. A claim from elsewhere counts as long as it is renewed.
  */
 import { randomBytes } from 'node:crypto'
 import { lstat, open, readdir, readFile, readlink, stat, unlink } from 'node:fs/promises'

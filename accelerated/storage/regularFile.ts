@@ -1,10 +1,10 @@
-/** Regular files of the disk: a pipe or a device is refused, because reading it could wait or go on forever. */
+/** Regular files of the disk: a pipe or a device is refused, because reading it could wait forever or never end. */
 import { constants } from 'node:fs'
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { inputError } from '../errors/inputError.js'
 import { systemInputError } from '../errors/systemError.js'
 
-/** Without this flag, opening a pipe waits for a writer. Systems that lack the flag lack such pipes. */
+/** Without this flag, opening a pipe waits for a writer. Systems that lack the flag lack these pipes. */
 const nonBlocking = constants.O_NONBLOCK ?? 0
 
 /** Whether the path is a regular file, or a link to one. */

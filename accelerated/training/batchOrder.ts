@@ -7,7 +7,7 @@ import type { CommonSettings } from '../settings/commonSettings.js'
 const batchesSortedTogether = 50
 
 /**
- * Rows of each batch of an epoch. Chunks of 50 shuffled batches are sorted by length and cut, then all batches are shuffled: lengths vary little
+ * Rows of each batch of an epoch. Chunks of 50 shuffled batches are sorted by length and cut, then all batches are shuffled. So lengths vary little
  * inside a batch, and the order stays random. A function of (seed, epoch).
  */
 export const batchesOfEpoch = (

@@ -79,7 +79,7 @@ export type TrainingEvent =
 
 export type TrainingResult = RunProgress & {
   readonly last: RunState
-  /** the last state without gate noise: what is exported */
+  /** the last state without gate noise, for the export */
   readonly inference: InferenceState
   readonly interrupted: boolean
   /** the last `earlyStoppingPatience` evaluations brought no improvement */

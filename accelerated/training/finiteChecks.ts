@@ -33,7 +33,7 @@ export const checkStep = (
   }
 }
 
-/** @throws TrainingError if an answer is not finite; it names the step and the row of the first such example */
+/** @throws TrainingError if an answer is not finite; it names the step and the first row with this answer */
 export const checkAnswers = (step: number, answers: ReadonlyArray<unknown>, examples: Examples<Pick<TrainingExample, 'row'>>): void => {
   const numbersOf = (answer: unknown): ReadonlyArray<unknown> =>
     Array.isArray(answer) ? answer : typeof answer === 'object' && answer !== null ? Object.values(answer) : [answer]

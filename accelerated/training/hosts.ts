@@ -6,7 +6,7 @@ import { plainHost, trainedOrFrozen, type Host, type TensorSource, type Wrap } f
 import type { Forward, Forwards, ModelOutput } from '../objectives/objective.js'
 import type { Assembly } from './assembly.js'
 
-/** The model in the run's precision, without the method: on the trained tensors where there are such, else on the frozen ones. */
+/** The model in the run's precision, without the method: on the trained tensors where they exist, else on the frozen ones. */
 export const modelHost = ({ frozen, precision, model }: Assembly, trained: ReadonlyMap<string, Expression> = new Map()): Host =>
   precision.wrap(plainHost(trainedOrFrozen(trained, frozen), (name) => trained.has(name) || model.spec.tensors.has(name)))
 

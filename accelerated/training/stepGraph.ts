@@ -17,8 +17,10 @@ import { parameterInputs } from './inferenceGraph.js'
 import { update } from './optimizer.js'
 
 /**
- * whole: gradients of this batch, then the update · add: gradients of this part of a batch, added to the sum so far ·
- * finish: the last part of a batch, then the update
+ * Gradient accumulation.
+ *  - whole: gradients of this batch, then the update
+ *  - add: gradients of this part of a batch, added to the sum so far
+ *  - finish: the last part of a batch, then the update
  */
 export type Accumulation = 'whole' | 'add' | 'finish'
 
@@ -73,7 +75,7 @@ export type StepSettings = {
 }
 
 /**
- * One iteration of Algorithm 1, or of any other method: gradients of L, then the simultaneous updates of all groups (W, Θ and λ of SaLoRA).
+ * One iteration of Algorithm 1, or of any other method: gradients of L, then the simultaneous updates of all groups. SaLoRA's are W, Θ and λ.
  * Outputs are the blocks of the next state (or of the gradient's sum), loss, gradientNorm and the report.
  */
 export const trainingStep = (

@@ -1,4 +1,4 @@
-/** What is reported of a step: losses, speed, and the method's own measures. */
+/** The report of a step: losses, speed, and the method's own measures. */
 import type { RunProgress, RunState } from '../parameters/runState.js'
 import { tensorOf } from '../parameters/vectors.js'
 import type { Assembly } from './assembly.js'

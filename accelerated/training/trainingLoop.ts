@@ -38,7 +38,7 @@ type Run<E extends TrainingExample, O> = RunLength & {
 
 /**
  * Runs from `start` to the end. With `resumed`, `start` is a checkpoint's state and `resumed` its results. An aborted signal stops the run after
- * the current step, or the current batch of an evaluation, with a checkpoint; a resumed run first makes up for an evaluation that was stopped.
+ * the current step, or the current batch of an evaluation, with a checkpoint. A resumed run first completes an evaluation that was stopped.
  * The numbers are a function of settings, data and start: a run resumed from any checkpoint ends in the same bits.
  * Each step overwrites the vectors of the state, `start` included: copy what you keep of an event before you ask for the next.
  * @throws TrainingError if a number is not finite (it names the step and the rows of its batch), or if the method never completed its phases

@@ -5,6 +5,8 @@ export const longestParagraph = 5
 /** Columns of a line, as a reader sees it: a paragraph on one long line has several. */
 const lineColumns = 110
 
+const entities: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&', quot: '"' }
+
 /** Text as a reader sees it: a link is its words, an image its description. */
 export const visible = (markdown: string): string =>
   markdown
@@ -13,6 +15,7 @@ export const visible = (markdown: string): string =>
     .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
     .replace(/<\/?[a-z][^>]*>/gi, '')
     .replace(/\*\*|__/g, '')
+    .replace(/&(lt|gt|amp|quot);/g, (_, name: string) => entities[name] ?? '')
 
 type Block = { readonly line: number; readonly text: string; readonly isParagraph: boolean }
 

@@ -30,7 +30,7 @@ export const bannedPhrases: ReadonlyArray<Phrase> = [
   { pattern: /\bnone that\b/i, instead: 'no …' },
   { pattern: /\bwhoever\b/i, instead: 'anyone who' },
   { pattern: /\bof which\b/i, instead: 'a sentence of its own' },
-  { pattern: /\bsuch\b(?! as\b)/i, instead: 'this' },
+  { pattern: /(?<!\bno )\bsuch\b(?! as\b)/i, instead: 'this' },
   { pattern: /\bwhat (is|was|are|were) \w+(ed|en|nt|ught|ade)\b/i, instead: 'the noun' },
   { pattern: /\bat hand\b/i, instead: 'current' },
   { pattern: /\bheeds?\b/i, instead: 'respects, handles' },
@@ -38,18 +38,45 @@ export const bannedPhrases: ReadonlyArray<Phrase> = [
   { pattern: /\bset aside\b/i, instead: 'renamed' },
 ]
 
-/** Words of a sentence; a code span, a link and a number are one word each. */
-export const wordsOf = (sentence: string): number => (sentence.match(/[\p{L}\p{N}`][\p{L}\p{N}\p{M}'’`.,:/_=+*<>%°-]*/gu) ?? []).length
+/** A token of a formula: a sign, a Greek or raised letter, a number, a single letter, or a function's name. */
+const symbol =
+  /[=←→≤≥≈≠∈∂∫√ΣΠ∇⊙×·−±∞‖\p{Script=Greek}\p{M}\u00b2\u00b3\u00b9\u02b0-\u02ff\u1d2c-\u1d6a\u2070-\u209f]|^[([|]*(\p{L}|[\p{N}.]+|log|exp|ln|logit|mean|min|max|round|diag)[)\]|²]*[,.:;]?$|^[+/<>|)(]+$/u
+const operator = /[=←→≤≥≈≠∈∂∫√Σ⊙×·−+/]/u
+
+/** A formula within a sentence counts as one word: symbols in a row with an operator among them. A punctuation mark ends it. */
+const withoutFormulas = (sentence: string): string => {
+  const words: string[] = []
+  let formula: string[] = []
+  const close = (): void => {
+    words.push(...(formula.length > 1 && formula.some((token) => operator.test(token)) ? ['`formula`'] : formula))
+    formula = []
+  }
+  for (const token of sentence.split(' ')) {
+    if (!symbol.test(token)) close()
+    if (symbol.test(token)) formula.push(token)
+    else words.push(token)
+    if (/[,.:;]$/.test(token)) close()
+  }
+  close()
+  return words.join(' ')
+}
+
+/** Words of a sentence; a code span, a link, a number and a formula are one word each. */
+export const wordsOf = (sentence: string): number =>
+  (withoutFormulas(sentence).match(/[\p{L}\p{N}`][\p{L}\p{N}\p{M}'’`.,:/_=+*<>%°-]*/gu) ?? []).length
 
 /** Abbreviations whose period ends no sentence. */
 const abbreviations = /\b(e\.g|i\.e|etc|vs|cf|al|Fig|Eq|eq|No|approx|resp|ca|p|pp|Sect|Sec)\.$/
+
+/** A sentence ends at a mark before a capital, a number or a sign. It also ends at a period before a small letter, as names may begin small. */
+const sentenceEnd = /(?<=[.!?…]["')\]`*_]*) (?=["'(`[*_]*[\p{Lu}\p{N}`→∂∫√<|‖])|(?<=[^.]\.["')\]`*_]*) (?=\p{Ll})/u
 
 /** Sentences of a text. A colon before a line feed ends one too, and so does an empty line. */
 export const sentencesOf = (text: string): ReadonlyArray<string> => {
   const sentences: string[] = []
   for (const block of text.split(/\n\s*\n|:\s*\n/)) {
     let open = ''
-    for (const part of block.replace(/\s+/g, ' ').split(/(?<=[.!?…]["')\]`*_]*) (?=["'(`[*_]*[\p{Lu}\p{N}`])/u)) {
+    for (const part of block.replace(/\s+/g, ' ').split(sentenceEnd)) {
       open = open === '' ? part : `${open} ${part}`
       if (abbreviations.test(part)) continue
       sentences.push(open.trim())

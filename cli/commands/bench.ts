@@ -17,7 +17,7 @@ import type { Terminal } from '../terminal/output.js'
 export const bench = defineCommand({
   name: 'salora bench',
   description:
-    "Measure training steps of LoRA and SaLoRA on a random model of RoBERTa-base's shape, next to one matrix product: the largest of a step, for four batches together. With --peer, compare with PEFT. " +
+    "Measure training steps of LoRA and SaLoRA on a random model of RoBERTa-base's shape, next to one matrix product. The product is the largest of a step, for four batches together. With --peer, compare with PEFT. " +
     'Rates count the multiplications and additions of matrix products only.',
   flags: {
     Benchmark: {

@@ -90,7 +90,7 @@ const writeAnswers = async (
 
 type Writer = { readonly piece: (text: string) => void; readonly answer: (answer: Answer) => void }
 
-/** A document is written at the end; text as it comes; lines answer by answer. */
+/** A document is written at the end, text as it arrives, and lines answer by answer. */
 const writerOf = (to: 'document' | 'text' | 'lines'): Writer => {
   const write = (text: string): void => void process.stdout.write(printable(text))
   return {

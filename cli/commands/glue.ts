@@ -84,7 +84,7 @@ const sweepFlags = {
   ),
   methods: uniqueListFlag(
     'names',
-    'Rows of table1, separated by commas: lora,salora; lora-4 has rank 4 and alpha 8; salora:retain=random changes a setting',
+    'Rows of table1, separated by commas: lora,salora. lora-4 has rank 4 and alpha 8. salora:retain=random changes a setting',
     'all',
   ),
   tasks: uniqueListFlag('names', `Tasks, separated by commas: ${GLUE_NAMES.join(', ')}`, 'those of the sweep'),
@@ -111,7 +111,7 @@ const tableFlags = {
 export const glue = defineCommand({
   name: 'salora glue',
   description:
-    'Fine-tune with several methods, tasks and seeds on GLUE and write one table (mean ± maximum deviation): Table 1 of the paper, part of it, or another table or figure. ' +
+    'Fine-tune with several methods, tasks and seeds on GLUE and write one table (mean ± maximum deviation). It is Table 1 of the paper, part of it, or another table or figure. ' +
     "Epochs and learning rates are Table A2's unless given. Rerunning the command resumes the sweep, or adds methods, tasks and seeds.",
   flags: {
     'Model and data': {

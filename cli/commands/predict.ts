@@ -27,7 +27,7 @@ const columnFlags = pickFlags(allTrainFlags, ['text', 'textPair', 'delimiter', '
 export const predict = defineCommand({
   name: 'salora predict',
   description:
-    'Classify texts: read one per line from standard input (a tab separates the two texts of a pair) or from a file, and print one JSON object per text. ' +
+    'Classify texts from standard input or a file, one per line, and print one JSON object per text. A tab separates the two texts of a pair. ' +
     'A text that cannot be classified gets {"error"} in its place, and the exit code is 1.',
   flags: {
     Model: { ...adapterFlags, ...labelFlags },
@@ -129,7 +129,7 @@ const requestOf = ({ input, from, to, columns }: Given, { json }: Terminal): Req
 const texts = ({ input, from, columns }: Request): AsyncGenerator<ReadonlyArray<TextLine>> =>
   input === null ? streamTexts(process.stdin, from, columns) : fileTexts(input, columns)
 
-/** On a terminal, says what is expected. */
+/** The prompt on a terminal. */
 const promptOf = (input: string | null, { quiet, note }: Terminal): (() => void) => {
   if (input !== null || quiet || process.stdin.isTTY !== true || process.stderr.isTTY !== true) return () => undefined
   note('type a text and Enter (a tab between the two texts of a pair); Ctrl-D ends')
@@ -141,7 +141,7 @@ const reportProblems = (problems: ReadonlyArray<Problem>, source: string): numbe
   const [first] = problems
   if (first === undefined) return null
   process.stderr.write(
-    `${source}, line ${first.line}: ${first.problem}${problems.length > 1 ? ` (and ${problems.length - 1} more such lines)` : ''}\n`,
+    `${source}, line ${first.line}: ${first.problem}${problems.length > 1 ? ` (and ${problems.length - 1} more invalid lines)` : ''}\n`,
   )
   return exitCodes.failure
 }

@@ -49,7 +49,7 @@ const sourceFlags = {
 export const styleTransferCommand = defineCommand({
   name: 'salora style-transfer',
   description:
-    'Transfer the test sentences of two styles with a decoder, each into the other style, and score them by ACC, BLEU and PPL (Table 2 of the paper). --outputs scores the sentences of another system. Rerunning with the same --output resumes.',
+    'Transfer the test sentences of two styles with a decoder, each into the other style. Score them by ACC, BLEU and PPL (Table 2 of the paper). --outputs scores the sentences of another system. Rerunning with the same --output resumes.',
   flags: {
     Data: {
       dataset: required(choiceFlag(names, 'name', `Dataset: ${names.join(' or ')}`), names.join(' or ')),
@@ -131,7 +131,7 @@ type SourceFlags = { readonly [Name in keyof typeof sourceFlags]: ReturnType<(ty
   readonly promptTemplate: (typeof promptTemplates)[number] | null
 } & Values
 
-/** What is scored, and its name in the table if --name is absent. @throws UsageError */
+/** The transfers to score, and their name in the table if --name is absent. @throws UsageError */
 const sourceOf = async (flags: SourceFlags): Promise<{ readonly source: TransferSource; readonly defaultName: string }> => {
   const { run, model, adapter, outputs: files, normalizeOutputs, promptTemplate, device, precision, threads } = flags
   if (files !== null) {

@@ -48,7 +48,7 @@ export const worker = defineCommand({
     if (localRoot !== null && root !== null) throw usageError('--local-root', 'either --root or --local-root', 'both')
     if (lease < 1 || lease > longestLease) throw usageError('--lease', `from 1 to ${longestLease} seconds`, String(lease))
     const interrupt = watchInterrupt(
-      () => terminal.note('stopping after this step; another worker can resume the run; press Ctrl-C again to exit at once'),
+      () => terminal.note('stopping after this step; another worker can resume the run. Press Ctrl-C again to exit at once'),
       () => undefined,
     )
     terminal.note(`taking runs from ${redactedAddress(redis)}`)

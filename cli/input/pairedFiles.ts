@@ -23,7 +23,8 @@ type OpenFile = {
 /**
  * Yields one list of lines per file, all of the same length, in order. A line feed ends a line, an empty one too; the last line needs none.
  * @param onRead bytes of the first file that are read, and its size
- * @throws InputError for a file that is not regular, is empty, has a line that is not UTF-8 or too long, or has another number of lines
+ * @throws InputError for a file that is not regular, is empty, or has another number of lines. It also refuses a line that is too long, or that is
+ * not UTF-8.
  */
 export async function* pairedLines(
   files: ReadonlyArray<string>,

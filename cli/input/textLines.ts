@@ -1,4 +1,4 @@
-/** Lines of a stream of bytes: the complete lines of each chunk at once, so that a user who types sees an answer after each line. */
+/** Lines of a stream of bytes, in groups: the complete lines of each chunk. A user who types sees an answer after each line. */
 import { isUtf8 } from 'node:buffer'
 import type { Text } from '../../finetuning/adapters/trainedAdapter.js'
 

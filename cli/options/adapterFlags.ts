@@ -1,4 +1,4 @@
-/** The flags that name an adapter: a run (--run), an adapter and its model (--adapter, --model), or a model with a head of its own (--model). */
+/** The flags that name an adapter: --run for a run, --adapter and --model, or --model alone for a model with its own head. */
 import { allSettings } from '../../accelerated/training/settings.js'
 import { flag, listFlag, textFlag, textOf } from '../../finetuning/commandLine/flag.js'
 import { pickFlags } from './settingFlags.js'

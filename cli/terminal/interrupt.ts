@@ -32,7 +32,7 @@ export const onInterrupt = (cleanUp: () => void): (() => void) => {
   return release
 }
 
-/** @param onFirst tells the user that the first signal arrived @param onExit restores the terminal before the process exits */
+/** @param onFirst informs the user of the first signal @param onExit restores the terminal before the process exits */
 export const watchInterrupt = (onFirst: () => void, onExit: () => void): Interrupt => {
   const stop = new AbortController()
   let first: Signal | null = null

@@ -67,7 +67,7 @@ const namesByOutput = (names: ReadonlyArray<string>, indices: ReadonlyArray<numb
 
 /**
  * The output of each of the data's classes: by name, if the model names its classes. A model without names is assumed to have a task's own order,
- * or the order of labels that are numbers (0, 1, LABEL_2); nothing else says which output is which class.
+ * or the order of labels that are numbers (0, 1, LABEL_2). Nothing else shows the class of an output.
  * @throws InputError
  */
 const outputIndices = (

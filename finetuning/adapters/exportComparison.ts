@@ -1,4 +1,4 @@
-/** Compares an export, read back from disk, with the model and adapter it was made from: logits on the same texts, in float32 on the CPU. */
+/** Compares an export, read back from disk, with its model and adapter: logits on the same texts, in float32 on the CPU. */
 import { join } from 'node:path'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import type { Feed } from '../../accelerated/engines/feeds.js'
@@ -13,7 +13,7 @@ import { openEncoder, type Text } from './openModel.js'
 import { openPredictions } from './trainedAdapter.js'
 import { loadTrainedModel, type TrainedModel, type TrainedModelOptions } from './trainedModel.js'
 
-/** Unequal lengths, so that padding counts; a pair, so that token types do; special tokens as text. */
+/** Unequal lengths test padding, a pair tests token types, and a text has special tokens. */
 export const trialTexts: ReadonlyArray<Text> = [
   { text: 'The food was superb.' },
   { text: 'No.' },
@@ -48,7 +48,7 @@ export const compareExport = async (
   const after = await logitsOfExport(exported, trained, texts, options)
   const broken = [...before, ...after].find((x) => !Number.isFinite(x))
   if (broken !== undefined)
-    throw inputError(options.adapter ?? options.model, 'finite outputs of model and adapter, and of what is exported', String(broken))
+    throw inputError(options.adapter ?? options.model, 'finite outputs of model, adapter and export', String(broken))
   return {
     texts: texts.length,
     largestLogitDifference: largest(before.map((x, i) => x - (after[i] ?? NaN))),

@@ -1,4 +1,4 @@
-/** A dataset: labeled texts in memory, from any file; and how such files write numbers. */
+/** A dataset: labeled texts in memory, from any file. It also knows how these files write numbers. */
 
 export type Example = {
   readonly text: string

@@ -44,8 +44,8 @@ export const readTexts = async (
 
 /**
  * The examples of `file`. Blanks around a label do not count.
- * @throws InputError for the first thing wrong: a missing column (the message lists those present), a row with the wrong number of columns, an
- * empty text, a label that is unknown or of the wrong kind
+ * @throws InputError for the first error: a missing column, a row with the wrong number of columns, an empty text, or a wrong label. A label is
+ * wrong if it is unknown or of another kind. The message about a missing column lists those present.
  */
 export const readDelimited = async (file: string, options: DelimitedOptions = {}): Promise<Dataset> => {
   const { labelColumn = classColumn, skipMissing = false } = options

@@ -42,8 +42,8 @@ const fileName = (name: GlueName, split: GlueSplit): string => {
 
 /**
  * The examples of one official file: no quoting, LF or CRLF, with or without byte-order mark and final newline. QQP's train file has a few rows
- * with the wrong number of columns: they are skipped and listed in `skipped`, and Hugging Face leaves them out too. In every other task such a
- * row is an error. SST-2's texts lose the blanks before each tab of train and dev, but not of test. Texts may be empty.
+ * with the wrong number of columns. They are skipped and listed in `skipped`, and Hugging Face leaves them out too. In every other task, this
+ * is an error. SST-2's texts lose the blanks before each tab of train and dev, but not of test. Texts may be empty.
  * @throws InputError for the first thing wrong in the file
  */
 export const readGlue = (name: GlueName, file: string): Dataset => {

@@ -1,6 +1,6 @@
 /**
- * The table of GLUE tasks: official folders and files, columns, metrics, and labels in the order of Hugging Face's dataset `glue`, so that label
- * indices agree with published checkpoints.
+ * The table of GLUE tasks: official folders and files, columns, metrics, and labels. Labels are in the order of Hugging Face's dataset `glue`, so
+ * that label indices agree with published checkpoints.
  *
  * GLUE (Wang et al., 2019) scores a task with two metrics by their unweighted mean, so `mean` also selects its best checkpoint. Table 1 of the
  * SaLoRA paper has one metric per task: `paperMetric`.

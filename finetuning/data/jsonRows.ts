@@ -1,4 +1,4 @@
-/** Rows as JSON objects, of which the named columns are read: one per line, or one list. */
+/** Rows as JSON objects: one per line, or one list. Only the named columns are read. */
 import { InputError, inputError, quoted, reason, shown } from '../../accelerated/errors/inputError.js'
 import { readText } from '../../accelerated/storage/boundedJson.js'
 import { eachLine } from './lineStream.js'

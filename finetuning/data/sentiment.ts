@@ -9,7 +9,7 @@ export const SENTIMENT_LABELS: ReadonlyArray<string> = ['negative', 'positive']
 
 export const SENTIMENT_SOURCES = ['yelp', 'amazon', 'imdb'] as const
 
-const DEV_SENTENCES = 100 // of each source and label, hence 600 in all
+const DEV_SENTENCES = 100 // of each source and label: 600 in all
 const SPLIT_SEED = 0
 
 type Source = (typeof SENTIMENT_SOURCES)[number]
@@ -20,7 +20,7 @@ export type Sentiment = { readonly train: Dataset; readonly dev: Dataset }
 
 /**
  * Train and dev, stratified by source and label, the same on every machine. A sentence that repeats an earlier one (ignoring case and blanks) is
- * removed and listed in train's `skipped`, so that no sentence is in both parts. `row` counts through the three sources.
+ * removed and listed in train's `skipped`. So no sentence is in both parts. `row` counts through the three sources.
  * @throws InputError if the file is missing from the package
  */
 export const readSentiment = (): Sentiment => {

@@ -12,8 +12,8 @@ const CARRIAGE_RETURN = 0x0d
 
 /**
  * The bytes of `file` without byte-order mark.
- * @throws InputError if the file is missing, is not a regular file, cannot be read, is larger than 2 GiB (checked before it is read), holds no
- * text, or is not UTF-8 (the message names the row)
+ * @throws InputError if the file is missing, is not a regular file, cannot be read, or holds no text. It refuses more than 2 GiB before it reads,
+ * and bytes that are not UTF-8, with the row.
  */
 export const readUtf8 = (file: string): Buffer => {
   checkSize(file)
@@ -29,7 +29,7 @@ export type Line = { readonly row: number; readonly start: number; readonly end:
 
 /**
  * The lines of `bytes` as byte ranges. LF or CRLF ends a line, the last line needs no end, and empty lines after it do not count.
- * They are ranges, not strings: a cell that is decoded alone does not keep its whole line in memory (for MNLI's parses, four fifths of the file).
+ * They are ranges, not strings: a cell that is decoded alone does not keep its whole line in memory. MNLI's parses are four fifths of its file.
  */
 export function* lines(bytes: Buffer): Generator<Line> {
   const last = endOfText(bytes)
@@ -72,7 +72,7 @@ const withoutMark = (file: string, bytes: Buffer): Buffer => {
   for (const { row, start, end } of lines(bytes)) {
     if (!isUtf8(bytes.subarray(start, end))) throw inputError(atRow(file, row), 'text in UTF-8', 'bytes that are not UTF-8')
   }
-  throw new Error('withoutMark: bytes that are not UTF-8 as a whole must hold such a line')
+  throw new Error('withoutMark: bytes that are not UTF-8 must have a line that is not')
 }
 
 /** The end of the last line that is not empty. */

@@ -18,7 +18,7 @@ const {
   flags: { corpora, exclude, output },
 } = scriptValues({
   name: 'node dist/finetuning/embedded/buildTokenizer.js',
-  description: 'Train the embedded model’s tokenizer on a folder of texts and write its three files.',
+  description: 'Train the tokenizer of the embedded model on a folder of texts and write its three files.',
   flags: {
     Options: {
       corpora: required(textFlag('folder', 'Folder of text files'), 'a folder of text files'),

@@ -18,7 +18,7 @@ export const majorityClass = (labels: ReadonlyArray<number>): MajorityClass => {
 }
 
 /**
- * The one value that all predictions share, or null if they differ by more than `tolerance` (in the predictions' units; 0 for
+ * The one value that all predictions share. It is null if they differ by more than `tolerance` (in the predictions' units; 0 for
  * classes), or if there are fewer than two. It detects a collapsed training whose accuracy looks fair.
  */
 export const constantPrediction = (predictions: ReadonlyArray<number>, tolerance = 0): number | null => {

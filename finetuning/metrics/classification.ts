@@ -54,10 +54,10 @@ export const macroF1 = (predictions: Classes, labels: Classes): number => {
 }
 
 /**
- * Matthews' correlation coefficient, for any number of classes (Gorodkin, 2004): with n examples, c of them right, and
- * class k predicted pₖ times and labeled tₖ times,
- *   (c·n − Σₖ pₖ tₖ) / (√(n² − Σₖ pₖ²) · √(n² − Σₖ tₖ²)),
- * in [−1, 1]; 0 if predictions or labels are all of one class, as in scikit-learn's `matthews_corrcoef`.
+ * Matthews' correlation coefficient, for any number of classes (Gorodkin, 2004), in [−1, 1]:
+ *   (c·n − Σₖ pₖ tₖ) / (√(n² − Σₖ pₖ²) · √(n² − Σₖ tₖ²)).
+ * Of n examples, c are right. Class k is predicted pₖ times and labeled tₖ times.
+ * The coefficient is 0 if predictions or labels are all of one class, as in scikit-learn's `matthews_corrcoef`.
  */
 export const matthews = (predictions: Classes, labels: Classes): number => {
   const counts = [...classCounts(predictions, labels, 'matthews').values()]

@@ -25,8 +25,11 @@ export const reportBySets = (predictions: LabelSets, labels: LabelSets, classes:
 }
 
 /**
- * accuracy: the share of examples whose predicted set equals the labels · microF1: 2·TP / (2·TP + FP + FN) over all examples and classes ·
- * macroF1: the unweighted mean of F1 over classes · loss: the mean binary cross-entropy over examples and classes.
+ * Scores of sets of labels.
+ *  - accuracy: the share of examples whose predicted set equals the labels
+ *  - microF1: 2·TP / (2·TP + FP + FN) over all examples and classes
+ *  - macroF1: the unweighted mean of F1 over classes
+ *  - loss: the mean binary cross-entropy over examples and classes
  */
 export const scoreSets = (outputs: Outputs, labels: LabelSets): Readonly<Record<'accuracy' | 'microF1' | 'macroF1' | 'loss', number>> => {
   const predictions = predictedSets(outputs)

@@ -22,7 +22,7 @@ const grace = 100
 
 /**
  * Runs a fine-tuning job and yields its events; the last is `result`. Aborting the signal ends the run after the current step, with a checkpoint and
- * an adapter; before `ready` it ends at once, without a result or any file. Leaving the loop early kills the run.
+ * an adapter. Before `ready` it ends at once, without a result or any file. Leaving the loop early kills the run.
  * @throws InputError, SettingsError, DeviceError or TrainingError, whose message is one line for the user; any other error is a defect
  */
 export async function* finetune(

@@ -1,6 +1,6 @@
 /**
- * The model card of a run's adapter: README.md with front matter for the Hugging Face hub. It is made to be published, so it has no folders; and it
- * has no time and no output folder, so that equal runs have equal cards.
+ * The model card of a run's adapter: README.md with front matter for the Hugging Face hub. It is made to be published, so it has no folders. It has
+ * no time and no output folder either, so that equal runs have equal cards.
  */
 import { cardBody } from './cardBody.js'
 import type { CardFacts } from './cardFacts.js'

@@ -1,4 +1,4 @@
-/** A task: what to train on, what to evaluate on and how it is scored; and a source of tasks, of which sources/index.ts lists all. */
+/** A task: its training data, its evaluation data, and its scores. sources/index.ts lists all sources of tasks. */
 import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { Dataset } from '../data/dataset.js'
@@ -78,7 +78,7 @@ export type TaskSource = {
   readonly parts?: ReadonlyArray<string>
   /** Which files of a hub dataset a task needs. Absent: `data` cannot be a hub dataset. */
   readonly hub?: (task: string) => WantedFiles
-  /** Published recipes for such tasks, by a name for --preset. */
+  /** Published recipes for the source's tasks, by a name for --preset. */
   readonly presets?: Readonly<Record<string, TaskPreset>>
   /** @throws InputError for the first thing wrong in the data */
   readonly load: (options: TaskOptions) => Promise<Task>

@@ -21,7 +21,7 @@ const edges: ReadonlyArray<readonly [string, Partial<DecoderOptions>]> = [
   ['all gates shut', { gates: 'shut' }],
 ]
 
-describe(`a decoder’s step (seed ${SEED})`, () => {
+describe(`a decoder's step (seed ${SEED})`, () => {
   it('has the same values and gradients in float64 to 1e-9', () =>
     fc.assert(
       fc.asyncProperty(decoderOptions, (options) => agrees(options, 'float64')),

@@ -49,7 +49,7 @@ const rounding = 2 ** -10
 const near = { relative: rounding, absolute: 2 * rounding }
 
 describe(`a product in float16 (seed ${SEED})`, () => {
-  it('has the reference’s values and gradient, to the rounding of a result', () =>
+  it("has the reference's values and gradient, to the rounding of a result", () =>
     fc.assert(
       fc.asyncProperty(cases, async ({ x, W, yBar }) => {
         const [[n = 0, k = 0], [, p = 0]] = [x.shape, yBar.shape]
@@ -64,7 +64,7 @@ describe(`a product in float16 (seed ${SEED})`, () => {
     ))
 
   it.skipIf(!works)(
-    'rounds each factor to the reference’s numbers on webgpu, as products with 1 show (skipped without a device)',
+    "rounds each factor to the reference's numbers on webgpu, as products with 1 show (skipped without a device)",
     async () => {
       const [n, k, p] = [7, 33, 17]
       const [x, W] = fc.sample(fc.tuple(matrix(n, k), matrix(p, k)), { seed: SEED, numRuns: 1 })[0]!

@@ -79,7 +79,7 @@ describe(`steps on an int8 base (seed ${SEED})`, () => {
     }
   })
 
-  it('report the given rows: in an encoder’s last layer, the first of each example', async () => {
+  it("report the given rows: in an encoder's last layer, the first of each example", async () => {
     const model = drawModel(someOptions())
     const rows = await compareStep(model, int8)
     const sizeOf = (of: string): number => rows.find(({ quantity }) => quantity === `levels of encoder.layer.0.${of}`)?.size ?? NaN
@@ -99,7 +99,7 @@ describe(`steps on an int8 base (seed ${SEED})`, () => {
     }
   })
 
-  it('are the production graph’s, bit by bit, with or without reported levels', async () => {
+  it("are the production graph's, bit by bit, with or without reported levels", async () => {
     const model = drawModel(someOptions({ layers: 2 }))
     const state = startOf(model, 'sampled', 'float32')
     const [phase, noise] = [phaseIn(state), model.noiseAt(model.parameters.adapters, 0)]

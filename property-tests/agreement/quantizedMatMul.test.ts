@@ -81,7 +81,7 @@ const assertRows = (found: ReadonlyArray<number>, wanted: Tensor, rounded: Tenso
 }
 
 describe(`a product in int8 (seed ${SEED})`, () => {
-  it('has the reference’s values and gradient, up to one level for a value at a boundary', async () => {
+  it("has the reference's values and gradient, up to one level for a value at a boundary", async () => {
     const clear: number[] = []
     await fc.assert(
       fc.asyncProperty(cases, async ({ x, W, yBar, b }) => {

@@ -135,7 +135,7 @@ describe('an AdaLoRA adapter', () => {
   const config = async (...path: ReadonlyArray<string>) =>
     JSON.parse(await readFile(at(...path, 'adapter_config.json'), 'utf8')) as Readonly<Record<string, unknown>>
 
-  it('stores the remaining triplets and the schedule of the run in PEFT’s layout', async () => {
+  it("stores the remaining triplets and the schedule of the run in PEFT's layout", async () => {
     const { tensors } = await readAdapter(at('whole', 'adapter'), await openModelFolder(at('tiny')))
     for (const [name, rank] of Object.entries(result.ranks ?? {}))
       expect([name, tensors.get(`${name}.A`)?.shape, tensors.get(`${name}.E`)?.data.every((e) => e !== 0)]).toEqual([

@@ -128,7 +128,7 @@ describe('salora glue', () => {
 })
 
 describe('salora glue --submission', () => {
-  it('writes the predictions of the best seed in GLUE’s format and order', async () => {
+  it("writes the predictions of the best seed in GLUE's format and order", async () => {
     const texts = Array.from({ length: 9 }, (_, i) => `Sentence ${i} is ${i % 3 === 0 ? 'bad' : 'good'}.`)
     await writeFile(join(root, 'glue/CoLA/test.tsv'), `index\tsentence\n${texts.map((text, i) => `${i}\t${text}\n`).join('')}`)
     const args = sweep('submitted', '--methods', 'lora', '--submission', 'for/glue.zip', '--json', '--quiet')
@@ -163,7 +163,7 @@ describe('salora glue --submission', () => {
     expect(await readdir(join(root, 'kept'))).toContain('table.md')
   }, 60_000)
 
-  it('writes MNLI’s three files, with the diagnostic set as the official script stores it', async () => {
+  it("writes MNLI's three files, with the diagnostic set as the official script stores it", async () => {
     const texts = Array.from({ length: 5 }, (_, i) => `${i}\tText ${i}.\tIt is ${i % 2 === 0 ? 'neutral' : 'entailment'}.\n`)
     const test = `index\tsentence1\tsentence2\n${texts.join('')}`
     await mkdir(join(root, 'glue/diagnostic'))

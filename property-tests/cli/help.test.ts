@@ -147,7 +147,7 @@ describe('an unknown option', () => {
     expect(await train(flag, '1')).toBe(`${flag}: unknown option (did you mean ${meant})\n`)
   })
 
-  it('without another tool’s name names the nearest of ours, or --help', async () => {
+  it("without another tool's name names the nearest of ours, or --help", async () => {
     expect(await train('--rnk', '1')).toBe('--rnk: unknown option (did you mean --rank?)\n')
     expect(await train('--warmup-ration', '1')).toBe('--warmup-ration: unknown option (did you mean --warmup-ratio?)\n')
     expect(await train('--deepspeed', 'x')).toBe('--deepspeed: unknown option (see salora train --help)\n')

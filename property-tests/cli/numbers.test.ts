@@ -30,7 +30,7 @@ describe('--help prints the defaults that the command uses', () => {
   })
 
   it('of bench: the product next to a step is larger than any in it', async () => {
-    expect(await help('bench')).toContain('one matrix product: the largest of a step, for four batches together')
+    expect(await help('bench')).toContain('The product is the largest of a step, for four batches together')
   })
 })
 

@@ -100,7 +100,7 @@ describe('multi-line texts of salora predict', () => {
       { error: 'expected a column "text" (--text), got the columns "other"' },
       { label: expect.any(String) },
     ])
-    expect(stderr).toBe('standard input, line 2: expected a text, got an empty one (and 2 more such lines)\n')
+    expect(stderr).toBe('standard input, line 2: expected a text, got an empty one (and 2 more invalid lines)\n')
   })
 })
 
@@ -110,7 +110,7 @@ describe('salora predict --json', () => {
     expect(code).toBe(1)
     expect(JSON.parse(stdout)).toMatchObject([
       { label: expect.any(String) },
-      { error: '--max-length: expected 5 to 78 tokens for two texts, 4 of which are special, got 3' },
+      { error: '--max-length: expected 5 to 78 tokens for two texts, including 4 special tokens, got 3' },
       { label: expect.any(String) },
     ])
   })

@@ -120,7 +120,7 @@ describe('a rank pattern', () => {
     expect(resumed.settings.rankPattern).toEqual((JSON.parse(printed) as RankPattern).rank_pattern)
   })
 
-  it('is read the same way with PEFT’s prefix of the family', async () => {
+  it("is read the same way with PEFT's prefix of the family", async () => {
     const given = rankPattern(ranks, 4, 10)
     const prefixed = (table: Readonly<Record<string, number>>) =>
       Object.fromEntries(Object.entries(table).map(([name, value]) => [`roberta.${name}`, value]))

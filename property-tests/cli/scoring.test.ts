@@ -164,7 +164,7 @@ describe('outputs that are not finite', () => {
       ['export', '--model', 'tiny', '--adapter', 'broken', '--format', 'peft', '--output', 'nan', '--quiet'],
       { cwd },
     )
-    expect([code, stderr]).toEqual([1, 'broken: expected finite outputs of model and adapter, and of what is exported, got NaN\n'])
+    expect([code, stderr]).toEqual([1, 'broken: expected finite outputs of model, adapter and export, got NaN\n'])
     expect(existsSync(join(cwd, 'nan'))).toBe(false)
   })
 

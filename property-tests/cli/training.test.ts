@@ -196,7 +196,7 @@ describe('salora predict', () => {
       { error: 'expected text in UTF-8, got other bytes' },
       { scores: {} },
     ])
-    expect(stderr).toBe('standard input, line 2: expected a text, got an empty one (and 1 more such lines)\n')
+    expect(stderr).toBe('standard input, line 2: expected a text, got an empty one (and 1 more invalid lines)\n')
   })
 
   it('prints nothing for empty input', async () => {

@@ -146,7 +146,7 @@ describe.each(encoders)('the structure tables of $file', (encoder) => {
     )
   })
 
-  it('have SaLoRA’s differences by task with t intervals, and over the tasks with an error clustered by task', () => {
+  it("have SaLoRA's differences by task with t intervals, and over the tasks with an error clustered by task", () => {
     expect(tableOf('structure', `${region}-differences`)).toEqual(
       structureRows.map((row) => [`\`${row}\``, ...differenceCells(pairsOf(encoder, 'salora', row))]),
     )
@@ -219,7 +219,7 @@ describe.each(encoders)('the tables of every method on $file', (encoder) => {
   const rateOf = (row: string): string => /learning-rate=([^:]+)/.exec(row)?.[1] ?? '1e-3'
   const titleOf = (row: string): string => row.replace(/:learning-rate=[^:]+/, '').replace(':', ', ')
 
-  it('have each row’s size, its rate and whether it was chosen, its scores and their mean', () => {
+  it("have each row's size, its rate and whether it was chosen, its scores and their mean", () => {
     expect(tableOf('every-method', `${encoder.region}-scores`)).toEqual(
       rows.map((row) => {
         const cells = tasks.flatMap((task) => seeds.map((seed) => cellId({ task, row, seed })))
@@ -237,7 +237,7 @@ describe.each(encoders)('the tables of every method on $file', (encoder) => {
     )
   })
 
-  it('have SaLoRA’s differences from each row at both of its rates', () => {
+  it("have SaLoRA's differences from each row at both of its rates", () => {
     expect(tableOf('every-method', `${encoder.region}-differences`)).toEqual(
       rows.map((row) => [
         `${titleOf(row)}, ${rateOf(row)}`,
@@ -341,7 +341,7 @@ describe('the tables of Table 3', () => {
     )
   })
 
-  it('have SaLoRA’s differences from both ablations', () => {
+  it("have SaLoRA's differences from both ablations", () => {
     expect(tableOf('table-3', 'differences')).toEqual(
       ['salora, λ = 0', 'salora, β = 0'].map((row) => [row, ...differenceCells(pairsOf(encoders[0], 'salora', row, on))]),
     )
@@ -391,7 +391,7 @@ describe('the tables of style transfer', () => {
     )
   })
 
-  it('have the classifier’s accuracy and the perplexities of held-out responses', () => {
+  it("have the classifier's accuracy and the perplexities of held-out responses", () => {
     expect(tableOf('style-transfer', 'classifier')).toContainEqual(['accuracy on test', `${classifier.test} %`])
     expect(tableOf('style-transfer', 'training').map(([name, perplexity]) => [name, perplexity])).toEqual(
       Object.entries(training).map(([name, { heldOutPerplexity }]) => [name, heldOutPerplexity.toFixed(2)]),

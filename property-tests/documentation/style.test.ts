@@ -17,6 +17,16 @@ describe('the style checker', () => {
     ])
   })
 
+  it('begins a sentence at a name or a formula in small letters, after a period', () =>
+    expect(
+      sentencesOf('Adapters are small, cf. the table. salora saves one. x: [n, k] → [n]. → the path of a file, etc. in order'),
+    ).toEqual(['Adapters are small, cf. the table.', 'salora saves one.', 'x: [n, k] → [n].', '→ the path of a file, etc. in order']))
+
+  it('counts a formula as one word, and the words around it as they are', () => {
+    expect(wordsOf('Adam: p ← p − η · m̂ / (√v̂ + ε), with m̂ = m / (1 − β₁ᵗ) and alpha.')).toBe(6)
+    expect(wordsOf('a run of 3 epochs and/or a rank')).toBe(8)
+  })
+
   it('counts a code span, a number and a hyphenated word as one word each', () =>
     expect(wordsOf('Set `--rank` to 1e-3 for low-rank runs')).toBe(7))
 
@@ -36,11 +46,11 @@ describe('the style checker', () => {
       '1: "goes on": write "resume, continue"',
       "3: ’: write '",
     ])
-    expect(rulesIn('a.md', 'Metrics such as loss. It stands for LoRA.')).toEqual([])
+    expect(rulesIn('a.md', 'Metrics such as loss. It stands for LoRA. There is no such file.')).toEqual([])
   })
 
   it('reports a sentence of several semicolons', () =>
-    expect(rulesIn('a.md', 'One; two; three.\n\nOne; two.')).toEqual(['1: 2 semicolons in a sentence']))
+    expect(rulesIn('a.md', 'One; two; three.\n\nFrom &lt;s&gt; on; two.')).toEqual(['1: 2 semicolons in a sentence']))
 
   it('reports paragraphs of more than five lines, also where they are one long line', () => {
     expect(rulesIn('a.md', Array.from({ length: 6 }, () => 'A line.').join('\n'))).toEqual(['1: 6 lines in a paragraph'])

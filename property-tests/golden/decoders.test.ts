@@ -173,7 +173,7 @@ describe.each(families)('%s as a classifier', (family) => {
     expect(golden.classifier.texts.map(([text, textPair]) => encode(text, textPair, 64).inputIds)).toEqual(golden.classifier.inputIds)
   })
 
-  it('answers with PEFT’s adapter as PEFT does, one by one and in a batch', async () => {
+  it("answers with PEFT's adapter as PEFT does, one by one and in a batch", async () => {
     const opened = await openTrainedAdapter({ model: folder, adapter: join(folder, 'peft-adapter'), device: 'cpu' })
     const texts = golden.classifier.texts.map(([text, textPair]) => ({ text, textPair }))
     const [together, alone] = [await opened.predict(texts), [] as number[]]
@@ -208,7 +208,7 @@ describe.each(families)('%s under PEFT', (family) => {
   const numbers = (of: Readonly<Record<string, Factors>>) =>
     new Map(Object.entries(of).flatMap(([module, { A, B }]) => [[`${module}.A`, A.data] as const, [`${module}.B`, B.data] as const]))
 
-  it('has the reference’s logits, loss, gradients, and twenty steps', () => {
+  it("has the reference's logits, loss, gradients, and twenty steps", () => {
     const bound = goldenBounds.float64
     const [first] = golden.batches as readonly [Batch]
     const before = gradientsOf(factors(), first)

@@ -120,7 +120,7 @@ describe.each(families)('LoRA on %s, by PEFT', (family) => {
       expect(await predictGolden(family, folder, golden)).toEqual(await predictGolden(family, saved, golden))
     }))
 
-  it.each(['rslora', 'dora', 'lora-dropout'] as const)('is written in PEFT’s bytes after reading: %s', (method) =>
+  it.each(['rslora', 'dora', 'lora-dropout'] as const)("is written in PEFT's bytes after reading: %s", (method) =>
     inFolder(async (output) => {
       const [saved, base] = [join(methodFolder(family, method), 'saved'), await openModelFolder(folderOf(family))]
       await writeAdapter(output, await readAdapter(saved, base), base)
@@ -140,7 +140,7 @@ describe.each(families)('LoRA on %s, by PEFT', (family) => {
     await expectExchanged(family, name, at, await predictGolden(family, at, readMethod(family, 'dora')))
   })
 
-  it('adapts the matrices of PEFT’s `all-linear`, except the pooler, which is trained with the head', async () => {
+  it("adapts the matrices of PEFT's `all-linear`, except the pooler, which is trained with the head", async () => {
     const { modules } = readMethod<Pick<Dropped, 'modules'>>(family, 'all-linear')
     const { spec } = (await openModelFolder(folderOf(family))).model
     const ours = targetedMatrices(spec, ['all-linear']).map(({ name }) => name)

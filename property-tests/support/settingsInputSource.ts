@@ -34,11 +34,17 @@ const inCamelCase = (text: string): string =>
     return `\`${name}${no === undefined ? '' : ': false'}\``
   })
 
+/** A comment. Three choices or more with a remark each are a list, one a line. */
 const docOf = ({ description, defaultText }: Setting, defaults: ReadonlyArray<readonly [value: unknown, owner: string]>): string => {
   const words = (value: unknown): string => defaultText ?? (value === null ? 'none' : String(value))
   const [first = [null, '']] = defaults
   const others = defaults.filter(([value]) => value !== first[0]).map(([value, owner]) => `, ${words(value)} of ${owner}`)
-  return `${inCamelCase(description)}. Default: ${inCamelCase(words(first[0]))}${others.join('')}`
+  const text = inCamelCase(description)
+  const end = `Default: ${inCamelCase(words(first[0]))}${others.join('')}`
+  const [, title, choices] = /^([^:(]+): ((?:\w+ \([^)]*\)(?:, | or |$)){3,})$/.exec(text) ?? []
+  if (title === undefined || choices === undefined) return `/** ${text}. ${end} */`
+  const items = [...choices.matchAll(/(\w+) \(([^)]*)\)/g)].map(([, name, summary]) => `   *  - ${name}: ${summary}`)
+  return [`/**\n   * ${title}. ${end}`, ...items, '   */'].join('\n')
 }
 
 type Owner = { readonly name: string; readonly settings: Readonly<Record<string, Setting>> }
@@ -52,7 +58,7 @@ export const settingsInputSource = (table: ReadonlyArray<Method> = methods): str
     const [[setting] = [commonSettings.seed]] = all
     const defaults = all.map(([own, owner]) => [own.schema.parse(undefined), owner] as const)
     const type = typeOf(z.toJSONSchema(setting.schema, { io: 'input', unrepresentable: 'any' }) as Json)
-    return { group: setting.group, text: `  /** ${docOf(setting, defaults)} */\n  readonly ${name}?: ${type}\n` }
+    return { group: setting.group, text: `  ${docOf(setting, defaults)}\n  readonly ${name}?: ${type}\n` }
   })
   const groups = [...new Set(described.map(({ group }) => group))]
   return `/** Every setting of a run by its type and its help text. Generated from the settings' tables: see property/accelerated/settingsInput.test.ts. */

@@ -7,7 +7,7 @@ import { addRow, generate, map, matrixShape, multiplyColumn, type Tensor } from 
 import type { FrozenLinear } from './linear.js'
 import { roundHalfEven } from './quantizedLinear.js'
 
-/** Of a number in [2ᵉ, 2ᵉ⁺¹): eleven bits, so steps of 2ᵉ⁻¹⁰, and below the least exponent steps of 2⁻²⁴ (IEEE 754, binary16). */
+/** A number in [2ᵉ, 2ᵉ⁺¹) has eleven bits, so steps of 2ᵉ⁻¹⁰. Below the least exponent, steps are 2⁻²⁴ (IEEE 754, binary16). */
 const [fractionBits, leastExponent, largest] = [10, -14, 65504]
 
 /** The nearest float16, half-way to the even one; beyond the largest by half a step or more, infinite. */
@@ -32,7 +32,7 @@ const halfProduct = (x: Tensor, W: Tensor, transposeY: boolean): Tensor => {
   return multiplyColumn(matMul(rounded, map(roundToHalf)(W), { transposeY }), scales)
 }
 
-/** y = round(x) round(W)ᵀ + bias, and x̄ = round(ȳ) round(W): the rounding of x is passed straight through, and ȳ is rounded as x was. */
+/** y = round(x) round(W)ᵀ + bias, and x̄ = round(ȳ) round(W). The gradient ignores the rounding of x, and ȳ is rounded as x was. */
 export const halfLinear: FrozenLinear = {
   value: (_, x, weight, bias) => {
     const product = halfProduct(x, weight, true)

@@ -1,6 +1,6 @@
 /**
  * Linear layers on an int8 matrix: SwitchBack (Wortsman et al., 2023) without its third product, which a frozen matrix has no use for. One
- * quantized matrix serves both directions; what is multiplied by it is rounded to 255 levels a row.
+ * quantized matrix serves both directions. Its other factor is rounded to 255 levels per row.
  */
 import { matMul } from '../tensor/matMul.js'
 import { addRow, generate, map, matrixShape, multiplyColumn, multiplyRow, type Tensor } from '../tensor/tensor.js'

@@ -24,8 +24,10 @@ export interface AdamWStep {
 export const initMoments = (parameter: Tensor): Moments => ({ m: zerosLike(parameter), v: zerosLike(parameter) })
 
 /**
- * p ← p − η·wd·p;  m ← β₁m + (1 − β₁)∇;  v ← β₂v + (1 − β₂)∇²;
- * p ← p − η · m̂ / (√v̂ + ε), with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ).
+ *  - p ← p − η·wd·p
+ *  - m ← β₁m + (1 − β₁)∇
+ *  - v ← β₂v + (1 − β₂)∇²
+ *  - p ← p − η · m̂ / (√v̂ + ε), with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ)
  */
 export const adamw =
   ({ beta1, beta2, epsilon }: AdamWSettings) =>

@@ -22,8 +22,8 @@ const reorder = <A>(role: string, permutation: ReadonlyArray<number>, items: Rea
 }
 
 /**
- * The rows of each batch: the permuted examples are divided into chunks of 50 batches, each chunk is sorted by descending length (stable) and cut
- * into batches, and the second permutation orders the batches. @throws Error if a permutation is not one
+ * The rows of each batch. The permuted examples are divided into chunks of 50 batches. Each chunk is sorted by descending length (stable) and cut
+ * into batches. The second permutation orders the batches. @throws Error if a permutation is not one
  */
 export const batchesOfEpoch = (
   lengths: ReadonlyArray<number>,

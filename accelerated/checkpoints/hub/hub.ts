@@ -71,7 +71,7 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   return { folder, baseModelName: model, revision: basename(folder) }
 }
 
-/** OWNER/NAME or NAME, as the hub allows: letters, digits, "-", "_", "."; no "--" or ".."; no "-" or "." at either end. */
+/** OWNER/NAME or NAME, as the hub allows: letters, digits, `-`, `_` and `.`, without `--` or `..`, and without `-` or `.` at either end. */
 export const isHubId = (name: string): boolean =>
   name.split('/').length <= 2 &&
   name.split('/').every((part) => /^\w([\w.-]{0,94}\w)?$/.test(part)) &&

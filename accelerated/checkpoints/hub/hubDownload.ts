@@ -72,7 +72,7 @@ export const download = async (remote: Remote, file: string, path: string, blobs
   return true
 }
 
-/** Downloads into a partial file of this process, from where an earlier attempt left it, and renames it to the blob if its hash is right. */
+/** Downloads into a partial file of this process, and continues one of an earlier attempt. A file with the right hash is renamed to the blob. */
 const fetchBlob = async (remote: Remote, file: string, url: string, blob: string, hash: string, first: HubResponse): Promise<void> => {
   const partial = await claimPartial(blob)
   try {
@@ -106,7 +106,7 @@ const fill = async (path: string, remote: Remote, file: string, url: string, fir
         response = await request(remote, url, 'GET', { range: `bytes=${from}-` })
       }
       response ??= await request(remote, url, 'GET')
-      // 416: no bytes are left to send. The hash tells whether the file is complete.
+      // 416: no bytes are left to send. The hash shows whether the file is complete.
       if (response.response.status === 416 && from > 0) {
         await dismiss(response)
         return

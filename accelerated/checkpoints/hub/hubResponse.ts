@@ -11,7 +11,7 @@ export type RequestContext = {
   readonly timeout: number
 }
 
-/** What the hub's own response tells about a file. The storage server that it redirects to does not know it. */
+/** A file's facts in the hub's own response. The storage server that it redirects to does not have them. */
 export type HubFileInfo = {
   readonly commit: string | undefined
   /** git's SHA-1 of a small file (40 hex digits) or the SHA-256 of a large one (64) */

@@ -1,4 +1,4 @@
-/** What the path of a snapshot in the hub's cache tells: …/models--OWNER--NAME/snapshots/REVISION. */
+/** The model and commit in the path of a snapshot in the hub's cache: …/models--OWNER--NAME/snapshots/REVISION. */
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { folderOf, nameOf } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'

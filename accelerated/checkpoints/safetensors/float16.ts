@@ -14,7 +14,7 @@ export const fromFloat16 = (patterns: Uint16Array): Float32Array => {
 
 let values: Float32Array | undefined
 
-/** The numbers of bfloat16 patterns, each of which is the upper half of a binary32. */
+/** The numbers of bfloat16 patterns. Each pattern is the upper half of a binary32. */
 export const fromBfloat16 = (patterns: Uint16Array): Float32Array => {
   const numbers = new Float32Array(patterns.length)
   const halves = new Uint16Array(numbers.buffer)

@@ -13,7 +13,7 @@ export type WrittenType = NonNullable<WritableTensor['dtype']>
 export type Declaration = { readonly name: string; readonly dtype: StoredType; readonly shape: ReadonlyArray<number> }
 
 /**
- * The header of tensors with these types and shapes, and the order in which their data must follow: wider types first, then by name, so that
+ * The header of tensors with these types and shapes, and the order in which their data must follow. Wider types come first, then names decide, so
  * every tensor is aligned. Spaces pad the header to a multiple of 8 bytes.
  */
 export const layOut = (

@@ -13,7 +13,7 @@ const schema = z.object({
   eos_token_id: z.union([z.int().min(0), z.array(z.int().min(0)).min(1).max(1_000)]).nullish(),
 })
 
-/** Ids, the first of which is the one to write. @throws InputError if no file has one, or if one exceeds the vocabulary */
+/** Ids that end a text. The first is the one to write. @throws InputError if no file has one, or if one exceeds the vocabulary */
 export const eosTokenIds = async (folder: string, vocabularySize: number, storage: Storage = nodeFiles): Promise<ReadonlyArray<number>> => {
   const ids = await namedEosTokenIds(folder, vocabularySize, storage)
   if (ids.length === 0) throw inputError(joinPath(folder, 'config.json'), 'an eos_token_id, which ends a generated text', 'none')

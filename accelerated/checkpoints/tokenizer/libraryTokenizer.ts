@@ -58,7 +58,7 @@ export const libraryTokenizer = (file: TokenizerFile, settings: object, where: s
   }
 }
 
-/** Stands in for a unigram model while the library constructs the rest. */
+/** Takes the place of a unigram model while the library constructs the rest. */
 const emptyModel = { type: 'WordPiece', unk_token: '', vocab: {} }
 
 const withoutByteLevel = (processor: TokenizerFile['post_processor']): TokenizerFile['post_processor'] =>

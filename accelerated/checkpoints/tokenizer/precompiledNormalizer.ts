@@ -1,6 +1,6 @@
 /**
- * SentencePiece's table of replacements for characters, as tokenizer.json has it: the bytes of a double-array trie (Darts-clone), then the
- * texts that its leaves point to, each with a zero byte at its end.
+ * SentencePiece's table of replacements for characters, as tokenizer.json has it. It begins with the bytes of a double-array trie (Darts-clone).
+ * The texts that its leaves point to follow, each with a zero byte at its end.
  */
 import { inputError } from '../../errors/inputError.js'
 
@@ -16,7 +16,7 @@ const wholeBelow = 6
 /** Characters whose replacement is remembered. */
 const cacheSize = 100_000
 
-/** @param base64 the table @param where the file, for messages @throws InputError if the bytes are not such a table */
+/** @param base64 the table @param where the file, for messages @throws InputError if the bytes are no table of this kind */
 export const precompiledNormalizer = (base64: string, where: string): Normalize => {
   const { units, texts } = parseTable(base64, where)
   const cache = new Map<string, string | null>()
@@ -85,8 +85,8 @@ function* graphemes(text: string): Iterable<string> {
 }
 
 /**
- * The offset of the text of the shortest key that is a prefix of `bytes`; null if there is none. A unit of the trie has its byte in bits 0–7,
- * whether a key ends in bit 8, whether its offset counts in 256s in bit 9, and the offset from bit 10 on.
+ * The offset of the text of the shortest key that is a prefix of `bytes`; null if there is none. A unit of the trie has its byte in bits 0–7.
+ * Bit 8 is set if a key ends there. Bit 9 is set if the offset counts in 256s. The offset is in bit 10 and above.
  */
 const leafOf = (units: Uint32Array, bytes: Uint8Array): number | null => {
   let index = offsetOf(units[0] ?? 0)

@@ -1,5 +1,5 @@
 /**
- * The ids of a text's first tokens, at a cost in proportion to those tokens and not to the text: a long text is cut before it is tokenized, and
+ * The ids of a text's first tokens, at a cost in proportion to those tokens and not to the text. A long text is cut before it is tokenized, and
  * words are cached. The ids are those of the whole text.
  */
 import type { TokenizerFile } from './tokenizerFile.js'
@@ -57,7 +57,7 @@ const isWordByWord = ({ normalizer, pre_tokenizer: cut, model, added_tokens: add
   )
 }
 
-/** Cuts at each space between two characters. Byte pairs keep such a space with the word after it. */
+/** Cuts at each space between two characters. Byte pairs keep this space with the word after it. */
 const wordByWord = (idsOf: Tokenize, { pre_tokenizer: cut, added_tokens: added }: TokenizerFile): TokenizePrefix => {
   const special = new RegExp(added.map(({ content }) => escaped(content)).join('|') || '(?!)')
   const keepsSpace = cut?.type === 'ByteLevel'

@@ -70,7 +70,7 @@ const encoder =
       throw inputError(configFile, 'type_vocab_size of at least 2, since there are pairs of texts', String(template.types))
     if (!Number.isInteger(maxLength) || maxLength <= specials || maxLength > spec.maxPositions) {
       const range = `${specials + 1} to ${spec.maxPositions} tokens for ${textPair === undefined ? 'a text' : 'two texts'}`
-      throw new SettingsError('maxLength', `${range}, ${specials} of which are special`, String(maxLength))
+      throw new SettingsError('maxLength', `${range}, including ${specials} special tokens`, String(maxLength))
     }
     const room = maxLength - specials
     return textPair === undefined ? add(ids(text, room).slice(0, room), undefined) : add(...truncatedPair(ids, text, textPair, room))

@@ -1,4 +1,4 @@
-/** A cache of words' ids in typed arrays of a fixed size. Each word belongs to a set of four entries, of which the least recently used one is replaced. */
+/** A cache of words' ids in typed arrays of a fixed size. Each word belongs to a set of four entries. A new word replaces the least recently used one of its set. */
 
 /** 2¹⁷ words of at most 24 characters and 8 ids. Longer ones are not cached. */
 const [setBits, ways, longestWord, mostIds] = [15, 4, 24, 8]

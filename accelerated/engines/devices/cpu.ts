@@ -19,6 +19,6 @@ export const cpu = nativeDevice({
     },
   },
   remedy:
-    'reinstall on this machine (npm ci in a clone, npm install in a project); ONNX Runtime supports Linux with glibc, macOS on Apple silicon and Windows',
+    'reinstall on this machine: npm ci in a clone, npm install in a project. ONNX Runtime supports Linux with glibc, macOS on Apple silicon, and Windows',
   automatic: 0,
 })

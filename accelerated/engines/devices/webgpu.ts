@@ -3,7 +3,7 @@ import { nativeDevice } from './nativeDevice.js'
 
 export const webgpu = nativeDevice({
   name: 'webgpu',
-  // Without a FusedMatMul of its own, such nodes would run on the CPU. Its shaders guarantee eight storage buffers: one for a Split's input, seven
+  // WebGPU has no FusedMatMul, so these nodes would run on the CPU. Its shaders guarantee eight storage buffers: one for a Split's input, seven
   // for the parts.
   target: { fusedMatMul: false, halfMatMul: true, largestSplit: 7 },
   provider: { name: 'webgpu' },

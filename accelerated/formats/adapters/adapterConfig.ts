@@ -60,7 +60,7 @@ export const ofModel = ({ model, baseModelName }: Pick<Adapter, 'model' | 'baseM
 export const adapterConfigText = (name: string, reductionFactor: number, adapterName: string, adapter: Adapter): string => {
   if (!isKind(name)) throw new Error(`adapterConfigText: expected ${Object.keys(kinds).join(' or ')}, got ${name}`)
   const config = { ...common, ...idle, ...kinds[name].own, reduction_factor: reductionFactor }
-  // The library tells a constant scale from a trained one by its type, so its floats need a decimal point.
+  // The library distinguishes a constant scale from a trained one by its type, so its floats need a decimal point.
   return libraryText({ ...ofModel(adapter), config, name: adapterName }).replace(
     /^( +"(?:dropout|scaling|stochastic_depth)": \d+),$/gm,
     '$1.0,',

@@ -45,8 +45,8 @@ type AdaptedModule = Matrix & { readonly rank: number; readonly scale: number; r
 
 /**
  * Loads the adapter in `folder` for this model.
- * @throws InputError if it is not plain LoRA, if a key is missing or unexpected, if a shape contradicts the model or the configuration, or if
- * a number is not finite
+ * @throws InputError if it is not plain LoRA, if a key is missing or unexpected, or if a number is not finite. It also throws if a shape
+ * contradicts the model or the configuration.
  */
 export const loadLowRank = async (
   folder: string,
@@ -63,7 +63,7 @@ export const loadLowRank = async (
   const outputs = outputsIn(tensors, keyOf, model, given, { names, task: config.task_type }, folder)
   const dora = config.use_dora === true
   const adapted = adaptedModules(config, model, outputs, tensors, configFile)
-  // PEFT adds "classifier" for every sequence classifier, so such an adapter has one.
+  // PEFT adds "classifier" for every sequence classifier, so an adapter of PEFT has one.
   const headShapes = headShapesIn(tensors, keyOf, model, outputs, config.modules_to_save ?? [])
   const heads = [...headShapes].map(([name, shape]): readonly [string, TensorShape] => [keyOf(name), shape])
   checkKeys(tensors, new Map([...adapted.flatMap(shapesOf(dora)), ...heads]), weightsFile, adapterFiles.config)

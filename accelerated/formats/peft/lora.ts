@@ -27,7 +27,7 @@ export const peftLora: AdapterFormat = {
 /**
  * Writes one rank, one alpha and no patterns, for servers that ignore patterns. Rows and columns of zeros pad the smaller ranks.
  * @param targeted the matrices that training adapted; those of rank 0 become pairs of zeros
- * @throws InputError for DoRA, whose magnitudes such servers ignore
+ * @throws InputError for DoRA, because these servers ignore its magnitudes
  */
 export const writePaddedLora = async (
   folder: string,

@@ -15,8 +15,8 @@ export const matchModules = (pattern: ModulePattern, names: ReadonlyArray<string
     : names.map((name) => pattern.some((item) => name === item || name.endsWith(`.${item}`)))
 
 /**
- * The value of `rank_pattern` or `alpha_pattern` for each name: that of the first key that, as a regular expression, matches the name or the
- * part after one of its dots. Undefined if none does. @throws InputError as matchModules does
+ * The value of `rank_pattern` or `alpha_pattern` for each name: that of the first key that matches. A key is a regular expression, and it must
+ * match the name or the part after one of its dots. Undefined if none does. @throws InputError as matchModules does
  */
 export const lookUpPattern = (
   table: Readonly<Record<string, number>>,

@@ -34,7 +34,7 @@ export type PeftSettings = Adapted & {
 
 /**
  * The text of adapter_config.json: indent 2, keys sorted. PEFT scales a module by alpha_i / r_i. A module whose rank differs from r gets
- * alpha_i = alpha · r_i / r, which keeps the scale at alpha / r; rsLoRA uses the roots of the ranks. Patterns are full paths, so that each
+ * alpha_i = alpha · r_i / r, which keeps the scale at alpha / r. rsLoRA uses the roots of the ranks. Patterns are full paths, so that each
  * matches one module.
  */
 export const peftConfigText = (settings: PeftSettings): string => {

@@ -64,8 +64,8 @@ const tripletScores = (matrices: ReadonlyArray<AdaptedMatrix>, blocks: ReadonlyA
 }
 
 /**
- * 1 for a triplet if at least `cut` triplets have a lower score, else 0: PEFT's "above the cut-th lowest", which prunes all of equal scores at
- * the threshold. Scores are compared matrix by matrix: comparing all pairs at once takes the square of all triplets. → [triplets]
+ * 1 for a triplet if at least `cut` triplets have a lower score, else 0. This is PEFT's "above the cut-th lowest": of equal scores at the
+ * threshold, it prunes all. Scores are compared matrix by matrix: comparing all pairs at once takes the square of all triplets. → [triplets]
  */
 const aboveLowest = (scores: ReadonlyArray<Expression>, cut: Expression): Expression => {
   const all = concat(scores, 0)

@@ -12,8 +12,8 @@ const fraction = z.number().min(0).lt(1)
 const decay = z.number().gt(0).lt(1)
 
 /**
- * The fractions follow AdaLoRA's own GLUE scripts: 9 to 18 % of a run before the first cut (8,000 of MNLI's 85,900 steps, 600 of MRPC's
- * 3,450), and 44 to 58 % after the last. SaLoRA also trains for half of the run at its final ranks, so the two are comparable.
+ * The fractions follow AdaLoRA's own GLUE scripts. Before the first cut are 9 to 18 % of a run: 8,000 of MNLI's 85,900 steps, 600 of MRPC's
+ * 3,450. After the last cut are 44 to 58 %. SaLoRA also trains for half of the run at its final ranks, so the two are comparable.
  */
 export const adaloraSettings = {
   targetModules: lowRankSettings.targetModules,

@@ -3,12 +3,12 @@
  *
  * `paper` is Algorithm 1 to the letter: b and η_c are constant, Θ and λ take plain steps. log θ hardly moves in a few hundred steps: λ rises by
  * η_c (C − b)² and stays far below the task's gradient. The density stays at 0.917. `ramp` reaches b:
- *  - The target falls along a straight line in log-odds over the first 90 % of the window, and is b after that (FLOP and CoFiPruning also warm up
- *    their target). The violation stays small, so Adam still sees the task's gradient beside the constraint's. The later the target arrives, the
+ *  - The target falls along a straight line in log-odds over the first 90 % of the window, and is b after that. FLOP and CoFiPruning also warm up
+ *    their target. The violation stays small, so Adam still sees the task's gradient beside the constraint's. The later the target arrives, the
  *    longer triplets compete: at 60 % the kept half was right less often, and |C − b| was no smaller.
  *  - η_Θ is η_c, or the rate that covers the distance in time if η_c does not. It falls linearly to 0 over the last 10 %, which ends oscillation.
- *  - λ's step grows geometrically from G · 10⁻⁴ to G · 10⁵ (G gates). At rest |C − b| = |task force| / (2λ wⱼ P(1 − P)) with wⱼ ~ 1/G, and the task's
- *    force is unknown over decades: the growth passes all of them at the same relative speed. Once λ holds the constraint, (C − b)² is tiny against
+ *  - λ's step grows geometrically from G · 10⁻⁴ to G · 10⁵ (G gates). At rest |C − b| = |task force| / (2λ wⱼ P(1 − P)) with wⱼ ~ 1/G. The task's
+ *    force is unknown over decades, and the growth passes all of them at the same relative speed. Once λ holds the constraint, (C − b)² is tiny against
  *    Adam's second moment, and λ almost stops. In effect this is a quadratic penalty on a prescribed path. What acts is 2λ(C − b); λ's own size
  *    (10⁶ to 10⁷) says little.
  * Above about 1,000 gated steps η_Θ is the paper's 0.01. Adam's memory of log θ is short (β₁ = 0.5, β₂ = 0.99): in a closed loop, memory is delay.

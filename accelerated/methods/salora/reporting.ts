@@ -1,4 +1,4 @@
-/** What is reported of a SaLoRA run: densities, λ, norms of equation (9), ranks, and warnings. */
+/** The report of a SaLoRA run: densities, λ, norms of equation (9), ranks, and warnings. */
 import { factorCount } from '../lowRank.js'
 import type { MethodReporting } from '../method.js'
 import { enoughSteps } from './gateControl.js'

@@ -5,11 +5,18 @@ import { deterministicGateOn, rootMeanSquareGate, shutLogTheta, type HardConcret
 import { gateCosts } from './lagrangian.js'
 
 /**
- * Which triplets are kept. paper: those with ĝ > 0. The other rules fill the budget b · Σ(#Bᵢ + #Aᵢ) in an order: budget: the most probable first ·
- * random: a random order · magnitude: the largest ‖Bⱼ‖ ‖Aⱼ‖ first, without sampled gates. The last two are baselines.
+ * Which triplets are kept. `paper` keeps those with ĝ > 0. The other rules fill the budget b · Σ(#Bᵢ + #Aᵢ) in an order:
+ *  - budget: the most probable first
+ *  - random: a random order, as a baseline
+ *  - magnitude: the largest ‖Bⱼ‖ ‖Aⱼ‖ first, without sampled gates, as a baseline
  */
 export type RetentionRule = 'budget' | 'paper' | 'random' | 'magnitude'
-/** soft: ĝ is folded into B's column, so the function does not jump · kept: ĝ is a constant gate until the end · binary: the gate becomes 1 */
+/**
+ * Gates of the kept triplets.
+ *  - soft: ĝ is folded into B's column, so the function does not jump
+ *  - kept: ĝ is a constant gate until the end
+ *  - binary: the gate becomes 1
+ */
 export type GateAfter = 'soft' | 'kept' | 'binary'
 
 /** The triplets at T_end, in the order of the matrices. */

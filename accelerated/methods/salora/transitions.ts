@@ -98,8 +98,8 @@ const closedPhase = (
 type ColumnFactor = (matrix: number, column: number) => number
 
 /**
- * Factors of B's columns at T_end. Where ĝ is folded into a column (soft), the gradient of the new column is that of the old one divided by its gate,
- * whose size in the window was √E[g²]. B's moments are divided by it and by its square; otherwise Adam's first steps would be too long by as much.
+ * Factors of B's columns at T_end. Where ĝ is folded into a column (soft), the gradient of the new column is that of the old one divided by its gate.
+ * The gate's size in the window was √E[g²]. B's moments are divided by it and by its square; otherwise Adam's first steps would be too long by as much.
  */
 const columnFactors = (
   { gates, sizes }: Retention,

@@ -94,11 +94,7 @@ export const debertaConfig = (json: object, where: string): DebertaConfig => {
   const farthest = file.max_relative_positions < 1 ? longestInput : file.max_relative_positions
   const buckets = file.position_buckets < 1 ? null : file.position_buckets
   if (buckets !== null && (buckets < 2 || farthest - 1 <= Math.floor(buckets / 2)))
-    throw inputError(
-      where,
-      `position_buckets that are at least 2, and half of which are fewer than ${farthest} positions less one`,
-      `${buckets}`,
-    )
+    throw inputError(where, `position_buckets of at least 2, with fewer than ${farthest - 1} in each direction`, `${buckets}`)
   return {
     vocabularySize: file.vocab_size,
     hiddenSize,

@@ -96,8 +96,8 @@ export const windowBias = (batch: Pick<BatchInputs, 'attentionBias'>, window: nu
 }
 
 /**
- * The positions of queries and keys in their row, counted from 1; cached keys come before the batch's own. [batch, 1, sequence, 1] and
- * [batch, 1, 1, past+sequence]
+ * The positions of queries and keys in their row, counted from 1. Cached keys come before the batch's own.
+ * → [batch, 1, sequence, 1] and [batch, 1, 1, past+sequence]
  */
 export const placesOf = ({
   attentionBias: queries,

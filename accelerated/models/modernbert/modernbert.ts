@@ -1,6 +1,6 @@
 /**
- * ModernBERT (Warner et al., 2024): pre-norm layers without biases, one matrix for queries, keys and values, rotary positions, GeGLU, and attention
- * within a window in most layers.
+ * ModernBERT (Warner et al., 2024): pre-norm layers without biases, with one matrix for queries, keys and values. It has rotary positions, GeGLU,
+ * and attention within a window in most layers.
  */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'

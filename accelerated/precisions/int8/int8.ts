@@ -11,7 +11,7 @@ import type { Precision } from '../precision.js'
 
 export const int8: Precision = {
   name: 'int8',
-  summary: 'frozen matrices in eight bits, the rest in float32: faster on a CPU with VNNI',
+  summary: 'frozen matrices in eight bits, the rest in float32, faster on a CPU with VNNI',
   dtype: 'float32',
 
   runsOn: ({ quantizedMatMul }) => quantizedMatMul === true,

@@ -1,11 +1,11 @@
-/** Quantization of a matrix to int8: W ≈ diag(s) Q with one scale per row (an output channel), so that one Q serves both directions of a layer. */
+/** Quantization of a matrix to int8: W ≈ diag(s) Q with one scale per row (an output channel). One Q serves both directions of a layer. */
 
 /** Levels are symmetric: the levels of −W are those of W with the other sign. */
 const largestLevel = 127
 
 /**
- * Bytes of levels from which on a matrix is stored in one orientation only and transposed for each product that needs the other: half of the
- * memory for a tenth of a step's time.
+ * A matrix with at least this many bytes of levels is stored in one orientation only, and transposed for each product that needs the other.
+ * This takes half of the memory, and a tenth of a step's time.
  */
 export const largeLevels = 2 ** 29
 

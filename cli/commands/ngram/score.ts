@@ -12,7 +12,7 @@ import { phaseProgress, sourceOf, textFlags } from './text.js'
 export const ngramScore = defineCommand({
   name: 'salora ngram score',
   description:
-    'Score a text with an n-gram model: log10 probabilities from <s> to </s>, and perplexity = 10^(−Σ log10 p / words). The sum includes sentence ends; the count does not, except in KenLM’s perplexity.',
+    'Score a text with an n-gram model: log10 probabilities from <s> to </s>, and perplexity = 10^(−Σ log10 p / words). The sum includes sentence ends. The count does not, except in the perplexity of KenLM.',
   flags: {
     Model: { model: required(textFlag('file', 'ARPA file, plain or gzip, or a compact model of salora ngram train'), 'a model') },
     Text: { ...textFlags, sentences: switchFlag('Print log10, words and unknown words of each line first') },

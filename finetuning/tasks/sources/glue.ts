@@ -65,7 +65,7 @@ const scoring = (name: GlueName): Scoring => {
   return { taskType: labels === null ? regression : singleLabel, metrics, selectionMetric, ...positive }
 }
 
-/** What was recognized is one of the names. */
+/** The task's name: `recognizes` has checked that it is one of the names. */
 const nameOf = ({ task }: TaskOptions): GlueName => task as GlueName
 
 export const glueSource: TaskSource = {

@@ -8,7 +8,7 @@ import type { Scoring, TaskSource, TaskOptions } from '../task.js'
 
 const scoring: Scoring = { taskType: singleLabel, metrics: ['accuracy'], selectionMetric: 'accuracy' }
 
-/** What was recognized is one of the names. */
+/** The task's name: `recognizes` has checked that it is one of the names. */
 const nameOf = ({ task }: TaskOptions): StyleName => task as StyleName
 
 const read = (part: 'train' | 'dev', options: TaskOptions): Promise<Dataset> => {

@@ -87,7 +87,7 @@ describe('salora export', () => {
     expect(await readdir(place.root)).toEqual(before)
   })
 
-  it('refuses PEFT’s layouts for a fully fine-tuned model in one line', async () => {
+  it("refuses PEFT's layouts for a fully fine-tuned model in one line", async () => {
     await exported('bert', 'merged', 'whole')
     const before = await readdir(place.root)
     for (const format of ['peft', 'peft-padded'])

@@ -98,7 +98,7 @@ describe.each(families)('%s, with an adapter', (family) => {
     expect(together.map(([answer]) => answer?.generated_text.trim())).toEqual(expected)
   })
 
-  it('has the same logits when merged, and when loaded from PEFT’s layout', async () => {
+  it("has the same logits when merged, and when loaded from PEFT's layout", async () => {
     for (const format of ['merged', 'peft', 'peft-padded'] as const) {
       const { comparison, output } = await exported(family, format)
       expect(comparison.largestLogitDifference, format).toBeLessThan(1e-5 * comparison.largestLogit)
@@ -116,7 +116,7 @@ describe.each(families)('%s, with an adapter', (family) => {
 })
 
 describe('salora export of a decoder', () => {
-  it('refuses transformers.js with virtual tokens, which a cache cannot hold, but allows PEFT’s layout', async () => {
+  it("refuses transformers.js with virtual tokens, which a cache cannot hold, but allows PEFT's layout", async () => {
     const given = { model: join(fixtures, 'qwen2'), precision: 'float32', maxLength: null, targeted: null } as const
     for (const method of ['prompt', 'prefix']) {
       const adapter = join(fixtures, 'qwen2', method, 'saved')

@@ -182,7 +182,7 @@ describe.each(families)('an export of %s', (family) => {
   })
 
   it.each(['in the model', 'beside it'])(
-    'as transformers.js gives salora’s predictions through its pipeline, with weights %s',
+    "as transformers.js gives salora's predictions through its pipeline, with weights %s",
     async (where) => {
       const folder = at(`${family}-onnx-${where.length}`)
       const trained = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })

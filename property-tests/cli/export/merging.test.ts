@@ -76,7 +76,7 @@ describe('merging', () => {
     )
     await saveAdapter(at('beyond'), { ...lowRankOf(adapter), baseModelName: 'm', labelNames: ['bad', 'good', 'neither'], head })
     await expect(exported('roberta', 'merged', 'beyond-merged', { adapter: at('beyond') })).rejects.toThrow(
-      `${at('beyond')}: expected finite outputs of model and adapter, and of what is exported, got Infinity`,
+      `${at('beyond')}: expected finite outputs of model, adapter and export, got Infinity`,
     )
   })
 

@@ -149,7 +149,7 @@ describe('a download from the hub', () => {
     expect(wanted).toBe('identity') // so that lengths can be held against each other
   })
 
-  it('takes the hash of the first response that has one, and prefers the linked file’s hash', async () => {
+  it("takes the hash of the first response that has one, and prefers the linked file's hash", async () => {
     answering.hub = (request, response) => {
       const wrong = `"${'f'.repeat(64)}"`
       if (nameOf(request) !== 'model.safetensors') return honest()(request, response)

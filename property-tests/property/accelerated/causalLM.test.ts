@@ -47,7 +47,7 @@ const texts = fc
   .filter((all) => all.some(({ targets }) => Array.from(targets).some((target) => target !== unlabeled)))
 
 describe(`the loss of a language model (seed ${SEED})`, () => {
-  it('has the vocabulary’s width only in logits of a quarter of the labeled tokens', () => {
+  it("has the vocabulary's width only in logits of a quarter of the labeled tokens", () => {
     const own = decoderModel(config)
     const tensors = new Map([...own.spec.tensors].map(([name, shape]) => [name, input(name, shape, 'float32')]))
     const frozen = (name: string) => tensors.get(name) ?? expect.fail(`no tensor ${name}`)
@@ -98,7 +98,7 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
     }
   })
 
-  it('answers with the mean of each example, which equals the reference’s', async () => {
+  it("answers with the mean of each example, which equals the reference's", async () => {
     const model = drawDecoder(someDecoder({ lengths: [5, 2, 7, 3] }))
     const assembly = assemblyOf(model, 'float64')
     const target = { device: 'cpu', precision: 'float64' } as const

@@ -35,7 +35,7 @@ const read = (json: object) => decoderConfig(json, 'config.json')
 const count = (shapes: Iterable<ReadonlyArray<number>>): number =>
   [...shapes].reduce((total, shape) => total + shape.reduce((a, b) => a * b, 1), 0)
 
-describe('a decoder’s config.json', () => {
+describe("a decoder's config.json", () => {
   it('has the published numbers of parameters: 6,738,415,616 for LLaMA-7B and 134,515,008 for SmolLM2-135M, including an untied output matrix', () => {
     const parameters = (json: object): number => {
       const { spec, causalHead } = llamaArchitecture.open(json, 'config.json')
@@ -65,7 +65,7 @@ describe('a decoder’s config.json', () => {
     expect(read({ ...llama7B, rope_parameters: { rope_type: 'default', rope_theta: 7 } }).rotaryBase).toBe(7)
   })
 
-  it('has the family’s windows: Mistral in all layers, Qwen2 in the upper ones if enabled', () => {
+  it("has the family's windows: Mistral in all layers, Qwen2 in the upper ones if enabled", () => {
     const windows = (more: object) => read({ ...smol, num_hidden_layers: 3, ...more }).windows
     expect(windows({ sliding_window: 5 })).toEqual([null, null, null])
     expect(windows({ model_type: 'mistral' })).toEqual([4096, 4096, 4096])
@@ -74,7 +74,7 @@ describe('a decoder’s config.json', () => {
     expect(windows({ model_type: 'qwen2', sliding_window: 5, use_sliding_window: true, max_window_layers: 1 })).toEqual([null, 5, 5])
   })
 
-  it('has the family’s biases', () => {
+  it("has the family's biases", () => {
     expect(read(smol).biases).toEqual({ queryKeyValue: false, attentionOutput: false, feedForward: false })
     expect(read({ ...smol, attention_bias: true, mlp_bias: true }).biases).toEqual({
       queryKeyValue: true,
@@ -84,7 +84,7 @@ describe('a decoder’s config.json', () => {
     expect(read({ ...smol, model_type: 'qwen2' }).biases).toEqual({ queryKeyValue: true, attentionOutput: false, feedForward: false })
   })
 
-  it('has the reference’s rotary frequencies under every scaling', () => {
+  it("has the reference's rotary frequencies under every scaling", () => {
     const llama3 = { rope_type: 'llama3', factor: 32, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 }
     for (const scaling of [null, { type: 'linear', factor: 4 }, { rope_type: 'dynamic', factor: 2 }, llama3]) {
       const config = read({ ...llama7B, rope_theta: 500_000, rope_scaling: scaling })

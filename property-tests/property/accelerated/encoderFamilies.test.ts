@@ -63,7 +63,7 @@ describe('DistilBERT', () => {
     expect(model.tokenTypes).toBe(false)
   })
 
-  it('has the original’s dropout sites: none after the attention’s output', () => {
+  it("has the original's dropout sites: none after the attention's output", () => {
     const one = distilbertArchitecture.open({ ...distilbert, n_layers: 1, seq_classif_dropout: 0.3 }, 'config.json')
     expect(sitesOf(one)).toEqual([
       ['embeddings', 0.1],
@@ -84,7 +84,7 @@ describe('DistilBERT', () => {
 })
 
 describe('ELECTRA', () => {
-  it('has the 13,483,008 parameters of electra-small’s encoder, including embeddings of half its width and their map', () => {
+  it("has the 13,483,008 parameters of electra-small's encoder, including embeddings of half its width and their map", () => {
     const model = electraArchitecture.open(electraSmall, 'config.json')
     expect(count(model)).toBe(13_483_008)
     expect(model.spec.tensors.get('embeddings_project.weight')).toEqual([256, 128])
@@ -158,7 +158,7 @@ describe('MPNet', () => {
     expect(model.paddingIndex).toBe(1)
   })
 
-  it('has the original’s buckets of distances: single ones up to 7, then by factors of √2, and one beyond 128', () => {
+  it("has the original's buckets of distances: single ones up to 7, then by factors of √2, and one beyond 128", () => {
     const before = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => distanceBucket(-(from + i), 32))
     expect(before(0, 7)).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
     const starts = [8, 12, 16, 23, 32, 46, 64, 91] // of rows 8 to 15: the first distance n with log₁₆(n / 8) · 8 past each whole number
@@ -172,7 +172,7 @@ describe('MPNet', () => {
 })
 
 describe('XLM-RoBERTa', () => {
-  it('has the 277,453,056 parameters of xlm-roberta-base without a pooler, and RoBERTa’s names in files', () => {
+  it("has the 277,453,056 parameters of xlm-roberta-base without a pooler, and RoBERTa's names in files", () => {
     const base = {
       model_type: 'xlm-roberta',
       vocab_size: 250_002,
@@ -223,7 +223,7 @@ describe('DeBERTa', () => {
     expect(apart.spec.matrices.map(({ name }) => name.replace(/^.*self\./, '')).slice(3, 5)).toEqual(['pos_query_proj', 'pos_key_proj'])
   })
 
-  it('has PyTorch’s buckets: single distances up to 128, then 127 logarithmic ranges up to 511', () => {
+  it("has PyTorch's buckets: single distances up to 128, then 127 logarithmic ranges up to 511", () => {
     const known = [0, 1, 128, 129, 130, 131, 150, 200, 256, 300, 400, 500, 510, 511]
     expect(known.map((n) => debertaBucket(n, 256, 512))).toEqual([0, 1, 128, 129, 130, 131, 143, 169, 192, 207, 233, 254, 255, 255])
     for (const n of known) expect(debertaBucket(-n, 256, 512) + debertaBucket(n, 256, 512)).toBe(0)

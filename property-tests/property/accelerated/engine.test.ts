@@ -33,7 +33,7 @@ const filled = (value: number): Float32Array => new Float32Array(size).fill(valu
 const feed = (data: Float32Array) => floatFeed(data, [size], 'float32')
 
 describe('the results of a run', () => {
-  it('are written into the caller’s buffers and not copied', () =>
+  it("are written into the caller's buffers and not copied", () =>
     withSession(async ({ run }) => {
       const [moment, gradient, room] = [filled(2), filled(3), filled(0)]
       await run({ moment: feed(moment), gradient: feed(gradient) }, { next: feed(room) })

@@ -19,7 +19,7 @@ afterAll(() => rm(root, { recursive: true }))
 const name = 'encoder.layer.1.output.dense.weight'
 
 describe('frozen weights', () => {
-  it('are read through a link into the hub’s cache', async () => {
+  it("are read through a link into the hub's cache", async () => {
     const cache = join(root, 'models--me--tiny')
     const snapshot = await writeTinyModel(join(cache, 'snapshots', 'r1'))
     await mkdir(join(cache, 'blobs'))

@@ -67,7 +67,7 @@ describe('the file of quantized weights', () => {
     await session.release()
   })
 
-  it('is made once per content of the model’s files, wherever they are', async () => {
+  it("is made once per content of the model's files, wherever they are", async () => {
     const first = await opened(at('once'))
     expect(first.lines).toEqual([`quantizing the matrices of ${at('tiny')}, once, into ${at('once', 'salora-int8')}`])
     const { mtimeMs } = await stat(first.file)
@@ -182,7 +182,7 @@ describe('a run in int8', () => {
   })
 })
 
-it('the embedded model’s logits of real sentences in int8 are close to float32', async () => {
+it("the embedded model's logits of real sentences in int8 are close to float32", async () => {
   const texts = readSentiment().dev.examples.slice(0, 60)
   const run = await runJob({
     model: embeddedModel,

@@ -20,7 +20,7 @@ const plain = plainHost(() => {
 })
 
 describe(`dropout (seed ${SEED})`, () => {
-  it('multiplies by the slice of the pool at the site’s offset, and so does its gradient', () => {
+  it("multiplies by the slice of the pool at the site's offset, and so does its gradient", () => {
     const { wrap, sites } = pooledDropout('float64')
     const { dropout } = wrap(plain)
     const x = input('x', ['tokens', 3], 'float64')

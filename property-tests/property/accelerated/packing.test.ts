@@ -175,7 +175,7 @@ describe(`packing (seed ${SEED})`, () => {
     )
   })
 
-  it('gives the selected rows the head’s gradient, and the others zero', () => {
+  it("gives the selected rows the head's gradient, and the others zero", () => {
     const { index, inverse } = rowSelection('batch')
     const x = input('x', ['tokens', 3], 'float64')
     const heads = selectRows(x, index, inverse, { partial: true })
@@ -203,7 +203,7 @@ describe(`packing (seed ${SEED})`, () => {
 })
 
 describe('the largest batch', () => {
-  it('has the longest examples, including the method’s virtual tokens', () => {
+  it("has the longest examples, including the method's virtual tokens", () => {
     const examples = [1, 5, 3, 2].map((length) => ({ inputIds: new Uint16Array(length) }))
     expect(largestBatch(examples, 2, 1)).toEqual({ batch: 2, sequence: 6, tokens: 10 })
     expect(largestBatch(examples, 9, 0)).toEqual({ batch: 4, sequence: 5, tokens: 11 })

@@ -124,9 +124,9 @@ describe(`tokenizers (seed ${SEED})`, () => {
         return thrown instanceof SettingsError ? thrown.message : thrown
       }
     }
-    expect(refusal(2)).toBe('maxLength: expected 3 to 20 tokens for a text, 2 of which are special, got 2')
-    expect(refusal(4, 'b')).toBe('maxLength: expected 5 to 20 tokens for two texts, 4 of which are special, got 4')
-    expect(refusal(21, 'b')).toBe('maxLength: expected 5 to 20 tokens for two texts, 4 of which are special, got 21')
+    expect(refusal(2)).toBe('maxLength: expected 3 to 20 tokens for a text, including 2 special tokens, got 2')
+    expect(refusal(4, 'b')).toBe('maxLength: expected 5 to 20 tokens for two texts, including 4 special tokens, got 4')
+    expect(refusal(21, 'b')).toBe('maxLength: expected 5 to 20 tokens for two texts, including 4 special tokens, got 21')
   })
 
   it('refuse two texts for a BERT with one token type, in one line that names its configuration', async () => {

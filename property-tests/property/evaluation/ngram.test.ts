@@ -36,7 +36,7 @@ const fallback = [0.5, 1, 1.5] as const
 const oracle = '../shared/data/oracles/kenlm'
 const there = existsSync(oracle)
 
-describe.skipIf(!there)('KenLM’s own values (skipped without ../shared/data/oracles/kenlm)', () => {
+describe.skipIf(!there)("KenLM's own values (skipped without ../shared/data/oracles/kenlm)", () => {
   type Case = {
     readonly name: string
     readonly start: '<s>' | 'null'
@@ -209,7 +209,7 @@ describe(`any text (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 60 },
     ))
 
-  it('is scored the same however its bytes are cut, from gzip or not, with or without the last line’s end', () =>
+  it("is scored the same however its bytes are cut, from gzip or not, with or without the last line's end", () =>
     fc.assert(
       fc.asyncProperty(
         corpora,
@@ -354,7 +354,7 @@ describe('parts', () => {
       { seed: SEED },
     ))
 
-  it('perplexities are of the sums: the ends of sentences in all of them, and in the count of KenLM’s alone', () => {
+  it("perplexities are of the sums: the ends of sentences in all of them, and in the count of KenLM's alone", () => {
     const scores = [
       { log10: -6, words: 2, unknown: 1, unknownLog10: -3 },
       { log10: -3, words: 1, unknown: 0, unknownLog10: 0 },

@@ -36,7 +36,7 @@ const cumulatives: Readonly<Record<string, ReadonlyArray<number>>> = {
 
 const values = fc.array(fc.double({ min: -100, max: 100, noNaN: true }), { minLength: 1, maxLength: 6 })
 
-describe('Student’s t distribution', () => {
+describe("Student's t distribution", () => {
   it('has the quantiles of SciPy', () => {
     for (const [p, row] of Object.entries(quantiles))
       for (const [i, expected] of row.entries())

@@ -59,7 +59,7 @@ describe('yelp', () => {
     expect(told((await loadTask({ task: 'yelp', data: at('part') })).train)).toEqual(['0 all 0', '1 all 1'])
   })
 
-  it('is lower-cased as it comes, and GYAFC, which people wrote, gets NLTK’s words, as its preprocessing does', async () => {
+  it("is lower-cased as it comes, and GYAFC, which people wrote, gets NLTK's words, as its preprocessing does", async () => {
     for (const style of [0, 1]) for (const part of ['train', 'dev']) write(`forms/${part}.${style}`, "  It's GREAT, isn't it? ")
     for (const style of ['informal', 'formal'])
       for (const part of ['train', 'dev']) write(`forms/${part}.${style}`, "It's GREAT, isn't it?")

@@ -352,7 +352,7 @@ describe('a sweep', () => {
     expect(config.settings).toMatchObject({ learningRate: 5e-4 })
   })
 
-  it('keeps the recipe’s rate and says so if no rate of the grid has a score', async () => {
+  it("keeps the recipe's rate and says so if no rate of the grid has a score", async () => {
     const messages: string[] = []
     const run = fakeRun([], (id) => id.startsWith('cola.lora.grid-'))
     const result = await glueSweep(

@@ -18,7 +18,7 @@ const write = (name: string, content: string | Uint8Array): string => {
 const read = (name: GlueName, content: string | Uint8Array): Dataset => readGlue(name, write('read.tsv', content))
 
 describe('each task of GLUE in its official layout', () => {
-  it('reads CoLA, which has no header: source, label, the author’s mark, sentence', () => {
+  it("reads CoLA, which has no header: source, label, the author's mark, sentence", () => {
     expect(read('cola', 'gj04\t1\t\tThey sang.\ngj04\t0\t*\tSang they.\n')).toMatchObject({
       labelNames: ['unacceptable', 'acceptable'],
       examples: [
@@ -43,7 +43,7 @@ describe('each task of GLUE in its official layout', () => {
     })
   })
 
-  it('reads STS-B’s scores as numbers and gives it no classes', () => {
+  it("reads STS-B's scores as numbers and gives it no classes", () => {
     const header = 'index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore'
     expect(
       read('stsb', `${header}\n0\tg\tf\ty\t1\tnone\tnone\tOne.\tTwo.\t3.800\n1\tg\tf\ty\t2\tnone\tnone\tOne.\tOne.\t5\n`),
@@ -76,7 +76,7 @@ describe('each task of GLUE in its official layout', () => {
     })
   })
 
-  it('reads MNLI’s gold label, whether the file has twelve columns or sixteen', () => {
+  it("reads MNLI's gold label, whether the file has twelve columns or sixteen", () => {
     const head = [
       'index',
       'promptID',
@@ -102,7 +102,7 @@ describe('each task of GLUE in its official layout', () => {
 
   const qqp = 'id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate'
 
-  it('reads QQP’s rows without ids, and keeps an empty question', () => {
+  it("reads QQP's rows without ids, and keeps an empty question", () => {
     expect(read('qqp', `${qqp}\n0\t\t\tWhy?\tHow?\t0\n5\t1\t2\tWho?\t\t1\n`).examples).toEqual([
       { text: 'Why?', textPair: 'How?', label: 0, row: 2 },
       { text: 'Who?', textPair: '', label: 1, row: 3 },
@@ -119,7 +119,7 @@ describe('each task of GLUE in its official layout', () => {
   })
 })
 
-describe('GLUE’s text format', () => {
+describe("GLUE's text format", () => {
   const tidy = read('sst2', 'sentence\tlabel\nfine\t1\n"poor\t0\n').examples
 
   it('reads a quotation mark as an ordinary character', () => {
@@ -184,7 +184,7 @@ describe('the folder of a GLUE task', () => {
 })
 
 describe('the table of GLUE tasks', () => {
-  it('has GLUE’s metrics, selects by their mean, and names the metric that the paper reports', () => {
+  it("has GLUE's metrics, selects by their mean, and names the metric that the paper reports", () => {
     const of = (name: GlueName) =>
       [GLUE_TASKS[name].metrics.join(' '), GLUE_TASKS[name].selectionMetric, GLUE_TASKS[name].paperMetric].join(', ')
     expect(Object.fromEntries(GLUE_NAMES.map((name) => [name, of(name)]))).toEqual({

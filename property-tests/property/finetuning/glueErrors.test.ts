@@ -1,4 +1,4 @@
-/** GLUE’s readers refuse each kind of invalid file in one clear line. */
+/** GLUE's readers refuse each kind of invalid file in one clear line. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -45,7 +45,7 @@ describe('an invalid GLUE file is refused in one line', () => {
     )
   })
 
-  it('refuses a header without the task’s columns, or with one of them twice', async () => {
+  it("refuses a header without the task's columns, or with one of them twice", async () => {
     expect(await refusal('sst2', 'index\tsentence\n0\tA.\n')).toBe(
       'bad.tsv, row 1: expected a column "label", got the columns "index", "sentence"',
     )

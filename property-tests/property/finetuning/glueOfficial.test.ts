@@ -59,7 +59,7 @@ const CASES: ReadonlyArray<{
   { name: 'mnli', split: 'dev', rows: 9815, classes: [3479, 3123, 3213], sha256: 'b3c32534e3e33726' },
 ]
 
-describe('GLUE’s files, row for row', () => {
+describe("GLUE's files, row for row", () => {
   for (const { name, split, rows, classes, sha256 } of CASES) {
     const { test, says } = onFiles(name)
     test(`reads all ${rows} rows of ${name} ${split}, with their labels and texts${says}`, () => {

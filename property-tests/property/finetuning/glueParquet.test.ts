@@ -1,4 +1,4 @@
-/** GLUE from the hub’s Parquet files as pyarrow writes them, by task and split (fixtures/make_glue_parquet.py). */
+/** GLUE from the hub's Parquet files as pyarrow writes them, by task and split (fixtures/make_glue_parquet.py). */
 import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-describe('GLUE’s Parquet', () => {
+describe("GLUE's Parquet", () => {
   it('reads the pairs and classes of a task, part after part, from the task folder or its parent', async () => {
     for (const folder of [data, join(data, 'mrpc')]) {
       const { train, evaluation, labelNames } = await loadTask({ task: 'mrpc', data: folder })

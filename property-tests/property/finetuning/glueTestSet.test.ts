@@ -1,4 +1,4 @@
-/** GLUE’s test files: which exist, their names in a submission, and their texts in order. */
+/** GLUE's test files: which exist, their names in a submission, and their texts in order. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -36,7 +36,7 @@ const official: ReadonlyArray<readonly [GlueName, string, string, header: string
   ['mnli', 'AX.tsv', 'diagnostic/diagnostic.tsv', 'index sentence1 sentence2'],
 ]
 
-describe('GLUE’s test files', () => {
+describe("GLUE's test files", () => {
   it.each(official)('of %s are found as %s where the official folders have %s', async (task, name, file, header) => {
     const folder = await mkdtemp(join(root, 'official-'))
     const place = join(folder, file)
@@ -51,7 +51,7 @@ describe('GLUE’s test files', () => {
     expect(glueTests(task, task === 'mnli' ? folder : dirname(place)).map((test) => test.files)).toEqual([[place]]) // its own folder alone
   })
 
-  it('are read from the hub’s Parquet files, part after part, including an empty text', async () => {
+  it("are read from the hub's Parquet files, part after part, including an empty text", async () => {
     const tests = glueTests('mnli', join(import.meta.dirname, 'fixtures/glue-parquet'))
     expect(tests.map(({ name }) => name)).toEqual(['MNLI-m.tsv', 'MNLI-mm.tsv', 'AX.tsv'])
     const [matched, mismatched, diagnostic] = await Promise.all(tests.map(textsOf))

@@ -217,7 +217,7 @@ describe(`gradient (seed ${SEED})`, () => {
     [
       'Less',
       () => gradient(reduceSum(cast(less(x, 0), 'float64')), [x]),
-      'gradient: Less [2, 3] has no gradient, yet a target lies below it',
+      'gradient: Less [2, 3] has no gradient, but a target is below it',
     ],
     ['Min', () => gradient(reduceSum(minimum(x, 0)), [x]), 'gradient: Min [2, 3] has no gradient'],
     ['Max', () => gradient(reduceSum(maximum(x, 0)), [x]), 'gradient: Max [2, 3] has no gradient'],

@@ -136,7 +136,7 @@ describe(`gradient checkpointing (seed ${SEED})`, () => {
 
   const count = (ops: ReadonlyArray<string>, op: string): number => ops.filter((found) => found === op).length
 
-  it('recomputes: the optimized model has each layer’s function and mask twice', async () => {
+  it("recomputes: the optimized model has each layer's function and mask twice", async () => {
     const body = ['product', 'tanh', 'dropout']
     const [kept, made] = [await optimized(body, false), await optimized(body, true)]
     const ofLoss = 1 // the loss has a tanh of its own
@@ -144,7 +144,7 @@ describe(`gradient checkpointing (seed ${SEED})`, () => {
     expect([count(made, 'Tanh'), count(made, 'Slice')]).toEqual([6 + ofLoss, 6])
   })
 
-  it('keeps the runtime’s fusions: a product and the following sum are one node, as without it', async () => {
+  it("keeps the runtime's fusions: a product and the following sum are one node, as without it", async () => {
     const body = ['tanh', 'skip']
     const [kept, made] = [await optimized(body, false), await optimized(body, true)]
     expect(count(kept, 'Gemm')).toBeGreaterThanOrEqual(2)
@@ -152,7 +152,7 @@ describe(`gradient checkpointing (seed ${SEED})`, () => {
     expect(count(made, 'MatMul')).toBe(count(kept, 'MatMul'))
   })
 
-  it('waits for the layer’s gradient and for the weight gradients of the layer above', () => {
+  it("waits for the layer's gradient and for the weight gradients of the layer above", () => {
     const slopes = slopesOf(
       [
         ['product', 'tanh'],

@@ -79,12 +79,12 @@ describe('a run of a graph holds', () => {
     expect(Math.floor(held({ y: product }))).toBe(3)
   })
 
-  it('nothing for inputs, and nothing for outputs in the caller’s buffers', () => {
+  it("nothing for inputs, and nothing for outputs in the caller's buffers", () => {
     expect(held({ y: tanh(x) })).toBe(1)
     expect(held({ y: tanh(x) }, true)).toBe(0)
   })
 
-  it('every layer’s values for the gradient of a deep network; with checkpoints, the layer inputs and one layer', () => {
+  it("every layer's values for the gradient of a deep network; with checkpoints, the layer inputs and one layer", () => {
     const [layers, inLayer] = [6, 5]
     const network = (again: boolean): Readonly<Record<string, Expression>> => {
       const weights = Array.from({ length: layers * inLayer }, (_, i) => input(`W${i}`, [width, width], 'float32'))
@@ -118,7 +118,7 @@ describe('a session holds of its weights', () => {
     expect(weightMemory({ y: both }, sizes, true)).toBe(2 * 64 * 64 * 4)
   })
 
-  it('the pages of a table’s rows that it reads, at most the table', () => {
+  it("the pages of a table's rows that it reads, at most the table", () => {
     const table = (rows: number): Expression => gather(stored('table', [rows, 64]), input('ids', ['rows'], 'int32'))
     expect(weightMemory({ y: table(100_000) }, sizes, true)).toBe(100 * 4096)
     expect(weightMemory({ y: table(500) }, sizes, true)).toBe(500 * 64 * 4)

@@ -187,7 +187,7 @@ describe(`lowering (seed ${SEED})`, () => {
   >
 
   // A deviation of the order of √ε is where an ε that is not quite the same one shows.
-  it.each([1e-5, 1e-12, 0.1])('gives layer normalization’s output, mean and inverse deviation in float64 (ε = %d)', (epsilon) =>
+  it.each([1e-5, 1e-12, 0.1])("gives layer normalization's output, mean and inverse deviation in float64 (ε = %d)", (epsilon) =>
     withGraph(normalization(epsilon), (run) =>
       fc.assert(
         fc.asyncProperty(rows, fc.constantFrom(1, 1e-3), async ([width, data, scale, bias], size) => {

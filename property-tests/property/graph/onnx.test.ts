@@ -162,7 +162,7 @@ describe('serialization', () => {
     )
   })
 
-  it('reads a weight at an odd offset of a file’s bytes', async () => {
+  it("reads a weight at an odd offset of a file's bytes", async () => {
     const values = Float32Array.from([1.5, -2, 3.25, 4])
     const bytes = new Uint8Array(29).fill(255)
     bytes.set(new Uint8Array(values.buffer), 7)

@@ -94,7 +94,7 @@ describe('operators', () => {
     expect(make).toThrow(message)
   })
 
-  it('read a frozen table’s rows in the file’s dtype and cast the rows', () => {
+  it("read a frozen table's rows in the file's dtype and cast the rows", () => {
     const table = weight('words', [9, 4], 'float16', { location: 'w', offset: 0, length: 72 })
     const rows = gather(cast(table, 'float32'), t([3], 'int32'))
     expect([rows.op, rows.dtype, rows.shape]).toEqual(['Cast', 'float32', [3, 4]])

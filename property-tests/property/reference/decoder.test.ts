@@ -80,7 +80,7 @@ const modelOf = (config: DecoderConfig, rank = 2) => {
 }
 const close = { relative: 1e-12, absolute: 1e-13 }
 
-describe('the decoder’s size', () => {
+describe("the decoder's size", () => {
   it('is the published 6,738,415,616 parameters of LLaMA-7B, and at r = 8 19,988,480 in adapters with 1,792 gates', () => {
     const count = Object.values(decoderShapes(llama7B)).reduce((total, shape) => total + shape.reduce((a, b) => a * b, 1), 0)
     expect(count).toBe(6_738_415_616)

@@ -67,7 +67,7 @@ describe(`the moments of a sampled gate (seed ${SEED})`, () => {
     assertClose([mean(settings, logTheta), rms(settings, logTheta) ** 2], drawn, { relative: 0, absolute: 0.0045, name: 'E[g], E[g²]' })
   })
 
-  it('grow with log θ, and 0 < E[g] ≤ √E[g²] < 1: so the paper’s expected value above 0 must be ĝ', () => {
+  it("grow with log θ, and 0 < E[g] ≤ √E[g²] < 1: so the paper's expected value above 0 must be ĝ", () => {
     fc.assert(
       fc.property(hardConcrete, number(-20, 20), number(0.01, 3), (settings, logTheta, rise) => {
         const [first, second] = [mean(settings, logTheta), rms(settings, logTheta)]

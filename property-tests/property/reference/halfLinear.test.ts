@@ -23,7 +23,7 @@ const eighths = (shape: readonly [number, number]): fc.Arbitrary<Tensor> =>
   )
 
 describe(`rounding to float16 (seed ${SEED})`, () => {
-  it('equals a library’s, for numbers of every size', () => {
+  it("equals a library's, for numbers of every size", () => {
     const every = fc.tuple(fc.double({ min: -2, max: 2, noNaN: true }), fc.integer({ min: -30, max: 18 })).map(([x, e]) => x * 2 ** e)
     fc.assert(
       fc.property(every, (x) => roundToHalf(x) === f16round(x)),

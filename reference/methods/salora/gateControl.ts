@@ -6,9 +6,9 @@
  *
  * `ramp`, the default, is ours and reaches b (|C − b| was 0.000 at each of these N). Of the half that it keeps, 79, 87 and 95 % belong there, on
  * resampled gradients of a real run. A ranking by accumulated gradients, the ceiling, has 80, 88 and 96 %. An augmented Lagrangian, a PI
- * controller and dual restarts had 81, 84 and 93 % and missed b by up to 0.05: their gains depend on a force that no user knows.
+ * controller and dual restarts had 81, 84 and 93 % and missed b by up to 0.05. Their gains depend on a force that no user knows.
  *  - The target descends, so that the violation stays small and Adam sees the task's gradient of Θ beside the constraint's. The descent
- *    takes most of the window, since gates compete only while it lasts: over 0.6 of the window instead of 0.9, 84 % belonged there at N = 300.
+ *    takes most of the window, since gates compete only while it lasts. Over 0.6 of the window instead of 0.9, 84 % belonged there at N = 300.
  *  - Θ's step is η_c, or the step that covers the distance in N steps if η_c does not. It ends at 0, which ends oscillation.
  *  - λ's step passes through nine decades at the same pace, since the size of the task's force may be in any of them.
  * The price: in form this is equation (12), in effect a quadratic penalty on a prescribed path. λ ends at 10⁶ to 10⁷ and says nothing about the
@@ -55,9 +55,9 @@ const largestTarget = 0.999
 
 /**
  * With progress p = min(1, t / 0.9 N) at gated step t = 1 … N:
- * target = σ((1 − p) logit C₀ + p logit b), and b from p = 1 on;
- * η_Θ = max(η_c, 3 (1 + |logit C₀ − logit b|) / N) · min(1, (1 − (t − 1) / N) / (1 − 0.9));
- * η_λ = d/dt of G · 10⁻⁴ · (10⁹)^p = G · 10⁻⁴ · (10⁹)^p · ln 10⁹ / 0.9 N, and constant from p = 1 on.
+ *  - target = σ((1 − p) logit C₀ + p logit b), and b from p = 1 on
+ *  - η_Θ = max(η_c, 3 (1 + |logit C₀ − logit b|) / N) · min(1, (1 − (t − 1) / N) / (1 − 0.9))
+ *  - η_λ = d/dt of G · 10⁻⁴ · (10⁹)^p = G · 10⁻⁴ · (10⁹)^p · ln 10⁹ / 0.9 N, and constant from p = 1 on.
  */
 const ramp = ({ steps, gates, initialDensity, targetDensity, controlLearningRate }: GateWindow, t: number): GateControl => {
   const [from, to] = [logOdds(initialDensity), logOdds(Math.min(targetDensity, largestTarget))]

@@ -6,7 +6,7 @@ const step = 1 / 64
 const nodes = Array.from({ length: 417 }, (_, i) => (i - 208) * step) // from −3.25 to 3.25
 
 /**
- * ∫₀¹ f(t) dt by the double-exponential rule (Takahasi and Mori, 1974): with t = σ(π sinh y), of slope π cosh y · t(1 − t), the integrand
+ * ∫₀¹ f(t) dt by the double-exponential rule (Takahasi and Mori, 1974), with t = σ(π sinh y), of slope π cosh y · t(1 − t). The integrand
  * falls off doubly exponentially, and a sum over equal steps in y converges exponentially.
  */
 const integral = (f: (t: number) => number): number =>

@@ -16,8 +16,8 @@ export interface GateSteps {
 }
 
 /**
- * The first step t with fraction · T ≤ t. In float64, 0.07 · 100 is 7.000000000000001, whose ceiling is 8 instead of 7. 1e-9 is far above such
- * an error, and far below the distance of any other product to a whole number.
+ * The first step t with fraction · T ≤ t. In float64, 0.07 · 100 is 7.000000000000001, whose ceiling is 8 instead of 7. 1e-9 is far above this
+ * error, and far below the distance of any other product to a whole number.
  */
 const firstStepFrom = (fraction: number, steps: number): number => Math.max(0, Math.ceil(fraction * steps - 1e-9))
 

@@ -36,7 +36,7 @@ export interface OrthogonalitySettings {
   readonly beta: number
   /** The mean of the squared norms ‖BᵢᵀBᵢ − I‖²_F and ‖AᵢAᵢᵀ − I‖²_F over all K matrices, or their sum, equation (12) to the letter. */
   readonly orthogonality: 'mean' | 'sum'
-  /** After T_end: unchanged (unit), which pulls folded columns back to norm 1; at the norms of T_end (folded); or off. */
+  /** The regularizer after T_end. unit: unchanged, so it pulls folded columns back to norm 1. folded: at the norms of T_end. off: none. */
   readonly orthogonalityAfter: 'unit' | 'folded' | 'off'
 }
 

@@ -21,9 +21,9 @@ import type { Parameters, TrainingState } from './trainingState.js'
 
 /**
  * Gates of the retained triplets.
- * soft: ĝⱼ is folded into column j of B: the function is that of ĝ with the dropped gates closed ·
- * kept: ĝ is a constant gate until export: the function is the same, and columns keep their norms ·
- * binary: the gate is 1, and the function jumps
+ *  - soft: ĝⱼ is folded into column j of B. The function is that of ĝ with the dropped gates closed.
+ *  - kept: ĝ is a constant gate until export. The function is the same, and columns keep their norms.
+ *  - binary: the gate is 1, and the function jumps
  */
 export type GateAfter = 'soft' | 'binary' | 'kept'
 
@@ -85,7 +85,7 @@ export const prune =
 
 /**
  * ḡ = √E[g²], the size of the gate behind B's gradients, bounded from below by its value where ĝ becomes 0 (0.254 at the defaults). A budget may
- * reach below that: such a column restarts from ĝ B = 0, and its gate was closed in most steps. Its moments come from the regularizer and a few
+ * reach below that. The column then restarts from ĝ B = 0, and its gate was closed in most steps. Its moments come from the regularizer and a few
  * open steps; divided by an ever smaller ḡ they would grow without limit. → [r]
  */
 const sizeOfGate = (settings: HardConcrete): ((logTheta: Tensor) => Tensor) => {

@@ -8,8 +8,9 @@ import { parameterCount, tripletCost } from './lagrangian.js'
 
 /**
  * paper: those with ĝ > 0, which are more than b if gradients are noisy. The other rules fill the budget b in an order.
- * budget: the most probable first · random: in the order of a permutation ·
- * magnitude: the largest ‖Bⱼ‖·‖Aⱼ‖ first, for a run without sampled gates, such as LoRA.
+ *  - budget: the most probable first
+ *  - random: in the order of a permutation
+ *  - magnitude: the largest ‖Bⱼ‖·‖Aⱼ‖ first, for a run without sampled gates, such as LoRA
  */
 export type RetentionRule = 'budget' | 'paper' | 'random' | 'magnitude'
 
