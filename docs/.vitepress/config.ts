@@ -68,6 +68,7 @@ export default defineConfig({
   description: 'Parameter-efficient fine-tuning of transformers from Node',
   cleanUrls: true,
   srcExclude: ['node_modules/**'],
+  vite: { build: { chunkSizeWarningLimit: 2_000 } }, // the search index holds the text of every page
   themeConfig: {
     nav: [
       { text: 'Tutorials', link: '/tutorials/first-classifier' },
