@@ -20,9 +20,10 @@ const texts = new Set(
     .flatMap(({ kind, text }) => (kind === 'string' ? [withDots(text)] : [])),
 )
 /** Texts with one part that varies, as what is before it and after it. */
-const around = [...texts]
-  .map((text) => text.split('…'))
-  .filter((parts) => parts.length === 2 && parts.join('').length >= 8) as ReadonlyArray<readonly [string, string]>
+const around = [...texts].flatMap((text) => {
+  const [start = '', end, ...others] = text.split('…')
+  return end === undefined || others.length > 0 || start.length + end.length < 8 ? [] : [[start, end] as const]
+})
 
 /** The parts of `where: expected X, got Y`, which the program joins; another message is one part. */
 const partsOf = (message: string): ReadonlyArray<string> => {
