@@ -31,7 +31,7 @@ const partsOf = (message: string): ReadonlyArray<string> => {
   return expected === undefined ? [message] : [where, expected, got ?? '']
 }
 
-/** The part is a text of the sources, a name, or nothing but what varies; or it is a text in which such a part stands for what varies. */
+/** The part is a text of the sources, a name, or `…`. It may also be a text in which another of these parts replaces the `…`. */
 const isPrinted = (part: string): boolean =>
   /^(…|--[a-z-]+( …)?)$/.test(part) ||
   texts.has(part) ||
