@@ -46,7 +46,7 @@ export type Generator = {
   readonly release: () => Promise<void>
 }
 
-/** Call `release` when no more prompts come. @throws Mistake or DeviceError with one line for the user */
+/** Call `release` when no more prompts come. @throws InputError or DeviceError with one line for the user */
 export const openGenerator = async (input: Pick<GeneratorOptions, 'model'> & Partial<GeneratorOptions>): Promise<Generator> => {
   const options: GeneratorOptions = { adapter: null, device: 'auto', precision: 'float32', threads: 0, ...input }
   const device = await chooseDevice(options.device)

@@ -88,7 +88,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
   {
     page: 'docs/tutorials/first-classifier.md',
     replaced: [['--epochs 6', '']],
-    notRun: { npm: 'a link to this clone stands in for the installed package; property-tests/packaging installs it' },
+    notRun: { npm: 'a link to this clone stands in for the installed package; property-tests/package installs it' },
     leaves: ['reviews.csv', 'runs/reviews/adapter', 'report.html', 'page/index.html', 'page/model/onnx/model_quantized.onnx'],
     prints: [/reviews\.csv: 2379 rows/, /"label":"(positive|negative)"/],
     inProcesses: true,
@@ -127,6 +127,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     leaves: ['runs/mrpc/adapter/adapter_config.json', 'runs/continued/adapter/adapter_config.json'],
   },
   { page: 'docs/how-to/gpu.md', leaves: [], prints: [/^cpu/m] },
+  { page: 'docs/how-to/library.md', notRun: { npm: 'needs a packed clone; property-tests/package installs it' }, leaves: [] },
   {
     page: 'docs/how-to/low-memory.md',
     files: instructions,
@@ -175,6 +176,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     notRun: {
       'npx salora glue --model FacebookAI/roberta-base --data glue --output runs/table1 --redis':
         'needs Redis; see property-tests/cli/queue.test.ts',
+      'npx salora glue --model FacebookAI/roberta-base --data hf://datasets/nyu-mll/glue': 'needs the network and Redis',
       'npx salora worker': 'needs Redis; see property-tests/cli/queue.test.ts',
     },
     leaves: ['runs/table1/table.md'],

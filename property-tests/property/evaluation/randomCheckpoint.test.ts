@@ -42,7 +42,7 @@ const written = async (seed = 0): Promise<string> => {
 const shardsIn = async (folder: string): Promise<ReadonlyArray<string>> =>
   (await readdir(folder)).filter((name) => name.endsWith('.safetensors')).toSorted()
 
-/** The line of a Mistake, the folder called M. */
+/** The line of an InputError, the folder called M. */
 const lineOf = (folder: string, opening: Promise<unknown>): Promise<string> =>
   opening.then(
     () => 'no error',
