@@ -1,5 +1,5 @@
 /**
- * The code blocks of README, docs and examples: TypeScript compiles against the package's types, shell commands have options that exist,
+ * The code blocks of README, docs and examples. TypeScript compiles against the package's types, and shell commands have options that exist.
  * JSON parses, Python compiles, and programs in JavaScript have no syntax errors.
  */
 import { execFileSync, spawnSync } from 'node:child_process'

@@ -1,4 +1,4 @@
-/** Numbers copied from the paper stand in its text, digit by digit (needs ../shared/paper). */
+/** Numbers copied from the paper are in its text, digit by digit (needs ../shared/paper). */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

@@ -348,7 +348,7 @@ describe('the tables of Table 3', () => {
   })
 })
 
-it('the table of Table 4 has seconds and memory of whole runs of LoRA and SaLoRA, of which SaLoRA takes at most 3 % longer', () => {
+it('the table of Table 4 has seconds and memory of whole runs of LoRA and SaLoRA, and SaLoRA takes at most 3 % longer', () => {
   const runs = sweepRuns('table4')
   const one = (method: string, batch: number): Result => {
     const id = cellId({ task: 'mrpc', row: `${method}, batch ${batch}`, seed: 0 })
@@ -439,11 +439,11 @@ it('the table of int8 has the differences of the runs, pair by pair, and their m
 describe('the table of the benchmark', () => {
   const { rows, versions } = stored<PeersResult>('benchmark')
 
-  it('is what the benchmark measured', () => {
+  it('has the measured numbers of the benchmark', () => {
     expect(readFileSync(`${resultsFolder}/speed.md`, 'utf8')).toContain(peersTable(rows).trim())
   })
 
-  it('stands beside the versions of what ran', () => {
+  it('has the versions of the compared libraries beside it', () => {
     expect(Object.keys(versions)).toEqual(expect.arrayContaining(['torch', 'transformers', 'peft', 'onnxruntime-node']))
     const environment = tableOf('speed', 'environment')
     for (const [name, version] of Object.entries(versions)) expect(environment).toContainEqual([name, version.replace(/\+.*/, '')])

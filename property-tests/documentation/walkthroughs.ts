@@ -1,4 +1,4 @@
-/** The pages with shell blocks: for each, what stands in for its data and its models, and which of its commands a test does not run, and why. */
+/** The pages with shell blocks: the substitutes of their data and models, and the commands that a test does not run, with the reasons. */
 import { readFileSync } from 'node:fs'
 import { toyRows } from '../cli/toyTask.js'
 
@@ -12,7 +12,7 @@ export type Walkthrough = {
   readonly replaced?: ReadonlyArray<readonly [text: string, by: string]>
   /** Commands that are not run, by their beginning, with the reason. */
   readonly notRun?: Readonly<Record<string, string>>
-  /** What lies in the folder in the end. */
+  /** The files in the folder at the end. */
   readonly leaves: ReadonlyArray<string>
   /** What the commands print, among other things. */
   readonly prints?: ReadonlyArray<RegExp>
