@@ -14,13 +14,8 @@ export {
 export type { StyleAnswer, StyleClassifier, StyleClassifierSource } from './styleTransfer/styleClassifier.js'
 export { classifyStyles, openStyleClassifier } from './styleTransfer/styleClassifier.js'
 export { transferDatasets } from './styleTransfer/index.js'
-export {
-  styleTransfer,
-  type StyleTransferEvent,
-  type StyleTransferOptions,
-  type StyleTransferResult,
-  type TransferSource,
-} from './styleTransfer/styleTransfer.js'
+export { styleTransfer } from './styleTransfer/styleTransfer.js'
+export type { StyleTransferEvent, StyleTransferOptions, StyleTransferResult, TransferSource } from './styleTransfer/contract.js'
 export type {
   BackoffModel,
   DiscountReport,

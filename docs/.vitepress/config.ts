@@ -67,7 +67,13 @@ export default defineConfig({
   title: 'salora',
   description: 'Parameter-efficient fine-tuning of transformers from Node',
   cleanUrls: true,
+  head: [['link', { rel: 'icon', href: 'data:,' }]],
+  // results have wide tables and few headings
+  transformPageData: (page) => {
+    if (page.relativePath.startsWith('results/')) Object.assign(page.frontmatter, { aside: false, pageClass: 'wide' })
+  },
   srcExclude: ['node_modules/**'],
+  vite: { build: { chunkSizeWarningLimit: 2_000 } }, // the search index holds the text of every page
   themeConfig: {
     nav: [
       { text: 'Tutorials', link: '/tutorials/first-classifier' },

@@ -24,8 +24,11 @@ import { levelRows, overall, type Followed } from './int8Rounding.js'
 import type { Model } from './model.js'
 import type { Row } from './rows.js'
 import { compare } from './rows.js'
-import type { LockstepResult, Target } from './lockstep.js'
-import { advance, assemblyOf, boundIn, dtypeOf, followStep, layoutFor, phaseIn, runtimeOf, startOfRun, withLevels } from './lockstep.js'
+import type { LockstepResult } from './lockstep.js'
+import type { Target } from './target.js'
+import { advance, followStep, startOfRun } from './lockstep.js'
+import { assemblyOf, layoutFor, phaseIn, withLevels } from './acceleratedSide.js'
+import { boundIn, dtypeOf, runtimeOf } from './target.js'
 import { headOutputs, toExamples } from './convert.js'
 
 export type RunRules = Pick<PruneSettings, 'gateAfter'> & { readonly retain: 'budget' | 'paper'; readonly density: number }

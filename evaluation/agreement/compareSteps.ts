@@ -4,8 +4,11 @@ import { levelRows } from './int8Rounding.js'
 import type { Model } from './model.js'
 import type { Part, Row } from './rows.js'
 import { compare } from './rows.js'
-import type { LockstepResult, Target } from './lockstep.js'
-import { advance, boundIn, dtypeOf, layoutFor, phaseIn, startOfBoth } from './lockstep.js'
+import type { LockstepResult } from './lockstep.js'
+import type { Target } from './target.js'
+import { advance, startOfBoth } from './lockstep.js'
+import { layoutFor, phaseIn } from './acceleratedSide.js'
+import { boundIn, dtypeOf } from './target.js'
 import { namedNumbers, namedParts } from './convert.js'
 
 /** Rows of a state that both derivations reached. */

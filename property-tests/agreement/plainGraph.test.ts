@@ -1,8 +1,8 @@
 /** Outside the gate window there are no gates: the graph of a plain step holds no trace of them, and costs what LoRA costs. */
 import { describe, expect, it } from 'vitest'
 import { print } from '../../accelerated/graph/print.js'
-import { drawModel } from '../../evaluation/agreement/model.js'
-import { phaseIn, startOf, stepOutputs } from '../../evaluation/agreement/lockstep.js'
+import { drawModel } from '../../evaluation/agreement/drawModel.js'
+import { phaseIn, startOf, stepOutputs } from '../../evaluation/agreement/acceleratedSide.js'
 import { someOptions } from './modelOptions.js'
 
 const gateInputs = [

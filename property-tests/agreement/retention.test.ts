@@ -6,7 +6,7 @@ import { densityOn, gateCosts } from '../../accelerated/methods/salora/lagrangia
 import { retain, smallestBudget, type RetentionRule } from '../../accelerated/methods/salora/retention.js'
 import { encoderModel } from '../../accelerated/models/bert/bert.js'
 import { permutation, uniforms } from '../../accelerated/parameters/random.js'
-import { drawModel } from '../../evaluation/agreement/model.js'
+import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import * as reference from '../../reference/index.js'
 import { assertClose } from '../support/assertClose.js'
 import { SEED } from '../support/seed.js'

@@ -1,7 +1,8 @@
 /** A run from plain steps through the gate window and retention to what it hands over. */
 import { describe, expect, it } from 'vitest'
 import { compareRun, type RunRules } from '../../evaluation/agreement/compareRun.js'
-import { drawModel, type ModelOptions } from '../../evaluation/agreement/model.js'
+import type { ModelOptions } from '../../evaluation/agreement/model.js'
+import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import { disagreements, someOptions } from './modelOptions.js'
 
 const cases: ReadonlyArray<readonly [RunRules, Partial<ModelOptions>, 'float64' | 'float32']> = [

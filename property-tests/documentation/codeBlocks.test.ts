@@ -1,6 +1,6 @@
 /**
- * The code blocks of README, docs and examples. TypeScript compiles against the package's types, and shell commands have options that exist.
- * JSON parses, Python compiles, and programs in JavaScript have no syntax errors.
+ * The code blocks of README, docs and examples are valid. TypeScript compiles against the package's types, JSON parses, Python compiles, and
+ * JavaScript has no syntax errors.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'

@@ -87,7 +87,7 @@ describe('examples/http-classifier', () => {
 })
 
 describe('examples/web-page', () => {
-  it.skipIf(!hasChromium)("classifies the user's text in Chromium, without the network (skipped without Chromium)", async () => {
+  it.skipIf(!hasChromium)('classifies typed text in Chromium, without the network (skipped where there is no Chromium)', async () => {
     const exported = await salora('export --run run --format transformers.js --precision int8 --output exported'.split(' '), {
       cwd: folder,
     })

@@ -97,7 +97,7 @@ describe('the shell blocks of the documentation', () => {
 })
 
 describe('the sentences of the documentation', () => {
-  it('have commands of salora that parse, though required flags may be missing', () => {
+  it('have commands of salora that parse, although required options may be missing', () => {
     expect(spans.length).toBeGreaterThan(20)
     expect(problemsOf(spans).filter((problem) => !problem.includes(' is required'))).toEqual([])
   })

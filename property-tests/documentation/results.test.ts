@@ -48,7 +48,7 @@ const mean = (numbers: ReadonlyArray<number>): number => sum(numbers) / numbers.
 const deviation = (numbers: ReadonlyArray<number>): number =>
   Math.sqrt(sum(numbers.map((x) => (x - mean(numbers)) ** 2)) / (numbers.length - 1))
 /** t of 0.975 by degrees of freedom, from a printed table. */
-const t = [NaN, 12.7062, 4.30265, 3.18245, 2.77645]
+const t = [NaN, 12.7062, 4.30265, 3.18245, 2.77645, 2.57058, 2.44691, 2.36462]
 const signed = (value: number, digits = 1): string => {
   const text = Math.abs(value).toFixed(digits)
   return Number(text) === 0 ? text : `${value > 0 ? '+' : '−'}${text}`
@@ -59,7 +59,7 @@ const interval = (numbers: ReadonlyArray<number>): readonly [number, number] => 
   const radius = (t[numbers.length - 1]! * deviation(numbers)) / Math.sqrt(numbers.length)
   return [mean(numbers) - radius, mean(numbers) + radius]
 }
-const shown = ([low, high]: readonly [number, number], digits = 1): string => `${signed(low, digits)} … ${signed(high, digits)}`
+const shown = ([low, high]: readonly [number, number], digits = 1): string => `${signed(low, digits)}\u00a0…\u00a0${signed(high, digits)}`
 /** A mean over tasks with its clustered error, and what its interval shows. */
 const overall = (effects: ReadonlyArray<number>, digits = 1): readonly [string, string] => {
   const [low, high] = interval(effects)
@@ -323,6 +323,25 @@ it('the table of both learning rates has SaLoRA minus LoRA for each encoder and 
   expect(tableOf('learning-rate', 'both').map((cells) => cells.slice(2))).toEqual(rows)
 })
 
+it('the table of other clusters has SaLoRA minus LoRA with a task on an encoder as unit, with and without the pairs that were seen', () => {
+  const rows = [
+    ['1e-3', 'salora', 'lora'],
+    ['3e-4', 'salora:learning-rate=3e-4', 'lora:learning-rate=3e-4'],
+  ].flatMap(([rate = '', row = '', other = '']) => {
+    const of = (seen: boolean) =>
+      encoders.map((encoder) => pairsOf(seen ? ({ ...encoder, seen: [] } as unknown as Encoder) : encoder, row, other).map(mean))
+    return [false, true].flatMap((seen) => {
+      const effects = of(seen)
+      const byTask = tasks.map((_, i) => mean(effects.map((encoder) => encoder[i]!)))
+      return [
+        [rate, 'a task', '4', seen ? 'yes' : 'no', ...overall(byTask)],
+        [rate, 'a task on one encoder', '8', seen ? 'yes' : 'no', ...overall(effects.flat())],
+      ]
+    })
+  })
+  expect(tableOf('learning-rate', 'clusters')).toEqual(rows)
+})
+
 describe('the tables of Table 3', () => {
   const on = ['mrpc', 'stsb', 'cola'] as const
   const runs = sweepRuns('glue-embedded')
@@ -348,7 +367,7 @@ describe('the tables of Table 3', () => {
   })
 })
 
-it('the table of Table 4 has seconds and memory of whole runs of LoRA and SaLoRA, and SaLoRA takes at most 3 % longer', () => {
+it('the table of Table 4 has seconds and memory of whole runs, and SaLoRA takes at most 3 % longer than LoRA', () => {
   const runs = sweepRuns('table4')
   const one = (method: string, batch: number): Result => {
     const id = cellId({ task: 'mrpc', row: `${method}, batch ${batch}`, seed: 0 })
@@ -439,11 +458,11 @@ it('the table of int8 has the differences of the runs, pair by pair, and their m
 describe('the table of the benchmark', () => {
   const { rows, versions } = stored<PeersResult>('benchmark')
 
-  it('has the measured numbers of the benchmark', () => {
+  it('is what the benchmark measured', () => {
     expect(readFileSync(`${resultsFolder}/speed.md`, 'utf8')).toContain(peersTable(rows).trim())
   })
 
-  it('has the versions of the compared libraries beside it', () => {
+  it('is next to the versions that ran', () => {
     expect(Object.keys(versions)).toEqual(expect.arrayContaining(['torch', 'transformers', 'peft', 'onnxruntime-node']))
     const environment = tableOf('speed', 'environment')
     for (const [name, version] of Object.entries(versions)) expect(environment).toContainEqual([name, version.replace(/\+.*/, '')])

@@ -1,4 +1,4 @@
-/** The pages with shell blocks: the substitutes of their data and models, and the commands that a test does not run, with the reasons. */
+/** The pages with shell blocks, and for each how a test runs it: small data and models, and reasons for commands that are not run. */
 import { readFileSync } from 'node:fs'
 import { toyRows } from '../cli/toyTask.js'
 
@@ -12,7 +12,7 @@ export type Walkthrough = {
   readonly replaced?: ReadonlyArray<readonly [text: string, by: string]>
   /** Commands that are not run, by their beginning, with the reason. */
   readonly notRun?: Readonly<Record<string, string>>
-  /** The files in the folder at the end. */
+  /** Files that the folder has in the end. */
   readonly leaves: ReadonlyArray<string>
   /** What the commands print, among other things. */
   readonly prints?: ReadonlyArray<RegExp>

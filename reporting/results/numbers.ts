@@ -14,8 +14,9 @@ export const spread = (values: ReadonlyArray<number>, digits = 1): string => {
   return `${center.toFixed(digits)} ± ${Math.max(...values.map((value) => Math.abs(value - center))).toFixed(digits)}`
 }
 
+/** `−2.2 … +6.0`, which no line of a narrow table breaks. */
 export const intervalText = (interval: Interval | null, digits = 1): string =>
-  interval === null ? 'no interval' : `${signed(interval[0], digits)} … ${signed(interval[1], digits)}`
+  interval === null ? 'no interval' : `${signed(interval[0], digits)}\u00a0…\u00a0${signed(interval[1], digits)}`
 
 /** `+1.9 ± 1.3 (−2.2 … +6.0)`: the mean over tasks, its standard error clustered by task, and its t interval. */
 export const differenceText = (

@@ -90,6 +90,10 @@ export const taskDifferences = (
 export const overallDifference = (differences: ReadonlyArray<Pick<TaskDifference, 'pairs'>>): ClusteredDifference =>
   clusteredDifference(differences.map(({ pairs }) => pairs)) as ClusteredDifference
 
+/** The same over both encoders with a task on one encoder as unit: as many clusters as there are tasks and encoders. */
+export const overTasksAndEncoders = (byEncoder: ReadonlyArray<ReadonlyArray<TaskDifference>>): ClusteredDifference =>
+  overallDifference(byEncoder.flat())
+
 /** Over both encoders: each encoder's effect on a task is one observation of that task, so the clusters are the tasks. */
 export const overBoth = (byEncoder: ReadonlyArray<ReadonlyArray<TaskDifference>>): ClusteredDifference =>
   clusteredDifference(

@@ -14,6 +14,7 @@ import {
   miniLm,
   overallDifference,
   overBoth,
+  overTasksAndEncoders,
   readSweep,
   taskDifferences,
   tasks,
@@ -107,6 +108,37 @@ const saloraMinusLora = (read: (encoder: Encoder) => StoredSweep): ReadonlyArray
     ]
   })
 
+/** How the error over both encoders depends on what counts as one observation, and on the pairs that were seen before. */
+const clusterTable = (read: (encoder: Encoder) => StoredSweep): Region => {
+  const rows = comparisons.slice(0, 2).flatMap(({ row, other }, i) =>
+    [false, true].flatMap((seen) => {
+      const byEncoder = encoders.map((encoder) =>
+        taskDifferences(read(encoder), seen ? { ...encoder, wasSeen: () => false } : encoder, row, other),
+      )
+      return [['a task', overBoth(byEncoder)] as const, ['a task on one encoder', overTasksAndEncoders(byEncoder)] as const].map(
+        ([unit, overall]) => [
+          i === 0 ? '1e-3' : '3e-4',
+          unit,
+          String(overall.effects.length),
+          seen ? 'yes' : 'no',
+          differenceText(overall),
+          verdict(overall.interval),
+        ],
+      )
+    }),
+  )
+  return markdown(
+    markdownTable(['learning rate', 'unit', 'units', "with CoLA's two seen pairs", 'SaLoRA minus LoRA, both encoders', 'SaLoRA is'], rows, [
+      'left',
+      'left',
+      'right',
+      'left',
+      'left',
+      'left',
+    ]),
+  )
+}
+
 export const learningRatePage: ResultsPage = {
   name: 'learning-rate',
   regions: (read) => {
@@ -134,6 +166,7 @@ export const learningRatePage: ResultsPage = {
           both.map(([title, name, overall]) => [title, name, differenceText(overall), verdict(overall.interval)]),
         ),
       ),
+      clusters: clusterTable(sweepOf),
       chart: chart(
         `SaLoRA minus LoRA at the fixed and at the chosen learning rate, for each encoder and both. ${includingZero(points)}`,
         intervalChart(points, 'SaLoRA minus LoRA, points (mean of tasks, 95 % t interval)', 0),

@@ -1,0 +1,185 @@
+/** The accelerated path's side of a comparison: a small model's assembly, phases, step graph, feeds and state. */
+import type { FloatType } from '../../accelerated/graph/expression.js'
+import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
+import { salora } from '../../accelerated/methods/salora/salora.js'
+import type { Model as AcceleratedModel } from '../../accelerated/models/architecture.js'
+import { encoderModel } from '../../accelerated/models/bert/bert.js'
+import { decoderModel } from '../../accelerated/models/llama/llama.js'
+import type { TensorSource } from '../../accelerated/models/host.js'
+import { causalLM } from '../../accelerated/objectives/causalLM.js'
+import type { Prepared } from '../../accelerated/objectives/objective.js'
+import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
+import type { Results, Session } from '../../accelerated/engines/engine.js'
+import { noWeights } from '../../accelerated/engines/engine.js'
+import type { Feeds } from '../../accelerated/engines/feeds.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
+import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { stepGraph, type StepGraph } from '../../accelerated/training/stepGraph.js'
+import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
+import { zeros } from '../../accelerated/parameters/vectors.js'
+import { collect, blockFeeds, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
+import { mapVectors, namedVectors } from '../../accelerated/parameters/vectors.js'
+import type { Accumulation } from '../../accelerated/training/stepGraph.js'
+import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
+import { adaptedShapes, type Gating, type ModelConfig, type Noise, type TrainingState } from '../../reference/index.js'
+import { roundedOperands } from './int8Rounding.js'
+import type { Model } from './model.js'
+import { dropoutFeeds, frozenTensors, gateVector, headOutputs, scalarFeeds, toExamples, toTexts, toVector } from './convert.js'
+import { type Target, runtimeOf } from './target.js'
+
+/** Any model that both derivations have. */
+export type AnyModel = Model<ModelConfig>
+
+const modelIn = ({ config }: AnyModel): AcceleratedModel => {
+  if (config.family !== 'decoder') return encoderModel({ ...config, embeddingSize: config.hiddenSize })
+  const { window, layers, ...same } = config
+  const windows = Array.from({ length: layers }, () => window)
+  return decoderModel({ ...same, family: 'llama', layers, windows, maxPositions: 1_000, paddingIndex: 0, attentionDropout: 0 })
+}
+
+/** SaLoRA on the accelerated path, with the model's settings. */
+export const assemblyOf = (model: AnyModel, precision: string): Assembly => {
+  const { config, settings } = model
+  const accelerated = modelIn(model)
+  return {
+    model: accelerated,
+    frozen: frozenTensors(model.base, accelerated.spec, precisionOf(precision)),
+    method: salora,
+    settings: settingsOf(settings),
+    objective: config.taskType === 'causal' ? causalLM(accelerated) : sequenceClassification(accelerated, headOutputs(config)),
+    precision: precisionOf(precision),
+  }
+}
+
+/** The batch as the objective prepares it. */
+const preparedBatch = ({ config, batch }: AnyModel, accelerated: AcceleratedModel): Prepared<unknown> => {
+  const draw = { seed: 0, step: 0 }
+  return config.taskType === 'causal'
+    ? causalLM(accelerated).prepare(toTexts(batch), draw)
+    : sequenceClassification(accelerated, headOutputs(config)).prepare(toExamples(batch), draw)
+}
+
+const settingsOf = ({
+  rank,
+  alpha,
+  tau,
+  gamma,
+  zeta,
+  beta,
+  orthogonality,
+  orthogonalityAfter,
+  control,
+  clip,
+  weightDecay,
+}: AnyModel['settings']) =>
+  resolveSettings({
+    rank,
+    loraAlpha: alpha,
+    tau,
+    gamma,
+    zeta,
+    beta,
+    orthogonality,
+    orthogonalityAfter,
+    control,
+    maxGradNorm: clip ?? null,
+    weightDecay,
+  })
+
+export const matricesOf = ({ config }: AnyModel, adapters: TrainingState['adapters']): SaloraPhase['matrices'] => {
+  const shapes = adaptedShapes(config)
+  return Object.entries(adapters).map(([name, { logTheta }]) => {
+    const [d, k] = shapes[name] ?? [NaN, NaN]
+    return { name, d, k, r: logTheta.data.length }
+  })
+}
+
+/** Before the window, or in it. */
+export const phaseOf = (model: AnyModel, adapters: TrainingState['adapters'], gating: Gating): SaloraPhase => ({
+  stage: gating === 'sampled' ? 'gated' : 'before',
+  matrices: matricesOf(model, adapters),
+  opened: gating === 'sampled' ? { step: 0, density: NaN } : null,
+  retained: null,
+  gates: null,
+  squaredNorms: null,
+})
+
+/** The phase of an accelerated state of SaLoRA. */
+export const phaseIn = ({ phase }: Pick<RunState, 'phase'>): SaloraPhase => phase as SaloraPhase
+
+export const layoutFor = (model: AnyModel, phase: SaloraPhase): ParameterLayout => layoutOf(assemblyOf(model, 'float64'), phase)
+
+/** The production graph of one step; `more` adds outputs to what it reports, and a graph that rounds also outputs its rounded operands. */
+export const stepOutputs = (
+  model: AnyModel,
+  phase: SaloraPhase,
+  accumulation: Accumulation,
+  precision: string,
+  more?: (parameter: TensorSource) => StepGraph['outputs'],
+): StepGraph => {
+  const assembly = assemblyOf(model, precision)
+  const graph = stepGraph(assembly, phase, accumulation, more)
+  return { ...graph, outputs: withLevels(assembly, graph.outputs) }
+}
+
+/** The outputs of a graph, and what it rounded. */
+export const withLevels = (assembly: Assembly, outputs: StepGraph['outputs']): StepGraph['outputs'] => ({
+  ...outputs,
+  ...roundedOperands(outputs, assembly.frozen, matrixNames(assembly)),
+})
+
+export const matrixNames = ({ model }: Pick<Assembly, 'model'>): ReadonlyArray<string> => model.spec.matrices.map(({ name }) => name)
+
+export const openStep = (
+  model: AnyModel,
+  phase: SaloraPhase,
+  accumulation: Accumulation,
+  target: Target,
+  more?: (parameter: TensorSource) => StepGraph['outputs'],
+): Promise<Session> => runtimeOf(target).engine.open(stepOutputs(model, phase, accumulation, target.precision, more).outputs, noWeights)
+
+/** Everything that step t is fed but the state. */
+export const feedsOf = (model: AnyModel, phase: SaloraPhase, noise: Noise, step: number, gatedStep: number, precision: string): Feeds => {
+  const { dtype } = precisionOf(precision)
+  const u = gateVector(phase.matrices, noise.gates)
+  const assembly = assemblyOf(model, precision)
+  const layout = layoutOf(assembly, phase)
+  const prepared = preparedBatch(model, assembly.model)
+  return {
+    ...batchFeeds(assembly, prepared, prepared.weight).feeds,
+    ...dropoutFeeds(stepGraph(assembly, phase, 'whole').sites, noise.dropout, dtype),
+    ...scalarFeeds(model.control, model.settings, step, Math.max(1, gatedStep), dtype),
+    u: { data: dtype === 'float64' ? Float64Array.from(u) : Float32Array.from(u), shape: [u.length] },
+    ...blockFeeds(layout, 'gradientSum', zeros(layout.size, dtype), dtype),
+  }
+}
+
+/** Runs one step's graph on a state: → the next one, and what the step reported. */
+export const runStep = async (
+  session: Session,
+  layout: ParameterLayout,
+  state: RunState,
+  feeds: Feeds,
+  dtype: FloatType,
+): Promise<{ readonly state: RunState; readonly results: Results }> => {
+  const room = mapVectors(state, () => zeros(layout.size, dtype))
+  const results = await session.run({ ...feeds, ...stateFeeds(layout, state, dtype) }, resultsInto(layout, namedVectors(room)))
+  collect(layout, namedVectors(room), results)
+  return { state: { ...state, ...room, step: state.step + 1 }, results }
+}
+
+/** The accelerated state before any step, at the reference's parameters. */
+export const startOf = (model: AnyModel, gating: Gating, dtype: FloatType): RunState => {
+  const phase = phaseOf(model, model.parameters.adapters, gating)
+  const layout = layoutFor(model, phase)
+  return {
+    step: 0,
+    phase,
+    parameters: toVector(layout, model.parameters, dtype),
+    firstMoment: zeros(layout.size, dtype),
+    secondMoment: zeros(layout.size, dtype),
+    memory: {},
+  }
+}

@@ -1,0 +1,172 @@
+/** Draws the small models that the two derivations are compared on. The same options give the same numbers. */
+import {
+  adaptedShapes,
+  drawDropout,
+  sigmoid,
+  tensor,
+  unlabeled,
+  type Batch,
+  type DecoderConfig,
+  type EncoderConfig,
+  type ModelConfig,
+  type StepSettings,
+  tensorShapes,
+  type Tensors,
+} from '../../reference/index.js'
+import { hash, normals, integers, tensors } from './randomTensors.js'
+import type { GatePlacement, CommonOptions, ModelOptions, DecoderOptions, Model } from './model.js'
+
+const placements: Readonly<Record<GatePlacement, ReadonlyArray<number>>> = {
+  mixed: [0.3, -0.05, 0.7, 1.05, 0.5],
+  inside: [0.3, 0.7, 0.5],
+  shut: [-0.05, -0.03],
+  open: [1.05, 1.03],
+}
+
+const configOf = ({
+  family,
+  taskType,
+  activation,
+  layers,
+  heads,
+  headSize,
+  intermediateSize,
+  lengths,
+  classes,
+  dropout,
+}: ModelOptions): EncoderConfig => ({
+  family,
+  taskType,
+  activation,
+  layers,
+  heads,
+  intermediateSize,
+  hiddenSize: heads * headSize,
+  vocabularySize: 11,
+  maxPositions: Math.max(...lengths) + 3,
+  tokenTypes: family === 'bert' ? 2 : 1,
+  layerNormEpsilon: 1e-5,
+  paddingIndex: 1,
+  hiddenDropout: dropout,
+  attentionDropout: dropout,
+  headDropout: dropout,
+  labels: taskType === 'regression' ? 1 : classes,
+})
+
+/** u for which s̄ is the value wanted: σ(τ logit((s̄ − γ) / (ζ − γ)) − log θ). */
+const noiseFor = ({ tau, gamma, zeta }: StepSettings, logTheta: number, s: number): number => {
+  const x = (s - gamma) / (zeta - gamma)
+  return Math.fround(sigmoid(tau * Math.log(x / (1 - x)) - logTheta))
+}
+
+const decoderConfigOf = ({
+  layers,
+  heads,
+  headSize,
+  intermediateSize,
+  keyValueHeads,
+  window,
+  biases,
+  tied,
+  rotaryScaling,
+}: DecoderOptions): DecoderConfig => ({
+  family: 'decoder',
+  taskType: 'causal',
+  layers,
+  heads,
+  keyValueHeads,
+  headSize,
+  intermediateSize,
+  hiddenSize: heads * headSize - 1, // no product of the heads, which a decoder allows
+  vocabularySize: 11,
+  rmsNormEpsilon: 1e-5,
+  rotaryBase: 100,
+  rotaryScaling,
+  window,
+  biases,
+  tied,
+})
+
+/** The model, batch, settings and noise of these options: the same options give the same numbers. */
+export const drawModel = (options: ModelOptions): Model => {
+  const { family, lengths, seed } = options
+  const config = configOf(options)
+  const inputIds = idsOf(options, config)
+  const labels =
+    config.taskType === 'regression'
+      ? normals([lengths.length], 1, seed, 'labels').data
+      : integers(lengths.length, config.labels, seed, 'labels')
+  const batch: Batch = {
+    inputIds,
+    labels: [...labels],
+    ...(family === 'bert' ? { tokenTypeIds: inputIds.map((ids, example) => integers(ids.length, 2, seed, `types ${example}`)) } : {}),
+  }
+  return drawn(config, options, batch, (step) => drawDropout(config, batch)((seed + hash(`dropout ${step}`)) >>> 0)[0])
+}
+
+/** A decoder; of texts of more than one token the first has no label, as a prompt has none. */
+export const drawDecoder = (options: DecoderOptions): Model<DecoderConfig> => {
+  const config = decoderConfigOf(options)
+  const inputIds = idsOf(options, config)
+  const labels = inputIds.flatMap((ids, example) =>
+    integers(ids.length, config.vocabularySize, options.seed, `labels ${example}`).map((label, i) =>
+      i === 0 && ids.length > 1 ? unlabeled : label,
+    ),
+  )
+  return drawn(config, options, { inputIds, labels }, () => ({}))
+}
+
+const idsOf = ({ lengths, seed }: CommonOptions, { vocabularySize }: ModelConfig): ReadonlyArray<ReadonlyArray<number>> =>
+  lengths.map((length, example) => integers(length, vocabularySize, seed, `ids ${example}`))
+
+const drawn = <C extends ModelConfig>(config: C, options: CommonOptions, batch: Batch, dropoutAt: (step: number) => Tensors): Model<C> => {
+  const { rank, seed, gates, tau, beta, clip, orthogonality, orthogonalityAfter, control } = options
+  const settings: StepSettings = {
+    tau,
+    gamma: -0.1,
+    zeta: 1.1,
+    alpha: 3,
+    rank,
+    beta,
+    orthogonality,
+    orthogonalityAfter,
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    weightDecay: 0.01,
+    gateAdam: { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 },
+    control,
+    ...(clip === null ? {} : { clip }),
+  }
+  const adapter = (module: string, [d, k]: readonly [number, number]) => ({
+    A: normals([rank, k], 1 / Math.sqrt(k), seed, `${module}.A`),
+    B: normals([d, rank], 0.5 / Math.sqrt(rank), seed, `${module}.B`),
+    logTheta: normals([rank], 1, seed, `${module}.logTheta`),
+  })
+  const [s, shapes] = [placements[gates], tensorShapes(config)]
+  return {
+    config,
+    settings,
+    batch,
+    base: tensors(shapes.base, seed),
+    parameters: {
+      adapters: Object.fromEntries(Object.entries(adaptedShapes(config)).map(([module, shape]) => [module, adapter(module, shape)])),
+      head: tensors(shapes.head, seed + 1),
+      lambda: Math.fround(0.7),
+    },
+    // b is far from the density, which starts near 0.9: (C − b)² would lose digits where they are close.
+    control: { gating: 'sampled', targetDensity: 0.5, learningRate: 1e-3, controlLearningRate: 0.01, multiplierLearningRate: 0.05 },
+    noiseAt: (adapters, step) => ({
+      gates: Object.fromEntries(
+        Object.entries(adapters).map(([module, { logTheta }], i) => [
+          module,
+          tensor(
+            logTheta.shape,
+            logTheta.data.map((location, j) => noiseFor(settings, location, s[(i + j + step) % s.length] ?? NaN)),
+          ),
+        ]),
+      ),
+      dropout: dropoutAt(step),
+    }),
+  }
+}
