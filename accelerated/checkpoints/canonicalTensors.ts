@@ -3,7 +3,7 @@ import { inputError, quoted } from '../errors/inputError.js'
 import { sameShape } from '../graph/expression.js'
 import type { Model } from '../models/architecture.js'
 import { storedShape, type TensorEntry } from './safetensors/safetensors.js'
-import { showShape } from './safetensors/safetensorsHeader.js'
+import { showShape } from '../graph/expression.js'
 
 type Tensors = ReadonlyMap<string, TensorEntry>
 

@@ -2,7 +2,7 @@
 import { inputError } from '../errors/inputError.js'
 import { headTensor, type ModelFolder } from './modelFolder.js'
 import { readChunks, storedShape } from './safetensors/safetensors.js'
-import { showShape } from './safetensors/safetensorsHeader.js'
+import { showShape } from '../graph/expression.js'
 
 /** Reads every weight of the model, and of the heads given, once. @throws InputError that names the tensor and the first number that is NaN or infinite */
 export const checkFinite = async (model: ModelFolder, heads: Iterable<readonly [string, ReadonlyArray<number>]>): Promise<void> => {

@@ -1,6 +1,6 @@
 /** Loads a checkpoint and validates that it is a state of this run. Its checksum does not prove who wrote it. */
 import { inputError, type InputError } from '../errors/inputError.js'
-import type { FloatType } from '../graph/expression.js'
+import { showShape, type FloatType } from '../graph/expression.js'
 import type { RunState } from '../parameters/runState.js'
 import type { Vector } from '../parameters/vectors.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
@@ -76,7 +76,7 @@ const vectorReader =
       throw inputError(
         path,
         `tensor ${name} of ${stored} [${size}]`,
-        entry === undefined ? 'none of that name' : `${entry.dtype} [${entry.shape.join()}]`,
+        entry === undefined ? 'none of that name' : `${entry.dtype} ${showShape(entry.shape)}`,
       )
     const values = await readExactly(entry)
     const isSquare = name === 'secondMoment'

@@ -1,6 +1,6 @@
 /** The tensors of an adapter's files: exactly those that its configuration describes, and finite. */
 import { readTensor, type TensorEntry } from '../checkpoints/safetensors/safetensors.js'
-import { showShape } from '../checkpoints/safetensors/safetensorsHeader.js'
+import { showShape } from '../graph/expression.js'
 import { inputError, quoted } from '../errors/inputError.js'
 import type { TensorShape } from '../models/architecture.js'
 import type { Weights } from './adapter.js'

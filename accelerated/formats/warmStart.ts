@@ -1,5 +1,6 @@
 /** Warm start: a run that starts from the weights of a trained adapter, and so from the adapter's function. */
 import { inputError } from '../errors/inputError.js'
+import { showShape } from '../graph/expression.js'
 import { loraScale } from '../methods/lora.js'
 import { SettingsError } from '../errors/settingsError.js'
 import type { Settings } from '../training/settings.js'
@@ -54,8 +55,8 @@ const sameNumbers = (
       if (weights?.shape.join() !== shape.join())
         throw inputError(
           where,
-          `${name} [${shape.join(', ')}], as the settings of the run have it`,
-          weights === undefined ? 'none' : `[${weights.shape.join(', ')}]`,
+          `${name} ${showShape(shape)}, as the settings of the run have it`,
+          weights === undefined ? 'none' : showShape(weights.shape),
         )
       return [name, weights.data]
     }),

@@ -114,8 +114,8 @@ export type Expression = {
   readonly dtype: DType
 }
 
-/** `[tokens, 768]` */
-export const showShape = (shape: Shape): string => `[${shape.join(', ')}]`
+/** `[tokens, 768]`: at most eight dimensions, since a file may have any number of them. */
+export const showShape = (shape: Shape): string => `[${shape.slice(0, 8).join(', ')}${shape.length > 8 ? ', …' : ''}]`
 
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dimension, i) => dimension === b[i])
 

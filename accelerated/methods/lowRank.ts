@@ -1,6 +1,6 @@
 /** Low-rank adapters: the adapted matrices, their tensors, and the update as an expression, equation (5). */
 import { z } from 'zod'
-import type { Expression } from '../graph/expression.js'
+import { showShape, type Expression } from '../graph/expression.js'
 import { add, matMul, mul } from '../graph/operators.js'
 import type { Matrix, ModelSpec } from '../models/architecture.js'
 import type { Wrap } from '../models/host.js'
@@ -94,7 +94,7 @@ export const adaptedMatrices = (
   if (tooHigh !== undefined) {
     const { name, d, k, r } = tooHigh
     const setting = patternOf(name) === undefined ? rankSetting : 'rankPattern'
-    throw new SettingsError(setting, `a rank of at most ${Math.min(d, k)}, the smaller side of ${name} [${d}, ${k}]`, String(r))
+    throw new SettingsError(setting, `a rank of at most ${Math.min(d, k)}, the smaller side of ${name} ${showShape([d, k])}`, String(r))
   }
   if (adapted.length === 0) throw new SettingsError('rankPattern', 'a rank above 0', 'none')
   return adapted

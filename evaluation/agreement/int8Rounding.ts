@@ -3,8 +3,7 @@
  * What follows then differs by a whole level. So the accelerated path reports its levels, and the reference takes each level that is within the
  * bound of its own value. Both then compute the same function, and everything else is compared as in float32.
  */
-import type { Expression } from '../../accelerated/graph/expression.js'
-import { topologicalOrder } from '../../accelerated/graph/expression.js'
+import { showShape, topologicalOrder, type Expression } from '../../accelerated/graph/expression.js'
 import {
   add,
   concat,
@@ -82,7 +81,7 @@ const inPlace = (rows: Expression, x: Expression): Expression => {
   const selections = topologicalOrder([x]).filter(({ op, shape }) => op === 'SelectRows' && shape.length === 2 && shape[0] === count)
   const [inverse, ...others] = new Set(selections.map(({ inputs }) => inputs[2]))
   if (inverse === undefined || others.length > 0 || typeof k !== 'number')
-    throw new Error(`levels: expected rows of tokens, or one selection of them, got [${rows.shape.join(', ')}]`)
+    throw new Error(`levels: expected rows of tokens, or one selection of them, got ${showShape(rows.shape)}`)
   return gather(concat([rows, constant(new Array<number>(k).fill(0), [1, k], rows.dtype)], 0), inverse)
 }
 

@@ -1,11 +1,11 @@
-/** Where and in what the accelerated path computes, and how far from the reference it may lie there. */
+/** The device and precision of the accelerated path, and the bound of its difference from the reference. */
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { boundOf } from './bounds.js'
 
-/** Where and in what the accelerated path computes. */
+/** The device and precision of the accelerated path. */
 export type Target = { readonly device: string; readonly precision: string }
 
 /** How far the accelerated path may lie from the reference there. */

@@ -69,7 +69,7 @@ export const benchmark = async (options: BenchmarkOptions, note: (line: string) 
 }
 
 type Measurement = { readonly milliseconds: number; readonly operations: number }
-/** What is timed in turn: a step of each method, and the product. */
+/** A timed operation, in turn with the others: a step of a method, or the product. */
 type Timed = { readonly operations: number; readonly run: () => Promise<number>; readonly release: () => Promise<void> }
 
 const measured = async (
@@ -114,7 +114,7 @@ const measured = async (
   }
 }
 
-/** The rate of a step of so many tokens, beside the single product's. */
+/** The rate of a step of n tokens, beside the single product's. */
 const stepRate =
   (product: Measurement, tokens: number) =>
   ({ milliseconds, operations }: Measurement): StepRate => ({

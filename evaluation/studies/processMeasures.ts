@@ -17,7 +17,7 @@ export const timesOf = async <T>(work: () => Promise<T>): Promise<readonly [Time
   return [{ seconds: taken, cpuSeconds: (user + system) / 1e6 }, result]
 }
 
-/** Medians of runs of so many operations each. */
+/** Medians of runs of `operations` operations each. */
 export const rates = (operations: number, runs: ReadonlyArray<Times>) => {
   const [clock, cpu] = [median(runs.map((run) => run.seconds)), median(runs.map((run) => run.cpuSeconds))]
   return {

@@ -1,4 +1,4 @@
-/** What is made of the scores: the table, the examples for a reader, and the files of the result. */
+/** The output of the scores: the table, the examples for a reader, and the files of the result. */
 import { join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import type { TransferExamples } from './examples.js'

@@ -3,7 +3,7 @@ import { checkFinite } from '../../accelerated/checkpoints/finiteWeights.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { frozenHead, headTensor, openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
-import { showShape } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
+import { showShape } from '../../accelerated/graph/expression.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
@@ -109,7 +109,7 @@ const completeHead = async (
         `a classification head (${name} ${showShape(shape)}), as no --adapter is given`,
         base.others.has(name) ? `one of shape ${showShape(base.others.get(name)?.shape ?? [])}` : 'none in the model',
       )
-    else throw inputError(folder, `${name} [${shape.join(', ')}] of the head in the adapter or in ${base.folder}`, 'it in neither')
+    else throw inputError(folder, `${name} ${showShape(shape)} of the head in the adapter or in ${base.folder}`, 'it in neither')
   }
   return head
 }

@@ -1,4 +1,4 @@
-/** A batch in parts is the batch: gradients added up over two graphs and the update of the last give the state of one whole step. */
+/** Gradient accumulation: gradients summed over two graphs, and the update of the last, give the state of one step on the whole batch. */
 import { describe, expect, it } from 'vitest'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { zeros } from '../../accelerated/parameters/vectors.js'

@@ -1,6 +1,7 @@
 /**
- * Products with a matrix in float16: the graph against the reference, forward and backward. The CPU has no such products, and ONNX Runtime runs
- * them there by way of float32: no use to anybody, but the same numbers to a rounding or two, on every machine. What is rounded where, WebGPU tells.
+ * Products with a matrix in float16: the graph against the reference, forward and backward. The CPU has no float16 products, and ONNX Runtime
+ * computes them in float32. That is useless for training, but the numbers are the same to a rounding or two, on every machine. WebGPU shows the
+ * place of each rounding.
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -44,7 +45,7 @@ const cases = fc
   .chain(({ n, k, p }) => fc.record({ x: matrix(n, k), W: matrix(p, k), yBar: matrix(n, p) }))
 const half = ({ shape: [p = 0, k = 0], data }: Tensor): Expression => cast(constant(data, [p, k], 'float32'), 'float16')
 const identity = (n: number): Tensor => generate([n, n], (i) => (i % (n + 1) === 0 ? 1 : 0))
-/** One rounding of the result, and one of a term of at most 2 · 2, which may lie on the other side of a boundary. */
+/** One rounding of the result, and one of a term of at most 2 · 2, which may fall on the other side of a boundary. */
 const rounding = 2 ** -10
 const near = { relative: rounding, absolute: 2 * rounding }
 
@@ -79,7 +80,7 @@ describe(`a product in float16 (seed ${SEED})`, () => {
       )
       const [found, wanted] = [resultOf(results, 'ofX'), halfLinear.value('', x, identity(k)).data]
       const same = found.filter((value, i) => Math.abs(value - (wanted[i] ?? NaN)) < 1e-6)
-      expect(same.length).toBeGreaterThan(0.97 * n * k) // a quotient in float32 may lie on the other side of a boundary
+      expect(same.length).toBeGreaterThan(0.97 * n * k) // a quotient in float32 may fall on the other side of a boundary
       assertClose(found, x.data, { relative: rounding })
     },
   )
@@ -100,7 +101,7 @@ describe(`a product in float16 (seed ${SEED})`, () => {
     expect(results['asItLies']).toEqual(results['turned'])
   })
 
-  it('is written only for a device that has such products', () => {
+  it('is written only for a device with float16 products', () => {
     const y = halfMatMul(input('x', [1, 3], 'float32'), half(tensor([1, 3], [1, 2, 3])))
     expect(() => toOnnx({ y }, cpu.target)).toThrow('expected a target with products in float16')
   })

@@ -1,6 +1,6 @@
 /**
- * Whole steps on an int8 base: the reference's, which follows the accelerated path to the other side of a boundary between two levels and nowhere
- * else, against the production graph. Everything is held to float32's bound.
+ * Whole steps on an int8 base: the reference against the production graph. The reference follows the accelerated path only where a value is at a
+ * boundary between two levels. The bound of everything is float32's.
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'

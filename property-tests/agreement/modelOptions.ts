@@ -1,4 +1,4 @@
-/** Models to agree on: every size as small as it comes, d ≠ k, and now and then one token, one example, r = 1, all gates shut or all open. */
+/** Random models of the smallest sizes, with d ≠ k. Some have one token, one example, r = 1, only closed gates or only open ones. */
 import fc from 'fast-check'
 import { describeRow, type Row } from '../../evaluation/agreement/index.js'
 import type { DecoderOptions, ModelOptions } from '../../evaluation/agreement/model.js'

@@ -42,8 +42,9 @@ describe('the graph of a plain step', () => {
 
   it("has only LoRA's nodes without regularizer: for each matrix the products with A and B, and their four gradients", () => {
     const products = operators(graphOf('open', { beta: 0 })).filter((op) => op === 'MatMul').length
-    // Forward: six frozen products, two of each adapter, QKᵀ, PV, the head's two. Backward: x̄ of four frozen products (the first layer's three
-    // inputs need none), Ā, B̄ and the inner gradient of each adapter, x̄ of three adapters, four of attention, W̄ of the head's two and x̄ of both.
+    // Forward: six frozen products, two of each adapter, QKᵀ, PV, the head's two. Backward: x̄ of four frozen products, since the first layer's
+    // three inputs need none. Then Ā, B̄ and the inner gradient of each adapter, and x̄ of three adapters. Then four of attention, W̄ of the head's
+    // two and x̄ of both.
     expect(products).toBe(6 + 12 + 2 + 2 + 3 + 18 + 3 + 4 + 2 + 2)
   })
 })

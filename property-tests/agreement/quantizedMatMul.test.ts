@@ -1,6 +1,6 @@
 /**
- * Products with a matrix in int8: the graph against the reference, forward and backward. The graph divides in float32, so a value that lies at
- * the boundary between two levels may fall on either side; nothing else may differ. A row that has such a value is held to one level of it.
+ * Products with a matrix in int8: the graph against the reference, forward and backward. The graph divides in float32, so a value at the
+ * boundary between two levels may fall on either side; nothing else may differ. A row with a boundary value may differ by one level of it.
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -61,7 +61,7 @@ const fromBoundary = (x: Tensor): ReadonlyArray<number> => {
 /** Beyond this a quotient of float32 numbers up to 127 cannot err. */
 const near = 1e-4
 
-/** Rows without a value near a boundary agree to float32; in the others each such value may be one level off. rounded: [n, k], levels: [p, k], factors: [p] */
+/** Rows without a value near a boundary agree to float32; in the others, each boundary value may be one level off. rounded: [n, k], levels: [p, k], factors: [p] */
 const assertRows = (found: ReadonlyArray<number>, wanted: Tensor, rounded: Tensor, levels: Tensor, factors: Tensor): number => {
   const [[n = 0, k = 0], [, p = 0]] = [rounded.shape, wanted.shape]
   const [margins, { scales }] = [fromBoundary(rounded), quantizeRows(rounded)]
@@ -140,7 +140,7 @@ describe(`a product in int8 (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 20 },
     ))
 
-  it('is written only for a device that has such products', () => {
+  it('is written only for a device with int8 products', () => {
     const y = quantizedMatMul(input('x', [1, 3], 'float32'), stored(tensor([1, 3], [1, 2, 3])).graph)
     expect(() => toOnnx({ y }, { fusedMatMul: false })).toThrow('expected a target with products in int8')
   })

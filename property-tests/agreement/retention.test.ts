@@ -85,7 +85,7 @@ describe(`retention (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 200 },
     ))
 
-  it('keeps a triplet if one fits, and has the smallest such budget of the reference', () =>
+  it('keeps a triplet if one fits the budget, and has the smallest possible budget of the reference', () =>
     fc.assert(
       fc.property(drawn, fc.constantFrom<RetentionRule[]>('budget', 'random', 'magnitude'), ({ matrices, budget }, rule) => {
         const least = smallestBudget(modulesOf(matrices))

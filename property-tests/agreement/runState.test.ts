@@ -82,7 +82,7 @@ describe(`the state of a run (seed ${SEED})`, () => {
                   .slice(j * k, (j + 1) * k)
                   .join(),
               )
-            const before = rowsOf(state, r) // rows of A are all different, so each tells which triplet it was
+            const before = rowsOf(state, r) // rows of A are all different, so each identifies its triplet
             const kept = rowsOf(after, left).map((row) => before.indexOf(row))
             expect(kept.every((j, at) => j > (kept[at - 1] ?? -1))).toBe(true)
             kept.forEach((j, at) => {

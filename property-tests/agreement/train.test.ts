@@ -90,7 +90,7 @@ const poolsOf = once((seed: number, sites: Parameters<typeof dropoutPools>[1], l
 )
 const drawnPool = once((seed: number, place: number, size: number) => uniforms(seed, 'dropoutPool', place, size))
 
-/** The masks of step t: where a pool is read follows from the run's seed; what a pool holds is the reference's rule on the pool's uniforms. */
+/** The masks of step t. The run's seed determines the offsets in a pool. The pool itself is the reference's rule on its uniforms. */
 const masksOf = (model: Model, task: Task, state: TrainingState, gated: boolean, t: number, batch: Batch): Tensors => {
   const { seed, batchSize } = task.settings
   const { sites } = stepGraph(assemblyOf(model, 'float64'), phaseOf(model, state.adapters, gated ? 'sampled' : 'open'), 'whole')

@@ -1,4 +1,4 @@
-/** Leaving the loop over a run's events ends its thread but not the process, although ending a thread within a call of ONNX Runtime aborts it. */
+/** Leaving the loop over a run's events ends its thread but not the process. Termination during a call of ONNX Runtime would abort the process. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -17,7 +17,7 @@ afterAll(() => rm(cwd, { recursive: true }))
 
 const library = join(import.meta.dirname, '../../dist/index.js')
 
-/** The first so many steps of a run, and then something else. */
+/** The first n steps of a run, and then something else. */
 const leaving = (steps: number): string => `
 import { embeddedModel, finetune, resolveSettings } from ${JSON.stringify(library)}
 const settings = resolveSettings({ maxSteps: 24, batchSize: 32, threads: 1, saveSteps: 2 })

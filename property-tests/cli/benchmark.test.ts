@@ -62,13 +62,14 @@ describe('salora bench', () => {
     ]
     // the last layer, here the only one, multiplies all tokens for the attention, and after it the first of each example
     const rowsOf = (module: number): number => (module < 3 ? tokens : batchSize)
-    // frozen products forward, and backward except into the embeddings; adapters: A x and B z forward, twice that backward, but for x̄ of the first three
+    // Frozen products run forward, and backward except into the embeddings. Adapters run A x and B z forward, and twice that backward, except for
+    // x̄ of the first three.
     const frozen = modules.reduce((sum, [d = 0, k = 0], module) => sum + (module < 3 ? 1 : 2) * 2 * rowsOf(module) * d * k, 0)
     const adapters = modules.reduce((sum, [d = 0, k = 0], module) => sum + 3 * 2 * rowsOf(module) * rank * (d + k), 0)
     const attention = 2 * 2 * batchSize * sequence * sequence * h
     const head = 2 * batchSize * (h * h + 2 * h)
     expect(result.lora.operations).toBe(frozen + adapters - 3 * 2 * tokens * rank * h + 3 * attention + 3 * head)
-    // recomputed: all that stands in the layer once more
+    // recomputed: everything in the layer once more
     const [frozenForward, adaptersForward] = [1, rank].map((r) =>
       modules.reduce((sum, [d = 0, k = 0], module) => sum + 2 * rowsOf(module) * (r === 1 ? d * k : r * (d + k)), 0),
     ) as [number, number]

@@ -18,7 +18,7 @@ import { salora } from './spawnSalora.js'
 import { tinyConfig } from './tinyModel.js'
 
 let cwd = ''
-/** Little beside what lies between its layers. */
+/** Few weights beside the activations between the layers. */
 const config = {
   ...tinyConfig,
   hidden_size: 128,
@@ -67,7 +67,7 @@ const estimated = async (given: SettingsInput, base: number, memory?: number): P
   return estimateOf(assembly, { training: examples, evaluation: examples }, 100, base, memory)
 }
 
-/** Bytes that Node's collector may leave lying: of a small run more than a seventh. */
+/** Bytes that Node's garbage collector may leave: more than a seventh of a small run. */
 const collected = 90e6
 
 describe('an estimate of memory', () => {

@@ -1,6 +1,6 @@
 /**
- * A method, a kind of tasks or a device is one new file and one line in a table: with such a line for each, nothing else is changed, and
- * settings, flags, help, messages, runs, their files and their summary all know the new ones.
+ * A method, a kind of tasks or a device is one new file and one line in a table. The test adds one line of each and changes nothing else.
+ * Settings, flags, help, messages, runs, their files and their summary then know the new ones.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -61,7 +61,7 @@ vi.mock('../../accelerated/engines/onnxRuntimeNode.js', async (original) => {
   return { ...engines, nodeEngine }
 })
 
-/** Settings as a user's text gives them: the types know nothing of what was added. */
+/** Settings as a user's text gives them: the types do not know the added ones. */
 const given = (settings: Readonly<Record<string, unknown>>): SettingsInput => settings as SettingsInput
 const helpOf = (name: string): string => descriptionOf(allTrainFlags[name]!)
 

@@ -1,6 +1,6 @@
 /**
- * A task type is one new file and one line in a table: with such a line, a run trains on it, scores it, stores it, and its adapter is evaluated,
- * predicted with, exported and described, and nothing else is changed.
+ * A task type is one new file and one line in a table, and nothing else is changed. A run trains on it, scores it and stores it. Its adapter is
+ * evaluated, predicted with, exported and described.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

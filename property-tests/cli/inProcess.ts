@@ -1,5 +1,5 @@
 /**
- * The command line in the test's own process, where a command costs no start of Node and no second thread: what it writes and its exit code.
+ * The command line in the test's own process: its output and its exit code. A command then needs no start of Node and no second thread.
  * Signals, kills, full disks and memory need a process of their own (spawnSalora.ts).
  */
 import { Readable } from 'node:stream'

@@ -1,6 +1,6 @@
 /**
- * How runs end before their time. Ctrl-C: once ends a run after its step and keeps it; twice leaves at once and harms no file. A terminal that is lost
- * stops a run as Ctrl-C does, and whoever stops reading its progress does not. A disk that fills up ends a run in one line.
+ * Early ends of runs. One Ctrl-C ends a run after its step and keeps it. Two exit at once and harm no file. A lost terminal
+ * stops a run as Ctrl-C does, and a closed pipe of its progress does not. A disk that fills up ends a run in one line.
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'

@@ -25,7 +25,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(cwd, { recursive: true }))
 
-/** A run that a signal stops at the first event of which `isMoment` is true. */
+/** A run that a signal stops at the first event for which `isMoment` is true. */
 const run = async (
   name: string,
   isMoment: (event: FinetuneEvent) => boolean,

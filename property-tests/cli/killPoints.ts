@@ -1,7 +1,7 @@
 /**
- * Loaded into salora's process by `node --import`: names the moments of its training thread (each run of a session, each change of a file) and
- * sends the process SIGKILL at the moment KILL_AT, `2 gated step` for the second of that name, `30 *` for the thirtieth of all; a write is then
- * half done. KILL_TRACE is the file that gets the names.
+ * Loaded into salora's process by `node --import`. It names the moments of its training thread: each run of a session, each change of a file.
+ * At the moment KILL_AT, it sends the process SIGKILL, so a write is half done. `2 gated step` is the second moment of that name, and `30 *` the
+ * thirtieth of all. KILL_TRACE is the file that gets the names.
  */
 import { appendFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
@@ -14,7 +14,7 @@ const [, nth, name] = /^(\d+) (.+)$/.exec(process.env['KILL_AT'] ?? '') ?? []
 const trace = process.env['KILL_TRACE']
 let moments = 0
 
-/** Tells the moment. @returns whether the process must die at it */
+/** Reports the moment. @returns whether the process must die at it */
 const isLast = (moment: string): boolean => {
   if (trace !== undefined) appendFileSync(trace, `${moment}\n`)
   if (name !== '*' && name !== moment) return false

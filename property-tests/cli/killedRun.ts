@@ -11,11 +11,11 @@ import { shortWindow } from './toyTask.js'
 /** killPoints.ts as built */
 const killPoints = fileURLToPath(new URL('../../dist/property-tests/cli/killPoints.js', import.meta.url))
 
-/** A moment by its name and count since the process began (see killPoints.ts); or a number of them, after which it is killed from outside, wherever it then is, or gets a Ctrl-C. */
+/** A moment by its name and count since the process began (see killPoints.ts). A number of moments instead means a kill from outside, or a Ctrl-C, after that many. */
 export type Moment = string | number | { readonly interruptAfter: number }
 
 export type Killable = {
-  /** where `run`, the run's folder, lies or will lie; the model and the data are beside this folder */
+  /** the parent of `run`, the run's folder; the model and the data are beside this folder */
   readonly folder: string
   readonly settings: ReadonlyArray<string>
 }

@@ -18,7 +18,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-/** A model whose weights are zeros that take no room on the disk, but for a number in each matrix by which it differs from the others. */
+/** A model whose weights are zeros that take no room on the disk. One number in each matrix differs from the other matrices. */
 const writeHollowModel = async (name: string, sizes: object): Promise<{ readonly folder: string; readonly bytes: number }> => {
   const folder = join(root, name)
   await mkdir(folder)

@@ -75,7 +75,7 @@ describe('--problem-type multi-label', () => {
     expect(answers[0]?.scores['good']).toBeGreaterThan(answers[1]?.scores['good'] ?? NaN)
   })
 
-  it('is exported with the problem type of transformers, and loads as such', async () => {
+  it('is exported with the problem type of transformers, and loads with it', async () => {
     await saloraIn(['export', '--run', 'run', '--format', 'merged', '--output', 'merged', '--quiet'], { cwd })
     expect(JSON.parse(await readFile(join(cwd, 'merged', 'config.json'), 'utf8'))).toMatchObject({
       problem_type: 'multi_label_classification',

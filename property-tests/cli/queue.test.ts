@@ -1,6 +1,6 @@
 /**
- * salora glue --redis and salora worker with a real redis-server: two workers, one of them killed in the middle of a run, Redis killed and started
- * again, a poisoned job, a job delivered twice, a password. Skipped, by name, where there is no redis-server.
+ * salora glue --redis and salora worker with a real redis-server. Two workers run, and one of them is killed in the middle of a run. Redis is killed
+ * and restarted. Other cases are a poisoned job, a job delivered twice, and a password. Skipped, by name, where there is no redis-server.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -175,7 +175,7 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
   it('waits for a lock of another machine, and resumes once it is gone', async () => {
     const folder = join(root, 'claimed/cells/cola.lora.seed-0')
     await mkdir(folder, { recursive: true })
-    // of another machine: nobody can tell from here whether it lives, for two minutes of silence
+    // of another machine: this one cannot know whether it lives, so it waits for two minutes of silence
     const claim = { host: 'elsewhere', boot: 'another', numbers: 'pid:[1]', pid: 4242, born: '1', thread: 0 }
     await writeFile(join(folder, 'lock-0123456789ab.json'), JSON.stringify(claim))
     const running = salora([...sweep('claimed', '--redis', redis.url), '--methods', 'lora', '--seeds', '1'], { cwd: root })

@@ -86,7 +86,7 @@ describe('a merged classifier', () => {
 
 describe('a model without a head', () => {
   it('is refused by evaluate and predict in one line, as is a head with another number of classes', async () => {
-    const none = `${at('tiny')}: expected a classification head (classifier.dense.weight [16,16]), as no --adapter is given, got none in the model\n`
+    const none = `${at('tiny')}: expected a classification head (classifier.dense.weight [16, 16]), as no --adapter is given, got none in the model\n`
     for (const args of [['evaluate', '--task', at('toy.tsv')], ['predict']]) {
       const { code, stdout, stderr } = await saloraHere(...args, ...machine, '--model', at('tiny'))
       expect([code, stdout, stderr]).toEqual([1, '', none])
@@ -96,7 +96,7 @@ describe('a model without a head', () => {
       const { code, stderr } = await saloraHere('evaluate', ...machine, '--task', at('toy.tsv'), '--model', at('merged'))
       expect([code, stderr]).toEqual([
         1,
-        `${at('merged')}: expected a classification head (classifier.out_proj.weight [3,16]), as no --adapter is given, got one of shape [2,16]\n`,
+        `${at('merged')}: expected a classification head (classifier.out_proj.weight [3, 16]), as no --adapter is given, got one of shape [2, 16]\n`,
       ])
     } finally {
       await restore()

@@ -20,7 +20,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(cwd, { recursive: true }))
 
-/** Few weights, much that lies between them: layers × heads is what an attention's probabilities are many of. */
+/** Few weights, many activations: the attention probabilities grow with layers × heads. */
 const deep = {
   ...tinyConfig,
   hidden_size: 128,
@@ -71,8 +71,8 @@ describe('--gradient-checkpointing', () => {
       return (JSON.parse(stdout) as RunResult).peakMemoryBytes
     }
     const [kept, made] = [await peakOf('kept'), await peakOf('made', '--gradient-checkpointing')]
-    // of a token in a layer: keys, queries, values, context, two residuals and two norms of 128, two of 512 around the GELU; of each pair of
-    // tokens and each head: probabilities before and after dropout, and the mask
+    // Of a token in a layer: keys, queries, values, context, two residuals and two norms of 128, and two of 512 around the GELU. Of each pair of
+    // tokens and each head: probabilities before and after dropout, and the mask.
     const perLayer = 4 * batchSize * length * (8 * 128 + 2 * 512 + 3 * 4 * length)
     expect(kept - made).toBeGreaterThan(0.7 * 11 * perLayer)
   }, 240_000)

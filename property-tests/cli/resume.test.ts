@@ -13,7 +13,7 @@ import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
 const steps = 32
-/** gates are sampled in steps 11 to 18; evaluations at 8, 16, 24 and 32; the epochs have 10 steps */
+/** Gates are sampled in steps 11 to 18. Evaluations are at 8, 16, 24 and 32. The epochs have 10 steps. */
 const shared = [
   '--max-steps',
   String(steps),

@@ -15,7 +15,7 @@ export type Finished = {
 export type SpawnOptions = {
   readonly cwd: string
   readonly input?: string | Uint8Array
-  /** is told of each piece of standard error, to send signals at the right moment */
+  /** is called with each piece of standard error, to send signals at the right moment */
   readonly onError?: (text: string, child: ChildProcess) => void
   /** files may grow to this many KiB and no further, which is how a full disk feels */
   readonly largestFile?: number
@@ -24,7 +24,7 @@ export type SpawnOptions = {
   /** for Node itself, before the program */
   readonly nodeArguments?: ReadonlyArray<string>
   readonly environment?: Readonly<Record<string, string>>
-  /** is told of the process once it runs */
+  /** is called with the process once it runs */
   readonly onStart?: (child: ChildProcess) => void
 }
 

@@ -139,7 +139,7 @@ describe('salora train --tensorboard', () => {
     const [name = ''] = (await readdir(at('killed'))).filter((entry) => entry.includes('tfevents'))
     await copyFile(at('killed', name), at('killed', 'events.out.tfevents.0000000009.salora'))
     await truncate(at('killed', name), (await readFile(at('killed', name))).length - 5)
-    await runJob({ output: at('killed'), resume: true }) // the run has an event file, so it goes on with it
+    await runJob({ output: at('killed'), resume: true }) // the run has an event file, so it continues it
     const after = await eventsOf('killed')
     expect(timeless(pointsOf(after))).toEqual(timeless(pointsOf(await eventsOf('whole'))))
     expect(pointsOf(after)).toEqual(await told32('killed'))

@@ -49,7 +49,7 @@ const bertConfig = {
   pad_token_id: 0,
 }
 
-/** What is true of this file, and of none that is made from it. */
+/** Properties of this file that no file made from it has. */
 export const ofTheFileOnly = {
   torch_dtype: 'float16',
   _name_or_path: 'elsewhere',
@@ -62,7 +62,7 @@ export const ofTheFileOnly = {
 
 export type Family = 'roberta' | 'bert'
 
-/** Writes the model; float16 halves what is stored of it. → the folder */
+/** Writes the model; float16 halves its size on disk. → the folder */
 export const writeFamily = async (folder: string, family: Family, dtype: 'F32' | 'F16' = 'F32'): Promise<string> => {
   const stored = (tensors: ReturnType<typeof tinyTensors>) =>
     writeSafetensors(new Map([...tensors].map(([name, tensor]) => [name, { ...tensor, dtype }])))

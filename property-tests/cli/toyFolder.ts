@@ -1,4 +1,4 @@
-/** A folder for the runs of a test file: the tiny model in `tiny`, toy texts in `toy.tsv`; made before its tests and removed after them. */
+/** A folder for the runs of a test file, with the tiny model in `tiny` and toy texts in `toy.tsv`. It exists while the tests run. */
 import { mkdtempSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -33,7 +33,7 @@ export type GoldenRun = {
     batch: GoldenBatch,
     more?: Feeds,
   ) => Promise<{ readonly results: Results; readonly gradients: Vector }>
-  /** One step as a run takes it, at its own place in the schedule, in the phase that it is time for; `more` feeds as it does for gradients. */
+  /** One step as a run takes it, at its place in the schedule and in the phase of that step. `more` feeds as for gradients. */
   readonly step: (
     state: RunState,
     batch: GoldenBatch,

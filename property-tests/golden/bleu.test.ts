@@ -82,8 +82,8 @@ describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', ()
 
   describe('of transfers of sentiment on Yelp, 500 lines each way', () => {
     /**
-     * The human rewrites as the papers have them (Dai et al., 2019; Xiao et al., 2021): lower case, NLTK's words, a period where a line ends
-     * without a mark, and, since that file is tokenized once more, NLTK's words of them, which makes `` of a '' after a blank.
+     * The human rewrites as the papers have them (Dai et al., 2019; Xiao et al., 2021): lower case and NLTK's words. A line without a mark at its
+     * end gets a period. That file is tokenized once more, so these are NLTK's words of them, with `` for a '' after a blank.
      */
     const withEnd = (line: string): string => (/[.!?]$/.test(line) ? line : `${line} .`)
     const rewrites = (source: 0 | 1): ReadonlyArray<string> =>

@@ -135,7 +135,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     const whole = await opened.answers({ length: all.length, at: (i) => all[i] }).finally(opened.release)
 
     const decoder = await openTextDecoder(trained, machine, deviceOf('cpu'))
-    const begun = texts.map((_, i) => 1 + (i % 3)) // tokens of each that are read at once, of the others it is their last that tells
+    const begun = texts.map((_, i) => 1 + (i % 3)) // tokens of each that are read at once; of the others, the last one counts
     const sums = texts.map(() => 0)
     try {
       for (const [text, ids] of texts.entries())

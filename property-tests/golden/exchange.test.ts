@@ -1,6 +1,6 @@
 /**
- * Adapters pass between this library and PEFT in both directions. PEFT's side was run once by `make_golden.py --check`, on the very bytes
- * that are exported here: their digests stand in the fixture beside the logits that PEFT gave.
+ * Adapters pass between this library and PEFT in both directions. `make_golden.py --check` ran PEFT's side once, on the same bytes
+ * that this test exports. The fixture has their digests beside PEFT's logits.
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -7,7 +7,7 @@ import type { LabeledExample } from '../../accelerated/objectives/sequenceClassi
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { compare, describeRow, worstOfEach, type Numbers, type Row } from '../../evaluation/agreement/rows.js'
 
-/** A folder of fixtures: a model_type, or one with a word for what is different. */
+/** A folder of fixtures: a model_type, or one with a word for the difference. */
 export type Family = 'roberta' | 'bert' | (typeof furtherFamilies)[number]
 /** Those with fixtures of every method. */
 export const families = ['roberta', 'bert'] as const

@@ -1,6 +1,6 @@
 /**
- * Adapters of one method pass between this library and the method's own, in both directions. The other side was run once by
- * `make_golden.py --check`, on the very bytes that are exported here: their digests stand in exchange.json beside the logits that it gave.
+ * Adapters of one method pass between this library and the method's own, in both directions. `make_golden.py --check` ran the other side
+ * once, on the same bytes that this test exports. exchange.json has their digests beside the other library's logits.
  */
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'

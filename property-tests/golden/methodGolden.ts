@@ -24,7 +24,7 @@ import {
 export type MethodOptions = {
   readonly method: Method
   readonly settings: (golden: ReturnType<typeof readMethod>['settings'], family: Family) => SettingsInput
-  /** the fixture's tensors, where they do not all stand in its golden.safetensors */
+  /** the fixture's tensors, if not all are in its golden.safetensors */
   readonly tensors?: (family: Family) => ReadonlyMap<string, GoldenTensor>
   /** our name of a tensor that the fixture calls so; undefined for one that we do not train */
   readonly nameOf?: (name: string, family: Family) => string | undefined

@@ -1,4 +1,4 @@
-/** What a method adds beside the matrices is a part of the graph that is exported for transformers.js: its answers are those of the method's own library. */
+/** The graph exported for transformers.js includes the method's parts beside the matrices. Its answers are those of the method's own library. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

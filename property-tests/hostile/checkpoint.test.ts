@@ -1,4 +1,4 @@
-/** A checkpoint is validated against the run's own start, because its checksum does not tell who wrote it. */
+/** A checkpoint is validated against the run's own start, because its checksum does not prove who wrote it. */
 import type { UpdatedBlock } from '../../accelerated/parameters/optimizerExtension.js'
 import { createHash } from 'node:crypto'
 import { lstat, mkdir, mkdtemp, open, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'

@@ -61,7 +61,7 @@ afterAll(async () => {
 
 type Change = { readonly name: string; readonly content: string | Uint8Array }
 
-/** A folder of valid files of which one is changed in each case; nothing but what was written may be there afterwards. */
+/** A folder of valid files. Each case changes one of them, and must leave no other file behind. */
 const fuzz = (
   reader: string,
   files: Readonly<Record<string, string | Uint8Array>>,

@@ -1,4 +1,4 @@
-/** A project without bullmq and ioredis: commands that need no queue run, and each command that needs one says in one line how to install them. */
+/** A project without bullmq and ioredis: commands that need no queue run. Each command that needs one prints the npm install line. */
 import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

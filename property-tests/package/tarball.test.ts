@@ -55,7 +55,7 @@ describe('the packed package', () => {
     expect(await npm(resolve('.'), 'config', 'get', 'install-links')).toBe('true\n')
   })
 
-  it('works in a project that has not heard of it: doctor names no remedy that is not there', async () => {
+  it('works in another project, where doctor only names remedies that exist', async () => {
     const { stdout } = await run(join(project, 'node_modules/.bin/salora'), ['doctor', '--json'], { cwd: project, env: environment })
     const { devices, embeddedModel } = JSON.parse(stdout) as {
       readonly devices: ReadonlyArray<{ readonly device: string; readonly works: boolean; readonly remedy: string | null }>

@@ -1,6 +1,6 @@
 /**
- * Nothing phones home: in a network namespace without a way out, the kernel counts the packets for which there was no route (each look-up of
- * a name is one or more), and an empty home folder shows every file that was written.
+ * Nothing phones home. In a network namespace without a route, the kernel counts the packets that it cannot send. Each look-up of a name is one or
+ * more. An empty home folder shows every file that was written.
  */
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'

@@ -4,7 +4,8 @@ import { decodeUtf8 } from '../../storage/boundedJson.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { withFile, type Storage } from '../../storage/storage.js'
 import { fromBfloat16, fromFloat16 } from './float16.js'
-import { bytesOf, elementCount, parseHeader, showShape, type HeaderEntry, type StoredType } from './safetensorsHeader.js'
+import { showShape } from '../../graph/expression.js'
+import { bytesOf, elementCount, parseHeader, type HeaderEntry, type StoredType } from './safetensorsHeader.js'
 
 /** One tensor of an opened file. `transposed`: a matrix whose file has it [columns, rows]; its shape, and its numbers once read, are [rows, columns]. */
 export type TensorEntry = HeaderEntry & { readonly storage: Storage; readonly transposed?: true }

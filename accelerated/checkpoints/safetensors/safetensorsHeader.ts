@@ -1,4 +1,5 @@
 /** The header of a safetensors file, parsed from its JSON text: every byte of the data belongs to exactly one tensor. */
+import { showShape } from '../../graph/expression.js'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { parseJson } from '../../storage/boundedJson.js'
@@ -81,9 +82,6 @@ const parseEntry = (name: string, value: unknown, file: string, dataStart: numbe
   }
   return { name, dtype, shape, offset: dataStart + begin, length, file }
 }
-
-/** A shape in a message: at most eight dimensions of it. */
-export const showShape = (shape: ReadonlyArray<number>): string => `[${shape.slice(0, 8).join(',')}${shape.length > 8 ? ',…' : ''}]`
 
 /** By offset, each tensor begins where the previous one ends, and the last one ends with the file. */
 const checkCover = (entries: ReadonlyArray<HeaderEntry>, file: string, dataStart: number, dataLength: number): void => {

@@ -1,4 +1,5 @@
 /** Writes safetensors files, byte for byte as the original library does. */
+import { showShape } from '../../graph/expression.js'
 import { toFloat16 } from './float16.js'
 import { bytesOf, elementCount, type StoredType } from './safetensorsHeader.js'
 
@@ -69,7 +70,7 @@ const declare = (name: string, tensor: WritableTensor): Declaration => {
   if (name === '__metadata__') throw new Error('writeSafetensors: expected another name than __metadata__')
   if (elementCount(tensor.shape) !== tensor.data.length) {
     throw new Error(
-      `writeSafetensors: ${name}: expected ${elementCount(tensor.shape)} numbers for [${tensor.shape.join(',')}], got ${tensor.data.length}`,
+      `writeSafetensors: ${name}: expected ${elementCount(tensor.shape)} numbers for ${showShape(tensor.shape)}, got ${tensor.data.length}`,
     )
   }
   return { name, dtype: typeOf(tensor), shape: tensor.shape }

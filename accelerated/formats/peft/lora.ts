@@ -1,4 +1,5 @@
 /** LoRA in PEFT's format: the adapters of `lora` and `salora`, and those that PEFT trained. */
+import { showShape } from '../../graph/expression.js'
 import { inputError } from '../../errors/inputError.js'
 import { headTensor, type ModelFolder } from '../../checkpoints/modelFolder.js'
 import { readTensor } from '../../checkpoints/safetensors/safetensors.js'
@@ -125,7 +126,7 @@ const changedHead = async (
   const ownTensor = async (name: string, shape: ReadonlyArray<number>): Promise<Weights> => {
     const entry = headTensor(base, name, shape)
     if (entry === undefined)
-      throw inputError(folder, `a model with ${name} [${shape.join(', ')}], which the adapter changes`, `none in ${base.folder}`)
+      throw inputError(folder, `a model with ${name} ${showShape(shape)}, which the adapter changes`, `none in ${base.folder}`)
     return { shape, data: await readTensor(entry) }
   }
   const tensors = tensorsOf(headModules, loraScale(settings))

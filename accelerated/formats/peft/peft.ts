@@ -1,4 +1,5 @@
 /** The files of an adapter in PEFT's format: adapter_config.json and adapter_model.safetensors, which PEFT loads unchanged. */
+import { showShape } from '../../graph/expression.js'
 import { writeSafetensors, type WritableTensor } from '../../checkpoints/safetensors/writeSafetensors.js'
 import type { Model } from '../../models/architecture.js'
 import { headOf } from '../../models/modelOutputs.js'
@@ -122,6 +123,6 @@ const checkAdapter = ({ model, outputs, rank, modules, head, labelNames }: LowRa
 
 const checkShape = (name: string, { shape, data }: Weights, expected: ReadonlyArray<number>): void => {
   if (shape.join() !== expected.join() || data.length !== expected.reduce((a, b) => a * b, 1)) {
-    throw new Error(`peftFiles: ${name}: expected [${expected.join(',')}], got [${shape.join(',')}] with ${data.length} numbers`)
+    throw new Error(`peftFiles: ${name}: expected ${showShape(expected)}, got ${showShape(shape)} with ${data.length} numbers`)
   }
 }

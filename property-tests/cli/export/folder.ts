@@ -1,4 +1,4 @@
-/** A folder with models, adapters of them, and what is exported from them. */
+/** A folder with models, their adapters, and their exports. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import type { ExportFormat } from '../../../finetuning/adapters/exportFormats.js
 import { openTrainedAdapter, type Text } from '../../../finetuning/adapters/trainedAdapter.js'
 import { writeAdapter, writeFamily, type Family } from '../tinyAdapter.js'
 
-/** Of the test file at hand. */
+/** Of the current test file. */
 export const place = { root: '' }
 beforeAll(async () => {
   env.allowRemoteModels = false

@@ -73,7 +73,7 @@ describe.each(families)('a transformers.js export of %s', (family) => {
     } finally {
       await classify.dispose()
     }
-    // rounding costs something, and it is told
+    // rounding costs accuracy, and the output reports it
     expect(comparison.largestLogitDifference).toBeGreaterThan(1e-5 * comparison.largestLogit)
     expect(comparison.largestLogitDifference).toBeLessThan(0.1 * comparison.largestLogit)
     const { model } = await openModelFolder(at(family))

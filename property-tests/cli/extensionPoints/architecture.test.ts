@@ -1,6 +1,6 @@
 /**
- * An architecture is one file and one line, even if its checkpoints store matrices as [in, out] and carry buffers: the same model in either layout
- * trains to the same bits in every method and precision, and its exports are the same numbers, each in its family's layout.
+ * An architecture is one file and one line, even if its checkpoints store matrices as [in, out] and have buffers. The same model in either layout
+ * trains to the same bits in every method and precision. Its exports are the same numbers, each in its family's layout.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -9,7 +9,7 @@ import { InputError } from '../../../accelerated/errors/inputError.js'
 import { elementCount } from '../../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import { roberta } from '../validFiles.js'
 
-/** Of the test at hand; a test may go into another. */
+/** Of the current test; a test may enter another folder. */
 export const place = { root: '', folder: '' }
 let made = 0
 beforeAll(async () => {

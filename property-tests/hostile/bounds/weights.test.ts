@@ -42,7 +42,7 @@ describe('a safetensors header', () => {
 it('a tensor of more than 2^30 numbers is refused before memory is allocated for it', async () => {
   const shape = [2 ** 15 + 1, 2 ** 15]
   const entry = { name: 'a', dtype: 'F32', shape, offset: 8, length: 4 * elementCount(shape), file: 'x', storage: memoryStorage() } as const
-  expect(await refusal(() => readTensor(entry))).toBe('x: expected tensor a of at most 1073741824 numbers, got 1073774592 [32769,32768]')
+  expect(await refusal(() => readTensor(entry))).toBe('x: expected tensor a of at most 1073741824 numbers, got 1073774592 [32769, 32768]')
 })
 
 describe('an index of shards', () => {

@@ -79,7 +79,7 @@ export const sendRange: Answer = (request, response) => {
   response.end(request.method === 'HEAD' ? undefined : rest)
 }
 
-/** As the real hub: small files itself, with git's hash; weights by a redirect to the storage, with SHA-256 and size on the hub's own answer. */
+/** Answers as the real hub does. Small files come from it, with git's hash. Weights come from the storage by a redirect, and its answer has SHA-256 and size. */
 export const honest =
   (linked: Readonly<Record<string, string>> = {}): Answer =>
   (request, response) => {

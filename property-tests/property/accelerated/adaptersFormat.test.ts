@@ -145,7 +145,7 @@ describe('a model', () => {
     )
     await refused(
       inConfig({ reduction_factor: 4 }),
-      'adapter.safetensors: expected tensor roberta.encoder.layer.0.output.adapters.golden.adapter_down.0.weight of shape [8,32], got [4,32]',
+      'adapter.safetensors: expected tensor roberta.encoder.layer.0.output.adapters.golden.adapter_down.0.weight of shape [8, 32], got [4, 32]',
     )
     const layer = (from: number, to: number) =>
       inTensors('adapter.safetensors', (tensors) =>
@@ -162,7 +162,7 @@ describe('a model', () => {
     )
     await refused(
       layer(1, 0),
-      'adapter.safetensors: expected tensor roberta.encoder.layer.1.output.adapters.golden.adapter_down.0.weight [4,32], got none of that name',
+      'adapter.safetensors: expected tensor roberta.encoder.layer.1.output.adapters.golden.adapter_down.0.weight [4, 32], got none of that name',
     )
   })
 })
@@ -217,7 +217,7 @@ describe('tensors', () => {
     expect((await read).tensors).toEqual((await (await opened(nothing)).read).tensors)
     await refused(
       inJson('adapter_config.json', (json) => ({ ...json, name: 'other' })),
-      'adapter.safetensors: expected tensor roberta.encoder.layer.0.output.adapters.other.adapter_down.0.weight [4,32], got none of that name',
+      'adapter.safetensors: expected tensor roberta.encoder.layer.0.output.adapters.other.adapter_down.0.weight [4, 32], got none of that name',
     )
   })
 
@@ -284,7 +284,7 @@ describe('a head', () => {
     )
     await refused(
       without('classifier.weight', 'classifier.bias'),
-      'model_head.safetensors: expected tensor classifier.weight [3,32], got none of that name',
+      'model_head.safetensors: expected tensor classifier.weight [3, 32], got none of that name',
       { family: 'bert' },
     )
   })

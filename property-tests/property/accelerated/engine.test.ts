@@ -1,4 +1,4 @@
-/** The engine of Node: results lie where the caller wants them, copied nowhere, and a run that writes over its state has the bits of one that does not. */
+/** The engine of Node: results are written into the caller's buffers without a copy. A run that overwrites its state has the bits of one that does not. */
 import { describe, expect, it } from 'vitest'
 import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
 import { add, constant, input, mul, reduceSum } from '../../../accelerated/graph/operators.js'

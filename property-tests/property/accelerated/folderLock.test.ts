@@ -37,7 +37,7 @@ const ownClaim = async (): Promise<Claim> => {
   return claim
 }
 const theirs = (): string => join(folder, 'lock-0123456789ab.json')
-/** Another process's claim, renewed so many milliseconds ago. */
+/** Another process's claim, renewed `ago` milliseconds ago. */
 const leave = async (change: Partial<Claim>, ago = 0): Promise<void> => {
   await writeFile(theirs(), JSON.stringify({ ...(await ownClaim()), ...change }))
   await utimes(theirs(), (Date.now() - ago) / 1000, (Date.now() - ago) / 1000)
@@ -144,7 +144,7 @@ describe('the claim of a dead process', () => {
     await leave(elsewhere, patience.silence + 10_000)
     await isTaken()
   })
-  it('is removed although it is renewed after another process took the lock, which tells its process', async () => {
+  it('is removed although its process renewed it after the takeover, so that this process notices', async () => {
     await leave({ boot: 'another' }, patience.silence + 10_000)
     const taken = await lock()
     await utimes(theirs(), new Date(), new Date())

@@ -1,4 +1,4 @@
-/** Choosing tokens: what is drawn is distributed as temperature, top-k and top-p say, beam search finds what trying everything finds, and texts end where they are to. */
+/** Sampling follows temperature, top-k and top-p. Beam search finds the result of an exhaustive search. Texts end at stop tokens and limits. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { searchStep, startOfSearch, type Beam } from '../../../accelerated/generation/beamSearch.js'

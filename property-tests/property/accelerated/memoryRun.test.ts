@@ -1,4 +1,4 @@
-/** A whole run without a disk: model, tokenizer, checkpoints and adapter in the storage in memory, with the bits of the same run on the disk. */
+/** A whole run without a disk: model, tokenizer, checkpoints and adapter are in memory. It has the bits of the same run on the disk. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** The precision mixed: which weights lie in float16, where it is refused, and that it trains, answers and resumes where there is a device. */
+/** The precision mixed: its float16 weights, its refusals, and training, predictions and resumption where there is a device. */
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Texts that share a row of a batch see nothing of each other: their loss and every gradient are those of the texts each in a row of its own. */
+/** Texts that share a row of a batch do not attend to each other. Their loss and every gradient are those of texts in separate rows. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { precisionOf } from '../../../accelerated/settings/commonSettings.js'

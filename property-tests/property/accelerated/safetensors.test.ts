@@ -314,7 +314,7 @@ describe(`broken safetensors files (seed ${SEED})`, () => {
         ),
         Buffer.alloc(4),
       ),
-      'model.safetensors: expected tensor "x" of fewer than 2^53 bytes, got shape [4503599627370496,4503599627370496,4503599627370496,4503599627370496,4503599627370496,4503599627370496,4503599627370496,4503599627370496,…]',
+      'model.safetensors: expected tensor "x" of fewer than 2^53 bytes, got shape [4503599627370496, 4503599627370496, 4503599627370496, 4503599627370496, 4503599627370496, 4503599627370496, 4503599627370496, 4503599627370496, …]',
     ],
   ])('names %s in one line', async (_, bytes, expected) => {
     const message = await messageFor(bytes)

@@ -85,7 +85,7 @@ describe.each(Object.keys(storages))('the storage of the %s', (name) => {
     expect(await storage.list(at('none'))).toEqual([])
   })
 
-  it('tells files from folders and from nothing', async () => {
+  it('distinguishes files, folders and absent paths', async () => {
     await storage.makeFolder(at('kinds'))
     await storage.write(at('kinds', 'file'), 'abc')
     expect(await storage.stat(at('kinds', 'file'))).toMatchObject({ kind: 'file', size: 3 })

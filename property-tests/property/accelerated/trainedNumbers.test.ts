@@ -1,4 +1,4 @@
-/** How many numbers each method trains on the paper's two models: by hand, and where the head counts too as the paper's Table 1 has them. */
+/** The number of trained parameters of each method on the paper's two models: by hand, and with the head as in the paper's Table 1. */
 import { describe, expect, it } from 'vitest'
 import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
 import { methods } from '../../../accelerated/methods/index.js'
@@ -45,7 +45,7 @@ const toldBy = (method: Method, size: typeof roberta.base): number => {
 describe('the number of trained parameters, for two classes', () => {
   it('is tested for every method', () => expect(Object.keys(counts).sort()).toEqual(methods.map(({ name }) => name).sort()))
 
-  /** [base, large] without the head, by hand: r = 8 (AdaLoRA 12), 40 virtual tokens, a sixteenth of the width; full is the published count less its head. */
+  /** [base, large] without the head, by hand: r = 8 (AdaLoRA 12), 40 virtual tokens, a sixteenth of the width. full: the published count less its head. */
   const counts: Readonly<Record<string, readonly [number, number]>> = {
     full: [124_055_040, 354_310_144],
     lora: [1_327_104, 3_538_944],

@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { WordCache } from '../../../accelerated/checkpoints/tokenizer/wordCache.js'
 
-/** Ids that tell every word from every other. */
+/** Ids that differ for different words. */
 const idsOf = (word: string): ReadonlyArray<number> =>
   [word.length, ...Array.from({ length: word.length }, (_, i) => word.charCodeAt(i))].slice(0, 12)
 

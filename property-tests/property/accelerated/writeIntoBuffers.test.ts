@@ -1,4 +1,4 @@
-/** Runs into the caller's buffers depend on how the binding fails; a probe finds out whether it still does, and the engine copies if it does not. */
+/** Runs into the caller's buffers depend on an error of the binding. A probe checks for that error, and without it the engine copies. */
 import type { InferenceSession } from 'onnxruntime-node'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { add, input, mul, reduceSum } from '../../../accelerated/graph/operators.js'

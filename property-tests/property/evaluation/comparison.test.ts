@@ -1,4 +1,4 @@
-/** The table of a comparison: against sums done by hand, and against the tables that lie beside the published runs. */
+/** The table of a comparison: against sums by hand, and against the tables stored with the published runs. */
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,15 +21,15 @@ const run = (variant: string, accuracy: number, best: number | null = null): Com
   } as unknown as RunResult,
 })
 
-describe('a comparison', () => {
-  it('tells the mean of the last and of the best scores, with the deviation of a sample, 0 of a single run', () => {
+describe('the table of a comparison', () => {
+  it('has the means of the last and the best scores, with sample deviations, which are 0 for a single run', () => {
     // 80 and 90: mean 85, deviation √(25 + 25) = 7.07; at best 90 and 90
     const [, , two, one] = comparisonTable([run('two', 0.8, 0.9), run('two', 0.9), run('one', 0.75)]).split('\n')
     expect(two).toBe('| two | 85.0 ± 7.1 | 90.0 ± 0.0 | – | – | 10 | 2 |')
     expect(one).toBe('| one | 75.0 ± 0.0 | 75.0 ± 0.0 | – | – | 10 | 1 |')
   })
 
-  it('of the published runs is the published table', () => {
+  it('equals the published table for the published runs', () => {
     const { table, runs } = JSON.parse(readFileSync('evaluation/results/bases.json', 'utf8')) as {
       readonly table: ReadonlyArray<string>
       readonly runs: ReadonlyArray<RunResult & { readonly variant: string }>
@@ -38,10 +38,10 @@ describe('a comparison', () => {
   })
 })
 
-describe('a comparison that was stopped', () => {
+describe('a stopped comparison', () => {
   type Results = { readonly runs: ReadonlyArray<{ readonly variant: string; readonly seed: number; readonly last: unknown }> }
 
-  it('goes on from its file of results, and runs again what has other settings', { timeout: 300_000 }, async () => {
+  it('resumes from its file of results, and repeats only runs whose settings or model changed', { timeout: 300_000 }, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'salora-comparison-'))
     const results = join(folder, 'results.json')
     const texts = join(folder, 'texts.tsv')
@@ -72,8 +72,8 @@ describe('a comparison that was stopped', () => {
       }
     }
     try {
-      const whole = await compare(comparison(1, 2), () => undefined, run)
-      expect(whole.map(({ variant, seed }) => `${variant}-${seed}`)).toEqual(['lora-0', 'full-0', 'lora-1', 'full-1'])
+      const complete = await compare(comparison(1, 2), () => undefined, run)
+      expect(complete.map(({ variant, seed }) => `${variant}-${seed}`)).toEqual(['lora-0', 'full-0', 'lora-1', 'full-1'])
       const written = JSON.parse(readFileSync(results, 'utf8')) as Results
       writeFileSync(
         results,
@@ -81,11 +81,11 @@ describe('a comparison that was stopped', () => {
       )
 
       started.length = 0
-      const again = await compare(comparison(1), () => undefined, run)
+      const resumed = await compare(comparison(1), () => undefined, run)
       expect(started).toEqual(['full-1'])
-      expect(again.map(({ result }) => result.last)).toEqual(whole.map(({ result }) => result.last))
+      expect(resumed.map(({ result }) => result.last)).toEqual(complete.map(({ result }) => result.last))
 
-      // what is not asked for today is not lost: it may have taken days
+      // runs that this call does not request are kept: they may have taken days
       await compare({ ...comparison(1), variants: comparison(1).variants.slice(1), seeds: [1] }, () => undefined, run)
       const kept = (JSON.parse(readFileSync(results, 'utf8')) as Results).runs.map(({ variant, seed }) => `${variant}-${seed}`)
       expect(kept.sort()).toEqual(['full-0', 'full-1', 'lora-0', 'lora-1'])

@@ -1,4 +1,4 @@
-/** What a long run says of itself: medians of its hundreds, which a few slow steps do not move and a drift does. */
+/** The drift check of a long run: medians of each hundred steps, which change with a drift and not with a few slow steps. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { flatness, type StepSample } from '../../../evaluation/benchmark/driftCheck.js'
@@ -7,8 +7,8 @@ import { SEED } from '../../support/seed.js'
 const run = (steps: number, at: (step: number) => StepSample): ReadonlyArray<StepSample> =>
   Array.from({ length: steps }, (_, i) => at(i + 1))
 
-describe(`a long run (seed ${SEED})`, () => {
-  it('is flat whatever its first hundred steps are, and though every third step is slow', () => {
+describe(`the drift check of a long run (seed ${SEED})`, () => {
+  it('reports ratios of 1 despite a slow start and slow steps, one in three', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 300, max: 1_200 }),
@@ -30,7 +30,7 @@ describe(`a long run (seed ${SEED})`, () => {
     )
   })
 
-  it('tells a leak and a slowing: steps 101 to 200 have the median 150.5, the last hundred of n n − 49.5', () => {
+  it('reports a memory leak and falling speed as the ratio of the last hundred steps to steps 101 to 200', () => {
     fc.assert(
       fc.property(fc.integer({ min: 300, max: 2_000 }), (steps) => {
         const { tokensPerSecond, residentBytes, hundreds } = flatness(
@@ -44,7 +44,7 @@ describe(`a long run (seed ${SEED})`, () => {
     )
   })
 
-  it('of fewer than 300 steps says nothing', () => {
+  it('refuses a run of fewer than 300 steps', () => {
     expect(() => flatness(run(299, () => ({ tokensPerSecond: 1, residentBytes: 1 })))).toThrow('expected at least 300 steps, got 299')
   })
 })

@@ -1,4 +1,4 @@
-/** N-gram models: KenLM's published scores, sums that must be 1, a corpus worked by hand, and a model that is what it was after each file. */
+/** N-gram models: KenLM's published scores, probabilities that sum to 1, a corpus computed by hand, and round trips through each file format. */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -34,9 +34,9 @@ const trainOn = async (text: string, options: NgramOptions) => (await trainNgram
 const fallback = [0.5, 1, 1.5] as const
 
 const oracle = '../shared/data/oracles/kenlm'
-const there = existsSync(oracle)
+const hasOracle = existsSync(oracle)
 
-describe.skipIf(!there)("KenLM's own values (skipped without ../shared/data/oracles/kenlm)", () => {
+describe.skipIf(!hasOracle)("ngramScorer on KenLM's test models (skipped without ../shared/data/oracles/kenlm)", () => {
   type Case = {
     readonly name: string
     readonly start: '<s>' | 'null'
@@ -44,30 +44,30 @@ describe.skipIf(!there)("KenLM's own values (skipped without ../shared/data/orac
     readonly prefix?: ReadonlyArray<string>
     readonly steps: ReadonlyArray<readonly [string, number, number]>
   }
-  const { cases } = there
+  const { cases } = hasOracle
     ? (JSON.parse(readFileSync(join(oracle, 'expected_scores.json'), 'utf8')) as { readonly cases: ReadonlyArray<Case> })
     : { cases: [] }
 
-  it('are 41, and all are found to 1e-5, with the length of the n-gram: after <s>, after nothing, through blanks and unknown words', async () => {
+  it('has the 41 published scores to 1e-5 and the matched lengths, after <s> and after nothing, with blanks and unknown words', async () => {
     const scorer = ngramScorer(await openNgramModel(join(oracle, 'test.arpa')))
     let compared = 0
     for (const { name, start, independent, prefix = [], steps } of cases) {
       const after = start === '<s>' ? 'sentence' : 'nothing'
       const words = steps.map(([word]) => word)
-      const found =
+      const scores =
         independent === true
           ? words.flatMap((word) => scorer.words([word], after))
           : scorer.words([...prefix, ...words], after).slice(prefix.length)
       steps.forEach(([word, matched, log10], i) => {
-        expect(Math.abs((found[i]?.log10 ?? NaN) - log10), `${name}: ${word}`).toBeLessThan(1e-5)
-        expect(found[i]?.matched, `${name}: ${word}`).toBe(matched)
+        expect(Math.abs((scores[i]?.log10 ?? NaN) - log10), `${name}: ${word}`).toBeLessThan(1e-5)
+        expect(scores[i]?.matched, `${name}: ${word}`).toBe(matched)
         compared++
       })
     }
     expect(compared).toBe(41)
   })
 
-  it('give an unknown word a log10 of −100 where the model has no <unk>', async () => {
+  it('gives an unknown word a log10 of −100 if the model has no <unk>', async () => {
     const [known, unknown] = ngramScorer(await openNgramModel(join(oracle, 'test_nounk.arpa'))).words(['looking', 'not_there'], 'nothing')
     expect(known?.isKnown).toBe(true)
     expect(unknown).toMatchObject({ isKnown: false, matched: 1 })
@@ -75,13 +75,13 @@ describe.skipIf(!there)("KenLM's own values (skipped without ../shared/data/orac
   })
 })
 
-describe('a corpus of five sentences, worked by hand', () => {
+describe('an n-gram model of five sentences, computed by hand', () => {
   // words are found behind: a two others (<s>, c), b two (<s>, a), c two (<s>, a), </s> three (a, b, c), nine in all
   const text = 'a b\na b\na c\nb\nc a\n'
   const p = (x: number) => expect.closeTo(Math.log10(x), 6)
   const word = (count: number, discount: number) => (count - discount) / 9 + (4.5 / 9) * (1 / 5)
 
-  it('has the bigram probabilities that the formula gives', async () => {
+  it('has the bigram probabilities of modified Kneser-Ney smoothing', async () => {
     const model = await trainOn(text, { order: 2, discountFallback: fallback })
     const scorer = ngramScorer(model)
     const last = (...words: ReadonlyArray<string>) => scorer.words(words, 'nothing').at(-1)?.log10
@@ -101,7 +101,7 @@ describe('a corpus of five sentences, worked by hand', () => {
     expect(scorer.sentence('a b')).toMatchObject({ words: 2, unknown: 0, log10: p((0.3 + 0.5 * a) * (0.25 + 0.5 * a) * (0.5 + 0.5 * end)) })
   })
 
-  it('has, pruned of what occurs once, the same masses with the pruned ones left to shorter n-grams', async () => {
+  it('leaves the probability of pruned bigrams to the unigrams', async () => {
     const scorer = ngramScorer(await trainOn(text, { order: 2, prune: [0, 1], discountFallback: fallback }))
     const last = (...words: ReadonlyArray<string>) => scorer.words(words, 'nothing').at(-1)
     const [a, end] = [word(2, 1), word(3, 1.5)]
@@ -110,7 +110,7 @@ describe('a corpus of five sentences, worked by hand', () => {
     expect(last('c', '</s>')).toMatchObject({ matched: 1, log10: p(end) }) // c leaves all
   })
 
-  it('has the unigram probabilities of its raw counts at order 1', async () => {
+  it('has the unigram probabilities of the raw counts at order 1', async () => {
     // a 4, b 3, c 2, </s> 5 of 14, which leave (1.5 + 1.5 + 1 + 1.5) / 14
     const scorer = ngramScorer(await trainOn(text, { order: 1, discountFallback: fallback }))
     const share = 5.5 / 14 / 5
@@ -120,24 +120,24 @@ describe('a corpus of five sentences, worked by hand', () => {
   })
 })
 
-describe('discounts', () => {
+describe('the estimated discounts of an n-gram order', () => {
   it('are equation 26 of Chen & Goodman', () => {
     const y = 10 / 18
     const expected = [1 - (2 * y * 4) / 10, 2 - (3 * y * 2) / 4, 3 - (4 * y * 1) / 2]
     expect(estimatedDiscounts([10, 4, 2, 1])).toEqual(expected.map((discount) => expect.closeTo(discount, 6)))
   })
 
-  it('are none where a count of 1, 2 or 3 is not found, or one is out of range, and say which', () => {
+  it('are replaced by a reason if no n-gram has a count of 1, 2 or 3, or if a discount is out of range', () => {
     expect(estimatedDiscounts([3, 0, 2, 1])).toBe('none with an adjusted count of 2')
     expect(estimatedDiscounts([3, 1, 0, 0])).toBe('none with an adjusted count of 3')
     expect(estimatedDiscounts([6, 1, 2, 0])).toBe('a discount of -2.500 for an adjusted count of 2')
     expect(estimatedDiscounts([10, 4, 2, 0])).not.toBeTypeOf('string') // without counts of 4 it is 3
   })
 
-  it('are of the counts as lmplz takes them: its last n-gram of an order goes in by its raw count', async () => {
+  it('use the counts of lmplz, which takes the raw count of the last n-gram of an order', async () => {
     const corpus = await readCorpus(textOf('x y\nx z\nx z\nx z\n'), { order: 3, skipSymbols: false })
     const [words, pairs, triples] = await countNgrams(corpus, async () => undefined)
-    // behind how many: x 1, y 1, </s> 2, and z 1, which has stood there three times
+    // contexts of each word: x 1, y 1, </s> 2, and z 1, which occurs there three times
     expect(words && countsOfCounts(words)).toEqual([2, 1, 1, 0])
     // x z 1, x y 1, y </s> 1, z </s> 1, <s> x 4, and x z three times
     expect(pairs && countsOfCounts(pairs)).toEqual([3, 0, 1, 1])
@@ -166,8 +166,8 @@ const made = (lines: ReadonlyArray<ReadonlyArray<string>>, { order, prune }: { o
 const wordsOf = ({ vocabulary }: BackoffModel): ReadonlyArray<string> =>
   Array.from({ length: vocabulary.size() }, (_, word) => Buffer.from(vocabulary.bytesOf(word)).toString())
 
-describe(`any text (seed ${SEED})`, () => {
-  it('makes probabilities that are 1 together after every context: 1,000 contexts, seen and unseen, pruned and not', async () => {
+describe(`an n-gram model of random text (seed ${SEED})`, () => {
+  it('has probabilities that sum to 1 after each of 1,000 contexts, seen and unseen, pruned and not', async () => {
     let contexts = 0
     await fc.assert(
       fc.asyncProperty(
@@ -196,20 +196,20 @@ describe(`any text (seed ${SEED})`, () => {
     expect(contexts).toBeGreaterThanOrEqual(1000)
   })
 
-  it('makes a model that each format gives back, number by number', () =>
+  it('is the same, number by number, after a round trip through each file format', () =>
     fc.assert(
       fc.asyncProperty(corpora, settings, fc.constantFrom(...ngramFormats), async (lines, setting, format) => {
         const model = await made(lines, setting)
         const file = join(folder, 'model')
         await writeNgramModel(file, model, format)
-        const again = await openNgramModel(file)
-        expect(wordsOf(again)).toEqual(wordsOf(model))
-        expect(again.levels).toEqual(model.levels)
+        const reopened = await openNgramModel(file)
+        expect(wordsOf(reopened)).toEqual(wordsOf(model))
+        expect(reopened.levels).toEqual(model.levels)
       }),
       { seed: SEED, numRuns: 60 },
     ))
 
-  it("is scored the same however its bytes are cut, from gzip or not, with or without the last line's end", () =>
+  it('scores a text the same for any chunks of bytes, with or without gzip, with or without a final line feed', () =>
     fc.assert(
       fc.asyncProperty(
         corpora,
@@ -220,16 +220,16 @@ describe(`any text (seed ${SEED})`, () => {
           const scorer = ngramScorer(await made(lines, { order: 3, prune: [] }))
           const texts = lines.map((words) => words.join(' '))
           const text = `${texts.join('\n')}${isEnded || texts.at(-1) === '' ? '\n' : ''}`
-          const found: number[] = []
-          await scorer.lines(textOf(isZipped ? gzipSync(text) : text, cuts), ({ log10 }) => void found.push(log10))
-          expect(found).toEqual(texts.map((sentence) => scorer.sentence(sentence).log10))
+          const logs: number[] = []
+          await scorer.lines(textOf(isZipped ? gzipSync(text) : text, cuts), ({ log10 }) => void logs.push(log10))
+          expect(logs).toEqual(texts.map((sentence) => scorer.sentence(sentence).log10))
         },
       ),
       { seed: SEED, numRuns: 60 },
     ))
 })
 
-describe(`any ARPA file (seed ${SEED})`, () => {
+describe(`a random ARPA file (seed ${SEED})`, () => {
   const order = 4
   const number = fc.integer({ min: 0, max: 40_000 }).map((n) => -n / 10_000)
   /** N-grams whose contexts are there, and whose last words may be not. */
@@ -246,7 +246,7 @@ describe(`any ARPA file (seed ${SEED})`, () => {
       })
     })
 
-  it('is scored as the definition says: the longest n-gram there is, and the weights of the contexts that are longer', () =>
+  it('is scored by the definition: the longest n-gram in it, and the back-off weights of longer contexts', () =>
     fc.assert(
       fc.asyncProperty(
         arpas,
@@ -266,7 +266,7 @@ describe(`any ARPA file (seed ${SEED})`, () => {
             '\\end\\',
           ].join('\n')
           writeFileSync(join(folder, 'any.arpa'), arpa)
-          const found = ngramScorer(await openNgramModel(join(folder, 'any.arpa'))).words(words, isStart ? 'sentence' : 'nothing')
+          const scores = ngramScorer(await openNgramModel(join(folder, 'any.arpa'))).words(words, isStart ? 'sentence' : 'nothing')
           const table = new Map(rows.map(({ words: gram, p, b }) => [gram, { p, b }]))
           const known = words.map((word) => (table.has(word) ? word : '<unk>'))
           known.forEach((word, i) => {
@@ -277,17 +277,17 @@ describe(`any ARPA file (seed ${SEED})`, () => {
               return table.has(gram) || (!whole && rows.some(({ words: longer }) => longer.endsWith(` ${gram}`)))
             }
             const first = (whole: boolean): number => {
-              const found = history.findIndex((_, from) => isThere(from, whole))
-              return found === -1 ? history.length : found
+              const index = history.findIndex((_, from) => isThere(from, whole))
+              return index === -1 ? history.length : index
             }
             const [at, end] = [first(true), first(false)]
             const p = table.get([...history.slice(at), word].join(' '))?.p ?? -100
             const weights = Array.from({ length: at }, (_, k) => table.get(history.slice(k).join(' '))?.b ?? 0)
-            expect(found[i]?.log10).toBeCloseTo(
+            expect(scores[i]?.log10).toBeCloseTo(
               weights.reduce((a, b) => a + b, p),
               4,
             )
-            expect(found[i]?.matched).toBe(history.length - end + 1)
+            expect(scores[i]?.matched).toBe(history.length - end + 1)
           })
         },
       ),
@@ -295,8 +295,8 @@ describe(`any ARPA file (seed ${SEED})`, () => {
     ))
 })
 
-describe('parts', () => {
-  it('numbers of an ARPA file are those that JavaScript reads', () =>
+describe('the n-gram code', () => {
+  it('reads the numbers of an ARPA file as JavaScript does', () =>
     fc.assert(
       fc.property(
         fc.oneof(
@@ -312,7 +312,7 @@ describe('parts', () => {
       { seed: SEED, numRuns: 500 },
     ))
 
-  it('a vocabulary numbers words as a map does', () =>
+  it('numbers the words of a vocabulary as a map would', () =>
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'binary', minLength: 1, maxLength: 3 }), { maxLength: 400, size: 'max' }), (words) => {
         const [vocabulary, map] = [
@@ -335,7 +335,7 @@ describe('parts', () => {
       { seed: SEED, numRuns: 100 },
     ))
 
-  it('a vocabulary tells words apart whose hashes of 32 bits are the same, as some of 400,000 are', () => {
+  it('keeps words apart whose 32-bit hashes collide, as some of 400,000 do', () => {
     const vocabulary = newVocabulary()
     for (let i = 0; i < 400_000; i++) {
       const bytes = Buffer.from(Math.imul(i, 0x9e3779b1).toString(36).padStart(8))
@@ -344,7 +344,7 @@ describe('parts', () => {
     expect(vocabulary.size()).toBe(400_003)
   })
 
-  it('a pass of the sort keeps what is equal in its order', () =>
+  it('sorts stably in each pass', () =>
     fc.assert(
       fc.property(fc.array(fc.nat(9), { minLength: 1, maxLength: 50 }), (keys) => {
         const places = Uint32Array.from(keys, (_, i) => i)
@@ -354,7 +354,7 @@ describe('parts', () => {
       { seed: SEED },
     ))
 
-  it("perplexities are of the sums: the ends of sentences in all of them, and in the count of KenLM's alone", () => {
+  it("sums sentence ends into every perplexity, and counts them only in KenLM's", () => {
     const scores = [
       { log10: -6, words: 2, unknown: 1, unknownLog10: -3 },
       { log10: -3, words: 1, unknown: 0, unknownLog10: 0 },
@@ -373,11 +373,11 @@ describe('parts', () => {
     expect(textScore([{ log10: -4, words: 1, unknown: 1, unknownLog10: -3 }])).toMatchObject({ perplexityWithoutUnknown: null })
   })
 
-  it('files are named after what they hold', () => {
+  it('derives the format of a model file from its name', () => {
     expect(['m.arpa', 'm', 'm.arpa.gz', 'm.ngram'].map(ngramFormatOf)).toEqual(['arpa', 'arpa', 'arpa.gz', 'compact'])
   })
 
-  it('an ARPA file of a text with <s>, </s> and <unk> in it is that of the text without them, where they are skipped', async () => {
+  it('ignores <s>, </s> and <unk> in a training text with skipSymbols', async () => {
     const options = { order: highestTrainedOrder, discountFallback: fallback }
     const file = (name: string) => join(folder, name)
     await writeNgramModel(file('one.arpa.gz'), await trainOn('a b\nc a\n', options))
@@ -385,13 +385,13 @@ describe('parts', () => {
     expect(gunzipSync(readFileSync(file('one.arpa.gz')))).toEqual(readFileSync(file('two.arpa')))
   })
 
-  it('blanks between words are those of lmplz in training and those of query in scoring', async () => {
+  it("splits words at lmplz's blanks in training, and at those of KenLM's query in scoring", async () => {
     const model = await trainOn('a\tb\r\n  a \0 b\vc  \n', { order: 1, discountFallback: fallback })
     expect(wordsOf(model)).toEqual(['<unk>', '<s>', '</s>', 'a', 'b', 'b\vc'])
     expect(ngramScorer(model).sentence(' a\fb\vb\r')).toMatchObject({ words: 3, unknown: 0 })
   })
 
-  it('a byte-order mark is no part of the first word', async () => {
+  it('removes a byte-order mark from the first word', async () => {
     writeFileSync(join(folder, 'marked.txt'), '\ufeffa b\n')
     const { model } = await trainNgram(await fileSource(join(folder, 'marked.txt')), { order: 2, discountFallback: fallback })
     expect(wordsOf(model)).toEqual(['<unk>', '<s>', '</s>', 'a', 'b'])

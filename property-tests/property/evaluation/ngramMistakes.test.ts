@@ -1,4 +1,4 @@
-/** Broken models and texts: each is refused in one line that says where, what was expected and what was found; nothing is half-written. */
+/** Invalid n-gram models and texts: each is refused in one line with the place, the expected input and the actual one. No file is half written. */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { open, rename, unlink } from 'node:fs/promises'
@@ -58,8 +58,8 @@ const changed = (from: string, to: string): string => {
   return valid.replace(from, to)
 }
 
-describe('an ARPA file', () => {
-  it('that is whole is read, with other line ends and blanks too', async () => {
+describe('openNgramModel of an ARPA file', () => {
+  it('accepts a valid file, also with other line ends and blanks', async () => {
     expect(await opened(valid)).toBe('nothing thrown')
     expect(await opened(`# made by hand\n\n${valid.replaceAll('\n', '\r\n')}\n\n`)).toBe('nothing thrown')
     expect(await opened(valid.replaceAll('\t', '  '))).toBe('nothing thrown')
@@ -79,19 +79,31 @@ describe('an ARPA file', () => {
     ['lacks a section', valid.replace(/\\2-grams:[\s\S]*?\n\n/, ''), 'm.arpa, line 13: expected \\2-grams:, got "\\3-grams:"'],
     ['lacks the last section', valid.replace(/\\3-grams:[\s\S]*?\n\n/, ''), 'm.arpa, line 18: expected \\3-grams:, got "\\end\\"'],
     ['has fewer n-grams than it says', changed('-0.2\tb </s>\n', ''), 'm.arpa, line 17: expected 3 2-grams, as \\data\\ says, got 2'],
-    ['has more', changed('-0.2\tb </s>\n', '-0.2\tb </s>\n-0.2\ta </s>\n'), 'm.arpa, line 19: expected 3 2-grams, as \\data\\ says, got 4'],
+    [
+      'has more n-grams than it says',
+      changed('-0.2\tb </s>\n', '-0.2\tb </s>\n-0.2\ta </s>\n'),
+      'm.arpa, line 19: expected 3 2-grams, as \\data\\ says, got 4',
+    ],
     ['ends early', valid.slice(0, valid.indexOf('\\3-grams')), 'm.arpa, line 17: expected \\3-grams:, got the end of the file'],
     ['has no end', valid.replace('\\end\\\n', ''), 'm.arpa, line 20: expected \\end\\, got the end of the file'],
-    ['goes on after its end', `${valid}more\n`, 'm.arpa, line 22: expected nothing after \\end\\, got "more"'],
+    ['continues after its end', `${valid}more\n`, 'm.arpa, line 22: expected nothing after \\end\\, got "more"'],
     [
       'has a probability above 1',
       changed('-0.4\ta b', '0.4\ta b'),
       'm.arpa, line 15: expected the log10 of a probability, at most 0, got 0.4',
     ],
-    ['has one that is no number', changed('-0.4\ta b', 'x\ta b'), 'm.arpa, line 15: expected a finite number for the probability, got "x"'],
-    ['has one of nothing', changed('-0.4\ta b', '-inf\ta b'), 'm.arpa, line 15: expected a finite number for the probability, got "-inf"'],
     [
-      'has one beyond floats',
+      'has a probability that is no number',
+      changed('-0.4\ta b', 'x\ta b'),
+      'm.arpa, line 15: expected a finite number for the probability, got "x"',
+    ],
+    [
+      'has a probability of 0',
+      changed('-0.4\ta b', '-inf\ta b'),
+      'm.arpa, line 15: expected a finite number for the probability, got "-inf"',
+    ],
+    [
+      'has a probability below float32',
       changed('-0.4\ta b', '-1e39\ta b'),
       'm.arpa, line 15: expected a finite number for the probability, got "-1e39"',
     ],
@@ -121,7 +133,7 @@ describe('an ARPA file', () => {
       'm.arpa, line 15: expected a probability, 2 words and at most a back-off weight, got 2 of them',
     ],
     [
-      'has too many',
+      'has too many words in a line',
       changed('a b\t-0.1', 'a b a b a\t-0.1'),
       'm.arpa, line 15: expected a probability, 2 words and at most a back-off weight, got more',
     ],
@@ -131,22 +143,22 @@ describe('an ARPA file', () => {
       'm.arpa, line 17: expected \\3-grams:, got "-0.2\\u0009b </s>"',
     ],
     [
-      'has orders that nobody has',
+      'has orders above 12',
       valid.replace('ngram 3=1', Array.from({ length: 11 }, (_, i) => `ngram ${i + 3}=1`).join('\n')),
       'm.arpa, line 14: expected orders up to 12, got "ngram 13=1"',
     ],
-  ])('that %s', async (_name, content, line) => {
+  ])('refuses a file that %s', async (_name, content, line) => {
     expect(await opened(content)).toBe(line)
   })
 
-  it('with a line that is not UTF-8 is refused by that line', async () => {
+  it('refuses a file that is not UTF-8, and names the line', async () => {
     const bytes = Buffer.from(valid)
     bytes[valid.indexOf('b </s>')] = 0xff
     expect(await opened(bytes)).toBe('m.arpa, line 16: expected text in UTF-8, got bytes that are not UTF-8')
     expect(await opened(Buffer.from(`\ufeff${valid}`, 'utf16le'))).toBe('m.arpa: expected text in UTF-8, got text in UTF-16')
   })
 
-  it('that says there are four billion n-grams is not believed', async () => {
+  it('allocates no memory for the four billion n-grams of a false header', async () => {
     const before = process.memoryUsage().arrayBuffers
     expect(await opened(changed('ngram 2=3', 'ngram 2=4000000000'))).toBe(
       'm.arpa, line 18: expected 4000000000 2-grams, as \\data\\ says, got 3',
@@ -154,7 +166,7 @@ describe('an ARPA file', () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 26)
   })
 
-  it('of gzip is refused where it is cut short or damaged, or swells without end', async () => {
+  it('refuses a gzip file that is truncated, damaged, or a decompression bomb', async () => {
     const zipped = gzipSync(valid)
     expect(await opened(zipped)).toBe('nothing thrown')
     expect(await opened(zipped.subarray(0, -9))).toBe('m.arpa: expected a whole gzip file, got one that is cut short')
@@ -165,25 +177,25 @@ describe('an ARPA file', () => {
     expect(await opened(bomb)).toMatch(/^m\.arpa: expected text that gzip made at most 200 times smaller, got \d+ bytes of \d+$/)
   })
 
-  it("that is KenLM's own binary is called that", async () => {
+  it("recognizes KenLM's binary format and refuses it by name", async () => {
     expect(await opened('mmap lm http://kheafield.com/code format version 5\n\0')).toMatch(
       /^m\.arpa: expected an ARPA file or a compact one of salora ngram, got KenLM's own binary/,
     )
   })
 
-  it('that is not there, or a folder, is told so', async () => {
+  it('refuses a missing file and a folder', async () => {
     expect(await lineOf(openNgramModel(join(folder, 'none')))).toMatch(/^none: expected a readable file, got ENOENT/)
     expect(await lineOf(openNgramModel(folder))).toMatch(/expected a regular file, got a folder$/)
   })
 })
 
-describe('a compact file', () => {
+describe('openNgramModel of a compact file', () => {
   const made = async (): Promise<Buffer> => {
     writeFileSync(join(folder, 'v.arpa'), valid)
     await writeNgramModel(join(folder, 'v.ngram'), await openNgramModel(join(folder, 'v.arpa')))
     return readFileSync(join(folder, 'v.ngram'))
   }
-  /** With a checksum that is right: what is wrong must be found by looking. */
+  /** With a correct checksum, so that only the content shows the error. */
   const signed = (bytes: Buffer): Buffer => {
     createHash('sha256')
       .update(bytes.subarray(0, -32))
@@ -192,7 +204,7 @@ describe('a compact file', () => {
     return bytes
   }
 
-  it('is refused where any byte is another', async () => {
+  it('refuses a file with any changed byte', async () => {
     const bytes = await made()
     expect(await opened(bytes, 'm.ngram')).toBe('nothing thrown')
     for (let at = 0; at < bytes.length; at += 3) {
@@ -207,7 +219,7 @@ describe('a compact file', () => {
     )
   })
 
-  it('is refused where it is cut short, longer, or of another version, before anything is made room for', async () => {
+  it('refuses a truncated file, a false length and another version, before it allocates memory', async () => {
     const bytes = await made()
     expect(await opened(bytes.subarray(0, -1), 'm.ngram')).toBe(
       `m.ngram: expected ${bytes.length} bytes, as its header says, got ${bytes.length - 1}`,
@@ -220,7 +232,7 @@ describe('a compact file', () => {
     expect(await opened(other, 'm.ngram')).toBe('m.ngram: expected a model of this version of salora ngram, got one of another')
   })
 
-  it('whose checksum is right and whose content is not is refused or scores without harm', async () => {
+  it('refuses invalid content with a correct checksum, or scores with finite numbers', async () => {
     const bytes = await made()
     const count = { refused: 0, read: 0 }
     for (let at = 16; at < bytes.length - 32; at++)
@@ -229,8 +241,8 @@ describe('a compact file', () => {
         broken[at] = value
         writeFileSync(join(folder, 'm.ngram'), signed(broken))
         try {
-          const found = ngramScorer(await openNgramModel(join(folder, 'm.ngram'))).sentence('a b c b a').log10
-          expect(Number.isFinite(found), `byte ${at}`).toBe(true)
+          const log10 = ngramScorer(await openNgramModel(join(folder, 'm.ngram'))).sentence('a b c b a').log10
+          expect(Number.isFinite(log10), `byte ${at}`).toBe(true)
           count.read++
         } catch (thrown) {
           expect(thrown, `byte ${at}`).toBeInstanceOf(InputError)
@@ -241,7 +253,7 @@ describe('a compact file', () => {
     expect(count.read).toBeGreaterThan(100)
   })
 
-  it(`or an ARPA file that is broken anyhow (seed ${SEED}) is read or refused in one line`, async () => {
+  it(`accepts a randomly edited file, compact or ARPA, or refuses it in one line (seed ${SEED})`, async () => {
     const files = [await made(), Buffer.from(valid), gzipSync(valid)]
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...files), edits, async (file, changes) => {
@@ -252,45 +264,55 @@ describe('a compact file', () => {
   })
 })
 
-describe('a text to train on', () => {
+describe('trainNgram', () => {
   const trained = (text: string | Uint8Array, options: Partial<NgramOptions> = {}): Promise<string> =>
     lineOf(trainNgram(textOf(text), { order: 2, discountFallback: [0.5, 1, 1.5], ...options }))
 
   it.each<readonly [string, string | Uint8Array, Partial<NgramOptions>, string]>([
-    ['empty', '', {}, 'text: expected a text of at least one word, got none'],
-    ['of blank lines', '\n \n\t\n', {}, 'text: expected a text of at least one word, got none'],
-    ['with <s>', 'a\nb <s>\n', {}, 'text, line 2: expected words of a text (--skip-symbols takes <unk>, <s>, </s> for blanks), got <s>'],
-    ['with <unk>', '<unk>\n', {}, 'text, line 1: expected words of a text (--skip-symbols takes <unk>, <s>, </s> for blanks), got <unk>'],
-    ['of nothing but <unk>, skipped', '<unk>\n', { skipSymbols: true }, 'text: expected a text of at least one word, got none'],
+    ['an empty text', '', {}, 'text: expected a text of at least one word, got none'],
+    ['a text of blank lines', '\n \n\t\n', {}, 'text: expected a text of at least one word, got none'],
     [
-      'not UTF-8',
+      'a text with <s>',
+      'a\nb <s>\n',
+      {},
+      'text, line 2: expected words of a text (--skip-symbols takes <unk>, <s>, </s> for blanks), got <s>',
+    ],
+    [
+      'a text with <unk>',
+      '<unk>\n',
+      {},
+      'text, line 1: expected words of a text (--skip-symbols takes <unk>, <s>, </s> for blanks), got <unk>',
+    ],
+    ['a text of only <unk>, with skipSymbols', '<unk>\n', { skipSymbols: true }, 'text: expected a text of at least one word, got none'],
+    [
+      'a text that is not UTF-8',
       Buffer.from([0x61, 0x0a, 0x62, 0x0a, 0xc3, 0x28, 0x0a]),
       {},
       'text, line 3: expected text in UTF-8, got bytes that are not UTF-8',
     ],
     [
-      'too small for discounts',
+      'a text that is too small for discounts',
       'a b\n',
       { discountFallback: null },
       'text: expected enough text for the discounts of 1-grams (--discount-fallback replaces them; is the text small, or artificial?), got none with an adjusted count of 2',
     ],
-    ['of order 0', 'a\n', { order: 0 }, '--order: expected a whole number from 1 to 6, got 0'],
-    ['of order 7', 'a\n', { order: 7 }, '--order: expected a whole number from 1 to 6, got 7'],
-    ['of order 2.5', 'a\n', { order: 2.5 }, '--order: expected a whole number from 1 to 6, got 2.5'],
-    ['with falling thresholds', 'a\n', { prune: [1, 0] }, '--prune: expected thresholds that never decrease, got 1 0'],
-    ['with too many thresholds', 'a\n', { prune: [0, 0, 1] }, '--prune: expected at most 2 thresholds, one an order, got 0 0 1'],
-    ['with a threshold below 0', 'a\n', { prune: [-1] }, '--prune: expected whole numbers from 0, got -1'],
+    ['order 0', 'a\n', { order: 0 }, '--order: expected a whole number from 1 to 6, got 0'],
+    ['order 7', 'a\n', { order: 7 }, '--order: expected a whole number from 1 to 6, got 7'],
+    ['order 2.5', 'a\n', { order: 2.5 }, '--order: expected a whole number from 1 to 6, got 2.5'],
+    ['falling thresholds', 'a\n', { prune: [1, 0] }, '--prune: expected thresholds that never decrease, got 1 0'],
+    ['too many thresholds', 'a\n', { prune: [0, 0, 1] }, '--prune: expected at most 2 thresholds, one an order, got 0 0 1'],
+    ['a threshold below 0', 'a\n', { prune: [-1] }, '--prune: expected whole numbers from 0, got -1'],
     [
-      'with a discount above its count',
+      'a discount above its count',
       'a\n',
       { discountFallback: [0.5, 2.5, 1] },
       '--discount-fallback: expected discounts from 0 to 1, 2 and 3, got 0.5 2.5 1',
     ],
-  ])('%s is refused', async (_name, text, options, line) => {
+  ])('refuses %s', async (_name, text, options, line) => {
     expect(await trained(text, options)).toBe(line)
   })
 
-  it.skipIf(!existsSync('/proc/self/fd'))('in a file that is never read leaves nothing open', async () => {
+  it.skipIf(!existsSync('/proc/self/fd'))('leaves no file open if it refuses before it reads', async () => {
     writeFileSync(join(folder, 'text.txt'), 'a\n')
     const open = (): number => readdirSync('/proc/self/fd').length
     const before = open()
@@ -298,47 +320,50 @@ describe('a text to train on', () => {
     expect(open()).toBeLessThan(before + 10)
   })
 
-  it('of a line without end is refused before it is held', async () => {
+  it('refuses an endless line before it stores all of it', async () => {
     const endless = async function* (): AsyncGenerator<Uint8Array> {
       for (;;) yield Buffer.alloc(2 ** 24, 0x61)
     }
-    const line = await lineOf(trainNgram({ name: 'endless', bytes: null, chunks: endless() }, { order: 2 }))
-    expect(line).toMatch(/^endless, line 1: expected at most 134217728 bytes in a line, got \d+$/)
+    const message = await lineOf(trainNgram({ name: 'endless', bytes: null, chunks: endless() }, { order: 2 }))
+    expect(message).toMatch(/^endless, line 1: expected at most 134217728 bytes in a line, got \d+$/)
   })
 })
 
-describe('a model that cannot be written', () => {
+describe('a stopped or failed call', () => {
   const model = async () => (await trainNgram(textOf('a b\nb a\n'), { order: 2, discountFallback: [0.5, 1, 1.5] })).model
   const names = (): ReadonlyArray<string> => readdirSync(folder).filter((name) => name.includes('whole'))
 
-  it.each(['arpa', 'arpa.gz', 'compact'] as const)('as %s leaves the old file as it was, and nothing else', async (format) => {
-    const file = join(folder, 'whole.model')
-    await writeNgramModel(file, await model(), format)
-    const before = readFileSync(file)
-    const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
-    const fullDisk = {
-      open: async (path: string, flags: string) => {
-        const handle = await open(path, flags)
-        return { write: () => Promise.reject(full), sync: () => handle.sync(), close: () => handle.close() }
-      },
-      rename,
-      unlink,
-    }
-    expect(await lineOf(writeNgramModel(file, await model(), format, { fileSystem: fullDisk }))).toBe(
-      'whole.model: expected to write the file, got no space left on the disk (ENOSPC)',
-    )
-    expect(readFileSync(file)).toEqual(before)
-    const stop = new AbortController()
-    stop.abort(new Error('stopped'))
-    await expect(writeNgramModel(file, await model(), format, { signal: stop.signal })).rejects.toThrow('stopped')
-    expect(readFileSync(file)).toEqual(before)
-    expect(names()).toEqual(['whole.model'])
-    expect(await lineOf(writeNgramModel(join(folder, 'no', 'such'), await model(), format))).toBe(
-      'no/such: expected to write the file, got no such folder (ENOENT)',
-    )
-  })
+  it.each(['arpa', 'arpa.gz', 'compact'] as const)(
+    'of writeNgramModel as %s leaves the old file unchanged, and no other file',
+    async (format) => {
+      const file = join(folder, 'whole.model')
+      await writeNgramModel(file, await model(), format)
+      const before = readFileSync(file)
+      const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+      const fullDisk = {
+        open: async (path: string, flags: string) => {
+          const handle = await open(path, flags)
+          return { write: () => Promise.reject(full), sync: () => handle.sync(), close: () => handle.close() }
+        },
+        rename,
+        unlink,
+      }
+      expect(await lineOf(writeNgramModel(file, await model(), format, { fileSystem: fullDisk }))).toBe(
+        'whole.model: expected to write the file, got no space left on the disk (ENOSPC)',
+      )
+      expect(readFileSync(file)).toEqual(before)
+      const stop = new AbortController()
+      stop.abort(new Error('stopped'))
+      await expect(writeNgramModel(file, await model(), format, { signal: stop.signal })).rejects.toThrow('stopped')
+      expect(readFileSync(file)).toEqual(before)
+      expect(names()).toEqual(['whole.model'])
+      expect(await lineOf(writeNgramModel(join(folder, 'no', 'such'), await model(), format))).toBe(
+        'no/such: expected to write the file, got no such folder (ENOENT)',
+      )
+    },
+  )
 
-  it('is not trained any further once it is stopped', async () => {
+  it('of trainNgram stops at the next progress event after an abort', async () => {
     const stop = new AbortController()
     const phases: string[] = []
     const progress = (phase: string): void => {

@@ -1,4 +1,4 @@
-/** A checkpoint of random weights in fp16 shards: what it holds, that it opens as any other, and what a shard, an index or a config at fault says. */
+/** A checkpoint of random weights in fp16 shards: its content, its opening, and the messages about a wrong shard, index or config. */
 import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -42,7 +42,7 @@ const written = async (seed = 0): Promise<string> => {
 const shardsIn = async (folder: string): Promise<ReadonlyArray<string>> =>
   (await readdir(folder)).filter((name) => name.endsWith('.safetensors')).toSorted()
 
-/** The line of an InputError, the folder called M. */
+/** The message of an InputError, with M for the folder. */
 const lineOf = (folder: string, opening: Promise<unknown>): Promise<string> =>
   opening.then(
     () => 'no error',
@@ -55,7 +55,7 @@ const lineOf = (folder: string, opening: Promise<unknown>): Promise<string> =>
 const refusal = (folder: string, options?: OpenOptions): Promise<string> => lineOf(folder, openModelFolder(folder, options))
 
 describe('a random checkpoint', () => {
-  it('lies in shards of the size asked for, in fp16, all of its tensors in one of them, and opens whole', async () => {
+  it('has fp16 shards of the requested size, each tensor within one shard, and opens', async () => {
     const folder = await written()
     const shards = await shardsIn(folder)
     expect(shards.length).toBe(6)
@@ -68,7 +68,7 @@ describe('a random checkpoint', () => {
     expect(frozen.get('lm_head.weight')?.shape).toEqual([101, 64])
   })
 
-  it('has normal weights of deviation 0.02, no two matrices alike, and norms of 1', async () => {
+  it('has independent normal matrices of standard deviation 0.02, and norm weights of 1', async () => {
     const { tensors } = await openModelFolder(await written())
     const [query, key] = await Promise.all(
       ['q_proj', 'k_proj'].map((name) => readTensor(tensors.get(`layers.3.self_attn.${name}.weight`)!)),
@@ -83,7 +83,7 @@ describe('a random checkpoint', () => {
     expect(await readTensor(tensors.get('norm.weight')!)).toEqual(new Float32Array(64).fill(1))
   })
 
-  it('is the same bytes for the same seed, and others for another', async () => {
+  it('has the same bytes for the same seed, and other bytes for another seed', async () => {
     const [one, same, other] = [await written(), await written(), await written(1)]
     for (const shard of await shardsIn(one)) {
       const bytes = await readFile(join(one, shard))
@@ -92,21 +92,21 @@ describe('a random checkpoint', () => {
     }
   })
 
-  it.each(['float32', 'int8'])('is read out of its shards in %s, the head over the vocabulary too', async (precision) => {
+  it.each(['float32', 'int8'])('gives a session its weights from all shards in %s, including the output matrix', async (precision) => {
     const base = await openModelFolder(await written())
     const { tensor, weights } = await openFrozen(precisionOf(precision), base, join(root, 'cache'))
     const names = ['embed_tokens.weight', 'layers.0.input_layernorm.weight', 'lm_head.weight']
     const session = await cpu
       .engine({ threads: 1 })
       .open(Object.fromEntries(names.map((name) => [`twice ${name}`, mul(tensor(name), 2)])), weights)
-    const found = await session.run({})
+    const outputs = await session.run({})
     await session.release()
-    for (const name of names) expect(found[`twice ${name}`], name).toEqual((await readTensor(base.frozen.get(name)!)).map((x) => 2 * x))
+    for (const name of names) expect(outputs[`twice ${name}`], name).toEqual((await readTensor(base.frozen.get(name)!)).map((x) => 2 * x))
   })
 })
 
-describe('a checkpoint in shards, at fault,', () => {
-  it('names a shard that is missing, cut short, or changed since', async () => {
+describe('the error about a sharded checkpoint', () => {
+  it('names a shard that is missing, truncated, or changed after opening', async () => {
     const folder = await written()
     const shards = await shardsIn(folder)
     const [first, last] = [join(folder, shards[0]!), join(folder, shards.at(-1)!)]
@@ -129,7 +129,7 @@ describe('a checkpoint in shards, at fault,', () => {
     )
   })
 
-  it('names a tensor that the index puts elsewhere, and one that it leaves out', async () => {
+  it('names a tensor that the index assigns to the wrong shard, and one that it omits', async () => {
     const folder = await written()
     const index = join(folder, 'model.safetensors.index.json')
     const { weight_map: map } = JSON.parse(await readFile(index, 'utf8')) as { readonly weight_map: Record<string, string> }
@@ -163,13 +163,13 @@ describe('a checkpoint in shards, at fault,', () => {
       { num_key_value_heads: 2 },
       /: expected tensor model\.layers\.0\.self_attn\.k_proj\.weight of shape \[32,64\], got \[64,64\]$/,
     ],
-  ])('names a tensor that a config of %s does not fit', async (_, wrong, line) => {
+  ])('names a tensor whose shape contradicts a config with %s', async (_, wrong, line) => {
     const folder = await written()
     await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, ...wrong }))
     expect(await refusal(folder)).toMatch(line)
   })
 
-  it('larger than memory at a byte a number says how many of its layers would fit', async () => {
+  it('names the number of layers that fit if the weights exceed memory at one byte per number', async () => {
     const folder = await written()
     const numbers = 4 * ofLayer + besides
     expect(await refusal(folder, { memory: numbers })).toBe('no error')
@@ -184,16 +184,16 @@ describe('a checkpoint in shards, at fault,', () => {
       )
   })
 
-  it('larger than memory in the precision asked for names one in which it would fit', async () => {
+  it('names a precision that fits if the requested one exceeds memory', async () => {
     const folder = await written()
     const base = await openModelFolder(folder)
     const [half, eight] = [precisionOf('float32'), precisionOf('int8')].map(({ weightBytes }) => weightBytes(base)) as [number, number]
     expect(half).toBe(2 * (4 * ofLayer + besides))
-    expect(eight).toBe(2 * 4 * (ofLayer - 2 * 64) + 4 * (besides + 4 * 2 * 64)) // small: both ways round
-    const asked = (precision: string, memory: number) =>
+    expect(eight).toBe(2 * 4 * (ofLayer - 2 * 64) + 4 * (besides + 4 * 2 * 64)) // small matrices are stored in both orientations
+    const checked = (precision: string, memory: number) =>
       lineOf(folder, (async () => checkWeightsFit(precisionOf(precision), base, memory))())
-    expect(await asked('float32', half)).toBe('no error')
-    expect(await asked('int8', half)).toMatch(/got 0\.000333 GB in int8; --precision float32 takes 0\.000306 GB$/)
-    expect(await asked('float32', half - 1)).toMatch(/got \S+ GB in float32; \d of its 4 layers would fit$/)
+    expect(await checked('float32', half)).toBe('no error')
+    expect(await checked('int8', half)).toMatch(/got 0\.000333 GB in int8; --precision float32 takes 0\.000306 GB$/)
+    expect(await checked('float32', half - 1)).toMatch(/got \S+ GB in float32; \d of its 4 layers would fit$/)
   })
 })

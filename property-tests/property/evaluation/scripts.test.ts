@@ -1,4 +1,4 @@
-/** Scripts of the evaluation that README names: each teaches by --help, and tells in one line what is wrong with what was typed or what it reads. */
+/** Scripts of the evaluation: each explains itself by --help, and reports a wrong flag or input in one line. */
 import { spawn } from 'node:child_process'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -26,7 +26,7 @@ const scripts = {
   'finetuning/embedded/pretrain': ['--corpora', '--exclude', '--output', '--steps', '--threads'],
 } as const
 type Script = keyof typeof scripts
-/** Without these nothing else is looked at. */
+/** Required flags, which are checked before the others. */
 const needed: Readonly<Partial<Record<Script, ReadonlyArray<string>>>> = {
   'evaluation/studies/int8Quality': ['--model', '.', '--data', '.'],
   'evaluation/studies/sevenBillion': ['--folder', '.'],
@@ -53,7 +53,7 @@ const runFile = (file: string, ...args: ReadonlyArray<string>): Promise<Ended> =
 const run = (script: Script, ...args: ReadonlyArray<string>): Promise<Ended> => runFile(resolve(`dist/${script}.js`), ...args)
 
 describe.each(Object.keys(scripts) as Script[])('%s', (script) => {
-  it('says by --help what it answers and what it takes, and writes nothing', async () => {
+  it('prints its usage and flags for --help, and writes no file', async () => {
     const { code, stdout, stderr } = await run(script, '--help')
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(new RegExp(`^Usage: node dist/${script}.js .*\\[options\\]$`, 'm'))
@@ -61,7 +61,7 @@ describe.each(Object.keys(scripts) as Script[])('%s', (script) => {
     expect(await readdir(cwd)).toEqual([])
   })
 
-  it('tells a flag that it does not know, and writes nothing', async () => {
+  it('refuses an unknown flag, and writes no file', async () => {
     expect(await run(script, ...(needed[script] ?? []), '--nope')).toEqual({
       code: 2,
       stdout: '',
@@ -71,7 +71,7 @@ describe.each(Object.keys(scripts) as Script[])('%s', (script) => {
   })
 })
 
-describe('what is wrong is told in one line by', () => {
+describe('a script with wrong input', () => {
   const sweep = ['unpack', 'runs.json', 'sweep']
   const cases: ReadonlyArray<readonly [Script, ReadonlyArray<string>, number, string]> = [
     ['evaluation/studies/longRun', ['--steps', 'many'], 2, '--steps: expected a number, got "many"'],
@@ -107,15 +107,15 @@ describe('what is wrong is told in one line by', () => {
     ['finetuning/embedded/buildTokenizer', ['--corpora', 'none'], 1, '--corpora none: expected '],
     ['finetuning/embedded/pretrain', ['--corpora', 'none', '--output', 'run'], 1, '--corpora none: expected '],
   ]
-  it.each(cases)('%s %j', async (script, args, code, line) => {
-    const ended = await run(script, ...args)
-    expect(ended).toMatchObject({ code, stdout: '' })
-    expect(ended.stderr.endsWith('\n') ? ended.stderr.split('\n').length : ended.stderr).toBe(2)
-    expect(ended.stderr.slice(0, line.length)).toBe(line)
+  it.each(cases)('ends with one line of error: %s %j', async (script, args, code, line) => {
+    const outcome = await run(script, ...args)
+    expect(outcome).toMatchObject({ code, stdout: '' })
+    expect(outcome.stderr.endsWith('\n') ? outcome.stderr.split('\n').length : outcome.stderr).toBe(2)
+    expect(outcome.stderr.slice(0, line.length)).toBe(line)
     expect(await readdir(cwd)).toEqual([])
   })
 
-  it('a script that is wrong itself, with its stack', async () => {
+  it('ends with a stack if the script itself has a defect', async () => {
     await writeFile(
       join(cwd, 'defect.mjs'),
       `import { scriptValues } from ${JSON.stringify(resolve('dist/finetuning/commandLine/script.js'))}

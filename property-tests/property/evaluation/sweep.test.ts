@@ -268,7 +268,7 @@ describe('a sweep', () => {
     expect(bestRun(ended, 'full', 'mrpc', 'last')).toBeNull()
   })
 
-  it('says in the title of each readable table what was shortened', async () => {
+  it('names the reduced settings in the title of each readable table', async () => {
     const output = join(root, 'shortened')
     await runSweep(request({ output, maxTrainSamples: 10, overrides: { epochs: 2 }, seeds: [0] }), fakeRun([]))
     for (const file of ['table.md', 'table.tex'])

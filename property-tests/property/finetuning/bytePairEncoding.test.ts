@@ -212,7 +212,7 @@ describe('the pre-training corpus', () => {
     expect(corpus.removed).toBe(2)
   })
 
-  it('holds out about one line in a hundred, none of which is in training in another form, and repeats none', () => {
+  it('holds out about one line in a hundred, never a training line in another spelling, and removes repeated lines', () => {
     const word = (n: number): string => n.toString(26).replace(/./g, (digit) => String.fromCharCode(97 + parseInt(digit, 26)))
     const lines = Array.from({ length: 10_000 }, (_, i) => `Line ${word(i)} here.`)
     const corpus = corpusFromParagraphs([...lines, ...lines, ...lines.map((line) => line.toUpperCase())], new Set())
@@ -271,7 +271,7 @@ const encodingOf = ({ model: { vocab, merges } }: TokenizerJson): BytePairEncodi
   merges: merges.map((merge) => merge.split(' ') as [string, string]),
 })
 
-/** The definition: every merge in its turn, wherever its pair stands, from the left. */
+/** The definition: every merge in its turn, wherever its pair occurs, from the left. */
 const idsByDefinition = ({ tokens, merges }: BytePairEncoding, text: string): ReadonlyArray<number> =>
   splitWords(text).flatMap((word) => {
     const parts = [...toPrintable(word)]

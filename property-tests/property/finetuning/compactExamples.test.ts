@@ -9,7 +9,7 @@ const text = fc.oneof(
   fc.string(),
   fc.string({ unit: 'binary' }),
   fc.string({ unit: fc.constantFrom('é', 'ÿ', 'Ā', '\ud83d', '\ude00', '\0', '\ufeff') }),
-  fc.integer({ min: 0, max: 700_000 }).map((length) => 'long '.repeat(length / 5)), // longer than what lies together
+  fc.integer({ min: 0, max: 700_000 }).map((length) => 'long '.repeat(length / 5)), // longer than one block
 )
 const example: fc.Arbitrary<Example> = fc.record(
   {

@@ -1,6 +1,6 @@
 /**
- * Files as pandas 3.1 and pyarrow write them: one table in every format, with a text over two lines, quotes, tabs, and a label that is missing (which
- * makes pandas write the others as 1.0 and 0.0). What is read is what was written.
+ * Files as pandas 3.1 and pyarrow write them: one table in every format, with a text over two lines, quotes, tabs, and a missing label. A missing
+ * label makes pandas write the others as 1.0 and 0.0. The readers return the written table.
  */
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -45,7 +45,7 @@ describe('a table of pandas with --skip-missing', () => {
     ['pandas.json', {}, inOrder],
     ['pandas.jsonl', {}, inOrder],
     ...compressions.map((name) => [`pandas-${name}.parquet`, {}, inOrder] as const),
-  ])('%s holds what was written, its labels as whole numbers, and says which row was left out', async (name, options, rows) => {
+  ])('%s has the written texts, labels as whole numbers, and the number of the skipped row', async (name, options, rows) => {
     const { examples, labelNames, skipped } = await read(join(fixtures, name), { ...options, skipMissing: true })
     expect(labelNames).toEqual(['0', '1'])
     expect(examples.map(({ text, label }) => ({ text, label }))).toEqual(labeled)

@@ -1,6 +1,6 @@
 /**
- * The real GLUE files of ../shared/data/glue: counts against its SOURCES.md, label counts against `cut | sort | uniq -c`,
- * and every label and text against a hash made with Python (utf-8-sig, split at '\n' and '\t', no csv module).
+ * The real GLUE files of ../shared/data/glue. Row counts are those of its SOURCES.md, and label counts those of `cut | sort | uniq -c`.
+ * Labels and texts have the hash that Python made (utf-8-sig, split at '\n' and '\t', without the csv module).
  */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -33,7 +33,7 @@ const hash = ({ examples }: Dataset): string => {
 
 const onFiles = (name: GlueName) => {
   const present = existsSync(join(glue, GLUE_TASKS[name].folder, GLUE_TASKS[name].trainFile))
-  return { test: it.skipIf(!present), says: present ? '' : ` (skipped: ../shared/data/glue/${GLUE_TASKS[name].folder} is absent)` }
+  return { test: it.skipIf(!present), suffix: present ? '' : ` (skipped: ../shared/data/glue/${GLUE_TASKS[name].folder} is absent)` }
 }
 
 const CASES: ReadonlyArray<{
@@ -59,10 +59,10 @@ const CASES: ReadonlyArray<{
   { name: 'mnli', split: 'dev', rows: 9815, classes: [3479, 3123, 3213], sha256: 'b3c32534e3e33726' },
 ]
 
-describe("GLUE's files, row for row", () => {
+describe('readGlue on the official files', () => {
   for (const { name, split, rows, classes, sha256 } of CASES) {
-    const { test, says } = onFiles(name)
-    test(`reads all ${rows} rows of ${name} ${split}, with their labels and texts${says}`, () => {
+    const { test, suffix } = onFiles(name)
+    test(`reads all ${rows} rows of ${name} ${split}, with their labels and texts${suffix}`, () => {
       const data = read(name, split)
       expect(data.examples).toHaveLength(rows)
       expect(data.skipped).toEqual([])
@@ -73,19 +73,19 @@ describe("GLUE's files, row for row", () => {
   }
 })
 
-describe('what the files are known for', () => {
+describe('the official GLUE files', () => {
   const cola = onFiles('cola')
-  cola.test(`always answering "acceptable" has accuracy 69.1 % on CoLA dev${cola.says}`, () => {
+  cola.test(`give a constant "acceptable" an accuracy of 69.1 % on CoLA dev${cola.suffix}`, () => {
     expect(majorityClass(read('cola', 'dev').examples.map(({ label }) => label)).share).toBeCloseTo(0.691, 3)
   })
 
   const mrpc = onFiles('mrpc')
-  mrpc.test(`always answering "equivalent" has accuracy 68.4 % on MRPC dev${mrpc.says}`, () => {
+  mrpc.test(`give a constant "equivalent" an accuracy of 68.4 % on MRPC dev${mrpc.suffix}`, () => {
     expect(majorityClass(read('mrpc', 'dev').examples.map(({ label }) => label))).toEqual({ label: 1, count: 279, share: 279 / 408 })
     expect(279 / 408).toBeCloseTo(0.684, 3)
   })
 
-  mrpc.test(`loads as a task with train, dev, metrics and classes${mrpc.says}`, async () => {
+  mrpc.test(`load MRPC as a task with train, dev, metrics and classes${mrpc.suffix}`, async () => {
     const task = await loadTask({ task: 'mrpc', data: glue })
     expect([task.train.examples.length, task.evaluation.examples.length]).toEqual([3668, 408])
     expect(task).toMatchObject({
@@ -101,7 +101,7 @@ describe('what the files are known for', () => {
   })
 
   const sst2 = onFiles('sst2')
-  sst2.test(`test.tsv, which has no labels, is refused by its header${sst2.says}`, () => {
+  sst2.test(`include SST-2's test.tsv, which readGlue refuses because its header has no labels${sst2.suffix}`, () => {
     expect(() => readGlue('sst2', join(glue, 'SST-2/test.tsv'))).toThrow(
       /test\.tsv, row 1: expected a column "label", got the columns "index", "sentence"$/,
     )

@@ -102,7 +102,7 @@ describe('metrics of worked examples', () => {
       [0.8, 0.2],
       [0.35, 0.65],
     ]
-    const logits = shares.map((row, i) => row.map((share) => Math.log(share) + 100 * i)) // a softmax does not see what is added to all
+    const logits = shares.map((row, i) => row.map((share) => Math.log(share) + 100 * i)) // a softmax ignores a number added to all
     expect(crossEntropy(logits, [1, 0, 0, 1])).toBeCloseTo(0.21616187468057912, 13)
     expect([mse([2.5, 0, 2, 8], [3, -0.5, 2, 7]), mae([2.5, 0, 2, 8], [3, -0.5, 2, 7])]).toEqual([0.375, 0.5])
   })

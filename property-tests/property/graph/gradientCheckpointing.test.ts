@@ -1,4 +1,4 @@
-/** Recomputation: gradients are the same bits, what lies inside a layer is computed twice, and the second time not before it is wanted. */
+/** Recomputation: gradients are the same bits. The values inside a layer are computed twice, and the second time only when they are needed. */
 import { readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -36,8 +36,8 @@ type Dtype = 'float32' | 'float64'
 type Step = (h: Expression, layer: number) => Expression
 
 /**
- * What a layer may do, on weights of its own or on what all layers share; no weight serves two steps, since the order in which their slopes are
- * added is another where one of them passes through what is made outside.
+ * The steps of a layer, on its own weights or on values that all layers share. No weight serves two steps. Otherwise the order of a sum of
+ * gradients would change where one of them passes through a value from outside.
  */
 const stepsOf = (dtype: Dtype): Readonly<Record<string, Step>> => {
   const [weights, prefixes] = ['W', 'P'].map((name) =>
@@ -167,7 +167,7 @@ describe(`gradient checkpointing (seed ${SEED})`, () => {
     const shapes = (ofFirst?.inputs ?? []).slice(1).map(({ shape }) => shape.join('×'))
     expect(shapes).toContain(`rows×${width}`)
     expect(shapes).toContain(`${width}×${width}`)
-    // what is computed for layer 1 once more is no part of what layer 0 is computed from
+    // the recomputed values of layer 1 are no inputs of those of layer 0
     expect(topologicalOrder(ofFirst?.inputs.slice(1) ?? []).filter((node) => node === waits.find((wait) => wait !== ofFirst))).toHaveLength(
       1,
     )

@@ -1,4 +1,4 @@
-/** Graphs of values of 41 MB, which glibc takes from the system one by one and gives back: what their runs hold can be seen from outside. */
+/** Graphs of values of 41 MB. glibc takes them from the system one by one and returns them, so the memory of a run is visible from outside. */
 import type { Dimension, Expression } from '../../../accelerated/graph/expression.js'
 import {
   add,

@@ -1,4 +1,4 @@
-/** What a graph holds while it runs, by counts that can be made by hand; and what an allocator of ONNX Runtime's kind makes of it. */
+/** The memory of a graph while it runs, by counts that can be made by hand, and the memory of an allocator like ONNX Runtime's. */
 import { execFile } from 'node:child_process'
 import { resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -33,7 +33,7 @@ const [width, bytes] = [8, 100 * 8 * 4]
 const x = input('x', ['rows', width], 'float32')
 const W = input('W', [width, width], 'float32')
 const held = (outputs: Readonly<Record<string, Expression>>, given = false): number => peakOf(allocations(outputs, sizes, given)) / bytes
-/** As x, of a shape that ONNX Runtime is told. */
+/** As x, of a shape that ONNX Runtime knows. */
 const known = input('known', [100, width], 'float32')
 
 describe('a run of a graph holds', () => {
@@ -75,7 +75,7 @@ describe('a run of a graph holds', () => {
 
   it('a reshaped value until the last reader of the reshape', () => {
     const named = reshape(matMul(x, W), [width, 'rows'])
-    const product = matMul(exp(matMul(x, matMul(W, W))), named, { transposeA: true, transposeB: true }) // of which the second is made first
+    const product = matMul(exp(matMul(x, matMul(W, W))), named, { transposeA: true, transposeB: true }) // the second operand is computed first
     expect(Math.floor(held({ y: product }))).toBe(3)
   })
 
@@ -187,14 +187,14 @@ describe(`the arena (seed ${SEED})`, () => {
     ))
 })
 
-/** On Linux alone a process is told exactly what it holds. */
+/** Only Linux reports exactly what a process holds. */
 describe.skipIf(process.platform !== 'linux')('ONNX Runtime holds, of large values,', () => {
   const program = resolve('dist/property-tests/property/graph/residentRun.js')
 
   it.each(Object.entries(largeGraphs))('%s, the memory that liveness and arena predict', async (name, y) => {
     const { stdout } = await promisify(execFile)(process.execPath, [program, name])
     const events = allocations({ y }, { tokens }, hasFixedOutputs({ y }))
-    const told = simulateArena([...events, ...events])
-    expect(Math.abs(Number(stdout) - told), `${stdout.trim()} bytes, by liveness and arena ${told}`).toBeLessThan(valueBytes / 2)
+    const simulated = simulateArena([...events, ...events])
+    expect(Math.abs(Number(stdout) - simulated), `${stdout.trim()} bytes, by liveness and arena ${simulated}`).toBeLessThan(valueBytes / 2)
   })
 })

@@ -1,4 +1,4 @@
-/** Serialization: what is written loads in ONNX Runtime, means the same for every target, and reads weights where they lie. */
+/** Serialization: the model loads in ONNX Runtime, has the same results for every target, and reads weights from the mapped files. */
 import { describe, expect, it } from 'vitest'
 import type { DType, Expression } from '../../../accelerated/graph/expression.js'
 import { gradient } from '../../../accelerated/graph/gradient.js'

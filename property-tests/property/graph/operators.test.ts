@@ -1,4 +1,4 @@
-/** Shape errors: operator, what was expected, what was found; and the shapes that operators infer over named dimensions. */
+/** Shape errors name the operator, the expected shape and the actual one. Operators infer shapes over named dimensions. */
 import { describe, expect, it } from 'vitest'
 import { product } from '../../../accelerated/graph/dimension.js'
 import type { DType, Expression, Shape } from '../../../accelerated/graph/expression.js'

@@ -1,5 +1,5 @@
 /**
- * Sums of dimensions, as prefix-tuning makes them: virtual keys and values, a known number, stand before those of a sequence of any length.
+ * Sums of dimensions, as in prefix-tuning: a known number of virtual keys and values comes before those of a sequence of any length.
  * One session serves all sizes.
  */
 import fc from 'fast-check'
@@ -112,7 +112,7 @@ const assertGradients = (loss: Expression, inputs: ReadonlyArray<Expression>, fe
   })
 }
 
-/** [batch, heads, keys, size] from what stands first and what follows, by hand. */
+/** [batch, heads, keys, size] from the first part and the second, by hand. */
 const joined = (first: Numbers, second: Numbers, batch: number, sequence: number): Numbers =>
   Array.from({ length: batch * heads }, (_, i) => [
     ...first.slice((i % heads) * virtual * size, ((i % heads) + 1) * virtual * size),

@@ -120,21 +120,18 @@ describe(`gradient rules (seed ${SEED})`, () => {
   })
 })
 
-describe('the slope of an activation with its value at hand', () => {
+describe('the gradient of an activation, computed from its value', () => {
   it.each([
     ['Sigmoid', sigmoid],
     ['Tanh', tanh],
-  ] as const)(
-    'of %s is made of the gradient that comes, never before it: ONNX Runtime may make what it can as soon as it can',
-    (op, of) => {
-      const [x, yBar] = [input('x', ['n'], 'float32'), input('yBar', ['n'], 'float32')]
-      const y = of(x)
-      const forward = new Set(topologicalOrder([y]))
-      const slope = vjps[op](yBar, y, x).flatMap((found) => found ?? [])
-      const needsGradient = (node: Expression): boolean => node === yBar || node.inputs.some(needsGradient)
-      const own = topologicalOrder(slope).filter((node) => !forward.has(node) && node.inputs.length > 0)
-      expect(own.length).toBeGreaterThan(0)
-      for (const node of own) expect(needsGradient(node), node.op).toBe(true)
-    },
-  )
+  ] as const)('of %s depends on the upstream gradient, so that ONNX Runtime cannot compute it earlier', (op, of) => {
+    const [x, yBar] = [input('x', ['n'], 'float32'), input('yBar', ['n'], 'float32')]
+    const y = of(x)
+    const forward = new Set(topologicalOrder([y]))
+    const slope = vjps[op](yBar, y, x).flatMap((found) => found ?? [])
+    const needsGradient = (node: Expression): boolean => node === yBar || node.inputs.some(needsGradient)
+    const own = topologicalOrder(slope).filter((node) => !forward.has(node) && node.inputs.length > 0)
+    expect(own.length).toBeGreaterThan(0)
+    for (const node of own) expect(needsGradient(node), node.op).toBe(true)
+  })
 })

@@ -29,7 +29,7 @@ describe(`AdamW (seed ${SEED})`, () => {
 
   it('matches two steps computed by hand', () => {
     // p = 1, gradients 0.5 and −0.25, η = 0.1, weight decay 0.1.
-    // t = 1: p·(1 − 0.01) = 0.99; m = 0.05, v = 0.00025; m̂ = 0.5, v̂ = 0.25, so p = 0.99 − 0.1 · 0.5 / (0.5 + 1e-8).
+    // t = 1: p·(1 − 0.01) = 0.99, m = 0.05, v = 0.00025, m̂ = 0.5, v̂ = 0.25, so p = 0.99 − 0.1 · 0.5 / (0.5 + 1e-8).
     // t = 2: m = 0.045 − 0.025 = 0.02, v = 0.00024975 + 0.0000625 = 0.00031225; m̂ = 0.02 / 0.19, v̂ = 0.00031225 / 0.001999.
     const step = (t: number): AdamWStep => ({ learningRate: 0.1, weightDecay: 0.1, step: t })
     const [first, moments] = update(tensor([1], [1]), tensor([1], [0.5]), initMoments(tensor([1], [1])), step(1))

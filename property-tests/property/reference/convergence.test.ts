@@ -26,7 +26,7 @@ import { tiny } from '../../support/arbitraries/encoders.js'
 import { assertClose } from '../../support/assertClose.js'
 import { SEED } from '../../support/seed.js'
 
-// min over Θ of ½ Σⱼ (Pⱼ − tⱼ)² such that C = mean P = b. Stationarity of ½ Σ (Pⱼ − tⱼ)² + λ (C − b)² in Pⱼ reads
+// min over Θ of ½ Σⱼ (Pⱼ − tⱼ)² subject to C = mean P = b. Stationarity of ½ Σ (Pⱼ − tⱼ)² + λ (C − b)² in Pⱼ reads
 // Pⱼ − tⱼ + (2λ/n)(C − b) = 0: every P is shifted alike. So C = (t̄ + κb) / (1 + κ) with κ = 2λ/n, and Pⱼ = tⱼ − t̄ + C.
 const wishes = tensor([4], [0.95, 0.85, 0.75, 0.65])
 const mean = 0.8

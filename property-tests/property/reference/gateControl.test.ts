@@ -41,7 +41,7 @@ const scalars = (change: Partial<GateWindow>, steps: ReadonlyArray<number>) => {
 
 describe('the ramp', () => {
   it('lowers the target along a straight line in log-odds over the first 0.9 of the window, and is b after that', () => {
-    // Odds of 1 fall to odds of 1/4 in 18 steps: by a factor of 2 in nine, of √2 more in half of the rest.
+    // Odds of 1 fall to odds of 1/4 in 18 steps. They fall by a factor of 2 in nine, and by √2 more in half of the rest.
     const { targets } = scalars({}, [9, 13.5, 18, 19, 20])
     assertClose(targets, [1 / 3, 1 / (1 + 2 * Math.SQRT2), 0.2, 0.2, 0.2], { relative: 1e-14, name: 'target' })
     expect(targets.slice(2)).toEqual([0.2, 0.2, 0.2])

@@ -24,7 +24,7 @@ const mean = (settings: HardConcrete, logTheta: number): number => meanGate(sett
 const rms = (settings: HardConcrete, logTheta: number): number => rootMeanSquareGate(settings)(at(logTheta)).data[0]!
 
 /**
- * At τ = 1, P(g > t) = k(1 − x)/(k + (1 − k)x) with k = θ and x = (t − γ)/(ζ − γ): long division by the denominator leaves polynomials
+ * At τ = 1, P(g > t) = k(1 − x)/(k + (1 − k)x) with k = θ and x = (t − γ)/(ζ − γ). Long division by the denominator leaves polynomials
  * and a logarithm. Both lose digits near k = 1.
  */
 const closedForms = (logTheta: number): { readonly mean: number; readonly square: number } => {

@@ -31,7 +31,7 @@ const sampled = (settings: HardConcrete, logTheta: number): Tensor =>
   sampleGate(settings)(filled([draws], logTheta), uniform([draws])(SEED)[0])
 
 describe(`hard-concrete gates (seed ${SEED})`, () => {
-  it('lie between 0 and 1', () => {
+  it('are between 0 and 1', () => {
     fc.assert(
       fc.property(hardConcrete, number(-30, 30), fc.double({ min: 0, max: 1, noNaN: true }), (settings, logTheta, u) => {
         const g = only(sampleGate(settings)(one(logTheta), one(u)))

@@ -174,7 +174,7 @@ describe(`AdamW's moments of a folded column (seed ${SEED})`, () => {
   })
 
   it('match the following steps: a column under the same pull continues at the pace of its gradient without gate', () => {
-    // The task pulls gB with force 1: the gradient in B is g, and v comes to E[g²]; after the fold the gradient is 1, and v should be 1.
+    // The task pulls gB with force 1: the gradient in B is g, and v approaches E[g²]. After the fold, the gradient is 1, and v should be 1.
     const steps = 8000
     const [u] = uniform([steps])(SEED)
     const { v } = [...sampleGate(settings)(filled([steps], -1), u).data].reduce(

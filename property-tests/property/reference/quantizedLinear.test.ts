@@ -51,7 +51,7 @@ describe(`rounding to levels (seed ${SEED})`, () => {
     expect(roundHalfEven(x) === level).toBe(true)
   })
 
-  it('gives whole levels of which the largest of a row is 127, at most half a scale away', () => {
+  it('gives integer levels with a largest magnitude of 127 in each row, at most half a scale from the numbers', () => {
     fc.assert(
       fc.property(
         sides.chain(({ n, m }) => numbers([n, m])),

@@ -1,6 +1,6 @@
 /**
- * Numbers that are spread evenly over an interval. `fc.double` is even over bit patterns, so most of what it draws is below 1e-100: with such
- * inputs a wrong gradient and a right one are both zero.
+ * Numbers that are spread evenly over an interval. `fc.double` is even over bit patterns, so most of its numbers are below 1e-100. For these
+ * inputs, a wrong gradient and a right one are both zero.
  */
 import fc from 'fast-check'
 

@@ -11,7 +11,7 @@ export const hardConcrete: fc.Arbitrary<HardConcrete> = fc.oneof(
   }),
 )
 
-/** Where s lies: below 0, inside (0, 1) or above 1, each well away from the kinks of g. */
+/** The range of s: below 0, inside (0, 1) or above 1, each well away from the kinks of g. */
 export const awayFromKinks = ({ gamma, zeta }: HardConcrete): fc.Arbitrary<number> =>
   fc.oneof(
     fc.double({ min: 0.9 * gamma, max: 0.3 * gamma, noNaN: true }),

@@ -117,7 +117,7 @@ describe(`an error in a model folder (seed ${SEED})`, () => {
     return fc.assert(
       fc.asyncProperty(fc.constantFrom(...names), async ([name, shape]) => {
         expect(await broken((tensors) => tensors.delete(`roberta.${name}`))).toBe(
-          `M: expected tensor ${name} [${shape.join(',')}], got none of that name in the weights`,
+          `M: expected tensor ${name} [${shape.join(', ')}], got none of that name in the weights`,
         )
       }),
       { seed: SEED, numRuns: 20 },
@@ -127,7 +127,7 @@ describe(`an error in a model folder (seed ${SEED})`, () => {
   it('names a tensor that has another shape, is unexpected, or is there twice', async () => {
     const query = 'roberta.encoder.layer.1.attention.self.query.weight'
     expect(await broken((t) => t.set(query, { shape: [2, 8], data: new Float32Array(16) }))).toBe(
-      `M/model.safetensors: expected tensor ${query} of shape [4,4], got [2,8]`,
+      `M/model.safetensors: expected tensor ${query} of shape [4, 4], got [2, 8]`,
     )
     expect(await broken((t) => t.set('roberta.encoder.layer.2.output.dense.bias', { shape: [4], data: new Float32Array(4) }))).toBe(
       'M/model.safetensors: expected no tensor of the encoder beyond those of config.json (2 layers), got "roberta.encoder.layer.2.output.dense.bias"',
@@ -155,7 +155,7 @@ describe(`an error in a model folder (seed ${SEED})`, () => {
       await broken((t) => {
         t.get('roberta.encoder.layer.0.intermediate.dense.weight')!.data[9] = NaN
       }),
-    ).toBe('M/model.safetensors: expected finite float32 numbers in roberta.encoder.layer.0.intermediate.dense.weight, got NaN at [2,1]')
+    ).toBe('M/model.safetensors: expected finite float32 numbers in roberta.encoder.layer.0.intermediate.dense.weight, got NaN at [2, 1]')
     expect(
       await broken((t) => {
         t.get('classifier.out_proj.bias')!.data[1] = -Infinity

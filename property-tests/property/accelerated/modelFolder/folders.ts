@@ -12,7 +12,7 @@ import type { WritableTensor } from '../../../../accelerated/checkpoints/safeten
 import type { Head, Model } from '../../../../accelerated/models/architecture.js'
 import { sizes } from '../../../hostile/validFiles.js'
 
-/** Of the test file at hand. */
+/** Of the current test file. */
 export const place = { root: '' }
 let made = 0
 beforeAll(async () => {
@@ -27,7 +27,7 @@ export const parsed = (json: object) => parseConfigFile(JSON.stringify(json), 'c
 export const modelOf = (json: object): Model => parsed(json).model
 export const headOf = (json: object): Head => modelOf(json).sequenceHead(parsed(json).outputs.labels)
 
-/** The tensors of a tiny checkpoint under the names that `rename` gives them; each holds its own place in the list, so that a mix-up shows. */
+/** The tensors of a tiny checkpoint under the names that `rename` gives them. Each holds its index in the list, so that a mix-up shows. */
 export const tinyTensors = (json: object, rename: (name: string) => string, head = true): Map<string, WritableTensor> => {
   const shapes = [...modelOf(json).spec.tensors, ...(head ? headOf(json).tensors : [])]
   return new Map(shapes.map(([name, shape], i) => [rename(name), { shape, data: new Float32Array(elementCount(shape)).fill(i) }]))

@@ -11,7 +11,7 @@ import { encoderModel } from '../../../../accelerated/models/bert/bert.js'
 import type { EncoderConfig } from '../../../../accelerated/models/bert/config.js'
 import type { ModelOutputs } from '../../../../accelerated/models/modelOutputs.js'
 
-/** Of the test file at hand: one adapter at a time. */
+/** Of the current test file: one adapter at a time. */
 export const place = { folder: '' }
 beforeAll(async () => {
   place.folder = await mkdtemp(join(tmpdir(), 'salora-peft-'))

@@ -194,7 +194,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
     )
     expect(() => peftFiles(adapterOf(roberta, [1], { labelNames: ['one'] }))).toThrow('expected 2 label names, got 1')
     expect(() => peftFiles(adapterOf(encoderModel({ ...sizes, hiddenSize: 5 }), [1], { model: roberta, head: new Map() }))).toThrow(
-      'query.A: expected [1,4], got [1,5]',
+      'query.A: expected [1, 4], got [1, 5]',
     )
   })
 })

@@ -132,12 +132,12 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     [
       'a rank that the tensors do not have',
       { r: 3 },
-      'M/adapter_model.safetensors: expected tensor base_model.model.roberta.encoder.layer.0.attention.self.query.lora_A.weight of shape [3,4], got [2,4]',
+      'M/adapter_model.safetensors: expected tensor base_model.model.roberta.encoder.layer.0.attention.self.query.lora_A.weight of shape [3, 4], got [2, 4]',
     ],
     [
       'a module without tensors',
       { target_modules: ['query', 'key', 'value'] },
-      'M/adapter_model.safetensors: expected tensor base_model.model.roberta.encoder.layer.0.attention.self.key.lora_A.weight [2,4], got none of that name',
+      'M/adapter_model.safetensors: expected tensor base_model.model.roberta.encoder.layer.0.attention.self.key.lora_A.weight [2, 4], got none of that name',
     ],
     [
       'tensors without a module',
@@ -147,7 +147,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     [
       'an absent head',
       { modules_to_save: ['classifier'] },
-      'M/adapter_model.safetensors: expected tensor base_model.model.classifier.dense.weight [4,4], got none of that name',
+      'M/adapter_model.safetensors: expected tensor base_model.model.classifier.dense.weight [4, 4], got none of that name',
     ],
   ])('is refused for %s', async (_, change, expected) => {
     await write({ ...peft, ...change }, { 'attention.self.query': 2, 'attention.self.value': 2 })
@@ -165,11 +165,11 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     expect(await messageFor(roberta)).toBe(`M/adapter_model.safetensors: expected finite numbers in ${key}, got NaN at 2`)
     await write(peft, modules, new Map([['base_model.model.classifier.dense.bias', weights([4], 0)]]))
     expect(await messageFor(roberta)).toBe(
-      'M/adapter_model.safetensors: expected tensor base_model.model.classifier.dense.weight [4,4], got none of that name',
+      'M/adapter_model.safetensors: expected tensor base_model.model.classifier.dense.weight [4, 4], got none of that name',
     )
     await write(peft, modules)
     expect(await messageFor(bert)).toBe(
-      'M/adapter_model.safetensors: expected tensor base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weight [2,4], got none of that name',
+      'M/adapter_model.safetensors: expected tensor base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weight [2, 4], got none of that name',
     )
   })
 
