@@ -1,6 +1,6 @@
 /**
  * npm run style: checks the countable rules of the style over README, docs, help, messages, comments and test titles, and prints the
- * violations by room. `node dist/checks/style.js [--list] [ROOM…]`: with --list or rooms each violation, else their counts.
+ * violations by room. `npm run style -- cli docs` checks these rooms alone.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { longParagraphs, markdownTexts } from './style/markdown.js'
@@ -32,16 +32,15 @@ const grouped = <T>(items: ReadonlyArray<T>, keyOf: (item: T) => string): Readon
   [...new Set(items.map(keyOf))].sort().map((key) => [key, items.filter((item) => keyOf(item) === key)] as const)
 
 const main = (args: ReadonlyArray<string>): void => {
-  const rooms = args.filter((arg) => !arg.startsWith('-'))
-  const violations = allViolations().filter(({ file }) => rooms.length === 0 || rooms.some((room) => file.startsWith(room)))
+  const folders = args.filter((arg) => !arg.startsWith('-'))
+  const violations = allViolations().filter(({ file }) => folders.length === 0 || folders.some((room) => file.startsWith(room)))
   const byRoom = grouped(violations, ({ file }) => roomOf(file))
-  for (const [room, own] of byRoom) {
-    const kinds = grouped(own, ({ kind }) => kind)
-    console.log(`${room}: ${own.length} (${kinds.map(([kind, some]) => `${kind} ${some.length}`).join(', ')})`)
-    if (rooms.length > 0 || args.includes('--list'))
-      for (const { file, line, rule, excerpt } of own) console.log(`  ${file}:${line} ${rule}\n    ${excerpt}`)
+  for (const [room, inRoom] of byRoom) {
+    const kinds = grouped(inRoom, ({ kind }) => kind)
+    console.log(`${room}: ${inRoom.length} (${kinds.map(([kind, some]) => `${kind} ${some.length}`).join(', ')})`)
+    for (const { file, line, rule, excerpt } of inRoom) console.log(`  ${file}:${line} ${rule}\n    ${excerpt}`)
   }
-  console.log(violations.length === 0 ? 'style: no violations' : `style: ${violations.length} violations in ${byRoom.length} rooms`)
+  console.log(violations.length === 0 ? 'style: no violations' : `style: ${violations.length} violations in ${byRoom.length} folders`)
   process.exitCode = violations.length === 0 ? 0 : 1
 }
 
