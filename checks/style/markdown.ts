@@ -58,9 +58,9 @@ export const markdownTexts = (file: string, markdown: string): ReadonlyArray<Tex
 
 export const longParagraphs = (file: string, markdown: string): ReadonlyArray<Violation> =>
   blocksOf(markdown).flatMap(({ line, text, isParagraph }) => {
-    const seen = visible(text)
-    const lines = Math.max(seen.split('\n').length, Math.ceil(seen.replace(/\s+/g, ' ').length / lineColumns))
+    const shown = visible(text)
+    const lines = Math.max(shown.split('\n').length, Math.ceil(shown.replace(/\s+/g, ' ').length / lineColumns))
     return isParagraph && lines > longestParagraph
-      ? [{ file, line, kind: 'prose', rule: `${lines} lines in a paragraph`, excerpt: seen.slice(0, 80).replace(/\s+/g, ' ') }]
+      ? [{ file, line, kind: 'prose', rule: `${lines} lines in a paragraph`, excerpt: shown.slice(0, 80).replace(/\s+/g, ' ') }]
       : []
   })

@@ -4,7 +4,7 @@ import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 
 /** @throws if a device does not compute in that dtype: only the CPU provider does in float64 */
 export const boundOf = (device: string, dtype: keyof Device['tolerances']): number => {
-  const found = deviceOf(device).tolerances[dtype]
-  if (found === undefined) throw new Error(`boundOf: expected a device that computes in ${dtype}, got ${device}`)
-  return found.relative
+  const tolerance = deviceOf(device).tolerances[dtype]
+  if (tolerance === undefined) throw new Error(`boundOf: expected a device that computes in ${dtype}, got ${device}`)
+  return tolerance.relative
 }

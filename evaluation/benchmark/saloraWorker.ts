@@ -57,16 +57,16 @@ const evaluate = async (): Promise<void> => {
   await predictor.predict(parameters, batchesOf(request.evaluation ?? '').flat(), settings.batchSize)
   await predictor.release()
 }
-const say = (fact: object): void => {
+const writeLine = (fact: object): void => {
   process.stdout.write(`${JSON.stringify(fact)}\n`)
 }
 
 await step(batchAt(0))
-say({ versions: { salora: versions['salora'], 'onnxruntime-node': versions['onnxruntime-node'] } })
+writeLine({ versions: { salora: versions['salora'], 'onnxruntime-node': versions['onnxruntime-node'] } })
 for await (const line of createInterface(process.stdin)) {
   const began = performance.now()
   await (line === 'evaluate' ? evaluate() : step(batchAt(Number(line))))
   const milliseconds = performance.now() - began
-  say(line === 'evaluate' ? { milliseconds } : { milliseconds, operations: run.operationsOf(batchAt(Number(line))) })
+  writeLine(line === 'evaluate' ? { milliseconds } : { milliseconds, operations: run.operationsOf(batchAt(Number(line))) })
 }
-say({ peakBytes: process.resourceUsage().maxRSS * 1024 })
+writeLine({ peakBytes: process.resourceUsage().maxRSS * 1024 })

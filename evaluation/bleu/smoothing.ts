@@ -53,9 +53,9 @@ export const scoreOf = (statistics: BleuStatistics, scoring: BleuScoring): BleuS
 const smoothed = ({ counts, totals }: BleuStatistics, { smoothing, smoothValue }: BleuScoring): ReadonlyArray<number> => {
   const precisions: number[] = []
   let half = 1
-  for (const [n, own] of counts.entries()) {
+  for (const [n, matched] of counts.entries()) {
     const added = smoothing === 'add-k' && n > 0 ? smoothValue : 0
-    const [count, total] = [own + added, (totals[n] ?? 0) + added]
+    const [count, total] = [matched + added, (totals[n] ?? 0) + added]
     if (total === 0) break
     if (count === 0 && smoothing === 'exp') half /= 2
     const counted = count > 0 ? count : smoothing === 'exp' ? half : smoothing === 'floor' ? smoothValue : 0

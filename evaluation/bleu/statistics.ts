@@ -35,9 +35,9 @@ export const segmentStatistics = (hypothesis: Words, references: ReadonlyArray<W
   const numbers = new Map<string, number>()
   for (const words of references) for (const word of words) if (!numbers.has(word)) numbers.set(word, numbers.size)
   const known = references.map((words): Numbered => words.map((word) => numbers.get(word) ?? -1))
-  const own: Numbered = hypothesis.map((word) => numbers.get(word) ?? -1)
+  const numbered: Numbered = hypothesis.map((word) => numbers.get(word) ?? -1)
   return {
-    counts: countsOf(own, known, numbers.size),
+    counts: countsOf(numbered, known, numbers.size),
     totals: zeros.map((_, n) => Math.max(0, hypothesis.length - n)),
     hypothesisLength: hypothesis.length,
     referenceLength: closest(
@@ -75,9 +75,9 @@ const countsOf = (hypothesis: Numbered, references: ReadonlyArray<Numbered>, wor
 const shared = (hypothesis: Numbered, references: ReadonlyArray<Numbered>, size: number): number => {
   const left = new Uint32Array(size)
   for (const grams of references) {
-    const seen = references.length === 1 ? left : new Uint32Array(size)
-    for (const gram of grams) if (gram >= 0) seen[gram] = (seen[gram] ?? 0) + 1
-    if (seen !== left) for (const [gram, count] of seen.entries()) left[gram] = Math.max(left[gram] ?? 0, count)
+    const counted = references.length === 1 ? left : new Uint32Array(size)
+    for (const gram of grams) if (gram >= 0) counted[gram] = (counted[gram] ?? 0) + 1
+    if (counted !== left) for (const [gram, count] of counted.entries()) left[gram] = Math.max(left[gram] ?? 0, count)
   }
   let count = 0
   for (const gram of hypothesis)

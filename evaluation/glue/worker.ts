@@ -101,24 +101,24 @@ const emptied = async (queue: Queue): Promise<void> => {
 type TakenJob = { readonly job: Job; readonly token: string; readonly bullmq: Bullmq; readonly attempt: typeof attempt }
 
 /** Runs the job's cell. → config.json and result.json, since the sweep may not see this worker's disk */
-const runJob = async (taken: TakenJob, options: WorkerOptions): Promise<string> => {
-  const { cell, output } = cellOf(taken, options)
+const runJob = async (takenJob: TakenJob, options: WorkerOptions): Promise<string> => {
+  const { cell, output } = cellOf(takenJob, options)
   const state = await cellState(output, cell)
   if (state.kind === 'done') return finishedRun(output, cell) // the queue delivered the job twice
   const occupant = await occupantOf(cellFolder(output, cell))
   if (occupant !== null) {
     // The lease ran out, but the other worker may be alive. This does not count as an attempt.
     options.onEvent({ kind: 'waiting', cell, reason: `its folder is in use by ${occupant}` })
-    return returnToQueue(taken, occupiedDelay)
+    return returnToQueue(takenJob, occupiedDelay)
   }
-  const onEvent = withProgress(taken.job, state.kind === 'begun', options.onEvent)
-  const outcome = await taken.attempt(cell, state.kind === 'begun', { ...options, output, onEvent })
+  const onEvent = withProgress(takenJob.job, state.kind === 'begun', options.onEvent)
+  const outcome = await takenJob.attempt(cell, state.kind === 'begun', { ...options, output, onEvent })
   onEvent({ kind: 'ended', cell, outcome })
   if (outcome.kind === 'done') return finishedRun(output, cell)
   if (outcome.kind === 'failed') throw new Error(outcome.message)
   // Somebody stopped this run on purpose, so no worker may resume it at once.
-  if (!options.signal.aborted) throw new taken.bullmq.UnrecoverableError('the run was stopped on its machine')
-  return returnToQueue(taken, updateInterval) // this worker is stopping: another one resumes the run
+  if (!options.signal.aborted) throw new takenJob.bullmq.UnrecoverableError('the run was stopped on its machine')
+  return returnToQueue(takenJob, updateInterval) // this worker is stopping: another one resumes the run
 }
 
 /** Puts the job back into the queue; this does not count as an attempt. */

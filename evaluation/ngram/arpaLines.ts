@@ -82,9 +82,9 @@ const putNumber = (buffer: Buffer, at: number, value: number): number => {
   if (scaled > 2 ** 52) return at + buffer.write(String(value), at)
   let place = at
   if (value < 0) buffer[place++] = minus
-  const whole = Math.floor(scaled / 1e7)
-  let rest = scaled - 1e7 * whole
-  place += whole < 10 ? putDigit(buffer, place, whole) : buffer.write(String(whole), place)
+  const integer = Math.floor(scaled / 1e7)
+  let rest = scaled - 1e7 * integer
+  place += integer < 10 ? putDigit(buffer, place, integer) : buffer.write(String(integer), place)
   if (rest === 0) return place
   buffer[place++] = point
   for (let unit = 1e6; rest > 0; unit /= 10) {

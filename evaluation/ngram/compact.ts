@@ -93,14 +93,14 @@ export const readCompact = (file: string): Promise<BackoffModel> =>
   })
 
 /** Reads pieces in order, each into a buffer of its own, and passes their bytes to `seen`. */
-const hashedReader = (handle: FileHandle, file: string, seen: (bytes: Uint8Array) => void) => {
+const hashedReader = (handle: FileHandle, file: string, onRead: (bytes: Uint8Array) => void) => {
   let at = 0
   return async (length: number): Promise<Buffer<ArrayBuffer>> => {
     const bytes = Buffer.alloc(length)
     for (let filled = 0; filled < length; filled += piece) {
       const part = await readBytes(handle, file, at + filled, Math.min(piece, length - filled))
       bytes.set(part, filled)
-      seen(part)
+      onRead(part)
     }
     at += length
     return bytes

@@ -24,16 +24,16 @@ export type CountsOfCounts = readonly [number, number, number, number]
  * below the highest. That n-gram counts by its raw count.
  */
 export const countsOfCounts = ({ adjusted, raw, last }: Counted): CountsOfCounts => {
-  const found: [number, number, number, number, number] = [0, 0, 0, 0, 0]
+  const totals: [number, number, number, number, number] = [0, 0, 0, 0, 0]
   const add = (count: number, by: number): void => {
-    if (count < 5) found[count as 0] += by
+    if (count < 5) totals[count as 0] += by
   }
   for (const count of adjusted) add(count, 1)
   if (last !== null && last !== unknownWord) {
     add(adjusted[last] as number, -1)
     add(raw[last] as number, 1)
   }
-  return [found[1], found[2], found[3], found[4]]
+  return [totals[1], totals[2], totals[3], totals[4]]
 }
 
 /** In float32 as lmplz: a discount that is 0 there may be negative in float64. */

@@ -132,9 +132,9 @@ const estimateOrder = (
   const probabilities = new Float64Array(adjusted.length)
   for (let gram = 0; gram < adjusted.length; gram++) {
     const [context, count] = [contextOf(gram), adjusted[gram] as number]
-    const own = (count - discountOf(discounts, count)) / (totals[context] as number)
+    const discounted = (count - discountOf(discounts, count)) / (totals[context] as number)
     const shorter = lower.probabilities[below.endingAt[places[gram] as number] as number] as number
-    probabilities[gram] = own + (gammas[context] as number) * shorter
+    probabilities[gram] = discounted + (gammas[context] as number) * shorter
   }
   return { probabilities, gammas }
 }

@@ -98,17 +98,17 @@ const compared = (a: Uint32Array, at: number, b: Uint32Array, other: number, n: 
 }
 
 /** Order n with a blank for each of the last words of order n + 1 that it lacks. */
-const withBlanks = (own: SortedOrder, n: number, above: SortedOrder): SortedOrder => {
-  const missing = missingSuffixes(own.words, n, above.words)
-  if (missing.length === 0) return own
-  const count = own.probabilities.length + missing.length
+const withBlanks = (order: SortedOrder, n: number, above: SortedOrder): SortedOrder => {
+  const missing = missingSuffixes(order.words, n, above.words)
+  if (missing.length === 0) return order
+  const count = order.probabilities.length + missing.length
   const merged = { words: new Uint32Array(count * n), probabilities: new Float32Array(count), backoffs: new Float32Array(count) }
   for (let i = 0, there = 0, absent = 0; i < count; i++) {
     const at = absent < missing.length ? (missing[absent] as number) : -1
-    const takesOwn = there < own.probabilities.length && (at === -1 || compared(own.words, there * n, above.words, at, n) < 0)
-    merged.words.set(takesOwn ? own.words.subarray(there * n, there * n + n) : above.words.subarray(at, at + n), i * n)
-    merged.probabilities[i] = takesOwn ? (own.probabilities[there] as number) : blank
-    merged.backoffs[i] = takesOwn ? (own.backoffs[there] as number) : 0
+    const takesOwn = there < order.probabilities.length && (at === -1 || compared(order.words, there * n, above.words, at, n) < 0)
+    merged.words.set(takesOwn ? order.words.subarray(there * n, there * n + n) : above.words.subarray(at, at + n), i * n)
+    merged.probabilities[i] = takesOwn ? (order.probabilities[there] as number) : blank
+    merged.backoffs[i] = takesOwn ? (order.backoffs[there] as number) : 0
     if (takesOwn) there++
     else absent++
   }

@@ -65,12 +65,12 @@ export const ngramScorer = (model: BackoffModel): NgramScorer => {
       do at++
       while (at < end && !isBlank(bytes[at] as number))
       const word = find(bytes, from, at)
-      const own = next(word)
-      log10 += own
+      const logProbability = next(word)
+      log10 += logProbability
       words++
       if (word !== unknownWord) continue
       unknown++
-      unknownLog10 += own
+      unknownLog10 += logProbability
     }
     return { log10: log10 + next(sentenceEnd), words, unknown, unknownLog10 }
   }

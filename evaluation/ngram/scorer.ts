@@ -34,29 +34,29 @@ export const openScorer = ({ levels }: BackoffModel): Scorer => {
     let log10 = ofWords[4 * word + 2] as number
     let place = word
     let hash = startHash(word)
-    let own = 1 // the length of the n-gram whose probability it is
+    let scoredLength = 1 // the length of the n-gram whose probability it is
     matched = 1
     met[0] = ofWords[4 * word + 3] as number
     while (matched <= length) {
       const { numbers, values, mask } = tables[matched] as NgramTable
       const before = history[matched - 1] as number
       hash = extendedHash(hash, before)
-      let found = firstPlace(hash, mask)
-      let ends = numbers[4 * found] as number
-      while (ends !== nobody && (ends !== place || numbers[4 * found + 1] !== before)) {
-        found = (found + 1) & mask
-        ends = numbers[4 * found] as number
+      let slot = firstPlace(hash, mask)
+      let ends = numbers[4 * slot] as number
+      while (ends !== nobody && (ends !== place || numbers[4 * slot + 1] !== before)) {
+        slot = (slot + 1) & mask
+        ends = numbers[4 * slot] as number
       }
       if (ends === nobody) break
-      place = found
-      const probability = values[4 * found + 2] as number
-      met[matched] = values[4 * found + 3] as number
+      place = slot
+      const probability = values[4 * slot + 2] as number
+      met[matched] = values[4 * slot + 3] as number
       matched++
       if (probability === blank) continue
       log10 = probability
-      own = matched
+      scoredLength = matched
     }
-    for (let k = own - 1; k < length; k++) log10 += contexts[k] as number
+    for (let k = scoredLength - 1; k < length; k++) log10 += contexts[k] as number
     length = matched < order ? matched : order - 1
     for (let k = length - 1; k > 0; k--) history[k] = history[k - 1] as number
     for (let k = 0; k < length; k++) contexts[k] = met[k] as number

@@ -22,8 +22,8 @@ const largestRatio = 200
 const freeBytes = 2 ** 26
 
 /** A file, opened when its first chunk is read. @throws InputError if it is no regular file or cannot be read */
-export const fileSource = async (file: string, seen: (bytes: number) => void = () => undefined): Promise<TextSource> => {
-  const size = await withRegularFile(file, async (_, found) => found)
+export const fileSource = async (file: string, onRead: (bytes: number) => void = () => undefined): Promise<TextSource> => {
+  const size = await withRegularFile(file, async (_, bytes) => bytes)
   const chunks = async function* (): AsyncGenerator<Uint8Array> {
     const { handle } = await openRegularFile(file)
     try {
@@ -31,7 +31,7 @@ export const fileSource = async (file: string, seen: (bytes: number) => void = (
         const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(piece), 0, piece, at)
         if (bytesRead === 0) return
         at += bytesRead
-        seen(at)
+        onRead(at)
         yield buffer.subarray(0, bytesRead)
       }
     } catch (thrown) {

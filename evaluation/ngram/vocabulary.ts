@@ -52,8 +52,8 @@ export const newVocabulary = (): GrowingVocabulary => {
   const placeOf = (hash: number, bytes: Uint8Array, start: number, end: number): number => {
     const mask = table.length - 1
     let place = hash & mask
-    for (let there = table[place] as number; there !== 0; there = table[place] as number) {
-      if (hashes[there - 1] === hash && isWord(there - 1, bytes, start, end)) break
+    for (let stored = table[place] as number; stored !== 0; stored = table[place] as number) {
+      if (hashes[stored - 1] === hash && isWord(stored - 1, bytes, start, end)) break
       place = (place + 1) & mask
     }
     return place
@@ -68,8 +68,8 @@ export const newVocabulary = (): GrowingVocabulary => {
     }
   }
   const find = (bytes: Uint8Array, start: number, end: number): number => {
-    const there = table[placeOf(hashOf(bytes, start, end), bytes, start, end)] as number
-    return there === 0 ? unknownWord : there - 1
+    const stored = table[placeOf(hashOf(bytes, start, end), bytes, start, end)] as number
+    return stored === 0 ? unknownWord : stored - 1
   }
   const add = (bytes: Uint8Array, start: number, end: number): number => {
     const hash = hashOf(bytes, start, end)

@@ -65,8 +65,8 @@ type Pair = { readonly float32: number; readonly int8: number }
 
 const pairsOf = (runs: ReadonlyArray<ComparedRun>, method: string): ReadonlyArray<Pair> =>
   [...new Set(runs.map(({ seed }) => seed))].flatMap((seed) => {
-    const found = precisions.map((precision) => runs.find((run) => run.seed === seed && run.variant === `${method}-${precision}`))
-    const [single, eight] = found
+    const pair = precisions.map((precision) => runs.find((run) => run.seed === seed && run.variant === `${method}-${precision}`))
+    const [single, eight] = pair
     return single === undefined || eight === undefined ? [] : [{ float32: scoreOf(single), int8: scoreOf(eight) }]
   })
 

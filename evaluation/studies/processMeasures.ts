@@ -12,9 +12,9 @@ export type Times = { readonly seconds: number; readonly cpuSeconds: number }
 
 export const timesOf = async <T>(work: () => Promise<T>): Promise<readonly [Times, T]> => {
   const cpu = process.cpuUsage()
-  const [taken, result] = await seconds(work)
+  const [elapsed, result] = await seconds(work)
   const { user, system } = process.cpuUsage(cpu)
-  return [{ seconds: taken, cpuSeconds: (user + system) / 1e6 }, result]
+  return [{ seconds: elapsed, cpuSeconds: (user + system) / 1e6 }, result]
 }
 
 /** Medians of runs of `operations` operations each. */

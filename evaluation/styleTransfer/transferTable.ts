@@ -18,9 +18,9 @@ export type TransferTable = {
 }
 
 export const publishedRow = ({ method, scores }: Published, dataset: string): TableRow | null => {
-  const own = scores[dataset]
-  if (own === undefined) return null
-  const [from0, from1] = own.map(([accuracy, bleu, perplexity]): RowScores => ({ accuracy, bleu, perplexity }))
+  const scored = scores[dataset]
+  if (scored === undefined) return null
+  const [from0, from1] = scored.map(([accuracy, bleu, perplexity]): RowScores => ({ accuracy, bleu, perplexity }))
   return from0 === undefined || from1 === undefined ? null : { method, scores: [from0, from1], published: true }
 }
 

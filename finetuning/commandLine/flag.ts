@@ -58,7 +58,7 @@ export const shownFlag = (name: string, { arity, placeholder, short }: Flag): st
   `${short === null ? '' : `-${short}, `}${flagOf(name)}${shown[arity](placeholder)}`
 
 /** A flag with everything that is usual: one text, listed by --help. */
-export const flag = <T>(own: Pick<Flag<T>, 'description' | 'parse'> & Partial<Flag<T>>): Flag<T> => ({
+export const flag = <T>(base: Pick<Flag<T>, 'description' | 'parse'> & Partial<Flag<T>>): Flag<T> => ({
   arity: 'one',
   placeholder: '',
   defaultText: null,
@@ -67,21 +67,21 @@ export const flag = <T>(own: Pick<Flag<T>, 'description' | 'parse'> & Partial<Fl
   negatable: false,
   short: null,
   isRequired: false,
-  ...own,
+  ...base,
 })
 
 /** The same flag, listed by --help-all only. */
-export const advanced = <T>(own: Flag<T>): Flag<T> => ({ ...own, common: false })
+export const advanced = <T>(base: Flag<T>): Flag<T> => ({ ...base, common: false })
 
 /** The same flag, listed nowhere. */
-export const hidden = <T>(own: Flag<T>): Flag<T> => ({ ...own, hidden: true })
+export const hidden = <T>(base: Flag<T>): Flag<T> => ({ ...base, hidden: true })
 
 /** The same flag, which the command cannot do without. @param what it is, after `--model is required: ` */
-export const required = <T>(own: Flag<T>, what: string): Flag<NonNullable<T>> => ({
-  ...own,
+export const required = <T>(base: Flag<T>, what: string): Flag<NonNullable<T>> => ({
+  ...base,
   isRequired: true,
   parse: (where, typed) => {
-    const value = own.parse(where, typed)
+    const value = base.parse(where, typed)
     if (value === null || value === undefined) throw requiredError(where, what)
     return value
   },

@@ -46,9 +46,9 @@ const sectionsOf = ({ flags }: Definition, all: boolean): ReadonlyArray<Section>
 const withHelp = (flags: FlagGroups): FlagGroups => {
   const { help, helpAll, version } = helpFlags
   const hidden = countOf(flags, true) - countOf(flags, false)
-  const own = hidden > 0 ? { ...help, description: `Print this help; --help-all lists ${hidden} more options` } : help
+  const helpFlag = hidden > 0 ? { ...help, description: `Print this help; --help-all lists ${hidden} more options` } : help
   const last = Object.keys(flags).at(-1) ?? 'Options'
-  return { ...flags, [last]: { ...flags[last], help: own, helpAll: advanced(helpAll), version: advanced(version) } }
+  return { ...flags, [last]: { ...flags[last], help: helpFlag, helpAll: advanced(helpAll), version: advanced(version) } }
 }
 
 const hasAdvanced = (flags: FlagGroups): boolean => countOf(flags, true) > countOf(flags, false)

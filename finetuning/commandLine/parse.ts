@@ -18,11 +18,11 @@ export type Suggest = (typed: string, known: ReadonlyArray<string>) => string | 
 
 /** The nearest flag by edit distance. */
 export const suggestNearest: Suggest = (typed, known) => {
-  const found = nearest(
+  const suggestion = nearest(
     typed.replace(/^-+/, '').replaceAll('_', '-'),
     known.map((name) => flagOf(name).slice(2)),
   )
-  return found === null ? null : `did you mean --${found}?`
+  return suggestion === null ? null : `did you mean --${suggestion}?`
 }
 
 /** Every flag of a command by name, those of --help included. */
@@ -43,17 +43,17 @@ export const parseArguments = <const G extends FlagGroups>(
     .showSuggestionAfterError(false)
   for (const [name, flag] of Object.entries(table)) for (const option of optionsOf(name, flag)) command.addOption(option)
   // as soon as it is read: whatever is wrong beside --help is no reason to withhold the help
-  let asked: Parsed<G> | null = null
-  command.on('option:help', () => (asked ??= { kind: 'help', all: false }))
-  command.on('option:help-all', () => (asked = { kind: 'help', all: true }))
-  command.on('option:version', () => (asked ??= { kind: 'version' }))
+  let parsed: Parsed<G> | null = null
+  command.on('option:help', () => (parsed ??= { kind: 'help', all: false }))
+  command.on('option:help-all', () => (parsed = { kind: 'help', all: true }))
+  command.on('option:version', () => (parsed ??= { kind: 'version' }))
   try {
     command.parse(args, { from: 'user' })
   } catch (thrown) {
-    if (asked !== null) return asked
+    if (parsed !== null) return parsed
     throw thrown instanceof CommanderError ? usageErrorOf(thrown, definition, table, suggest) : thrown
   }
-  return asked ?? { kind: 'values', values: { flags: valuesOf<G>(table, command.opts()), words: wordsOf(definition, command.args) } }
+  return parsed ?? { kind: 'values', values: { flags: valuesOf<G>(table, command.opts()), words: wordsOf(definition, command.args) } }
 }
 
 const optionsOf = (name: string, flag: Flag): ReadonlyArray<Option> => {

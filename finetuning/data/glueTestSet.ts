@@ -50,7 +50,7 @@ export const submissionNames: ReadonlyArray<string> = Object.values(testSets).fl
 /** The test files that exist. @param data the parent of the tasks' folders, or the task's own @throws InputError if Parquet parts are missing */
 export const glueTests = (task: GlueName, data: string): ReadonlyArray<GlueTest> =>
   testSets[task].flatMap(({ name, official, hub: [folder, split] }): ReadonlyArray<GlueTest> => {
-    const within = (own: string): string => (existsSync(join(data, own)) ? join(data, own) : data)
+    const within = (subfolder: string): string => (existsSync(join(data, subfolder)) ? join(data, subfolder) : data)
     const parts = parquetParts(within(folder), split)
     if (parts.length > 0) return [{ name, files: parts, columns: parquetColumns(task) }]
     const file = join(within(official[0]), official[1])

@@ -16,15 +16,15 @@ const [lineFeed, carriageReturn] = [0x0a, 0x0d]
 export const eachLine = (file: string, take: (row: number, line: Buffer) => void): Promise<void> =>
   withRegularFile(file, async (handle, size) => {
     if (size > MAXIMUM_BYTES) throw inputError(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${size} bytes`)
-    let [row, taken] = [0, 0]
+    let [row, consumed] = [0, 0]
     const line = (bytes: Buffer): void => {
       row++
       const end = bytes.at(-1) === carriageReturn ? bytes.length - 1 : bytes.length
       if (end === 0) return // an empty line counts once another line follows
-      for (; taken + 1 < row; taken++) take(taken + 1, bytes.subarray(0, 0))
+      for (; consumed + 1 < row; consumed++) take(consumed + 1, bytes.subarray(0, 0))
       if (!isUtf8(bytes)) throw inputError(atRow(file, row), 'text in UTF-8', 'bytes that are not UTF-8')
       take(row, bytes.subarray(0, end))
-      taken = row
+      consumed = row
     }
     const buffer = Buffer.allocUnsafe(piece)
     let rest: Buffer[] = [] // the beginning of a line whose end has not been read
@@ -45,7 +45,7 @@ export const eachLine = (file: string, take: (row: number, line: Buffer) => void
       if (start < bytes.length) rest.push(Buffer.from(bytes.subarray(start)))
     }
     if (restLength > 0) line(Buffer.concat(rest))
-    if (taken === 0) throw inputError(file, 'at least one row', 'an empty file')
+    if (consumed === 0) throw inputError(file, 'at least one row', 'an empty file')
   })
 
 /** Bytes of the byte-order mark. @throws InputError for a mark of UTF-16 */

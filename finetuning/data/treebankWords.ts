@@ -14,7 +14,7 @@ const replace =
   (pattern: RegExp, by: string): Rule =>
   (text) =>
     text.replace(pattern, by)
-const apart = (pattern: RegExp): Rule => replace(pattern, ' $& ')
+const separated = (pattern: RegExp): Rule => replace(pattern, ' $& ')
 
 /** Separates the period that ends the text, before closing quotes and brackets. Any other period is part of its word. */
 const lastPeriod: Rule = (text) => {
@@ -26,19 +26,19 @@ const lastPeriod: Rule = (text) => {
 
 /** Applied to the whole text in this order: each rule sees the blanks that earlier rules insert. */
 const beforePadding: ReadonlyArray<Rule> = [
-  apart(/[«“‘„]|`+/g),
+  separated(/[«“‘„]|`+/g),
   replace(/^"/, '``'),
-  apart(/``/g),
+  separated(/``/g),
   replace(/([ ([{<])(?:"|'')/g, '$1 `` '),
   replace(new RegExp(`'(?![mtsdn])(${letter})(?!${letter})`, 'giu'), "' $1"), // 'x' is a quoted letter; 's and others are clitics
   lastPeriod,
   replace(/([:,])(\P{Nd})/gu, ' $1 $2'), // not within numbers; the first of two in a row
-  apart(/[:,]$/),
-  apart(/\.{2,}/g),
-  apart(/[;@#$%&?!]/g),
+  separated(/[:,]$/),
+  separated(/\.{2,}/g),
+  separated(/[;@#$%&?!]/g),
   replace(/([^'])' /g, "$1 ' "),
-  apart(/[*\][(){}<>]/g),
-  apart(/--/g),
+  separated(/[*\][(){}<>]/g),
+  separated(/--/g),
 ]
 
 const contraction = (first: string, second: string): Rule =>
@@ -46,7 +46,7 @@ const contraction = (first: string, second: string): Rule =>
 
 /** For a text with a blank at each end. */
 const afterPadding: ReadonlyArray<Rule> = [
-  apart(/[»”’]/g),
+  separated(/[»”’]/g),
   replace(/''|"/g, " '' "),
   replace(new RegExp(`[${blank}]+`, 'g'), ' '),
   replace(/([^' ])('[sSmMdD]?) /g, '$1 $2 '),

@@ -102,7 +102,7 @@ const packSentences = (sentences: ReadonlyArray<string>): ReadonlyArray<string> 
 export const corpusFromParagraphs = (paragraphs: Iterable<string>, excluded: ReadonlySet<string>): Corpus => {
   const training: string[] = []
   const validation: string[] = []
-  const seen = new Set<string>()
+  const forms = new Set<string>()
   let removed = 0
   let repeated = 0
   for (const paragraph of paragraphs) {
@@ -112,11 +112,11 @@ export const corpusFromParagraphs = (paragraphs: Iterable<string>, excluded: Rea
     for (const line of packSentences(kept)) {
       const form = normalForm(line)
       if (form === '') continue
-      if (seen.has(line)) {
+      if (forms.has(line)) {
         repeated += 1
         continue
       }
-      seen.add(line)
+      forms.add(line)
       // Hashing the normal form keeps `Great food!` and `great food.` on one side.
       ;(hashText(form) % ONE_IN === 0 ? validation : training).push(line)
     }

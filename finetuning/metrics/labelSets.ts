@@ -17,7 +17,7 @@ export const reportBySets = (predictions: LabelSets, labels: LabelSets, classes:
     for (const k of labelSet) labeled[k] = (labeled[k] ?? 0) + 1
     for (const k of set) if (labelSet.has(k)) both[k] = (both[k] ?? 0) + 1
   })
-  const share = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole)
+  const share = (part: number, total: number): number => (total === 0 ? 0 : part / total)
   return predicted.map((p, k) => {
     const [t, b] = [labeled[k] ?? 0, both[k] ?? 0]
     return { precision: share(b, p), recall: share(b, t), f1: share(2 * b, p + t), examples: t }

@@ -49,10 +49,10 @@ export const openTextTokens = async (
       yield* pieces([...tokenizer.start, ...tokenizer.ids(example.text), ends[0] as number], maxLength, example.row)
       return
     }
-    const whole =
+    const complete =
       chat === null ? responseTokens(tokenizer, ends, example) : conversationTokens(tokenizer, ends, messagesIn(example.text), chat)
-    if (whole.ids.length > maxLength) truncated++
-    yield asExample(withinLength(whole, tokenizer.start.length, maxLength), trainOnInputs, example.row)
+    if (complete.ids.length > maxLength) truncated++
+    yield asExample(withinLength(complete, tokenizer.start.length, maxLength), trainOnInputs, example.row)
   }
   const tokenizeAll = (examples: Iterable<Example>): ReadonlyArray<TextExample> => {
     const tokenized: TextExample[] = []
@@ -139,8 +139,8 @@ export const withEnd = ({ ids, learned: isLearned }: LearnedTokens, ends: Readon
     return kept
   })
   const last = learned.lastIndexOf(true)
-  const whole = { ids: ids.slice(0, last + 1), learned: learned.slice(0, last + 1) }
-  return isEnd(ids[last]) ? whole : { ids: [...whole.ids, ends[0] as number], learned: [...whole.learned, true] }
+  const complete = { ids: ids.slice(0, last + 1), learned: learned.slice(0, last + 1) }
+  return isEnd(ids[last]) ? complete : { ids: [...complete.ids, ends[0] as number], learned: [...complete.learned, true] }
 }
 
 /**

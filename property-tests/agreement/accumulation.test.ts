@@ -43,7 +43,7 @@ describe('gradient accumulation', () => {
     await add.release()
     await finish.release()
 
-    const [whole, report] = trainingStep(model.config, model.settings, model.base)(startFrom(model.parameters), model.batch, noise, {
+    const [wholeBatch, report] = trainingStep(model.config, model.settings, model.base)(startFrom(model.parameters), model.batch, noise, {
       ...model.control,
       gating,
     })
@@ -58,9 +58,9 @@ describe('gradient accumulation', () => {
       disagreements([
         row('loss', [report.loss], [Number(first['loss']?.[0]) + Number(second['loss']?.[0])]),
         row('gradient norm', [report.gradientNorm], [Number(second['gradientNorm']?.[0])]),
-        ...[...namedNumbers(whole, sampled)].map(([name, expected]) => row(name, expected, parameters.get(name) ?? [])),
-        ...[...namedNumbers(whole.m, sampled)].map(([name, expected]) => row(`m of ${name}`, expected, m.get(name) ?? [])),
-        ...[...namedNumbers(whole.v, sampled)].map(([name, expected]) => row(`v of ${name}`, expected, v.get(name) ?? [])),
+        ...[...namedNumbers(wholeBatch, sampled)].map(([name, expected]) => row(name, expected, parameters.get(name) ?? [])),
+        ...[...namedNumbers(wholeBatch.m, sampled)].map(([name, expected]) => row(`m of ${name}`, expected, m.get(name) ?? [])),
+        ...[...namedNumbers(wholeBatch.v, sampled)].map(([name, expected]) => row(`v of ${name}`, expected, v.get(name) ?? [])),
       ]),
     ).toEqual([])
   })

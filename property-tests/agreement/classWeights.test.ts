@@ -78,8 +78,8 @@ describe('--class-weights', () => {
     ['spam', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, got "spam"'],
     ['spam=0', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, got "spam=0"'],
     ['spam=1,ham=1e9', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, got "ham=1e9"'],
-  ])('refuses %s', (given, told) => {
-    expect(() => classWeightsOf(given, names, [])).toThrow(`--class-weights: expected ${told}`)
+  ])('refuses %s', (given, message) => {
+    expect(() => classWeightsOf(given, names, [])).toThrow(`--class-weights: expected ${message}`)
   })
 
   it('is refused in a regression', () => {

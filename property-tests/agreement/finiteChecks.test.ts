@@ -158,11 +158,11 @@ describe('numbers that are not finite', () => {
     const assembly = assemblyOf(model, 'float64')
     const { size } = layoutOf(assembly, salora.phases.start(assembly.model.spec, resolveSettings({ rank: model.settings.rank }) as never))
     const lost = { parameters: new Float64Array(size).fill(NaN) }
-    const said = await runFrom(lost, { batchSize: 1, gradientAccumulationSteps: 4 }).then(
+    const message = await runFrom(lost, { batchSize: 1, gradientAccumulationSteps: 4 }).then(
       () => '',
       (error: unknown) => (error as Error).message,
     )
-    const [, rows] = /^step 1: expected a finite loss and gradient, got loss NaN .* rows ([\d, ]+)$/.exec(said) ?? []
+    const [, rows] = /^step 1: expected a finite loss and gradient, got loss NaN .* rows ([\d, ]+)$/.exec(message) ?? []
     expect(rows?.split(', ').sort()).toEqual(['10', '11', '12', '13'])
     await expect(runFrom(lost, {}, { evalOnStart: true })).rejects.toThrow(
       /^step 0: expected finite outputs in the evaluation, got NaN.* for row 10$/,

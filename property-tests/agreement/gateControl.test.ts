@@ -69,10 +69,10 @@ describe(`the gate window's control (seed ${SEED})`, () => {
   it('equals the reference, scalar by scalar, for every rule', () =>
     fc.assert(
       fc.property(windows, fc.constantFrom('ramp', 'paper', 'free'), fc.nat(), (window, control, at) => {
-        const [t, own] = [1 + (at % window.steps), { ...window, control }]
-        const [found, expected] = [gateControl(own)(t), reference.gateControl(own)(t)]
+        const [t, gateWindow] = [1 + (at % window.steps), { ...window, control }]
+        const [actual, expected] = [gateControl(gateWindow)(t), reference.gateControl(gateWindow)(t)]
         for (const name of ['targetDensity', 'controlLearningRate', 'multiplierLearningRate'] as const)
-          expect(Math.abs(found[name] - expected[name]), name).toBeLessThanOrEqual(1e-12 * Math.abs(expected[name]))
+          expect(Math.abs(actual[name] - expected[name]), name).toBeLessThanOrEqual(1e-12 * Math.abs(expected[name]))
       }),
       { seed: SEED, numRuns: 300 },
     ))

@@ -78,10 +78,10 @@ describe(`a product in float16 (seed ${SEED})`, () => {
       expect(resultOf(results, 'ofW')).toEqual(
         Array.from({ length: k * p }, (_, i) => roundToHalf(W.data[(i % p) * k + Math.floor(i / p)]!)),
       )
-      const [found, wanted] = [resultOf(results, 'ofX'), halfLinear.value('', x, identity(k)).data]
-      const same = found.filter((value, i) => Math.abs(value - (wanted[i] ?? NaN)) < 1e-6)
+      const [actual, expected] = [resultOf(results, 'ofX'), halfLinear.value('', x, identity(k)).data]
+      const same = actual.filter((value, i) => Math.abs(value - (expected[i] ?? NaN)) < 1e-6)
       expect(same.length).toBeGreaterThan(0.97 * n * k) // a quotient in float32 may fall on the other side of a boundary
-      assertClose(found, x.data, { relative: rounding })
+      assertClose(actual, x.data, { relative: rounding })
     },
   )
 

@@ -65,19 +65,19 @@ describe(`steps on an int8 base (seed ${SEED})`, () => {
   })
 
   it('round every matrix and its other factor, in both directions, except below the lowest adapter', async () => {
-    const found = async (model: Model<ModelConfig>): Promise<ReadonlyArray<string>> => {
+    const reportedNames = async (model: Model<ModelConfig>): Promise<ReadonlyArray<string>> => {
       const rows = levelsIn(await compareStep(model, int8))
       for (const { size, reference, quantity } of rows) expect(size > 0 && reference !== 0, quantity).toBe(true)
       return rows.map(({ quantity }) => quantity.replace('levels of ', '')).sort()
     }
-    const wanted = (modules: ReadonlyArray<string>, lowest: ReadonlyArray<string>): ReadonlyArray<string> =>
+    const expectedNames = (modules: ReadonlyArray<string>, lowest: ReadonlyArray<string>): ReadonlyArray<string> =>
       modules.flatMap((module) => ['weight', 'x', ...(lowest.includes(module) ? [] : ['yBar'])].map((of) => `${module}.${of}`)).sort()
     const [encoder, decoder] = [drawModel(someOptions({ layers: 2 })), drawDecoder(someDecoder())]
     const below = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
       names.filter((name) => /layers?\.0\.(attention\.self|self_attn\.[qkv])/.test(name))
     for (const model of [encoder, decoder]) {
       const modules = Object.keys(model.parameters.adapters)
-      expect(await found(model)).toEqual(wanted(modules, below(modules)))
+      expect(await reportedNames(model)).toEqual(expectedNames(modules, below(modules)))
     }
   })
 
@@ -106,12 +106,12 @@ describe(`steps on an int8 base (seed ${SEED})`, () => {
     const state = startOf(model, 'sampled', 'float32')
     const [phase, noise] = [phaseIn(state), model.noiseAt(model.parameters.adapters, 0)]
     const plain = await runtimeOf(int8).engine.open(stepGraph(assemblyOf(model, 'int8'), phase, 'whole').outputs, noWeights)
-    const told = await openStep(model, phase, 'whole', int8)
+    const reporting = await openStep(model, phase, 'whole', int8)
     const run = (session: typeof plain) =>
       runStep(session, layoutFor(model, phase), state, feedsOf(model, phase, noise, 1, 1, 'int8'), 'float32').finally(session.release)
-    const [alone, heard] = [await run(plain), await run(told)]
-    expect(heard.state).toEqual(alone.state)
-    expect(Object.keys(heard.results).length).toBeGreaterThan(Object.keys(alone.results).length)
+    const [withoutReport, withReport] = [await run(plain), await run(reporting)]
+    expect(withReport.state).toEqual(withoutReport.state)
+    expect(Object.keys(withReport.results).length).toBeGreaterThan(Object.keys(withoutReport.results).length)
   })
 })
 
@@ -126,13 +126,13 @@ describe('a graph that rounds', () => {
       return quantizedMatMul(selectRows(x, index, inverse, { partial: true }), quantizedOf(W)!)
     }
     const outputs = { first: part('0'), second: part('1') }
-    const told = roundedOperands(outputs, () => W, ['module'])
+    const operands = roundedOperands(outputs, () => W, ['module'])
     const drawn = tensor([rows, k], fc.sample(evenlyMany(-2, 2)(rows * k), { seed: SEED, numRuns: 1 })[0]!.map(Math.fround))
     const results = await evaluate(
-      { ...outputs, ...told },
+      { ...outputs, ...operands },
       { x: float32(drawn.data, [rows, k]), ...selectionFeeds([4, 1], rows, '0'), ...selectionFeeds([0], rows, '1', 2) },
     )
-    expect(Object.keys(told)).toEqual(['rounded module.x'])
+    expect(Object.keys(operands)).toEqual(['rounded module.x'])
     const kept = roundRows(drawn).data.map((value, i) => ([0, 1, 4].includes(Math.floor(i / k)) ? value : 0))
     assertClose(resultOf(results, 'rounded module.x'), kept, { relative: 1e-6 })
   })
@@ -162,13 +162,13 @@ describe('the reference follows int8 levels', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 9 }), evenlyMany(-2, 2)(45), (n, m, numbers) => {
         const drawn = tensor([n, m], numbers.slice(0, n * m))
-        const own = quantizeRows(drawn)
-        const told = Array.from(own.levels.data, (level, i) =>
-          Math.floor(i / m) === 0 ? 0 : level * (own.scales.data[Math.floor(i / m)] ?? NaN) * (1 + 1e-7),
+        const quantized = quantizeRows(drawn)
+        const reported = Array.from(quantized.levels.data, (level, i) =>
+          Math.floor(i / m) === 0 ? 0 : level * (quantized.scales.data[Math.floor(i / m)] ?? NaN) * (1 + 1e-7),
         )
-        const { rounded, levels } = atLevels('x', drawn, told, 1e-4)
-        expect([...rounded.levels.data].map((level) => level + 0)).toEqual([...own.levels.data].map((level) => level + 0))
-        expect(rounded.scales).toEqual(own.scales)
+        const { rounded, levels } = atLevels('x', drawn, reported, 1e-4)
+        expect([...rounded.levels.data].map((level) => level + 0)).toEqual([...quantized.levels.data].map((level) => level + 0))
+        expect(rounded.scales).toEqual(quantized.scales)
         expect(levels?.size ?? 0).toBeLessThanOrEqual((n - 1) * m)
       }),
       { seed: SEED, numRuns: 50 },

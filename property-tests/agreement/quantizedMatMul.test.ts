@@ -62,18 +62,18 @@ const fromBoundary = (x: Tensor): ReadonlyArray<number> => {
 const near = 1e-4
 
 /** Rows without a value near a boundary agree to float32; in the others, each boundary value may be one level off. rounded: [n, k], levels: [p, k], factors: [p] */
-const assertRows = (found: ReadonlyArray<number>, wanted: Tensor, rounded: Tensor, levels: Tensor, factors: Tensor): number => {
-  const [[n = 0, k = 0], [, p = 0]] = [rounded.shape, wanted.shape]
+const assertRows = (actual: ReadonlyArray<number>, expected: Tensor, rounded: Tensor, levels: Tensor, factors: Tensor): number => {
+  const [[n = 0, k = 0], [, p = 0]] = [rounded.shape, expected.shape]
   const [margins, { scales }] = [fromBoundary(rounded), quantizeRows(rounded)]
   let clear = 0
-  const largest = Math.max(...wanted.data.map(Math.abs), 1e-30)
+  const largest = Math.max(...expected.data.map(Math.abs), 1e-30)
   for (let row = 0; row < n; row++) {
     const doubtful = Array.from({ length: k }, (_, i) => i).filter((i) => (margins[row * k + i] ?? 0) < near)
     if (doubtful.length === 0) clear++
     for (let column = 0; column < p; column++) {
       const slack = doubtful.reduce((sum, i) => sum + Math.abs(levels.data[column * k + i] ?? NaN), 0)
       const one = (scales.data[row] ?? NaN) * Math.abs(factors.data[column] ?? NaN)
-      const difference = Math.abs((found[row * p + column] ?? NaN) - (wanted.data[row * p + column] ?? NaN))
+      const difference = Math.abs((actual[row * p + column] ?? NaN) - (expected.data[row * p + column] ?? NaN))
       expect(difference).toBeLessThanOrEqual(slack * one * (1 + 1e-4) + 2e-6 * largest)
     }
   }
@@ -154,17 +154,17 @@ describe('a matrix in int8', () => {
         async (W) => {
           const [p = 0, k = 0] = W.shape
           const { graph, reference } = stored(W)
-          const wanted = quantizeRows(W)
-          assertClose(reference.scales.data, wanted.scales.data, { relative: 1e-7 })
+          const expected = quantizeRows(W)
+          assertClose(reference.scales.data, expected.scales.data, { relative: 1e-7 })
           const margins = fromBoundary(W)
           reference.levels.data.forEach((level, i) => {
             expect(Math.abs(level)).toBeLessThanOrEqual(largestLevel)
-            expect(Math.abs(level - (wanted.levels.data[i] ?? NaN))).toBeLessThanOrEqual((margins[i] ?? 0) < near ? 1 : 0)
+            expect(Math.abs(level - (expected.levels.data[i] ?? NaN))).toBeLessThanOrEqual((margins[i] ?? 0) < near ? 1 : 0)
           })
           const transposed = generate([k, p], (i) => reference.levels.data[(i % p) * k + Math.floor(i / p)] ?? NaN)
           expect([...(graph.transposed.attributes.data ?? [])]).toEqual([...transposed.data].map((x) => x + 0))
-          const { W: found } = await evaluate({ W: dequantized(graph) })
-          assertClose(found as Float32Array, dequantize(reference).data, { relative: 1e-6 })
+          const { W: actual } = await evaluate({ W: dequantized(graph) })
+          assertClose(actual as Float32Array, dequantize(reference).data, { relative: 1e-6 })
           expect(quantizedOf(dequantized(graph))).toEqual(graph)
         },
       ),

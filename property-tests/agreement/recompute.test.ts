@@ -64,7 +64,7 @@ const bitsOf = async (
     runtime,
     largestBatch(examples, settings.batchSize, settings['numVirtualTokens'] ?? 0),
   )
-  const told: number[] = []
+  const reported: number[] = []
   for (let step = 0; step < 2; step++) {
     const context = { assembly, objective: assembly.objective, progress: { ...progress, step }, learningRate: 0.01, spare: null }
     const outcome = await trainStep(
@@ -73,7 +73,7 @@ const bitsOf = async (
       state,
       settings.gradientAccumulationSteps === 1 ? [examples] : [examples.slice(0, 1), examples.slice(1)],
     )
-    told.push(outcome.loss, outcome.taskLoss)
+    reported.push(outcome.loss, outcome.taskLoss)
     state = outcome.state
   }
   await opened.release()
@@ -81,7 +81,7 @@ const bitsOf = async (
     ({ op }) => op === 'Checkpoint',
   )
   expect(recomputed.length).toBe(settings.gradientCheckpointing ? base.model.spec.layers.length : 0)
-  return { told, ...state.memory, parameters: state.parameters, firstMoment: state.firstMoment, secondMoment: state.secondMoment }
+  return { reported, ...state.memory, parameters: state.parameters, firstMoment: state.firstMoment, secondMoment: state.secondMoment }
 }
 
 const expectSame = async (family: string, given: SettingsInput, task: 'sequence' | 'causal' = 'sequence'): Promise<void> => {

@@ -80,9 +80,9 @@ const once = <A extends ReadonlyArray<unknown>, B>(make: (...given: A) => B): ((
   const made = new Map<string, B>()
   return (...given) => {
     const key = JSON.stringify(given)
-    const found = made.get(key) ?? make(...given)
-    made.set(key, found)
-    return found
+    const value = made.get(key) ?? make(...given)
+    made.set(key, value)
+    return value
   }
 }
 const poolsOf = once((seed: number, sites: Parameters<typeof dropoutPools>[1], largest: Parameters<typeof dropoutPools>[2]) =>
@@ -102,10 +102,10 @@ const masksOf = (model: Model, task: Task, state: TrainingState, gated: boolean,
   return Object.fromEntries(
     sites.map(({ site, probability, shape }) => {
       const size = pools[poolName(probability)]?.shape[0] ?? 0
-      const own = shape.map((d) => (typeof d === 'number' ? d : (sizes[d as keyof typeof sizes] ?? NaN)))
+      const lengths = shape.map((d) => (typeof d === 'number' ? d : (sizes[d as keyof typeof sizes] ?? NaN)))
       const at = Number(offsets[offsetName(site)]?.data[0])
-      const u = drawnPool(seed, probabilities.indexOf(probability), size).slice(at, at + own.reduce((a, b) => a * b, 1))
-      return [site, dropoutMask(probability)(tensor(own, u))]
+      const u = drawnPool(seed, probabilities.indexOf(probability), size).slice(at, at + lengths.reduce((a, b) => a * b, 1))
+      return [site, dropoutMask(probability)(tensor(lengths, u))]
     }),
   )
 }

@@ -55,7 +55,7 @@ const lineOf = (page: Page, name: string) => page.locator('table.list tr', { has
 
 describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)', () => {
   it('shows the numbers of the files and a hostile name as text, logs nothing, and removes the token from the URL', async () => {
-    const { page, said } = await opened(board.url, desktop)
+    const { page, errors } = await opened(board.url, desktop)
     expect(page.url()).toBe(`http://127.0.0.1:${board.port}/#/`)
     for (const seed of [0, 1]) {
       const { last } = JSON.parse(await readFile(at('runs', `salora-${seed}`, 'result.json'), 'utf8')) as {
@@ -81,12 +81,12 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     expect(await page.getByRole('heading', { name: hostile, exact: true }).count()).toBe(1)
     expect(await page.locator('figcaption').first().textContent()).toBe(hostile)
     expect(await page.locator('#injected, main script').count()).toBe(0)
-    expect(said).toEqual([])
+    expect(errors).toEqual([])
     await page.context().close()
   })
 
   it('works by keyboard: runs are filtered, sorted, selected and compared, with the settings in which they differ', async () => {
-    const { page, said } = await opened(board.url, desktop)
+    const { page, errors } = await opened(board.url, desktop)
     await lineOf(page, 'salora-1').waitFor()
     await page.getByLabel('Filter by words').focus()
     await page.keyboard.type('mrpc salora')
@@ -132,12 +132,12 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     const [head, , , third] = (await numbers.getByLabel('CSV: Training loss', { exact: true }).inputValue()).split('\n')
     expect(head).toBe('task,series,runs,first step,last step,mean,min,max')
     expect(third).toBe(`mrpc,salora-1,1,3,3,${1 / 3},${1 / 3},${1 / 3}`)
-    expect(said).toEqual([])
+    expect(errors).toEqual([])
     await page.context().close()
   })
 
   it.each(['light', 'dark'] as const)('fits a phone of 320 pixels in each view and is legible in %s mode', async (colorScheme) => {
-    const { page, said } = await opened(board.url, { viewport: { width: 320, height: 640 }, colorScheme })
+    const { page, errors } = await opened(board.url, { viewport: { width: 320, height: 640 }, colorScheme })
     await lineOf(page, 'salora-0').waitFor()
     const width = (): Promise<number> => page.evaluate('document.documentElement.scrollWidth')
     expect(await width()).toBe(320)
@@ -158,12 +158,12 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
       getComputedStyle(document.querySelector('#figure-score svg text')).fill,
     ]`)
     expect([label, ground]).toEqual([text, colorScheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(21, 23, 26)'])
-    expect(said).toEqual([])
+    expect(errors).toEqual([])
     await page.context().close()
   })
 
   it('shows a new run and its growing curves, and stops it by keyboard after a confirmation', async () => {
-    const { page, said } = await opened(board.url, desktop)
+    const { page, errors } = await opened(board.url, desktop)
     const args = [
       'train',
       '--model',
@@ -216,7 +216,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
       await page.getByText(`salora train --resume --output ${at('runs/live')}`, { exact: true }).waitFor()
       expect(await stop.isVisible()).toBe(false)
     }
-    expect(said).toEqual([])
+    expect(errors).toEqual([])
     await page.context().close()
   })
 
@@ -281,7 +281,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     await writeFile(at('many/grows/lock-0123456789ab.json'), JSON.stringify(lock))
     const many = await startBoard({ folder: at('many'), port: 0, redis: null })
     const began = performance.now()
-    const { page, said } = await opened(many.url, desktop)
+    const { page, errors } = await opened(many.url, desktop)
     await page.getByRole('heading', { name: 'Runs: 1 running, 501 finished' }).waitFor({ timeout: 60_000 })
     const loaded = performance.now() - began
     let step = 1
@@ -315,7 +315,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     )
     expect(loaded).toBeLessThan(20_000)
     expect(longest).toBeLessThan(1_000)
-    expect(said).toEqual([])
+    expect(errors).toEqual([])
     await page.context().close()
     await many.close()
   }, 180_000)

@@ -62,7 +62,7 @@ describe.skipIf(process.platform !== 'linux')('a running run (on Linux)', () => 
     const child = started(program, ...args('runs/stopped'))
     const size = (): Promise<number> =>
       stat(at('runs/stopped/metrics.jsonl')).then(
-        (there) => there.size,
+        (info) => info.size,
         () => 0,
       )
     await expect.poll(size, { interval: 10 }).toBeGreaterThan(0)
@@ -86,11 +86,11 @@ describe.skipIf(process.platform !== 'linux')('a running run (on Linux)', () => 
     view.close()
     expect(await stop('stopped')).toEqual({ status: 409, message: 'not stopped: no process is working on it' })
 
-    const [resumed, whole] = [
+    const [resumed, uninterrupted] = [
       await salora(['train', '--resume', '--output', 'runs/stopped', '--quiet'], { cwd }),
       await salora(args('runs/whole'), { cwd }),
     ]
-    expect([resumed.code, whole.code]).toEqual([0, 0])
+    expect([resumed.code, uninterrupted.code]).toEqual([0, 0])
     expect(await bytesIn(at('runs/stopped'), ['checkpoints'])).toEqual(await bytesIn(at('runs/whole'), ['checkpoints']))
     const adapterOf = async (run: string) => (await bytesIn(at(run), ['adapter']))['adapter/adapter_model.safetensors']
     expect(await adapterOf('runs/stopped')).toBe(await adapterOf('runs/whole'))

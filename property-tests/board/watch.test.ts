@@ -133,8 +133,8 @@ describe('a folder that changes under the board', () => {
     expect(['a', 'b'].map((name) => runLine(runIn(watch, name) as WatchedRun).step)).toEqual([20, 20])
 
     await rm(at('changing/a'), { recursive: true })
-    const whole = await readFile(at('changing/b/metrics.jsonl'), 'utf8')
-    const fifth = whole.split('\n').slice(0, 5).join('\n').length + 1
+    const complete = await readFile(at('changing/b/metrics.jsonl'), 'utf8')
+    const fifth = complete.split('\n').slice(0, 5).join('\n').length + 1
     await truncate(at('changing/b/metrics.jsonl'), fifth)
     await appendFile(at('changing/c/metrics.jsonl'), 'no JSON\n{"kind":"step","step":21,"taskLoss":0.125}\n{"kind":"step","step":2')
     await writeFile(at('changing/d/config.json'), '{"formatVersion": 2, "model": 3, "task": {}, "settings": {}}')

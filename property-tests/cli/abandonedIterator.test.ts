@@ -33,13 +33,13 @@ describe('leaving the loop over the events of a run', () => {
     const left = [3, 4, 5, 6, 7, 8].map(async (steps) => {
       await writeFile(join(cwd, `${steps}.mjs`), leaving(steps))
       const child = spawn(process.execPath, [`${steps}.mjs`], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
-      let said = ''
-      for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (said += text))
+      let output = ''
+      for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text))
       const [code, signal] = (await once(child, 'exit')) as [number | null, string | null]
-      return { steps, code, signal, said }
+      return { steps, code, signal, output }
     })
     for (const { steps, ...ended } of await Promise.all(left))
-      expect(ended, String(steps)).toEqual({ code: 0, signal: null, said: 'alive\n' })
+      expect(ended, String(steps)).toEqual({ code: 0, signal: null, output: 'alive\n' })
     const resumed = await salora(['train', '--output', 'left-5', '--resume', '--quiet', '--json'], { cwd })
     expect(resumed.code, resumed.stderr).toBe(0)
     expect(JSON.parse(resumed.stdout)).toMatchObject({ interrupted: false, stepsDone: 24 })
@@ -62,20 +62,20 @@ describe('ending a thread that calls native code', () => {
     const [calls, gate] = [callCount(), new SharedArrayBuffer(4)]
     const module = join(import.meta.dirname, '../../dist/accelerated/engines/nativeCallGuard.js')
     const worker = new Worker(thread, { eval: true, workerData: { calls, gate, module } })
-    const heard: string[] = []
-    worker.on('message', (text: string) => heard.push(text))
+    const signals: string[] = []
+    worker.on('message', (text: string) => signals.push(text))
     await once(worker, 'message')
     let over = false
     const waiting = waitUntilIdle(calls, () => true).then((may) => {
       over = may
     })
     await new Promise((resolve) => setTimeout(resolve, 100))
-    expect([over, heard]).toEqual([false, ['in']])
+    expect([over, signals]).toEqual([false, ['in']])
     Atomics.store(new Int32Array(gate), 0, 1)
     Atomics.notify(new Int32Array(gate), 0)
     await waiting
     await new Promise((resolve) => setTimeout(resolve, 200))
-    expect([over, heard]).toEqual([true, ['in', 'out']])
+    expect([over, signals]).toEqual([true, ['in', 'out']])
     await worker.terminate()
     expect(await waitUntilIdle(callCount(), () => false)).toBe(false)
   })

@@ -61,7 +61,7 @@ const left = async (run: string): Promise<ReadonlyArray<readonly [string, string
     /^adapter|16\.safetensors$/.test(name) ? [[name, createHash('sha256').update(bytes).digest('hex')] as const] : [],
   )
 
-const told = async (refused: Promise<unknown>): Promise<string> =>
+const messageOf = async (refused: Promise<unknown>): Promise<string> =>
   refused.then(
     () => 'no error',
     (error: unknown) => errorReport(error).line.replaceAll(cwd, '@'),
@@ -99,8 +99,8 @@ describe('salora train --method adalora', () => {
   })
 
   it('refuses a checkpoint with the phase of another run', () => {
-    const own = [{ name: 'a', d: 2, k: 2, r: 2 }]
-    const start: AdaloraPhase = { matrices: own, steps: null, fixed: null }
+    const matrices = [{ name: 'a', d: 2, k: 2, r: 2 }]
+    const start: AdaloraPhase = { matrices, steps: null, fixed: null }
     const of = (change: Partial<AdaloraPhase>): string | undefined =>
       adalora.phases.validate?.({ ...start, steps: 9, ...change }, start, { step: 5, steps: 9 })?.expected
     expect(of({})).toBeUndefined()
@@ -121,7 +121,7 @@ describe('salora train --method adalora', () => {
     [{ tfinalRatio: '0' }, '--tfinal-ratio: expected a fraction that is at least one of 16 steps, got 0, which is none'],
     [{ rank: '4' }, '--rank: expected a setting of method adalora (it is one of salora, lora), got 4'],
   ])('refuses %o in one line, and writes nothing', async (change, line) => {
-    expect(await told(runJob({ ...flags('refused'), ...change }))).toBe(line)
+    expect(await messageOf(runJob({ ...flags('refused'), ...change }))).toBe(line)
     expect(existsSync(at('refused'))).toBe(false)
   })
 })
@@ -174,7 +174,7 @@ describe('an AdaLoRA adapter', () => {
     const { interrupted, ranks, ranksFixedAt } = await runJob(flags('stopped'), 2)
     expect([interrupted, ranksFixedAt, new Set(Object.values(ranks ?? {}))]).toEqual([true, null, new Set([3])])
     expect(await config('stopped', 'adapter')).toMatchObject({ rank_pattern: null, total_step: 16 })
-    expect(await told(rankPatternOfRun(at('stopped')))).toBe(
+    expect(await messageOf(rankPatternOfRun(at('stopped')))).toBe(
       '@/stopped/result.json: expected the ranks that a run found, got a run that ended before its ranks were fixed',
     )
   })
@@ -206,6 +206,6 @@ describe('an AdaLoRA adapter', () => {
     await cp(at('whole', 'adapter'), folder, { recursive: true })
     const file = join(folder, 'adapter_config.json')
     await writeFile(file, JSON.stringify({ ...(JSON.parse(await readFile(file, 'utf8')) as object), [key]: value }))
-    expect(await told(readAdapter(folder, await openModelFolder(at('tiny'))))).toBe(`${file.replace(cwd, '@')}: expected ${line}`)
+    expect(await messageOf(readAdapter(folder, await openModelFolder(at('tiny'))))).toBe(`${file.replace(cwd, '@')}: expected ${line}`)
   })
 })

@@ -23,11 +23,11 @@ describe('productCount', () => {
     const [x, w] = [input('x', ['tokens', 5], 'float32'), input('w', [5, 7], 'float32')]
     const y = matMul(x, w)
     const loss = reduceSum(matMul(transpose(y, [1, 0]), y))
-    const own = 2 * 7 * 11 * 7
+    const operations = 2 * 7 * 11 * 7
     expect(
       productCount([loss, ...gradient(loss, [x, w])], { tokens: 11 }) - productCount([loss, ...gradient(loss, [x])], { tokens: 11 }),
     ).toBe(2 * 5 * 11 * 7)
-    expect(productCount([loss], { tokens: 11 })).toBe(2 * 11 * 5 * 7 + own)
+    expect(productCount([loss], { tokens: 11 })).toBe(2 * 11 * 5 * 7 + operations)
   })
 
   it('refuses a dimension without a size', () => {

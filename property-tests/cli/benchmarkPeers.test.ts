@@ -66,13 +66,13 @@ describe('salora bench --peer', () => {
     const { ours, peer, ratio } = rows[0]!
     expect(peer).toMatchObject({ method: 'lora', precision: 'float32', milliseconds: 4e6, peakBytes: 5 }) // of steps 3 to 5, after two of warm-up
     expect(ratio?.[1]).toBeGreaterThan(0.3 * (4e6 / ours.milliseconds))
-    const told = JSON.parse(await readFile(log, 'utf8')) as { readonly asked: unknown; readonly shape: unknown; readonly program: string }
-    expect(told).toMatchObject({
+    const logged = JSON.parse(await readFile(log, 'utf8')) as { readonly asked: unknown; readonly shape: unknown; readonly program: string }
+    expect(logged).toMatchObject({
       asked: ['0', '0', '0', '0', '0'],
       shape: [1, 16, 64],
       request: { method: 'lora', precision: 'float32', dropout: 0 },
     })
-    expect(await readFile(told.program, 'utf8')).toContain('import peft')
+    expect(await readFile(logged.program, 'utf8')).toContain('import peft')
   }, 60_000)
 
   it('measures a whole epoch and its evaluation with --only mrpc-epoch, each worker in its own order', async () => {
@@ -98,16 +98,16 @@ describe('salora bench --peer', () => {
     const { code, stdout } = await bench('--peer', python, '--data', cwd, '--only', 'mrpc-epoch,lora,float32')
     expect(code).toBe(0)
     const [row] = (JSON.parse(stdout) as PeersResult).rows
-    const told = JSON.parse(await readFile(log, 'utf8')) as { asked: string[]; lengths: number[][]; held: number }
-    expect(told.asked).toEqual(['0', '1', '2', 'evaluate'])
-    expect(told.lengths.map(({ length }) => length)).toEqual([16, 16, 5])
-    expect(told.held).toBe(37)
+    const logged = JSON.parse(await readFile(log, 'utf8')) as { asked: string[]; lengths: number[][]; held: number }
+    expect(logged.asked).toEqual(['0', '1', '2', 'evaluate'])
+    expect(logged.lengths.map(({ length }) => length)).toEqual([16, 16, 5])
+    expect(logged.held).toBe(37)
     expect(row?.peer?.epochSeconds).toBe((3 * 1e6 + 5e6) / 1000)
-    const whole = (row?.peer?.epochSeconds ?? NaN) / (row?.ours.epochSeconds ?? NaN)
-    expect(row?.ratio).toEqual([whole, whole, whole])
-    expect(whole).toBeGreaterThan(100)
+    const ratio = (row?.peer?.epochSeconds ?? NaN) / (row?.ours.epochSeconds ?? NaN)
+    expect(row?.ratio).toEqual([ratio, ratio, ratio])
+    expect(ratio).toBeGreaterThan(100)
     const sorted = (lengths: ReadonlyArray<number>): boolean => lengths.every((length, i) => i === 0 || length <= (lengths[i - 1] ?? 0))
-    expect(told.lengths.some((lengths) => !sorted(lengths))).toBe(true) // at random, where ours are sorted
+    expect(logged.lengths.some((lengths) => !sorted(lengths))).toBe(true) // at random, where ours are sorted
   }, 120_000)
 
   it.each([

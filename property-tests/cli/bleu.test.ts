@@ -85,11 +85,11 @@ describe('the score of salora bleu', () => {
   })
 
   it('counts every line, with or without a final line feed, Windows line ends or a byte-order mark', async () => {
-    const own = await write('ends.txt', '\ufeffone two three four\r\n\n\n')
+    const file = await write('ends.txt', '\ufeffone two three four\r\n\n\n')
     const reference = await write('reference.txt', 'one two three four\nfive\n\nsix')
-    const { code, stderr } = await bleu('--hypotheses', own, '--references', reference)
+    const { code, stderr } = await bleu('--hypotheses', file, '--references', reference)
     expect([code, stderr]).toEqual([1, '@/reference.txt: expected 3 lines, as many as @/ends.txt has, got 4\n'])
-    const equal = await bleu('--hypotheses', own, '--references', await write('three.txt', 'one two three four\n\nsix'), '--json')
+    const equal = await bleu('--hypotheses', file, '--references', await write('three.txt', 'one two three four\n\nsix'), '--json')
     expect(JSON.parse(equal.stdout)).toMatchObject({ lines: 3, counts: [4, 3, 2, 1], emptyHypotheses: 2, emptyReferences: [1] })
     expect(equal.stderr).toBe(
       'warning: @/ends.txt: 2 of 3 lines empty (first: line 2), scored as empty\nwarning: @/three.txt: 1 of 3 lines empty (first: line 2), scored as empty\n',
@@ -98,16 +98,16 @@ describe('the score of salora bleu', () => {
 
   it('includes all lines of a file that is read in several pieces', async () => {
     const lines = Array.from({ length: 90_000 }, (_, i) => `line ${i} of the many lines ${'x'.repeat(i % 40)}`)
-    const own = await write('many.txt', `${lines.join('\n')}\n`) // over 3 MB
+    const file = await write('many.txt', `${lines.join('\n')}\n`) // over 3 MB
     const shorter = await write('shorter.txt', `${lines.map((line) => line.replace(/ x*$/, '')).join('\n')}\n`)
-    const { stdout } = await bleu('--hypotheses', own, '--references', shorter, own, '--tokenize', 'none', '--json')
+    const { stdout } = await bleu('--hypotheses', file, '--references', shorter, file, '--tokenize', 'none', '--json')
     // six words, and a seventh but where i is a multiple of 40
     expect(JSON.parse(stdout)).toMatchObject({ lines: 90_000, score: 100, hypothesisLength: 7 * 90_000 - 90_000 / 40 })
   })
 })
 
 describe('salora bleu prints one line', () => {
-  const told = async (...args: ReadonlyArray<string>): Promise<readonly [number | undefined, string]> => {
+  const failure = async (...args: ReadonlyArray<string>): Promise<readonly [number | undefined, string]> => {
     const { code, stdout, stderr } = await bleu(...args)
     expect(stdout).toBe('')
     expect(stderr.trimEnd().split('\n')).toHaveLength(1)
@@ -121,13 +121,13 @@ describe('salora bleu prints one line', () => {
     [['--smooth-value', '1'], '--smooth-value: expected --smooth-method floor or add-k beside it, got exp'],
     [['--smooth-method', 'floor', '--smooth-value', '0'], '--smooth-value: expected a number above 0, got 0'],
     [['--smooth-method', 'add-k', '--smooth-value', 'one'], '--smooth-value: expected a number, got "one"'],
-  ])('for the flags %j', async (flags, line) => expect(await told(...(await files()), ...flags)).toEqual([2, line]))
+  ])('for the flags %j', async (flags, line) => expect(await failure(...(await files()), ...flags)).toEqual([2, line]))
 
   it('for missing --hypotheses or --references', async () => {
-    const [flag = '', own = ''] = await files()
-    expect(await told()).toEqual([2, '--hypotheses is required: a file of lines to score'])
-    expect(await told(flag, own)).toEqual([2, '--references is required: one or more files of reference lines'])
-    expect(await told(flag, own, '--references')).toEqual([2, '--references: expected a value, got none'])
+    const [flag = '', hypothesesFile = ''] = await files()
+    expect(await failure()).toEqual([2, '--hypotheses is required: a file of lines to score'])
+    expect(await failure(flag, hypothesesFile)).toEqual([2, '--references is required: one or more files of reference lines'])
+    expect(await failure(flag, hypothesesFile, '--references')).toEqual([2, '--references: expected a value, got none'])
   })
 
   it.each<readonly [string, string | Uint8Array, string]>([
@@ -141,17 +141,19 @@ describe('salora bleu prints one line', () => {
     ],
   ])('for references with %s', async (_, content, line) => {
     const [flag = '', , references = '', two = ''] = await files()
-    expect(await told(flag, two, references, two, await write('other.txt', content))).toEqual([1, line])
+    expect(await failure(flag, two, references, two, await write('other.txt', content))).toEqual([1, line])
   })
 
   it('for hypotheses that are empty, missing or a folder', async () => {
     const [flag = '', , ...references] = await files()
-    expect(await told(flag, await write('empty.txt', ''), ...references)).toEqual([
+    expect(await failure(flag, await write('empty.txt', ''), ...references)).toEqual([
       1,
       '@/empty.txt: expected at least one line, got an empty file',
     ])
-    expect((await told(flag, join(cwd, 'absent.txt'), ...references))[1]).toMatch(/^@\/absent\.txt: expected a readable file, got ENOENT/)
-    expect(await told(flag, cwd, ...references)).toEqual([1, '@: expected a regular file, got a folder'])
+    expect((await failure(flag, join(cwd, 'absent.txt'), ...references))[1]).toMatch(
+      /^@\/absent\.txt: expected a readable file, got ENOENT/,
+    )
+    expect(await failure(flag, cwd, ...references)).toEqual([1, '@: expected a regular file, got a folder'])
   })
 
   it('for a file with one line of 200 MB, without keeping it in memory', async () => {
@@ -159,7 +161,7 @@ describe('salora bleu prints one line', () => {
     const huge = await write('huge.txt', '')
     await truncate(huge, 200_000_000)
     const before = process.memoryUsage().rss
-    expect(await told(flag, huge, ...references)).toEqual([
+    expect(await failure(flag, huge, ...references)).toEqual([
       1,
       '@/huge.txt, line 1: expected at most 1000000 bytes in a line, got 200000000',
     ])

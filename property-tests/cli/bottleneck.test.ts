@@ -53,7 +53,7 @@ const opened = (adapter: string) =>
   openTrainedAdapter({ model: join(cwd, 'tiny'), adapter, device: 'cpu', precision: 'float32', threads: 1, maxLength: 16, batchSize: 8 })
 
 /** What the command line says of it. */
-const told = async (refused: Promise<unknown>): Promise<ReturnType<typeof errorReport>> =>
+const reportOf = async (refused: Promise<unknown>): Promise<ReturnType<typeof errorReport>> =>
   refused.then(
     () => ({ line: 'no error', exitCode: 0 }),
     (error: unknown) => errorReport(error),
@@ -105,17 +105,17 @@ describe.each(names)('an adapter of %s', (method) => {
     })
 
   it.each(families)('on %s is exported in its own layout, and within the graph that transformers.js opens', async (family) => {
-    const own = await exported(family, 'adapters')
-    expect(own.comparison.largestLogitDifference).toBe(0)
+    const folder = await exported(family, 'adapters')
+    expect(folder.comparison.largestLogitDifference).toBe(0)
     const { comparison } = await exported(family, 'transformers.js')
     expect(comparison.largestLogit).toBeGreaterThan(0.1)
     expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * comparison.largestLogit)
-    const whole = await readFile(join(cwd, `${family}-${method}-transformers.js`, 'onnx', 'model.onnx'), 'latin1')
-    expect(whole.split('.adapter.down.weight').length).toBeGreaterThan(2)
+    const bytes = await readFile(join(cwd, `${family}-${method}-transformers.js`, 'onnx', 'model.onnx'), 'latin1')
+    expect(bytes.split('.adapter.down.weight').length).toBeGreaterThan(2)
   })
 
   it.each(['merged', 'peft', 'peft-padded'] as const)('cannot be exported as %s, and nothing is written', async (format) => {
-    expect(await told(exported('roberta', format))).toEqual({
+    expect(await reportOf(exported('roberta', format))).toEqual({
       line: `--format: expected one of adapters, transformers.js for an adapter of method ${method}, got ${format}`,
       exitCode: 2,
     })
@@ -127,14 +127,14 @@ describe('the adapters layout', () => {
   it('is refused for a PEFT adapter, which has its own layout', async () => {
     const format = 'adapters'
     const given = { model: folderOf('bert'), adapter: join(folderOf('bert'), 'peft-adapter'), format, output: join(cwd, 'lora') } as const
-    expect(await told(exportAdapter({ ...given, precision: 'float32', maxLength: null, targeted: null }))).toEqual({
+    expect(await reportOf(exportAdapter({ ...given, precision: 'float32', maxLength: null, targeted: null }))).toEqual({
       line: '--format: expected one of peft, peft-padded, merged, transformers.js for an adapter of method lora, got adapters',
       exitCode: 2,
     })
   })
 
   it.each(names)('needs at least one neuron: %s reports its flag before it creates a folder', async (method) => {
-    expect(await told(train(optionsOf('none', { method, reductionFactor: 1000 })))).toEqual({
+    expect(await reportOf(train(optionsOf('none', { method, reductionFactor: 1000 })))).toEqual({
       line: "--reduction-factor: expected at most the model's hidden size 16, got 1000",
       exitCode: 2,
     })

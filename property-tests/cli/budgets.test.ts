@@ -40,10 +40,10 @@ describe.concurrent('a budget below one triplet', () => {
       '0.4',
     ],
     ['by magnitude', ['--retain', 'magnitude', '--density', '0.001'], 'at least 0.00893, which leaves one triplet of the 96', '0.001'],
-  ])('%s is refused before the first step, and the error names the smallest valid density', async (name, flags, expected, found) => {
+  ])('%s is refused before the first step, and the error names the smallest valid density', async (name, flags, expected, got) => {
     const output = name.replaceAll(' ', '-')
     const { code, stderr, stdout } = await train(output, ...flags)
-    expect([code, stderr, stdout]).toEqual([2, `--density: expected ${expected}, got ${found}\n`, ''])
+    expect([code, stderr, stdout]).toEqual([2, `--density: expected ${expected}, got ${got}\n`, ''])
     expect(existsSync(join(cwd, output))).toBe(false)
   })
 

@@ -11,27 +11,27 @@ import { salora } from './spawnSalora.js'
 import { tinyTensors, writeTinyModel } from './tinyModel.js'
 import { toyFile, toyRows } from './toyTask.js'
 
-let whole = ''
+let complete = ''
 let root = ''
 let made = 0
 const at = (...names: ReadonlyArray<string>): string => join(root, ...names)
 
 /** Model, task and a finished run beside each other. */
 beforeAll(async () => {
-  whole = await mkdtemp(join(tmpdir(), 'salora-changed-'))
-  await writeTinyModel(join(whole, 'tiny'))
-  await writeFile(join(whole, 'toy.tsv'), toyFile(60))
-  const [model, task, output] = ['tiny', 'toy.tsv', 'run'].map((name) => join(whole, name))
+  complete = await mkdtemp(join(tmpdir(), 'salora-changed-'))
+  await writeTinyModel(join(complete, 'tiny'))
+  await writeFile(join(complete, 'toy.tsv'), toyFile(60))
+  const [model, task, output] = ['tiny', 'toy.tsv', 'run'].map((name) => join(complete, name))
   const flags = { maxSteps: '4', batchSize: '4', density: '0.5', saveSteps: '2', maxLength: '16', device: 'cpu', threads: '1' }
   await runJob({ model, task, output, ...flags })
 })
 beforeEach(async () => {
-  root = join(whole, `case-${made++}`)
-  for (const name of ['tiny', 'toy.tsv', 'run']) await cp(join(whole, name), at(name), { recursive: true })
+  root = join(complete, `case-${made++}`)
+  for (const name of ['tiny', 'toy.tsv', 'run']) await cp(join(complete, name), at(name), { recursive: true })
   // as if it had been trained where it is now
-  await edit('run/config.json', (text) => text.replaceAll(`${whole}/`, `${root}/`))
+  await edit('run/config.json', (text) => text.replaceAll(`${complete}/`, `${root}/`))
 })
-afterAll(() => rm(whole, { recursive: true }))
+afterAll(() => rm(complete, { recursive: true }))
 
 const edit = async (name: string, change: (text: string) => string): Promise<void> => {
   const before = await readFile(at(name), 'utf8')

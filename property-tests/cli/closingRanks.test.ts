@@ -35,9 +35,9 @@ const cost = (name: string): number => (/intermediate|layer\.\d+\.output/.test(n
 it('metrics.jsonl has expected ranks in gated steps only, which add up to the density, and the final ranks at the end', async () => {
   await runJob(flags('each', { maxSteps: '40', rank: '4', controlLearningRate: '0.2' }))
   const lines = await linesOf(at('each'))
-  const told = lines.filter(({ kind }) => kind === 'ranks')
-  expect(told.map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, i) => 9 + i)) // gates are sampled in steps 9 to 20
-  for (const { step, ranks = {} } of told.slice(0, -1)) {
+  const rankEvents = lines.filter(({ kind }) => kind === 'ranks')
+  expect(rankEvents.map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, i) => 9 + i)) // gates are sampled in steps 9 to 20
+  for (const { step, ranks = {} } of rankEvents.slice(0, -1)) {
     const names = Object.keys(ranks)
     const share =
       names.reduce((sum, name) => sum + (ranks[name] ?? NaN) * cost(name), 0) / names.reduce((sum, name) => sum + 4 * cost(name), 0)
@@ -45,13 +45,13 @@ it('metrics.jsonl has expected ranks in gated steps only, which add up to the de
     expect(share, `after step ${step}`).toBeCloseTo(next?.density ?? NaN, 5)
   }
   const kept = lines.find(({ kind }) => kind === 'retained')
-  expect(Object.keys(kept?.ranks ?? {})).toEqual(Object.keys(told[0]?.ranks ?? {}))
+  expect(Object.keys(kept?.ranks ?? {})).toEqual(Object.keys(rankEvents[0]?.ranks ?? {}))
 })
 
 it('metrics.jsonl has the ranks of every hundredth step of a long run, and none for a method without gates', async () => {
   await runJob(flags('long', { maxSteps: '250', threads: '1' }))
-  const told = (await linesOf(at('long'))).filter(({ kind }) => kind === 'ranks').map(({ step }) => step)
-  expect(told).toEqual(Array.from({ length: 25 }, (_, i) => 51 + 3 * i)) // of steps 51 to 125 every third
+  const ranks = (await linesOf(at('long'))).filter(({ kind }) => kind === 'ranks').map(({ step }) => step)
+  expect(ranks).toEqual(Array.from({ length: 25 }, (_, i) => 51 + 3 * i)) // of steps 51 to 125 every third
   await runJob(flags('lora', { method: 'lora', maxSteps: '5' }))
   expect((await linesOf(at('lora'))).map(({ kind }) => kind)).not.toContain('ranks')
 })

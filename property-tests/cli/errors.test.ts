@@ -225,16 +225,16 @@ describe('an error in a model exits with 1 and names the file', () => {
   })
 
   it('truncated safetensors', async () => {
-    const whole = writeSafetensors(tinyTensors())
-    expect(await withModel('cut', { 'model.safetensors': whole.subarray(0, whole.length - 100) })).toMatch(
+    const valid = writeSafetensors(tinyTensors())
+    expect(await withModel('cut', { 'model.safetensors': valid.subarray(0, valid.length - 100) })).toMatch(
       /^@\/cut\/model\.safetensors: expected .*, got .*$/,
     )
   })
 
   it('a header longer than the file', async () => {
-    const whole = Buffer.from(writeSafetensors(tinyTensors()))
-    whole.writeBigUInt64LE(BigInt(whole.length), 0)
-    expect(await withModel('long', { 'model.safetensors': whole })).toMatch(/^@\/long\/model\.safetensors: expected .*, got .*$/)
+    const valid = Buffer.from(writeSafetensors(tinyTensors()))
+    valid.writeBigUInt64LE(BigInt(valid.length), 0)
+    expect(await withModel('long', { 'model.safetensors': valid })).toMatch(/^@\/long\/model\.safetensors: expected .*, got .*$/)
   })
 
   it('a tensor of the wrong shape', async () => {

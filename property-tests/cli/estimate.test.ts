@@ -101,9 +101,9 @@ describe('an estimate of memory', () => {
 
   it('grows with the batch size, and falls with gradient checkpointing', async () => {
     const activations = async (given: SettingsInput): Promise<number> => (await estimated(given, 0)).activations
-    const whole = await activations({})
-    expect(await activations({ batchSize: 16 })).toBeLessThan(0.6 * whole)
-    expect(await activations({ gradientCheckpointing: true })).toBeLessThan(0.4 * whole)
+    const full = await activations({})
+    expect(await activations({ batchSize: 16 })).toBeLessThan(0.6 * full)
+    expect(await activations({ gradientCheckpointing: true })).toBeLessThan(0.4 * full)
   })
 
   it('names settings that fit if the run does not, and they do fit', async () => {

@@ -67,10 +67,10 @@ const helpOf = (name: string): string => descriptionOf(allTrainFlags[name]!)
 
 /** What a command writes, in one process, with its lines joined. */
 const written = async (stream: 'stdout' | 'stderr', ...args: ReadonlyArray<string>): Promise<string> => {
-  const said: string[] = []
+  const lines: string[] = []
   const spies = (['stdout', 'stderr'] as const).map((name) =>
     vi.spyOn(process[name], 'write').mockImplementation((text) => {
-      if (name === stream) said.push(String(text))
+      if (name === stream) lines.push(String(text))
       return true
     }),
   )
@@ -80,7 +80,7 @@ const written = async (stream: 'stdout' | 'stderr', ...args: ReadonlyArray<strin
     for (const spy of spies) spy.mockRestore()
     process.exitCode = undefined
   }
-  return said.join('').replaceAll(/\s+/g, ' ')
+  return lines.join('').replaceAll(/\s+/g, ' ')
 }
 
 const others = methods.map(({ name }) => String(name)).filter((name) => name !== 'shift')
@@ -176,8 +176,8 @@ describe('a new method', () => {
 
 describe('a new source of tasks', () => {
   it('is found by its name, and listed if an unknown task is named', async () => {
-    const found = await loadTask({ task: 'weather' })
-    expect(found.train.examples.length).toBe(24)
+    const task = await loadTask({ task: 'weather' })
+    expect(task.train.examples.length).toBe(24)
     const evaluation = await loadEvaluation({ task: 'weather' })
     expect(evaluation.evaluation.source).toBe('the weather of a day')
     await expect(loadTask({ task: 'whether' })).rejects.toThrow(

@@ -112,9 +112,9 @@ describe.each(['llama', 'mistral', 'qwen2', ...encoders])('%s', (family) => {
       await openTrainedAdapter({ model: join(root, `${family}-merged`), adapter: null, device: 'cpu' }),
       await openTrainedAdapter({ model: model(family), adapter: join(root, family, 'adapter'), device: 'cpu' }),
     ]
-    const [expected, found] = [(await adapted.predict(texts)).flat(), (await merged.predict(texts)).flat()]
+    const [expected, actual] = [(await adapted.predict(texts)).flat(), (await merged.predict(texts)).flat()]
     await Promise.all([merged.release(), adapted.release()])
-    expected.forEach((x, i) => expect(found[i]).toBeCloseTo(x, 4))
+    expected.forEach((x, i) => expect(actual[i]).toBeCloseTo(x, 4))
   })
 })
 
@@ -144,14 +144,14 @@ describe.each(encoders)('%s', (family) => {
 
 describe.each(['qwen2', 'xlm-roberta', 'deberta-v2'])('%s', (family) => {
   it('resumes to the same bits with dropout', async () => {
-    const [run, own] = [`${family}-whole`, ['--method', 'lora', '--lora-dropout', '0.1', '--dropout', '0.1', '--max-steps', '12']]
-    const whole = await train(family, run, ...own, '--save-steps', '5')
-    expect(whole.code).toBe(0)
+    const [run, flags] = [`${family}-whole`, ['--method', 'lora', '--lora-dropout', '0.1', '--dropout', '0.1', '--max-steps', '12']]
+    const uninterrupted = await train(family, run, ...flags, '--save-steps', '5')
+    expect(uninterrupted.code).toBe(0)
     await rm(join(root, run, 'checkpoints', 'step-000000012.safetensors'))
     await rm(join(root, run, 'result.json'))
     const before = await readFile(join(root, run, 'adapter', 'adapter_model.safetensors'))
     await rm(join(root, run, 'adapter', 'adapter_model.safetensors'))
-    expect((await train(family, run, ...own, '--save-steps', '5', '--resume')).code).toBe(0)
+    expect((await train(family, run, ...flags, '--save-steps', '5', '--resume')).code).toBe(0)
     expect(await readFile(join(root, run, 'adapter', 'adapter_model.safetensors'))).toEqual(before)
   })
 })
@@ -161,9 +161,9 @@ describe.each(['xlm-roberta', 'deberta-v2'])('%s', (family) => {
     const { best } = (await json(`${family}/result.json`)) as { best: { scores: { accuracy: number } } }
     const evaluated = await saloraIn(['evaluate', '--run', family, '--json', '--quiet'], { cwd: root })
     expect((JSON.parse(evaluated.stdout) as { scores: { accuracy: number } }).scores.accuracy).toBe(best.scores.accuracy)
-    const asked = await saloraIn(['predict', '--run', family, '--quiet'], { cwd: root, input: 'w3 w5\nw40 w41\n' })
+    const answer = await saloraIn(['predict', '--run', family, '--quiet'], { cwd: root, input: 'w3 w5\nw40 w41\n' })
     expect(
-      asked.stdout
+      answer.stdout
         .trim()
         .split('\n')
         .map((line) => (JSON.parse(line) as { label: string }).label),

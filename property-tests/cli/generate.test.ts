@@ -46,7 +46,7 @@ describe(`salora generate (seed ${SEED})`, () => {
     await writeFile(join(folder, 'tokenizer.json'), JSON.stringify({ ...tokenizer, post_processor: null })) // the golden prompts have no <s>
     const config = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as object
     await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, eos_token_id: null }))
-    const found = golden.cases.find(({ name, ends }) => name === 'greedy' && ends.length === 0)
+    const greedy = golden.cases.find(({ name, ends }) => name === 'greedy' && ends.length === 0)
     const input = await file('golden.jsonl', golden.prompts.map((ids) => JSON.stringify({ prompt: words(ids) })).join('\n'))
     const { code, stdout, stderr } = await saloraHere('generate', '--model', folder, '--input', input, '--max-new-tokens', '14', '--quiet')
     expect([code, stderr]).toEqual([0, ''])
@@ -55,7 +55,7 @@ describe(`salora generate (seed ${SEED})`, () => {
       .split('\n')
       .map((line) => JSON.parse(line) as { readonly text: string })
     expect(lines).toEqual(
-      golden.prompts.map((ids, i) => ({ prompt: words(ids), text: ` ${words(found?.tokens[i] ?? [])}`, tokens: 14, ended: 'length' })),
+      golden.prompts.map((ids, i) => ({ prompt: words(ids), text: ` ${words(greedy?.tokens[i] ?? [])}`, tokens: 14, ended: 'length' })),
     )
   })
 
@@ -69,10 +69,12 @@ describe(`salora generate (seed ${SEED})`, () => {
   })
 
   it('stops before the text of --stop', async () => {
-    const whole = JSON.parse((await generate('--prompt', 'w8 w34', '--max-new-tokens', '9', '--json')).stdout) as { readonly text: string }
-    const stop = whole.text.trim().split(' ')[3] ?? ''
+    const complete = JSON.parse((await generate('--prompt', 'w8 w34', '--max-new-tokens', '9', '--json')).stdout) as {
+      readonly text: string
+    }
+    const stop = complete.text.trim().split(' ')[3] ?? ''
     const cut = JSON.parse((await generate('--prompt', 'w8 w34', '--max-new-tokens', '9', '--json', '--stop', stop)).stdout) as object
-    expect(cut).toMatchObject({ text: whole.text.slice(0, whole.text.indexOf(stop)), ended: 'stop' })
+    expect(cut).toMatchObject({ text: complete.text.slice(0, complete.text.indexOf(stop)), ended: 'stop' })
   })
 
   it('samples the same text with the same seed, and another text with another seed', async () => {
@@ -89,9 +91,9 @@ describe(`salora generate (seed ${SEED})`, () => {
       const events = []
       for await (const event of generator.answers(ids, { maxNewTokens: 6 })) events.push(event)
       for (const prompt of [0, 1, 2]) {
-        const own = events.filter((event) => event.prompt === prompt)
-        const pieces = own.flatMap((event) => (event.kind === 'piece' ? [event.text] : []))
-        expect(pieces.join('')).toBe(own.find((event) => event.kind === 'answer')?.text)
+        const ofPrompt = events.filter((event) => event.prompt === prompt)
+        const pieces = ofPrompt.flatMap((event) => (event.kind === 'piece' ? [event.text] : []))
+        expect(pieces.join('')).toBe(ofPrompt.find((event) => event.kind === 'answer')?.text)
       }
       const stop = new AbortController()
       const kinds = []

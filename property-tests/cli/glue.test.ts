@@ -253,7 +253,7 @@ describe.skipIf(process.platform !== 'linux')('the process of each run of a swee
     const stepsWritten = async (): Promise<number> =>
       (await readFile(join(root, 'gone/cells/cola.lora.seed-0/metrics.jsonl'), 'utf8').catch(() => '')).split('\n').length
     const before = await stepsWritten()
-    const asked = await salora(sweep('gone', ...long, '--max-steps', '100000'), {
+    const stopped = await salora(sweep('gone', ...long, '--max-steps', '100000'), {
       cwd: root,
       onStart: (child) =>
         void expect
@@ -261,7 +261,7 @@ describe.skipIf(process.platform !== 'linux')('the process of each run of a swee
           .toBeGreaterThan(before)
           .then(() => child.kill('SIGINT')),
     })
-    expect([asked.code, asked.signal]).toEqual([130, null])
+    expect([stopped.code, stopped.signal]).toEqual([130, null])
     expect(await cellProcesses()).toEqual([])
     const { interrupted } = JSON.parse(await readFile(join(root, 'gone/cells/cola.lora.seed-0/result.json'), 'utf8')) as RunResult
     expect(interrupted).toBe(true)
@@ -333,14 +333,14 @@ describe('salora glue prints one line for', () => {
     ],
     ['a model that is not there', ['--model', 'none', '--data', 'glue', '--output', 'x', '--offline'], /none: expected/, 1],
   ])('%s', async (_, args, message, code) => {
-    const found = await saloraHere(
+    const refused = await saloraHere(
       'glue',
       ...args.map((arg) => (['tiny', 'glue', 'glue/CoLA/dev.tsv', 'x'].includes(arg) ? join(root, arg) : arg)),
       '--quiet',
     )
-    expect(found.stderr).toMatch(message)
-    expect(found.stderr.trim().split('\n').length).toBe(1)
-    expect([found.code, found.stdout]).toEqual([code, ''])
+    expect(refused.stderr).toMatch(message)
+    expect(refused.stderr.trim().split('\n').length).toBe(1)
+    expect([refused.code, refused.stdout]).toEqual([code, ''])
   })
 
   it('all runs of a task whose folder is missing, while the others continue', async () => {

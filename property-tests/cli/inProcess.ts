@@ -44,9 +44,9 @@ const runHere = async (run: typeof runProgram, args: ReadonlyArray<string>): Pro
 let last: Promise<unknown> = Promise.resolve()
 /** One at a time: the streams and the folder are the process's. */
 const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-  const own = last.then(work)
-  last = own.catch(() => undefined)
-  return own
+  const next = last.then(work)
+  last = next.catch(() => undefined)
+  return next
 }
 
 export const saloraHere = (...args: ReadonlyArray<string>): Promise<Output> =>

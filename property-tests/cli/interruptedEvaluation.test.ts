@@ -53,14 +53,14 @@ describe('a signal', () => {
   it.each([4, steps])(
     'within the evaluation after step %i ends it at its next batch, and the resumed run ends in the same bits',
     async (step) => {
-      const [whole, cut] = [`whole-${step}`, `cut-${step}`]
-      await run(whole, () => false)
+      const [uninterrupted, cut] = [`whole-${step}`, `cut-${step}`]
+      await run(uninterrupted, () => false)
       const { events, result } = await run(cut, (event) => event.kind === 'evaluating' && event.step === step)
       expect(events.flatMap((event) => (event.kind === 'evaluating' && event.step === step ? [event.done] : []))).toEqual([4])
       expect(events.some((event) => event.kind === 'evaluation' && event.step === step)).toBe(false)
       expect(result).toMatchObject({ interrupted: true, stepsDone: step, last: { step: step - 2 } })
       await run(cut, () => false, { resume: true })
-      expect(await files(cut)).toEqual(await files(whole))
+      expect(await files(cut)).toEqual(await files(uninterrupted))
     },
   )
 
@@ -102,11 +102,11 @@ describe(`the remaining time (seed ${SEED})`, () => {
       fc.property(positive(60), positive(20), positive(40), positive(2000), positive(500), (total, every, examples, step, example) => {
         let clock = 0
         const { observe, left } = etaEstimator(() => clock)
-        const told: { readonly at: number; readonly left: number | null; readonly exact: boolean }[] = []
+        const moments: { readonly at: number; readonly left: number | null; readonly exact: boolean }[] = []
         const pass = (milliseconds: number, event: object, exact: boolean): void => {
           clock += milliseconds
           observe(event as FinetuneEvent)
-          told.push({ at: clock, left: left(), exact })
+          moments.push({ at: clock, left: left(), exact })
         }
         pass(500, { kind: 'ready', examples: { training: 100, evaluation: examples } }, false)
         pass(100, { kind: 'start', steps: total, stepsPerEpoch: 10, resumedAt: 0, evalSteps: every }, false)
@@ -120,7 +120,7 @@ describe(`the remaining time (seed ${SEED})`, () => {
           }
           pass(0, { kind: 'evaluation', step: n }, n > 1)
         }
-        for (const { at, left: seconds, exact } of told) if (exact) expect(seconds).toBeCloseTo((clock - at) / 1000, 6)
+        for (const { at, left: seconds, exact } of moments) if (exact) expect(seconds).toBeCloseTo((clock - at) / 1000, 6)
       }),
       { seed: SEED },
     ))

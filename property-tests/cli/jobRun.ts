@@ -19,9 +19,9 @@ export const runJob = async (flags: TypedFlags, stopAfter: number | null = null)
 
 /** The bytes of the files of these folders of a run. */
 export const bytesIn = async (run: string, folders: ReadonlyArray<string>): Promise<Readonly<Record<string, string>>> => {
-  const found: Record<string, string> = {}
+  const hashes: Record<string, string> = {}
   for (const folder of folders)
     for (const name of (await readdir(join(run, folder))).sort())
-      found[`${folder}/${name}`] = (await readFile(join(run, folder, name))).toString('base64')
-  return found
+      hashes[`${folder}/${name}`] = (await readFile(join(run, folder, name))).toString('base64')
+  return hashes
 }

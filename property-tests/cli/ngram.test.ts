@@ -70,7 +70,7 @@ describe('salora ngram', () => {
       kenlmPerplexityWithoutUnknown: expect.closeTo(10 ** (-(sum - unknown) / 12), 6),
     })
     writeFileSync(join(cwd, 'lines.txt'), lines.join('\n'))
-    const told = await saloraHere(
+    const outcome = await saloraHere(
       'ngram',
       'score',
       '--model',
@@ -80,11 +80,11 @@ describe('salora ngram', () => {
       '--sentences',
       '--quiet',
     )
-    expect(told.stdout.split('\n').slice(0, 5)).toEqual([
+    expect(outcome.stdout.split('\n').slice(0, 5)).toEqual([
       ...scores.map(({ log10, words: count, unknown: strange }) => `${log10.toFixed(6)} ${count} ${strange}`),
       'text        4 sentences, 9 words, 1 unknown',
     ])
-    expect(told.stdout).toContain(`perplexity  ${(10 ** (-sum / 9)).toFixed(4)}, without unknown words`)
+    expect(outcome.stdout).toContain(`perplexity  ${(10 ** (-sum / 9)).toFixed(4)}, without unknown words`)
   })
 
   it('applies the last threshold and the last discount to higher orders and counts, as lmplz does', async () => {
@@ -126,8 +126,8 @@ describe('salora ngram', () => {
 
   it('refuses to overwrite its own text', async () => {
     const file = join(cwd, 'text.txt')
-    const said = await saloraHere(...train, '--text', file, '--output', join(cwd, '.', 'text.txt'))
-    expect(said).toMatchObject({
+    const outcome = await saloraHere(...train, '--text', file, '--output', join(cwd, '.', 'text.txt'))
+    expect(outcome).toMatchObject({
       code: 2,
       stdout: '',
       stderr: `--output: expected another file than --text, got ${JSON.stringify(file)}\n`,
@@ -184,12 +184,12 @@ describe('salora ngram', () => {
     [['score', '--model', 'none.arpa', '--text', 'text.txt'], 1, /^@none\.arpa: expected a readable file, got ENOENT/],
   ])('prints one line for %j', async (flags, code, line) => {
     const isFile = (word: string): boolean => /\.(txt|arpa)$/.test(word)
-    const said = await saloraHere('ngram', ...flags.map((word) => (isFile(word) ? join(cwd, word) : word)), '--quiet')
-    const [first, ...rest] = said.stderr
+    const outcome = await saloraHere('ngram', ...flags.map((word) => (isFile(word) ? join(cwd, word) : word)), '--quiet')
+    const [first, ...rest] = outcome.stderr
       .trimEnd()
       .split('\n')
-      .filter((told) => !/^warning: \d-grams: using the fallback discounts/.test(told))
-    expect([said.code, said.stdout, rest]).toEqual([code, '', []])
+      .filter((line) => !/^warning: \d-grams: using the fallback discounts/.test(line))
+    expect([outcome.code, outcome.stdout, rest]).toEqual([code, '', []])
     expect(first?.replaceAll(`${cwd}/`, '@')).toMatch(line)
     expect(readdirSync(cwd).filter((name) => name.includes('m.arpa'))).toEqual([])
   })
@@ -208,16 +208,16 @@ describe('salora ngram', () => {
 
   it('writes nothing after Ctrl-C, and exits with 130', async () => {
     const child = spawn(process.execPath, [program, ...train, '--output', 'stopped.arpa'], { cwd })
-    let said = ''
+    let stderr = ''
     child.stderr.setEncoding('utf8').on('data', (piece: string) => {
-      said += piece
+      stderr += piece
     })
     child.stdin.on('error', () => undefined)
     // more than a pipe holds: once it is taken, the text is being read
     if (!child.stdin.write(`${text}\n`.repeat(20))) await once(child.stdin, 'drain')
     child.kill('SIGINT')
     const [code] = (await once(child, 'close')) as [number]
-    expect([code, said]).toEqual([130, 'stopping; nothing is written\n'])
+    expect([code, stderr]).toEqual([130, 'stopping; nothing is written\n'])
     expect(readdirSync(cwd).filter((name) => name.includes('stopped'))).toEqual([])
   })
 })

@@ -47,7 +47,7 @@ const step = {
   tokensPerSecond: 1234,
 } as const satisfies FinetuneEvent
 
-const told = (event: FinetuneEvent): ReadonlyArray<string> => {
+const shownLines = (event: FinetuneEvent): ReadonlyArray<string> => {
   const lines: string[] = []
   const note = (line: string): void => void lines.push(line)
   openProgress({ json: false, quiet: true, color: false, note, warn: note, result: () => undefined }).show(event)
@@ -62,10 +62,10 @@ describe('the progress of a run', () => {
 
   it('says whether the adapter of an evaluation can be saved', () => {
     const evaluation = { kind: 'evaluation', epoch: 1, scores: { accuracy: 0.5 }, selection: 0.5, constant: null } as const
-    expect(told({ ...evaluation, step: 0, eligible: false, best: false })).toEqual(['before training: accuracy 0.5000'])
-    expect(told({ ...evaluation, step: 5, eligible: false, best: false })).toEqual(['step 5: accuracy 0.5000 (too early to save)'])
-    expect(told({ ...evaluation, step: 9, eligible: true, best: true })).toEqual(['step 9: accuracy 0.5000 (best so far)'])
-    expect(told({ ...evaluation, step: 9, eligible: true, best: false })).toEqual(['step 9: accuracy 0.5000'])
+    expect(shownLines({ ...evaluation, step: 0, eligible: false, best: false })).toEqual(['before training: accuracy 0.5000'])
+    expect(shownLines({ ...evaluation, step: 5, eligible: false, best: false })).toEqual(['step 5: accuracy 0.5000 (too early to save)'])
+    expect(shownLines({ ...evaluation, step: 9, eligible: true, best: true })).toEqual(['step 9: accuracy 0.5000 (best so far)'])
+    expect(shownLines({ ...evaluation, step: 9, eligible: true, best: false })).toEqual(['step 9: accuracy 0.5000'])
   })
 
   it(`fits its bar into any terminal, and shows the remaining time in 60 columns (seed ${SEED})`, () => {

@@ -49,8 +49,8 @@ describe('--early-stopping-patience', () => {
       last: { step: 4 },
     })
     expect(stdout).toMatch(/^trained 4 of 30 steps \(early stopping: best accuracy at step 1\)$/m)
-    const again = await saloraIn(['train', '--resume', '--output', 'lora'], { cwd })
-    expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('this run is already finished')])
+    const resumed = await saloraIn(['train', '--resume', '--output', 'lora'], { cwd })
+    expect([resumed.code, resumed.stderr]).toEqual([0, expect.stringContaining('this run is already finished')])
   })
 
   it('continues to count when a run is resumed, with the same result', async () => {

@@ -49,7 +49,7 @@ describe('a rank pattern', () => {
     for (const [rank, names] of cases) {
       const { r, lora_alpha: alpha, target_modules: targets, rank_pattern: pattern, alpha_pattern: alphas } = rankPattern(ranks, rank, 10)
       expect([...targets, ...Object.keys(pattern), ...Object.keys(alphas)]).not.toContain('encoder.layer.1.attention.self.query') // PEFT has no rank 0
-      const [targeted, found, scaled] = [
+      const [targeted, estimated, scaled] = [
         matchModules(targets, names, ''),
         lookUpPattern(pattern, names, ''),
         lookUpPattern(alphas, names, ''),
@@ -57,15 +57,15 @@ describe('a rank pattern', () => {
       expect([r, alpha]).toEqual([rank, 10])
       expect(Object.values(pattern)).not.toContain(r)
       modules.forEach((name, i) => {
-        const wanted = (ranks as Readonly<Record<string, number>>)[name] ?? 0
-        expect(targeted[i] ? (found[i] ?? r) : 0, name).toBe(wanted)
-        if (wanted > 0) expect((scaled[i] ?? alpha) / wanted, name).toBeCloseTo(10 / rank, 15)
+        const expected = (ranks as Readonly<Record<string, number>>)[name] ?? 0
+        expect(targeted[i] ? (estimated[i] ?? r) : 0, name).toBe(expected)
+        if (expected > 0) expect((scaled[i] ?? alpha) / expected, name).toBeCloseTo(10 / rank, 15)
       })
     }
   })
 
   it('of a SaLoRA run starts a LoRA run with the same ranks and scale', async () => {
-    const found = await salora(
+    const outcome = await salora(
       [
         ...train,
         '--rank',
@@ -91,12 +91,12 @@ describe('a rank pattern', () => {
     const printed = await outputHere(['rank-pattern', '--run', join(cwd, 'found'), '--force'])
     await writeFile(join(cwd, 'pattern.json'), printed)
     const started = await saloraIn([...train, '--method', 'lora', '--rank-pattern', 'pattern.json', '--output', 'started'], { cwd })
-    expect([found.code, started.code]).toEqual([0, 0])
+    expect([outcome.code, started.code]).toEqual([0, 0])
     const kept = (of: string): unknown =>
       Object.fromEntries(
         Object.entries((JSON.parse(of) as { readonly ranks: Readonly<Record<string, number>> }).ranks).filter(([, rank]) => rank > 0),
       )
-    expect(kept(started.stdout)).toEqual(kept(found.stdout))
+    expect(kept(started.stdout)).toEqual(kept(outcome.stdout))
     expect(Object.keys((JSON.parse(printed) as RankPattern).rank_pattern).length).toBeGreaterThan(0)
     const { model, outputs } = await openModelFolder(join(cwd, 'tiny'))
     const { modules } = await loadLowRank(join(cwd, 'started', 'adapter'), model, outputs)
@@ -114,7 +114,7 @@ describe('a rank pattern', () => {
     // matrices that the run pruned to nothing are pairs of zeros in it: the run says which it adapted
     await saloraIn(['export', '--run', 'found', '--format', 'peft-padded', '--output', 'whole', '--quiet'], { cwd })
     expect((await loadLowRank(join(cwd, 'whole'), model, outputs)).modules.size).toBe(12)
-    expect(Object.keys(kept(found.stdout) as object).length).toBeLessThan(12)
+    expect(Object.keys(kept(outcome.stdout) as object).length).toBeLessThan(12)
     // The pattern is in the run's own config.json, so that the run can be resumed without the file.
     const resumed = await typedRequest({ resume: true, output: join(cwd, 'started') })
     expect(resumed.settings.rankPattern).toEqual((JSON.parse(printed) as RankPattern).rank_pattern)
@@ -190,8 +190,8 @@ describe('a rank pattern', () => {
     await mkdir(run)
     const begun = (method: string): Promise<void> =>
       writeFile(join(run, 'config.json'), JSON.stringify({ ...runConfig, settings: parseSettings({ method }) }))
-    const of = async (found: object | undefined, more: object = {}, force = false): Promise<RankPattern> => {
-      await writeFile(join(run, 'result.json'), JSON.stringify({ ...runResult, steps: 1000, ranks: found, ...more }))
+    const of = async (modelRanks: object | undefined, more: object = {}, force = false): Promise<RankPattern> => {
+      await writeFile(join(run, 'result.json'), JSON.stringify({ ...runResult, steps: 1000, ranks: modelRanks, ...more }))
       return rankPatternOfRun(run, force)
     }
     await begun('salora')

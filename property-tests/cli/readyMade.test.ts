@@ -39,10 +39,13 @@ const merged = async (change: (config: Record<string, unknown>) => object) => {
 
 describe('a merged classifier', () => {
   it('has the scores of model and adapter with evaluate --model, by the classes of its id2label', async () => {
-    const [apart, whole] = [await evaluate('--model', at('tiny'), '--adapter', at('adapter')), await evaluate('--model', at('merged'))]
-    expect(whole).toMatchObject({ adapter: null, model: at('merged'), confusion: apart.confusion })
-    expect(Object.keys(whole.scores)).toEqual(Object.keys(apart.scores))
-    for (const [name, score] of Object.entries(apart.scores)) expect(whole.scores[name]).toBeCloseTo(score, 5)
+    const [adapterScores, mergedScores] = [
+      await evaluate('--model', at('tiny'), '--adapter', at('adapter')),
+      await evaluate('--model', at('merged')),
+    ]
+    expect(mergedScores).toMatchObject({ adapter: null, model: at('merged'), confusion: adapterScores.confusion })
+    expect(Object.keys(mergedScores.scores)).toEqual(Object.keys(adapterScores.scores))
+    for (const [name, score] of Object.entries(adapterScores.scores)) expect(mergedScores.scores[name]).toBeCloseTo(score, 5)
   })
 
   it('has the predictions of model and adapter with predict --model', async () => {
@@ -61,23 +64,26 @@ describe('a merged classifier', () => {
         }
       }),
     )
-    const [apart, whole] = answers
-    expect([whole?.code, whole?.lines.length]).toEqual([0, 2])
-    whole?.lines.forEach(({ label, score }, i) => {
-      expect(label).toBe(apart?.lines[i]?.label)
-      expect(score).toBeCloseTo(apart?.lines[i]?.score ?? NaN, 5)
+    const [adapterAnswers, mergedAnswers] = answers
+    expect([mergedAnswers?.code, mergedAnswers?.lines.length]).toEqual([0, 2])
+    mergedAnswers?.lines.forEach(({ label, score }, i) => {
+      expect(label).toBe(adapterAnswers?.lines[i]?.label)
+      expect(score).toBeCloseTo(adapterAnswers?.lines[i]?.score ?? NaN, 5)
     })
   })
 
   it('requires --labels if its config.json names no classes', async () => {
-    const [whole, restore] = [await evaluate('--model', at('merged')), await merged(({ id2label: _, label2id: __, ...config }) => config)]
+    const [expected, restore] = [
+      await evaluate('--model', at('merged')),
+      await merged(({ id2label: _, label2id: __, ...config }) => config),
+    ]
     try {
       const { code, stderr } = await saloraHere('evaluate', ...machine, '--task', at('toy.tsv'), '--model', at('merged'))
       expect([code, stderr]).toEqual([
         2,
         '--labels: expected the 2 classes of the model in the order of its outputs (such as bad,good), since its config.json does not name them, got none given\n',
       ])
-      expect((await evaluate('--model', at('merged'), '--labels', 'good,bad')).scores).toEqual(whole.scores)
+      expect((await evaluate('--model', at('merged'), '--labels', 'good,bad')).scores).toEqual(expected.scores)
     } finally {
       await restore()
     }

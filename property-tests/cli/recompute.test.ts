@@ -88,8 +88,8 @@ describe('--gradient-checkpointing', () => {
       device: 'cpu',
       threads: '1',
     }
-    const [whole, stopped] = [join(cwd, 'whole'), join(cwd, 'stopped')]
-    await runJob({ ...flags, output: whole })
+    const [uninterrupted, stopped] = [join(cwd, 'whole'), join(cwd, 'stopped')]
+    await runJob({ ...flags, output: uninterrupted })
     await runJob({ ...flags, output: stopped, gradientCheckpointing: true }, 3)
     await cp(stopped, `${stopped}-2`, { recursive: true })
     await runJob({ resume: true, output: `${stopped}-2` }) // as it began
@@ -98,7 +98,7 @@ describe('--gradient-checkpointing', () => {
     })
     await writeFile(join(cwd, 'other.json'), JSON.stringify({ gradientCheckpointing: false }))
     await runJob({ resume: true, output: stopped, config: join(cwd, 'other.json') })
-    const numbers = await bytesIn(whole, ['adapter'])
+    const numbers = await bytesIn(uninterrupted, ['adapter'])
     expect(Object.keys(numbers)).toContain('adapter/adapter_model.safetensors')
     for (const run of [stopped, `${stopped}-2`])
       expect((await bytesIn(run, ['adapter']))['adapter/adapter_model.safetensors']).toBe(numbers['adapter/adapter_model.safetensors'])

@@ -36,8 +36,8 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
   const url = (): string => pathToFileURL(file).href
 
   it('logs nothing, requests nothing, and shows a hostile name as text', async () => {
-    const { page, said } = await opened(url(), { viewport: { width: 1200, height: 800 } })
-    expect(said).toEqual([])
+    const { page, errors } = await opened(url(), { viewport: { width: 1200, height: 800 } })
+    expect(errors).toEqual([])
     expect(await page.locator('#injected').count()).toBe(0)
     expect(await page.title()).toBe('salora: runs')
     expect(await page.locator('figcaption').allTextContents()).toContain('<b id=injected>bold<∕b><script>document.title = "run"<∕script>')
@@ -45,7 +45,7 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
   })
 
   it('copies the numbers of result.json by keyboard', async () => {
-    const { page, said } = await opened(url(), { permissions: ['clipboard-read', 'clipboard-write'] })
+    const { page, errors } = await opened(url(), { permissions: ['clipboard-read', 'clipboard-write'] })
     const focused = (): Promise<string | null> => page.evaluate('document.activeElement.getAttribute("aria-label")')
     for (let pressed = 0; pressed < 60 && (await focused()) !== 'Copy as CSV: Scores and costs'; pressed++) await page.keyboard.press('Tab')
     await page.keyboard.press('Enter')
@@ -61,12 +61,12 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
     await summary.focus()
     await page.keyboard.press('Enter')
     expect(await page.locator('#loss table').isVisible()).toBe(true)
-    expect(said).toEqual([])
+    expect(errors).toEqual([])
     await page.context().close()
   })
 
   it('saves a chart as SVG and PNG', async () => {
-    const { page, said } = await opened(url(), {})
+    const { page, errors } = await opened(url(), {})
     for (const [kind, start] of [
       ['svg', '<svg'],
       ['png', '\u0089PNG'],
@@ -81,7 +81,7 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
       expect(download.suggestedFilename()).toBe(`score-mrpc.${kind}`)
       expect((await readFile(await download.path())).toString('latin1').slice(0, start.length)).toBe(start)
     }
-    expect(said).toEqual([])
+    expect(errors).toEqual([])
     await page.context().close()
   })
 
@@ -114,7 +114,7 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
       })
     const output = join(root, 'many.html')
     expect((await makeReport({ folders: [join(root, 'many')], output, figures: null })).runs).toBe(500)
-    const { page, said } = await opened(pathToFileURL(output).href, { viewport: { width: 1200, height: 800 } })
+    const { page, errors } = await opened(pathToFileURL(output).href, { viewport: { width: 1200, height: 800 } })
     const loading = await page.evaluate<number>(`performance.getEntriesByType('navigation')[0].duration`)
     // the longest frame while scrolling from top to bottom
     const longest = await page.evaluate<number>(`(async () => {
@@ -132,7 +132,7 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
     )
     expect(loading).toBeLessThan(5000)
     expect(longest).toBeLessThan(1000)
-    expect(said).toEqual([])
+    expect(errors).toEqual([])
     await page.context().close()
   }, 120_000)
 })

@@ -40,7 +40,7 @@ const runIn = (name: string, variant: keyof typeof variants = 'often'): Killable
 })
 const file = (step: number): string => `checkpoints/step-${String(step).padStart(9, '0')}.safetensors`
 
-const whole: Record<string, { readonly remains: Readonly<Record<string, string>>; readonly moments: ReadonlyArray<string> }> = {}
+const uninterrupted: Record<string, { readonly remains: Readonly<Record<string, string>>; readonly moments: ReadonlyArray<string> }> = {}
 beforeAll(async () => {
   cwd = await mkdtemp(join(tmpdir(), 'salora-resume-'))
   await writeTinyModel(join(cwd, 'tiny'))
@@ -50,7 +50,7 @@ beforeAll(async () => {
     (['often', 'accumulated'] as const).map(async (variant) => {
       const { code, stderr, moments } = await trainOnce(runIn(variant, variant), false, null)
       expect([code, stderr.replaceAll(/^warning: step .*\n/gm, '')]).toEqual([0, ''])
-      whole[variant] = { remains: await remains(runIn(variant, variant)), moments }
+      uninterrupted[variant] = { remains: await remains(runIn(variant, variant)), moments }
     }),
   )
 })
@@ -60,7 +60,7 @@ afterAll(() => rm(cwd, { recursive: true }))
 const anywhere =
   (variant: keyof typeof variants, draw: number) =>
   (done: number): Moment => {
-    const moments = whole[variant]?.moments ?? []
+    const moments = uninterrupted[variant]?.moments ?? []
     const left = moments.length - 1 - moments.indexOf(`rename ${file(done)}`)
     return `${1 + Math.floor((uniforms(SEED, 'order', draw, 1)[0] ?? 0) * 0.8 * left)} *`
   }
@@ -114,14 +114,14 @@ describe.concurrent('SIGKILL, then --resume, loses nothing', { timeout }, () => 
     const run = runIn(name.replaceAll(/\W+/g, '-').slice(0, 40) + variant, variant)
     const processes = await killAgainAndAgain(run, moments)
     expect(processes.map(({ signal, code }) => signal ?? code)).toEqual([...moments.map(() => 'SIGKILL'), 0])
-    expect(await remains(run)).toEqual(whole[variant]?.remains)
+    expect(await remains(run)).toEqual(uninterrupted[variant]?.remains)
   })
 
   it('also after Ctrl-C, whose extra evaluation leaves no trace', async () => {
     const run = runIn('interrupted')
     const processes = await killAgainAndAgain(run, [{ interruptAfter: 14 }, { interruptAfter: 70 }])
     expect(processes.map(({ code }) => code)).toEqual([130, 130, 0])
-    expect(await remains(run)).toEqual(whole['often']?.remains)
+    expect(await remains(run)).toEqual(uninterrupted['often']?.remains)
   })
 
   it('also with an evaluation before the first step that --resume does not repeat', async () => {
@@ -133,13 +133,13 @@ describe.concurrent('SIGKILL, then --resume, loses nothing', { timeout }, () => 
       resume: false,
       settings: resolveSettings({ maxSteps: 4, maxLength: 16, device: 'cpu' }),
     }
-    const evaluations = async (asked: RunOptions, until: (step: number) => boolean): Promise<ReadonlyArray<number>> => {
-      const seen: number[] = []
-      for await (const event of finetuneJob(asked, new AbortController().signal)) {
-        if (event.kind === 'evaluation') seen.push(event.step)
-        if (event.kind === 'step' && until(event.step)) return seen // no more is asked of the run: it stops where it is
+    const evaluations = async (runOptions: RunOptions, until: (step: number) => boolean): Promise<ReadonlyArray<number>> => {
+      const steps: number[] = []
+      for await (const event of finetuneJob(runOptions, new AbortController().signal)) {
+        if (event.kind === 'evaluation') steps.push(event.step)
+        if (event.kind === 'step' && until(event.step)) return steps // no more is asked of the run: it stops where it is
       }
-      return seen
+      return steps
     }
     expect(await evaluations({ ...options, evalOnStart: true }, (step) => step === 1)).toEqual([0])
     expect(await evaluations({ ...options, resume: true }, () => false)).toEqual([0, 2, 4])
@@ -155,7 +155,7 @@ describe('the uninterrupted run', () => {
     expect(result['best']?.['step']).toBeLessThan(result['last']?.['step'] ?? 0)
     expect(Object.keys(result['orthogonality'] ?? {})).toHaveLength(12)
     expect(result['last']?.['scores']).toBeDefined()
-    expect(whole['often']?.moments.filter((moment) => moment === 'gated step')).toHaveLength(8)
+    expect(uninterrupted['often']?.moments.filter((moment) => moment === 'gated step')).toHaveLength(8)
   })
 })
 
@@ -195,7 +195,7 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
     )
     expect(moments.filter((moment) => moment.includes('step'))[0]).toBe('rename checkpoints/step-000000018.safetensors.damaged')
     expect(moments.filter((moment) => /^(gated )?step$/.test(moment))).toHaveLength(steps - 15)
-    expect(await withoutDamaged(run)).toEqual(whole['often']?.remains)
+    expect(await withoutDamaged(run)).toEqual(uninterrupted['often']?.remains)
   })
 
   it('next to another damaged one ends --resume, and nothing is renamed', async () => {

@@ -37,11 +37,11 @@ describe('a finished run', () => {
     [['--learning-rate', '0.5', '--batch-size', '8'], '--learning-rate was 0.0004 and is 0.5; --batch-size was 4 and is 8'],
     [['--max-steps', '40', '--seed', '3'], 'seed was 0 and is 3'], // more steps alone make it longer
     [['--device', 'webgpu'], 'device was "cpu" and is "webgpu"'],
-  ])('does not report so with other settings: %s', async (more, told) => {
+  ])('does not report so with other settings: %s', async (more, note) => {
     const before = await treeOf(at('run'))
     const { code, stdout, stderr } = await saloraHere('train', '--resume', '--output', at('run'), ...more)
     expect([code, stdout]).toEqual([1, ''])
-    expect(stderr).toBe(`${at('run')}/config.json: expected the settings that the run, which is finished, began with, got ${told}\n`)
+    expect(stderr).toBe(`${at('run')}/config.json: expected the settings that the run, which is finished, began with, got ${note}\n`)
     expect(await treeOf(at('run'))).toEqual(before)
   })
 })
@@ -55,8 +55,8 @@ describe("a run's own config.json as --config", () => {
     const output = `like-${method}`
     await runJob({ ...flags(output), method, ...more })
     const { model, task, settings } = (await readRunConfig(at(output)))!
-    const again = await typedRequest({ config: at(output, 'config.json'), output: at('another') })
-    expect(again).toEqual({ model, task, settings, output: at('another'), resume: false })
+    const repeated = await typedRequest({ config: at(output, 'config.json'), output: at('another') })
+    expect(repeated).toEqual({ model, task, settings, output: at('another'), resume: false })
     const changed = await typedRequest({ config: at(output, 'config.json'), output: at('another'), seed: '9' })
     expect(changed.settings).toEqual({ ...settings, seed: 9 })
   })
@@ -79,11 +79,11 @@ describe('a setting that an upgrade added', () => {
     await writeFile(file, JSON.stringify({ ...rest, settings: older }))
   }
   const warnings = async (output: string): Promise<ReadonlyArray<string>> => {
-    const said: string[] = []
+    const lines: string[] = []
     const request = await typedRequest({ resume: true, output: at(output) })
     for await (const event of finetuneJob({ ...request, output: at(output) }, new AbortController().signal))
-      if (event.kind === 'warning') said.push(event.message)
-    return said.filter((message) => !/^(step |gates are sampled in )/.test(message))
+      if (event.kind === 'warning') lines.push(event.message)
+    return lines.filter((message) => !/^(step |gates are sampled in )/.test(message))
   }
 
   it('has its default in an older run, with one warning', async () => {

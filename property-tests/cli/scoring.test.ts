@@ -87,11 +87,11 @@ describe('an adapter without class names', () => {
   })
 
   it('refuses --labels if it has names, or if their number is wrong', async () => {
-    const told = async (...flags: ReadonlyArray<string>) => (await evaluate(...flags)).stderr
-    expect(await told('--adapter', 'elsewhere', '--labels', 'a,b,c')).toBe(
+    const errorOf = async (...flags: ReadonlyArray<string>) => (await evaluate(...flags)).stderr
+    expect(await errorOf('--adapter', 'elsewhere', '--labels', 'a,b,c')).toBe(
       '--labels: expected 2 names, as the adapter has outputs, each once, got a,b,c\n',
     )
-    expect(await told('--adapter', 'broken', '--labels', 'good,bad')).toBe(
+    expect(await errorOf('--adapter', 'broken', '--labels', 'good,bad')).toBe(
       '--labels: expected none, as adapter or model name the classes (bad,good), got good,bad\n',
     )
   })
@@ -188,15 +188,15 @@ describe('invisible characters', () => {
     await writeFile(join(cwd, 'escapes.tsv'), ['text\tlabel', ...rows].join('\n'))
     const flags = ['--task', 'escapes.tsv', '--method', 'lora', '--max-steps', '2', '--learning-rate', '1e-9', '--output', 'escapes']
     const loud = ['--model', 'tiny', '--max-length', '16', '--device', 'cpu']
-    const said = [
+    const outputs = [
       await saloraIn(['train', ...loud, ...flags], { cwd }),
       await saloraIn(['evaluate', '--run', 'escapes'], { cwd }),
       await saloraIn(['evaluate', '--run', 'escapes', '--json'], { cwd }),
       await saloraIn(['predict', '--run', 'escapes'], { cwd, input: 'good film\n' }),
       await saloraIn(['evaluate', '--run', 'escapes', '--positive-label', 'neither'], { cwd }),
     ]
-    for (const { stdout, stderr } of said) expect(stdout + stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
-    expect(said.slice(0, 4).map(({ code }) => code)).toEqual([0, 0, 0, 0])
-    expect(Object.keys((JSON.parse(said[3]?.stdout ?? '') as { scores: object }).scores).sort()).toEqual([red, csi].sort())
+    for (const { stdout, stderr } of outputs) expect(stdout + stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
+    expect(outputs.slice(0, 4).map(({ code }) => code)).toEqual([0, 0, 0, 0])
+    expect(Object.keys((JSON.parse(outputs[3]?.stdout ?? '') as { scores: object }).scores).sort()).toEqual([red, csi].sort())
   })
 })

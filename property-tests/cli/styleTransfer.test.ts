@@ -103,8 +103,8 @@ describe('salora style-transfer of files', () => {
     expect([up?.unknownShare, down?.unknownShare]).toEqual([0, 1])
     const models = (await readdir(at('judged'))).filter((name) => name.endsWith('.ngram'))
     expect(models.length).toBe(2)
-    const again = await scored(...ask) // with the models that are there
-    expect(again.directions).toEqual(first.directions)
+    const rescored = await scored(...ask) // with the models that are there
+    expect(rescored.directions).toEqual(first.directions)
     const given = await scored(
       '--dataset',
       'yelp',
@@ -188,7 +188,7 @@ describe('the transfers of a decoder', () => {
   ]
 
   it('are the same after an interruption, and a partly written line is generated again', async () => {
-    const whole = await allOf(optionsOf(at('whole')))
+    const uninterrupted = await allOf(optionsOf(at('whole')))
     const lines = await filesOf(at('whole'))
     expect(lines.map((text) => text.trim().split('\n').length)).toEqual([3, 3])
     expect(JSON.parse(lines[0]?.split('\n')[1] ?? '')).toMatchObject({ source: 'never again', ended: 'length', tokens: 6 })
@@ -197,7 +197,7 @@ describe('the transfers of a decoder', () => {
       expect(await allOf(optionsOf(output), stopAt)).toBeNull()
       const file = join(output, 'transfers.0.jsonl')
       await writeFile(file, (await readFile(file, 'utf8')).slice(0, stopAt < 4 ? -7 : undefined))
-      expect((await allOf(optionsOf(output)))?.directions).toEqual(whole?.directions)
+      expect((await allOf(optionsOf(output)))?.directions).toEqual(uninterrupted?.directions)
       expect(await filesOf(output)).toEqual(lines)
     }
   })
@@ -205,7 +205,7 @@ describe('the transfers of a decoder', () => {
   it('are kept in whole batches: an incomplete batch is generated again', async () => {
     const [direction] = (await transferDatasets[0]!.read(at('yelp'))).directions
     const file = at('batches.jsonl')
-    const asked: number[] = []
+    const requested: number[] = []
     const transferring = (answered: ReadonlyArray<number>): Transferring => ({
       direction,
       template: 'paper',
@@ -214,21 +214,21 @@ describe('the transfers of a decoder', () => {
       generator: {
         encode: (prompt) => ('input' in prompt ? [direction.sources.indexOf(prompt.input)] : []),
         answers: async function* (prompts) {
-          asked.push(...prompts.flat())
+          requested.push(...prompts.flat())
           for (const prompt of answered) yield { kind: 'answer', prompt, text: `t${prompts[prompt]?.[0]}`, tokens: 1, ended: 'end' }
         },
       },
     })
     const run = async (answered: ReadonlyArray<number>): Promise<ReadonlyArray<number>> => {
-      const told: number[] = []
-      for await (const done of transferAll(transferring(answered), new AbortController().signal)) told.push(done)
-      return told
+      const progress: number[] = []
+      for await (const done of transferAll(transferring(answered), new AbortController().signal)) progress.push(done)
+      return progress
     }
     expect(await run([1])).toEqual([0]) // of the first two, the second alone came
     expect(await run([0])).toEqual([0, 1])
     expect(await run([1, 0])).toEqual([0, 1, 2])
     expect(await run([0])).toEqual([2, 3])
-    expect(asked).toEqual([0, 1, 2, 0, 1, 2, 0, 1, 2, 2])
+    expect(requested).toEqual([0, 1, 2, 0, 1, 2, 0, 1, 2, 2])
     expect((await transfersIn(file, direction)).map(({ text }) => text)).toEqual(['t0', 't1', 't2'])
   })
 
@@ -259,11 +259,11 @@ describe('the transfers of a decoder', () => {
   it('depend on all files of the adapter, also of a fully fine-tuned model', async () => {
     const config = async (output: string) =>
       (JSON.parse(await readFile(join(output, 'config.json'), 'utf8')) as { readonly transfers: object }).transfers
-    const whole = at('fully-tuned')
-    await cp(model, whole, { recursive: true })
-    await writeFile(join(whole, 'adapter_config.json'), '{}')
+    const fullModel = at('fully-tuned')
+    await cp(model, fullModel, { recursive: true })
+    await writeFile(join(fullModel, 'adapter_config.json'), '{}')
     const source = {
-      generator: { model, adapter: whole, device: 'cpu', threads: 1 },
+      generator: { model, adapter: fullModel, device: 'cpu', threads: 1 },
       template: 'paper',
       generation: { maxNewTokens: 2 },
     } as const
@@ -366,9 +366,9 @@ describe('salora style-transfer prints one line for', () => {
     ],
   ]
   it.each(mistakes)('%s', async (_, args, message, code) => {
-    const found = await transfer(...(await args()))
-    expect(found.stderr).toMatch(message)
-    expect(found.stderr.trim().split('\n').length).toBe(1)
-    expect([found.code, found.stdout]).toEqual([code, ''])
+    const outcome = await transfer(...(await args()))
+    expect(outcome.stderr).toMatch(message)
+    expect(outcome.stderr.trim().split('\n').length).toBe(1)
+    expect([outcome.code, outcome.stdout]).toEqual([code, ''])
   })
 })

@@ -68,29 +68,29 @@ describe('the style classifier', () => {
 
   it('gives the same predictions from its run and from a Hugging Face folder', async () => {
     const test = linesByStyle(await readStyles('yelp', 'test', at('yelp')))
-    const found = []
+    const predictions = []
     for (const source of [{ run: at('run') }, { model: at('run/adapter'), device: 'cpu', threads: 1 }]) {
       const classifier = await openStyleClassifier('yelp', source)
       try {
         const answers = await classifyStyles(classifier, test.flat())
         expect(answers.map(({ style }) => style)).toEqual([...test[0].map(() => 0), ...test[1].map(() => 1)])
-        found.push(answers)
+        predictions.push(answers)
       } finally {
         await classifier.release()
       }
     }
-    const [ofRun = [], ofFolder = []] = found
+    const [ofRun = [], ofFolder = []] = predictions
     expect(ofFolder.map(({ label }) => label)).toEqual(ofRun.map(({ label }) => label))
     ofFolder.forEach(({ score }, i) => expect(score).toBeCloseTo(ofRun[i]?.score ?? NaN, 5))
   })
 
   it('reads longer lines than the training did, unless limited', async () => {
     // the preset's 18 tokens are two of the frame and sixteen letters
-    const [cut, whole] = ['a '.repeat(16), `${'a '.repeat(16)}${'Z '.repeat(60)}`]
+    const [cut, long] = ['a '.repeat(16), `${'a '.repeat(16)}${'Z '.repeat(60)}`]
     const scores = async (more: { readonly maxLength?: number }) => {
       const classifier = await openStyleClassifier('yelp', { run: at('run'), ...more })
       try {
-        return (await classifyStyles(classifier, [cut, whole])).map(({ style, score }) => (style === 0 ? score : 1 - score))
+        return (await classifyStyles(classifier, [cut, long])).map(({ style, score }) => (style === 0 ? score : 1 - score))
       } finally {
         await classifier.release()
       }

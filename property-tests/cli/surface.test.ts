@@ -49,13 +49,13 @@ describe('the flags of salora train', () => {
 
 describe('a preset', () => {
   const paper = { orthogonality: 'sum', control: 'paper', retain: 'paper', gateAfter: 'binary' }
-  const asked = async (given: TypedFlags) => (await typedRequest({ model: 'm', task: 'sentiment', ...given })).settings
+  const settingsOf = async (given: TypedFlags) => (await typedRequest({ model: 'm', task: 'sentiment', ...given })).settings
 
   it('sets several settings, below other flags and the --config file', async () => {
-    expect(await asked({ preset: 'paper' })).toEqual(resolveSettings(paper as object))
-    expect(await asked({ preset: 'paper', retain: 'budget' })).toEqual(resolveSettings({ ...paper, retain: 'budget' } as object))
+    expect(await settingsOf({ preset: 'paper' })).toEqual(resolveSettings(paper as object))
+    expect(await settingsOf({ preset: 'paper', retain: 'budget' })).toEqual(resolveSettings({ ...paper, retain: 'budget' } as object))
     const config = await file('settings.json', { preset: 'paper', gateAfter: 'soft' })
-    expect(await asked({ config, beta: '0.3' })).toEqual(resolveSettings({ ...paper, gateAfter: 'soft', beta: 0.3 } as object))
+    expect(await settingsOf({ config, beta: '0.3' })).toEqual(resolveSettings({ ...paper, gateAfter: 'soft', beta: 0.3 } as object))
   })
 
   it("for TSST's classifier sets its recipe, its method and the length of the task's texts", async () => {
@@ -73,7 +73,7 @@ describe('a preset', () => {
       evalSteps: 300,
       loadBestModelAtEnd: true,
     } as const
-    const styles = (given: TypedFlags) => asked({ preset: 'tsst-classifier', task: 'yelp', data: 'yelp', ...given })
+    const styles = (given: TypedFlags) => settingsOf({ preset: 'tsst-classifier', task: 'yelp', data: 'yelp', ...given })
     expect(await styles({})).toEqual(resolveSettings(recipe))
     expect(await styles({ method: 'full', epochs: '1' })).toEqual(resolveSettings({ ...recipe, epochs: 1 }))
     expect(await styles({ task: 'gyafc' })).toEqual(resolveSettings({ ...recipe, maxLength: 32 }))
@@ -87,7 +87,7 @@ describe('a preset', () => {
   })
 
   it('is refused in one line for a method without presets', async () => {
-    await expect(asked({ preset: 'paper', method: 'lora' })).rejects.toThrow(/^--preset: expected [^:]*, got [^:]*$/)
+    await expect(settingsOf({ preset: 'paper', method: 'lora' })).rejects.toThrow(/^--preset: expected [^:]*, got [^:]*$/)
   })
 })
 
@@ -188,8 +188,8 @@ describe('the output of salora train', () => {
   })
 
   it('orders the matrices of another family as the model does, by their last names where these differ', () => {
-    const own = { 'layers.0.attn.Wqkv': 1, 'layers.0.attn.Wo': 2, 'layers.0.mlp.Wi': 3, 'layers.0.mlp.Wo': 4 }
-    expect(heatMap(own, { color: false })).toEqual(['layer  Wqkv  attn.Wo  Wi  mlp.Wo', '    0     1        2   3       4'])
+    const ranks = { 'layers.0.attn.Wqkv': 1, 'layers.0.attn.Wo': 2, 'layers.0.mlp.Wi': 3, 'layers.0.mlp.Wo': 4 }
+    expect(heatMap(ranks, { color: false })).toEqual(['layer  Wqkv  attn.Wo  Wi  mlp.Wo', '    0     1        2   3       4'])
     expect(heatMap({ 'transformer.layer.3.ffn.lin2': 5 }, { color: false })).toEqual(['layer  lin2', '    3     5'])
   })
 

@@ -73,15 +73,15 @@ const eventsOf = async (output: string): Promise<ReadonlyArray<Event>> => {
   const names = (await readdir(at(output))).filter((name) => name.includes('tfevents'))
   expect(names).toEqual([expect.stringMatching(/^events\.out\.tfevents\.\d{10}\.salora$/)])
   const file = await readFile(at(output, names[0] ?? ''))
-  const found: Event[] = []
+  const events: Event[] = []
   for (let i = 0; i < file.length; ) {
     const length = Number(file.readBigUInt64LE(i))
     const data = file.subarray(i + 12, i + 12 + length)
     expect([file.readUInt32LE(i + 8), file.readUInt32LE(i + 12 + length)]).toEqual([masked(file.subarray(i, i + 8)), masked(data)])
-    found.push(event.toObject(event.decode(data), { longs: Number, enums: String, defaults: false }) as Event)
+    events.push(event.toObject(event.decode(data), { longs: Number, enums: String, defaults: false }) as Event)
     i += 16 + length
   }
-  return found.map((one) => ({ ...one, step: one.step ?? 0 }))
+  return events.map((one) => ({ ...one, step: one.step ?? 0 }))
 }
 
 type Point = readonly [step: number, tag: string, value: number]
@@ -121,7 +121,7 @@ describe('salora train --tensorboard', () => {
     expect(events.slice(0, 2)).toMatchObject([{ fileVersion: 'brain.Event:2' }, { step: 0, sessionLog: { status: 'START' } }])
     const points = pointsOf(events)
     expect(points).toEqual(await told32('whole'))
-    const stepsOf = (wanted: string): ReadonlyArray<number> => points.flatMap(([step, tag]) => (tag === wanted ? [step] : []))
+    const stepsOf = (tagName: string): ReadonlyArray<number> => points.flatMap(([step, tag]) => (tag === tagName ? [step] : []))
     for (const name of ['taskLoss', 'loss', 'learningRate', 'gradientNorm', 'orthogonality'])
       expect([name, stepsOf(`train/${name}`)]).toEqual([name, Array.from({ length: 12 }, (_, i) => i + 1)])
     expect(stepsOf('train/density')).toEqual([4, 5, 6]) // while gates are sampled

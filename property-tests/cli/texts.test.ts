@@ -15,7 +15,7 @@ beforeAll(async () => {
   const rows = Array.from({ length: 120 }, (_, i) => row(i))
   await writeFile(
     join(root, 'rows.json'),
-    JSON.stringify(rows.map((own) => ({ ...own, input: own.row % 2 === 0 ? '' : ` w${3 + (own.row % 7)}` }))),
+    JSON.stringify(rows.map((row) => ({ ...row, input: row.row % 2 === 0 ? '' : ` w${3 + (row.row % 7)}` }))),
   )
   await writeFile(join(root, 'text.txt'), rows.map(({ output }) => `${output.trim()}\n\n`).join(''))
 })
@@ -82,10 +82,10 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
     expect((await json(`${family}-merged/config.json`))['architectures']).toEqual([
       family === 'llama' ? 'LlamaForCausalLM' : 'Qwen2ForCausalLM',
     ])
-    const whole = [...alpaca, '--max-length', '48']
+    const flags = [...alpaca, '--max-length', '48']
     const [adapted, merged] = [
-      await scored('--model', model(family), '--adapter', `${family}/adapter`, ...whole),
-      await scored('--model', `${family}-merged`, ...whole),
+      await scored('--model', model(family), '--adapter', `${family}/adapter`, ...flags),
+      await scored('--model', `${family}-merged`, ...flags),
     ]
     expect(merged.scores.loss).toBeCloseTo(adapted.scores.loss, 5)
   })
@@ -99,9 +99,9 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
       expect(code).toBe(0)
       return JSON.parse(stdout) as ReadonlyArray<{ readonly text: string; readonly ended: string }>
     }
-    const own = await answers('--run', family)
-    for (const { text, ended } of own) expect([text, ended]).toEqual([expect.stringMatching(/^ w(10 w11|20 w21) w12$/), 'end'])
-    expect(await answers('--model', `${family}-merged`)).toEqual(own)
+    const expected = await answers('--run', family)
+    for (const { text, ended } of expected) expect([text, ended]).toEqual([expect.stringMatching(/^ w(10 w11|20 w21) w12$/), 'end'])
+    expect(await answers('--model', `${family}-merged`)).toEqual(expected)
   })
 })
 
@@ -137,11 +137,11 @@ describe('a run on text', () => {
       cwd: root,
     })
     expect(code).toBe(0)
-    const [own] = [JSON.parse(stdout) as { readonly scores: { readonly loss: number } }]
+    const [report] = [JSON.parse(stdout) as { readonly scores: { readonly loss: number } }]
     const base = await saloraIn(['evaluate', '--model', model('llama'), ...alpaca, '--max-length', '48', '--json', '--quiet'], {
       cwd: root,
     })
-    expect(own.scores.loss).toBeLessThan((JSON.parse(base.stdout) as typeof own).scores.loss)
+    expect(report.scores.loss).toBeLessThan((JSON.parse(base.stdout) as typeof report).scores.loss)
   })
 
   it.each([
@@ -156,12 +156,12 @@ describe('a run on text', () => {
     [[...alpaca, '--metric-for-best-model', 'accuracy'], '--metric-for-best-model: expected loss or perplexity, got "accuracy"'],
     [[...alpaca, '--positive-label', 'a'], '--positive-label: expected none, as text has no classes, got "a"'],
     [['--task', 'text.tsv', '--packing'], /--packing: expected none with --task .*text.tsv, got "true"/],
-  ])('refuses %j in one line', async (how, told) => {
+  ])('refuses %j in one line', async (how, message) => {
     const { code, stderr } = await train('llama', 'refused', ...how, '--quiet')
     expect(code).not.toBe(0)
     expect(stderr.trim().split('\n')).toHaveLength(1)
-    if (typeof told === 'string') expect(stderr.trim()).toBe(told)
-    else expect(stderr).toMatch(told)
+    if (typeof message === 'string') expect(stderr.trim()).toBe(message)
+    else expect(stderr).toMatch(message)
   })
 
   it('is not evaluated on texts longer than the positions of the model', async () => {
@@ -175,9 +175,9 @@ describe('a run on text', () => {
     const { code, stderr } = await train('roberta', 'refused', ...alpaca, '--quiet')
     expect(code).not.toBe(0)
     expect(stderr).toBe('--model: expected a decoder, as --task alpaca asks for the next token, got a model of type roberta\n')
-    const asked = await saloraIn(['predict', '--run', 'llama', '--quiet'], { cwd: root, input: 'w3\n' })
-    expect(asked.code).not.toBe(0)
-    expect(asked.stderr).toMatch(
+    const answer = await saloraIn(['predict', '--run', 'llama', '--quiet'], { cwd: root, input: 'w3\n' })
+    expect(answer.code).not.toBe(0)
+    expect(answer.stderr).toMatch(
       /expected a classifier, or an adapter of one, got what writes text \(salora generate, or salora evaluate\)\n$/,
     )
   })

@@ -128,8 +128,8 @@ describe('salora train', () => {
       .map((line) => JSON.parse(line) as object)
     const ofGates = ['density', 'lambda', 'orthogonality', 'targetDensity', 'expectedDensity', 'retainedDensity', 'retainedParameters']
     const { settings } = await json(join(cwd, 'plain', 'config.json'))
-    for (const told of [...lines, JSON.parse(stdout) as object, settings as object])
-      for (const key of ofGates) expect(told).not.toHaveProperty(key)
+    for (const written of [...lines, JSON.parse(stdout) as object, settings as object])
+      for (const key of ofGates) expect(written).not.toHaveProperty(key)
     expect(lines).toHaveLength(3)
     expect(JSON.parse(stdout)).toMatchObject({ trainableParameters: { adapter: 4 * 448, head: 306 } })
     expect((JSON.parse(stdout) as RunResult).trainableParameters).not.toHaveProperty('gates')

@@ -116,7 +116,7 @@ describe.each([
     const opened = await openTrainedAdapter({ model, adapter: join(root, run, 'adapter'), ...machine })
     const logits = await opened.predict(texts).finally(opened.release)
     const classify = await pipeline('text-classification', join(root, `${run}-transformers.js`), { dtype: 'fp32', device: 'cpu' })
-    const ask = async (asked: ReadonlyArray<string>) => (await classify([...asked])) as ReadonlyArray<{ label: string; score: number }>
+    const ask = async (input: ReadonlyArray<string>) => (await classify([...input])) as ReadonlyArray<{ label: string; score: number }>
     try {
       const answers = await ask(texts.map(({ text }) => text)) // a padded batch
       logits.forEach(([bad = NaN, good = NaN], i) => {
@@ -181,8 +181,8 @@ describe('an invalid run with virtual tokens', () => {
   it.each([
     [{ numVirtualTokens: 600 }, "--num-virtual-tokens: expected at most 29, which leave 3 of the model's 32 positions to a text, got 600"],
     [{ maxLength: 28 }, "--max-length: expected at most the 27 of the model's 32 positions that 5 virtual tokens leave, got 28"],
-  ])('with %o gives one line that names the flag to change, and writes nothing', async (change, told) => {
-    expect(await mistake(train(folderOf('roberta'), 'never', settingsOf('prefix', change)))).toEqual([told, 2])
+  ])('with %o gives one line that names the flag to change, and writes nothing', async (change, message) => {
+    expect(await mistake(train(folderOf('roberta'), 'never', settingsOf('prefix', change)))).toEqual([message, 2])
     expect(await readdir(root)).not.toContain('never')
   })
 

@@ -10,7 +10,7 @@ import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
 let cwd = ''
-let wanted = NaN // the loss of the adapter as it is
+let expected = NaN // the loss of the adapter as it is
 beforeAll(async () => {
   cwd = await mkdtemp(join(tmpdir(), 'salora-warm-'))
   const model = await writeTinyModel(join(cwd, 'tiny'))
@@ -18,7 +18,7 @@ beforeAll(async () => {
   await writeAdapter(join(cwd, 'adapter'), model, ['good', 'bad']) // ranks 4, 3, 2, 1, 0, …; the data have bad first
   await writeAdapter(join(cwd, 'three'), model)
   const scored = await salora(['evaluate', ...machine, '--model', 'tiny', '--adapter', 'adapter', '--task', 'toy.tsv', '--json'], { cwd })
-  wanted = (JSON.parse(scored.stdout) as { scores: { loss: number } }).scores.loss
+  expected = (JSON.parse(scored.stdout) as { scores: { loss: number } }).scores.loss
 })
 afterAll(() => rm(cwd, { recursive: true }))
 
@@ -68,7 +68,7 @@ describe('a run that starts from an adapter', () => {
     const output = name.replaceAll(/\W+/g, '-')
     const { code, stderr } = await train(output, '--adapter', 'adapter', ...flags)
     expect([code, stderr.replace(/^warning: .*\n/gm, '')]).toEqual([0, ''])
-    expect(await firstLoss(output)).toBeCloseTo(wanted, 4)
+    expect(await firstLoss(output)).toBeCloseTo(expected, 4)
     expect(JSON.parse(await readFile(join(cwd, output, 'config.json'), 'utf8'))).toMatchObject({ adapter: join(cwd, 'adapter') })
   })
 
@@ -130,8 +130,8 @@ describe('a run that starts from an adapter', () => {
     ],
     [['--method', 'lora', '--use-dora'], 'an adapter with magnitudes, as --use-dora has them, got another'],
     [['--method', 'houlsby'], 'an adapter of method houlsby, got one of lora'],
-  ])('refuses an adapter that does not fit: %j', async (flags, told) => {
+  ])('refuses an adapter that does not fit: %j', async (flags, message) => {
     const { code, stderr } = await train('refused', '--adapter', 'adapter', '--max-steps', '1', ...flags)
-    expect([code, stderr]).toEqual([1, `--adapter ${join(cwd, 'adapter')}: expected ${told}\n`])
+    expect([code, stderr]).toEqual([1, `--adapter ${join(cwd, 'adapter')}: expected ${message}\n`])
   })
 })

@@ -22,7 +22,7 @@ const imports: ReadonlyArray<Import> = files.flatMap((file) =>
     .map((of) => ({ file, of: of.startsWith('.') ? posix.join(posix.dirname(file), of) : `npm:${of}` })),
 )
 const from = (folder: string): ReadonlyArray<Import> => imports.filter(({ file }) => file.startsWith(`${folder}/`))
-const show = (found: ReadonlyArray<Import>): ReadonlyArray<string> => found.map(({ file, of }) => `${file} imports ${of}`)
+const show = (imports: ReadonlyArray<Import>): ReadonlyArray<string> => imports.map(({ file, of }) => `${file} imports ${of}`)
 const within =
   (...starts: ReadonlyArray<string>) =>
   ({ of }: Import): boolean =>

@@ -53,8 +53,8 @@ describe('the code blocks of the documentation', () => {
 
   it.each(places('json'))('in JSON at $place parse', ({ code }) => {
     // JSON lines too
-    const whole = code.trim().startsWith('[') || code.trim().split('\n').length === 1
-    for (const text of whole ? [code] : code.trim().split('\n')) expect(() => JSON.parse(text)).not.toThrow()
+    const json = code.trim().startsWith('[') || code.trim().split('\n').length === 1
+    for (const text of json ? [code] : code.trim().split('\n')) expect(() => JSON.parse(text)).not.toThrow()
   })
 
   it.each(places('js'))('in JavaScript at $place have no syntax error', ({ code }) => {

@@ -28,7 +28,7 @@ describe('the table of equations', () => {
   it.each(rows)('links $equation to $name, whose comment in $file has its number', ({ equation, name, file }) => {
     const comment = commentOf(file, name)
     expect(comment, `a documented export ${name} in ${file}`).toBeDefined()
-    const whole = `${comment}${readFileSync(file, 'utf8').split('*/')[0]}`
-    expect(whole).toContain(equation)
+    const text = `${comment}${readFileSync(file, 'utf8').split('*/')[0]}`
+    expect(text).toContain(equation)
   })
 })

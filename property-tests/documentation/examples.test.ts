@@ -95,7 +95,7 @@ describe('examples/web-page', () => {
     const url = await startServer('web-page/server.js', 'exported')
     const browser = await launchChromium()
     try {
-      const { page, said } = await openPage(browser, url, {}, (request) => (request.url().startsWith(url) ? [] : [request.url()]))
+      const { page, errors } = await openPage(browser, url, {}, (request) => (request.url().startsWith(url) ? [] : [request.url()]))
       await page.getByText('Ready.').waitFor({ timeout: 60_000 })
       for (const [text, label] of [
         ['good fine great film', 'good'],
@@ -105,7 +105,7 @@ describe('examples/web-page', () => {
         await page.getByRole('button').click()
         await page.getByText(new RegExp(`^${label} \\(\\d+\\.\\d %\\)$`)).waitFor()
       }
-      expect(said.filter((line) => line !== 'No available adapters.')).toEqual([]) // Chromium says so where there is no GPU
+      expect(errors.filter((line) => line !== 'No available adapters.')).toEqual([]) // Chromium says so where there is no GPU
     } finally {
       await browser.close()
     }

@@ -27,7 +27,7 @@ export const linksOf = (markdown: string): ReadonlyArray<string> =>
 
 /** Anchors as code hosts and VitePress make them: lower case, words with hyphens; a repeated one gets a number. */
 export const anchorsOf = (markdown: string): ReadonlyArray<string> => {
-  const seen = new Map<string, number>()
+  const counts = new Map<string, number>()
   const text = withoutCode(markdown)
   const headings = [...text.matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) => {
     const slug = heading
@@ -36,8 +36,8 @@ export const anchorsOf = (markdown: string): ReadonlyArray<string> => {
       .replace(/[^\p{L}\p{N}\s_-]/gu, '')
       .trim()
       .replace(/\s/g, '-')
-    const times = seen.get(slug) ?? 0
-    seen.set(slug, times + 1)
+    const times = counts.get(slug) ?? 0
+    counts.set(slug, times + 1)
     return times === 0 ? slug : `${slug}-${times}`
   })
   return [...headings, ...[...text.matchAll(/<a (?:id|name)="([^"]+)"/g)].map(([, id = '']) => id)]

@@ -36,8 +36,8 @@ describe.skipIf(paper === '')("the paper's numbers (need ../shared/paper)", () =
       for (const [row, scores] of Object.entries(paperTable1[size])) {
         const digits = row === 'full' || row === 'houlsby' || row === 'pfeiffer' ? 1 : 2
         const line = lineOf(`RoB${size}${names[row]}`)
-        const wanted = order.map((task) => shown(scores[task] ?? { mean: NaN, maximumDeviation: null }, digits)).join('')
-        expect(line, `${size} ${row}`).toContain(wanted)
+        const expected = order.map((task) => shown(scores[task] ?? { mean: NaN, maximumDeviation: null }, digits)).join('')
+        expect(line, `${size} ${row}`).toContain(expected)
       }
   })
 

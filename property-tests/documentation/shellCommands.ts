@@ -34,8 +34,8 @@ export const shellCommands = (line: string): ReadonlyArray<ShellCommand> => {
 
 /** What follows `salora` or `npx salora`; null for another program. */
 export const saloraWords = (words: ReadonlyArray<string>): ReadonlyArray<string> | null => {
-  const own = words[0] === 'npx' ? words.slice(1) : words
-  return own[0] === 'salora' ? own.slice(1) : null
+  const command = words[0] === 'npx' ? words.slice(1) : words
+  return command[0] === 'salora' ? command.slice(1) : null
 }
 
 export type PlacedCommand = { readonly place: string; readonly words: ReadonlyArray<string> }

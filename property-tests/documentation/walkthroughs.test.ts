@@ -46,14 +46,14 @@ const inSmall = (line: string, { replaced = [] }: Walkthrough): string =>
 const run = async (line: string, cwd: string, { inProcesses }: Walkthrough): Promise<string> => {
   let printed = ''
   for (const { words, input } of shellCommands(line)) {
-    const own = saloraWords(words)
-    if (own === null) {
+    const command = saloraWords(words)
+    if (command === null) {
       if (words[0] !== 'echo') printed += execFileSync(words[0] ?? '', words.slice(1), { cwd, encoding: 'utf8' })
       continue
     }
     // a sweep starts a process for each run
-    const isProcess = inProcesses === true || own[0] === 'glue'
-    const { code, stdout, stderr } = await (isProcess ? salora : saloraIn)(own, { cwd, input })
+    const isProcess = inProcesses === true || command[0] === 'glue'
+    const { code, stdout, stderr } = await (isProcess ? salora : saloraIn)(command, { cwd, input })
     expect(code, `${line}\n${stderr}`).toBe(0)
     printed += stdout
   }

@@ -66,9 +66,9 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
   const phase = (enter ?? ((same) => same))(method.phases.start(base.model.spec, settings))
   const runtime: Runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
   const layout = layoutOf(assembly, phase)
-  const openUpdate = async (own: unknown) => {
-    const { outputs, ...graph } = stepGraph(assembly, own, 'whole')
-    return { phase: own, layout: graph.layout, update: await runtime.engine.open(outputs, runtime.weights) }
+  const openUpdate = async (ofPhase: unknown) => {
+    const { outputs, ...graph } = stepGraph(assembly, ofPhase, 'whole')
+    return { phase: ofPhase, layout: graph.layout, update: await runtime.engine.open(outputs, runtime.weights) }
   }
   let opened = await openUpdate(phase)
   const add: Session = await runtime.engine.open(stepGraph(assembly, phase, 'add', more).outputs, runtime.weights)
@@ -109,7 +109,7 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
       }
       const { update } = opened
       const fed: Session = { ...update, run: (feeds, into) => update.run({ ...feeds, ...extra }, into) }
-      const own = { ...opened, update: fed, add: null, sites: [], pools: {}, release: async () => undefined }
+      const gradientSession = { ...opened, update: fed, add: null, sites: [], pools: {}, release: async () => undefined }
       const context = {
         assembly,
         objective: assembly.objective,
@@ -117,7 +117,7 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
         learningRate: settings.learningRate,
         spare: null,
       }
-      const outcome = await trainStep(context, own, state, [examplesOf(batch)])
+      const outcome = await trainStep(context, gradientSession, state, [examplesOf(batch)])
       return { state: outcome.state, loss: outcome.loss, results: outcome.results }
     },
     logits: async (parameters, batch) => {

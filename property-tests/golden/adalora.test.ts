@@ -67,7 +67,7 @@ const strengths = (layout: ParameterLayout, { parameters }: RunState, modules: R
   modules.map((name) => Array.from(tensorOf(layout, parameters, `${name}.E`)))
 
 const masks = (E: ReadonlyArray<ReadonlyArray<number>>): ReadonlyArray<string> =>
-  E.map((own) => own.map((e) => (e === 0 ? '0' : '1')).join(''))
+  E.map((row) => row.map((e) => (e === 0 ? '0' : '1')).join(''))
 
 /** s(E_j) + mean s(A_j) + mean s(B_j) from the averages that the state holds, as PEFT's fixture sums it up. */
 const scoresOf = (layout: ParameterLayout, { memory }: RunState, modules: ReadonlyArray<string>, rank: number): ReadonlyArray<number> => {
@@ -125,7 +125,7 @@ describe.each(families)('the allocation of adalora on %s, step by step', (family
     expectAgreement(`allocation, ${family}, ${dtype}`, rows)
     expect((state.phase as AdaloraPhase).fixed).toEqual({
       step: 16,
-      kept: golden.float64.allocation[15]?.mask?.map((own) => [...own].map((kept) => kept === '1')),
+      kept: golden.float64.allocation[15]?.mask?.map((mask) => [...mask].map((kept) => kept === '1')),
     })
   })
 
@@ -139,11 +139,11 @@ describe.each(families)('the allocation of adalora on %s, step by step', (family
     } as const
     const run = await openGoldenRun(options)
     let state = run.start(under(tensors, 'start/'))
-    const found: number[] = []
+    const ourLosses: number[] = []
     for (const [step, { mask }] of allocation.entries()) {
       const stepped = await run.step(state, golden.batches[step % golden.batches.length] as GoldenBatch)
       state = stepped.state
-      found.push(stepped.loss)
+      ourLosses.push(stepped.loss)
       const E = strengths(run.layout, state, modules)
       if (mask !== undefined) expect(masks(E), `step ${step}`).toEqual(mask)
       else if (step < 15) expect(E.flat().every((e) => e !== 0)).toBe(true)
@@ -151,7 +151,7 @@ describe.each(families)('the allocation of adalora on %s, step by step', (family
     const logits = await run.logits(state.parameters, golden.batches[0] as GoldenBatch)
     await run.release()
     expectAgreement(`deltaT 3, ${family}`, [
-      compareNumbers('losses', goldenBounds.float64, losses, found),
+      compareNumbers('losses', goldenBounds.float64, losses, ourLosses),
       compareNumbers('logits at the end', goldenBounds.float64, finalLogits.flat(), logits),
     ])
   })
@@ -163,10 +163,10 @@ const folder = exportFolder()
 const trained = async (family: Family, isCut: boolean): Promise<Adapter> => {
   const golden = readMethod<More>(family, 'adalora')
   const { model } = await openModelFolder(folderOf(family))
-  const [method, own] = [methodOf('adalora'), resolveSettings(settings(golden.settings))]
+  const [method, resolved] = [methodOf('adalora'), resolveSettings(settings(golden.settings))]
   const mask = golden.float64.allocation[15]?.mask ?? []
   const phase: AdaloraPhase = {
-    ...(method.phases.start(model.spec, own) as AdaloraPhase),
+    ...(method.phases.start(model.spec, resolved) as AdaloraPhase),
     steps: 20,
     fixed: isCut ? { step: 16, kept: mask.map((of) => [...of].map((kept) => kept === '1')) } : null,
   }
@@ -176,12 +176,12 @@ const trained = async (family: Family, isCut: boolean): Promise<Adapter> => {
       { shape, data: Float32Array.from(data) },
     ]),
   )
-  const names = new Set(method.train.tensors(phase, own).map(({ name }) => name))
+  const names = new Set(method.train.tensors(phase, resolved).map(({ name }) => name))
   return {
     model,
     baseModelName: `golden/${family}`,
     method,
-    settings: own,
+    settings: resolved,
     phase,
     tensors: new Map([...tensors].filter(([name]) => names.has(name))),
     outputs: { head: 'sequence', labels: 3, problemType: 'single_label_classification' },

@@ -40,9 +40,9 @@ describe('BLEU of made-up corpora', () => {
   })
 
   it.each(['13a', 'none', 'words'] as const)("equals sacrebleu's with tokenizer %s", (tokenize) => {
-    const own = corpora.filter(({ settings }) => settings.tokenize === tokenize)
-    expect(own.length).toBeGreaterThan(150)
-    for (const { settings, hypotheses, references, expected } of own)
+    const scored = corpora.filter(({ settings }) => settings.tokenize === tokenize)
+    expect(scored.length).toBeGreaterThan(150)
+    for (const { settings, hypotheses, references, expected } of scored)
       expect(digitsOf(corpusBleu(hypotheses, references, settings)), JSON.stringify({ settings, hypotheses, references })).toEqual(
         digitsOf(expected),
       )

@@ -132,7 +132,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     const texts = batches.flatMap(({ inputIds }) => inputIds).filter(({ length }) => length > 4)
     const all = texts.map((ids, row): TextExample => ({ inputIds: ids, targets: [...ids.slice(1), -100], row }))
     const opened = await openAnswers(trained, causalLM(base.model), machine, deviceOf('cpu'))
-    const whole = await opened.answers({ length: all.length, at: (i) => all[i] }).finally(opened.release)
+    const answers = await opened.answers({ length: all.length, at: (i) => all[i] }).finally(opened.release)
 
     const decoder = await openTextDecoder(trained, machine, deviceOf('cpu'))
     const begun = texts.map((_, i) => 1 + (i % 3)) // tokens of each that are read at once; of the others, the last one counts
@@ -159,7 +159,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     } finally {
       await decoder.release()
     }
-    const expected = whole.map(({ loss, tokens }) => loss * tokens)
+    const expected = answers.map(({ loss, tokens }) => loss * tokens)
     expectAgreement(`decoded, ${name}, ${family}`, [compareNumbers('losses of texts', goldenBounds.float64, expected, sums)])
   })
 })

@@ -51,10 +51,10 @@ describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs, decod
   it('decodes ids to the same text, and a part of them that begins with a letter', async () => {
     const { decode } = await load()
     expect(ids.map(decode)).toEqual(decoded)
-    const parts = ids.map((own) => decode(own.slice(own.length >> 1)))
-    const whole = halves.flatMap((text, i) => (text.includes('\ufffd') ? [] : [i]))
-    expect(whole.length).toBeGreaterThan(15)
-    expect(whole.map((i) => parts[i])).toEqual(whole.map((i) => halves[i]))
+    const parts = ids.map((tokens) => decode(tokens.slice(tokens.length >> 1)))
+    const complete = halves.flatMap((text, i) => (text.includes('\ufffd') ? [] : [i]))
+    expect(complete.length).toBeGreaterThan(15)
+    expect(complete.map((i) => parts[i])).toEqual(complete.map((i) => halves[i]))
   })
 
   it('gives every pair the same ids, and treats an empty second text as none', async () => {

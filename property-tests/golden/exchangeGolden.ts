@@ -11,23 +11,23 @@ import { compareNumbers, expectAgreement, fixtures, goldenBounds, type Family } 
 /** `sha256 of FILE` for each file, and `logits` */
 type Checked = Readonly<Record<string, string>> & { readonly logits: ReadonlyArray<number> }
 
-const wanted = process.env['GOLDEN_EXPORT']
+const target = process.env['GOLDEN_EXPORT']
 
 /** Where exports of a test file go: GOLDEN_EXPORT, there to be checked by their library, or a folder that is removed. */
 export const exportFolder = (): (() => string) => {
   let folder = ''
   beforeAll(async () => {
-    folder = wanted ?? (await mkdtemp(join(tmpdir(), 'salora-golden-')))
+    folder = target ?? (await mkdtemp(join(tmpdir(), 'salora-golden-')))
   })
   afterAll(async () => {
-    if (wanted === undefined) await rm(folder, { recursive: true })
+    if (target === undefined) await rm(folder, { recursive: true })
   })
   return () => folder
 }
 
 /** The folder has the digests that its library checked, and our logits are that library's. */
 export const expectExchanged = async (family: Family, name: string, exported: string, logits: ReadonlyArray<number>): Promise<void> => {
-  if (wanted !== undefined) return writeLogits(exported, logits)
+  if (target !== undefined) return writeLogits(exported, logits)
   const checked = (JSON.parse(readFileSync(join(fixtures, 'exchange.json'), 'utf8')) as Record<string, Checked>)[
     `${family}/${name}`
   ] as Checked

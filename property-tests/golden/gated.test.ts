@@ -74,7 +74,7 @@ describe("a gated step by torch's autograd", () => {
     const gateNoise = Object.fromEntries(
       Object.keys(parameters.adapters).map((name, i) => [name, tensor([rank], u.data.slice(i * rank, (i + 1) * rank))]),
     )
-    const found = objective(config, { ...expected.settings, orthogonality: 'sum', orthogonalityAfter: 'unit', rank, alpha }, base)(
+    const actual = objective(config, { ...expected.settings, orthogonality: 'sum', orthogonalityAfter: 'unit', rank, alpha }, base)(
       parameters,
       batch,
       { gates: gateNoise, dropout: {} },
@@ -84,10 +84,10 @@ describe("a gated step by torch's autograd", () => {
       ...compareGated(
         goldenBounds.float64,
         expected,
-        (name) => found[name],
-        Object.values(found.gates).flatMap(({ data }) => [...data]),
+        (name) => actual[name],
+        Object.values(actual.gates).flatMap(({ data }) => [...data]),
       ),
-      ...compareTensors('gradient', goldenBounds.float64, under(tensors, 'float64/gated/gradient/'), namedNumbers(found.gradients, true)),
+      ...compareTensors('gradient', goldenBounds.float64, under(tensors, 'float64/gated/gradient/'), namedNumbers(actual.gradients, true)),
     ])
   })
 })

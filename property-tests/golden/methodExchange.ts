@@ -41,7 +41,7 @@ const exportFinal = async (folder: string, family: Family, { method: name, setti
   const settings = resolveSettings(given(readMethod(family, name).settings))
   const method = methodOf(settings.method)
   const phase = method.phases.start(base.model.spec, settings)
-  const own = new Set(method.train.tensors(phase, settings).map((tensor) => tensor.name))
+  const names = new Set(method.train.tensors(phase, settings).map((tensor) => tensor.name))
   const float32 = ([key, { shape, data }]: readonly [string, GoldenTensor]) => [key, { shape, data: Float32Array.from(data) }] as const
   const final: ReadonlyArray<readonly [string, Weights]> = [...under(readTensors(family, name), 'float32/final/')].map(float32)
   const at = join(folder, family, name)
@@ -52,9 +52,9 @@ const exportFinal = async (folder: string, family: Family, { method: name, setti
     method,
     settings,
     phase,
-    tensors: new Map(final.filter(([key]) => own.has(key))),
+    tensors: new Map(final.filter(([key]) => names.has(key))),
     outputs: { head: 'sequence', labels: 3, problemType: 'single_label_classification' },
-    head: new Map(final.filter(([key]) => !own.has(key))),
+    head: new Map(final.filter(([key]) => !names.has(key))),
     labelNames: ['a', 'b', 'c'],
   } as const
   await writeAdapter(at, adapter, base)
@@ -71,13 +71,13 @@ const predictTexts = async (family: Family, adapter: string, { batches }: Method
 
 export const describeExchange = (options: ExchangeOptions): void => {
   const { method } = options
-  const wanted = process.env['GOLDEN_EXPORT']
+  const target = process.env['GOLDEN_EXPORT']
   let folder = ''
   beforeAll(async () => {
-    folder = wanted ?? (await mkdtemp(join(tmpdir(), 'salora-golden-')))
+    folder = target ?? (await mkdtemp(join(tmpdir(), 'salora-golden-')))
   })
   afterAll(async () => {
-    if (wanted === undefined) await rm(folder, { recursive: true })
+    if (target === undefined) await rm(folder, { recursive: true })
   })
 
   describe.each(familiesOf(method))(`adapters of ${method} on %s`, (family) => {
@@ -86,7 +86,7 @@ export const describeExchange = (options: ExchangeOptions): void => {
     it("are exported as files that its library loaded without a missing or unexpected key, and give that library's logits", async () => {
       const adapter = await exportFinal(folder, family, options)
       const logits = await predictTexts(family, adapter, golden)
-      if (wanted !== undefined) return writeFile(join(adapter, 'logits.json'), JSON.stringify(logits))
+      if (target !== undefined) return writeFile(join(adapter, 'logits.json'), JSON.stringify(logits))
       const all = JSON.parse(await readFile(join(fixtures, 'exchange.json'), 'utf8')) as Readonly<
         Record<string, Readonly<Record<string, unknown>>>
       >

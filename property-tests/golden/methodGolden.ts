@@ -43,8 +43,8 @@ const renamed = (
 ): ReadonlyMap<string, GoldenTensor> =>
   new Map(
     [...tensors].flatMap(([name, tensor]): ReadonlyArray<readonly [string, GoldenTensor]> => {
-      const own = nameOf(name, family)
-      return own === undefined ? [] : [[own, numbersOf(own, tensor, family)]]
+      const renamedTo = nameOf(name, family)
+      return renamedTo === undefined ? [] : [[renamedTo, numbersOf(renamedTo, tensor, family)]]
     }),
   )
 
@@ -89,11 +89,11 @@ export const describeMethod = (options: MethodOptions): void => {
       }
       const [first] = golden.batches as readonly [GoldenBatch]
       const { gradients } = await run.gradients(state, first, await feeds(family, first, 0, dtype))
-      const wanted = renamed(under(tensors, `${dtype}/gradient/`), options, family)
-      const found = new Map([...byName(run, gradients)].filter(([name]) => wanted.has(name)))
+      const expectedTensors = renamed(under(tensors, `${dtype}/gradient/`), options, family)
+      const actual = new Map([...byName(run, gradients)].filter(([name]) => expectedTensors.has(name)))
       await run.release()
-      expect(wanted.size).toBeGreaterThan(0)
-      expectAgreement(`${method}, ${family}, ${dtype}`, [...rows, ...compareTensors('gradient', bound, wanted, found)])
+      expect(expectedTensors.size).toBeGreaterThan(0)
+      expectAgreement(`${method}, ${family}, ${dtype}`, [...rows, ...compareTensors('gradient', bound, expectedTensors, actual)])
     })
 
     it.each(dtypes)(`has our losses and parameters through ${golden.settings.steps} steps (%s)`, async (dtype) => {
@@ -106,15 +106,17 @@ export const describeMethod = (options: MethodOptions): void => {
         state = stepped.state
         losses.push(stepped.loss)
       }
-      const wanted = new Map([...renamed(under(tensors, `${dtype}/final/`), options, family)].filter(([name]) => !undetermined(name)))
-      const found = new Map([...byName(run, state.parameters)].filter(([name]) => wanted.has(name)))
+      const expectedTensors = new Map(
+        [...renamed(under(tensors, `${dtype}/final/`), options, family)].filter(([name]) => !undetermined(name)),
+      )
+      const actual = new Map([...byName(run, state.parameters)].filter(([name]) => expectedTensors.has(name)))
       const logits = await run.logits(state.parameters, golden.batches[0] as GoldenBatch)
       await run.release()
       expect(losses.length).toBeGreaterThanOrEqual(5)
       expectAgreement(`${method}, ${family}, ${dtype}`, [
         compareNumbers('losses', bound, expected.losses, losses),
         compareNumbers('logits at the end', bound, expected.finalLogits.flat(), logits),
-        ...compareTensors('parameter at the end', bound, wanted, found),
+        ...compareTensors('parameter at the end', bound, expectedTensors, actual),
       ])
     })
   })

@@ -32,11 +32,11 @@ const { written } = read<Written>('ngramWritten.json')
 const bound = 1e-5
 
 /** Where our ARPA files go: NGRAM_EXPORT, there to be scored by KenLM, or a folder that is removed. */
-const wanted = process.env['NGRAM_EXPORT']
-const folder = wanted ?? mkdtempSync(join(tmpdir(), 'salora-ngram-'))
+const target = process.env['NGRAM_EXPORT']
+const folder = target ?? mkdtempSync(join(tmpdir(), 'salora-ngram-'))
 mkdirSync(folder, { recursive: true })
 afterAll(() => {
-  if (wanted === undefined) rmSync(folder, { recursive: true })
+  if (target === undefined) rmSync(folder, { recursive: true })
 })
 
 const fallbackOf = (given: ReadonlyArray<number> | null): Discounts | null => {
@@ -64,11 +64,11 @@ const compareScores = (model: Parameters<typeof ngramScorer>[0], expected: Score
   const scorer = ngramScorer(model)
   probes.forEach((probe, i) => {
     const words = [...probe.split(' ').filter((word) => word !== ''), '</s>']
-    const found = scorer.words(words)
+    const scores = scorer.words(words)
     const row = expected[i] ?? []
-    expect(found.map(({ matched }) => matched)).toEqual(row.map(([, matched]) => matched))
-    expect(found.map(({ isKnown }) => !isKnown)).toEqual(row.map(([, , unknown]) => unknown))
-    found.forEach(({ log10 }, word) => expect(Math.abs(log10 - (row[word]?.[0] ?? NaN)), `${probe}, word ${word}`).toBeLessThan(bound))
+    expect(scores.map(({ matched }) => matched)).toEqual(row.map(([, matched]) => matched))
+    expect(scores.map(({ isKnown }) => !isKnown)).toEqual(row.map(([, , unknown]) => unknown))
+    scores.forEach(({ log10 }, word) => expect(Math.abs(log10 - (row[word]?.[0] ?? NaN)), `${probe}, word ${word}`).toBeLessThan(bound))
     expect(scorer.sentence(probe).log10).toBeCloseTo(
       row.reduce((sum, [log10]) => sum + log10, 0),
       4,
@@ -80,12 +80,12 @@ describe.each(models)('$name', (golden) => {
   it('equals the estimate of lmplz: the same n-grams in the same order with the same numbers', async () => {
     const file = join(folder, `${golden.name}.arpa`)
     await writeNgramModel(file, (await trained(golden)).model)
-    const [own, its] = [parsed(readFileSync(file, 'utf8')), parsed(golden.arpa)]
-    expect(own.counts).toEqual(its.counts)
-    expect(its.ngrams.size).toBeGreaterThan(7)
-    expect([...own.ngrams.keys()]).toEqual([...its.ngrams.keys()])
-    for (const [words, numbers] of its.ngrams)
-      numbers.forEach((number, i) => expect(Math.abs((own.ngrams.get(words)?.[i] ?? NaN) - number), words).toBeLessThan(bound))
+    const [ours, expected] = [parsed(readFileSync(file, 'utf8')), parsed(golden.arpa)]
+    expect(ours.counts).toEqual(expected.counts)
+    expect(expected.ngrams.size).toBeGreaterThan(7)
+    expect([...ours.ngrams.keys()]).toEqual([...expected.ngrams.keys()])
+    for (const [words, numbers] of expected.ngrams)
+      numbers.forEach((number, i) => expect(Math.abs((ours.ngrams.get(words)?.[i] ?? NaN) - number), words).toBeLessThan(bound))
   })
 
   it.skipIf(golden.scores === null)("scores probes under lmplz's file as KenLM does", async () => {
@@ -96,7 +96,7 @@ describe.each(models)('$name', (golden) => {
   })
 
   // KenLM read these very bytes: where they change, see make_golden.py --ngram-check
-  it.skipIf(golden.order === 1 || wanted !== undefined)('is written as a file from which KenLM scores probes as we do', async () => {
+  it.skipIf(golden.order === 1 || target !== undefined)('is written as a file from which KenLM scores probes as we do', async () => {
     const file = join(folder, `${golden.name}.again.arpa`)
     const { model } = await trained(golden)
     await writeNgramModel(file, model)

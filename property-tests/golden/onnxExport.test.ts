@@ -62,11 +62,11 @@ describe.each(cases)('%s on %s', (method, family) => {
 
   it("answers with the library's logits from its transformers.js export", async () => {
     const file = join(await exported(method, family, 'transformers.js'), 'onnx', 'model.onnx')
-    const found = []
-    for (const batch of batches) found.push(...(await answers(file, batch, family === 'mpnet' ? 1 : 0)))
-    expect(found).toHaveLength(48)
+    const logits = []
+    for (const batch of batches) logits.push(...(await answers(file, batch, family === 'mpnet' ? 1 : 0)))
+    expect(logits).toHaveLength(48)
     expectAgreement(`export, ${family}, ${method}, transformers.js`, [
-      compareNumbers('logits', goldenBounds.float32, saved['saved']?.flat() ?? [], found),
+      compareNumbers('logits', goldenBounds.float32, saved['saved']?.flat() ?? [], logits),
     ])
   })
 })
@@ -74,8 +74,8 @@ describe.each(cases)('%s on %s', (method, family) => {
 it.each([
   ['prompt', 'mpnet', 'peft'],
   ['pfeiffer', 'distilbert', 'adapters'],
-] as const)('%s on %s cannot be merged, which is reported in one line', async (method, family, own) => {
+] as const)('%s on %s cannot be merged, which is reported in one line', async (method, family, formats) => {
   await expect(exported(method, family, 'merged')).rejects.toThrow(
-    `--format: expected one of ${own}, transformers.js for an adapter of method ${method}, got merged`,
+    `--format: expected one of ${formats}, transformers.js for an adapter of method ${method}, got merged`,
   )
 })

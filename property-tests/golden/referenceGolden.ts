@@ -36,9 +36,9 @@ export const referenceParameters = (
   lambda: number,
 ): Parameters => {
   const at = (name: string): Tensor => {
-    const found = values.get(name)
-    if (found === undefined) throw new Error(`referenceParameters: expected ${name} in the fixture, got ${[...values.keys()].join(', ')}`)
-    return tensor(found.shape, found.data)
+    const value = values.get(name)
+    if (value === undefined) throw new Error(`referenceParameters: expected ${name} in the fixture, got ${[...values.keys()].join(', ')}`)
+    return tensor(value.shape, value.data)
   }
   return {
     adapters: Object.fromEntries(

@@ -157,8 +157,8 @@ describe.each(families)('LoRA on %s, by PEFT', (family) => {
       const trained = { base, adapter, head: adapter.head }
       await inFolder(async (merged) => {
         await exportMerged(merged, trained, undefined)
-        const found = await predictGolden(family, merged, readMethod(family, 'dora'))
-        expectAgreement(`merged, ${family}, ${name}`, [compareNumbers('logits', goldenBounds.float32, logits, found)])
+        const predicted = await predictGolden(family, merged, readMethod(family, 'dora'))
+        expectAgreement(`merged, ${family}, ${name}`, [compareNumbers('logits', goldenBounds.float32, logits, predicted)])
       })
     }),
   )

@@ -183,11 +183,11 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
     },
   )
 
-  const whole = { 'config.json': JSON.stringify(roberta), 'model.safetensors': writeSafetensors(tensorsOf('roberta.')) }
+  const valid = { 'config.json': JSON.stringify(roberta), 'model.safetensors': writeSafetensors(tensorsOf('roberta.')) }
   fuzz(
     'a model folder',
-    whole,
-    fc.oneof(changesOf(whole), headerChanges('model.safetensors', whole['model.safetensors'])),
+    valid,
+    fc.oneof(changesOf(valid), headerChanges('model.safetensors', valid['model.safetensors'])),
     async (folder) => checkFinite(await openModelFolder(folder), head),
   )
 
@@ -250,8 +250,8 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
       'tokenizer_config.json': JSON.stringify({ model_max_length: 20, unk_token: '[UNK]', remove_space: false }),
     }
     fuzz(`a ${name} tokenizer`, files, changesOf(files), async (folder) => {
-      const { model: own } = parseConfigFile(JSON.stringify({ ...roberta, ...family }), 'config.json')
-      const { encode } = await loadTokenizer(folder, own)
+      const { model: parsed } = parseConfigFile(JSON.stringify({ ...roberta, ...family }), 'config.json')
+      const { encode } = await loadTokenizer(folder, parsed)
       for (const text of texts) {
         const { inputIds } = encode(text, text.slice(0, 3), 20)
         expect(inputIds.every((id) => Number.isInteger(id) && id >= 0 && id < 30)).toBe(true)

@@ -17,8 +17,8 @@ it('The package contains the built product, its data, its license and README, an
     stdio: ['ignore', 'pipe', 'ignore'],
   })
   const [{ files = [] } = {}] = JSON.parse(printed) as ReadonlyArray<{ readonly files: ReadonlyArray<{ readonly path: string }> }>
-  const own = files.map(({ path }) => path).filter((path) => !path.startsWith('node_modules/'))
-  expect(own.filter((path) => !allowed.some((pattern) => pattern.test(path)))).toEqual([])
+  const packed = files.map(({ path }) => path).filter((path) => !path.startsWith('node_modules/'))
+  expect(packed.filter((path) => !allowed.some((pattern) => pattern.test(path)))).toEqual([])
   for (const needed of [
     'dist/index.js',
     'dist/index.d.ts',
@@ -26,5 +26,5 @@ it('The package contains the built product, its data, its license and README, an
     'finetuning/embedded/model/model.safetensors',
     'README.md',
   ])
-    expect(own).toContain(needed)
+    expect(packed).toContain(needed)
 })

@@ -38,14 +38,14 @@ const inPackage = (path: string): string => join(project, 'node_modules/salora',
 describe('the packed package', () => {
   it('holds what runs, and no compiled test, no map without its source, no source', () => {
     const [{ files = [] } = {}] = JSON.parse(packed) as ReadonlyArray<{ readonly files: ReadonlyArray<{ readonly path: string }> }>
-    const own = files.map(({ path }) => path).filter((path) => !path.startsWith('node_modules/'))
-    expect(own).toContain('dist/index.d.ts')
-    expect(own).toContain('finetuning/embedded/model/model.safetensors')
+    const packedFiles = files.map(({ path }) => path).filter((path) => !path.startsWith('node_modules/'))
+    expect(packedFiles).toContain('dist/index.d.ts')
+    expect(packedFiles).toContain('finetuning/embedded/model/model.safetensors')
     for (const page of ['board', 'report'])
-      for (const kind of ['js', 'css']) expect(own).toContain(`dist/reporting/${page}/page/${page}.${kind}`)
+      for (const kind of ['js', 'css']) expect(packedFiles).toContain(`dist/reporting/${page}/page/${page}.${kind}`)
     const places =
       /^(dist\/(index|accelerated|cli|evaluation|finetuning|reference|reporting)\b.*\.(js|d\.ts)|dist\/reporting\/\w+\/page\/\w+\.css|finetuning\/embedded\/(model\/.*|README\.md)|finetuning\/data\/sentiment\/.*|evaluation\/benchmark\/peer\.py|LICENSE|README\.md|package\.json)$/
-    expect(own.filter((path) => !places.test(path))).toEqual([])
+    expect(packedFiles.filter((path) => !places.test(path))).toEqual([])
   })
 
   it('installs without fetching CUDA, and without an unknown setting of npm', async () => {
@@ -70,9 +70,10 @@ describe('the packed package', () => {
 
   it.skipIf(!canIsolate)('fetches CUDA where it is asked to (skipped where no network namespace can be made)', async () => {
     const script = inPackage('node_modules/onnxruntime-node/script/install.js')
-    const asked = (...args: ReadonlyArray<string>) => run('unshare', [...isolated, process.execPath, script, ...args], { env: environment })
-    await asked()
-    if (process.arch === 'x64') await expect(asked('--onnxruntime-node-install=cuda12')).rejects.toThrow(/api\.nuget\.org/)
+    const runIsolated = (...args: ReadonlyArray<string>) =>
+      run('unshare', [...isolated, process.execPath, script, ...args], { env: environment })
+    await runIsolated()
+    if (process.arch === 'x64') await expect(runIsolated('--onnxruntime-node-install=cuda12')).rejects.toThrow(/api\.nuget\.org/)
   })
 
   it(`runs README's programs in Node ${process.versions.node}`, () => expectResults(printedBy(process.execPath, project)), 240_000)

@@ -107,10 +107,12 @@ describe.skipIf(!possible)('ONNX Runtime (skipped where no network namespace can
          }`,
       ),
     }
-    const seen = await Promise.all(Object.entries(runs).map(([name, line]) => observed(name, line)))
+    const observations = await Promise.all(Object.entries(runs).map(([name, line]) => observed(name, line)))
     const words = [/"works": true/, /"interrupted": true/, /"label":/, /ran a product/, /ran a product/]
-    seen.forEach(({ output }, i) => expect(output).toMatch(words[i] ?? /never/))
-    expect(seen.map(({ lookUps, written }) => ({ lookUps, written }))).toEqual(seen.map(() => ({ lookUps: 0, written: [] })))
+    observations.forEach(({ output }, i) => expect(output).toMatch(words[i] ?? /never/))
+    expect(observations.map(({ lookUps, written }) => ({ lookUps, written }))).toEqual(
+      observations.map(() => ({ lookUps: 0, written: [] })),
+    )
   }, 300_000)
 })
 

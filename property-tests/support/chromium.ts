@@ -10,7 +10,7 @@ export const hasChromium = executable !== undefined
 
 export const launchChromium = (): Promise<Browser> => chromium.launch({ executablePath: executable ?? '', args: ['--no-sandbox'] })
 
-export type OpenedPage = { readonly page: Page; readonly said: ReadonlyArray<string> }
+export type OpenedPage = { readonly page: Page; readonly errors: ReadonlyArray<string> }
 
 /** A page that is open, what it said on the console, and of each of its requests what `complaintsOf` says. */
 export const openPage = async (
@@ -22,10 +22,10 @@ export const openPage = async (
   if (browser === null) throw new Error('expected a browser, got none')
   const context = await browser.newContext(options)
   const page = await context.newPage()
-  const said: string[] = []
-  page.on('console', (message) => said.push(message.text()))
-  page.on('pageerror', (error) => said.push(error.message))
-  page.on('request', (request) => said.push(...complaintsOf(request)))
+  const errors: string[] = []
+  page.on('console', (message) => errors.push(message.text()))
+  page.on('pageerror', (error) => errors.push(error.message))
+  page.on('request', (request) => errors.push(...complaintsOf(request)))
   await page.goto(url)
-  return { page, said }
+  return { page, errors }
 }

@@ -67,9 +67,9 @@ export const startRedis = async (folder: string, password: string | null = null)
   }
   const kill = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return
-    const gone = once(child, 'exit')
+    const exit = once(child, 'exit')
     child.kill('SIGKILL')
-    await gone
+    await exit
   }
   await start()
   return {

@@ -47,9 +47,9 @@ export const evaluate = (outputs: Outputs, feeds: Feeds = {}, weightFiles: Reado
 
 /** The numbers of a result. @throws Error if it is absent */
 export const resultOf = (results: Results, name: string): ReadonlyArray<number> => {
-  const found = results[name]
-  if (found === undefined) throw new Error(`resultOf: expected output ${name}, got ${Object.keys(results).join(', ')}`)
-  return Array.from<number | bigint, number>(found as ArrayLike<number | bigint>, Number)
+  const result = results[name]
+  if (result === undefined) throw new Error(`resultOf: expected output ${name}, got ${Object.keys(results).join(', ')}`)
+  return Array.from<number | bigint, number>(result as ArrayLike<number | bigint>, Number)
 }
 
 export const float64 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({

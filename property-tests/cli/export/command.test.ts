@@ -32,10 +32,10 @@ describe('salora export', () => {
   const refused = (...args: ReadonlyArray<string>): Promise<string> => written('stderr', ...args)
 
   it('prints the files that it wrote and the largest logit difference', async () => {
-    const said = await written('stdout', '--format', 'peft', '--output', at('said'))
+    const stdout = await written('stdout', '--format', 'peft', '--output', at('said'))
     const size = async (name: string): Promise<string> => `  ${name} ${Math.ceil((await stat(at('said', name))).size / 1e3)} kB\n`
     const files = await Promise.all(['adapter_config.json', 'adapter_model.safetensors', 'salora.json'].map(size))
-    expect(said.replaceAll(/(?<=\S) +/g, ' ')).toMatch(
+    expect(stdout.replaceAll(/(?<=\S) +/g, ' ')).toMatch(
       new RegExp(`^@/said\n${files.join('')}largest logit difference over 6 texts: 0 \\(logits up to [\\d.]+\\)\n$`),
     )
   })

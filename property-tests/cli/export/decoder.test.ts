@@ -102,8 +102,8 @@ describe.each(families)('%s, with an adapter', (family) => {
     for (const format of ['merged', 'peft', 'peft-padded'] as const) {
       const { comparison, output } = await exported(family, format)
       expect(comparison.largestLogitDifference, format).toBeLessThan(1e-5 * comparison.largestLogit)
-      const again = format === 'merged' ? await ours(output, null) : await ours(at(family), output)
-      expect(again, format).toEqual(await ours(at(family), at(`${family}-adapter`)))
+      const reloaded = format === 'merged' ? await ours(output, null) : await ours(at(family), output)
+      expect(reloaded, format).toEqual(await ours(at(family), at(`${family}-adapter`)))
     }
   })
 

@@ -113,14 +113,14 @@ describe.each(families)('an export of %s', (family) => {
             model_max_length: 64,
           },
     )
-    const own = { tokenizer_class: 'Own', pad_token: '[UNK]', model_max_length: 9 }
+    const settings = { tokenizer_class: 'Own', pad_token: '[UNK]', model_max_length: 9 }
     await writeFamily(at(`${family}-own`), family)
-    await writeFile(at(`${family}-own`, 'tokenizer_config.json'), JSON.stringify(own))
+    await writeFile(at(`${family}-own`, 'tokenizer_config.json'), JSON.stringify(settings))
     await writeFile(at(`${family}-own`, 'vocab.txt'), 'for older tools')
     const { added_tokens: _, ...tokenizer } = await json(at(family, 'tokenizer.json'))
     await writeFile(at(`${family}-own`, 'tokenizer.json'), JSON.stringify(tokenizer))
     await exported(family, 'merged', `${family}-owned`, { model: at(`${family}-own`) })
-    expect(await json(at(`${family}-owned`, 'tokenizer_config.json'))).toEqual({ ...own, model_max_length: 64 })
+    expect(await json(at(`${family}-owned`, 'tokenizer_config.json'))).toEqual({ ...settings, model_max_length: 64 })
     expect(await readFile(at(`${family}-owned`, 'vocab.txt'), 'utf8')).toBe('for older tools')
     await writeFile(at(`${family}-own`, 'tokenizer_config.json'), '{}')
     await exported(family, 'merged', `${family}-tabled`, { model: at(`${family}-own`) })
@@ -150,13 +150,13 @@ describe.each(families)('an export of %s', (family) => {
         alpha_pattern: { ...(alphas as object), [`${base.model.type}.encoder.layer.0.attention.self.query`]: 3 },
       }),
     )
-    const wanted = await logits(at(family), at(uneven))
-    expect(wanted).not.toEqual(await logits(at(family), at(`${family}-adapter`)))
+    const expected = await logits(at(family), at(uneven))
+    expect(expected).not.toEqual(await logits(at(family), at(`${family}-adapter`)))
     for (const format of ['peft', 'peft-padded', 'merged'] as const) {
       await exported(family, format, `${uneven}-${format}`, { adapter: at(uneven) })
       assertClose(
         format === 'merged' ? await logits(at(`${uneven}-merged`), null) : await logits(at(family), at(`${uneven}-${format}`)),
-        wanted,
+        expected,
         { relative: 1e-5 },
       )
     }
@@ -197,7 +197,7 @@ describe.each(families)('an export of %s', (family) => {
         where === 'in the model' ? undefined : { use_external_data_format: true },
       )
       const rows = await logits(at(family), at(`${family}-adapter`), 'float32')
-      const wanted = texts.map((_, i) => softmax(rows.slice(3 * i, 3 * i + 3)))
+      const expected = texts.map((_, i) => softmax(rows.slice(3 * i, 3 * i + 3)))
       const classify = await pipeline('text-classification', folder, { dtype: 'fp32', device: 'cpu', local_files_only: true })
       try {
         const batch = (await classify(
@@ -210,7 +210,7 @@ describe.each(families)('an export of %s', (family) => {
         for (const answers of [batch, alone]) {
           answers.forEach((answer, i) => {
             const scores = ['bad', 'good', 'neither'].map((name) => answer.find(({ label }) => label === name)?.score ?? NaN)
-            assertClose(scores, wanted[i] ?? [], { relative: 1e-5 })
+            assertClose(scores, expected[i] ?? [], { relative: 1e-5 })
           })
         }
       } finally {

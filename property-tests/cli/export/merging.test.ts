@@ -19,14 +19,14 @@ describe('merging', () => {
     const plain = mergedTensors({ ...trained, adapter: { ...trained.adapter, phase: { matrices: [] }, tensors: new Map() } })
     const merged = mergedTensors(trained)
     for (const { name, d, k } of trained.base.model.spec.matrices) {
-      const [W, found] = [await plain.get(`${name}.weight`)!.read(), await merged.get(`${name}.weight`)!.read()]
+      const [W, actual] = [await plain.get(`${name}.weight`)!.read(), await merged.get(`${name}.weight`)!.read()]
       const pair = modules.get(name)
       const r = pair?.A.shape[0] ?? 0
       // alpha / rank = 2
       const update = (i: number, j: number): number =>
         Array.from({ length: r }, (_, c) => (pair?.B.data[i * r + c] ?? NaN) * (pair?.A.data[c * k + j] ?? NaN)).reduce((a, b) => a + b, 0)
       assertClose(
-        found,
+        actual,
         Array.from({ length: d * k }, (_, n) => (W[n] ?? NaN) + 2 * update(Math.floor(n / k), n % k)),
         { relative: 1e-15, name },
       )
@@ -50,14 +50,14 @@ describe('merging', () => {
   it('reports the largest absolute logit difference over all texts and outputs', async () => {
     for (const family of families) {
       const { comparison } = await exported(family, 'merged', `${family}-coarse`, { precision: 'float16' })
-      const [wanted, found] = [
+      const [expected, actual] = [
         await logits(at(family), at(`${family}-adapter`), 'float32', trialTexts),
         await logits(at(`${family}-coarse`), null, 'float32', trialTexts),
       ]
-      const changes = wanted.map((x, i) => x - (found[i] ?? NaN))
+      const changes = expected.map((x, i) => x - (actual[i] ?? NaN))
       assertClose(
         [comparison.largestLogitDifference, comparison.largestLogit],
-        [changes, wanted].map((all) => Math.max(...all.map(Math.abs))),
+        [changes, expected].map((all) => Math.max(...all.map(Math.abs))),
         { relative: 1e-3 },
       )
     }

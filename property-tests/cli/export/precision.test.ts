@@ -62,13 +62,13 @@ describe.each(families)('a transformers.js export of %s', (family) => {
       'transformers.js_config': { dtype },
       torch_dtype: 'float32',
     })
-    const wanted = await expected(family, precision)
+    const reference = await expected(family, precision)
     const classify = await pipeline('text-classification', at(output), { device: 'cpu', local_files_only: true })
     try {
       for (const [i, text] of texts.entries()) {
         const answer = (await classify(text, { top_k: 3 })) as unknown as ReadonlyArray<{ readonly label: string; readonly score: number }>
         const scores = ['bad', 'good', 'neither'].map((name) => answer.find(({ label }) => label === name)?.score ?? NaN)
-        assertClose(scores, wanted[i] ?? [], { relative: 1e-5 })
+        assertClose(scores, reference[i] ?? [], { relative: 1e-5 })
       }
     } finally {
       await classify.dispose()
@@ -80,10 +80,10 @@ describe.each(families)('a transformers.js export of %s', (family) => {
     const matrices = [...model.spec.tensors.values()].filter(({ length }) => length === 2)
     const saved = 4 * (1 - share) * matrices.reduce((sum, [rows = 0, columns = 0]) => sum + rows * columns, 0)
     await exported(family, 'transformers.js', `${output}-whole`)
-    const [whole, small] = await Promise.all(
+    const [full, small] = await Promise.all(
       [at(`${output}-whole`, 'onnx', 'model.onnx'), at(output, 'onnx', file)].map((path) => stat(path)),
     )
-    expect(whole!.size - small!.size).toBeGreaterThan(0.7 * saved) // scales and their nodes take a little of a model as small as this
+    expect(full!.size - small!.size).toBeGreaterThan(0.7 * saved) // scales and their nodes take a little of a model as small as this
   })
 })
 

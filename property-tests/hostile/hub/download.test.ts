@@ -139,14 +139,14 @@ describe('a download from the hub', () => {
   })
 
   it('accepts a compressed response that it did not ask for', async () => {
-    let wanted: unknown
+    let agent: unknown
     answering.storage = (request, response) => {
-      wanted = request.headers['accept-encoding']
+      agent = request.headers['accept-encoding']
       const packed = gzipSync(weights)
       response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': packed.length }).end(packed)
     }
     expect(await readFile(join((await resolve()).folder, 'model.safetensors'))).toEqual(weights)
-    expect(wanted).toBe('identity') // so that lengths can be held against each other
+    expect(agent).toBe('identity') // so that lengths can be held against each other
   })
 
   it("takes the hash of the first response that has one, and prefers the linked file's hash", async () => {

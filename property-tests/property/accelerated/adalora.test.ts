@@ -58,8 +58,9 @@ const openSettle = async (phase: AdaloraPhase, settings: AdaloraSettings) => {
       layout.blocks.map(({ name, offset, size }) => [`${of}(${name})`, float64(values.subarray(offset, offset + size))] as const),
     )
     const results = await session.run({ ...Object.fromEntries(feeds), ...controls })
-    const whole = (of: string): Vector => Float64Array.from(layout.blocks.flatMap(({ name }) => resultOf(results, `next ${of}(${name})`)))
-    return { parameters: whole('parameters'), memory: Object.fromEntries(names.map((name) => [name, whole(name)])) }
+    const vectorOf = (of: string): Vector =>
+      Float64Array.from(layout.blocks.flatMap(({ name }) => resultOf(results, `next ${of}(${name})`)))
+    return { parameters: vectorOf('parameters'), memory: Object.fromEntries(names.map((name) => [name, vectorOf(name)])) }
   }
   return { layout, settle, release: session.release }
 }
@@ -240,8 +241,8 @@ describe('an invalid schedule of AdaLoRA', () => {
     ],
     [{ tfinalRatio: 0 }, 100, 'tfinalRatio: expected a fraction that is at least one of 100 steps, got 0, which is none'],
     [{ tfinalRatio: 0.01 }, 20, 'tfinalRatio: expected a fraction that is at least one of 20 steps, got 0.01, which is none'],
-  ])('is refused: %o in %i steps', (change, steps, told) => {
-    expect(() => checkSchedule(settingsOf(change), steps)).toThrow(told)
+  ])('is refused: %o in %i steps', (change, steps, message) => {
+    expect(() => checkSchedule(settingsOf(change), steps)).toThrow(message)
   })
 
   it('may keep its initial rank, and needs at least two steps', () => {

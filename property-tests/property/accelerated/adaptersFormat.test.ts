@@ -261,8 +261,8 @@ describe('a head', () => {
     expect(await names(inHead({ label2id: ids }), 'saved-flexible')).toEqual(['bad', 'ugly', 'good'])
     expect(await names(inJson('head_config.json', (json) => ({ ...json, label2id: { bad: 0, good: 1 } })))).toBeUndefined()
     expect(await names(inJson('head_config.json', (json) => ({ ...json, label2id: { bad: 0, good: 1, ugly: 3 } })))).toBeUndefined()
-    const own = JSON.stringify({ labelNames: ['x', 'y', 'z'], problemType: 'single_label_classification' })
-    expect(await names((folder) => writeFile(join(folder, 'salora.json'), own))).toEqual(['x', 'y', 'z'])
+    const nameFile = JSON.stringify({ labelNames: ['x', 'y', 'z'], problemType: 'single_label_classification' })
+    expect(await names((folder) => writeFile(join(folder, 'salora.json'), nameFile))).toEqual(['x', 'y', 'z'])
   })
 
   it("may be absent, which means the model's own", async () => {

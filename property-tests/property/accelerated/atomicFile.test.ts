@@ -58,11 +58,11 @@ describe(`writing files atomically (seed ${SEED})`, () => {
   it('the file has exactly the given bytes, even if the system writes them in small parts', () =>
     fc.assert(
       fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 5 }), async (pieces) => {
-        const whole = Buffer.concat(pieces)
+        const content = Buffer.concat(pieces)
         await writeFileAtomically(path, pieces)
-        expect(await readFile(path)).toEqual(whole)
-        await writeFileAtomically(path, whole)
-        expect(await readFile(path)).toEqual(whole)
+        expect(await readFile(path)).toEqual(content)
+        await writeFileAtomically(path, content)
+        expect(await readFile(path)).toEqual(content)
         expect(await readdir(folder)).toEqual(['result.json'])
       }),
       { seed: SEED, numRuns: 30 },

@@ -148,9 +148,9 @@ describe.each(methods)('a model with adapters of $name', (method) => {
   describe.each(['roberta', 'bert'] as const)('(%s)', (family) => {
     const model = modelOf(family, 6, 2)
     const phase = method.phases.start(model.spec, settings)
-    const own = new Map(method.train.tensors(phase, settings).map(({ name, shape }) => [name, shape]))
+    const adapterShapes = new Map(method.train.tensors(phase, settings).map(({ name, shape }) => [name, shape]))
     const head = model.sequenceHead(3)
-    const shapes = new Map([...model.spec.tensors, ...head.tensors, ...own])
+    const shapes = new Map([...model.spec.tensors, ...head.tensors, ...adapterShapes])
     const tensor = (name: string): Expression => input(name, shapes.get(name) ?? [], 'float64')
     const [plainSites, adaptedSites] = [pooledDropout('float64'), pooledDropout('float64')]
     const batch = batchInputs('float64')

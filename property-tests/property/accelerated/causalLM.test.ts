@@ -49,13 +49,13 @@ const texts = fc
 
 describe(`the loss of a language model (seed ${SEED})`, () => {
   it("has the vocabulary's width only in logits of a quarter of the labeled tokens", () => {
-    const own = decoderModel(config)
-    const tensors = new Map([...own.spec.tensors].map(([name, shape]) => [name, input(name, shape, 'float32')]))
+    const model = decoderModel(config)
+    const tensors = new Map([...model.spec.tensors].map(([name, shape]) => [name, input(name, shape, 'float32')]))
     const frozen = (name: string) => tensors.get(name) ?? expect.fail(`no tensor ${name}`)
     const method = methodOf('lora')
     const settings = resolveSettings({ method: 'lora' })
-    const assembly = { model: own, frozen, method, settings, objective: causalLM(own), precision: precisionOf('float32') }
-    const { outputs } = stepGraph(assembly, method.phases.start(own.spec, settings), 'whole')
+    const assembly = { model, frozen, method, settings, objective: causalLM(model), precision: precisionOf('float32') }
+    const { outputs } = stepGraph(assembly, method.phases.start(model.spec, settings), 'whole')
     const wide = topologicalOrder(Object.values(outputs)).filter(({ shape }) => shape.includes(config.vocabularySize))
     const [tables, made] = [wide.filter(({ op }) => op === 'Input'), wide.filter(({ op }) => op !== 'Input')]
     expect(tables.map(({ shape }) => shape)).toEqual([[config.vocabularySize, config.hiddenSize]]) // the words themselves
@@ -70,7 +70,7 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
         const packed = packBatch(examples, 0, 'float64')
         const feeds = prepared.feeds(packed, prepared.weight, 'float64')
         const at = (name: string): ReadonlyArray<number> => Array.from(feeds[name]?.data ?? [], Number)
-        const found = [0, 1, 2, 3].flatMap((i) =>
+        const actual = [0, 1, 2, 3].flatMap((i) =>
           at(`rowWeights${i}`).flatMap((weight, row, { length }) =>
             weight === 0 ? [] : [[at('tokenOfRow')[i * length + row], at(`labels${i}`)[row], weight]],
           ),
@@ -78,7 +78,7 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
         const expected = examples.flatMap(({ targets }, i) =>
           Array.from(targets).flatMap((target, j) => (target === unlabeled ? [] : [[(packed.firstTokens[i] ?? 0) + j, target, 1]])),
         )
-        expect(found).toEqual(expected)
+        expect(actual).toEqual(expected)
         expect(prepared.weight).toBe(expected.length)
         expect(new Set([0, 1, 2, 3].map((i) => at(`rowWeights${i}`).length)).size).toBe(1)
       }),
@@ -93,8 +93,8 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
       .open({ y: logSumExp(input('x', [rows, words], 'float32')) }, noWeights)
     const { y } = await session.run({ x: { data: x, shape: [rows, words] } }).finally(session.release)
     for (let row = 0; row < rows; row++) {
-      const own = x.subarray(row * words, (row + 1) * words)
-      const exact = Math.log(own.reduce((sum, value) => sum + Math.exp(value), 0))
+      const logits = x.subarray(row * words, (row + 1) * words)
+      const exact = Math.log(logits.reduce((sum, value) => sum + Math.exp(value), 0))
       expect(Math.abs(Number(y?.[row]) - exact)).toBeLessThan(1e-5)
     }
   })
@@ -104,8 +104,8 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
     const assembly = assemblyOf(model, 'float64')
     const target = { device: 'cpu', precision: 'float64' } as const
     const state = startOf(model, 'open', 'float64')
-    const own = decoderModel({ ...config, ...decoderSizes(model.config), family: 'llama' })
-    const predictor = await openPredictor({ ...assembly, objective: causalLM(own) }, causalLM(own), state.phase, runtimeOf(target))
+    const decoder = decoderModel({ ...config, ...decoderSizes(model.config), family: 'llama' })
+    const predictor = await openPredictor({ ...assembly, objective: causalLM(decoder) }, causalLM(decoder), state.phase, runtimeOf(target))
     const examples = toTexts(model.batch)
     const answers = await predictor.predict(state.parameters, examples, 3).finally(predictor.release)
     const run = modelOf(model.config, { scale: scaleOf(model.settings) })

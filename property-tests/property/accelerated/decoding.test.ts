@@ -105,9 +105,9 @@ const edges: ReadonlyArray<readonly [string, Partial<DecoderOptions>]> = [
 describe(`decoding with a cache (seed ${SEED})`, () => {
   it('has the logits of whole texts without cache, with an adapter, in float64 to 1e-9', () =>
     fc.assert(
-      fc.asyncProperty(decoderOptions, steps, async (options, own) => {
+      fc.asyncProperty(decoderOptions, steps, async (options, lengths) => {
         const model = drawDecoder(options)
-        await follows(model, await unmerged(model, 'float64'), own, 1e-9)
+        await follows(model, await unmerged(model, 'float64'), lengths, 1e-9)
       }),
       { seed: SEED, numRuns: 12 },
     ))

@@ -219,8 +219,8 @@ describe('DeBERTa', () => {
     expect(count(model)).toBe(183_831_552)
     expect(model.spec.tensors.get('encoder.rel_embeddings.weight')).toEqual([512, 768])
     expect(model.spec.matrices).toHaveLength(72)
-    const apart = debertaArchitecture.open({ ...v3Base, share_att_key: false, num_hidden_layers: 1 }, 'config.json')
-    expect(apart.spec.matrices.map(({ name }) => name.replace(/^.*self\./, '')).slice(3, 5)).toEqual(['pos_query_proj', 'pos_key_proj'])
+    const separate = debertaArchitecture.open({ ...v3Base, share_att_key: false, num_hidden_layers: 1 }, 'config.json')
+    expect(separate.spec.matrices.map(({ name }) => name.replace(/^.*self\./, '')).slice(3, 5)).toEqual(['pos_query_proj', 'pos_key_proj'])
   })
 
   it("has PyTorch's buckets: single distances up to 128, then 127 logarithmic ranges up to 511", () => {

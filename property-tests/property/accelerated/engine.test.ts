@@ -109,7 +109,7 @@ describe('a run', () => {
   const stepsOf = async (name: string, preallocatedOutputs: boolean): Promise<{ readonly losses: number[]; readonly last: RunState }> => {
     const settings = resolveSettings({ ...common, method: name } as SettingsInput)
     const parts = { model, frozen, method: methodOf(name), settings, precision: precisionOf('float32') }
-    const assembly = assemble(parts, (own) => sequenceClassification(own, { labels: 2, problemType: 'single_label_classification' }))
+    const assembly = assemble(parts, (opened) => sequenceClassification(opened, { labels: 2, problemType: 'single_label_classification' }))
     const runtime = { engine: cpuEngine({ preallocatedOutputs }), weights: noWeights }
     const score = () => ({ scores: {}, selection: 0, constant: null })
     const start = await startOfRun(assembly, async () => undefined)

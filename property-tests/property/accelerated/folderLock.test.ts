@@ -23,17 +23,17 @@ afterEach(async () => {
 afterAll(() => rm(root, { recursive: true }))
 
 const lock = async (): Promise<FolderLock> => {
-  const taken = await lockFolder(folder, 'F')
-  held.push(taken)
-  return taken
+  const heldLock = await lockFolder(folder, 'F')
+  held.push(heldLock)
+  return heldLock
 }
 const claims = async () => (await readdir(folder)).map((name) => join(folder, name))
 type Claim = Readonly<Record<'host' | 'boot' | 'numbers' | 'pid' | 'born' | 'thread', string | number | null>>
 /** The claim that this process writes. */
 const ownClaim = async (): Promise<Claim> => {
-  const own = await lockFolder(folder, 'F')
+  const heldLock = await lockFolder(folder, 'F')
   const claim = JSON.parse(await readFile((await claims())[0] ?? '', 'utf8')) as Claim
-  await own.release()
+  await heldLock.release()
   return claim
 }
 const theirs = (): string => join(folder, 'lock-0123456789ab.json')
@@ -78,7 +78,7 @@ describe('a locked folder', () => {
   it('is renewed until it is released', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     try {
-      const own = await lock()
+      const heldLock = await lock()
       const [path = ''] = await claims()
       const [content, long] = [await readFile(path, 'utf8'), new Date(Date.now() - 10 * patience.silence)]
       await utimes(path, long, long)
@@ -87,7 +87,7 @@ describe('a locked folder', () => {
       for (let tries = 0; tries < 1_000 && (await stat(path)).mtimeMs < began - patience.silence; tries++) await pause(10)
       expect((await stat(path)).mtimeMs).toBeGreaterThan(began - patience.silence)
       expect(await readFile(path, 'utf8')).toBe(content)
-      await own.release()
+      await heldLock.release()
       expect(vi.getTimerCount()).toBe(0)
     } finally {
       vi.useRealTimers()
@@ -106,11 +106,11 @@ describe('a locked folder', () => {
 
 describe('the claim of a dead process', () => {
   const isTaken = async (): Promise<void> => {
-    const taken = await lock()
+    const heldLock = await lock()
     expect(await claims()).toContain(theirs()) // nothing is changed by the taking
-    await taken.clear()
+    await heldLock.clear()
     expect(await claims()).toHaveLength(1)
-    await taken.check()
+    await heldLock.check()
   }
 
   it.runIf(onLinux)('on this machine expires at once', async () => {
@@ -146,9 +146,9 @@ describe('the claim of a dead process', () => {
   })
   it('is removed although its process renewed it after the takeover, so that this process notices', async () => {
     await leave({ boot: 'another' }, patience.silence + 10_000)
-    const taken = await lock()
+    const heldLock = await lock()
     await utimes(theirs(), new Date(), new Date())
-    await taken.clear()
+    await heldLock.clear()
     expect(await claims()).not.toContain(theirs())
   })
   it('expires after two minutes of silence if it is unreadable', async () => {

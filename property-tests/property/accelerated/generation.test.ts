@@ -32,10 +32,10 @@ describe(`the sampling distribution (seed ${SEED})`, () => {
   it('is the softmax of logits over temperature', () =>
     fc.assert(
       fc.property(logits, fc.double({ min: 0.3, max: 3, noNaN: true }), (all, temperature) => {
-        const own = samplingDistribution(all, { ...plain, temperature })
+        const actual = samplingDistribution(all, { ...plain, temperature })
         const expected = softmax(all, temperature)
-        expect(own.map(({ token }) => token).sort((a, b) => a - b)).toEqual(expected.map((_, i) => i))
-        for (const { token, score } of own) expect(score).toBeCloseTo(expected[token] ?? NaN, 12)
+        expect(actual.map(({ token }) => token).sort((a, b) => a - b)).toEqual(expected.map((_, i) => i))
+        for (const { token, score } of actual) expect(score).toBeCloseTo(expected[token] ?? NaN, 12)
       }),
       { seed: SEED },
     ))
@@ -43,12 +43,12 @@ describe(`the sampling distribution (seed ${SEED})`, () => {
   it('has with top-k the k most likely tokens and ties of the last, in their old proportions', () =>
     fc.assert(
       fc.property(logits, fc.integer({ min: 1, max: 45 }), (all, topK) => {
-        const own = samplingDistribution(all, { ...plain, topK })
+        const actual = samplingDistribution(all, { ...plain, topK })
         const least = [...all].sort((a, b) => b - a)[Math.min(topK, all.length) - 1] ?? NaN
-        expect(new Set(own.map(({ token }) => token))).toEqual(new Set([...all.keys()].filter((i) => (all[i] ?? NaN) >= least)))
-        expect(own.reduce((sum, { score }) => sum + score, 0)).toBeCloseTo(1, 12)
-        for (const { token, score } of own)
-          expect(score / (own[0]?.score ?? NaN)).toBeCloseTo(Math.exp((all[token] ?? NaN) - (all[own[0]?.token ?? 0] ?? NaN)), 9)
+        expect(new Set(actual.map(({ token }) => token))).toEqual(new Set([...all.keys()].filter((i) => (all[i] ?? NaN) >= least)))
+        expect(actual.reduce((sum, { score }) => sum + score, 0)).toBeCloseTo(1, 12)
+        for (const { token, score } of actual)
+          expect(score / (actual[0]?.score ?? NaN)).toBeCloseTo(Math.exp((all[token] ?? NaN) - (all[actual[0]?.token ?? 0] ?? NaN)), 9)
       }),
       { seed: SEED },
     ))
@@ -56,31 +56,31 @@ describe(`the sampling distribution (seed ${SEED})`, () => {
   it('has with top-p the fewest most likely tokens that together have p', () =>
     fc.assert(
       fc.property(logits, fc.double({ min: 0.01, max: 0.99, noNaN: true }), (all, topP) => {
-        const own = samplingDistribution(all, { ...plain, topP })
+        const actual = samplingDistribution(all, { ...plain, topP })
         const sorted = [...softmax(all, 1)].sort((a, b) => b - a)
         const together = (count: number): number => sorted.slice(0, count).reduce((a, b) => a + b, 0)
-        expect(together(own.length)).toBeGreaterThan(topP - 1e-9)
-        expect(together(own.length - 1)).toBeLessThan(topP + 1e-9)
-        const [most = 1] = own.map(({ score }) => score)
-        expect(most).toBeCloseTo((sorted[0] ?? NaN) / together(own.length), 9)
+        expect(together(actual.length)).toBeGreaterThan(topP - 1e-9)
+        expect(together(actual.length - 1)).toBeLessThan(topP + 1e-9)
+        const [most = 1] = actual.map(({ score }) => score)
+        expect(most).toBeCloseTo((sorted[0] ?? NaN) / together(actual.length), 9)
       }),
       { seed: SEED },
     ))
 
   it('matches the frequencies of samples: χ² of 20,000 draws is below its 0.999 quantile', () => {
-    const own = samplingDistribution(Float64Array.of(1, 0.5, -1, 2, 0, 1.5, -3), { temperature: 0.8, topK: 5, topP: 0.95 })
+    const actual = samplingDistribution(Float64Array.of(1, 0.5, -1, 2, 0, 1.5, -3), { temperature: 0.8, topK: 5, topP: 0.95 })
     const count = 20_000
     const counts = new Map<number, number>()
     for (let i = 0; i < count; i++) {
-      const token = sample(own, uniforms(SEED, 'generation', i, 1)[0] ?? NaN)
+      const token = sample(actual, uniforms(SEED, 'generation', i, 1)[0] ?? NaN)
       counts.set(token, (counts.get(token) ?? 0) + 1)
     }
     const expected = softmax([1, 0.5, 2, 0, 1.5], 0.8) // top-k leaves these; the least likely of them is outside top-p
     const kept = [0, 1, 3, 5].map((token, i) => ({ token, share: [expected[0], expected[1], expected[2], expected[4]][i] ?? NaN }))
     const total = kept.reduce((sum, { share }) => sum + share, 0)
     const chiSquare = kept.reduce((sum, { token, share }) => {
-      const wanted = (count * share) / total
-      return sum + ((counts.get(token) ?? 0) - wanted) ** 2 / wanted
+      const expected = (count * share) / total
+      return sum + ((counts.get(token) ?? 0) - expected) ** 2 / expected
     }, 0)
     expect([...counts.keys()].sort()).toEqual([0, 1, 3, 5])
     expect(chiSquare).toBeLessThan(16.27) // 3 degrees of freedom
@@ -106,9 +106,9 @@ describe('the scores of tokens', () => {
     expect([...applyRepetitionPenalty(Float64Array.of(2, -2, 3, -3), [0, 1, 0, 0], 2)]).toEqual([1, -4, 3, -3]))
 
   it('become probabilities that add up to 1', () => {
-    const own = logProbabilities(Float32Array.of(1000, 1001, 999))
-    expect(own.reduce((sum, x) => sum + Math.exp(x), 0)).toBeCloseTo(1, 12)
-    expect((own[1] ?? NaN) - (own[0] ?? NaN)).toBeCloseTo(1, 12)
+    const actual = logProbabilities(Float32Array.of(1000, 1001, 999))
+    expect(actual.reduce((sum, x) => sum + Math.exp(x), 0)).toBeCloseTo(1, 12)
+    expect((actual[1] ?? NaN) - (actual[0] ?? NaN)).toBeCloseTo(1, 12)
   })
 })
 
@@ -127,7 +127,7 @@ describe(`beam search (seed ${SEED})`, () => {
         const all = (tokens: ReadonlyArray<number>, score: number): ReadonlyArray<Beam> =>
           tokens.at(-1) === end || tokens.length === maxNewTokens
             ? [{ tokens, score: score / tokens.length ** lengthPenalty }]
-            : Array.from(following(seed, tokens)).flatMap((own, token) => all([...tokens, token], score + own))
+            : Array.from(following(seed, tokens)).flatMap((logProbability, token) => all([...tokens, token], score + logProbability))
         const best = [...all([], 0)].sort((a, b) => b.score - a.score)[0]
         let search = startOfSearch
         while (!search.done)
@@ -220,12 +220,12 @@ describe('generated texts', () => {
 
   it('stop when the signal is aborted', async () => {
     const stop = new AbortController()
-    const found: GenerationEvent[] = []
+    const events: GenerationEvent[] = []
     for await (const event of generate(counting, [[1]], { ...usual, maxNewTokens: 9 }, stop.signal)) {
-      found.push(event)
-      if (found.length === 3) stop.abort()
+      events.push(event)
+      if (events.length === 3) stop.abort()
     }
-    expect(found.map(({ kind }) => kind)).toEqual(['token', 'token', 'token'])
+    expect(events.map(({ kind }) => kind)).toEqual(['token', 'token', 'token'])
     expect(await eventsOf([[1], [2]], {}, AbortSignal.abort())).toEqual([])
   })
 

@@ -26,13 +26,13 @@ let root = ''
 let server: Server
 let endpoint = ''
 let cache = ''
-let asked: string[] = []
+let requests: string[] = []
 let answer: (request: IncomingMessage, response: ServerResponse) => void = () => undefined
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'salora-hub-'))
   server = createServer((request, response) => {
-    asked.push(`${request.method} ${request.url}`)
+    requests.push(`${request.method} ${request.url}`)
     answer(request, response)
   })
   await new Promise<void>((listening) => {
@@ -42,7 +42,7 @@ beforeAll(async () => {
 })
 beforeEach(async () => {
   cache = await mkdtemp(join(root, 'cache-'))
-  asked = []
+  requests = []
 })
 afterAll(async () => {
   server.closeAllConnections()
@@ -76,7 +76,7 @@ const messageFor = async (model: string, options?: HubOptions): Promise<string> 
 describe('a model name', () => {
   it('that is an existing folder needs no request', async () => {
     expect(await resolve(root)).toEqual({ folder: root, baseModelName: root, revision: null })
-    expect(asked).toEqual([])
+    expect(requests).toEqual([])
   })
 
   it.each(['../nowhere', './x', '/no/such/folder', 'a/b/c', 'a\\b', 'a--b', 'a..b', '-a', 'a/', '', 'a b', 'a/b?c', 'x'.repeat(97)])(
@@ -85,7 +85,7 @@ describe('a model name', () => {
       expect(await messageFor(model)).toMatch(
         /^--model ".*": expected a folder in Hugging Face layout or a hub id like FacebookAI\/roberta-base, got neither$/,
       )
-      expect(asked).toEqual([])
+      expect(requests).toEqual([])
     },
   )
 
@@ -116,13 +116,13 @@ describe('downloading a model', () => {
     expect((await readdir(folder)).sort()).toEqual(Object.keys(files).sort())
     expect(await readFile(join(cache, 'models--me--model', 'refs', 'main'), 'utf8')).toBe(commit)
     expect(progress).toEqual(Object.keys(files))
-    expect(asked[0]).toBe('HEAD /me/model/resolve/main/config.json')
-    expect(asked.slice(1).every((line) => line.startsWith(`GET /me/model/resolve/${commit}/`))).toBe(true)
+    expect(requests[0]).toBe('HEAD /me/model/resolve/main/config.json')
+    expect(requests.slice(1).every((line) => line.startsWith(`GET /me/model/resolve/${commit}/`))).toBe(true)
 
-    asked = []
+    requests = []
     expect((await resolve('me/model')).folder).toBe(folder)
     expect((await resolve('me/model', { environment: { HF_HUB_OFFLINE: '1' } })).folder).toBe(folder)
-    expect(asked).toEqual([])
+    expect(requests).toEqual([])
   })
 
   it('gets every shard of the index', async () => {
@@ -137,9 +137,9 @@ describe('downloading a model', () => {
     const { folder } = await resolve('model')
     expect(await readFile(join(folder, 'model-1.safetensors'), 'utf8')).toBe(weights('1'))
     expect(await readFile(join(folder, 'model-2.safetensors'), 'utf8')).toBe(weights('2'))
-    asked = []
+    requests = []
     await resolve('model')
-    expect(asked).toEqual([])
+    expect(requests).toEqual([])
   })
 
   it('refuses an index that leads out of the cache', async () => {
@@ -158,10 +158,10 @@ describe('downloading a model', () => {
     expect(await messageFor('me/model')).toBe(
       `HUB/me/model/resolve/${commit}/model.safetensors: expected status 200, got 503 Service Unavailable`,
     )
-    asked = []
+    requests = []
     answer = serving(files)
     await resolve('me/model')
-    expect(asked.filter((line) => line.includes(`${commit}/config.json`))).toEqual([])
+    expect(requests.filter((line) => line.includes(`${commit}/config.json`))).toEqual([])
   })
 
   it("finds the downloads of Python's tools in the hub's cache", async () => {
@@ -185,25 +185,25 @@ describe('downloading a model', () => {
   })
 
   it('sends the token of HF_TOKEN', async () => {
-    let seen: string | undefined
+    let header: string | undefined
     answer = (request, response) => {
-      seen = request.headers.authorization
+      header = request.headers.authorization
       serving(files)(request, response)
     }
     await resolve('model', { environment: { HF_TOKEN: 'secret' } })
-    expect(seen).toBe('Bearer secret')
+    expect(header).toBe('Bearer secret')
     await resolve('another', { environment: { HF_TOKEN: ' secret\n' } }) // as a file of one line has it
-    expect(seen).toBe('Bearer secret')
+    expect(header).toBe('Bearer secret')
   })
 
   it('sends no token if HF_TOKEN is empty', async () => {
-    const seen: (string | undefined)[] = []
+    const headers: (string | undefined)[] = []
     answer = (request, response) => {
-      seen.push(request.headers.authorization)
+      headers.push(request.headers.authorization)
       serving(files)(request, response)
     }
-    for (const empty of ['', ' ', '\n']) await resolve(`model-${seen.length}`, { environment: { HF_TOKEN: empty } })
-    expect(new Set(seen)).toEqual(new Set([undefined]))
+    for (const empty of ['', ' ', '\n']) await resolve(`model-${headers.length}`, { environment: { HF_TOKEN: empty } })
+    expect(new Set(headers)).toEqual(new Set([undefined]))
   })
 
   it('shows neither a token nor a password in any error', async () => {
@@ -224,7 +224,7 @@ describe('downloading a model', () => {
       expect(line).toMatch(new RegExp(`^${Object.keys(environment)[0]}: expected .*, got .+$`))
       expect(line).not.toContain('hf_secret')
     }
-    expect(asked).toEqual([])
+    expect(requests).toEqual([])
   })
 
   it('treats an empty variable as unset', async () => {
@@ -333,13 +333,13 @@ describe('the progress of a download', () => {
   it('is a line after a second and then every ten seconds, without one at the end', () => {
     let now = 0
     const lines: string[] = []
-    const tell = downloadReporter(
+    const report = downloadReporter(
       (line) => lines.push(`${now}: ${line}`),
       () => now,
     )
     const at = (time: number, received: number, file = 'model.safetensors', total: number | undefined = 1.5e9): void => {
       now = time
-      tell({ file, received, total })
+      report({ file, received, total })
     }
     at(0, 0, 'config.json', 600)
     at(500, 1e6)
@@ -348,9 +348,9 @@ describe('the progress of a download', () => {
     at(9000, 4e8)
     at(12_000, 5e8)
     at(30_000, 1.5e9)
-    tell({ file: 'other.safetensors', received: 0, total: undefined })
+    report({ file: 'other.safetensors', received: 0, total: undefined })
     now = 32_000
-    tell({ file: 'other.safetensors', received: 7e6, total: undefined })
+    report({ file: 'other.safetensors', received: 7e6, total: undefined })
     expect(lines).toEqual([
       '1600: downloading model.safetensors, 300 of 1,500 MB',
       '12000: downloading model.safetensors, 500 of 1,500 MB',

@@ -20,7 +20,7 @@ import { assertClose } from '../../support/assertClose.js'
 
 let root = ''
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
-const own = process.env['SALORA_CACHE']
+const cacheBefore = process.env['SALORA_CACHE']
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'salora-int8-'))
   process.env['SALORA_CACHE'] = at('cache')
@@ -28,8 +28,8 @@ beforeAll(async () => {
   await writeFile(at('toy.tsv'), toyFile(40))
 })
 afterAll(async () => {
-  if (own === undefined) delete process.env['SALORA_CACHE']
-  else process.env['SALORA_CACHE'] = own
+  if (cacheBefore === undefined) delete process.env['SALORA_CACHE']
+  else process.env['SALORA_CACHE'] = cacheBefore
   await rm(root, { recursive: true })
 })
 
@@ -51,16 +51,16 @@ describe('the file of quantized weights', () => {
     const session = await cpu
       .engine({ threads: 1 })
       .open(Object.fromEntries([...base.tensors.keys()].map((name) => [name, tensor(name)])), weights)
-    const found = await session.run({})
+    const outputs = await session.run({})
     const matrices = base.model.spec.matrices.map(({ name }) => `${name}.weight`)
     for (const [name, entry] of base.tensors) {
       const W = await readTensor(entry)
-      if (!matrices.includes(name)) expect(found[name], name).toEqual(W)
+      if (!matrices.includes(name)) expect(outputs[name], name).toEqual(W)
       else {
         const columns = entry.shape[1] ?? 1
         W.forEach((x, i) => {
           const row = W.subarray(i - (i % columns), i - (i % columns) + columns)
-          expect(Math.abs(Number(found[name]?.[i]) - x)).toBeLessThanOrEqual((Math.max(...row.map(Math.abs)) / 127 / 2) * 1.0001)
+          expect(Math.abs(Number(outputs[name]?.[i]) - x)).toBeLessThanOrEqual((Math.max(...row.map(Math.abs)) / 127 / 2) * 1.0001)
         })
       }
     }
@@ -72,8 +72,8 @@ describe('the file of quantized weights', () => {
     expect(first.lines).toEqual([`quantizing the matrices of ${at('tiny')}, once, into ${at('once', 'salora-int8')}`])
     const { mtimeMs } = await stat(first.file)
     await writeTinyModel(at('elsewhere'))
-    const again = await opened(at('once'), at('elsewhere'))
-    expect([again.file, again.lines, (await stat(again.file)).mtimeMs]).toEqual([first.file, [], mtimeMs])
+    const reopened = await opened(at('once'), at('elsewhere'))
+    expect([reopened.file, reopened.lines, (await stat(reopened.file)).mtimeMs]).toEqual([first.file, [], mtimeMs])
     const { 'model.safetensors': weights } = { 'model.safetensors': await readFile(at('tiny', 'model.safetensors')) }
     weights[weights.length - 1] = (weights[weights.length - 1] ?? 0) ^ 1
     const other = await writeTinyModel(at('other'), { 'model.safetensors': weights })
@@ -89,10 +89,10 @@ describe('the file of quantized weights', () => {
     ['left half-written', (file) => rename(file, `${file}.partial`)],
   ])('is made anew where it is %s', async (_, damage) => {
     const { file } = await opened(at('damaged'))
-    const whole = await readFile(file)
+    const content = await readFile(file)
     await damage(file)
     expect((await opened(at('damaged'))).lines.length).toBe(1)
-    expect((await readFile(file)).equals(whole)).toBe(true)
+    expect((await readFile(file)).equals(content)).toBe(true)
     expect((await opened(at('damaged'))).lines).toEqual([])
   })
 
@@ -104,8 +104,8 @@ describe('the file of quantized weights', () => {
     expect(names.length).toBeLessThan(small.tensors.size)
     for (const name of names) {
       const [one, other] = [small.tensors.get(name)!, large.tensors.get(name)!].map(({ offset, length }) => ({ offset, length }))
-      const [found, wanted] = [(await readFile(large.file)).subarray(other!.offset), (await readFile(small.file)).subarray(one!.offset)]
-      expect(found.subarray(0, other!.length).equals(wanted.subarray(0, one!.length)), name).toBe(true)
+      const [actual, expected] = [(await readFile(large.file)).subarray(other!.offset), (await readFile(small.file)).subarray(one!.offset)]
+      expect(actual.subarray(0, other!.length).equals(expected.subarray(0, one!.length)), name).toBe(true)
     }
   })
 
@@ -172,10 +172,10 @@ describe('a run in int8', () => {
   })
 
   it('resumes in the same bits', async () => {
-    const whole = await runJob(flags('salora', { output: at('whole') }))
+    const uninterrupted = await runJob(flags('salora', { output: at('whole') }))
     await runJob(flags('salora', { output: at('cut') }), 3)
     const rest = await runJob({ output: at('cut'), resume: true })
-    expect(rest.last).toEqual(whole.last)
+    expect(rest.last).toEqual(uninterrupted.last)
     expect(await readFile(at('cut', 'adapter', 'adapter_model.safetensors'))).toEqual(
       await readFile(at('whole', 'adapter', 'adapter_model.safetensors')),
     )

@@ -136,20 +136,20 @@ describe(`attention (seed ${SEED})`, () => {
   })
 
   it('asks its host for keys, values, bias and dropout under the name of its layer', () => {
-    const asked: unknown[] = []
+    const calls: unknown[] = []
     const meddling: typeof host = {
       ...host,
       keyValue: (layer, { key: ownKey, value: ownValue, bias }) => {
-        asked.push([layer, ownKey.shape, ownValue.shape, bias.shape])
+        calls.push([layer, ownKey.shape, ownValue.shape, bias.shape])
         return { key: mul(ownKey, -1), value: mul(ownValue, 5), bias: mul(bias, 0) } // padding, which holds the first token of all, is attended to
       },
       dropout: (site, x, probability) => {
-        asked.push([site, x.shape, probability])
+        calls.push([site, x.shape, probability])
         return mul(x, 7)
       },
     }
     const changed = attention(settings, meddling, batchInputs('float64'), query, key, value)
-    expect(asked).toEqual([
+    expect(calls).toEqual([
       ['layer', ['batch', heads, 'sequence', headSize], ['batch', heads, 'sequence', headSize], ['batch', 1, 1, 'sequence']],
       ['layer.attention.probabilities', ['batch', heads, 'sequence', 'sequence'], 0.3],
     ])

@@ -53,9 +53,9 @@ describe('our parts of @huggingface/tokenizers', () => {
 
   it('leave the cache of its byte-pair model empty', () => {
     const file = parsed(bytePair)
-    const [own, library] = [ours(file), theirs(file)]
-    expect(ids(own, 'ab a')).toEqual(ids(library, 'ab a'))
-    expect(own.model.cache?.cache.size).toBe(0)
+    const [actual, library] = [ours(file), theirs(file)]
+    expect(ids(actual, 'ab a')).toEqual(ids(library, 'ab a'))
+    expect(actual.model.cache?.cache.size).toBe(0)
     expect(library.model.cache?.cache.size).toBeGreaterThan(0)
   })
 

@@ -44,11 +44,11 @@ describe.each(['llama', 'mistral', 'qwen2'])('%s', (family) => {
   it('has the same loss and gradients for texts that share a row as for separate rows', async () => {
     const shared = packed(texts, 16)
     expect(shared.length).toBeLessThan(texts.length)
-    const [apart, together] = [await stepOf(family, texts), await stepOf(family, shared)]
-    expect(together.tokens).toBe(apart.tokens)
-    assertClose([together.loss], [apart.loss], { relative: 1e-12 })
-    expect(apart.moment.some((x) => Math.abs(x) > 1e-6)).toBe(true)
-    assertClose(together.moment, apart.moment, { relative: 1e-12 })
+    const [separate, together] = [await stepOf(family, texts), await stepOf(family, shared)]
+    expect(together.tokens).toBe(separate.tokens)
+    assertClose([together.loss], [separate.loss], { relative: 1e-12 })
+    expect(separate.moment.some((x) => Math.abs(x) > 1e-6)).toBe(true)
+    assertClose(together.moment, separate.moment, { relative: 1e-12 })
   })
 })
 

@@ -95,11 +95,11 @@ describe(`the first tokens, seed ${SEED}`, () => {
 describe('a pair of texts', () => {
   it('is truncated by the lengths of its whole texts, without tokenizing more than that takes', async () => {
     const { encode } = await loadTokenizer(embeddedModel, (await openModelFolder(embeddedModel)).model)
-    const whole = kinds[0][1].idsOf
+    const full = kinds[0][1].idsOf
     const sized = fc.array(fc.constantFrom('good', 'film', 'x', '.'), { minLength: 1, maxLength: 60 }).map((words) => words.join(' '))
     fc.assert(
       fc.property(sized, sized, fc.integer({ min: 6, max: 30 }), (a, b, maxLength) => {
-        const [idsA, idsB] = [whole(a), whole(b)]
+        const [idsA, idsB] = [full(a), full(b)]
         const [lengthA, lengthB] = longestFirst(idsA.length, idsB.length, maxLength - 4)
         const { inputIds } = encode(a, b, maxLength)
         expect(inputIds.slice(1, 1 + lengthA)).toEqual(idsA.slice(0, lengthA))

@@ -102,7 +102,7 @@ describe(`random numbers (seed ${SEED})`, () => {
       const order = permutation(SEED, 'order', t, 4).join()
       counts.set(order, (counts.get(order) ?? 0) + 1)
     }
-    const chiSquare = [...counts.values()].reduce((sum, found) => sum + (found - 200) ** 2 / 200, 0)
+    const chiSquare = [...counts.values()].reduce((sum, count) => sum + (count - 200) ** 2 / 200, 0)
     expect(counts.size).toBe(24)
     expect(chiSquare).toBeLessThan(59) // 23 degrees of freedom: exceeded once in 20,000
   })

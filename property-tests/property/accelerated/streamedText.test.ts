@@ -12,18 +12,18 @@ const bytes = (text: string): ReadonlyArray<number> => [...new TextEncoder().enc
 const texts = fc.string({ unit: fc.constantFrom('a', 'b', ' ', 'é', '日', '🙂'), maxLength: 20 })
 
 const stream = (text: string, stops: ReadonlyArray<string>) => {
-  const own = streamedText(decode, stops, bytes('x'))
-  const pieces = bytes(text).map((token) => own.push(token))
-  return { pieces: [...pieces, own.end()], text: own.text() }
+  const streamed = streamedText(decode, stops, bytes('x'))
+  const pieces = bytes(text).map((token) => streamed.push(token))
+  return { pieces: [...pieces, streamed.end()], text: streamed.text() }
 }
 
 describe(`streamed text (seed ${SEED})`, () => {
   it('is the whole text with its first blank, in pieces of whole letters', () =>
     fc.assert(
       fc.property(texts, (text) => {
-        const { pieces, text: whole } = stream(text, [])
+        const { pieces, text: complete } = stream(text, [])
         expect(pieces.join('')).toBe(text)
-        expect(whole).toBe(text)
+        expect(complete).toBe(text)
         for (const piece of pieces) expect(piece).not.toContain('\ufffd')
       }),
       { seed: SEED },
@@ -40,27 +40,27 @@ describe(`streamed text (seed ${SEED})`, () => {
         (text, stops) => {
           const ends = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0)
           // what comes first is what is complete first, as letters come one by one
-          const { pieces, text: whole } = stream(text, stops)
-          const expected = ends.length === 0 ? text : whole
+          const { pieces, text: complete } = stream(text, stops)
+          const expected = ends.length === 0 ? text : complete
           expect(pieces.join('')).toBe(expected)
-          for (const stop of stops) expect(whole).not.toContain(stop)
-          if (ends.length > 0) expect(stops.some((stop) => text.startsWith(whole + stop))).toBe(true)
+          for (const stop of stops) expect(complete).not.toContain(stop)
+          if (ends.length > 0) expect(stops.some((stop) => text.startsWith(complete + stop))).toBe(true)
         },
       ),
       { seed: SEED },
     ))
 
   it('keeps its blanks after tokens without text', () => {
-    const own = streamedText(decode, [' b'], [...bytes('x'), ...new Array<number>(9).fill(256)])
+    const streamed = streamedText(decode, [' b'], [...bytes('x'), ...new Array<number>(9).fill(256)])
     const silent = new Array<number>(7).fill(256)
-    expect([...silent, ...bytes(' a'), ...silent, ...bytes(' b')].map((token) => own.push(token)).join('')).toBe(' a')
-    expect(own.text()).toBe(' a')
+    expect([...silent, ...bytes(' a'), ...silent, ...bytes(' b')].map((token) => streamed.push(token)).join('')).toBe(' a')
+    expect(streamed.text()).toBe(' a')
   })
 
   it('returns the held-back start of a stop text that did not follow', () => {
-    const own = streamedText(decode, ['END'], [])
-    expect(bytes('xENx').map((token) => own.push(token))).toEqual(['x', '', '', 'ENx'])
-    expect([...bytes('EN').map((token) => own.push(token)), own.end()]).toEqual(['', '', 'EN'])
+    const streamed = streamedText(decode, ['END'], [])
+    expect(bytes('xENx').map((token) => streamed.push(token))).toEqual(['x', '', '', 'ENx'])
+    expect([...bytes('EN').map((token) => streamed.push(token)), streamed.end()]).toEqual(['', '', 'EN'])
   })
 
   it('stops exactly when its last token completes a stop text', () =>

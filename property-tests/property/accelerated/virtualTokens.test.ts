@@ -117,9 +117,9 @@ describe.each(families)(`virtual tokens before texts of %s (seed ${SEED})`, (fam
       train: { ...train, wrap: () => (host) => host },
     }))
     await check(fc.tuple(rowsOf('prefix'), texts), async ([rows, batch]) => {
-      const wanted = await absent.logits(rows, batch)
-      assertClose((await masked.logits(rows, batch)).flat(), wanted.flat(), { relative: 1e-12 })
-      expect(largestDifference(await unmoved.logits(rows, batch), wanted)).toBeGreaterThan(1e-3)
+      const expected = await absent.logits(rows, batch)
+      assertClose((await masked.logits(rows, batch)).flat(), expected.flat(), { relative: 1e-12 })
+      expect(largestDifference(await unmoved.logits(rows, batch), expected)).toBeGreaterThan(1e-3)
     })
     for (const { release } of [masked, absent, unmoved]) await release()
   })
@@ -164,11 +164,11 @@ describe('a run with virtual tokens', () => {
     ['prompt', 40, 473, "maxLength: expected at most the 472 of the model's 512 positions that 40 virtual tokens leave, got 473"],
   ] as const)(
     'with %s, %i virtual tokens and texts of %i tokens fits the positions, or reports what fits',
-    (name, count, maxLength, told) => {
+    (name, count, maxLength, message) => {
       const plan = () =>
         runLength(methodOf(name), resolveSettings({ method: name, numVirtualTokens: count, maxLength }), roberta(768, 12), 8)
-      if (told === null) expect(plan().steps).toBeGreaterThan(0)
-      else expect(plan).toThrow(expect.objectContaining({ message: told }))
+      if (message === null) expect(plan().steps).toBeGreaterThan(0)
+      else expect(plan).toThrow(expect.objectContaining({ message: message }))
     },
   )
 })

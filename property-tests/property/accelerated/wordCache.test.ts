@@ -7,7 +7,7 @@ import { WordCache } from '../../../accelerated/checkpoints/tokenizer/wordCache.
 const idsOf = (word: string): ReadonlyArray<number> =>
   [word.length, ...Array.from({ length: word.length }, (_, i) => word.charCodeAt(i))].slice(0, 12)
 
-const asked = () => {
+const calls = () => {
   const words: string[] = []
   const cache = new WordCache()
   const ids = (text: string, start = 0, end = text.length): ReadonlyArray<number> => {
@@ -26,7 +26,7 @@ describe('the word cache', () => {
     const word = fc.oneof(fc.string({ maxLength: 6 }), fc.string({ minLength: 20, maxLength: 40 }), fc.string({ unit: 'binary' }))
     fc.assert(
       fc.property(fc.array(word, { maxLength: 60 }), (words) => {
-        const { ids } = asked()
+        const { ids } = calls()
         for (const [i, one] of [...words, ...words].entries()) {
           const text = 'before'.slice(0, i % 6) + one + 'after'.slice(0, i % 5)
           expect(ids(text, i % 6, (i % 6) + one.length)).toEqual([-1, ...idsOf(one)])
@@ -36,7 +36,7 @@ describe('the word cache', () => {
   })
 
   it('tokenizes a repeated word once', () => {
-    const { ids, words } = asked()
+    const { ids, words } = calls()
     for (let i = 0; i < 5; i++) ids('word')
     expect(words).toEqual(['word'])
   })
@@ -53,7 +53,7 @@ describe('the word cache', () => {
       met.set(hash, word)
     }
     expect(pairs.length).toBeGreaterThan(0)
-    const { ids } = asked()
+    const { ids } = calls()
     for (const [one, other] of pairs) {
       ids(one)
       expect(ids(other)).toEqual([-1, ...idsOf(other)])
@@ -62,7 +62,7 @@ describe('the word cache', () => {
   })
 
   it('keeps common words among many others, in constant memory', () => {
-    const { ids, words } = asked()
+    const { ids, words } = calls()
     const common = Array.from({ length: 100 }, (_, i) => `w${i}`)
     for (let i = 0; i < 300_000; i++) {
       ids(`${i * 13}`)

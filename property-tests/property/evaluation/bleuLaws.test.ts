@@ -25,15 +25,15 @@ const settings = fc.record({ tokenize, smoothing, lowercase: fc.boolean(), effec
 
 type Segment = readonly [string, string, string]
 const column = (of: ReadonlyArray<Segment>, k: 0 | 1 | 2): ReadonlyArray<string> => of.map((segment) => segment[k])
-const scored = (of: ReadonlyArray<Segment>, own: Parameters<typeof corpusBleu>[2]): BleuScore =>
-  corpusBleu(column(of, 0), [column(of, 1), column(of, 2)], own)
+const scored = (of: ReadonlyArray<Segment>, options: Parameters<typeof corpusBleu>[2]): BleuScore =>
+  corpusBleu(column(of, 0), [column(of, 1), column(of, 2)], options)
 
 describe(`BLEU (seed ${SEED})`, () => {
   it('of a text against itself is 100, where it has four words in a row', () =>
     fc.assert(
-      fc.property(fc.array(line, { minLength: 1 }), settings, (lines, own) => {
+      fc.property(fc.array(line, { minLength: 1 }), settings, (lines, options) => {
         const texts = [...lines, 'four words in it']
-        const { score, brevityPenalty, counts, totals } = corpusBleu(texts, [texts], own)
+        const { score, brevityPenalty, counts, totals } = corpusBleu(texts, [texts], options)
         expect(score).toBeCloseTo(100, 9)
         expect(brevityPenalty).toBe(1)
         expect(counts).toEqual(totals)
@@ -43,8 +43,8 @@ describe(`BLEU (seed ${SEED})`, () => {
 
   it('is from 0 to 100, and counts are at most totals, which fall with n', () =>
     fc.assert(
-      fc.property(segments, settings, (of, own) => {
-        const { score, counts, totals, brevityPenalty } = scored(of, own)
+      fc.property(segments, settings, (of, options) => {
+        const { score, counts, totals, brevityPenalty } = scored(of, options)
         expect(score).toBeGreaterThanOrEqual(0)
         expect(score).toBeLessThanOrEqual(100)
         expect(brevityPenalty >= 0 && brevityPenalty <= 1).toBe(true)
@@ -58,29 +58,29 @@ describe(`BLEU (seed ${SEED})`, () => {
 
   it('is the same whatever the order of segments and of references', () =>
     fc.assert(
-      fc.property(segments, settings, (of, own) => {
+      fc.property(segments, settings, (of, options) => {
         const turned = [...of].reverse().map(([hypothesis, a, b]): Segment => [hypothesis, b, a])
-        expect(scored(turned, own)).toEqual(scored(of, own))
+        expect(scored(turned, options)).toEqual(scored(of, options))
       }),
       { seed: SEED },
     ))
 
   it('of parts adds up to that of the whole', () =>
     fc.assert(
-      fc.property(segments, segments, settings, (a, b, own) => {
-        const [first, second] = [a, b].map((of) => bleuStatistics(column(of, 0), [column(of, 1), column(of, 2)], own))
+      fc.property(segments, segments, settings, (a, b, options) => {
+        const [first, second] = [a, b].map((of) => bleuStatistics(column(of, 0), [column(of, 1), column(of, 2)], options))
         const sum = [noBleuStatistics, first ?? noBleuStatistics, second ?? noBleuStatistics].reduce(addBleuStatistics)
-        expect(bleuOf(sum, own)).toEqual(scored([...a, ...b], own))
+        expect(bleuOf(sum, options)).toEqual(scored([...a, ...b], options))
       }),
       { seed: SEED },
     ))
 
   it('shares with one reference more no fewer n-grams, and with one twice as many as before', () =>
     fc.assert(
-      fc.property(segments, settings, (of, own) => {
-        const one = corpusBleu(column(of, 0), [column(of, 1)], own)
-        scored(of, own).counts.forEach((count, n) => expect(count).toBeGreaterThanOrEqual(one.counts[n] ?? Infinity))
-        expect(corpusBleu(column(of, 0), [column(of, 1), column(of, 1)], own)).toEqual(one)
+      fc.property(segments, settings, (of, options) => {
+        const one = corpusBleu(column(of, 0), [column(of, 1)], options)
+        scored(of, options).counts.forEach((count, n) => expect(count).toBeGreaterThanOrEqual(one.counts[n] ?? Infinity))
+        expect(corpusBleu(column(of, 0), [column(of, 1), column(of, 1)], options)).toEqual(one)
       }),
       { seed: SEED },
     ))

@@ -272,12 +272,12 @@ describe(`a random ARPA file (seed ${SEED})`, () => {
           known.forEach((word, i) => {
             const history = [...(isStart ? ['<s>'] : []), ...known.slice(0, i)].slice(-(highest - 1))
             // KenLM's length counts an n-gram too that is there only as the end of a longer one
-            const isThere = (from: number, whole: boolean): boolean => {
+            const isThere = (from: number, exact: boolean): boolean => {
               const gram = [...history.slice(from), word].join(' ')
-              return table.has(gram) || (!whole && rows.some(({ words: longer }) => longer.endsWith(` ${gram}`)))
+              return table.has(gram) || (!exact && rows.some(({ words: longer }) => longer.endsWith(` ${gram}`)))
             }
-            const first = (whole: boolean): number => {
-              const index = history.findIndex((_, from) => isThere(from, whole))
+            const first = (isExact: boolean): number => {
+              const index = history.findIndex((_, from) => isThere(from, isExact))
               return index === -1 ? history.length : index
             }
             const [at, end] = [first(true), first(false)]

@@ -9,13 +9,13 @@ import { SEED } from '../../support/seed.js'
 
 /** Takes a line for positive that has more + than -, whose numbers are its logits (a half more of -); `names` is the order of its outputs. */
 const byMarks = (names: ReadonlyArray<string> = ['negative', 'positive']) => {
-  const asked: ReadonlyArray<string>[] = []
+  const batches: ReadonlyArray<string>[] = []
   const adapter: TrainedAdapter = {
     device: 'paper',
     outputs: { head: 'sequence', labels: names.length, problemType: 'single_label_classification' },
     labelNames: names,
     predict: async (texts) => {
-      asked.push(texts.map(({ text }) => text))
+      batches.push(texts.map(({ text }) => text))
       return texts.map(({ text }) => {
         const [plus, minus] = [text.split('+').length - 1, text.split('-').length - 1]
         return names.map((name) => (name === 'positive' ? plus : minus + 0.5))
@@ -23,7 +23,7 @@ const byMarks = (names: ReadonlyArray<string> = ['negative', 'positive']) => {
     },
     release: async () => undefined,
   }
-  return { adapter, asked, classifier: styleClassifier('yelp', adapter, 'byhand') }
+  return { adapter, batches, classifier: styleClassifier('yelp', adapter, 'byhand') }
 }
 
 const marks = fc.array(fc.string({ unit: fc.constantFrom('+', '-', ' ', 'A'), maxLength: 6 }), {
@@ -55,13 +55,13 @@ describe('lines', () => {
   })
 
   it('are read as the training lines were: in lower case, without blanks around them', async () => {
-    const { classifier, asked } = byMarks()
+    const { classifier, batches } = byMarks()
     await classifyStyles(classifier, ['  Good FOOD + \r'])
-    expect(asked).toEqual([['good food +']])
+    expect(batches).toEqual([['good food +']])
   })
 
   it('are classified in batches of bounded size: each reports its progress, and none starts after an abort', async () => {
-    const { classifier, asked } = byMarks()
+    const { classifier, batches } = byMarks()
     const stop = new AbortController()
     const done: number[] = []
     const onProgress = (count: number): void => {
@@ -72,7 +72,7 @@ describe('lines', () => {
       'enough',
     )
     expect(done).toEqual([256, 512])
-    expect(asked.map(({ length }) => length)).toEqual([256, 256])
+    expect(batches.map(({ length }) => length)).toEqual([256, 256])
   })
 
   it('whose answer is no number are refused by their place', async () => {

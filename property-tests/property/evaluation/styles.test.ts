@@ -19,7 +19,7 @@ const write = (name: string, content: string | Uint8Array): void => {
   writeFileSync(join(folder, name), content)
 }
 const line = async (options: TaskOptions): Promise<string> => (await refusalOf(() => loadTask(options))).replaceAll(folder, '')
-const told = ({ examples }: Dataset) => examples.map(({ label, text }) => `${label} ${text}`)
+const linesOf = ({ examples }: Dataset) => examples.map(({ label, text }) => `${label} ${text}`)
 const at = (name: string): string => join(folder, name)
 
 describe('yelp', () => {
@@ -36,48 +36,48 @@ describe('yelp', () => {
       ...{ name: 'yelp', taskType: singleLabel, metrics: ['accuracy'], selectionMetric: 'accuracy', heldOut: false },
       labelNames: ['negative', 'positive'],
     })
-    expect(told(task.train)).toEqual(['0 the soup was cold .', '0 never again .', '1 lovely staff !'])
+    expect(linesOf(task.train)).toEqual(['0 the soup was cold .', '0 never again .', '1 lovely staff !'])
     expect(task.train.examples.map(({ row }) => row)).toEqual([1, 2, 3])
-    expect(told(task.evaluation)).toEqual(['0 bad .', '1 good .', '1 ', '1 fine .'])
+    expect(linesOf(task.evaluation)).toEqual(['0 bad .', '1 good .', '1 ', '1 fine .'])
     expect(task.train.source).toBe(at('yelp/train.{0,1}'))
   })
 
   it('is evaluated on its test lines by their name, and on any other pair of files by its path, for which no folder is needed', async () => {
     for (const options of [{ data: at('yelp'), evalData: 'test' }, { evalData: at('yelp/test') }])
-      expect(told((await loadEvaluation({ task: 'yelp', ...options })).evaluation)).toEqual(['0 awful', '1 great'])
-    expect(told((await loadTask({ task: 'yelp', data: at('yelp'), evalData: 'test' })).evaluation)).toEqual(['0 awful', '1 great'])
+      expect(linesOf((await loadEvaluation({ task: 'yelp', ...options })).evaluation)).toEqual(['0 awful', '1 great'])
+    expect(linesOf((await loadTask({ task: 'yelp', data: at('yelp'), evalData: 'test' })).evaluation)).toEqual(['0 awful', '1 great'])
     expect(linesByStyle(await readStyles('yelp', 'dev', at('yelp')))).toEqual([['bad .'], ['good .', '', 'fine .']])
   })
 
   it('has the names of the other repository too, and the first 30,000 lines where the whole is not there', async () => {
     for (const part of ['sentiment.train', 'sentiment.dev']) for (const style of [0, 1]) write(`other/${part}.${style}`, `${part} ${style}`)
-    expect(told((await loadTask({ task: 'yelp', data: at('other') })).train)).toEqual(['0 sentiment.train 0', '1 sentiment.train 1'])
+    expect(linesOf((await loadTask({ task: 'yelp', data: at('other') })).train)).toEqual(['0 sentiment.train 0', '1 sentiment.train 1'])
     for (const part of ['train_first30k', 'dev']) for (const style of [0, 1]) write(`part/${part}.${style}`, `${part} ${style}`)
     const { train } = await loadTask({ task: 'yelp', data: at('part') })
-    expect([train.source, told(train)]).toEqual([at('part/train_first30k.{0,1}'), ['0 train_first30k 0', '1 train_first30k 1']])
+    expect([train.source, linesOf(train)]).toEqual([at('part/train_first30k.{0,1}'), ['0 train_first30k 0', '1 train_first30k 1']])
     for (const style of [0, 1]) write(`part/train.${style}`, `all ${style}`)
-    expect(told((await loadTask({ task: 'yelp', data: at('part') })).train)).toEqual(['0 all 0', '1 all 1'])
+    expect(linesOf((await loadTask({ task: 'yelp', data: at('part') })).train)).toEqual(['0 all 0', '1 all 1'])
   })
 
   it("is lower-cased as it comes, and GYAFC, which people wrote, gets NLTK's words, as its preprocessing does", async () => {
     for (const style of [0, 1]) for (const part of ['train', 'dev']) write(`forms/${part}.${style}`, "  It's GREAT, isn't it? ")
     for (const style of ['informal', 'formal'])
       for (const part of ['train', 'dev']) write(`forms/${part}.${style}`, "It's GREAT, isn't it?")
-    expect(told((await loadTask({ task: 'yelp', data: at('forms') })).train)[0]).toBe("0 it's great, isn't it?")
-    expect(told((await loadTask({ task: 'gyafc', data: at('forms') })).train)[0]).toBe("0 it 's great , is n't it ?")
+    expect(linesOf((await loadTask({ task: 'yelp', data: at('forms') })).train)[0]).toBe("0 it's great, isn't it?")
+    expect(linesOf((await loadTask({ task: 'gyafc', data: at('forms') })).train)[0]).toBe("0 it 's great , is n't it ?")
   })
 
   it("is read under TSST's names of files as well", async () => {
     for (const part of ['train', 'dev']) for (const style of ['neg', 'pos']) write(`tsst/${part}.${style}`, `${part} ${style}`)
     const { train, evaluation } = await loadTask({ task: 'yelp', data: at('tsst') })
-    expect([told(train), told(evaluation)]).toEqual([
+    expect([linesOf(train), linesOf(evaluation)]).toEqual([
       ['0 train neg', '1 train pos'],
       ['0 dev neg', '1 dev pos'],
     ])
     for (const part of ['train', 'dev'])
       for (const style of ['informal', 'formal']) write(`tsst-formality/${part}.${style}`, `${part} ${style}`)
     const formality = await loadTask({ task: 'gyafc', data: at('tsst-formality') })
-    expect([told(formality.train), told(formality.evaluation)]).toEqual([
+    expect([linesOf(formality.train), linesOf(formality.evaluation)]).toEqual([
       ['0 train informal', '1 train formal'],
       ['0 dev informal', '1 dev formal'],
     ])
@@ -119,9 +119,9 @@ describe('yelp', () => {
           ),
         ) as [fc.Arbitrary<string[]>, fc.Arbitrary<string[]>]),
         async (...lines) => {
-          lines.forEach((own, style) => write(`any/dev.${style}`, own.join('\n')))
-          const found = await readStyles('yelp', 'dev', at('any'))
-          expect(linesByStyle(found)).toEqual(lines.map((own) => own.map((text) => text.trim().toLowerCase())))
+          lines.forEach((part, style) => write(`any/dev.${style}`, part.join('\n')))
+          const dataset = await readStyles('yelp', 'dev', at('any'))
+          expect(linesByStyle(dataset)).toEqual(lines.map((part) => part.map((text) => text.trim().toLowerCase())))
         },
       ),
       { seed: SEED, numRuns: 30 },
@@ -139,18 +139,17 @@ describe('gyafc', () => {
   it('has informal and formal lines in folders of parts, and tune as dev', async () => {
     const task = await loadTask({ task: 'gyafc', data: at('gyafc/Family_Relationships') })
     expect(task.labelNames).toEqual(['informal', 'formal'])
-    expect(told(task.train)).toEqual(['0 f train informal', '1 f train formal'])
-    expect(told(task.evaluation)).toEqual(['0 f tune informal', '1 f tune formal'])
+    expect(linesOf(task.train)).toEqual(['0 f train informal', '1 f train formal'])
+    expect(linesOf(task.evaluation)).toEqual(['0 f tune informal', '1 f tune formal'])
     expect(task.evaluation.source).toBe(at('gyafc/Family_Relationships/tune/{informal,formal}'))
-    expect(told((await loadEvaluation({ task: 'gyafc', data: at('gyafc/Family_Relationships'), evalData: 'test' })).evaluation)).toEqual([
-      '0 f test informal',
-      '1 f test formal',
-    ])
+    expect(linesOf((await loadEvaluation({ task: 'gyafc', data: at('gyafc/Family_Relationships'), evalData: 'test' })).evaluation)).toEqual(
+      ['0 f test informal', '1 f test formal'],
+    )
   })
 
   it('is Family_Relationships where the folder of both is given, and Entertainment_Music where that is', async () => {
-    expect(told((await loadTask({ task: 'gyafc', data: at('gyafc') })).train)).toEqual(['0 f train informal', '1 f train formal'])
-    expect(told((await loadTask({ task: 'gyafc', data: at('gyafc/Entertainment_Music') })).train)).toEqual([
+    expect(linesOf((await loadTask({ task: 'gyafc', data: at('gyafc') })).train)).toEqual(['0 f train informal', '1 f train formal'])
+    expect(linesOf((await loadTask({ task: 'gyafc', data: at('gyafc/Entertainment_Music') })).train)).toEqual([
       '0 e train informal',
       '1 e train formal',
     ])
@@ -177,9 +176,9 @@ describe(`the published files${present ? '' : ' (skipped: ../shared/data/yelp is
       ['dev', [2000, 2000], '393119877b5a804d'],
       ['test', [500, 500], '3021533068f036d4'],
     ] as const) {
-      const found = await readStyles('yelp', part, shared)
-      expect(linesByStyle(found).map(({ length }) => length)).toEqual(counts)
-      const text = found.examples.map((example) => `${example.label}\t${example.text}\n`).join('')
+      const dataset = await readStyles('yelp', part, shared)
+      expect(linesByStyle(dataset).map(({ length }) => length)).toEqual(counts)
+      const text = dataset.examples.map((example) => `${example.label}\t${example.text}\n`).join('')
       expect(createHash('sha256').update(text).digest('hex').slice(0, 16)).toBe(sha256)
     }
   })

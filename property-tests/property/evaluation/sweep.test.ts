@@ -242,11 +242,11 @@ describe('a sweep', () => {
     expect(table.rows[0]?.average).toBeCloseTo((center + (other?.summary?.mean ?? NaN)) / 2, 9)
     expect(table.differences[0]?.mean).toBeCloseTo(10, 9)
     const [markdown, csv, tex] = await Promise.all(['md', 'csv', 'tex'].map((type) => readFile(join(output, `table.${type}`), 'utf8')))
-    const [of, apart] = [center.toFixed(2), (center - 25).toFixed(2)]
+    const [of, farther] = [center.toFixed(2), (center - 25).toFixed(2)]
     expect(markdown).toContain(`| mnli (accuracy / mismatched accuracy) | mrpc (accuracy) |`)
-    expect(markdown).toContain(`| ${of} ± 1.00 / ${apart} ± 1.00 |`)
+    expect(markdown).toContain(`| ${of} ± 1.00 / ${farther} ± 1.00 |`)
     expect(csv).toMatch(/^lora,mnli mismatched,accuracy,3,\d/m)
-    expect(tex).toContain(`${of}$_{\\pm 1.00}$ / ${apart}$_{\\pm 1.00}$`)
+    expect(tex).toContain(`${of}$_{\\pm 1.00}$ / ${farther}$_{\\pm 1.00}$`)
     expect((await readSweep(output))?.table).toEqual(table)
   })
 
@@ -297,9 +297,9 @@ describe('a sweep', () => {
     expect(begun.slice(before)).toContain('mrpc.lora.seed-0 resumed')
     expect(begun.slice(before)).toContain(`${begun[2]} resumed`)
     expect(begun.slice(before)).not.toContain('mrpc.salora.seed-0')
-    const whole = await runSweep(request({ output, jobs: 3 }), fakeRun(begun))
+    const expected = await runSweep(request({ output, jobs: 3 }), fakeRun(begun))
     const alone = await runSweep(request({ output: join(root, 'alone'), jobs: 1 }), fakeRun([]))
-    expect(whole.table).toEqual(alone.table)
+    expect(expected.table).toEqual(alone.table)
   })
 
   it('continues after a failed run, reports its error, and retries it in the next call', async () => {

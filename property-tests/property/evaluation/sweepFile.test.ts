@@ -11,7 +11,7 @@ const program = resolve('dist/evaluation/studies/sweepFile.js')
 it.each([
   ['folders, by their whole paths', ['model', 'GLUE'], (cwd: string) => [join(cwd, 'model'), join(cwd, 'GLUE')]],
   ['names of the hub, as they are', ['owner/model', 'nyu-mll/glue'], () => ['owner/model', 'nyu-mll/glue']],
-] as const)('unpacks runs of %s', async (_, [model, data], found) => {
+] as const)('unpacks runs of %s', async (_, [model, data], expected) => {
   const cwd = await realpath(await mkdtemp(join(tmpdir(), 'salora-sweep-file-')))
   try {
     for (const name of ['model', 'GLUE']) await mkdir(join(cwd, name))
@@ -22,7 +22,7 @@ it.each([
       readonly model: string
       readonly task: { readonly data: string }
     }
-    expect([config.model, config.task.data]).toEqual(found(cwd))
+    expect([config.model, config.task.data]).toEqual(expected(cwd))
   } finally {
     await rm(cwd, { recursive: true })
   }

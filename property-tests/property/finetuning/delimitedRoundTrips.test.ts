@@ -24,7 +24,7 @@ describe(`round trips of delimited files, seed ${SEED}`, () => {
   const quoted = (cell: string): string => `"${cell.replaceAll('"', '""')}"`
   const rows = (cell: fc.Arbitrary<string>) => fc.array(fc.tuple(cell, fc.integer({ min: 0, max: 2 })), { minLength: 1, maxLength: 15 })
   const labelNames = ['0', '1', '2']
-  const seen = (data: Dataset) => data.examples.map(({ text: read, label }) => [read, label])
+  const rowsOf = (data: Dataset) => data.examples.map(({ text: read, label }) => [read, label])
 
   it('a quoted .csv returns every text that was written', async () => {
     await fc.assert(
@@ -32,7 +32,7 @@ describe(`round trips of delimited files, seed ${SEED}`, () => {
         const content = [['text', 'label'], ...written.map(([cell, label]) => [quoted(cell), String(label)])]
           .map((row) => row.join(','))
           .join(end)
-        expect(seen(await read('r.csv', content, { labelNames }))).toEqual(written)
+        expect(rowsOf(await read('r.csv', content, { labelNames }))).toEqual(written)
       }),
       { seed: SEED, numRuns: 200 },
     )
@@ -42,7 +42,7 @@ describe(`round trips of delimited files, seed ${SEED}`, () => {
     await fc.assert(
       fc.asyncProperty(rows(text), async (written) => {
         const content = written.map(([cell, label]) => JSON.stringify({ text: cell, label })).join('\n')
-        expect(seen(await read('r.jsonl', content, { labelNames }))).toEqual(written)
+        expect(rowsOf(await read('r.jsonl', content, { labelNames }))).toEqual(written)
       }),
       { seed: SEED, numRuns: 200 },
     )
@@ -53,7 +53,7 @@ describe(`round trips of delimited files, seed ${SEED}`, () => {
     await fc.assert(
       fc.asyncProperty(rows(cell), async (written) => {
         const content = `text\tlabel\n${written.map((row) => row.join('\t')).join('\n')}`
-        expect(seen(await read('r.tsv', content, { labelNames }))).toEqual(written)
+        expect(rowsOf(await read('r.tsv', content, { labelNames }))).toEqual(written)
       }),
       { seed: SEED, numRuns: 200 },
     )

@@ -172,12 +172,12 @@ describe('the folder of a GLUE task', () => {
   it('may be the task folder or its parent', () => {
     for (const name of GLUE_NAMES) {
       const { folder: official, trainFile, devFile } = GLUE_TASKS[name]
-      const own = join(folder, 'official', official)
-      mkdirSync(own, { recursive: true })
-      for (const file of [trainFile, devFile]) writeFileSync(join(own, file), 'x')
-      for (const given of [own, join(folder, 'official')]) {
-        expect(glueFile(name, 'train', given)).toBe(join(own, 'train.tsv'))
-        expect(glueFile(name, 'dev', given)).toBe(join(own, name === 'mnli' ? 'dev_matched.tsv' : 'dev.tsv'))
+      const source = join(folder, 'official', official)
+      mkdirSync(source, { recursive: true })
+      for (const file of [trainFile, devFile]) writeFileSync(join(source, file), 'x')
+      for (const given of [source, join(folder, 'official')]) {
+        expect(glueFile(name, 'train', given)).toBe(join(source, 'train.tsv'))
+        expect(glueFile(name, 'dev', given)).toBe(join(source, name === 'mnli' ? 'dev_matched.tsv' : 'dev.tsv'))
       }
     }
   })

@@ -44,10 +44,10 @@ describe("GLUE's test files", () => {
     const columns = header.split(' ').map((column) => column.replace('_ID', ' ID').replace('_String', ' String'))
     const cells = (row: number): string => columns.map((_, i) => `r${row} c${i} "`).join('\t')
     await writeFile(place, `${columns.join('\t')}\n${cells(0)}\n${cells(1)}\n`)
-    const [found, ...others] = glueTests(task, folder)
-    expect([found?.name, others]).toEqual([name, []])
-    const wanted = task === 'cola' || task === 'sst2' ? [columns.length - 1] : [columns.length - 2, columns.length - 1]
-    expect(await textsOf(found as GlueTest)).toEqual([0, 1].map((row) => wanted.map((i) => `r${row} c${i} "`)))
+    const [testSet, ...others] = glueTests(task, folder)
+    expect([testSet?.name, others]).toEqual([name, []])
+    const expected = task === 'cola' || task === 'sst2' ? [columns.length - 1] : [columns.length - 2, columns.length - 1]
+    expect(await textsOf(testSet as GlueTest)).toEqual([0, 1].map((row) => expected.map((i) => `r${row} c${i} "`)))
     expect(glueTests(task, task === 'mnli' ? folder : dirname(place)).map((test) => test.files)).toEqual([[place]]) // its own folder alone
   })
 

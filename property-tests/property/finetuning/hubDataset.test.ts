@@ -30,7 +30,7 @@ const inRepository = [
 
 let root = ''
 let server: Server
-let asked: string[] = []
+let requests: string[] = []
 /** Answers by the end of the address, before those of the repository. */
 let instead: Readonly<Record<string, { readonly status?: number; readonly body: string | Buffer }>> = {}
 
@@ -38,7 +38,7 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'salora-hub-data-'))
   server = createServer((request, response) => {
     const url = request.url ?? ''
-    asked.push(url)
+    requests.push(url)
     const given = Object.entries(instead).find(([end]) => url.endsWith(end))?.[1]
     if (given !== undefined) return void response.writeHead(given.status ?? 200).end(given.body)
     if (url === '/api/datasets/nyu-mll/glue/revision/main')
@@ -53,7 +53,7 @@ beforeAll(async () => {
   })
 })
 beforeEach(async () => {
-  asked = []
+  requests = []
   instead = {}
   vi.stubEnv('HF_ENDPOINT', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   vi.stubEnv('SALORA_CACHE', await mkdtemp(join(root, 'cache-')))
@@ -81,15 +81,15 @@ describe('GLUE on the hub', () => {
     expect(train.examples).toEqual(local.train.examples)
     expect(evaluation.examples).toEqual(local.evaluation.examples)
     const files = inRepository.filter((path) => /^mrpc\/(train|validation)/.test(path))
-    expect(asked).toEqual([
+    expect(requests).toEqual([
       '/api/datasets/nyu-mll/glue/revision/main',
       ...files.map((path) => `/datasets/nyu-mll/glue/resolve/${commit}/${path}`),
     ])
-    asked = []
+    requests = []
     await load('mrpc')
     vi.stubEnv('HF_HUB_OFFLINE', '1')
     expect((await loadEvaluation({ task: 'mrpc', data: `${data}@${commit}` })).evaluation.examples.length).toBeGreaterThan(0)
-    expect(asked).toEqual([])
+    expect(requests).toEqual([])
     expect(await refusal('mnli')).toBe(
       'hf://datasets/nyu-mll/glue: expected its files in CACHE/datasets--nyu-mll--glue (HF_HUB_OFFLINE is set), got no complete copy there',
     )
@@ -99,29 +99,29 @@ describe('GLUE on the hub', () => {
 
   it('downloads the test files only for a submission', async () => {
     await load('mnli')
-    expect(asked.filter((url) => url.includes('/test'))).toEqual([])
-    asked = []
+    expect(requests.filter((url) => url.includes('/test'))).toEqual([])
+    requests = []
     const tests = await loadTests(data, ['mnli'])
     expect(tests.get('mnli')?.map(({ name, files }) => [name, files.length])).toEqual([
       ['MNLI-m.tsv', 2],
       ['MNLI-mm.tsv', 1],
       ['AX.tsv', 1],
     ])
-    expect(asked.filter((url) => url.includes('resolve')).map((url) => url.split(`${commit}/`)[1])).toEqual(
+    expect(requests.filter((url) => url.includes('resolve')).map((url) => url.split(`${commit}/`)[1])).toEqual(
       inRepository.filter((path) => /^(mnli|ax)\/test/.test(path)),
     )
-    asked = []
+    requests = []
     expect((await loadTests(data, ['mnli'])).get('mnli')?.length).toBe(3)
-    expect(asked).toEqual([])
+    expect(requests).toEqual([])
   })
 
   it('resumes an interrupted download with only the missing files', async () => {
     instead = { 'validation-00000-of-00001.parquet': { status: 503, body: '' } }
     expect(await refusal('mrpc')).toMatch(/validation-00000-of-00001\.parquet: expected status 200, got 503/)
     instead = {}
-    asked = []
+    requests = []
     await load('mrpc')
-    expect(asked.filter((url) => url.includes('resolve'))).toEqual([expect.stringContaining('validation-00000')])
+    expect(requests.filter((url) => url.includes('resolve'))).toEqual([expect.stringContaining('validation-00000')])
   })
 
   it.each([
@@ -145,7 +145,7 @@ describe('GLUE on the hub', () => {
     ['hf://datasets/a/b@..', '--data: expected hf://datasets/OWNER/NAME, perhaps with @REVISION, got "hf://datasets/a/b@.."'],
   ])('is not %s', async (address, message) => {
     expect(await refusal('mrpc', address)).toBe(message)
-    expect(asked).toEqual([])
+    expect(requests).toEqual([])
   })
 
   it('requests no path outside the cache, even for all files', async () => {
@@ -154,8 +154,8 @@ describe('GLUE on the hub', () => {
       'revision/main': { body: JSON.stringify({ sha: commit, siblings: paths.map((rfilename) => ({ rfilename })) }) },
       'a/b.parquet': { body: 'PAR1PAR1' },
     }
-    await resolveDataset(data, { wants: () => true, isIn: () => asked.length > 1 })
-    expect(asked.slice(1)).toEqual([`/datasets/nyu-mll/glue/resolve/${commit}/a/b.parquet`])
+    await resolveDataset(data, { wants: () => true, isIn: () => requests.length > 1 })
+    expect(requests.slice(1)).toEqual([`/datasets/nyu-mll/glue/resolve/${commit}/a/b.parquet`])
   })
 
   it('is refused in one line if the file list is invalid, has paths outside the dataset, or lacks the task', async () => {
@@ -170,9 +170,9 @@ describe('GLUE on the hub', () => {
     ]
     for (const [body, message] of cases) {
       instead = { 'revision/main': { body } }
-      const said = await refusal('mrpc')
-      expect(said).toMatch(message)
-      expect(said).not.toContain('\n')
+      const refused = await refusal('mrpc')
+      expect(refused).toMatch(message)
+      expect(refused).not.toContain('\n')
     }
     instead = { 'revision/main': { status: 404, body: '' } }
     expect(await refusal('mrpc')).toMatch(/expected status 200, got 404 \(no such data set or revision, or one that needs HF_TOKEN\)$/)

@@ -23,7 +23,7 @@ const file = (name: string, text: string): string => {
 const line = async (options: TaskOptions): Promise<string> => (await refusalOf(() => loadTask(options))).replaceAll(`${folder}/`, '')
 
 describe('rows of multi-label data', () => {
-  const wanted = [[1, 2], [], [0], [2]]
+  const expected = [[1, 2], [], [0], [2]]
 
   it('are read from cells with | between the labels, and from lists in JSON', async () => {
     const cells = file('cells.tsv', 'text\tlabel\na\tfast|loud\nb\t\nc\tdull \nd\t| loud\n')
@@ -32,7 +32,7 @@ describe('rows of multi-label data', () => {
       const { evaluation, selectionMetric } = await loadEvaluation({ task, problemType: 'multi-label' })
       expect([evaluation.labelNames, evaluation.examples.map(({ labels }) => labels), selectionMetric]).toEqual([
         ['dull', 'fast', 'loud'],
-        wanted,
+        expected,
         'microF1',
       ])
     }

@@ -66,8 +66,8 @@ describe('a metrics log that can no longer be written', () => {
     const log = await openMetricsLog(inner, 0)
     await rm(join(inner, 'metrics.jsonl'))
     await mkdir(join(inner, 'metrics.jsonl'))
-    const said = `${inner}/metrics.jsonl: expected a file that can be appended to, got EISDIR: illegal operation on a directory, open '${inner}/metrics.jsonl'`
+    const message = `${inner}/metrics.jsonl: expected a file that can be appended to, got EISDIR: illegal operation on a directory, open '${inner}/metrics.jsonl'`
     for (let step = 1; step <= 40; step++) log.append({ kind: 'step', step }) // two groups
-    for (let i = 0; i < 2; i++) await expect(log.flush()).rejects.toMatchObject({ message: said })
+    for (let i = 0; i < 2; i++) await expect(log.flush()).rejects.toMatchObject({ message: message })
   })
 })

@@ -59,9 +59,9 @@ const parts = (card: string): { readonly front: string; readonly body: string } 
 const front = (card: string, version: '1.1' | '1.2' = '1.1'): unknown => parse(parts(card).front, { version })
 
 const tokensOf = (body: string): ReadonlyArray<Token> => {
-  const found: Token[] = []
-  marked.walkTokens(marked.lexer(body), (token) => void found.push(token))
-  return found
+  const tokens: Token[] = []
+  marked.walkTokens(marked.lexer(body), (token) => void tokens.push(token))
+  return tokens
 }
 
 describe('the front matter of a model card', () => {

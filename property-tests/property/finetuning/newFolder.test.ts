@@ -46,14 +46,14 @@ describe('a new folder', () => {
   it('leaves nothing behind if writing fails or a signal ends the process', async () => {
     await expect(inNewFolder(join(cwd, 'exported'), {}, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(await readdir(cwd)).toEqual([])
-    let seen: ReadonlyArray<string> = []
+    let names: ReadonlyArray<string> = []
     await inNewFolder(join(cwd, 'exported'), {}, async (stage) => {
       await mkdir(join(stage, 'onnx'))
       await writeFile(join(stage, 'onnx', 'model.onnx'), 'half')
       removeStages()
-      seen = readdirSync(cwd)
+      names = readdirSync(cwd)
     }).catch(() => undefined)
-    expect(seen).toEqual([])
+    expect(names).toEqual([])
   })
 })
 

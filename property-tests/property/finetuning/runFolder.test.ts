@@ -95,10 +95,10 @@ describe('a partial file of a killed process', () => {
 
 describe('a resumed run folder', () => {
   const warnings = async (resume: boolean): Promise<ReadonlyArray<string>> => {
-    const said: string[] = []
+    const messages: string[] = []
     for await (const event of finetuneJob(options(resume), new AbortController().signal))
-      if (event.kind === 'warning') said.push(event.message)
-    return said.filter((message) => !/^(step |gates are sampled in )/.test(message))
+      if (event.kind === 'warning') messages.push(event.message)
+    return messages.filter((message) => !/^(step |gates are sampled in )/.test(message))
   }
 
   it('warns once about each changed version, and config.json then names the current ones', async () => {

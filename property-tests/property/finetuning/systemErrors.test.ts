@@ -115,9 +115,9 @@ describe('a checkpoint that the system cannot read is not treated as damaged: th
   it.each<readonly [string, Operation, RegExp, string, string]>([
     ['a disk that is full when config.json is to be written', 'write', /config\.json/, 'ENOSPC', 'no space left on the disk (ENOSPC)'],
     ['a disk that is read-only', 'open', /lock-/, 'EROFS', 'a read-only disk (EROFS)'],
-  ])('%s', async (_, operation, path, code, found) => {
+  ])('%s', async (_, operation, path, code, got) => {
     expect(await refusal({ operation, path, code })).toMatch(
-      new RegExp(`: expected to write the file, got ${found.replaceAll(/[()]/g, '\\$&')}$`),
+      new RegExp(`: expected to write the file, got ${got.replaceAll(/[()]/g, '\\$&')}$`),
     )
   })
 

@@ -55,19 +55,19 @@ const tokensOf = async (options: TaskOptions, maxLength: number) => {
 const none = (count: number): ReadonlyArray<number> => new Array<number>(count).fill(unlabeled)
 
 describe('a prompt template', () => {
-  const [asked, plain] = [
+  const [encoded, plain] = [
     { instruction: 'Sort.', input: '3 1' },
     { instruction: 'Sing.', input: '' },
   ]
   it('of the paper has one preamble, with and without an input', () => {
     const head = 'Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n'
-    expect(promptOf.paper(asked)).toBe(`${head}### Instruction:\nSort.\n\n### Input:\n3 1\n\n### Response:`)
+    expect(promptOf.paper(encoded)).toBe(`${head}### Instruction:\nSort.\n\n### Input:\n3 1\n\n### Response:`)
     expect(promptOf.paper(plain)).toBe(`${head}### Instruction:\nSing.\n\n### Response:`)
   })
   it('of Alpaca mentions the input in its preamble if there is one', () => {
-    const [withInput, rest] = promptOf.alpaca(asked).split('. Write ')
+    const [withInput, rest] = promptOf.alpaca(encoded).split('. Write ')
     expect(withInput).toBe('Below is an instruction that describes a task, paired with an input that provides further context')
-    expect(rest).toBe(promptOf.paper(asked).split('. Write ')[1])
+    expect(rest).toBe(promptOf.paper(encoded).split('. Write ')[1])
     expect(promptOf.alpaca(plain)).toBe(promptOf.paper(plain))
   })
 })
@@ -176,11 +176,11 @@ describe(`tokens of segments (seed ${SEED})`, () => {
     const segment = fc.record({ text: fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 5 }), learned: fc.boolean() })
     fc.assert(
       fc.property(fc.array(segment, { minLength: 1, maxLength: 5 }), (segments) => {
-        const text = segments.map((own) => own.text).join('')
+        const text = segments.map((part) => part.text).join('')
         const { ids, learned } = segmentTokens({ ids: pairs }, segments, [99])
         expect(ids).toEqual([99, ...pairs(text)])
         const owner = (place: number): number => {
-          const ends = segments.map((_, i) => segments.slice(0, i + 1).reduce((sum, own) => sum + own.text.length, 0))
+          const ends = segments.map((_, i) => segments.slice(0, i + 1).reduce((sum, segment) => sum + segment.text.length, 0))
           return ends.findIndex((end) => end > Math.min(place, text.length - 1))
         }
         // a pair is learned with the segment of its last letter

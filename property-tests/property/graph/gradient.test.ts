@@ -56,10 +56,10 @@ describe(`gradient (seed ${SEED})`, () => {
       fc.asyncProperty(fc.shuffledSubarray([0, 1, 2, 3, 4], { minLength: 1 }), async (places) => {
         const wide = input('wide', [2, 10], 'float64')
         const loss = places.map((i) => mul(reduceSum(slice(wide, 1, 2 * i, 2)), i + 1)).reduce((a, b) => add(a, b))
-        const found = only(gradient(loss, [wide]))
-        expect(topologicalOrder([found]).filter(({ op }) => op === 'Add')).toEqual([])
+        const slope = only(gradient(loss, [wide]))
+        expect(topologicalOrder([slope]).filter(({ op }) => op === 'Add')).toEqual([])
         const row = Array.from({ length: 10 }, (_, j) => (places.includes(Math.floor(j / 2)) ? Math.floor(j / 2) + 1 : 0))
-        await withGraph({ found }, async (run) => {
+        await withGraph({ found: slope }, async (run) => {
           close('found', resultOf(await run({ wide: float64(new Array<number>(20).fill(1), [2, 10]) }), 'found'), [...row, ...row])
         })
       }),

@@ -106,7 +106,7 @@ describe(`gradient checkpointing (seed ${SEED})`, () => {
           ),
           ...Object.fromEntries(layers.map((_, i) => [`offset${i}`, int64([3 * i])])),
         }
-        const run = (again: boolean) => withGraph(slopesOf(layers, dtype, again), (session) => session(feeds))
+        const run = (recompute: boolean) => withGraph(slopesOf(layers, dtype, recompute), (session) => session(feeds))
         const [kept, made] = [await run(false), await run(true)]
         expect(Object.keys(made)).toEqual(Object.keys(kept))
         expect(Object.keys(kept)).toContain('slope of x')
@@ -123,10 +123,10 @@ describe(`gradient checkpointing (seed ${SEED})`, () => {
   /** Where sizes have names, as a device's other than the CPU's: without them nothing is fused that could be lost. */
   const named = { ...cpu.target, namelessSizes: false }
 
-  const optimized = async (body: ReadonlyArray<string>, again: boolean): Promise<ReadonlyArray<string>> => {
-    const file = join(tmpdir(), `salora-recomputation-${process.pid}-${again}.onnx`)
+  const optimized = async (body: ReadonlyArray<string>, recomputed: boolean): Promise<ReadonlyArray<string>> => {
+    const file = join(tmpdir(), `salora-recomputation-${process.pid}-${recomputed}.onnx`)
     const layers = Array.from({ length: 3 }, () => body)
-    const model = toOnnx(slopesOf(layers, 'float32', again, someRows), named)
+    const model = toOnnx(slopesOf(layers, 'float32', recomputed, someRows), named)
     const session = await ort.InferenceSession.create(model, { optimizedModelFilePath: file, logSeverityLevel: 3 })
     await session.release()
     const { node } = readModel(await readFile(file))
@@ -134,7 +134,7 @@ describe(`gradient checkpointing (seed ${SEED})`, () => {
     return node.map(({ opType }) => opType)
   }
 
-  const count = (ops: ReadonlyArray<string>, op: string): number => ops.filter((found) => found === op).length
+  const count = (ops: ReadonlyArray<string>, op: string): number => ops.filter((opName) => opName === op).length
 
   it("recomputes: the optimized model has each layer's function and mask twice", async () => {
     const body = ['product', 'tanh', 'dropout']
@@ -177,7 +177,7 @@ describe(`gradient checkpointing (seed ${SEED})`, () => {
     const x = input('x', ['rows', width], 'float32')
     const late = controlDependency(x, [reduceSum(x), tanh(x)])
     expect(late.shape).toEqual(x.shape)
-    const found = await withGraph({ late }, (session) => session({ x: float32([1, 2, 3, -0, 5, 6, 7, 8], [2, width]) }))
-    expect(resultOf(found, 'late')).toEqual([1, 2, 3, -0, 5, 6, 7, 8])
+    const results = await withGraph({ late }, (session) => session({ x: float32([1, 2, 3, -0, 5, 6, 7, 8], [2, width]) }))
+    expect(resultOf(results, 'late')).toEqual([1, 2, 3, -0, 5, 6, 7, 8])
   })
 })

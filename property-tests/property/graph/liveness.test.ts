@@ -86,12 +86,12 @@ describe('a run of a graph holds', () => {
 
   it("every layer's values for the gradient of a deep network; with checkpoints, the layer inputs and one layer", () => {
     const [layers, inLayer] = [6, 5]
-    const network = (again: boolean): Readonly<Record<string, Expression>> => {
+    const network = (recompute: boolean): Readonly<Record<string, Expression>> => {
       const weights = Array.from({ length: layers * inLayer }, (_, i) => input(`W${i}`, [width, width], 'float32'))
       const h = Array.from({ length: layers }).reduce<Expression>((below, _, layer) => {
-        const own = weights.slice(layer * inLayer, (layer + 1) * inLayer)
-        const y = own.reduce((z, matrix) => tanh(matMul(z, matrix)), below)
-        return again ? checkpoint(y, below) : y
+        const ofLayer = weights.slice(layer * inLayer, (layer + 1) * inLayer)
+        const y = ofLayer.reduce((z, matrix) => tanh(matMul(z, matrix)), below)
+        return recompute ? checkpoint(y, below) : y
       }, x)
       return Object.fromEntries(gradient(reduceSum(h), weights).map((slope, i) => [`slope${i}`, slope]))
     }

@@ -142,16 +142,16 @@ describe(`lowering (seed ${SEED})`, () => {
     const y = gelu(input('x', ['n'], 'float32'))
     expect(readModel(toOnnx({ y }, target)).node.map(({ opType }) => opType)).toEqual(nodes)
     const session = await cpuEngine({ target }).open({ y }, noWeights)
-    const { y: found } = await session.run({ x: float32(points.map((x) => x * Math.SQRT2)) })
+    const { y: actual } = await session.run({ x: float32(points.map((x) => x * Math.SQRT2)) })
     await session.release()
-    const wanted = points.map((x, i) => (x * Math.SQRT2 * (1 + (values[i] ?? NaN))) / 2) // Φ(√2 x) = ½ (1 + erf x)
-    assertClose(found as Float32Array, wanted, { relative: 1e-6, absolute: 1e-6, name: 'GELU' })
+    const expected = points.map((x, i) => (x * Math.SQRT2 * (1 + (values[i] ?? NaN))) / 2) // Φ(√2 x) = ½ (1 + erf x)
+    assertClose(actual as Float32Array, expected, { relative: 1e-6, absolute: 1e-6, name: 'GELU' })
   })
 
   it('gives a GELU in float64 that agrees with the table', async () => {
     const { y } = await evaluate({ y: gelu(input('x', ['n'], 'float64')) }, { x: float64(points.map((x) => x * Math.SQRT2)) })
-    const wanted = points.map((x, i) => (x * Math.SQRT2 * (1 + (values[i] ?? NaN))) / 2)
-    assertClose(y as Float64Array, wanted, { relative: 1e-14, absolute: 1e-14, name: 'GELU' })
+    const expected = points.map((x, i) => (x * Math.SQRT2 * (1 + (values[i] ?? NaN))) / 2)
+    assertClose(y as Float64Array, expected, { relative: 1e-14, absolute: 1e-14, name: 'GELU' })
   })
 
   it('does not change float32 graphs', () => {

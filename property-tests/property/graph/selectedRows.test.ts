@@ -91,9 +91,9 @@ describe(`selected rows (seed ${SEED})`, () => {
           inverse: int32(inverse),
         }
         const run = (y: Expression) => withGraph({ y, ...slopes(y) }, (session) => session(feeds))
-        const [wanted, found] = [await run(after), await run(before)]
-        for (const name of Object.keys(wanted))
-          assertClose(resultOf(found, name), resultOf(wanted, name), { relative: 1e-12, absolute: 1e-12, name })
+        const [expected, actual] = [await run(after), await run(before)]
+        for (const name of Object.keys(expected))
+          assertClose(resultOf(actual, name), resultOf(expected, name), { relative: 1e-12, absolute: 1e-12, name })
       }),
       { seed: SEED, numRuns: 40 },
     ))
@@ -131,14 +131,14 @@ describe(`selected rows (seed ${SEED})`, () => {
       return add(mixed, matMul(gelu(mixed), W))
     }
     const products = (y: Expression) => topologicalOrder([y]).filter(({ op, inputs }) => op === 'MatMul' && inputs[1] === W)
-    const found = products(selectedRows(layer(layer(x)), selection))
-    expect(found.map(({ shape: [rows] }) => rows)).toEqual(['rows', 'rows', 'selected', 'selected'])
+    const rowCounts = products(selectedRows(layer(layer(x)), selection))
+    expect(rowCounts.map(({ shape: [rows] }) => rows)).toEqual(['rows', 'rows', 'selected', 'selected'])
   })
 
   it('are selected directly from a matrix that is not a row-wise result', () => {
-    const whole = matMul(constant([1, 2, 3, 4, 5, 6, 7, 8], [width, 2], 'float64'), input('v', [2, 2], 'float64'))
+    const product = matMul(constant([1, 2, 3, 4, 5, 6, 7, 8], [width, 2], 'float64'), input('v', [2, 2], 'float64'))
     const few = { index: input('index', ['selected'], 'int32'), inverse: input('inverse', [width], 'int32') }
-    const found = selectedRows(matMul(whole, whole, { transposeA: true }), { ...few, inverse: input('inverse', [2], 'int32') })
-    expect(found.op).toBe('SelectRows')
+    const selected = selectedRows(matMul(product, product, { transposeA: true }), { ...few, inverse: input('inverse', [2], 'int32') })
+    expect(selected.op).toBe('SelectRows')
   })
 })

@@ -240,10 +240,10 @@ describe('the decoder', () => {
   it('hides later tokens and other examples from each token', () => {
     const operands = modelOf(small)
     const run = (ids: ReadonlyArray<ReadonlyArray<number>>) => decoder(small, { scale: 1.5 })(operands, { inputIds: ids }).logits
-    const whole = run(inputIds)
-    assertClose(run([[3, 1]]).data, slice(whole, [0, 0], [2, 9]).data, close)
-    assertClose(run([[5, 8]]).data, slice(whole, [4, 0], [6, 9]).data, close)
-    expect(run([[3, 2, 4]]).data[2 * 9]).not.toBeCloseTo(whole.data[2 * 9]!, 6)
+    const full = run(inputIds)
+    assertClose(run([[3, 1]]).data, slice(full, [0, 0], [2, 9]).data, close)
+    assertClose(run([[5, 8]]).data, slice(full, [4, 0], [6, 9]).data, close)
+    expect(run([[3, 2, 4]]).data[2 * 9]).not.toBeCloseTo(full.data[2 * 9]!, 6)
   })
 
   it('returns normalized embeddings times the output matrix if its layers add nothing', () => {

@@ -67,8 +67,8 @@ describe('a linear layer on a matrix in float16', () => {
         ({ x, W, bias }) => {
           const [, k = 1] = x.shape
           const b = tensor([bias.data.length], bias.data)
-          const [found, exact] = [halfLinear.value('', x, W, b), linear(x, W, b)]
-          found.data.forEach((y, i) => errors.push(Math.abs(y - (exact.data[i] ?? NaN)) / k))
+          const [actual, exact] = [halfLinear.value('', x, W, b), linear(x, W, b)]
+          actual.data.forEach((y, i) => errors.push(Math.abs(y - (exact.data[i] ?? NaN)) / k))
           expect(Math.max(...errors)).toBeLessThan(9 * 2 ** -10)
         },
       ),

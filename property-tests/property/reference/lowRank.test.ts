@@ -59,9 +59,9 @@ describe(`gated low-rank increments (seed ${SEED})`, () => {
   it('add to W x what they add to W', () => {
     fc.assert(
       fc.property(adapted, ({ A, B, g, scale, x, weight }) => {
-        const apart = add(matMul(x, transpose(weight)), applyIncrement(scale)({ A, B }, g, x))
+        const separate = add(matMul(x, transpose(weight)), applyIncrement(scale)({ A, B }, g, x))
         const merged = matMul(x, transpose(merge(scale)(weight, { A, B }, g)))
-        assertClose(apart.data, merged.data, { relative: 1e-13, absolute: 1e-14, name: 'h' })
+        assertClose(separate.data, merged.data, { relative: 1e-13, absolute: 1e-14, name: 'h' })
       }),
       options,
     )

@@ -59,9 +59,9 @@ describe(`rounding to levels (seed ${SEED})`, () => {
           const { levels, scales } = quantizeRows(x)
           const rounded = dequantize({ levels, scales })
           scales.data.forEach((scale, row) => {
-            const [own, exact] = [rowOf(levels, row), rowOf(x, row)]
-            expect(own.every(Number.isInteger)).toBe(true)
-            expect(Math.max(...own.map(Math.abs))).toBe(exact.every((value) => value === 0) ? 0 : largestLevel)
+            const [ofRow, exact] = [rowOf(levels, row), rowOf(x, row)]
+            expect(ofRow.every(Number.isInteger)).toBe(true)
+            expect(Math.max(...ofRow.map(Math.abs))).toBe(exact.every((value) => value === 0) ? 0 : largestLevel)
             rowOf(rounded, row).forEach((value, i) =>
               expect(Math.abs(value - (exact[i] ?? NaN))).toBeLessThanOrEqual(scale / 2 + 1e-15 * Math.abs(value)),
             )
@@ -137,7 +137,8 @@ describe('a linear layer on int8', () => {
           const weight = quantizeRows(W)
           const [, p = 0] = yBar.shape
           const bias = filled([p], 0.25)
-          const close = (found: Tensor, wanted: Tensor): void => assertClose(found.data, wanted.data, { relative: 1e-12, absolute: 1e-12 })
+          const close = (actual: Tensor, expected: Tensor): void =>
+            assertClose(actual.data, expected.data, { relative: 1e-12, absolute: 1e-12 })
           close(quantizedLinear(x, weight, bias), linear(roundRows(x), dequantize(weight), bias))
           const weighed = tensor(
             yBar.shape,

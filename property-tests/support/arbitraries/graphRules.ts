@@ -85,9 +85,9 @@ const spread: Numbers = (count) => evenlyMany(-0.3, 0.3)(count).map((noise) => n
 const anySizes: fc.Arbitrary<Occasion> = fc.record({ a: length(4), b: length(4), c: length(3) }).map((sizes) => ({ sizes, feeds: {} }))
 
 const the = (x: Readonly<Record<string, Expression>>, name: string): Expression => {
-  const found = x[name]
-  if (found === undefined) throw new Error(`rule case: expected an input ${name}, got ${Object.keys(x).join(', ')}`)
-  return found
+  const value = x[name]
+  if (value === undefined) throw new Error(`rule case: expected an input ${name}, got ${Object.keys(x).join(', ')}`)
+  return value
 }
 
 const one = (
