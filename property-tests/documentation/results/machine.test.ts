@@ -1,4 +1,4 @@
-/** The pages of what was measured on a machine: speed, memory, and seven billion parameters. */
+/** The results pages of measurements on a machine: speed, memory, and seven billion parameters. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { PeersResult } from '../../../evaluation/benchmark/comparePeft.js'
