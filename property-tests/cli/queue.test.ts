@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Queue } from 'bullmq'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stopRunProcess } from '../../reporting/board/runProcess.js'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
 import { queueName } from '../../evaluation/glue/cellJob.js'
@@ -18,6 +18,7 @@ import { hasRedis, startRedis, type RedisServer } from '../support/redisServer.j
 import { saloraHere } from './inProcess.js'
 import { program, salora } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
+import { killedAfterEach } from '../support/childProcesses.js'
 
 let root = ''
 beforeAll(async () => {
@@ -41,21 +42,15 @@ const timeless = ({ table }: GlueSweepResult): object => ({
 })
 const resultOf = (stdout: string): GlueSweepResult => JSON.parse(stdout) as GlueSweepResult
 
-const workers: ChildProcess[] = []
-afterEach(async () => {
-  for (const child of workers.splice(0))
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGKILL')
-      await once(child, 'exit')
-    }
-})
+const tracked = killedAfterEach()
 const worker = (
   redis: string,
   onLine: (line: string, child: ChildProcess) => void = () => undefined,
   ...more: ReadonlyArray<string>
 ): { readonly child: ChildProcess; said: string } => {
-  const child = spawn(process.execPath, [program, 'worker', '--redis', redis, '--root', root, '--lease', '4', ...more], { cwd: root })
-  workers.push(child)
+  const child = tracked(
+    spawn(process.execPath, [program, 'worker', '--redis', redis, '--root', root, '--lease', '4', ...more], { cwd: root }),
+  )
   const told = { child, said: '' }
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     told.said += text
@@ -136,7 +131,7 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
         cwd: root,
       },
     )
-    workers.push(child)
+    tracked(child)
     const sent = await salora(sweep('sent', '--redis', redis.url), { cwd: root })
     expect(sent.code, sent.stderr).toBe(0)
     const local = await salora(sweep('local', '--quiet'), { cwd: root }) // the test before has made it, or it is made now
@@ -232,7 +227,7 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     const longer = ['--max-steps', '100000', '--epochs', '10000'] // than both outages last: once its one run is done a sweep has nothing to wait for
     const args = [...sweep('parted', '--redis', redis.url), '--methods', 'lora', '--seeds', '1', ...longer]
     const asked = spawn(process.execPath, [program, ...args], { cwd: root })
-    workers.push(asked)
+    tracked(asked)
     let said = ''
     asked.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
     const working = worker(redis.url)
