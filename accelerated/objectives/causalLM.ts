@@ -2,12 +2,12 @@
 import type { Expression, FloatType } from '../graph/expression.js'
 import { add, gather, input, logSumExp, mul, reduceSum, reshape, slice, sub } from '../graph/operators.js'
 import { selectedRows } from '../graph/selectedRows.js'
-import { modelInitial } from '../parameters/initialization.js'
 import type { Model } from '../models/architecture.js'
 import { rowSelection } from '../models/batchInputs.js'
 import { selectionFeeds } from '../models/packing.js'
 import type { Feeds } from '../engines/feeds.js'
 import { floatFeed, int32Feed, scalarFeed } from '../engines/feeds.js'
+import { headTensors } from './headTensors.js'
 import type { ModelOutput, Objective, TrainingExample } from './objective.js'
 import { causalOutputs, headOf } from '../models/modelOutputs.js'
 
@@ -47,13 +47,7 @@ export const causalLM = (
     bySlice.map((loss, i) => mul(loss, input(`rowWeights${i}`, ['labeled'], dtype)))
   return {
     name: 'causal',
-    tensors: ({ decayed, undecayed }) =>
-      [...headOf(model, causalOutputs, method).tensors].map(([name, shape]) => ({
-        name,
-        shape,
-        group: shape.length > 1 ? decayed : undecayed,
-        initial: modelInitial,
-      })),
+    tensors: (groups) => headTensors(headOf(model, causalOutputs, method), groups),
     outputs: ({ forward }, batch) => Object.fromEntries(losses(forward(batch)).map((loss, i) => [`losses${i}`, loss])),
     loss: ({ forward }, batch) => {
       const output = forward(batch)

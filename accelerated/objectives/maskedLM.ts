@@ -2,13 +2,13 @@
 import type { Expression } from '../graph/expression.js'
 import { input, mul, reduceSum } from '../graph/operators.js'
 import { selectedRows } from '../graph/selectedRows.js'
-import { modelInitial } from '../parameters/initialization.js'
 import type { Model } from '../models/architecture.js'
 import { rowSelection } from '../models/batchInputs.js'
 import { selectionFeeds } from '../models/packing.js'
 import { int32Feed, scalarFeed } from '../engines/feeds.js'
 import { uniforms } from '../parameters/random.js'
 import { crossEntropies } from './losses.js'
+import { headTensors } from './headTensors.js'
 import type { Draw, ModelOutput, Objective, TrainingExample } from './objective.js'
 
 export type Masking = {
@@ -53,8 +53,7 @@ export const maskedLM = (model: Model, masking: Masking): Objective<TrainingExam
   }
   return {
     name: 'masked',
-    tensors: ({ decayed, undecayed }) =>
-      [...head.tensors].map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? decayed : undecayed, initial: modelInitial })),
+    tensors: (groups) => headTensors(head, groups),
     outputs: ({ forward }, batch) => ({ losses: losses(forward(batch)) }),
     loss: ({ forward }, batch) => {
       const output = forward(batch)

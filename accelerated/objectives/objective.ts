@@ -5,7 +5,7 @@ import type { Host } from '../models/host.js'
 import type { PackedBatch, TokenizedExample } from '../models/packing.js'
 import type { Results } from '../engines/engine.js'
 import type { Feeds } from '../engines/feeds.js'
-import type { OptimizerGroup } from '../parameters/optimizerGroup.js'
+import type { WeightGroups } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
 
 /** An example as every objective has it: token ids, and its row in the file that it came from, for messages. */
@@ -38,7 +38,7 @@ export type Forwards = { readonly forward: Forward; readonly baseForward: Forwar
 export type Objective<E extends TrainingExample = TrainingExample, O = unknown> = {
   readonly name: string
   /** the head's tensors, outside any budget */
-  readonly tensors: (groups: Readonly<Record<'decayed' | 'undecayed', OptimizerGroup>>) => ReadonlyArray<Trainable>
+  readonly tensors: (groups: WeightGroups) => ReadonlyArray<Trainable>
   /** Σ of the batch's losses times the feed `lossWeight` = 1 / whole, so that the parts of an accumulated batch add up to its mean. → scalar */
   readonly loss: (forwards: Forwards, batch: BatchInputs) => Expression
   /** the outputs of inference, from which `read` takes the answers */

@@ -2,12 +2,12 @@
 import type { Expression, FloatType } from '../graph/expression.js'
 import { input, mul, reduceSum } from '../graph/operators.js'
 import { selectedRows } from '../graph/selectedRows.js'
-import { modelInitial } from '../parameters/initialization.js'
 import type { Model } from '../models/architecture.js'
 import { rowSelection } from '../models/batchInputs.js'
 import { selectionFeeds } from '../models/packing.js'
 import { floatFeed, int32Feed, scalarFeed, type Feed } from '../engines/feeds.js'
 import { binaryCrossEntropySum, crossEntropies, crossEntropySum, squaredErrorSum } from './losses.js'
+import { headTensors } from './headTensors.js'
 import type { ModelOutput, Objective, TrainingExample } from './objective.js'
 import type { SequenceOutputs } from '../models/modelOutputs.js'
 
@@ -42,8 +42,7 @@ export const sequenceClassification = (
   }
   return {
     name: 'sequence',
-    tensors: ({ decayed, undecayed }) =>
-      [...head.tensors].map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? decayed : undecayed, initial: modelInitial })),
+    tensors: (groups) => headTensors(head, groups),
     outputs: ({ forward }, batch) => ({ logits: logits(forward(batch)) }),
     loss: ({ forward }, batch) => {
       const output = forward(batch)

@@ -22,7 +22,9 @@ export type OptimizerGroup = {
 export const correctionNames = (prefix: string): readonly [string, string] => [`${prefix}Correction1`, `${prefix}Correction2`]
 
 /** W descends by AdamW at η_p. Matrices decay, vectors do not. */
-export const weightGroups = (adam: AdamWSettings, weightDecay: number): Readonly<Record<'decayed' | 'undecayed', OptimizerGroup>> => {
+export type WeightGroups = Readonly<Record<'decayed' | 'undecayed', OptimizerGroup>>
+
+export const weightGroups = (adam: AdamWSettings, weightDecay: number): WeightGroups => {
   const group = (name: string, decay: number): OptimizerGroup => ({
     name,
     adam,

@@ -8,7 +8,7 @@ import { devices } from '../engines/devices/index.js'
 import { settingGroup, type SettingTable, type SettingValues } from './setting.js'
 import { SettingsError } from '../errors/settingsError.js'
 import type { AdamWSettings } from '../parameters/optimizerGroup.js'
-import { weightGroups, type OptimizerGroup } from '../parameters/optimizerGroup.js'
+import { weightGroups, type WeightGroups } from '../parameters/optimizerGroup.js'
 
 const positive = z.number().positive()
 const fraction = z.number().min(0).max(1)
@@ -215,5 +215,4 @@ export const adamOf = ({
   epsilon: adamEpsilon,
 })
 
-export const weightGroupsOf = (settings: CommonSettings): Readonly<Record<'decayed' | 'undecayed', OptimizerGroup>> =>
-  weightGroups(adamOf(settings), settings.weightDecay)
+export const weightGroupsOf = (settings: CommonSettings): WeightGroups => weightGroups(adamOf(settings), settings.weightDecay)

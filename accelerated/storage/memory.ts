@@ -1,4 +1,5 @@
 /** A Storage in memory: files are byte arrays in a Map. For tests, browsers, and runs that must not touch a disk. */
+import { concatenated } from './concatenated.js'
 import { inputError, type InputError } from '../errors/inputError.js'
 import { SystemError } from '../errors/systemError.js'
 import { folderOf, nameOf } from './paths.js'
@@ -78,11 +79,5 @@ const bytesOf = async (content: Content): Promise<Uint8Array> => {
   if (content instanceof Uint8Array) return content.slice()
   const chunks: Uint8Array[] = []
   for await (const chunk of content) chunks.push(chunk.slice()) // the writer may reuse its buffer
-  const bytes = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0))
-  let offset = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset)
-    offset += chunk.length
-  }
-  return bytes
+  return concatenated(chunks)
 }

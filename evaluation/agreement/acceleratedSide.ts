@@ -61,32 +61,9 @@ const preparedBatch = ({ config, batch }: AnyModel, accelerated: AcceleratedMode
     : sequenceClassification(accelerated, headOutputs(config)).prepare(toExamples(batch), draw)
 }
 
-const settingsOf = ({
-  rank,
-  alpha,
-  tau,
-  gamma,
-  zeta,
-  beta,
-  orthogonality,
-  orthogonalityAfter,
-  control,
-  clip,
-  weightDecay,
-}: AnyModel['settings']) =>
-  resolveSettings({
-    rank,
-    loraAlpha: alpha,
-    tau,
-    gamma,
-    zeta,
-    beta,
-    orthogonality,
-    orthogonalityAfter,
-    control,
-    maxGradNorm: clip ?? null,
-    weightDecay,
-  })
+/** The optimizer's constants are fed, so they are no settings here. */
+const settingsOf = ({ alpha, clip, beta1, beta2, epsilon, gateAdam, ...same }: AnyModel['settings']) =>
+  resolveSettings({ ...same, loraAlpha: alpha, maxGradNorm: clip ?? null })
 
 export const matricesOf = ({ config }: AnyModel, adapters: TrainingState['adapters']): SaloraPhase['matrices'] => {
   const shapes = adaptedShapes(config)

@@ -46,7 +46,8 @@ export const benchmarkModel = async (
   return { folder, remove }
 }
 
-const robertaBase = ({ layers, sequence, vocabulary }: BenchmarkShape): object => ({
+/** config.json of RoBERTa-base's shape, for texts of `sequence` tokens. */
+export const robertaBase = ({ layers, sequence, vocabulary }: BenchmarkShape): object => ({
   model_type: 'roberta',
   vocab_size: vocabulary,
   hidden_size: 768,

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { wholeVocabulary, writeRandomModel } from '../benchmark/model.js'
+import { robertaBase, wholeVocabulary, writeRandomModel } from '../benchmark/model.js'
 import type { Estimate } from '../../finetuning/runs/estimate.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
@@ -19,19 +19,6 @@ import { versions } from '../../finetuning/runs/versions.js'
 
 type Case = { readonly model: keyof typeof configs | 'embedded'; readonly flags: ReadonlyArray<string> }
 
-const roberta = {
-  model_type: 'roberta',
-  vocab_size: wholeVocabulary,
-  hidden_size: 768,
-  num_hidden_layers: 12,
-  num_attention_heads: 12,
-  intermediate_size: 3072,
-  max_position_embeddings: 514,
-  type_vocab_size: 1,
-  layer_norm_eps: 1e-5,
-  pad_token_id: 1,
-  hidden_act: 'gelu',
-}
 const llama = {
   model_type: 'llama',
   vocab_size: 32_000,
@@ -47,7 +34,7 @@ const llama = {
   bos_token_id: 1,
   eos_token_id: 2,
 }
-const configs = { 'roberta-base': roberta, 'llama-small': llama } as const
+const configs = { 'roberta-base': robertaBase({ layers: 12, sequence: 512, vocabulary: wholeVocabulary }), 'llama-small': llama } as const
 
 const cases: Readonly<Record<string, Case>> = {
   'embedded-salora': { model: 'embedded', flags: ['--method', 'salora', '--batch-size', '32', '--max-length', '64'] },

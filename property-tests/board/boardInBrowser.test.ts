@@ -2,7 +2,7 @@
  * The board in Chromium: it shows the numbers of the files, logs nothing, and works by keyboard and on a phone.
  * It survives a lost connection, and stays fast with 500 runs beside one of 100,000 steps.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
@@ -11,9 +11,10 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startBoard, type Board } from '../../reporting/board/server.js'
 import { program } from '../cli/spawnSalora.js'
-import { toyFolder } from '../cli/toyFolder.js'
+import { toyFolder, toyTrain } from '../cli/toyFolder.js'
 import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
-import { hasChromium, launchChromium, openPage, type OpenedPage } from '../support/chromium.js'
+import { hasChromium, launchChromium, openPage, type OpenedPage, longestFrame } from '../support/chromium.js'
+import { killedAfterEach } from '../support/childProcesses.js'
 
 const cwd = toyFolder('board-browser')
 const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
@@ -21,7 +22,7 @@ const hostile = '<b id=injected onclick=alert(1)>bold</b><script>document.title 
 
 let browser: Browser | null = null
 let board: Board
-const children: ChildProcess[] = []
+const tracked = killedAfterEach()
 beforeAll(async () => {
   if (!hasChromium) return
   for (const seed of [0, 1])
@@ -31,11 +32,6 @@ beforeAll(async () => {
   browser = await launchChromium()
 }, 120_000)
 afterAll(async () => {
-  for (const child of children)
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGKILL')
-      await once(child, 'exit')
-    }
   await browser?.close()
   if (hasChromium) await board.close()
 })
@@ -165,29 +161,10 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
   it('shows a new run and its growing curves, and stops it by keyboard after a confirmation', async () => {
     const { page, errors } = await opened(board.url, desktop)
     const args = [
-      'train',
-      '--model',
-      'tiny',
-      '--task',
-      'toy.tsv',
-      '--max-length',
-      '16',
-      '--batch-size',
-      '4',
-      '--device',
-      'cpu',
-      '--threads',
-      '1',
+      ...toyTrain,
+      ...['--batch-size', '4', '--threads', '1', '--max-steps', '100000', '--eval-steps', '100', '--output', 'runs/live'],
     ]
-    const child = spawn(
-      process.execPath,
-      [program, ...args, '--max-steps', '100000', '--eval-steps', '100', '--output', 'runs/live', '--quiet'],
-      {
-        cwd,
-        stdio: 'ignore',
-      },
-    )
-    children.push(child)
+    const child = tracked(spawn(process.execPath, [program, ...args, '--quiet'], { cwd, stdio: 'ignore' }))
     await page.getByRole('link', { name: 'live', exact: true }).click({ timeout: 60_000 })
     const image = page.locator('#figure-loss [role=img]')
     const lastStep = async (): Promise<number> => Number(/at step (\d+)\.$/.exec((await image.getAttribute('aria-label')) ?? '')?.[1])
@@ -292,17 +269,8 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
         `${JSON.stringify({ kind: 'step', step, taskLoss: 1 / step, tokens: 10, tokensPerSecond: 100 })}\n`,
       )
     }, 100)
-    // the longest frame while scrolling from top to bottom and receiving events
-    const longest = await page.evaluate<number>(`(async () => {
-      let [most, last] = [0, performance.now()]
-      for (let y = 0; y < document.documentElement.scrollHeight; y += 400) {
-        scrollTo(0, y)
-        await new Promise(requestAnimationFrame)
-        most = Math.max(most, performance.now() - last)
-        last = performance.now()
-      }
-      return most
-    })()`)
+    // while events arrive
+    const longest = await longestFrame(page)
     await expect
       .poll(async () => Number((await lineOf(page, 'grows').locator('td').nth(3).textContent())?.split(' ')[0]))
       .toBeGreaterThan(1)

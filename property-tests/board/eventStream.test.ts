@@ -7,6 +7,7 @@ import type { BoardState } from '../../reporting/board/events.js'
 import { openEventStream } from '../../reporting/board/eventStream.js'
 import { statusOf } from '../../reporting/board/runStatus.js'
 import type { Watch } from '../../reporting/board/watch.js'
+import { noMetrics } from '../../reporting/board/metricsSummary.js'
 import type { WatchedRun } from '../../reporting/board/watchRun.js'
 
 const runAt = (step: number): WatchedRun => ({
@@ -18,18 +19,7 @@ const runAt = (step: number): WatchedRun => ({
   reason: null,
   config: null,
   result: null,
-  metrics: {
-    step,
-    loss: 1 / step,
-    density: null,
-    lambda: null,
-    tokensPerSecond: null,
-    stepsPerEpoch: null,
-    secondsPerStep: null,
-    best: null,
-    last: null,
-    invalidLines: 0,
-  },
+  metrics: { ...noMetrics, step, loss: 1 / step },
   steps: 100,
   secondsLeft: null,
 })

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { link, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { birthOf, lockFolder } from '../../accelerated/storage/folderLock.js'
 import { findRunProcess, stopRunProcess } from '../../reporting/board/runProcess.js'
 import { startBoard, type Board } from '../../reporting/board/server.js'
@@ -15,9 +15,10 @@ import { stopEffect } from '../../reporting/board/views/runView.js'
 import { idOf } from '../../reporting/board/watch.js'
 import { bytesIn } from '../cli/jobRun.js'
 import { program, salora } from '../cli/spawnSalora.js'
-import { toyFolder } from '../cli/toyFolder.js'
+import { toyFolder, toyTrain } from '../cli/toyFolder.js'
 import { writeRun } from '../property/reporting/reportRuns.js'
 import { follow, pageHeaders, send } from './boardClient.js'
+import { killedAfterEach } from '../support/childProcesses.js'
 
 const cwd = toyFolder('stop')
 const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
@@ -28,18 +29,9 @@ beforeAll(async () => {
 })
 afterAll(() => board.close())
 
-const children: ChildProcess[] = []
-afterEach(async () => {
-  for (const child of children.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-  }
-})
+const tracked = killedAfterEach()
 const started = (...words: ReadonlyArray<string>): ChildProcess => {
-  const child = spawn(process.execPath, words, { cwd, stdio: ['ignore', 'pipe', 'ignore'] })
-  children.push(child)
-  return child
+  return tracked(spawn(process.execPath, words, { cwd, stdio: ['ignore', 'pipe', 'ignore'] }))
 }
 const isAlive = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode === null && signalCode === null
 
@@ -56,7 +48,8 @@ const withoutSpeeds = (text: string): string => text.replaceAll(/"tokensPerSecon
 describe.skipIf(process.platform !== 'linux')('a running run (on Linux)', () => {
   it('stops as with Ctrl-C, also when stopped twice, and after a resume ends like an uninterrupted run', async () => {
     const args = (output: string): ReadonlyArray<string> => [
-      ...['train', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--batch-size', '4', '--device', 'cpu', '--threads', '1'],
+      ...toyTrain,
+      ...['--batch-size', '4', '--threads', '1'],
       ...['--max-steps', '800', '--eval-steps', '400', '--quiet', '--output', output],
     ]
     const child = started(program, ...args('runs/stopped'))

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { appendFile, cp, mkdir, readFile, rename, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { runLine } from '../../reporting/board/views/runLine.js'
 import { runView } from '../../reporting/board/views/runView.js'
 import { sweepLine, sweepView } from '../../reporting/board/views/sweepView.js'
@@ -13,38 +13,16 @@ import type { WatchedRun } from '../../reporting/board/watchRun.js'
 import { etaEstimator, plannedSteps } from '../../reporting/board/eta.js'
 import { writeRun } from '../property/reporting/reportRuns.js'
 import { program } from '../cli/spawnSalora.js'
-import { toyFolder } from '../cli/toyFolder.js'
+import { toyFolder, toyTrain } from '../cli/toyFolder.js'
+import { killedAfterEach } from '../support/childProcesses.js'
 
 const cwd = toyFolder('board')
 const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
 
-const children: ChildProcess[] = []
-afterEach(async () => {
-  for (const child of children.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-  }
-})
+const tracked = killedAfterEach()
 const train = (output: string, ...more: ReadonlyArray<string>): ChildProcess => {
-  const args = [
-    'train',
-    '--model',
-    'tiny',
-    '--task',
-    'toy.tsv',
-    '--max-length',
-    '16',
-    '--batch-size',
-    '4',
-    '--device',
-    'cpu',
-    '--threads',
-    '1',
-  ]
-  const child = spawn(process.execPath, [program, ...args, '--output', output, '--quiet', ...more], { cwd, stdio: 'ignore' })
-  children.push(child)
-  return child
+  const args = [...toyTrain, '--batch-size', '4', '--threads', '1', '--output', output, '--quiet', ...more]
+  return tracked(spawn(process.execPath, [program, ...args], { cwd, stdio: 'ignore' }))
 }
 const runIn = (watch: Watch, name: string): WatchedRun | undefined => [...watch.runs().values()].find((run) => run.name === name)
 /** Refreshes until the run fulfills the condition. */

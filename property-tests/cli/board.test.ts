@@ -1,12 +1,12 @@
 /** salora board: its URL as JSON, Ctrl-C, the queue in a real redis-server, and one line for each user error. */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Queue } from 'bullmq'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { queueName } from '../../evaluation/glue/cellJob.js'
 import { startBoard } from '../../reporting/board/server.js'
 import { follow } from '../board/boardClient.js'
@@ -14,6 +14,7 @@ import { writeRun } from '../property/reporting/reportRuns.js'
 import { hasRedis, startRedis } from '../support/redisServer.js'
 import { saloraHere } from './inProcess.js'
 import { program } from './spawnSalora.js'
+import { killedAfterEach } from '../support/childProcesses.js'
 
 let root = ''
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
@@ -24,21 +25,15 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-const children: ChildProcess[] = []
-afterEach(async () => {
-  for (const child of children.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-  }
-})
+const tracked = killedAfterEach()
 
 describe('salora board', () => {
   it('prints its URL as JSON, answers there, and ends with exit code 0 on Ctrl-C while a page is open', async () => {
-    const child = spawn(process.execPath, [program, 'board', 'runs', '--port', '0', '--json', '--redis', 'redis://127.0.0.1:1'], {
-      cwd: root,
-    })
-    children.push(child)
+    const child = tracked(
+      spawn(process.execPath, [program, 'board', 'runs', '--port', '0', '--json', '--redis', 'redis://127.0.0.1:1'], {
+        cwd: root,
+      }),
+    )
     let [stdout, stderr] = ['', '']
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text

@@ -6,27 +6,11 @@ import { describe, expect, it } from 'vitest'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
-import { toyFolder } from './toyFolder.js'
+import { toyFolder, toyTrain } from './toyFolder.js'
 
 const cwd = toyFolder('budget')
 
-const words = [
-  'train',
-  '--model',
-  'tiny',
-  '--task',
-  'toy.tsv',
-  '--max-length',
-  '16',
-  '--max-steps',
-  '6',
-  '--batch-size',
-  '8',
-  '--device',
-  'cpu',
-  '--quiet',
-  '--json',
-]
+const words = [...toyTrain, '--max-steps', '6', '--batch-size', '8', '--quiet', '--json']
 const train = (output: string, ...flags: ReadonlyArray<string>) => saloraIn([...words, '--output', output, ...flags], { cwd })
 
 describe.concurrent('a budget below one triplet', () => {

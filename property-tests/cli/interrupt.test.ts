@@ -10,33 +10,16 @@ import { describe, expect, it } from 'vitest'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { savedState } from './savedState.js'
 import { program, salora } from './spawnSalora.js'
-import { toyFolder } from './toyFolder.js'
+import { toyFolder, toyTrain } from './toyFolder.js'
 
 const cwd = toyFolder('cli')
 
 const steps = 300
 const args = (output: string): ReadonlyArray<string> => [
-  'train',
-  '--model',
-  'tiny',
-  '--task',
-  'toy.tsv',
-  '--max-length',
-  '16',
-  '--batch-size',
-  '4',
-  '--max-steps',
-  String(steps),
-  '--gate-end',
-  '0.6', // 120 steps with gates: enough not to be warned of
-  '--save-steps',
-  '20',
-  '--eval-steps',
-  '1000',
-  '--device',
-  'cpu',
-  '--output',
-  output,
+  ...toyTrain,
+  ...['--batch-size', '4', '--max-steps', String(steps), '--save-steps', '20', '--eval-steps', '1000'],
+  ...['--gate-end', '0.6'], // 120 steps with gates: enough not to be warned of
+  ...['--output', output],
 ]
 
 const saved = (output: string) => savedState(join(cwd, output), join(cwd, 'tiny'))

@@ -6,14 +6,11 @@ import { describe, expect, it } from 'vitest'
 import type { RunOptions } from '../../finetuning/runs/run.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { salora } from './spawnSalora.js'
-import { toyFolder } from './toyFolder.js'
+import { toyFolder, toyTrain } from './toyFolder.js'
 
 const cwd = toyFolder('together')
 
-const train = (...args: ReadonlyArray<string>): ReadonlyArray<string> => [
-  ...['train', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--device', 'cpu', '--threads', '1', '--save-steps', '2'],
-  ...args,
-]
+const train = (...args: ReadonlyArray<string>): ReadonlyArray<string> => [...toyTrain, ...['--threads', '1', '--save-steps', '2'], ...args]
 const linesOf = async (output: string) =>
   (await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8'))
     .trimEnd()

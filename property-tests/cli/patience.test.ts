@@ -5,33 +5,12 @@ import { describe, expect, it } from 'vitest'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
-import { toyFolder } from './toyFolder.js'
+import { toyFolder, toyTrain } from './toyFolder.js'
 
 const cwd = toyFolder('patience')
 
 // so small a rate that no evaluation is better than the first
-const words = [
-  'train',
-  '--model',
-  'tiny',
-  '--task',
-  'toy.tsv',
-  '--max-length',
-  '16',
-  '--batch-size',
-  '8',
-  '--device',
-  'cpu',
-  '--threads',
-  '1',
-  '--quiet',
-  '--eval-steps',
-  '1',
-  '--learning-rate',
-  '1e-12',
-  '--max-steps',
-  '30',
-]
+const words = [...toyTrain, ...'--batch-size 8 --threads 1 --quiet --eval-steps 1 --learning-rate 1e-12 --max-steps 30'.split(' ')]
 const train = (output: string, ...flags: ReadonlyArray<string>) => saloraIn([...words, '--output', output, ...flags], { cwd })
 const result = async (output: string): Promise<RunResult> =>
   JSON.parse(await readFile(join(cwd, output, 'result.json'), 'utf8')) as RunResult

@@ -10,19 +10,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Queue } from 'bullmq'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stopRunProcess } from '../../reporting/board/runProcess.js'
-import { keepFinishedRun } from '../../evaluation/glue/finishedRun.js'
-import { jobPoll, type JobSource } from '../../evaluation/glue/queueExecutor.js'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
-import { cellsOf } from '../../evaluation/glue/plan.js'
-import { sweeps } from '../../evaluation/glue/sweeps/index.js'
-import { checkWithin, jobIdOf, parseCellJob, queueName } from '../../evaluation/glue/cellJob.js'
+import { queueName } from '../../evaluation/glue/cellJob.js'
 import { hasRedis, startRedis, type RedisServer } from '../support/redisServer.js'
 import { saloraHere } from './inProcess.js'
 import { program, salora } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
+import { killedAfterEach } from '../support/childProcesses.js'
 
 let root = ''
 beforeAll(async () => {
@@ -46,27 +42,21 @@ const timeless = ({ table }: GlueSweepResult): object => ({
 })
 const resultOf = (stdout: string): GlueSweepResult => JSON.parse(stdout) as GlueSweepResult
 
-const workers: ChildProcess[] = []
-afterEach(async () => {
-  for (const child of workers.splice(0))
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGKILL')
-      await once(child, 'exit')
-    }
-})
+const tracked = killedAfterEach()
 const worker = (
   redis: string,
   onLine: (line: string, child: ChildProcess) => void = () => undefined,
   ...more: ReadonlyArray<string>
-): { readonly child: ChildProcess; output: string } => {
-  const child = spawn(process.execPath, [program, 'worker', '--redis', redis, '--root', root, '--lease', '4', ...more], { cwd: root })
-  workers.push(child)
-  const observed = { child, output: '' }
+): { readonly child: ChildProcess; said: string } => {
+  const child = tracked(
+    spawn(process.execPath, [program, 'worker', '--redis', redis, '--root', root, '--lease', '4', ...more], { cwd: root }),
+  )
+  const told = { child, said: '' }
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    observed.output += text
+    told.said += text
     onLine(text, child)
   })
-  return observed
+  return told
 }
 
 describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () => {
@@ -116,11 +106,11 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     expect(queued?.code, queued?.stderr).toBe(0)
     expect(timeless(resultOf(queued?.stdout ?? ''))).toEqual(timeless(resultOf(local.stdout)))
 
-    const output = first.output + others.map((other) => other.output).join('')
-    expect(output.match(/: resuming\n/g)?.length).toBe(1)
+    const said = first.said + others.map((other) => other.said).join('')
+    expect(said.match(/: resuming\n/g)?.length).toBe(1)
     for (const id of ['lora.seed-0', 'lora.seed-1', 'salora.seed-0', 'salora.seed-1']) {
-      expect(output.match(new RegExp(`cola\\.${id}: starting\\n`, 'g'))?.length, id).toBe(1)
-      expect(output.match(new RegExp(`cola\\.${id}: \\d.*matthews`, 'g'))?.length, id).toBe(1)
+      expect(said.match(new RegExp(`cola\\.${id}: starting\\n`, 'g'))?.length, id).toBe(1)
+      expect(said.match(new RegExp(`cola\\.${id}: \\d.*matthews`, 'g'))?.length, id).toBe(1)
     }
     const poison = await queue.getJob('poison')
     expect(await poison?.getState()).toBe('failed')
@@ -128,8 +118,8 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     expect(poison?.attemptsMade).toBe(1)
 
     // delivered once more, a done run is not made again
-    const rerun = await salora(sweep('queued', '--redis', redis.url), { cwd: root })
-    expect(rerun.stderr.match(/: already done/g)?.length).toBe(4)
+    const again = await salora(sweep('queued', '--redis', redis.url), { cwd: root })
+    expect(again.stderr.match(/: already done/g)?.length).toBe(4)
   }, 240_000)
 
   it('can be trained by a worker that does not see its folder: results come back, adapters stay', async () => {
@@ -141,7 +131,7 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
         cwd: root,
       },
     )
-    workers.push(child)
+    tracked(child)
     const sent = await salora(sweep('sent', '--redis', redis.url), { cwd: root })
     expect(sent.code, sent.stderr).toBe(0)
     const local = await salora(sweep('local', '--quiet'), { cwd: root }) // the test before has made it, or it is made now
@@ -150,17 +140,17 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
       expect((await readdir(join(root, 'sent/cells', id))).sort(), id).toEqual(['config.json', 'result.json'])
     const [own = ''] = await readdir(elsewhere)
     expect(existsSync(join(elsewhere, own, 'cells/cola.salora.seed-1/adapter/adapter_model.safetensors'))).toBe(true)
-    const rerun = await salora(sweep('sent'), { cwd: root })
-    expect(rerun.stderr.match(/: already done/g)?.length).toBe(4)
+    const again = await salora(sweep('sent'), { cwd: root })
+    expect(again.stderr.match(/: already done/g)?.length).toBe(4)
     await rm(elsewhere, { recursive: true })
   }, 120_000)
 
   it('is resumed by another worker at once, and without a failed attempt, when the first is stopped', async () => {
     const running = salora(sweep('handed', '--redis', redis.url), { cwd: root })
-    let interrupted = false
+    let asked = false
     const first = worker(redis.url, (text, child) => {
-      if (!interrupted && text.includes(': starting')) {
-        interrupted = true
+      if (!asked && text.includes(': starting')) {
+        asked = true
         setTimeout(() => child.kill('SIGINT'), 300)
       }
     })
@@ -179,10 +169,10 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     const claim = { host: 'elsewhere', boot: 'another', numbers: 'pid:[1]', pid: 4242, born: '1', thread: 0 }
     await writeFile(join(folder, 'lock-0123456789ab.json'), JSON.stringify(claim))
     const running = salora([...sweep('claimed', '--redis', redis.url), '--methods', 'lora', '--seeds', '1'], { cwd: root })
-    const { output } = await new Promise<{ output: string }>((resolve) => {
-      const observed = worker(redis.url, () => (/waiting.*\n/.test(observed.output) ? resolve(observed) : undefined))
+    const { said } = await new Promise<{ said: string }>((resolve) => {
+      const told = worker(redis.url, () => (/waiting.*\n/.test(told.said) ? resolve(told) : undefined))
     })
-    expect(output).toMatch(/cola\.lora\.seed-0: waiting: its folder is in use by process 4242 on elsewhere .*120 seconds of silence\n/)
+    expect(said).toMatch(/cola\.lora\.seed-0: waiting: its folder is in use by process 4242 on elsewhere .*120 seconds of silence\n/)
     await pause(16_000) // longer than three attempts would take
     await rm(join(folder, 'lock-0123456789ab.json'))
     const { code, stdout, stderr } = await running
@@ -236,33 +226,33 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
   it('reports each outage of Redis, ends by Ctrl-C during one, and resumes its run later', async () => {
     const longer = ['--max-steps', '100000', '--epochs', '10000'] // than both outages last: once its one run is done a sweep has nothing to wait for
     const args = [...sweep('parted', '--redis', redis.url), '--methods', 'lora', '--seeds', '1', ...longer]
-    const started = spawn(process.execPath, [program, ...args], { cwd: root })
-    workers.push(started)
-    let stderr = ''
-    started.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+    const asked = spawn(process.execPath, [program, ...args], { cwd: root })
+    tracked(asked)
+    let said = ''
+    asked.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
     const working = worker(redis.url)
     await expect.poll(() => existsSync(join(root, 'parted/cells/cola.lora.seed-0/metrics.jsonl'))).toBe(true)
-    const unreachable = /^Redis is unreachable: retrying; running runs continue$/
-    const reachable = /^Redis is reachable again$/
-    const linesLike = (line: RegExp): ReadonlyArray<number> =>
-      [stderr, working.output].map((text) => text.split('\n').filter((each) => line.test(each)).length)
+    const gone = /^Redis is unreachable: retrying; running runs continue$/
+    const again = /^Redis is reachable again$/
+    const told = (line: RegExp): ReadonlyArray<number> =>
+      [said, working.said].map((text) => text.split('\n').filter((each) => line.test(each)).length)
     await redis.stop()
-    await expect.poll(() => linesLike(unreachable)).toEqual([1, 1])
+    await expect.poll(() => told(gone)).toEqual([1, 1])
     await redis.restart()
-    await expect.poll(() => linesLike(reachable)).toEqual([1, 1])
+    await expect.poll(() => told(again)).toEqual([1, 1])
     await redis.stop() // the worker has taken no other run since
-    await expect.poll(() => linesLike(unreachable)).toEqual([2, 2])
+    await expect.poll(() => told(gone)).toEqual([2, 2])
     await pause(3_000) // by now the sweep has asked for its jobs, and has no answer
-    const codes = [started, working.child].map(async (child) => {
+    const codes = [asked, working.child].map(async (child) => {
       child.kill('SIGINT')
       return ((await once(child, 'exit')) as [number])[0]
     })
     expect(await Promise.all(codes)).toEqual([130, 130])
-    expect(linesLike(reachable)).toEqual([1, 1])
+    expect(told(again)).toEqual([1, 1])
 
     await redis.restart()
     const next = worker(redis.url)
-    await expect.poll(() => next.output).toMatch(/cola\.lora\.seed-0: resuming\n/)
+    await expect.poll(() => next.said).toMatch(/cola\.lora\.seed-0: resuming\n/)
     await queue.obliterate({ force: true })
   }, 120_000)
 
@@ -273,113 +263,6 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     expect(stderr).toMatch(/^--redis redis:\/\/127\.0\.0\.1:\d+: expected a Redis that answers, got [^\n]+\n$/)
     expect(stderr).not.toContain('another')
   }, 30_000)
-})
-
-describe('a queued job', () => {
-  const finished = {
-    ...{ device: 'cpu', revision: null, examples: { training: 1, evaluation: 1 }, trainableParameters: { adapter: 1 }, majority: null },
-    ...{
-      best: null,
-      last: { step: 1, scores: { matthews: 0.5 } },
-      interrupted: false,
-      stepsDone: 1,
-      steps: 1,
-      seconds: 1,
-      peakMemoryBytes: 1,
-      seed: 0,
-    },
-  }
-  const cell = {
-    ...{ id: 'cola.lora.seed-0', row: 'lora', task: 'cola', seed: 0 },
-    options: { model: 'm', task: { task: 'cola', data: 'd' }, settings: { method: 'lora', rank: 4 } },
-  }
-  it('is parsed with its settings resolved, and invalid jobs are refused', () => {
-    const { cell: read } = parseCellJob({ cell, output: '/runs' })
-    expect(read.options.settings).toMatchObject({ method: 'lora', rank: 4, loraAlpha: 16 })
-    for (const wrong of [
-      null,
-      'text',
-      { cell },
-      { cell: { ...cell, id: '../up' }, output: '/runs' },
-      { cell: { ...cell, id: 'a/b' }, output: '/runs' },
-      { cell: { ...cell, task: 'imdb' }, output: '/runs' },
-      { cell: { ...cell, options: { ...cell.options, output: '/etc' } }, output: '/runs' },
-    ])
-      expect(() => parseCellJob(wrong), JSON.stringify(wrong)).toThrow(/^a job of the queue: expected/)
-    expect(() => parseCellJob({ cell: { ...cell, options: { ...cell.options, settings: { rank: -1 } } }, output: '/r' })).toThrow(/rank/)
-  })
-
-  it('can hold every cell of every sweep', async () => {
-    const { spec } = (await openModelFolder(join(root, 'tiny'))).model
-    const none = { model: 'm', data: 'd', tasks: [], rows: null, seeds: [0], overrides: {}, maxTrainSamples: null }
-    for (const one of sweeps) {
-      const cells = cellsOf({ ...none, sweep: one }, spec)
-      expect(cells.map((cell) => parseCellJob(JSON.parse(JSON.stringify({ cell, output: '/runs' }))).cell)).toEqual(cells)
-    }
-  })
-
-  it('accepts only a finished run of its own cell as its result', async () => {
-    const output = join(root, 'came-back')
-    const { cell: parsed } = parseCellJob({ cell, output })
-    const { model, task, settings } = parsed.options
-    const config = { formatVersion: 2, model, task, settings, device: 'cpu', versions: {} }
-    const result = { ...finished, output: '/elsewhere' }
-    const keep = (run: unknown) => keepFinishedRun(typeof run === 'string' ? run : JSON.stringify(run), output, parsed)
-    for (const [wrong, message] of [
-      ['no JSON', /^the result of cola\.lora\.seed-0 in the queue: expected/],
-      [{ result }, /a finished run whose config is/],
-      [{ config, result: { ...result, interrupted: true } }, /expected a finished run, got an interrupted run/],
-      [{ config: { ...config, model: 'other' }, result }, /expected a run of this sweep .*, got a run of another sweep: model/],
-      [{ config: { ...config, settings: { ...settings, rank: 2 } }, result }, /got a run of another sweep: rank/],
-      [{ config, result: { ...result, steps: 'many' } }, /steps/],
-    ] as const)
-      await expect(keep(wrong), JSON.stringify(wrong).slice(0, 80)).rejects.toThrow(message)
-    expect(existsSync(output)).toBe(false)
-    const kept = await keep({ config, result })
-    expect(kept).toEqual({ ...result, output: join(output, 'cells', parsed.id) })
-    expect(await keep({ config, result: { ...result, seconds: 1e9 } })).toEqual(kept) // what is there already stays
-  })
-
-  it('is done, and not failed, when it completes between two reads of the queue', async () => {
-    const output = join(root, 'completes')
-    const { cell: parsed } = parseCellJob({ cell, output })
-    const { model, task, settings } = parsed.options
-    const returned = JSON.stringify({
-      config: { formatVersion: 2, model, task, settings, device: 'cpu', versions: {} },
-      result: { ...finished, output },
-    })
-    for (const readsBefore of [0, 1, 2, 3]) {
-      let reads = 0
-      const stateNow = () => Promise.resolve(reads++ < readsBefore ? ('active' as const) : ('completed' as const))
-      const getJob = async () => ({
-        progress: 0,
-        returnvalue: (await stateNow()) === 'completed' ? returned : null,
-        getState: stateNow,
-      })
-      const poll = jobPoll({ getJobState: stateNow, getJob, add: vi.fn() } as unknown as JobSource, {
-        output,
-        onEvent: () => undefined,
-      })
-      const outcomes = [await poll(parsed), await poll(parsed), await poll(parsed)]
-      expect(
-        outcomes.find((outcome) => outcome !== null),
-        `${readsBefore} reads before`,
-      ).toMatchObject({ kind: 'done' })
-      await rm(output, { recursive: true })
-    }
-  })
-
-  it('is unique for a cell and a folder', () => {
-    const job = parseCellJob({ cell, output: '/runs' })
-    expect(jobIdOf(job)).toBe(jobIdOf(parseCellJob({ cell, output: '/runs' })))
-    expect(jobIdOf(job)).not.toBe(jobIdOf({ ...job, output: '/others' }))
-  })
-
-  it('is refused outside the root of the worker', () => {
-    for (const inside of ['/runs', '/runs/a', '/runs/a/../b', '/runs/..a']) expect(() => checkWithin('/runs', inside), inside).not.toThrow()
-    for (const outside of ['/', '/run', '/runs/../etc', '/runs2'])
-      expect(() => checkWithin('/runs', outside), outside).toThrow(/--root \/runs/)
-  })
 })
 
 describe('salora worker prints one line for', () => {
@@ -398,10 +281,10 @@ describe('salora worker prints one line for', () => {
   ])(
     '%s',
     async (_, args, message, code) => {
-      const outcome = await saloraHere('worker', ...args, '--quiet')
-      expect(outcome.stderr).toMatch(message)
-      expect(outcome.stderr.trim().split('\n').length).toBe(1)
-      expect([outcome.code, outcome.stdout]).toEqual([code, ''])
+      const found = await saloraHere('worker', ...args, '--quiet')
+      expect(found.stderr).toMatch(message)
+      expect(found.stderr.trim().split('\n').length).toBe(1)
+      expect([found.code, found.stdout]).toEqual([code, ''])
       await pause(0)
     },
     20_000,

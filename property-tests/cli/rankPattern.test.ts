@@ -14,7 +14,7 @@ import { rankPattern, rankPatternOfRun, readRankPattern, type RankPattern } from
 import { runConfig, runResult } from '../hostile/validFiles.js'
 import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
-import { toyFolder } from './toyFolder.js'
+import { toyFolder, toyTrain } from './toyFolder.js'
 
 const cwd = toyFolder('pattern')
 
@@ -24,23 +24,7 @@ const ranks = {
   'encoder.layer.1.attention.self.query': 0,
   'encoder.layer.1.output.dense': 1,
 }
-const train = [
-  'train',
-  '--model',
-  'tiny',
-  '--task',
-  'toy.tsv',
-  '--max-length',
-  '16',
-  '--max-steps',
-  '4',
-  '--batch-size',
-  '8',
-  '--device',
-  'cpu',
-  '--quiet',
-  '--json',
-]
+const train = [...toyTrain, '--max-steps', '4', '--batch-size', '8', '--quiet', '--json']
 
 describe('a rank pattern', () => {
   it("gives each matrix its rank and scale by PEFT's matching rules, with and without the prefix of the family", async () => {

@@ -7,7 +7,7 @@ import type { Browser, BrowserContextOptions } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { makeReport } from '../../reporting/report/report.js'
 import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
-import { hasChromium, launchChromium, openPage, type OpenedPage } from '../support/chromium.js'
+import { hasChromium, launchChromium, openPage, type OpenedPage, longestFrame } from '../support/chromium.js'
 
 let [root, file] = ['', '']
 let browser: Browser | null = null
@@ -116,17 +116,7 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
     expect((await makeReport({ folders: [join(root, 'many')], output, figures: null })).runs).toBe(500)
     const { page, errors } = await opened(pathToFileURL(output).href, { viewport: { width: 1200, height: 800 } })
     const loading = await page.evaluate<number>(`performance.getEntriesByType('navigation')[0].duration`)
-    // the longest frame while scrolling from top to bottom
-    const longest = await page.evaluate<number>(`(async () => {
-      let [most, last] = [0, performance.now()]
-      for (let y = 0; y < document.documentElement.scrollHeight; y += 400) {
-        scrollTo(0, y)
-        await new Promise(requestAnimationFrame)
-        most = Math.max(most, performance.now() - last)
-        last = performance.now()
-      }
-      return most
-    })()`)
+    const longest = await longestFrame(page)
     process.stderr.write(
       `500 runs: ${(await readFile(output)).length} bytes, loaded in ${loading.toFixed(0)} ms, longest frame ${longest.toFixed(0)} ms\n`,
     )

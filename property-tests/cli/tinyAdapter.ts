@@ -8,37 +8,13 @@ import { elementCount } from '../../accelerated/checkpoints/safetensors/safetens
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { normals } from '../../accelerated/parameters/random.js'
+import { wordPieceJson } from '../support/wordPieceJson.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
 
 const letters = "abcdefghijklmnopqrstuvwxyz0123456789.,;!?'"
-const specials = ['[PAD]', '[UNK]', '[CLS]', '[SEP]']
 
 /** A WordPiece tokenizer whose pieces are single characters. */
-const wordPiece = {
-  version: '1.0',
-  truncation: null,
-  padding: null,
-  added_tokens: specials.map((content, id) => ({
-    id,
-    content,
-    special: true,
-    single_word: false,
-    lstrip: false,
-    rstrip: false,
-    normalized: false,
-  })),
-  normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
-  pre_tokenizer: { type: 'BertPreTokenizer' },
-  post_processor: { type: 'BertProcessing', sep: ['[SEP]', 3], cls: ['[CLS]', 2] },
-  decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-  model: {
-    type: 'WordPiece',
-    unk_token: '[UNK]',
-    continuing_subword_prefix: '##',
-    max_input_chars_per_word: 100,
-    vocab: Object.fromEntries([...specials, ...letters, ...[...letters].map((letter) => `##${letter}`)].map((piece, id) => [piece, id])),
-  },
-}
+const wordPiece = wordPieceJson([...letters, ...[...letters].map((letter) => `##${letter}`)])
 
 const bertConfig = {
   ...tinyConfig,

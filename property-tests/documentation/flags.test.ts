@@ -96,6 +96,36 @@ describe('the shell blocks of the documentation', () => {
   })
 })
 
+describe('CHANGELOG', () => {
+  const text = readFileSync('CHANGELOG.md', 'utf8')
+  const rows = [...text.matchAll(/^\| (`--.*`)(?: \(([a-z-]+)\))? \| (`--.*`) \|$/gm)].map(([, old = '', command, own = '']) => ({
+    old: flagsIn(old),
+    own: flagsIn(own),
+    command,
+  }))
+  const flagsOf = (command?: string): ReadonlySet<string> =>
+    new Set(
+      [...definitions]
+        .filter(([name]) => command === undefined || name === command)
+        .flatMap(([, { flags }]) =>
+          Object.entries(flagsOfGroups(flags)).flatMap(([name, { negatable }]) => [
+            flagOf(name),
+            ...(negatable ? [flagOf(name).replace('--', '--no-')] : []),
+          ]),
+        ),
+    )
+
+  it('renames options to names that exist, from names that no longer do', () => {
+    expect(rows.length).toBeGreaterThan(20)
+    const absent = rows.flatMap(({ own, command }) => own.filter((flag) => !flagsOf(command).has(flag)))
+    const kept = rows.flatMap(({ old, own }) => old.filter((flag) => flagsOf().has(flag) && !own.includes(flag)))
+    expect({ absent, kept }).toEqual({ absent: [], kept: [] })
+  })
+
+  it('names only options that exist outside its table of renamed ones', () =>
+    expect(flagsIn(text.replace(/^\|.*$/gm, '')).filter((flag) => !flagsOf().has(flag))).toEqual([]))
+})
+
 describe('the sentences of the documentation', () => {
   it('have commands of salora that parse, although required options may be missing', () => {
     expect(spans.length).toBeGreaterThan(20)

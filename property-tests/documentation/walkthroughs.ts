@@ -24,7 +24,8 @@ export type Walkthrough = {
 export const smaller: ReadonlyArray<readonly [RegExp, string]> = [
   [/FacebookAI\/roberta-base|google-bert\/bert-base-uncased/, 'encoder'],
   [/HuggingFaceTB\/SmolLM2-135M-Instruct|\.\/llama\b/, 'decoder'],
-  [/^(npx )?salora train (?!--resume)(.*)/, '$1salora train $2 --max-steps 4 --eval-steps 4 --batch-size 4 --max-length 64'],
+  [/^(npx )?salora train (?!--resume)(.*)/, '$1salora train $2 --max-steps 4 --eval-steps 4 --batch-size 4 --max-length 64 --threads 1'],
+  [/^(npx )?salora glue (.*)/, '$1salora glue $2 --threads 1'],
   [/^(npx )?salora generate (.*)/, '$1salora generate $2 --max-new-tokens 4'],
 ]
 
@@ -35,16 +36,9 @@ const mrpcRows = (count: number): string =>
     'Quality\t#1 ID\t#2 ID\t#1 String\t#2 String',
     ...toyRows(count).map(({ text, label }, i) => `${i % 2}\t${i}\t${i}\t${text}\tThis film is ${label}.`),
   ].join('\n')
-const rteRows = (count: number): string =>
-  [
-    'index\tsentence1\tsentence2\tlabel',
-    ...toyRows(count).map(({ text, label }, i) => `${i}\t${text}\tIt is ${label}.\t${i % 2 === 0 ? 'entailment' : 'not_entailment'}`),
-  ].join('\n')
 const glue = {
   'glue/MRPC/train.tsv': mrpcRows(24),
   'glue/MRPC/dev.tsv': mrpcRows(8),
-  'glue/RTE/train.tsv': rteRows(24),
-  'glue/RTE/dev.tsv': rteRows(8),
 }
 
 const instructions = {
@@ -103,6 +97,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     files: glue,
     replaced: [
       ['node_modules/salora/finetuning/embedded/model', 'encoder'],
+      ['--tasks mrpc,rte', '--tasks mrpc'],
       ['--seeds 3 --epochs 3', '--seeds 1 --epochs 1 --batch-size 8 --max-length 32'],
     ],
     notRun: { 'npx salora board': boardRuns },

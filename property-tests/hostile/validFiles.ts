@@ -1,4 +1,5 @@
 /** The smallest valid files of each kind, to be broken. */
+import { specialToken, wordPieceJson } from '../support/wordPieceJson.js'
 
 export const sizes = {
   vocab_size: 11,
@@ -19,23 +20,8 @@ export const roberta = {
   classifier_dropout: null,
 }
 
-const special = (id: number, content: string) => ({
-  id,
-  content,
-  special: true,
-  single_word: false,
-  lstrip: false,
-  rstrip: false,
-  normalized: false,
-})
-
 export const wordPiece = {
-  version: '1.0',
-  truncation: null,
-  padding: null,
-  added_tokens: [special(0, '[PAD]'), special(1, '[UNK]'), special(2, '[CLS]'), special(3, '[SEP]')],
-  normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
-  pre_tokenizer: { type: 'BertPreTokenizer' },
+  ...wordPieceJson(['a', 'b', '##c', '!', '##a', '##b']),
   post_processor: {
     type: 'TemplateProcessing',
     single: [
@@ -52,21 +38,13 @@ export const wordPiece = {
     ],
     special_tokens: {},
   },
-  decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-  model: {
-    type: 'WordPiece',
-    unk_token: '[UNK]',
-    continuing_subword_prefix: '##',
-    max_input_chars_per_word: 100,
-    vocab: { '[PAD]': 0, '[UNK]': 1, '[CLS]': 2, '[SEP]': 3, a: 4, b: 5, '##c': 6, '!': 7, '##a': 8, '##b': 9 },
-  },
 }
 
 export const bytePair = {
   version: '1.0',
   truncation: null,
   padding: null,
-  added_tokens: [special(0, '<s>'), special(1, '<pad>'), special(2, '</s>'), special(3, '<unk>')],
+  added_tokens: [specialToken(0, '<s>'), specialToken(1, '<pad>'), specialToken(2, '</s>'), specialToken(3, '<unk>')],
   normalizer: null,
   pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
   post_processor: { type: 'RobertaProcessing', sep: ['</s>', 2], cls: ['<s>', 0], trim_offsets: true, add_prefix_space: false },

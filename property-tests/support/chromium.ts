@@ -29,3 +29,16 @@ export const openPage = async (
   await page.goto(url)
   return { page, errors }
 }
+
+/** The longest frame while the page scrolls from top to bottom, in milliseconds. */
+export const longestFrame = (page: Page): Promise<number> =>
+  page.evaluate<number>(`(async () => {
+    let [most, last] = [0, performance.now()]
+    for (let y = 0; y < document.documentElement.scrollHeight; y += 400) {
+      scrollTo(0, y)
+      await new Promise(requestAnimationFrame)
+      most = Math.max(most, performance.now() - last)
+      last = performance.now()
+    }
+    return most
+  })()`)

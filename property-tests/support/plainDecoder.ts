@@ -1,4 +1,4 @@
-/** A decoder without an adapter, as an assembly. */
+/** Small decoders without an adapter: a configuration to vary, and the assembly of a model. */
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import type { Model } from '../../accelerated/models/architecture.js'
@@ -6,6 +6,19 @@ import type { TensorSource } from '../../accelerated/models/host.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import type { Assembly } from '../../accelerated/training/assembly.js'
+
+/** One layer without biases, windows or dropout, whose head is its word table. */
+export const decoderConfig = {
+  family: 'llama',
+  layers: 1,
+  rmsNormEpsilon: 1e-6,
+  rotaryScaling: null,
+  windows: [null],
+  biases: { queryKeyValue: false, attentionOutput: false, feedForward: false },
+  tied: true,
+  paddingIndex: 0,
+  attentionDropout: 0,
+} as const
 
 export const plainAssembly = (model: Model, frozen: TensorSource, dtype: FloatType): Assembly => ({
   model,

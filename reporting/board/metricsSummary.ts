@@ -25,7 +25,8 @@ export type MetricsSummarizer = {
   readonly summary: () => MetricsSummary
 }
 
-const empty: MetricsSummary = {
+/** Of a file without a line. */
+export const noMetrics: MetricsSummary = {
   step: 0,
   loss: null,
   density: null,
@@ -44,11 +45,11 @@ const timedSteps = 32
 const metricLimit = 100
 
 export const metricsSummarizer = (): MetricsSummarizer => {
-  let summary = empty
+  let summary = noMetrics
   let seconds: ReadonlyArray<number> = []
   return {
     onReset: () => {
-      ;[summary, seconds] = [empty, []]
+      ;[summary, seconds] = [noMetrics, []]
     },
     summary: () => ({ ...summary, secondsPerStep: seconds.length === 0 ? null : seconds.reduce((a, b) => a + b, 0) / seconds.length }),
     onLine: (line) => {

@@ -1,4 +1,5 @@
 /** Writes safetensors files, byte for byte as the original library does. */
+import { concatenated } from '../../storage/concatenated.js'
 import { showShape } from '../../graph/expression.js'
 import { toFloat16 } from './float16.js'
 import { bytesOf, elementCount, type StoredType } from './safetensorsHeader.js'
@@ -88,16 +89,6 @@ export const encode = (tensor: WritableTensor): Uint8Array => {
 }
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
-
-const concatenated = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
-  const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0))
-  let offset = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, offset)
-    offset += chunk.length
-  }
-  return whole
-}
 
 /** The order of code points, which is that of UTF-8 bytes. JavaScript's own order compares UTF-16 units. */
 const compareCodePoints = (a: string, b: string): number => {

@@ -1,35 +1,29 @@
 /** Reads an AdaLoRA adapter in PEFT's format, ours or one that PEFT trained. */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
-import { readSafetensors, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
+import type { TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
 import type { AdaloraPhase } from '../../methods/adalora/phase.js'
 import type { AdaptedMatrix } from '../../methods/lowRank.js'
 import type { TensorShape } from '../../models/architecture.js'
-import { readText } from '../../storage/boundedJson.js'
-import { requiredFile } from '../../storage/fileInFolder.js'
 import type { Storage } from '../../storage/storage.js'
 import { methodOf, resolveSettings } from '../../training/settings.js'
 import type { Adapter, Weights } from '../adapter.js'
-import { headShapesIn, outputsIn } from '../adapterHead.js'
-import { checkKeys, readAll, readWeights } from '../adapterTensors.js'
-import { adapterConfigLimit, readNames } from '../namesFile.js'
+import { readWeights } from '../adapterTensors.js'
 import { keptTriplets, parseAdaloraConfig, runSettings, type AdaloraConfig } from './adaloraConfig.js'
+import { openAdapterFolder } from './adapterFolder.js'
 import { targetedModules } from './loadPeft.js'
-import { adapterFiles, headKey, peftPrefix, tripletKeys } from './peft.js'
+import { peftPrefix, tripletKeys } from './peft.js'
 
 /** @throws InputError if the configuration is not AdaLoRA's, or if a tensor is missing, unexpected, of another shape or not finite */
 export const loadAdalora = async (folder: string, base: ModelFolder, storage: Storage): Promise<Adapter> => {
   const { model } = base
-  const configFile = await requiredFile(folder, adapterFiles.config, storage)
-  const weightsFile = await requiredFile(folder, adapterFiles.weights, storage)
-  const config = parseAdaloraConfig(await readText(configFile, adapterConfigLimit, storage), configFile)
-  const { tensors } = await readSafetensors(weightsFile, storage)
-  const names = await readNames(folder, storage)
-  const keyOf = (name: string): string => headKey(model, name)
-  const outputs = outputsIn(tensors, keyOf, model, base.outputs, { names, task: config.task_type }, folder)
+  const { config, configFile, tensors, outputs, labelNames, checkTensors, readHead } = await openAdapterFolder(
+    folder,
+    base,
+    parseAdaloraConfig,
+    storage,
+  )
   const adapted = adaptedMatrices(config, base, tensors, configFile)
-  const headShapes = headShapesIn(tensors, keyOf, model, outputs, config.modules_to_save ?? [])
-  const heads = [...headShapes].map(([name, shape]) => [keyOf(name), shape] as const)
-  checkKeys(tensors, new Map([...adapted.flatMap(shapesOf), ...heads]), weightsFile, adapterFiles.config)
+  checkTensors(adapted.flatMap(shapesOf))
   return {
     model,
     baseModelName: config.base_model_name_or_path ?? '',
@@ -38,8 +32,8 @@ export const loadAdalora = async (folder: string, base: ModelFolder, storage: St
     phase: phaseOf(config, adapted),
     tensors: await readTriplets(tensors, adapted),
     outputs,
-    head: await readAll(tensors, headShapes.keys(), keyOf),
-    labelNames: names?.labelNames ?? undefined,
+    head: await readHead(),
+    labelNames,
   }
 }
 

@@ -1,20 +1,17 @@
 /** Reads a low-rank adapter in PEFT's format, ours or one that PEFT trained. Every tensor of the file is accounted for. */
-import { readSafetensors, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
+import type { TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
 import { inputError, shown } from '../../errors/inputError.js'
 import { allLinear } from '../../methods/lowRank.js'
 import type { Matrix, Model, TensorShape } from '../../models/architecture.js'
 import { headOf, type ModelOutputs } from '../../models/modelOutputs.js'
-import { readText } from '../../storage/boundedJson.js'
-import { requiredFile } from '../../storage/fileInFolder.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import type { Storage } from '../../storage/storage.js'
 import type { Weights } from '../adapter.js'
-import { headShapesIn, outputsIn } from '../adapterHead.js'
-import { checkKeys, readAll, readWeights } from '../adapterTensors.js'
-import { adapterConfigLimit, readNames } from '../namesFile.js'
+import { readWeights } from '../adapterTensors.js'
+import { openAdapterFolder } from './adapterFolder.js'
 import type { LowRankPair } from './lowRankAdapter.js'
 import { lookUpPattern, matchModules } from './modulePattern.js'
-import { adapterFiles, headKey, pairKeys, peftPrefix } from './peft.js'
+import { pairKeys, peftPrefix } from './peft.js'
 import { fansInOut, parsePeftConfig, type PeftConfig } from './peftConfig.js'
 
 type Entries = ReadonlyMap<string, TensorEntry>
@@ -54,19 +51,15 @@ export const loadLowRank = async (
   given: ModelOutputs,
   storage: Storage = nodeFiles,
 ): Promise<LoadedLowRank> => {
-  const configFile = await requiredFile(folder, adapterFiles.config, storage)
-  const weightsFile = await requiredFile(folder, adapterFiles.weights, storage)
-  const config = parsePeftConfig(await readText(configFile, adapterConfigLimit, storage), configFile)
-  const { tensors } = await readSafetensors(weightsFile, storage)
-  const names = await readNames(folder, storage)
-  const keyOf = (name: string): string => headKey(model, name)
-  const outputs = outputsIn(tensors, keyOf, model, given, { names, task: config.task_type }, folder)
+  const { config, configFile, tensors, outputs, labelNames, checkTensors, readHead } = await openAdapterFolder(
+    folder,
+    { model, outputs: given },
+    parsePeftConfig,
+    storage,
+  )
   const dora = config.use_dora === true
   const adapted = adaptedModules(config, model, outputs, tensors, configFile)
-  // PEFT adds "classifier" for every sequence classifier, so an adapter of PEFT has one.
-  const headShapes = headShapesIn(tensors, keyOf, model, outputs, config.modules_to_save ?? [])
-  const heads = [...headShapes].map(([name, shape]): readonly [string, TensorShape] => [keyOf(name), shape])
-  checkKeys(tensors, new Map([...adapted.flatMap(shapesOf(dora)), ...heads]), weightsFile, adapterFiles.config)
+  checkTensors(adapted.flatMap(shapesOf(dora)))
   const pairs = await readPairs(tensors, adapted, dora)
   const inEncoder = new Set(model.spec.matrices.map(({ name }) => name))
   return {
@@ -80,8 +73,8 @@ export const loadLowRank = async (
     dropout: config.lora_dropout ?? 0,
     modules: new Map([...pairs].filter(([name]) => inEncoder.has(name))),
     headModules: new Map([...pairs].filter(([name]) => !inEncoder.has(name))),
-    head: await readAll(tensors, headShapes.keys(), keyOf),
-    labelNames: names?.labelNames ?? undefined,
+    head: await readHead(),
+    labelNames,
   }
 }
 

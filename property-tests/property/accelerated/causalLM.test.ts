@@ -19,27 +19,20 @@ import { runtimeOf } from '../../../evaluation/agreement/target.js'
 import { toTexts } from '../../../evaluation/agreement/convert.js'
 import { causalLoss, modelOf, scaleOf } from '../../../reference/index.js'
 import { someDecoder } from '../../agreement/modelOptions.js'
+import { decoderConfig } from '../../support/plainDecoder.js'
 import { assertClose } from '../../support/assertClose.js'
 import { SEED } from '../../support/seed.js'
 
 const config = {
-  family: 'llama',
+  ...decoderConfig,
   vocabularySize: 50_000,
   hiddenSize: 16,
-  layers: 1,
   heads: 2,
   keyValueHeads: 2,
   headSize: 8,
   intermediateSize: 24,
   maxPositions: 64,
-  rmsNormEpsilon: 1e-6,
   rotaryBase: 10_000,
-  rotaryScaling: null,
-  windows: [null],
-  biases: { queryKeyValue: false, attentionOutput: false, feedForward: false },
-  tied: true,
-  paddingIndex: 0,
-  attentionDropout: 0,
 } as const
 
 const texts = fc

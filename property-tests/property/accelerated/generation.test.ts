@@ -15,7 +15,7 @@ import { generate, type GenerationEvent, type GenerationSettings } from '../../.
 import { resolveGeneration } from '../../../accelerated/generation/settings.js'
 import { decoderModel } from '../../../accelerated/models/llama/llama.js'
 import { uniforms } from '../../../accelerated/parameters/random.js'
-import { plainAssembly } from '../../support/plainDecoder.js'
+import { decoderConfig, plainAssembly } from '../../support/plainDecoder.js'
 import { SEED } from '../../support/seed.js'
 
 const logits = fc.array(fc.double({ min: -8, max: 8, noNaN: true }), { minLength: 1, maxLength: 40 }).map((all) => Float64Array.from(all))
@@ -151,23 +151,15 @@ describe(`beam search (seed ${SEED})`, () => {
 
 describe('generated texts', () => {
   const config = {
-    family: 'llama',
+    ...decoderConfig,
     vocabularySize: 8,
     hiddenSize: 4,
-    layers: 1,
     heads: 1,
     keyValueHeads: 1,
     headSize: 4,
     intermediateSize: 4,
     maxPositions: 12,
-    rmsNormEpsilon: 1e-6,
     rotaryBase: 100,
-    rotaryScaling: null,
-    windows: [null],
-    biases: { queryKeyValue: false, attentionOutput: false, feedForward: false },
-    tied: true,
-    paddingIndex: 0,
-    attentionDropout: 0,
   } as const
   /** A decoder whose next token is the last one and one more, but for a little chance. */
   const counting: Decoder = {

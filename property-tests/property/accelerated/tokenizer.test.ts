@@ -12,6 +12,7 @@ import { loadTokenizer, type Tokenizer } from '../../../accelerated/checkpoints/
 import * as validFiles from '../../hostile/validFiles.js'
 import { SettingsError } from '../../../accelerated/errors/settingsError.js'
 import { SEED } from '../../support/seed.js'
+import { wordPieceJson } from '../../support/wordPieceJson.js'
 
 const bert: EncoderConfig = {
   family: 'bert',
@@ -32,23 +33,7 @@ const bert: EncoderConfig = {
 }
 const roberta: EncoderConfig = { ...bert, family: 'roberta', tokenTypes: 1, paddingIndex: 1, maxPositions: 22 }
 
-const wordPiece = {
-  version: '1.0',
-  truncation: null,
-  padding: null,
-  added_tokens: validFiles.wordPiece.added_tokens,
-  normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
-  pre_tokenizer: { type: 'BertPreTokenizer' },
-  post_processor: { type: 'BertProcessing', sep: ['[SEP]', 3], cls: ['[CLS]', 2] },
-  decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-  model: {
-    type: 'WordPiece',
-    unk_token: '[UNK]',
-    continuing_subword_prefix: '##',
-    max_input_chars_per_word: 100,
-    vocab: { '[PAD]': 0, '[UNK]': 1, '[CLS]': 2, '[SEP]': 3, a: 4, b: 5, '##c': 6, '!': 7 },
-  },
-}
+const wordPiece = wordPieceJson(['a', 'b', '##c', '!'])
 
 const bytePair = { ...validFiles.bytePair, model: { ...validFiles.bytePair.model, unk_token: null } }
 

@@ -1,19 +1,11 @@
 /** Files of the user: .tsv, .csv and .jsonl are read alike, labels become classes or scores, and an invalid file is refused in one line. */
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { rmSync, truncateSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
 import { readDelimited, scoreColumn, type Dataset, type DelimitedOptions } from '../../../finetuning/data/index.js'
 import { refusalOf } from '../../support/refusal.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-const folder = mkdtempSync(join(tmpdir(), 'salora-delimited-'))
-afterAll(() => rmSync(folder, { recursive: true }))
-
-const write = (name: string, content: string | Uint8Array): string => {
-  const file = join(folder, name)
-  writeFileSync(file, content)
-  return file
-}
+const { folder, write } = temporaryFolder('delimited')
 
 const read = async (name: string, content: string | Uint8Array, options: DelimitedOptions = {}): Promise<Dataset> =>
   readDelimited(write(name, content), options)

@@ -1,20 +1,11 @@
 /** Files of the user: every text that is written into a cell is read back. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { readDelimited, type Dataset, type DelimitedOptions } from '../../../finetuning/data/index.js'
 import { SEED } from '../../support/seed.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-const folder = mkdtempSync(join(tmpdir(), 'salora-delimited-'))
-afterAll(() => rmSync(folder, { recursive: true }))
-
-const write = (name: string, content: string | Uint8Array): string => {
-  const file = join(folder, name)
-  writeFileSync(file, content)
-  return file
-}
+const { write } = temporaryFolder('delimited')
 
 const read = async (name: string, content: string | Uint8Array, options: DelimitedOptions = {}): Promise<Dataset> =>
   readDelimited(write(name, content), options)

@@ -1,19 +1,12 @@
 /** GLUE's readers: each task's layout on a tiny file, the text format, the folder, and the table of tasks. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { GLUE_NAMES, GLUE_TASKS, glueFile, readGlue, type Dataset, type GlueName } from '../../../finetuning/data/index.js'
 import { loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-const folder = mkdtempSync(join(tmpdir(), 'salora-glue-'))
-afterAll(() => rmSync(folder, { recursive: true }))
-
-const write = (name: string, content: string | Uint8Array): string => {
-  const file = join(folder, name)
-  writeFileSync(file, content)
-  return file
-}
+const { folder, write } = temporaryFolder('glue')
 
 const read = (name: GlueName, content: string | Uint8Array): Dataset => readGlue(name, write('read.tsv', content))
 

@@ -1,19 +1,11 @@
 /** GLUE's readers refuse each kind of invalid file in one clear line. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { glueFile, readGlue, type GlueName } from '../../../finetuning/data/index.js'
 import { refusalOf } from '../../support/refusal.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-const folder = mkdtempSync(join(tmpdir(), 'salora-glue-'))
-afterAll(() => rmSync(folder, { recursive: true }))
-
-const write = (name: string, content: string | Uint8Array): string => {
-  const file = join(folder, name)
-  writeFileSync(file, content)
-  return file
-}
+const { folder, write } = temporaryFolder('glue')
 
 /** The line of a problem, without the name of the temporary folder. */
 const line = async (read: () => unknown): Promise<string> =>

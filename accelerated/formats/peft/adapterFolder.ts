@@ -1,0 +1,59 @@
+/** A folder of PEFT's: its configuration, its tensors by key, and the head among them. Every tensor of the file is accounted for. */
+import { readSafetensors, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
+import type { TensorShape } from '../../models/architecture.js'
+import type { Model } from '../../models/architecture.js'
+import type { ModelOutputs } from '../../models/modelOutputs.js'
+import { readText } from '../../storage/boundedJson.js'
+import { requiredFile } from '../../storage/fileInFolder.js'
+import type { Storage } from '../../storage/storage.js'
+import type { Weights } from '../adapter.js'
+import { headShapesIn, outputsIn } from '../adapterHead.js'
+import { checkKeys, readAll } from '../adapterTensors.js'
+import { adapterConfigLimit, readNames } from '../namesFile.js'
+import { adapterFiles, headKey } from './peft.js'
+
+type CommonConfig = { readonly task_type?: string | null | undefined; readonly modules_to_save?: ReadonlyArray<string> | null | undefined }
+
+export type AdapterFolder<Config> = {
+  readonly config: Config
+  readonly configFile: string
+  readonly tensors: ReadonlyMap<string, TensorEntry>
+  /** those of the adapter's head; without a head, those of the base */
+  readonly outputs: ModelOutputs
+  readonly labelNames: ReadonlyArray<string> | undefined
+  /** @throws InputError if the file has other tensors than these and the head's */
+  readonly checkTensors: (shapes: ReadonlyArray<readonly [key: string, TensorShape]>) => void
+  /** trained head tensors by canonical name; empty if the adapter has none */
+  readonly readHead: () => Promise<ReadonlyMap<string, Weights>>
+}
+
+/** @throws InputError if a file is missing or no adapter's, or if the head contradicts the names beside it */
+export const openAdapterFolder = async <Config extends CommonConfig>(
+  folder: string,
+  base: { readonly model: Model; readonly outputs: ModelOutputs },
+  parse: (text: string, file: string) => Config,
+  storage: Storage,
+): Promise<AdapterFolder<Config>> => {
+  const { model } = base
+  const configFile = await requiredFile(folder, adapterFiles.config, storage)
+  const weightsFile = await requiredFile(folder, adapterFiles.weights, storage)
+  const config = parse(await readText(configFile, adapterConfigLimit, storage), configFile)
+  const { tensors } = await readSafetensors(weightsFile, storage)
+  const names = await readNames(folder, storage)
+  const keyOf = (name: string): string => headKey(model, name)
+  const outputs = outputsIn(tensors, keyOf, model, base.outputs, { names, task: config.task_type }, folder)
+  // PEFT adds "classifier" for every sequence classifier, so an adapter of PEFT has one.
+  const headShapes = headShapesIn(tensors, keyOf, model, outputs, config.modules_to_save ?? [])
+  return {
+    config,
+    configFile,
+    tensors,
+    outputs,
+    labelNames: names?.labelNames ?? undefined,
+    checkTensors: (shapes) => {
+      const heads = [...headShapes].map(([name, shape]) => [keyOf(name), shape] as const)
+      checkKeys(tensors, new Map([...shapes, ...heads]), weightsFile, adapterFiles.config)
+    },
+    readHead: () => readAll(tensors, headShapes.keys(), keyOf),
+  }
+}
