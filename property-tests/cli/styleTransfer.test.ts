@@ -103,8 +103,8 @@ describe('salora style-transfer of files', () => {
     expect([up?.unknownShare, down?.unknownShare]).toEqual([0, 1])
     const models = (await readdir(at('judged'))).filter((name) => name.endsWith('.ngram'))
     expect(models.length).toBe(2)
-    const rescored = await scored(...ask) // with the models that are there
-    expect(rescored.directions).toEqual(first.directions)
+    const repeated = await scored(...ask) // with the models that are there
+    expect(repeated.directions).toEqual(first.directions)
     const given = await scored(
       '--dataset',
       'yelp',
