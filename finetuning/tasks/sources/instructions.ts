@@ -1,6 +1,7 @@
 /** Instruction tuning: the loss covers responses, given their prompts. */
 import { readConversations } from '../../data/conversations.js'
 import { templateOf } from '../../data/promptTemplates.js'
+import { packing, skipMissing } from './sharedFlags.js'
 import { textSource } from './textSource.js'
 
 export const instructionsSource = textSource({
@@ -20,12 +21,8 @@ export const instructionsSource = textSource({
       defaultText: 'paper',
     },
     { name: 'trainOnInputs', placeholder: '', description: 'Also compute the loss on prompt tokens (alpaca)' },
-    { name: 'skipMissing', placeholder: '', description: 'Skip rows without a text, a label or a response' },
-    {
-      name: 'packing',
-      placeholder: '',
-      description: 'Pack several texts into each row of --max-length tokens; they do not attend to each other (alpaca, text)',
-    },
+    skipMissing,
+    packing,
   ],
   read: (file, options) => readConversations(file, templateOf(options), options.skipMissing === true),
   textOptions: (options) => ({

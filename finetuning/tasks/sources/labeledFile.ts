@@ -10,6 +10,7 @@ import { exampleStore } from '../../data/compactExamples.js'
 import { taskTypes } from '../taskTypes/index.js'
 import { singleLabel } from '../taskTypes/singleLabel.js'
 import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
+import { skipMissing, textColumn } from './sharedFlags.js'
 
 const load = async (options: TaskOptions): Promise<Task> => {
   const file = fileOptions(options)
@@ -71,7 +72,7 @@ export const labeledFileSource: TaskSource = {
   help: fileHelp,
   recognizes: looksLikeFile,
   flags: [
-    { name: 'text', placeholder: 'column', description: 'Column of the text', defaultText: 'text', common: true },
+    textColumn,
     { name: 'textPair', placeholder: 'column', description: 'Column of the second text of a pair' },
     { name: 'label', placeholder: 'column', description: 'Column of the label', defaultText: 'label', common: true },
     {
@@ -81,7 +82,7 @@ export const labeledFileSource: TaskSource = {
       defaultText: 'a comma in .csv, a tab in .tsv',
     },
     { name: 'quote', placeholder: '', description: 'Allow quoted cells in a .tsv file, as in a .csv file' },
-    { name: 'skipMissing', placeholder: '', description: 'Skip rows without a text, a label or a response' },
+    skipMissing,
     {
       name: 'problemType',
       placeholder: 'name',

@@ -1,0 +1,22 @@
+/** Options that several sources have. */
+import type { TaskFlag } from '../task.js'
+
+export const textColumn: TaskFlag = {
+  name: 'text',
+  placeholder: 'column',
+  description: 'Column of the text',
+  defaultText: 'text',
+  common: true,
+}
+
+export const skipMissing: TaskFlag = {
+  name: 'skipMissing',
+  placeholder: '',
+  description: 'Skip rows without a text, a label or a response',
+}
+
+export const packing: TaskFlag = {
+  name: 'packing',
+  placeholder: '',
+  description: 'Pack several texts into each row of --max-length tokens; they do not attend to each other (alpaca, text)',
+}
