@@ -104,13 +104,13 @@ const requestOf = async (
     await writeFile(file, JSON.stringify(content))
     return file
   }
-  const own = await written('batches.json', batches)
+  const batchFile = await written('batches.json', batches)
   return {
     model: folders[kind],
     kind,
     dropout,
-    batches: own,
-    peerBatches: epoch === undefined ? own : await written('peerBatches.json', epoch.peerBatches),
+    batches: batchFile,
+    peerBatches: epoch === undefined ? batchFile : await written('peerBatches.json', epoch.peerBatches),
     evaluation: epoch === undefined ? null : await written('evaluation.json', epoch.evaluation),
   }
 }

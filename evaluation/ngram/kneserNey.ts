@@ -44,17 +44,19 @@ export const kneserNey = async (
   }
   const { grams: words, placeOf: numberOf } = kept[0] as Kept // pruned words have no number any more
   const levels = counted.map((order, i): Level => {
-    const own = kept[i] as Kept
+    const keptGrams = kept[i] as Kept
     const [above, aboveKept, gammas] = [counted[i + 1], kept[i + 1], estimates[i + 1]?.gammas]
-    const logarithms = (values: Float64Array): Float32Array => Float32Array.from(own.grams, (gram) => logarithm(values[gram] as number))
+    const logarithms = (values: Float64Array): Float32Array =>
+      Float32Array.from(keptGrams.grams, (gram) => logarithm(values[gram] as number))
     return {
       words:
         i === 0
           ? new Uint32Array(0)
-          : Uint32Array.from(own.grams, (gram) => numberOf[tokens[(order.places[gram] as number) - i] as number] as number),
+          : Uint32Array.from(keptGrams.grams, (gram) => numberOf[tokens[(order.places[gram] as number) - i] as number] as number),
       probabilities: logarithms((estimates[i] as Estimate).probabilities),
       backoffs: gammas === undefined ? new Float32Array(0) : logarithms(gammas),
-      children: above === undefined || aboveKept === undefined ? new Uint32Array(0) : childrenOf(own, order.endingAt, above, aboveKept),
+      children:
+        above === undefined || aboveKept === undefined ? new Uint32Array(0) : childrenOf(keptGrams, order.endingAt, above, aboveKept),
     }
   })
   return { vocabulary: words.length === vocabulary.size() ? vocabulary : vocabularyOf(vocabulary, words), levels }

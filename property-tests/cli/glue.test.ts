@@ -88,9 +88,9 @@ describe('a run on MNLI', () => {
 
 describe('salora glue', () => {
   it('writes the same table whether it was killed and resumed or not', async () => {
-    const whole = await salora(sweep('whole', '--json', '--quiet'), { cwd: root })
-    expect([whole.code, whole.stderr]).toEqual([0, ''])
-    const result = JSON.parse(whole.stdout) as GlueSweepResult
+    const uninterrupted = await salora(sweep('whole', '--json', '--quiet'), { cwd: root })
+    expect([uninterrupted.code, uninterrupted.stderr]).toEqual([0, ''])
+    const result = JSON.parse(uninterrupted.stdout) as GlueSweepResult
     expect([result.cells, result.done, result.failed]).toEqual([4, 4, []])
     expect(result.table.rows.map(({ name, cells }) => [name, cells[0]?.summary?.count])).toEqual([
       ['lora', 2],
@@ -116,7 +116,7 @@ describe('salora glue', () => {
     const rest = await salora(sweep('killed', '--jobs', '2', '--json'), { cwd: root })
     expect(rest.code).toBe(0)
     expect(rest.stderr).toContain('already done')
-    expect(timeless(rest.stdout)).toEqual(timeless(whole.stdout))
+    expect(timeless(rest.stdout)).toEqual(timeless(uninterrupted.stdout))
 
     const more = await salora([...sweep('whole'), '--seeds', '3'], { cwd: root })
     expect(more.stdout).toContain('6 of 6 runs done')
@@ -195,7 +195,7 @@ describe('salora glue --submission', () => {
 /** The processes that make cells of this test's own sweeps, by the folder that each works in. */
 const cellProcesses = async (): Promise<ReadonlyArray<number>> => {
   const numbers = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
-  const own = await Promise.all(
+  const pids = await Promise.all(
     numbers.map(async (pid) => {
       const [words, cwd] = await Promise.all([
         readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''),
@@ -204,7 +204,7 @@ const cellProcesses = async (): Promise<ReadonlyArray<number>> => {
       return words.includes('cellProcess.js') && cwd === (await realpath(root)) ? [Number(pid)] : []
     }),
   )
-  return own.flat()
+  return pids.flat()
 }
 const long = ['--epochs', '100000', '--methods', 'lora', '--seeds', '2']
 

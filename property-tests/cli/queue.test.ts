@@ -47,16 +47,16 @@ const worker = (
   redis: string,
   onLine: (line: string, child: ChildProcess) => void = () => undefined,
   ...more: ReadonlyArray<string>
-): { readonly child: ChildProcess; said: string } => {
+): { readonly child: ChildProcess; output: string } => {
   const child = tracked(
     spawn(process.execPath, [program, 'worker', '--redis', redis, '--root', root, '--lease', '4', ...more], { cwd: root }),
   )
-  const told = { child, said: '' }
+  const observed = { child, output: '' }
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    told.said += text
+    observed.output += text
     onLine(text, child)
   })
-  return told
+  return observed
 }
 
 describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () => {
@@ -106,11 +106,11 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     expect(queued?.code, queued?.stderr).toBe(0)
     expect(timeless(resultOf(queued?.stdout ?? ''))).toEqual(timeless(resultOf(local.stdout)))
 
-    const said = first.said + others.map((other) => other.said).join('')
-    expect(said.match(/: resuming\n/g)?.length).toBe(1)
+    const output = first.output + others.map((other) => other.output).join('')
+    expect(output.match(/: resuming\n/g)?.length).toBe(1)
     for (const id of ['lora.seed-0', 'lora.seed-1', 'salora.seed-0', 'salora.seed-1']) {
-      expect(said.match(new RegExp(`cola\\.${id}: starting\\n`, 'g'))?.length, id).toBe(1)
-      expect(said.match(new RegExp(`cola\\.${id}: \\d.*matthews`, 'g'))?.length, id).toBe(1)
+      expect(output.match(new RegExp(`cola\\.${id}: starting\\n`, 'g'))?.length, id).toBe(1)
+      expect(output.match(new RegExp(`cola\\.${id}: \\d.*matthews`, 'g'))?.length, id).toBe(1)
     }
     const poison = await queue.getJob('poison')
     expect(await poison?.getState()).toBe('failed')
@@ -118,8 +118,8 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     expect(poison?.attemptsMade).toBe(1)
 
     // delivered once more, a done run is not made again
-    const again = await salora(sweep('queued', '--redis', redis.url), { cwd: root })
-    expect(again.stderr.match(/: already done/g)?.length).toBe(4)
+    const rerun = await salora(sweep('queued', '--redis', redis.url), { cwd: root })
+    expect(rerun.stderr.match(/: already done/g)?.length).toBe(4)
   }, 240_000)
 
   it('can be trained by a worker that does not see its folder: results come back, adapters stay', async () => {
@@ -140,17 +140,17 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
       expect((await readdir(join(root, 'sent/cells', id))).sort(), id).toEqual(['config.json', 'result.json'])
     const [own = ''] = await readdir(elsewhere)
     expect(existsSync(join(elsewhere, own, 'cells/cola.salora.seed-1/adapter/adapter_model.safetensors'))).toBe(true)
-    const again = await salora(sweep('sent'), { cwd: root })
-    expect(again.stderr.match(/: already done/g)?.length).toBe(4)
+    const rerun = await salora(sweep('sent'), { cwd: root })
+    expect(rerun.stderr.match(/: already done/g)?.length).toBe(4)
     await rm(elsewhere, { recursive: true })
   }, 120_000)
 
   it('is resumed by another worker at once, and without a failed attempt, when the first is stopped', async () => {
     const running = salora(sweep('handed', '--redis', redis.url), { cwd: root })
-    let asked = false
+    let interrupted = false
     const first = worker(redis.url, (text, child) => {
-      if (!asked && text.includes(': starting')) {
-        asked = true
+      if (!interrupted && text.includes(': starting')) {
+        interrupted = true
         setTimeout(() => child.kill('SIGINT'), 300)
       }
     })
@@ -169,10 +169,10 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     const claim = { host: 'elsewhere', boot: 'another', numbers: 'pid:[1]', pid: 4242, born: '1', thread: 0 }
     await writeFile(join(folder, 'lock-0123456789ab.json'), JSON.stringify(claim))
     const running = salora([...sweep('claimed', '--redis', redis.url), '--methods', 'lora', '--seeds', '1'], { cwd: root })
-    const { said } = await new Promise<{ said: string }>((resolve) => {
-      const told = worker(redis.url, () => (/waiting.*\n/.test(told.said) ? resolve(told) : undefined))
+    const { output } = await new Promise<{ output: string }>((resolve) => {
+      const observed = worker(redis.url, () => (/waiting.*\n/.test(observed.output) ? resolve(observed) : undefined))
     })
-    expect(said).toMatch(/cola\.lora\.seed-0: waiting: its folder is in use by process 4242 on elsewhere .*120 seconds of silence\n/)
+    expect(output).toMatch(/cola\.lora\.seed-0: waiting: its folder is in use by process 4242 on elsewhere .*120 seconds of silence\n/)
     await pause(16_000) // longer than three attempts would take
     await rm(join(folder, 'lock-0123456789ab.json'))
     const { code, stdout, stderr } = await running
@@ -226,33 +226,33 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
   it('reports each outage of Redis, ends by Ctrl-C during one, and resumes its run later', async () => {
     const longer = ['--max-steps', '100000', '--epochs', '10000'] // than both outages last: once its one run is done a sweep has nothing to wait for
     const args = [...sweep('parted', '--redis', redis.url), '--methods', 'lora', '--seeds', '1', ...longer]
-    const asked = spawn(process.execPath, [program, ...args], { cwd: root })
-    tracked(asked)
-    let said = ''
-    asked.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
+    const started = spawn(process.execPath, [program, ...args], { cwd: root })
+    tracked(started)
+    let stderr = ''
+    started.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
     const working = worker(redis.url)
     await expect.poll(() => existsSync(join(root, 'parted/cells/cola.lora.seed-0/metrics.jsonl'))).toBe(true)
-    const gone = /^Redis is unreachable: retrying; running runs continue$/
-    const again = /^Redis is reachable again$/
-    const told = (line: RegExp): ReadonlyArray<number> =>
-      [said, working.said].map((text) => text.split('\n').filter((each) => line.test(each)).length)
+    const unreachable = /^Redis is unreachable: retrying; running runs continue$/
+    const reachable = /^Redis is reachable again$/
+    const linesLike = (line: RegExp): ReadonlyArray<number> =>
+      [stderr, working.output].map((text) => text.split('\n').filter((each) => line.test(each)).length)
     await redis.stop()
-    await expect.poll(() => told(gone)).toEqual([1, 1])
+    await expect.poll(() => linesLike(unreachable)).toEqual([1, 1])
     await redis.restart()
-    await expect.poll(() => told(again)).toEqual([1, 1])
+    await expect.poll(() => linesLike(reachable)).toEqual([1, 1])
     await redis.stop() // the worker has taken no other run since
-    await expect.poll(() => told(gone)).toEqual([2, 2])
+    await expect.poll(() => linesLike(unreachable)).toEqual([2, 2])
     await pause(3_000) // by now the sweep has asked for its jobs, and has no answer
-    const codes = [asked, working.child].map(async (child) => {
+    const codes = [started, working.child].map(async (child) => {
       child.kill('SIGINT')
       return ((await once(child, 'exit')) as [number])[0]
     })
     expect(await Promise.all(codes)).toEqual([130, 130])
-    expect(told(again)).toEqual([1, 1])
+    expect(linesLike(reachable)).toEqual([1, 1])
 
     await redis.restart()
     const next = worker(redis.url)
-    await expect.poll(() => next.said).toMatch(/cola\.lora\.seed-0: resuming\n/)
+    await expect.poll(() => next.output).toMatch(/cola\.lora\.seed-0: resuming\n/)
     await queue.obliterate({ force: true })
   }, 120_000)
 
@@ -281,10 +281,10 @@ describe('salora worker prints one line for', () => {
   ])(
     '%s',
     async (_, args, message, code) => {
-      const found = await saloraHere('worker', ...args, '--quiet')
-      expect(found.stderr).toMatch(message)
-      expect(found.stderr.trim().split('\n').length).toBe(1)
-      expect([found.code, found.stdout]).toEqual([code, ''])
+      const outcome = await saloraHere('worker', ...args, '--quiet')
+      expect(outcome.stderr).toMatch(message)
+      expect(outcome.stderr.trim().split('\n').length).toBe(1)
+      expect([outcome.code, outcome.stdout]).toEqual([code, ''])
       await pause(0)
     },
     20_000,

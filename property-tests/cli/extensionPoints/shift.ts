@@ -22,8 +22,8 @@ export const shift: Method<ShiftSettings, ShiftPhase> = {
   summary: 'a trained vector beside every bias',
   settings,
   train: {
-    tensors: ({ matrices }, own) => {
-      const { undecayed } = weightGroupsOf(own)
+    tensors: ({ matrices }, settings) => {
+      const { undecayed } = weightGroupsOf(settings)
       return matrices.map(({ name, d }) => ({ name: vectorOf(name), shape: [d], group: undecayed, initial: zeroInitial }))
     },
     wrap:
@@ -31,8 +31,8 @@ export const shift: Method<ShiftSettings, ShiftPhase> = {
       (host) => ({
         ...host,
         linear: (name, x) => {
-          const own = host.linear(name, x)
-          return name.startsWith('encoder.') ? add(own, mul(parameter(vectorOf(name)), shiftScale)) : own
+          const output = host.linear(name, x)
+          return name.startsWith('encoder.') ? add(output, mul(parameter(vectorOf(name)), shiftScale)) : output
         },
       }),
   },

@@ -122,8 +122,8 @@ describe(`a bottleneck (seed ${SEED})`, () => {
       const of = (name: string, stream: number): Feed => drawn(seed, stream, shapes[name] ?? [])
       const y = async (up: (name: string) => Feed): Promise<ReadonlyArray<number>> => {
         const down = ['a.down.weight', 'a.down.bias'].map((name, i): readonly [string, Feed] => [name, of(name, i)])
-        const own = ['a.up.weight', 'a.up.bias'].map((name): readonly [string, Feed] => [name, up(name)])
-        const { y: found = [] } = await session.run({ ...Object.fromEntries([...down, ...own]), u: drawn(seed, 2, [tokens, hidden]) })
+        const upFeeds = ['a.up.weight', 'a.up.bias'].map((name): readonly [string, Feed] => [name, up(name)])
+        const { y: found = [] } = await session.run({ ...Object.fromEntries([...down, ...upFeeds]), u: drawn(seed, 2, [tokens, hidden]) })
         return Array.from(found, Number)
       }
       const [first, second] = [await y((name) => of(name, 3)), await y((name) => of(name, 4))]

@@ -64,11 +64,11 @@ describe('a queued job', () => {
 
   it('accepts only a finished run of its own cell as its result', async () => {
     const output = join(root, 'came-back')
-    const { cell: own } = parseCellJob({ cell, output })
-    const { model, task, settings } = own.options
+    const { cell: parsed } = parseCellJob({ cell, output })
+    const { model, task, settings } = parsed.options
     const config = { formatVersion: 2, model, task, settings, device: 'cpu', versions: {} }
     const result = { ...finished, output: '/elsewhere' }
-    const keep = (run: unknown) => keepFinishedRun(typeof run === 'string' ? run : JSON.stringify(run), output, own)
+    const keep = (run: unknown) => keepFinishedRun(typeof run === 'string' ? run : JSON.stringify(run), output, parsed)
     for (const [wrong, message] of [
       ['no JSON', /^the result of cola\.lora\.seed-0 in the queue: expected/],
       [{ result }, /a finished run whose config is/],
@@ -80,14 +80,14 @@ describe('a queued job', () => {
       await expect(keep(wrong), JSON.stringify(wrong).slice(0, 80)).rejects.toThrow(message)
     expect(existsSync(output)).toBe(false)
     const kept = await keep({ config, result })
-    expect(kept).toEqual({ ...result, output: join(output, 'cells', own.id) })
+    expect(kept).toEqual({ ...result, output: join(output, 'cells', parsed.id) })
     expect(await keep({ config, result: { ...result, seconds: 1e9 } })).toEqual(kept) // what is there already stays
   })
 
   it('is done, and not failed, when it completes between two reads of the queue', async () => {
     const output = join(root, 'completes')
-    const { cell: own } = parseCellJob({ cell, output })
-    const { model, task, settings } = own.options
+    const { cell: parsed } = parseCellJob({ cell, output })
+    const { model, task, settings } = parsed.options
     const returned = JSON.stringify({
       config: { formatVersion: 2, model, task, settings, device: 'cpu', versions: {} },
       result: { ...finished, output },
@@ -104,7 +104,7 @@ describe('a queued job', () => {
         output,
         onEvent: () => undefined,
       })
-      const outcomes = [await poll(own), await poll(own), await poll(own)]
+      const outcomes = [await poll(parsed), await poll(parsed), await poll(parsed)]
       expect(
         outcomes.find((outcome) => outcome !== null),
         `${readsBefore} reads before`,
