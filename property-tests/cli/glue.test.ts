@@ -195,7 +195,7 @@ describe('salora glue --submission', () => {
 /** The processes that make cells of this test's own sweeps, by the folder that each works in. */
 const cellProcesses = async (): Promise<ReadonlyArray<number>> => {
   const numbers = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
-  const pids = await Promise.all(
+  const processIds = await Promise.all(
     numbers.map(async (pid) => {
       const [words, cwd] = await Promise.all([
         readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''),
@@ -204,7 +204,7 @@ const cellProcesses = async (): Promise<ReadonlyArray<number>> => {
       return words.includes('cellProcess.js') && cwd === (await realpath(root)) ? [Number(pid)] : []
     }),
   )
-  return pids.flat()
+  return processIds.flat()
 }
 const long = ['--epochs', '100000', '--methods', 'lora', '--seeds', '2']
 
