@@ -29,7 +29,7 @@ const scored = (of: ReadonlyArray<Segment>, options: Parameters<typeof corpusBle
   corpusBleu(column(of, 0), [column(of, 1), column(of, 2)], options)
 
 describe(`BLEU (seed ${SEED})`, () => {
-  it('of a text against itself is 100, where it has four words in a row', () =>
+  it('is 100 for a text against itself if some line has four words', () =>
     fc.assert(
       fc.property(fc.array(line, { minLength: 1 }), settings, (lines, options) => {
         const texts = [...lines, 'four words in it']
@@ -56,7 +56,7 @@ describe(`BLEU (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
-  it('is the same whatever the order of segments and of references', () =>
+  it('does not depend on the order of segments or of references', () =>
     fc.assert(
       fc.property(segments, settings, (of, options) => {
         const turned = [...of].reverse().map(([hypothesis, a, b]): Segment => [hypothesis, b, a])
@@ -65,7 +65,7 @@ describe(`BLEU (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
-  it('of parts adds up to that of the whole', () =>
+  it('of a text follows from the summed statistics of its parts', () =>
     fc.assert(
       fc.property(segments, segments, settings, (a, b, options) => {
         const [first, second] = [a, b].map((of) => bleuStatistics(column(of, 0), [column(of, 1), column(of, 2)], options))
@@ -75,7 +75,7 @@ describe(`BLEU (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
-  it('shares with one reference more no fewer n-grams, and with one twice as many as before', () =>
+  it('matches at least as many n-grams with a further reference, and as many with a repeated one', () =>
     fc.assert(
       fc.property(segments, settings, (of, options) => {
         const one = corpusBleu(column(of, 0), [column(of, 1)], options)
@@ -87,7 +87,7 @@ describe(`BLEU (seed ${SEED})`, () => {
 })
 
 describe('BLEU by hand', () => {
-  it('clips an n-gram to how often a reference has it, and takes the closest length (Papineni et al., 2002, example 2)', () => {
+  it('clips an n-gram to its count in a reference, and takes the closest length (Papineni et al., 2002, example 2)', () => {
     const { counts, totals, referenceLength } = corpusBleu(
       ['the the the the the the the'],
       [['The cat is on the mat'], ['There is a cat on the mat']],
@@ -98,12 +98,12 @@ describe('BLEU by hand', () => {
     expect([counts[0], totals[0], referenceLength]).toEqual([2, 7, 7])
   })
 
-  it('of a sentence of one right word is 100 by the orders that there are, and 0 by all four', () => {
+  it('of a correct one-word sentence is 100 with the effective order, and 0 with all four orders', () => {
     expect(sentenceBleu('yes', ['yes']).score).toBe(100)
     expect(sentenceBleu('yes', ['yes'], { effectiveOrder: false }).score).toBe(0)
   })
 
-  it('refuses no references, and one of another length', () => {
+  it('refuses a call without references, and a reference of another length', () => {
     expect(() => corpusBleu(['a'], [])).toThrow('corpusBleu: expected at least one list of references, got none')
     expect(() => corpusBleu(['a', 'b'], [['a', 'b'], ['a']])).toThrow('corpusBleu: expected a reference for each of 2 hypotheses, got 1')
   })
@@ -117,14 +117,14 @@ describe('BLEU by hand', () => {
   })
 })
 
-describe(`words (seed ${SEED})`, () => {
+describe(`the BLEU tokenizers (seed ${SEED})`, () => {
   const text = fc.string({
     unit: fc.oneof(fc.string({ unit: 'grapheme', maxLength: 1 }), fc.constantFrom(...'\'"`.,:;-()[]<>!? \tsamd1', "n't", 'cannot')),
     maxLength: 30,
   })
   const bare = (of: string): string => of.replace(/[\s\u0085\u001c-\u001f"'`\ufeff]/g, '')
 
-  it.each(['none', 'words'] as const)('of %s are the text without its blanks, quotes aside', (name) =>
+  it.each(['none', 'words'] as const)('keep every character except blanks and quotes: %s', (name) =>
     fc.assert(
       fc.property(text, (of) => {
         const words = bleuTokenizers[name](of)
@@ -135,7 +135,7 @@ describe(`words (seed ${SEED})`, () => {
     ),
   )
 
-  it.each(Object.entries(bleuTokenizers))('of %s take linear time: of 200,000 marks or blanks under two seconds', (_, words) => {
+  it.each(Object.entries(bleuTokenizers))('take linear time, under two seconds for 200,000 marks or blanks: %s', (_, words) => {
     for (const mark of [' ', '.', "'", '`', '. ', "' ", ' "', '&', ',', '-', 'a', '9,'])
       for (const of of [`x.${mark.repeat(200_000)}x`, mark.repeat(200_000)]) {
         const began = performance.now()

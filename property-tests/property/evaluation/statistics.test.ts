@@ -96,7 +96,7 @@ describe('a difference clustered by task', () => {
     [-0.5, -1.0, 0.3],
   ]
 
-  it('has the error and the interval of statsmodels’ cluster-robust regression on a constant', () => {
+  it("has the error and the interval of statsmodels' cluster-robust regression on a constant", () => {
     // OLS(y, ones).fit(cov_type='cluster', cov_kwds={'groups': task}, use_t=True), statsmodels 0.15.0
     const { effects, mean, standardError: error, interval, pairs } = clusteredDifference(tasks)!
     expect(effects.map((effect) => Number(effect.toFixed(9)))).toEqual([5.233333333, 1.333333333, 0.5, -0.4])

@@ -36,8 +36,8 @@ const isPositive = (text: string): boolean => [...text].filter((c) => c === '+')
 /** With as many + as -, the half logit makes it negative. */
 const isRight = (text: string, from: 0 | 1): boolean => text.trim() !== '' && isPositive(text) === (from === 0)
 
-describe('lines', () => {
-  it('are answered one by one in their order with the probability of their style, whatever the order of the outputs', async () => {
+describe('classifyStyles', () => {
+  it('gives each line, in order, the probability of its style, for either order of the outputs', async () => {
     for (const names of [
       ['negative', 'positive'],
       ['positive', 'negative'],
@@ -54,13 +54,13 @@ describe('lines', () => {
     }
   })
 
-  it('are read as the training lines were: in lower case, without blanks around them', async () => {
+  it('reads lines as in training: in lower case, without blanks around them', async () => {
     const { classifier, batches } = byMarks()
     await classifyStyles(classifier, ['  Good FOOD + \r'])
     expect(batches).toEqual([['good food +']])
   })
 
-  it('are classified in batches of bounded size: each reports its progress, and none starts after an abort', async () => {
+  it('classifies in batches of bounded size, reports progress after each, and starts none after an abort', async () => {
     const { classifier, batches } = byMarks()
     const stop = new AbortController()
     const done: number[] = []
@@ -75,7 +75,7 @@ describe('lines', () => {
     expect(batches.map(({ length }) => length)).toEqual([256, 256])
   })
 
-  it('whose answer is no number are refused by their place', async () => {
+  it('names the line whose outputs are not finite', async () => {
     const { adapter } = byMarks()
     const broken = { ...adapter, predict: async (texts: ReadonlyArray<unknown>) => texts.map((_, i) => [0, i === 1 ? NaN : 1]) }
     await expect(classifyStyles(styleClassifier('yelp', broken, 'x'), ['a', 'b'])).rejects.toThrow(
@@ -84,7 +84,7 @@ describe('lines', () => {
   })
 })
 
-describe('ACC', () => {
+describe('the accuracy of transfers (ACC)', () => {
   const judges = () => {
     const { classifier } = byMarks()
     const classify: Classify = async (lines) =>
@@ -95,7 +95,7 @@ describe('ACC', () => {
     return { classify, models: [null, null] as const }
   }
 
-  it('is the share of lines that are taken for the other style; an empty line is in neither', () =>
+  it('is the share of lines that are classified as the other style; an empty line is in neither', () =>
     fc.assert(
       fc.asyncProperty(marks, fc.constantFrom<0 | 1>(0, 1), async (lines, from) => {
         const { scores, sentences } = await scoreDirection({ from, references: [lines] }, lines, judges())
@@ -107,14 +107,14 @@ describe('ACC', () => {
       { seed: SEED, numRuns: 40 },
     ))
 
-  it('of sources left as they are is the error of the classifier on them', async () => {
+  it('of unchanged sources is the error of the classifier on them', async () => {
     const lines = ['+', '-', '+', '+']
     const of = async (from: 0 | 1) => (await scoreDirection({ from, references: [lines] }, lines, judges())).scores.accuracy
     expect([await of(0), await of(1)]).toEqual([75, 25])
   })
 })
 
-describe('a classifier of something else', () => {
+describe('a classifier of other labels', () => {
   const refused = (change: Partial<TrainedAdapter>): string => {
     try {
       styleClassifier('yelp', { ...byMarks().adapter, ...change }, 'runs/other')
@@ -125,7 +125,7 @@ describe('a classifier of something else', () => {
   }
   const line = 'runs/other: expected a classifier of two styles (negative, positive), got'
 
-  it('is refused in one line that says what it is of', () => {
+  it('is refused in one line that names its labels or its problem type', () => {
     expect(refused({})).toBe('no problem')
     expect(refused({ labelNames: ['bad', 'good'] })).toBe(`${line} bad, good`)
     expect(refused({ labelNames: ['negative', 'neutral'] })).toBe(`${line} negative, neutral`)

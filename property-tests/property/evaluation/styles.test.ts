@@ -22,7 +22,7 @@ const line = async (options: TaskOptions): Promise<string> => (await refusalOf((
 const linesOf = ({ examples }: Dataset) => examples.map(({ label, text }) => `${label} ${text}`)
 const at = (name: string): string => join(folder, name)
 
-describe('yelp', () => {
+describe('the task yelp', () => {
   write('yelp/train.0', 'The soup was COLD .\r\n  never again .  \n')
   write('yelp/train.1', 'Lovely staff !')
   write('yelp/dev.0', 'Bad .\n')
@@ -42,14 +42,14 @@ describe('yelp', () => {
     expect(task.train.source).toBe(at('yelp/train.{0,1}'))
   })
 
-  it('is evaluated on its test lines by their name, and on any other pair of files by its path, for which no folder is needed', async () => {
+  it('evaluates on the test lines by the name test, and on other pairs of files by their path, without a folder', async () => {
     for (const options of [{ data: at('yelp'), evalData: 'test' }, { evalData: at('yelp/test') }])
       expect(linesOf((await loadEvaluation({ task: 'yelp', ...options })).evaluation)).toEqual(['0 awful', '1 great'])
     expect(linesOf((await loadTask({ task: 'yelp', data: at('yelp'), evalData: 'test' })).evaluation)).toEqual(['0 awful', '1 great'])
     expect(linesByStyle(await readStyles('yelp', 'dev', at('yelp')))).toEqual([['bad .'], ['good .', '', 'fine .']])
   })
 
-  it('has the names of the other repository too, and the first 30,000 lines where the whole is not there', async () => {
+  it("also reads the other repository's names of files, and its first 30,000 lines if the full file is absent", async () => {
     for (const part of ['sentiment.train', 'sentiment.dev']) for (const style of [0, 1]) write(`other/${part}.${style}`, `${part} ${style}`)
     expect(linesOf((await loadTask({ task: 'yelp', data: at('other') })).train)).toEqual(['0 sentiment.train 0', '1 sentiment.train 1'])
     for (const part of ['train_first30k', 'dev']) for (const style of [0, 1]) write(`part/${part}.${style}`, `${part} ${style}`)
@@ -59,7 +59,7 @@ describe('yelp', () => {
     expect(linesOf((await loadTask({ task: 'yelp', data: at('part') })).train)).toEqual(['0 all 0', '1 all 1'])
   })
 
-  it("is lower-cased as it comes, and GYAFC, which people wrote, gets NLTK's words, as its preprocessing does", async () => {
+  it("is lower-cased only, while GYAFC is also split into NLTK's words, as in the published preprocessing", async () => {
     for (const style of [0, 1]) for (const part of ['train', 'dev']) write(`forms/${part}.${style}`, "  It's GREAT, isn't it? ")
     for (const style of ['informal', 'formal'])
       for (const part of ['train', 'dev']) write(`forms/${part}.${style}`, "It's GREAT, isn't it?")
@@ -67,7 +67,7 @@ describe('yelp', () => {
     expect(linesOf((await loadTask({ task: 'gyafc', data: at('forms') })).train)[0]).toBe("0 it 's great , is n't it ?")
   })
 
-  it("is read under TSST's names of files as well", async () => {
+  it("also reads TSST's names of files", async () => {
     for (const part of ['train', 'dev']) for (const style of ['neg', 'pos']) write(`tsst/${part}.${style}`, `${part} ${style}`)
     const { train, evaluation } = await loadTask({ task: 'yelp', data: at('tsst') })
     expect([linesOf(train), linesOf(evaluation)]).toEqual([
@@ -83,7 +83,7 @@ describe('yelp', () => {
     ])
   })
 
-  it('says in one line what is missing, and which row is not UTF-8', async () => {
+  it('names a missing file, or the row that is not UTF-8, in one line', async () => {
     const official = "the folder of Yelp's sentences (train.0, train.1, dev.0, …, of lijuncen/Sentiment-and-Style-Transfer)"
     expect(await line({ task: 'yelp' })).toBe(`--data: expected ${official} (for --task yelp), got none given`)
     expect(await line({ task: 'yelp', data: at('absent') })).toBe(`/absent: expected ${official}, got none there`)
@@ -109,7 +109,7 @@ describe('yelp', () => {
     expect(await line({ task: 'yelp', data: at('yelp'), text: 'a' })).toBe('--text: expected none with --task yelp, got "a"')
   })
 
-  it('has every line of both files once, in order, under its style, for any lines', () =>
+  it('has every line of both files once, in order, with the label of its style', () =>
     fc.assert(
       fc.asyncProperty(
         ...((['0', '1'] as const).map(() =>
@@ -128,7 +128,7 @@ describe('yelp', () => {
     ))
 })
 
-describe('gyafc', () => {
+describe('the task gyafc', () => {
   for (const [domain, mark] of [
     ['Family_Relationships', 'f'],
     ['Entertainment_Music', 'e'],
@@ -136,7 +136,7 @@ describe('gyafc', () => {
     for (const part of ['train', 'tune', 'test'])
       for (const style of ['informal', 'formal']) write(`gyafc/${domain}/${part}/${style}`, `${mark} ${part} ${style.toUpperCase()}`)
 
-  it('has informal and formal lines in folders of parts, and tune as dev', async () => {
+  it('reads informal and formal lines from folders of parts, with tune as dev', async () => {
     const task = await loadTask({ task: 'gyafc', data: at('gyafc/Family_Relationships') })
     expect(task.labelNames).toEqual(['informal', 'formal'])
     expect(linesOf(task.train)).toEqual(['0 f train informal', '1 f train formal'])
@@ -147,7 +147,7 @@ describe('gyafc', () => {
     )
   })
 
-  it('is Family_Relationships where the folder of both is given, and Entertainment_Music where that is', async () => {
+  it('reads Family_Relationships from the folder of both domains, and Entertainment_Music from its own folder', async () => {
     expect(linesOf((await loadTask({ task: 'gyafc', data: at('gyafc') })).train)).toEqual(['0 f train informal', '1 f train formal'])
     expect(linesOf((await loadTask({ task: 'gyafc', data: at('gyafc/Entertainment_Music') })).train)).toEqual([
       '0 e train informal',
@@ -155,7 +155,7 @@ describe('gyafc', () => {
     ])
   })
 
-  it('says how it is to be had where it is not there', async () => {
+  it('explains how to get the data if it is absent', async () => {
     const official = "the Family_Relationships folder of GYAFC (licensed: ask Yahoo for its L6 corpus, and with its answer GYAFC's authors)"
     expect(await line({ task: 'gyafc' })).toBe(`--data: expected ${official} (for --task gyafc), got none given`)
     expect(await line({ task: 'gyafc', data: at('nowhere') })).toBe(`/nowhere: expected ${official}, got none there`)
@@ -168,8 +168,8 @@ describe('gyafc', () => {
 const shared = join(import.meta.dirname, '../../../../shared/data/yelp')
 const present = existsSync(shared)
 
-describe(`the published files${present ? '' : ' (skipped: ../shared/data/yelp is absent)'}`, () => {
-  it.skipIf(!present)("have the lines that Python's strip and lower leave of them", async () => {
+describe(`the published Yelp files${present ? '' : ' (skipped: ../shared/data/yelp is absent)'}`, () => {
+  it.skipIf(!present)("are read as Python's strip and lower would read them", async () => {
     // sha256 of label TAB line.strip().lower() LF over both files, by Python
     for (const [part, counts, sha256] of [
       ['train_first30k', [30000, 30000], '48c7010b84cfde91'],
