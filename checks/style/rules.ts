@@ -109,6 +109,6 @@ export const violationsOf = ({ file, line, kind, text }: Text): ReadonlyArray<Vi
     const [phrase] = pattern.exec(prose) ?? []
     return phrase === undefined ? [] : [at(`"${phrase}": write "${instead}"`, excerptOf(prose, prose.search(pattern)))]
   })
-  const apostrophe = /\p{L}’\p{L}/u.test(prose) ? [at("’: write '", excerptOf(prose, prose.indexOf('’')))] : []
+  const apostrophe = /\p{L}’\p{L}|^[^‘]*s’ /u.test(prose) ? [at("’: write '", excerptOf(prose, prose.indexOf('’')))] : []
   return [...long, ...banned, ...apostrophe]
 }

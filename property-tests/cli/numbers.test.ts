@@ -13,14 +13,14 @@ const help = async (command: string): Promise<string> => {
   return stdout.replace(/\s+/g, ' ')
 }
 
-describe('--help prints the defaults that the command uses', () => {
-  it('of quickstart: its epochs and its run folder', async () => {
+describe('the help', () => {
+  it('of quickstart has its number of epochs and its run folder', async () => {
     const text = await help('quickstart')
     expect(text).toContain(`Number of training epochs (default: ${quickstartSettings.epochs})`)
     expect(text).toContain('Run folder (default: runs/sentiment-salora-<n>)')
   })
 
-  it("of evaluate and predict: the run's length, batch size and device", async () => {
+  it("of evaluate and predict has the run's length, batch size and device as defaults", async () => {
     for (const command of ['evaluate', 'predict']) {
       const text = await help(command)
       expect(text).toContain("longer examples are truncated (default: the run's; without a run 128)")
@@ -29,7 +29,7 @@ describe('--help prints the defaults that the command uses', () => {
     }
   })
 
-  it('of bench: the product next to a step is larger than any in it', async () => {
+  it('of bench says that its matrix product is the largest of a step', async () => {
     expect(await help('bench')).toContain('The product is the largest of a step, for four batches together')
   })
 })
@@ -60,7 +60,7 @@ describe('the progress of a run', () => {
     expect(numbersOf({ ...step, loss: 0.5 })).toEqual(['taskLoss 0.5', '1,234 tokens/s'])
   })
 
-  it('says whether the adapter of an evaluation can be saved', () => {
+  it('shows whether the adapter of an evaluation can be saved', () => {
     const evaluation = { kind: 'evaluation', epoch: 1, scores: { accuracy: 0.5 }, selection: 0.5, constant: null } as const
     expect(shownLines({ ...evaluation, step: 0, eligible: false, best: false })).toEqual(['before training: accuracy 0.5000'])
     expect(shownLines({ ...evaluation, step: 5, eligible: false, best: false })).toEqual(['step 5: accuracy 0.5000 (too early to save)'])

@@ -42,9 +42,10 @@ describe('the style checker', () => {
   })
 
   it('reports banned phrases and curly apostrophes, but not inside code spans', () => {
-    expect(rulesIn('a.md', 'The run goes on.\n\nA user’s file\n\n`goes on` is a phrase')).toEqual([
+    expect(rulesIn('a.md', 'The run goes on.\n\nA user’s file\n\n`goes on` is a phrase\n\nUsers’ files, not ‘files’ here')).toEqual([
       '1: "goes on": write "resume, continue"',
       "3: ’: write '",
+      "7: ’: write '",
     ])
     expect(rulesIn('a.md', 'Metrics such as loss. It stands for LoRA. There is no such file.')).toEqual([])
   })

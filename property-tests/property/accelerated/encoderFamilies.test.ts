@@ -92,7 +92,7 @@ describe('ELECTRA', () => {
     expect(square.spec.tensors.has('embeddings_project.weight')).toBe(false)
   })
 
-  it('has prompts of the embeddings’ width, and prefixes and adapters of the layers’ width', () => {
+  it("has prompts of the embeddings' width, and prefixes and adapters of the layers' width", () => {
     const { spec } = electraArchitecture.open(electraSmall, 'config.json')
     const shapesOf = (method: string) => {
       const settings = parseSettings({ method })

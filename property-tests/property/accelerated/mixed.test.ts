@@ -43,7 +43,7 @@ const flags = (method: string, more: Readonly<Record<string, string>> = {}) => (
 })
 
 describe('the weights of mixed', () => {
-  it('are in float16 for the layers’ matrices: as in the file, or rounded once', async () => {
+  it("are in float16 for the layers' matrices: as in the file, or rounded once", async () => {
     const [small, embedded] = [await openModelFolder(at('tiny')), await openModelFolder(embeddedModel)]
     for (const [base, stored] of [
       [small, false],
