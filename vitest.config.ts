@@ -1,13 +1,45 @@
-/** Which files are tests, and how long one may take, or wait for something. */
-import { defineConfig } from 'vitest/config'
+/**
+ * Which files are tests, in three projects. `shared`: many files, one after another, in one process. `isolated`: a process for each file that replaces a
+ * module. `long`: what kills, waits or installs for minutes; `npm run test:long` runs it, and so does continuous integration.
+ */
+import { configDefaults, defineConfig } from 'vitest/config'
 
+const files = (...names: ReadonlyArray<string>): string[] => names.map((name) => `property-tests/${name}.test.ts`)
+
+/** vi.mock reaches every later file of a process. */
+const isolated = files(
+  'cli/extensionPoints',
+  'cli/extensionPointsTaskType',
+  'cli/extensionPoints/*',
+  'property/accelerated/writeIntoBuffers',
+  'property/finetuning/systemErrors',
+  'property/finetuning/tasks',
+)
+
+/** Chains of kills, outages of the queue, peers in Python, other versions of Node, whole tutorials. */
+const long = files('cli/abandonedIterator', 'cli/benchmarkPeers', 'cli/queue', 'cli/resume', 'documentation/walkthroughs', 'package/*')
+
+const setupFiles = ['property-tests/cli/finetuneHere.ts']
 export default defineConfig({
   test: {
-    include: ['property-tests/**/*.test.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 60_000 } }, // of what comes at once where nothing else is at work
     pool: 'forks',
     maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'shared',
+          include: files('**/*'),
+          exclude: [...configDefaults.exclude, ...isolated, ...long],
+          isolate: false,
+          setupFiles,
+        },
+      },
+      { extends: true, test: { name: 'isolated', include: isolated, setupFiles } },
+      { extends: true, test: { name: 'long', include: long, setupFiles } },
+    ],
   },
 })

@@ -4,23 +4,7 @@
  */
 import { Readable } from 'node:stream'
 import { vi } from 'vitest'
-import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 import type { runProgram } from '../../cli/program.js'
-import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
-
-/** As finetune.ts, without its thread. */
-async function* finetuneHere(
-  options: FinetuneOptions,
-  { signal = new AbortController().signal }: { readonly signal?: AbortSignal } = {},
-): AsyncGenerator<FinetuneEvent, void> {
-  const { finetuneJob } = await import('../../finetuning/runs/finetuneJob.js')
-  try {
-    yield* finetuneJob(options, signal)
-  } catch (thrown) {
-    throw systemCode(thrown) === null ? thrown : systemInputError(options.output, "to write the run's files", thrown)
-  }
-}
-vi.doMock('../../finetuning/runs/finetune.js', () => ({ finetune: finetuneHere }))
 
 export type Output = { readonly code: number | undefined; readonly stdout: string; readonly stderr: string }
 

@@ -36,11 +36,17 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 const inPackage = (path: string): string => join(project, 'node_modules/salora', path)
 
 describe('the packed package', () => {
-  it('holds what runs, and no compiled test, no map without its source, no source', () => {
+  it('contains the built product, its data, its license and README, and nothing else: no test, map or source', () => {
     const [{ files = [] } = {}] = JSON.parse(packed) as ReadonlyArray<{ readonly files: ReadonlyArray<{ readonly path: string }> }>
     const packedFiles = files.map(({ path }) => path).filter((path) => !path.startsWith('node_modules/'))
-    expect(packedFiles).toContain('dist/index.d.ts')
-    expect(packedFiles).toContain('finetuning/embedded/model/model.safetensors')
+    for (const needed of [
+      'dist/index.js',
+      'dist/index.d.ts',
+      'dist/cli/salora.js',
+      'finetuning/embedded/model/model.safetensors',
+      'README.md',
+    ])
+      expect(packedFiles).toContain(needed)
     for (const page of ['board', 'report'])
       for (const kind of ['js', 'css']) expect(packedFiles).toContain(`dist/reporting/${page}/page/${page}.${kind}`)
     const places =

@@ -8,7 +8,9 @@ import { runProgram } from '../../../cli/program.js'
 import { saloraIn } from '../inProcess.js'
 import { salora } from '../spawnSalora.js'
 import { writeAdapter } from '../tinyAdapter.js'
-import { at, exported, place } from './folder.js'
+import { at, exported, place, usePlace } from './folder.js'
+
+usePlace()
 
 describe('salora export', () => {
   const base = (): ReadonlyArray<string> => ['export', '--model', at('bert'), '--adapter', at('bert-adapter'), '--quiet']

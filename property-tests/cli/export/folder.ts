@@ -11,12 +11,15 @@ import { writeAdapter, writeFamily, type Family } from '../tinyAdapter.js'
 
 /** Of the current test file. */
 export const place = { root: '' }
-beforeAll(async () => {
-  env.allowRemoteModels = false
-  place.root = await mkdtemp(join(tmpdir(), 'salora-export-'))
-  for (const family of families) await writeAdapter(at(`${family}-adapter`), await writeFamily(at(family), family))
-})
-afterAll(() => rm(place.root, { recursive: true }))
+/** Writes the models and adapters before a file's tests and removes them after. Each test file calls it. */
+export const usePlace = (): void => {
+  beforeAll(async () => {
+    env.allowRemoteModels = false
+    place.root = await mkdtemp(join(tmpdir(), 'salora-export-'))
+    for (const family of families) await writeAdapter(at(`${family}-adapter`), await writeFamily(at(family), family))
+  })
+  afterAll(() => rm(place.root, { recursive: true }))
+}
 
 export const families: ReadonlyArray<Family> = ['roberta', 'bert']
 export const at = (...path: ReadonlyArray<string>): string => join(place.root, ...path)

@@ -16,7 +16,9 @@ import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.
 import { loadTrainedModel } from '../../../finetuning/adapters/trainedModel.js'
 import { assertClose } from '../../support/assertClose.js'
 import { ofTheFileOnly, writeFamily, type Family } from '../tinyAdapter.js'
-import { at, exported, families, json, logits, texts } from './folder.js'
+import { at, exported, families, json, logits, texts, usePlace } from './folder.js'
+
+usePlace()
 
 const given = { device: 'cpu', precision: 'float64', threads: 1, batchSize: 3 }
 

@@ -10,7 +10,9 @@ import { loadTrainedModel } from '../../../finetuning/adapters/trainedModel.js'
 import { assertClose } from '../../support/assertClose.js'
 import { writeAdapter, writeFamily } from '../tinyAdapter.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from '../tinyModel.js'
-import { at, exported, families, json, logits } from './folder.js'
+import { at, exported, families, json, logits, usePlace } from './folder.js'
+
+usePlace()
 
 describe('merging', () => {
   it('adds scale · B A to each adapted matrix, and copies the bytes of all others', async () => {

@@ -3,7 +3,9 @@ import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { inNewFolder } from '../../../finetuning/adapters/newFolder.js'
-import { at } from './folder.js'
+import { at, usePlace } from './folder.js'
+
+usePlace()
 
 describe('a new folder', () => {
   it('appears only when it is complete, with its parent folders', async () => {

@@ -11,7 +11,9 @@ import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.
 import { assertClose } from '../../support/assertClose.js'
 import type { Family } from '../tinyAdapter.js'
 import { tinyTensors, writeTinyModel } from '../tinyModel.js'
-import { at, exported, families, place } from './folder.js'
+import { at, exported, families, place, usePlace } from './folder.js'
+
+usePlace()
 
 const texts = ['A wonderful film.', 'bad', 'It goes on, and on, and on; then it ends. Why?']
 

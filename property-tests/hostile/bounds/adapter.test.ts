@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest'
 import { loadLowRank } from '../../../accelerated/formats/peft/loadPeft.js'
 import { lookUpPattern } from '../../../accelerated/formats/peft/modulePattern.js'
 import { parsePeftConfig } from '../../../accelerated/formats/peft/peftConfig.js'
-import { place, refusal, put, model, outputs, adapter } from './folder.js'
+import { adapter, model, outputs, place, put, refusal, usePlace } from './folder.js'
+
+usePlace()
 
 describe("an adapter's patterns", () => {
   const names = Array.from({ length: 12 }, (_, i) => `roberta.encoder.layer.${i}.attention.self.query`)

@@ -12,14 +12,17 @@ import { roberta } from '../validFiles.js'
 /** Of the current test; a test may enter another folder. */
 export const place = { root: '', folder: '' }
 let made = 0
-beforeAll(async () => {
-  place.root = await realpath(await mkdtemp(join(tmpdir(), 'salora-bounds-')))
-})
-beforeEach(async () => {
-  place.folder = join(place.root, `f${made++}`)
-  await mkdir(place.folder)
-})
-afterAll(() => rm(place.root, { recursive: true }))
+/** Makes a folder before each test of a file. Each test file calls it. */
+export const usePlace = (): void => {
+  beforeAll(async () => {
+    place.root = await realpath(await mkdtemp(join(tmpdir(), 'salora-bounds-')))
+  })
+  beforeEach(async () => {
+    place.folder = join(place.root, `f${made++}`)
+    await mkdir(place.folder)
+  })
+  afterAll(() => rm(place.root, { recursive: true }))
+}
 
 /** The one line, and that it came soon and cheaply. */
 export const refusal = async (read: () => unknown): Promise<string> => {

@@ -10,7 +10,9 @@ import { parseRunConfig } from '../../../finetuning/runs/runFiles.js'
 import { SEED } from '../../support/seed.js'
 import { applyEdits, edits } from '../cases.js'
 import { roberta, runConfig } from '../validFiles.js'
-import { place, refusal, at, put, sized } from './folder.js'
+import { at, place, put, refusal, sized, usePlace } from './folder.js'
+
+usePlace()
 
 describe('JSON', () => {
   it('with more than 64 levels is refused, and so is JSON with a million levels', async () => {

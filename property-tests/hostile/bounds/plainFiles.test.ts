@@ -12,7 +12,9 @@ import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokeni
 import { rankPatternOfRun } from '../../../finetuning/adapters/rankPattern.js'
 import { readRunConfig } from '../../../finetuning/runs/runFiles.js'
 import { bytePair, roberta, runConfig, runResult } from '../validFiles.js'
-import { place, refusal, at, put, sized, model, outputs, zeros, adapter } from './folder.js'
+import { adapter, at, model, outputs, place, put, refusal, sized, usePlace, zeros } from './folder.js'
+
+usePlace()
 
 describe('a path that is not a regular file', () => {
   it('is refused without waiting if it is a pipe', async () => {

@@ -2,7 +2,9 @@
 import { describe, expect, it } from 'vitest'
 import { parseRunConfig, parseRunResult } from '../../../finetuning/runs/runFiles.js'
 import { runConfig, runResult } from '../validFiles.js'
-import { refusal } from './folder.js'
+import { refusal, usePlace } from './folder.js'
+
+usePlace()
 
 describe('the files of a run', () => {
   it('are read as they were written', () => {

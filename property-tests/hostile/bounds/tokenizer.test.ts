@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest'
 import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { bytePair, roberta, unigram, wordPiece } from '../validFiles.js'
-import { place, refusal, put, model } from './folder.js'
+import { model, place, put, refusal, usePlace } from './folder.js'
+
+usePlace()
 
 describe('a tokenizer', () => {
   const load = async (json: object, settings: object = {}) => {

@@ -4,7 +4,9 @@ import { readSafetensors, readTensor } from '../../../accelerated/checkpoints/sa
 import { elementCount } from '../../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import { parseShardIndex } from '../../../accelerated/checkpoints/safetensors/weightFiles.js'
 import { memoryStorage } from '../../../accelerated/storage/memory.js'
-import { refusal, at, put, sized } from './folder.js'
+import { at, put, refusal, sized, usePlace } from './folder.js'
+
+usePlace()
 
 const length = (bytes: number | bigint): Buffer => {
   const field = Buffer.alloc(8)

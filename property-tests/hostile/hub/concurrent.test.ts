@@ -4,7 +4,9 @@ import { hostname } from 'node:os'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { answering, blobs, places, ranges, resolve, sha256, weights, type Answer } from './loopbackHub.js'
+import { answering, blobs, places, ranges, resolve, sha256, type Answer, useHub, weights } from './loopbackHub.js'
+
+useHub()
 
 const here = hostname().replace(/[^\w-]/g, '_')
 

@@ -20,9 +20,12 @@ import {
   resolve,
   sendRange,
   sha256,
+  useHub,
   W,
   weights,
 } from './loopbackHub.js'
+
+useHub()
 
 describe('a download from the hub', () => {
   it('has the layout of the standard cache, blobs by hash and links in the snapshot, and reports the commit', async () => {

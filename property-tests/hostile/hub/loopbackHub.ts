@@ -44,24 +44,27 @@ const listening = async (host: 'hub' | 'storage'): Promise<string> => {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-beforeAll(async () => {
-  places.root = await mkdtemp(join(tmpdir(), 'salora-hostile-hub-'))
-  places.hub = await listening('hub')
-  places.storage = await listening('storage')
-})
-beforeEach(async () => {
-  places.cache = await mkdtemp(join(places.root, 'cache-'))
-  requests.length = 0
-  answering.hub = honest()
-  answering.storage = sendRange
-})
-afterAll(async () => {
-  for (const server of servers) {
-    server.closeAllConnections()
-    server.close()
-  }
-  await rm(places.root, { recursive: true })
-})
+/** Starts both servers before a file's tests, with honest answers and an empty cache for each test. Each test file calls it. */
+export const useHub = (): void => {
+  beforeAll(async () => {
+    places.root = await mkdtemp(join(tmpdir(), 'salora-hostile-hub-'))
+    places.hub = await listening('hub')
+    places.storage = await listening('storage')
+  })
+  beforeEach(async () => {
+    places.cache = await mkdtemp(join(places.root, 'cache-'))
+    requests.length = 0
+    answering.hub = honest()
+    answering.storage = sendRange
+  })
+  afterAll(async () => {
+    for (const server of servers) {
+      server.closeAllConnections()
+      server.close()
+    }
+    await rm(places.root, { recursive: true })
+  })
+}
 
 export const nameOf = (request: IncomingMessage): string => request.url?.split('/').at(-1) ?? ''
 

@@ -16,9 +16,12 @@ import {
   resolve,
   sendRange,
   sha256,
+  useHub,
   W,
   weights,
 } from './loopbackHub.js'
+
+useHub()
 
 describe('a hub with wrong responses', () => {
   const flat = (send: (response: ServerResponse) => void): void => {

@@ -8,7 +8,9 @@ import { writeSafetensors, type WritableTensor } from '../../../../accelerated/c
 import { architectures } from '../../../../accelerated/models/index.js'
 import { loadTrainedModel } from '../../../../finetuning/adapters/trainedModel.js'
 import { SEED } from '../../../support/seed.js'
-import { asIntegers, bert, folderOf, messageFor, modelOf, place, prefixed, roberta, tinyTensors } from './folders.js'
+import { asIntegers, bert, folderOf, messageFor, modelOf, place, prefixed, roberta, tinyTensors, usePlace } from './folders.js'
+
+usePlace()
 
 /** As a message lists them. */
 const families = architectures.flatMap(({ modelTypes }) => modelTypes.map((type) => `"${type}"`)).join(' or ')

@@ -12,13 +12,16 @@ import type { WritableTensor } from '../../../../accelerated/checkpoints/safeten
 import type { Head, Model } from '../../../../accelerated/models/architecture.js'
 import { sizes } from '../../../hostile/validFiles.js'
 
-/** Of the current test file. */
+/** The folder of the test file that runs. */
 export const place = { root: '' }
 let made = 0
-beforeAll(async () => {
-  place.root = await realpath(await mkdtemp(join(tmpdir(), 'salora-model-')))
-})
-afterAll(() => rm(place.root, { recursive: true }))
+/** Makes the folder before a file's tests and removes it after them. Each file calls it. */
+export const usePlace = (): void => {
+  beforeAll(async () => {
+    place.root = await realpath(await mkdtemp(join(tmpdir(), 'salora-model-')))
+  })
+  afterAll(() => rm(place.root, { recursive: true }))
+}
 
 export const roberta = { model_type: 'roberta', ...sizes, type_vocab_size: 1, layer_norm_eps: 1e-5, pad_token_id: 1, hidden_act: 'gelu' }
 export const bert = { model_type: 'bert', ...sizes, type_vocab_size: 2, layer_norm_eps: 1e-12, pad_token_id: 0, hidden_act: 'gelu_new' }

@@ -7,7 +7,22 @@ import { headTensor, openModelFolder } from '../../../../accelerated/checkpoints
 import { readTensor } from '../../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { writeSafetensors } from '../../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { SEED } from '../../../support/seed.js'
-import { asIntegers, bert, folderOf, headTensorsIn, headOf, messageFor, modelOf, place, prefixed, roberta, tinyTensors } from './folders.js'
+import {
+  asIntegers,
+  bert,
+  folderOf,
+  headOf,
+  headTensorsIn,
+  messageFor,
+  modelOf,
+  place,
+  prefixed,
+  roberta,
+  tinyTensors,
+  usePlace,
+} from './folders.js'
+
+usePlace()
 
 describe(`opening a model folder (seed ${SEED})`, () => {
   it.each([

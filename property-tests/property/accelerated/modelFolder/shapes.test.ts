@@ -7,7 +7,9 @@ import { batchInputs } from '../../../../accelerated/models/batchInputs.js'
 import { input } from '../../../../accelerated/graph/operators.js'
 import type { Model } from '../../../../accelerated/models/architecture.js'
 import { SEED } from '../../../support/seed.js'
-import { bert, headOf, modelOf, parsed, roberta } from './folders.js'
+import { bert, headOf, modelOf, parsed, roberta, usePlace } from './folders.js'
+
+usePlace()
 
 const robertaBase = {
   ...roberta,

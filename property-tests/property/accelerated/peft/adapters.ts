@@ -11,12 +11,15 @@ import { encoderModel } from '../../../../accelerated/models/bert/bert.js'
 import type { EncoderConfig } from '../../../../accelerated/models/bert/config.js'
 import type { ModelOutputs } from '../../../../accelerated/models/modelOutputs.js'
 
-/** Of the current test file: one adapter at a time. */
+/** The folder of the test file that runs; it holds one adapter at a time. */
 export const place = { folder: '' }
-beforeAll(async () => {
-  place.folder = await mkdtemp(join(tmpdir(), 'salora-peft-'))
-})
-afterAll(() => rm(place.folder, { recursive: true }))
+/** Makes the folder before a file's tests and removes it after them. Each file calls it. */
+export const usePlace = (): void => {
+  beforeAll(async () => {
+    place.folder = await mkdtemp(join(tmpdir(), 'salora-peft-'))
+  })
+  afterAll(() => rm(place.folder, { recursive: true }))
+}
 
 export const sizes: EncoderConfig = {
   family: 'roberta',

@@ -9,7 +9,9 @@ import { readSafetensors } from '../../../../accelerated/checkpoints/safetensors
 import { encoderModel } from '../../../../accelerated/models/bert/bert.js'
 import type { ModelOutputs, ProblemType } from '../../../../accelerated/models/modelOutputs.js'
 import { SEED } from '../../../support/seed.js'
-import { adapterOf, bert, headOf, load, place, roberta, sizes, twoClasses, weights } from './adapters.js'
+import { adapterOf, bert, headOf, load, place, roberta, sizes, twoClasses, usePlace, weights } from './adapters.js'
+
+usePlace()
 
 const keysOf = async (adapter: LowRankAdapter): Promise<ReadonlyArray<string>> => {
   await saveAdapter(place.folder, adapter)

@@ -7,7 +7,9 @@ import { InputError } from '../../../../accelerated/errors/inputError.js'
 import { writeSafetensors, type WritableTensor } from '../../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import type { Model } from '../../../../accelerated/models/architecture.js'
 import { SEED } from '../../../support/seed.js'
-import { adapterOf, bert, load, place, roberta, weights } from './adapters.js'
+import { adapterOf, bert, load, place, roberta, usePlace, weights } from './adapters.js'
+
+usePlace()
 
 const messageFor = async (model: Model): Promise<string> =>
   load(model).then(
