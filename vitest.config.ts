@@ -17,7 +17,15 @@ const isolated = files(
 )
 
 /** Chains of kills, outages of the queue, peers in Python, other versions of Node, whole tutorials. */
-const long = files('cli/abandonedIterator', 'cli/benchmarkPeers', 'cli/queue', 'cli/resume', 'documentation/walkthroughs', 'package/*')
+const long = files(
+  'cli/abandonedIterator',
+  'cli/benchmarkPeers',
+  'cli/queue',
+  'cli/resume',
+  'documentation/walkthroughs',
+  'package/tarball',
+  'package/telemetry',
+)
 
 const setupFiles = ['property-tests/cli/finetuneHere.ts']
 export default defineConfig({
