@@ -197,7 +197,7 @@ describe('salora generate prints one line for', () => {
     await cp(model, folder, { recursive: true })
     await writeWithout(folder, 'lm_head.weight')
     const { code, stderr } = await saloraHere('generate', '--model', folder, '--prompt', 'w3')
-    expect(stderr).toMatch(/headless: expected tensor lm_head\.weight \[50,24\], got none/)
+    expect(stderr).toMatch(/headless: expected tensor lm_head\.weight \[50, 24\], got none/)
     expect([code, oneLine.test(stderr)]).toEqual([1, true])
   })
 })

@@ -168,7 +168,7 @@ describe.each([
     }
     const other = method === 'prefix' ? 'PROMPT_TUNING' : 'PREFIX_TUNING'
     expect(await as(other)).toEqual([
-      `@/${run}-as-${other}/adapter_model.safetensors: expected tensor prompt_embeddings of shape [5,${160 - width}], got [5,${width}]`,
+      `@/${run}-as-${other}/adapter_model.safetensors: expected tensor prompt_embeddings of shape [5, ${160 - width}], got [5, ${width}]`,
       1,
     ])
     const [line, code] = await as('LORA')

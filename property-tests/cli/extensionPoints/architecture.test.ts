@@ -100,7 +100,7 @@ describe('a model whose checkpoint has matrices as [in, out] and buffers', () =>
       'model.safetensors': writeSafetensors(tensors),
     })
     await expect(openModelFolder(at('mixed-up'))).rejects.toThrow(
-      /: expected tensor roberta\.encoder\.layer\.0\.intermediate\.dense\.weight of shape \[16,32\], got \[32,16\]$/,
+      /: expected tensor roberta\.encoder\.layer\.0\.intermediate\.dense\.weight of shape \[16, 32\], got \[32, 16\]$/,
     )
   })
 

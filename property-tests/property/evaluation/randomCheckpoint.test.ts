@@ -149,19 +149,19 @@ describe('the error about a sharded checkpoint', () => {
     [
       'another width',
       { intermediate_size: 95 },
-      /: expected tensor model\.layers\.0\.mlp\.gate_proj\.weight of shape \[95,64\], got \[96,64\]$/,
+      /: expected tensor model\.layers\.0\.mlp\.gate_proj\.weight of shape \[95, 64\], got \[96, 64\]$/,
     ],
-    ['another vocabulary', { vocab_size: 100 }, /: expected tensor model\.embed_tokens\.weight of shape \[100,64\], got \[101,64\]$/],
+    ['another vocabulary', { vocab_size: 100 }, /: expected tensor model\.embed_tokens\.weight of shape \[100, 64\], got \[101, 64\]$/],
     [
       'fewer layers',
       { num_hidden_layers: 3 },
       /: expected no tensor of the decoder beyond those of config\.json \(3 layers\), got "model\.layers\.3\./,
     ],
-    ['more layers', { num_hidden_layers: 5 }, /^M: expected tensor layers\.4\.\S+ \[\S+\], got none of that name in the weights$/],
+    ['more layers', { num_hidden_layers: 5 }, /^M: expected tensor layers\.4\.\S+ \[\d+, \d+\], got none of that name in the weights$/],
     [
       'shared heads',
       { num_key_value_heads: 2 },
-      /: expected tensor model\.layers\.0\.self_attn\.k_proj\.weight of shape \[32,64\], got \[64,64\]$/,
+      /: expected tensor model\.layers\.0\.self_attn\.k_proj\.weight of shape \[32, 64\], got \[64, 64\]$/,
     ],
   ])('names a tensor whose shape contradicts a config with %s', async (_, wrong, line) => {
     const folder = await written()
