@@ -1,6 +1,6 @@
 /**
- * Which files are tests, in three projects. `shared`: many files, one after another, in one process. `isolated`: a process for each file that replaces a
- * module. `long`: what kills, waits or installs for minutes; `npm run test:long` runs it, and so does continuous integration.
+ * Which files are tests, in three projects. `shared`: many files, one after another, in one process. `isolated`: a process for each file that
+ * replaces a module. `long`: what kills, waits, measures or installs for minutes (`npm run test:long`, and continuous integration).
  */
 import { configDefaults, defineConfig } from 'vitest/config'
 
@@ -16,18 +16,23 @@ const isolated = files(
   'property/finetuning/tasks',
 )
 
-/** Chains of kills, outages of the queue, peers in Python, other versions of Node, whole tutorials. */
+/** Chains of kills, outages of the queue, peers in Python, other versions of Node, whole tutorials, and measurements of memory and speed. */
 const long = files(
   'cli/abandonedIterator',
+  'cli/benchmark',
   'cli/benchmarkPeers',
+  'cli/estimate',
+  'cli/interrupt',
+  'cli/memory',
   'cli/queue',
+  'cli/recompute',
   'cli/resume',
   'documentation/walkthroughs',
   'package/tarball',
   'package/telemetry',
 )
 
-const setupFiles = ['property-tests/cli/finetuneHere.ts']
+const setupFiles = ['property-tests/support/inThisProcess.ts']
 export default defineConfig({
   test: {
     testTimeout: 120_000,

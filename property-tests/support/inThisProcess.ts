@@ -1,5 +1,8 @@
-/** Set-up of the tests of commands: a run is trained in the test's own thread, since a thread cannot load the sources of TypeScript. */
-import { vi } from 'vitest'
+/**
+ * Set-up of every test file. A run trains in the test's own thread, since Node cannot start a thread from TypeScript. Files share a process, so each
+ * one leaves the environment and the working directory as it found them.
+ */
+import { afterAll, vi } from 'vitest'
 import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
 
@@ -16,3 +19,11 @@ async function* finetuneHere(
   }
 }
 vi.mock('../../finetuning/runs/finetune.js', () => ({ finetune: finetuneHere }))
+
+const [environment, folder] = [{ ...process.env }, process.cwd()]
+afterAll(() => {
+  vi.unstubAllEnvs()
+  for (const name of Object.keys(process.env)) if (!(name in environment)) delete process.env[name]
+  Object.assign(process.env, environment)
+  process.chdir(folder)
+})
