@@ -22,6 +22,7 @@ const long = files(
   'cli/benchmark',
   'cli/benchmarkPeers',
   'cli/estimate',
+  'cli/glueKilled',
   'cli/interrupt',
   'cli/memory',
   'cli/queue',
