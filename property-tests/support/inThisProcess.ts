@@ -20,10 +20,12 @@ async function* finetuneHere(
 }
 vi.mock('../../finetuning/runs/finetune.js', () => ({ finetune: finetuneHere }))
 
+/** Variables that tests set, by whose value salora finds models and its cache. */
+const isOurs = (name: string): boolean => /^(HF|SALORA)_/.test(name)
 const [environment, folder] = [{ ...process.env }, process.cwd()]
 afterAll(() => {
   vi.unstubAllEnvs()
-  for (const name of Object.keys(process.env)) if (!(name in environment)) delete process.env[name]
-  Object.assign(process.env, environment)
+  for (const name of Object.keys(process.env).filter(isOurs)) if (!(name in environment)) delete process.env[name]
+  for (const name of Object.keys(environment).filter(isOurs)) process.env[name] = environment[name]
   process.chdir(folder)
 })
