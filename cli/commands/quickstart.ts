@@ -17,7 +17,7 @@ const { model, maxSteps } = pickFlags(allTrainFlags, ['model', 'maxSteps'])
 export const quickstart = defineCommand({
   name: 'salora quickstart',
   description:
-    'Fine-tune the embedded RoBERTa-style encoder on the embedded review sentences. It takes a few minutes on two CPU cores and downloads nothing.',
+    'Fine-tune the embedded RoBERTa-style encoder on the embedded review sentences. It takes a minute or two on two CPU cores and downloads nothing.',
   flags: {
     Training: pickFlags(allTrainFlags, ['density', 'epochs', 'seed'], defaults),
     Run: pickFlags(allTrainFlags, ['output'], { output: 'runs/sentiment-salora-<n>' }),
