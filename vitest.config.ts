@@ -16,8 +16,9 @@ const isolated = files(
   'property/finetuning/tasks',
 )
 
-/** Chains of kills, outages of the queue, peers in Python, other versions of Node, whole tutorials, and measurements of memory and speed. */
+/** Kills, outages of the queue, peers in Python, other versions of Node, tutorials, browsers, and measurements of memory and speed. */
 const long = files(
+  'board/boardInBrowser',
   'cli/abandonedIterator',
   'cli/benchmark',
   'cli/benchmarkPeers',
@@ -25,8 +26,10 @@ const long = files(
   'cli/glueKilled',
   'cli/interrupt',
   'cli/memory',
+  'cli/oneFolder',
   'cli/queue',
   'cli/recompute',
+  'cli/reportInBrowser',
   'cli/resume',
   'documentation/walkthroughs',
   'package/tarball',

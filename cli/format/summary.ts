@@ -18,9 +18,7 @@ export const summaryText = (result: RunResult, before: Scores | null, { color }:
     ...(majority === null ? [] : [`  always predicting "${oneLine(majority.label)}" has accuracy ${majority.share.toFixed(4)}`]),
     '',
     ...budgetLines(result),
-    ...(Object.keys(result.ranks ?? {}).length === 0
-      ? []
-      : ['ranks', ...heatMap(result.ranks ?? {}, { color }).map((line) => `  ${line}`), '']),
+    ...rankLines(result, color),
     ...parameterLines(result),
     `time        ${duration(result.seconds)} on ${result.device}, peak memory ${megabytes(result.peakMemoryBytes)}`,
     `run         ${output}`,
@@ -64,6 +62,12 @@ const scoreTable = (before: Scores | null, best: RunResult['best'], last: RunRes
         `  ${name.padEnd(12)}${moments.map(([title, scores]) => (scores[name]?.toFixed(4) ?? '').padStart(width(title))).join('  ')}`,
     ),
   ]
+}
+
+/** The table of ranks; none where each matrix has the rank that was set. */
+const rankLines = ({ ranks = {}, ranksFixedAt, targetDensity }: RunResult, color: boolean): ReadonlyArray<string> => {
+  const isChosen = targetDensity != null || ranksFixedAt !== undefined || new Set(Object.values(ranks)).size > 1
+  return isChosen && Object.keys(ranks).length > 0 ? ['ranks', ...heatMap(ranks, { color }).map((line) => `  ${line}`), ''] : []
 }
 
 /** The budget in triplets (AdaLoRA) or as a fraction of the parameters (SaLoRA). */

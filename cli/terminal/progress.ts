@@ -30,13 +30,16 @@ const lines = ({ note, warn }: Terminal): Progress => {
       if (warning !== null) return warn(warning)
       eta.observe(event)
       const line = lineOf(event)
-      if (line !== null) return note(line)
+      if (line !== null) {
+        note(line)
+        return event.kind === 'start' ? note('compiling the training graph …') : undefined
+      }
       if (event.kind !== 'step' && event.kind !== 'evaluating') return
       const isLast = event.kind === 'step' && event.step === eta.steps()
       if (!isLast && performance.now() - last < 1000 * secondsBetweenLines) return
       last = performance.now()
       const numbers = event.kind === 'step' ? numbersOf(event).join('  ') : evaluatingText(event)
-      note(`step ${event.step}/${eta.steps()}  ${numbers}  ${timeText(eta.left())} left`)
+      note([`step ${event.step}/${eta.steps()}`, numbers, ...leftText(eta.left())].join('  '))
     },
     close: () => undefined,
   }
@@ -49,7 +52,7 @@ export const countProgress = (
   terminal: Terminal,
 ): { readonly show: (done: number) => void; readonly close: () => void } => {
   const began = performance.now()
-  const left = (done: number): string => timeText((((performance.now() - began) / 1000) * (total - done)) / done)
+  const left = (done: number): string => duration((((performance.now() - began) / 1000) * (total - done)) / done)
   if (terminal.quiet) return { show: () => undefined, close: () => undefined }
   if (process.stderr.isTTY === true) {
     const bar = new cliProgress.SingleBar(
@@ -111,8 +114,9 @@ const bar = (): Progress => {
       if (line !== null) print(line)
       if (event.kind === 'start') phase = event.stage ?? phase
       if (event.kind === 'phase') phase = event.name
-      const shown = { phase: phase.padEnd('training'.length), left: timeText(eta.left()) }
-      if (event.kind === 'start') only = bars.create(event.steps, event.resumedAt, { ...shown, numbers: [], left: '…' })
+      const shown = { phase: phase.padEnd('training'.length), left: eta.left() }
+      if (event.kind === 'start')
+        only = bars.create(event.steps, event.resumedAt, { ...shown, numbers: ['compiling the training graph …'] })
       if (event.kind === 'step') only?.update(event.step, { ...shown, numbers: numbersOf(event) })
       if (event.kind === 'evaluating') only?.update({ ...shown, numbers: [evaluatingText(event)] })
       if (event.kind === 'phase') only?.update(shown)
@@ -142,7 +146,8 @@ export type Bar = {
   readonly step: number
   readonly steps: number
   readonly numbers: ReadonlyArray<string>
-  readonly left: string
+  /** seconds; null while they cannot be estimated */
+  readonly left: number | null
 }
 
 const [longestBar, shortestBar] = [20, 6]
@@ -151,7 +156,7 @@ const [longestBar, shortestBar] = [20, 6]
 export const barLine = ({ phase, step, steps, numbers, left }: Bar, width: number): string => {
   const line = (size: number, shown: ReadonlyArray<string>): string => {
     const done = Math.round((size * step) / Math.max(1, steps))
-    return [`${phase} ${'█'.repeat(done)}${'░'.repeat(size - done)} ${step}/${steps}`, `${left} left`, ...shown].join('  ')
+    return [`${phase} ${'█'.repeat(done)}${'░'.repeat(size - done)} ${step}/${steps}`, ...leftText(left), ...shown].join('  ')
   }
   const size = Math.min(longestBar, Math.max(shortestBar, longestBar + width - line(longestBar, numbers).length))
   const fitting = numbers.findLastIndex((_, last) => line(size, numbers.slice(0, last + 1)).length <= width)
@@ -161,7 +166,7 @@ export const barLine = ({ phase, step, steps, numbers, left }: Bar, width: numbe
 const evaluatingText = ({ done, examples }: Extract<FinetuneEvent, { readonly kind: 'evaluating' }>): string =>
   `evaluating, ${counted(done)} of ${counted(examples)} examples`
 
-const timeText = (seconds: number | null): string => (seconds === null ? 'unknown time' : duration(seconds))
+const leftText = (seconds: number | null): ReadonlyArray<string> => (seconds === null ? [] : [`${duration(seconds)} left`])
 
 /** A warning of the run, or of too little memory; null for other events. */
 const warningOf = (event: FinetuneEvent): string | null =>

@@ -49,7 +49,10 @@ export async function* tokenizeRunData<E extends TrainingExample>(
   { maxLength }: Pick<Settings, 'maxLength'>,
 ): AsyncGenerator<FinetuneEvent, RunExamples<E>> {
   const sources = [...new Set([train.source, evaluation.source])].join(' and ')
-  yield { kind: 'preparing', what: `tokenizing ${train.examples.length + evaluation.examples.length} examples of ${sources}` }
+  yield {
+    kind: 'preparing',
+    what: `tokenizing ${(train.examples.length + evaluation.examples.length).toLocaleString('en-US')} examples of ${sources}`,
+  }
   const tokenizer = await task.tokenizer(base, maxLength)
   const examples = { training: tokenizer.training(drain(train.examples)), evaluation: tokenizer.evaluation(drain(evaluation.examples)) }
   for (const message of tokenizer.warnings()) yield { kind: 'warning', message }

@@ -1,7 +1,9 @@
 /** metrics.jsonl logs the ranks while gates close: those of the density of the next step, at most a hundred times per run. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { summaryText } from '../../cli/format/summary.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
 import { runJob } from './jobRun.js'
 import { toyFolder } from './toyFolder.js'
 
@@ -54,4 +56,18 @@ it('metrics.jsonl has the ranks of every hundredth step of a long run, and none 
   expect(ranks).toEqual(Array.from({ length: 25 }, (_, i) => 51 + 3 * i)) // of steps 51 to 125 every third
   await runJob(flags('lora', { method: 'lora', maxSteps: '5' }))
   expect((await linesOf(at('lora'))).map(({ kind }) => kind)).not.toContain('ranks')
+})
+
+describe('the summary of a run', () => {
+  const summaryOf = async (output: string, more: Readonly<Record<string, string>>): Promise<string> => {
+    await runJob(flags(output, { maxSteps: '5', ...more }))
+    const result = JSON.parse(await readFile(join(at(output), 'result.json'), 'utf8')) as RunResult
+    return summaryText(result, null, { color: false })
+  }
+  it('has a table of ranks where the method chose them', async () => {
+    expect(await summaryOf('chosen', {})).toMatch(/^ranks\n {2}layer +query/m)
+  })
+  it('has none where each matrix has the rank that was set, as with LoRA', async () => {
+    expect(await summaryOf('set', { method: 'lora' })).not.toMatch(/^ranks/m)
+  })
 })

@@ -47,10 +47,11 @@ const step = {
   tokensPerSecond: 1234,
 } as const satisfies FinetuneEvent
 
-const shownLines = (event: FinetuneEvent): ReadonlyArray<string> => {
+const shownLines = (...events: ReadonlyArray<FinetuneEvent>): ReadonlyArray<string> => {
   const lines: string[] = []
   const note = (line: string): void => void lines.push(line)
-  openProgress({ json: false, quiet: true, color: false, note, warn: note, result: () => undefined }).show(event)
+  const progress = openProgress({ json: false, quiet: true, color: false, note, warn: note, result: () => undefined })
+  events.forEach(progress.show)
   return lines
 }
 
@@ -68,12 +69,19 @@ describe('the progress of a run', () => {
     expect(shownLines({ ...evaluation, step: 9, eligible: true, best: false })).toEqual(['step 9: accuracy 0.5000'])
   })
 
+  it('shows that the graph is compiled before the first step, and no time left until it can be estimated', () => {
+    const start = { kind: 'start', steps: 9, stepsPerEpoch: 3, resumedAt: 0, evalSteps: 3, stage: null, announcement: null } as const
+    const [steps = '', compiling, first = ''] = shownLines(start, { ...step, step: 1 })
+    expect([steps, compiling]).toEqual(['9 steps, 3 per epoch', 'compiling the training graph …'])
+    expect(first).toMatch(/^step 1\/9 {2}taskLoss .* tokens\/s$/)
+  })
+
   it(`fits its bar into any terminal, and shows the remaining time in 60 columns (seed ${SEED})`, () => {
     const numbers = ['taskLoss 0.01213', 'loss 0.8125', 'density 0.910', 'λ 24.11', '13,346 tokens/s']
     fc.assert(
       fc.property(fc.nat(200), fc.nat(1_000_000), fc.nat(1_000_000), fc.integer({ min: 0, max: 5 }), (width, a, b, shown) => {
         const [at, steps] = [Math.min(a, b), Math.max(a, b)]
-        const line = barLine({ phase: 'training', step: at, steps, numbers: numbers.slice(0, shown), left: '59 min 59 s' }, width)
+        const line = barLine({ phase: 'training', step: at, steps, numbers: numbers.slice(0, shown), left: 3599 }, width)
         expect(line.length).toBeLessThanOrEqual(width)
         if (width >= 60) expect(line).toContain(`${at}/${steps}  59 min 59 s left`)
         if (width >= 150) for (const number of numbers.slice(0, shown)) expect(line).toContain(number)
