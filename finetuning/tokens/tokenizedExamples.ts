@@ -48,17 +48,22 @@ const resized = (ids: Ids, length: number): Ids => {
   return copy
 }
 
-/** Tokenizes examples. Ids below 65,536 (`vocabularySize`) take 2 bytes each, larger ones 4. */
+/**
+ * Tokenizes examples. Ids below 65,536 (`vocabularySize`) take 2 bytes each, larger ones 4.
+ * @param onTruncated is called for each example that has more than `maxLength` tokens
+ */
 export const tokenize = (
   tokenizer: Pick<Tokenizer, 'encode'>,
   vocabularySize: number,
   examples: Iterable<Example>,
   maxLength: number,
+  onTruncated: () => void = () => undefined,
 ): Examples<LabeledExample> => {
   const blocks: Block[] = []
   let length = 0
   for (const example of examples) {
     const encoding = tokenizer.encode(example.text, example.textPair, maxLength)
+    if (encoding.truncated === true) onTruncated()
     if (length % blockRows === 0) blocks.push(new Block(vocabularySize <= 65_536 ? new Uint16Array(0) : new Int32Array(0)))
     blocks.at(-1)?.put(length++ % blockRows, encoding, example)
   }

@@ -47,6 +47,21 @@ describe('salora train', () => {
     expect(trained.stderr).not.toMatch(/[\r\u001b]/) // no bar on a pipe
   })
 
+  it('warns of texts that --max-length truncates, with their number, and is silent where there are none', async () => {
+    const row = (i: number): string => `${'film '.repeat(i % 4 === 0 ? 30 : 2).trim()} ${i}\t${i % 2}`
+    await writeFile(join(cwd, 'long.tsv'), ['text\tlabel', ...Array.from({ length: 40 }, (_, i) => row(i)), ''].join('\n'))
+    const of = (maxLength: string) =>
+      salora(
+        [
+          ...['train', '--model', 'tiny', '--task', 'long.tsv', '--method', 'lora', '--max-steps', '1', '--device', 'cpu', '--quiet'],
+          ...['--max-length', maxLength, '--output', `length-${maxLength}`],
+        ],
+        { cwd },
+      )
+    expect((await of('16')).stderr).toContain('warning: 10 of 40 texts are longer than --max-length 16: they lose their end\n')
+    expect((await of('78')).stderr).not.toContain('--max-length')
+  })
+
   it('writes the documented files of the run folder', async () => {
     expect((await readdir(run())).sort()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'result.json', 'rows.json'])
     const config = await json(run('config.json'))

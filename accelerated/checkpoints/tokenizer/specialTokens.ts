@@ -5,7 +5,12 @@ import type { SpecialTokenTemplate } from '../../models/architecture.js'
 type Ids = ReadonlyArray<number>
 
 /** One example for the model; both lists have the same length. */
-export type Encoding = { readonly inputIds: Ids; readonly tokenTypeIds: Ids }
+export type Encoding = {
+  readonly inputIds: Ids
+  readonly tokenTypeIds: Ids
+  /** only if the texts have more tokens than these */
+  readonly truncated?: true
+}
 
 /** Adds the special tokens to one text or to two. */
 export type AddSpecialTokens = ((a: Ids, b: Ids | undefined) => Encoding) & {

@@ -13,7 +13,7 @@ import { libraryTokenizer, type LibraryTokenizer } from './libraryTokenizer.js'
 import { prefixTokenizer, type TokenizePrefix } from './prefixTokenizer.js'
 import { specialTokens, type AddSpecialTokens, type Encoding, type IdsOf } from './specialTokens.js'
 import { parseTokenizerFile, tokenizerConfigLimit } from './tokenizerFile.js'
-import { truncatedPair } from './truncation.js'
+import { truncatedPair, truncatedText } from './truncation.js'
 
 export type { Encoding } from './specialTokens.js'
 
@@ -73,8 +73,15 @@ const encoder =
       throw new SettingsError('maxLength', `${range}, including ${specials} special tokens`, String(maxLength))
     }
     const room = maxLength - specials
-    return textPair === undefined ? add(ids(text, room).slice(0, room), undefined) : add(...truncatedPair(ids, text, textPair, room))
+    if (textPair === undefined) {
+      const { kept, isTruncated } = truncatedText(ids, text, room)
+      return marked(add(kept, undefined), isTruncated)
+    }
+    const { kept, isTruncated } = truncatedPair(ids, text, textPair, room)
+    return marked(add(...kept), isTruncated)
   }
+
+const marked = (encoding: Encoding, isTruncated: boolean): Encoding => (isTruncated ? { ...encoding, truncated: true } : encoding)
 
 /** The library's ids, which are undefined for an unknown piece without an unk_token, whatever its types say. */
 const checkedIds =

@@ -14,11 +14,19 @@ export const longestFirst = (lengthA: number, lengthB: number, room: number): re
 
 type Ids = ReadonlyArray<number>
 
+export type Truncated<T> = { readonly kept: T; readonly isTruncated: boolean }
+
+/** A text truncated to `room` tokens, without tokenizing more of it than that takes. */
+export const truncatedText = (ids: TokenizePrefix, text: string, room: number): Truncated<Ids> => {
+  const prefix = ids(text, room + 1)
+  return { kept: prefix.slice(0, room), isTruncated: prefix.length > room }
+}
+
 /** Two texts truncated to `room` tokens together, without tokenizing more of a long text than that takes. */
-export const truncatedPair = (ids: TokenizePrefix, text: string, textPair: string, room: number): readonly [Ids, Ids] => {
+export const truncatedPair = (ids: TokenizePrefix, text: string, textPair: string, room: number): Truncated<readonly [Ids, Ids]> => {
   const [a, b] = comparablePrefixes(ids, text, textPair, room)
   const [lengthA, lengthB] = longestFirst(a.length, b.length, room)
-  return [a.slice(0, lengthA), b.slice(0, lengthB)]
+  return { kept: [a.slice(0, lengthA), b.slice(0, lengthB)], isTruncated: a.length + b.length > room }
 }
 
 /** More than `room` tokens of both texts, until one of them ends: enough to know which is longer. */

@@ -1,4 +1,5 @@
 /** What all task types with a head over whole sequences share; singleLabel.ts, multiLabel.ts and regression.ts say what differs. */
+import type { Examples } from '../../../accelerated/models/packing.js'
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { ProblemType, SequenceOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { sequenceClassification, type LabeledExample } from '../../../accelerated/objectives/sequenceClassification.js'
@@ -81,8 +82,18 @@ const boundTo = (
     objective: (model) => sequenceClassification(model, outputs, classWeights),
     tokenizer: async ({ folder, model }, maxLength) => {
       const tokenizer = await loadTokenizer(folder, model)
-      const tokenizeAll = (texts: Iterable<Example>) => tokenize(tokenizer, model.vocabularySize, texts, maxLength)
-      return { training: tokenizeAll, evaluation: tokenizeAll, warnings: () => [] }
+      let [texts, truncated] = [0, 0]
+      const tokenizeAll = (examples: Iterable<Example>): Examples<LabeledExample> => {
+        const tokenized = tokenize(tokenizer, model.vocabularySize, examples, maxLength, () => truncated++)
+        texts += tokenized.length
+        return tokenized
+      }
+      return {
+        training: tokenizeAll,
+        evaluation: tokenizeAll,
+        warnings: () =>
+          truncated === 0 ? [] : [`${truncated} of ${texts} texts are longer than --max-length ${maxLength}: they lose their end`],
+      }
     },
     score: (answers) => {
       const { scores, constant } = scoreOutputs(definition, scoring, answers, truths, second)

@@ -92,6 +92,20 @@ describe(`the first tokens, seed ${SEED}`, () => {
   })
 })
 
+describe('a text', () => {
+  it('is marked as truncated exactly where it has more tokens than there is room for', async () => {
+    const { encode } = await loadTokenizer(embeddedModel, (await openModelFolder(embeddedModel)).model)
+    const full = kinds[0][1].idsOf
+    for (let words = 1; words <= 12; words++) {
+      const text = 'good '.repeat(words).trim()
+      for (let maxLength = 3; maxLength <= 16; maxLength++)
+        expect(encode(text, undefined, maxLength).truncated ?? false, `${words} words in ${maxLength}`).toBe(
+          full(text).length > maxLength - 2,
+        )
+    }
+  })
+})
+
 describe('a pair of texts', () => {
   it('is truncated by the lengths of its whole texts, without tokenizing more than that takes', async () => {
     const { encode } = await loadTokenizer(embeddedModel, (await openModelFolder(embeddedModel)).model)
@@ -101,7 +115,8 @@ describe('a pair of texts', () => {
       fc.property(sized, sized, fc.integer({ min: 6, max: 30 }), (a, b, maxLength) => {
         const [idsA, idsB] = [full(a), full(b)]
         const [lengthA, lengthB] = longestFirst(idsA.length, idsB.length, maxLength - 4)
-        const { inputIds } = encode(a, b, maxLength)
+        const { inputIds, truncated = false } = encode(a, b, maxLength)
+        expect(truncated).toBe(idsA.length + idsB.length > maxLength - 4)
         expect(inputIds.slice(1, 1 + lengthA)).toEqual(idsA.slice(0, lengthA))
         expect(inputIds.slice(3 + lengthA, -1)).toEqual(idsB.slice(0, lengthB))
       }),
