@@ -51,7 +51,7 @@ export const evaluate = defineCommand({
     terminal.note(`evaluating ${counted(total)} examples on ${device.name} …`)
     const began = performance.now()
     const progress = countProgress('evaluating', total, terminal)
-    const scoring = { rows, onProgress: progress.show }
+    const scoring = { rows, onProgress: progress.show, onWarning: terminal.warn }
     const scored = await scoreTrained(trained, labeled, options, device, scoring).finally(progress.close)
     if (scored.constant !== null) terminal.warn(`every example is predicted as ${scored.constant}`)
     const isHeldOut = !data.isWhole && rows?.heldOut === true

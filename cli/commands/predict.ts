@@ -6,6 +6,7 @@ import type { TextColumns } from '../../finetuning/data/index.js'
 import { labelsOf } from '../../accelerated/formats/modelConfig.js'
 import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
 import type { PredictionFormat } from '../../finetuning/tasks/taskType.js'
+import { truncationWarnings } from '../../finetuning/tokens/truncationWarning.js'
 import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { choiceFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
@@ -83,12 +84,15 @@ const answerAll = async (
   const put = (text: string) => process.stdout.write(request.to === 'csv' && process.stdout.isTTY !== true ? text : printable(text))
   const output = openOutput(request.to, request.columns, predictionsOf(adapter), put)
   const problems: Problem[] = []
+  let [read, truncated] = [0, 0]
   const prompt = promptOf(request.input, terminal)
   try {
     prompt()
     for await (const lines of texts(request)) {
       for (let at = 0; at < lines.length && !signal.aborted; at += batchSize)
-        for (const { line, answer } of await answersTo(adapter, lines.slice(at, at + batchSize))) {
+        for (const { line, answer, isTruncated } of await answersTo(adapter, lines.slice(at, at + batchSize))) {
+          read++
+          if (isTruncated) truncated++
           if ('problem' in line) problems.push(line)
           output.write('given' in line ? line.given : null, answer)
         }
@@ -99,6 +103,7 @@ const answerAll = async (
     if (!signal.aborted) throw thrown // the signal destroyed the stream
   } finally {
     output.end()
+    truncationWarnings(truncated, read, adapter.maxLength).forEach(terminal.warn)
   }
   return problems
 }
@@ -146,7 +151,7 @@ const reportProblems = (problems: ReadonlyArray<Problem>, source: string): numbe
   return exitCodes.failure
 }
 
-type Answered = { readonly line: TextLine; readonly answer: Answer }
+type Answered = { readonly line: TextLine; readonly answer: Answer; readonly isTruncated: boolean }
 
 /** One answer per line, in order. A text that is too long for the model, or whose outputs are not finite, gets an error. */
 const answersTo = async (adapter: OpenAdapter, lines: ReadonlyArray<TextLine>): Promise<ReadonlyArray<Answered>> => {
@@ -154,12 +159,13 @@ const answersTo = async (adapter: OpenAdapter, lines: ReadonlyArray<TextLine>): 
   const encodings = encoded.flatMap(({ encoding }) => (encoding === null ? [] : [encoding]))
   const outputs = encodings.length === 0 ? [] : await adapter.answer(encodings)
   let next = 0
-  return encoded.map(({ line }) => {
-    if ('problem' in line) return { line, answer: { error: line.problem } }
+  return encoded.map(({ line, encoding }) => {
+    const isTruncated = encoding?.truncated === true
+    if ('problem' in line) return { line, answer: { error: line.problem }, isTruncated }
     const output = outputs[next++] ?? []
-    if (output.every(Number.isFinite)) return { line, answer: answerOf(adapter, output) }
+    if (output.every(Number.isFinite)) return { line, answer: answerOf(adapter, output), isTruncated }
     const problem = `expected finite outputs of model and adapter, got ${output.slice(0, 8).join(', ')}`
-    return { line: { line: line.line, problem }, answer: { error: problem } }
+    return { line: { line: line.line, problem }, answer: { error: problem }, isTruncated }
   })
 }
 

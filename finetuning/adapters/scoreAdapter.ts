@@ -26,8 +26,14 @@ export type AdapterScore = EvaluationReport & {
   readonly positive: string | null
 }
 
-/** `rows`: the run's rows, if they are known; `onProgress` reports how many examples are done */
-export type ScoringOptions = { readonly rows?: RunRows | null; readonly onProgress?: OnProgress }
+export type ScoringOptions = {
+  /** the run's rows, if they are known */
+  readonly rows?: RunRows | null
+  /** Reports how many examples are done. */
+  readonly onProgress?: OnProgress
+  /** Reports what is wrong with the texts, such as how many are truncated. */
+  readonly onWarning?: (message: string) => void
+}
 
 /** Opens a trained model and scores it. @throws InputError or SettingsError if the data is of another task type or other classes, or an output is not finite */
 export const scoreTrained = (
@@ -35,7 +41,7 @@ export const scoreTrained = (
   labeled: Evaluation,
   { maxLength, ...machine }: Pick<TrainedAdapterOptions, 'precision' | 'threads' | 'batchSize' | 'maxLength'>,
   device: Device,
-  { rows = null, onProgress }: ScoringOptions = {},
+  { rows = null, onProgress, onWarning = () => undefined }: ScoringOptions = {},
 ): Promise<AdapterScore> => {
   const { model, method, outputs } = trained.adapter
   const data = alignLabels(labeled, { outputs, labelNames: resolveLabels(trained), called: calledOf(trained) })
@@ -47,6 +53,7 @@ export const scoreTrained = (
     const opened = await openAnswers(trained, task.objective(model, method), machine, device)
     try {
       const examples = tokenizer.evaluation(data.evaluation.examples)
+      tokenizer.warnings().forEach(onWarning)
       const answers = await opened.answers(examples, onProgress)
       return scoreAnswers(task, data, answers, (i) => examples.at(i)?.row, rows)
     } finally {

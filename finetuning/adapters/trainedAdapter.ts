@@ -12,7 +12,15 @@ import { sequenceClassification } from '../../accelerated/objectives/sequenceCla
 import { labelsOf } from '../../accelerated/formats/modelConfig.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
 import { resolveLabels } from './labelNames.js'
-import { openAnswers, openEncoder, type DeviceName, type MachineOptions, type OnProgress, type Text } from './openModel.js'
+import {
+  openAnswers,
+  openEncoder,
+  resolveMaxLength,
+  type DeviceName,
+  type MachineOptions,
+  type OnProgress,
+  type Text,
+} from './openModel.js'
 import { calledOf, loadTrainedModel, type TrainedModelOptions } from './trainedModel.js'
 
 export type { Text }
@@ -41,6 +49,8 @@ export type TrainedAdapter = {
 
 /** An open adapter: `predict` in one call, or in two parts, so that one text that cannot be encoded does not affect the others. */
 export type OpenAdapter = TrainedAdapter & {
+  /** tokens of a text that the adapter reads, special ones included */
+  readonly maxLength: number
   /** What `salora predict` prints, one object per text: `{ label, score, scores }`, `{ labels, scores }` or `{ value }`. */
   readonly predictions: (texts: ReadonlyArray<Text>, onProgress?: OnProgress) => Promise<ReadonlyArray<object>>
   /** @throws InputError or SettingsError for a text that the tokenizer or the model cannot take */
@@ -74,7 +84,8 @@ export const openPredictions = async (
   if (outputs.head !== 'sequence')
     throw inputError(base.folder, 'a classifier, or an adapter of one', 'what writes text (salora generate, or salora evaluate)')
   const taskType = taskTypeOf(outputs, base.folder)
-  const encode = await openEncoder(trained, maxLength)
+  const limit = resolveMaxLength(trained, maxLength)
+  const encode = await openEncoder(trained, limit)
   const objective = sequenceClassification(adapter.model, outputs)
   const { answers, release } = await openAnswers(trained, objective, machine, device)
   const answer: OpenAdapter['answer'] = (encodings, onProgress) => {
@@ -85,7 +96,7 @@ export const openPredictions = async (
   const predict: OpenAdapter['predict'] = async (texts, onProgress) => answer(texts.map(encode), onProgress)
   return {
     called: calledOf(trained),
-    ...{ device: device.name, outputs, labelNames, encode, answer, predict, release },
+    ...{ device: device.name, outputs, labelNames, maxLength: limit, encode, answer, predict, release },
     predictions: async (texts, onProgress) => {
       const names = labelsOf(outputs, labelNames)
       return (await predict(texts, onProgress)).map((output) => taskType.predictions?.predict(output, names).json ?? { outputs: output })

@@ -6,6 +6,7 @@ import { sequenceClassification, type LabeledExample } from '../../../accelerate
 import type { Example, SecondSet } from '../../data/dataset.js'
 import { secondSetMetric, selectionScore, type ClassReport, type MajorityClass } from '../../metrics/index.js'
 import { tokenize } from '../../tokens/tokenizedExamples.js'
+import { truncationWarnings } from '../../tokens/truncationWarning.js'
 import type { EvaluationReport, Scoring, TaskAdapter, TaskData, TaskType } from '../taskType.js'
 
 /** A model's outputs: [examples][labels] */
@@ -91,8 +92,7 @@ const boundTo = (
       return {
         training: tokenizeAll,
         evaluation: tokenizeAll,
-        warnings: () =>
-          truncated === 0 ? [] : [`${truncated} of ${texts} texts are longer than --max-length ${maxLength}: they lose their end`],
+        warnings: () => truncationWarnings(truncated, texts, maxLength),
       }
     },
     score: (answers) => {
