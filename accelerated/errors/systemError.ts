@@ -30,11 +30,22 @@ export const systemInputError = (where: string, expected: string, thrown: unknow
   return code === null ? new InputError(where, expected, got) : new SystemError(where, expected, got, code)
 }
 
+/** What system calls do, where their names are no words. */
+const verbs: Readonly<Record<string, string>> = {
+  scandir: 'list',
+  lstat: 'look up',
+  stat: 'look up',
+  mkdir: 'make',
+  rmdir: 'remove',
+  unlink: 'remove',
+}
+
 /** An unhandled system error as an InputError about its file; any other value unchanged. */
 export const describeSystemError = (thrown: unknown): unknown => {
   if (systemCode(thrown) === null) return thrown
   const { path, syscall } = thrown as NodeJS.ErrnoException
-  return systemInputError(path ?? 'salora', `to ${syscall ?? 'open'}${path === undefined ? '' : ' it'}`, thrown)
+  const verb = verbs[syscall ?? ''] ?? syscall ?? 'open'
+  return systemInputError(path ?? 'salora', `to ${verb}${path === undefined ? '' : ' it'}`, thrown)
 }
 
 const explanations: Readonly<Record<string, string>> = {

@@ -100,7 +100,7 @@ describe('a script with wrong input', () => {
       'evaluation/studies/sweepFile',
       ['pack', 'sweep', 'runs.json', '--command', 'glue'],
       1,
-      'sweep/cells: expected to scandir it, got ENOENT',
+      'sweep/cells: expected to list it, got ENOENT',
     ],
     ['evaluation/studies/sweepFile', [...sweep, '--model', '.'], 2, '--data: expected a folder or a name of the hub, for unpack, got none'],
     ['evaluation/studies/sweepFile', [...sweep, '--model', '.', '--data', '.'], 1, 'runs.json: expected '],
