@@ -40,7 +40,7 @@ describe('class weights', () => {
     }
   }
 
-  it('of 2 and 3 give the step of a batch that repeats these examples twice and three times', async () => {
+  it('class weights of 2 and 3 give the step of a batch that repeats these examples twice and three times', async () => {
     const weighted = await step(examples, [1, 2, 3].slice(0, model.config.labels))
     const repeated = await step(
       examples.flatMap((example) => Array.from({ length: 1 + example.label }, () => example)),
@@ -52,7 +52,7 @@ describe('class weights', () => {
     assertClose(weighted.rest, repeated.rest, { relative: 1e-9, absolute: 1e-12, name: 'state' })
   })
 
-  it('of 1 do not change the step', async () => {
+  it('class weights of 1 do not change the step', async () => {
     assertClose((await step(examples, [1, 1, 1].slice(0, model.config.labels))).rest, (await step(examples, null)).rest, {
       relative: 1e-12,
       absolute: 1e-15,
@@ -63,7 +63,7 @@ describe('class weights', () => {
 
 describe('--class-weights', () => {
   const names = ['ham', 'spam']
-  it("with `balanced` gives the weights of scikit-learn's compute_class_weight", () => {
+  it("the value `balanced` gives the weights of scikit-learn's compute_class_weight", () => {
     expect(classWeightsOf('balanced', names, [1, 1, 1, 1, 0, 0])).toEqual([1.5, 0.75])
     expect(classWeightsOf('balanced', ['a', 'b', 'c'], [0, 0, 1, 1])).toEqual([2 / 3, 2 / 3, 1])
   })

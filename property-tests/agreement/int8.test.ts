@@ -138,17 +138,17 @@ describe('a graph that rounds', () => {
   })
 })
 
-describe('the reference follows int8 levels', () => {
+describe('the reference for int8 levels', () => {
   const x = tensor([1, 4], [127, 2.499999, -3.2, 60])
 
-  it('to the nearest level, and across a boundary if a value is at it', () => {
+  it('the reference follows int8 to the nearest level, and across a boundary if a value is at it', () => {
     const { rounded, levels } = atLevels('x', x, [127, 3, -3, 60], 1e-4)
     expect([...rounded.levels.data]).toEqual([127, 3, -3, 60])
     expect(levels).toMatchObject({ size: 4, across: 1, index: 1, reference: 2.499999, accelerated: 3 })
     expect(levels?.difference).toBeLessThan(1e-8)
   })
 
-  it('only to the nearest level: one level further the comparison fails, and the reference keeps its own', () => {
+  it('the reference follows only to the nearest level: one level further the comparison fails, and it keeps its own', () => {
     const { rounded, levels } = atLevels('x', x, [127, 2, -4, 60], 1e-4)
     expect([...rounded.levels.data]).toEqual([127, 2, -3, 60])
     expect(levels).toMatchObject({ across: 1, index: 2, accelerated: -4 })
@@ -158,7 +158,7 @@ describe('the reference follows int8 levels', () => {
     expect(atLevels('x', tensor([1, 2], [0, 0]), [0, 1e-9], 1e-4).levels?.difference).toBe(Infinity)
   })
 
-  it('with its own scales, and only the rows that were rounded', () => {
+  it('the reference follows int8 with its own scales, and only the rows that were rounded', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 9 }), evenlyMany(-2, 2)(45), (n, m, numbers) => {
         const drawn = tensor([n, m], numbers.slice(0, n * m))

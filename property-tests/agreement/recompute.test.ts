@@ -98,21 +98,25 @@ const short = (method: MethodName): SettingsInput => ({
   ...(method === 'houlsby' || method === 'pfeiffer' ? { reductionFactor: 4 } : {}),
 })
 
-describe('a step with --gradient-checkpointing has the bits of one without', () => {
-  it.each(methods.map(({ name }) => name as MethodName))('by method %s, in float32 and float64', async (method) => {
-    for (const precision of ['float32', 'float64'] as const) await expectSame('roberta', { ...short(method), precision })
-  })
+describe('a step with --gradient-checkpointing and one without', () => {
+  it.each(methods.map(({ name }) => name as MethodName))(
+    'gradient checkpointing gives the same bits by method %s, in float32 and float64',
+    async (method) => {
+      for (const precision of ['float32', 'float64'] as const) await expectSame('roberta', { ...short(method), precision })
+    },
+  )
 
   it.each(['bert', 'distilbert', 'electra', 'mpnet', 'deberta-v2', 'modernbert', 'llama', 'mistral', 'qwen2'])(
-    'on %s, in float32 and float64',
+    'gradient checkpointing gives the same bits on %s, in float32 and float64',
     async (family) => {
       for (const precision of ['float32', 'float64'] as const) await expectSame(family, { ...short('salora'), precision })
     },
   )
 
-  it('in int8', () => expectSame('roberta', { ...short('salora'), precision: 'int8' }))
-  it('without dropout', () => expectSame('roberta', { ...short('salora'), dropout: 0 }))
-  it('of accumulated batches', () => expectSame('roberta', { ...short('lora'), gradientAccumulationSteps: 2 }))
-  it('with DoRA', () => expectSame('roberta', { ...short('lora'), useDora: true }))
-  it('of a causal loss', () => expectSame('qwen2', short('lora'), 'causal'))
+  it('gradient checkpointing gives the same bits in int8', () => expectSame('roberta', { ...short('salora'), precision: 'int8' }))
+  it('gradient checkpointing gives the same bits without dropout', () => expectSame('roberta', { ...short('salora'), dropout: 0 }))
+  it('gradient checkpointing gives the same bits for accumulated batches', () =>
+    expectSame('roberta', { ...short('lora'), gradientAccumulationSteps: 2 }))
+  it('gradient checkpointing gives the same bits with DoRA', () => expectSame('roberta', { ...short('lora'), useDora: true }))
+  it('gradient checkpointing gives the same bits for a causal loss', () => expectSame('qwen2', short('lora'), 'causal'))
 })

@@ -43,7 +43,7 @@ describe(`the state of a run (seed ${SEED})`, () => {
   const gated = noisy(opened(plain), SEED + 1)
   const { matrices } = phaseIn(plain)
 
-  it('at T_start gains log θ and λ, with moments of 0, and keeps every other number', () => {
+  it('the state gains log θ and λ at T_start, with moments of 0, and keeps every other number', () => {
     const after = opened(plain)
     layoutOf(phaseIn(plain)).entries.forEach(({ name }) =>
       vectors.forEach((vector) => expect(part(after, vector, name)).toEqual(part(plain, vector, name))),
@@ -54,7 +54,7 @@ describe(`the state of a run (seed ${SEED})`, () => {
     expect(phaseIn(after).opened?.density).toBeCloseTo(11 / 12, 12)
   })
 
-  it("at T_end keeps rows of A, columns of B times ĝ with moments over √E[g²], the others' moments as they were, and the head", () =>
+  it("the state at T_end keeps rows of A, B's columns times ĝ with moments over √E[g²], all other moments and the head", () =>
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 1e6 }),
@@ -105,7 +105,7 @@ describe(`the state of a run (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 60 },
     ))
 
-  it("without noise is the function of ĝ: only B's columns change, and nothing in a state without gates", () => {
+  it("the state without noise is the function of ĝ: only B's columns change, and nothing in a state without gates", () => {
     const folded = withoutNoise(phaseIn(gated), settings, 1, gated.parameters, relayout(gated))
     const logTheta = part(gated, 'parameters', 'logTheta')
     layoutOf(folded.phase).entries.forEach(({ name, shape: [, r = 1] }) => {

@@ -47,9 +47,9 @@ describe('a graph for webgpu', () => {
   })
 })
 
-describe.skipIf(!works)('on webgpu (skipped where no WebGPU device works)', () => {
+describe.skipIf(!works)('training on webgpu (skipped where no WebGPU device works)', () => {
   it.each([{}, { rank: 1, lengths: [1], family: 'bert', taskType: 'regression', dropout: 0 }] as const)(
-    'values and gradients agree to 1e-3: %j',
+    'values and gradients on webgpu agree to 1e-3: %j',
     async (change) => {
       expect(disagreements(await compareStep(drawModel(someOptions(change)), target))).toEqual([])
     },
@@ -57,7 +57,7 @@ describe.skipIf(!works)('on webgpu (skipped where no WebGPU device works)', () =
   )
 
   it(
-    'ten steps reach the same state to 1e-3',
+    'ten steps on webgpu reach the same state to 1e-3',
     async () => {
       expect(disagreements(await compareSteps(drawModel(someOptions()), target, 10))).toEqual([])
     },
@@ -65,7 +65,7 @@ describe.skipIf(!works)('on webgpu (skipped where no WebGPU device works)', () =
   )
 
   it(
-    'agrees to 5e-2 in mixed precision, for one step and ten, with the reference that rounds the same factors',
+    'mixed precision on webgpu agrees to 5e-2, for one step and ten, with the reference that rounds the same factors',
     async () => {
       const mixed = { device: 'webgpu', precision: 'mixed' }
       expect(disagreements(await compareStep(drawModel(someOptions()), mixed))).toEqual([])

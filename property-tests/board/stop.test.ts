@@ -111,7 +111,7 @@ describe.skipIf(process.platform !== 'linux')('a forged lock (on Linux)', () => 
   }
   const notIt = /^process \d+, which the lock names, is not the one that holds it$/
 
-  it('with a process of the same user and its true start time stops nothing', async () => {
+  it('a lock that names another process of the user with its true start time stops nothing', async () => {
     const other = started('-e', 'setInterval(() => undefined, 1000)')
     await forgeLock('foreign', other.pid ?? 0)
     expect(await stopRunProcess(at('runs/foreign'))).toMatch(notIt)
@@ -125,14 +125,14 @@ describe.skipIf(process.platform !== 'linux')('a forged lock (on Linux)', () => 
     ['the init process', () => 1],
     ['the board itself', () => process.pid],
     ["the board's parent", () => process.ppid],
-  ])('with %s stops nothing', async (_, pid) => {
+  ])('a lock that names %s stops nothing', async (_, pid) => {
     await forgeLock('special', pid())
     expect(await stopRunProcess(at('runs/special'))).toMatch(
       /is not the one that holds it|its process is gone|as another user|in another container/,
     )
   })
 
-  it.each([-1, 1.5, 2 ** 60, 'x'])('with the process number %s is ignored', async (pid) => {
+  it.each([-1, 1.5, 2 ** 60, 'x'])('a lock with the process number %s is ignored', async (pid) => {
     await forgeLock('special', process.pid, { pid })
     expect(await stopRunProcess(at('runs/special'))).toMatch(/no process is working|its process is gone/)
   })
@@ -172,7 +172,7 @@ setInterval(() => undefined, 1000)\n`,
     ['train', 'cli/salora.js'],
     ['quickstart', 'cli/salora.js'],
     ['cell', 'glue/cellProcess.js'],
-  ])('that becomes true of a salora process (%s) stops that process', async (command, script) => {
+  ])('a lock that becomes true of a salora process (%s) stops that process', async (command, script) => {
     const { child } = await lockedBy(`held-${command}`, { command, script })
     expect(await stopRunProcess(at('runs', `held-${command}`))).toEqual({ pid: child.pid, command })
     expect((await once(child, 'exit'))[0]).toBe(42)
@@ -182,14 +182,14 @@ setInterval(() => undefined, 1000)\n`,
     ['only reads the lock', { flags: 'r' }, notIt],
     ['does not handle the signal, which would kill it', { handlesSignal: false }, /does not handle SIGHUP/],
     ['is a command that does not save', { command: 'evaluate' }, /is another program/],
-  ])('with a process that %s stops nothing', async (_, options, obstacle) => {
+  ])('a lock stops nothing if its process %s', async (_, options, obstacle) => {
     const { child } = await lockedBy('almost', options)
     expect(await stopRunProcess(at('runs/almost'))).toMatch(obstacle)
     await pause(100)
     expect(isAlive(child)).toBe(true)
   })
 
-  it('that is a hard link to the lock of another run stops nothing', async () => {
+  it('a hard link to the lock of another run stops nothing', async () => {
     const { child, file } = await lockedBy('victim', {})
     await mkdir(at('runs/bait'), { recursive: true })
     await link(file, at('runs/bait/lock-ba0123456789.json'))
@@ -198,7 +198,7 @@ setInterval(() => undefined, 1000)\n`,
     expect(await findRunProcess(at('runs/victim'))).toMatchObject({ pid: child.pid })
   })
 
-  it('with another start time or another machine stops nothing', async () => {
+  it('a lock with another start time or another machine stops nothing', async () => {
     const { child, file } = await lockedBy('reborn', {})
     const lock = JSON.parse(await readFile(file, 'utf8')) as object
     for (const [change, obstacle] of [

@@ -193,7 +193,7 @@ describe('a sweep', () => {
     ])
   })
 
-  it('with a damaged plan shows its runs and one line about the plan', async () => {
+  it('a sweep with a damaged plan shows its runs and one line about the plan', async () => {
     await mkdir(at('sweeps/two'), { recursive: true })
     await writeFile(at('sweeps/two/plan.json'), JSON.stringify({ ...plan, cells: [{ ...cells[0], id: '../../etc' }] }))
     await writeRun(at('sweeps/two/cells/x.seed-0'), {})

@@ -106,7 +106,7 @@ describe('the score of salora bleu', () => {
   })
 })
 
-describe('salora bleu prints one line', () => {
+describe('an error of salora bleu', () => {
   const failure = async (...args: ReadonlyArray<string>): Promise<readonly [number | undefined, string]> => {
     const { code, stdout, stderr } = await bleu(...args)
     expect(stdout).toBe('')
@@ -121,9 +121,11 @@ describe('salora bleu prints one line', () => {
     [['--smooth-value', '1'], '--smooth-value: expected --smooth-method floor or add-k beside it, got exp'],
     [['--smooth-method', 'floor', '--smooth-value', '0'], '--smooth-value: expected a number above 0, got 0'],
     [['--smooth-method', 'add-k', '--smooth-value', 'one'], '--smooth-value: expected a number, got "one"'],
-  ])('for the flags %j', async (flags, line) => expect(await failure(...(await files()), ...flags)).toEqual([2, line]))
+  ])('salora bleu prints one line for the flags %j', async (flags, line) =>
+    expect(await failure(...(await files()), ...flags)).toEqual([2, line]),
+  )
 
-  it('for missing --hypotheses or --references', async () => {
+  it('salora bleu prints one line for missing --hypotheses or --references', async () => {
     const [flag = '', hypothesesFile = ''] = await files()
     expect(await failure()).toEqual([2, '--hypotheses is required: a file of lines to score'])
     expect(await failure(flag, hypothesesFile)).toEqual([2, '--references is required: one or more files of reference lines'])
@@ -139,12 +141,12 @@ describe('salora bleu prints one line', () => {
       `a\n${'b'.repeat(longestAlignedLine + 1)}\n`,
       '@/other.txt, line 2: expected at most 1000000 bytes in a line, got 1000001',
     ],
-  ])('for references with %s', async (_, content, line) => {
+  ])('salora bleu prints one line for references with %s', async (_, content, line) => {
     const [flag = '', , references = '', two = ''] = await files()
     expect(await failure(flag, two, references, two, await write('other.txt', content))).toEqual([1, line])
   })
 
-  it('for hypotheses that are empty, missing or a folder', async () => {
+  it('salora bleu prints one line for hypotheses that are empty, missing or a folder', async () => {
     const [flag = '', , ...references] = await files()
     expect(await failure(flag, await write('empty.txt', ''), ...references)).toEqual([
       1,
@@ -156,7 +158,7 @@ describe('salora bleu prints one line', () => {
     expect(await failure(flag, cwd, ...references)).toEqual([1, '@: expected a regular file, got a folder'])
   })
 
-  it('for a file with one line of 200 MB, without keeping it in memory', async () => {
+  it('salora bleu prints one line for a file with one line of 200 MB, without keeping it in memory', async () => {
     const [flag = '', , ...references] = await files()
     const huge = await write('huge.txt', '')
     await truncate(huge, 200_000_000)

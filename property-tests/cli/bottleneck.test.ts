@@ -104,7 +104,7 @@ describe.each(names)('an adapter of %s', (method) => {
       targeted: null,
     })
 
-  it.each(families)('on %s is exported in its own layout, and within the graph that transformers.js opens', async (family) => {
+  it.each(families)('the adapter on %s is exported in its own layout, and within the graph that transformers.js opens', async (family) => {
     const folder = await exported(family, 'adapters')
     expect(folder.comparison.largestLogitDifference).toBe(0)
     const { comparison } = await exported(family, 'transformers.js')

@@ -49,7 +49,7 @@ const ofLowRank = methods.filter(({ settings }) => Object.hasOwn(settings, 'rank
 
 const train = ['train', '--quiet', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--max-steps', '6', '--device', 'cpu']
 
-describe('wrong usage exits with 2 and names the flag', () => {
+describe('wrong usage of salora', () => {
   it.each<readonly [ReadonlyArray<string>, string]>([
     [['train', '--rnk', '3'], '--rnk: unknown option (did you mean --rank?)'],
     [['trian'], 'Unknown command `trian` (did you mean `train`?)'],
@@ -90,14 +90,14 @@ describe('wrong usage exits with 2 and names the flag', () => {
     [[...train, '--target-modules', 'query,,value'], '--target-modules: expected names separated by commas, got "query,,value"'],
     [['evaluate'], '--run is required: the folder of a run (or --model, with --adapter or a head of its own)'],
     [['bench', '--layers', '0'], '--layers: expected a whole number from 1 to 100, got 0'],
-  ])('salora %j', async (args, line) => {
+  ])('salora %j exits with 2 and names the flag', async (args, line) => {
     expect(await mistakeHere(args)).toBe(line)
   })
 
   it.each<readonly [ReadonlyArray<string>, string]>([
     [['train', '--rnk', '3'], '--rnk: unknown option (did you mean --rank?)'],
     [[...train, '--max-length', '79'], "--max-length: expected at most the model's 78 positions, got 79"],
-  ])('as a process: salora %j', async (args, line) => {
+  ])('salora %j as a process exits with 2 and names the flag', async (args, line) => {
     expect(await mistake(args, 2, salora)).toBe(line)
   })
 
@@ -119,7 +119,7 @@ describe('wrong usage exits with 2 and names the flag', () => {
       '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca or text, or a .tsv, .csv, .jsonl, .json or .parquet file, got "colla" (did you mean --task cola?)',
     ],
     [[...train, '--task', 'cola'], "--data: expected the folder of GLUE's CoLA (for --task cola), got none given"],
-  ])('in a run: salora %j', async (args, line) => {
+  ])('salora %j in a run exits with 2 and names the flag', async (args, line) => {
     expect(await mistake(args, 2)).toBe(line)
   })
 })

@@ -147,7 +147,7 @@ describe('an unknown option', () => {
     expect(await train(flag, '1')).toBe(`${flag}: unknown option (did you mean ${meant})\n`)
   })
 
-  it("without another tool's name names the nearest of ours, or --help", async () => {
+  it("an unknown option without another tool's name names the nearest of ours, or --help", async () => {
     expect(await train('--rnk', '1')).toBe('--rnk: unknown option (did you mean --rank?)\n')
     expect(await train('--warmup-ration', '1')).toBe('--warmup-ration: unknown option (did you mean --warmup-ratio?)\n')
     expect(await train('--deepspeed', 'x')).toBe('--deepspeed: unknown option (see salora train --help)\n')
@@ -174,7 +174,7 @@ describe('the names of other tools', () => {
   })
 })
 
-describe('a value that does not exist names the nearest thing that does', () => {
+describe('an error about a value that does not exist', () => {
   let folder = ''
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'salora-help-'))
@@ -190,24 +190,24 @@ describe('a value that does not exist names the nearest thing that does', () => 
     [[...train, '--device', 'gpu'], 'got "gpu" (did you mean --device cuda?)\n'],
     [[...train, '--device', 'mps'], 'got "mps" (did you mean --device webgpu?)\n'],
     [[...train, '--precision', 'fp16'], 'got "fp16" (did you mean --precision mixed?)\n'],
-  ])('%j', async (args, end) => {
+  ])('an unknown value gets the nearest known one as a suggestion: %j', async (args, end) => {
     const { code, stderr } = await saloraHere(...args)
     expect(code).toBe(2)
     expect(stderr.endsWith(end), stderr).toBe(true)
   })
 
-  it('for a task, whose error comes from the run', () => {
+  it('an unknown task gets a task file as a suggestion, though its error comes from the run', () => {
     const line = '--task: expected cola, sst2 or text, or a .csv file, got "classification"'
     expect(withSuggestion(line)).toBe(`${line} (did you mean --task FILE.csv?)`)
   })
 
-  it('but not where the command lacks that value, or nothing is near', async () => {
+  it('an unknown value gets no suggestion that the command lacks, and none if nothing is near', async () => {
     const ngram = ['ngram', 'train', '--output', 'm', '--format', 'onnx']
     expect((await saloraHere(...ngram)).stderr).toBe('--format: expected one of arpa, arpa.gz, compact, got "onnx"\n')
     expect((await saloraHere(...train, '--device', 'abacus')).stderr).toMatch(/got "abacus"\n$/)
   })
 
-  it('in a --config file too, whose unknown keys name ours', async () => {
+  it('an unknown key or value in a --config file gets the nearest known one as a suggestion', async () => {
     const config = async (content: object): Promise<string> => {
       await writeFile(join(folder, 'settings.json'), JSON.stringify(content))
       const { stderr } = await saloraHere('train', '--model', 'm', '--task', 'sentiment', '--config', join(folder, 'settings.json'))
@@ -227,7 +227,7 @@ describe('a value that does not exist names the nearest thing that does', () => 
     )
   })
 
-  it('only suggests values that exist', async () => {
+  it('suggestions for unknown values are values that exist', async () => {
     for (const [flag, values] of Object.entries(otherValues))
       for (const suggestion of Object.values(values)) expect(suggestion, flag).toMatch(/^--(method|task|device|precision|format) \S+/)
   })

@@ -103,7 +103,7 @@ describe.skipIf(process.platform === 'win32')('a lost terminal', () => {
     ['SIGHUP', ['SIGHUP'], 129],
     ['SIGHUP twice, from the kernel and from the shell', ['SIGHUP', 'SIGHUP'], 129],
     ['SIGTERM and SIGHUP, as at the end of a session', ['SIGTERM', 'SIGHUP'], 143],
-  ])('with %s finishes the step and saves the run, which can be resumed', async (_what, signals, code) => {
+  ])('a terminal lost with %s finishes the step and saves the run, which can be resumed', async (_what, signals, code) => {
     const output = signals.join('-')
     let at = 0
     const stopped = await salora(args(output), {
@@ -132,7 +132,7 @@ describe.skipIf(process.platform === 'win32')('a lost terminal', () => {
     expect((await saved('closed')).step).toBe((await result('closed'))['stepsDone'])
   })
 
-  it('or a closed pipe does not stop the run', async () => {
+  it('a closed pipe does not stop the run', async () => {
     const finished = await salora(args('unread'), {
       cwd,
       onError: (text, child) => {

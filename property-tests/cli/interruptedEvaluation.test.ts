@@ -64,14 +64,14 @@ describe('a signal', () => {
     },
   )
 
-  it('before the first step leaves no adapter, and the run can start again', async () => {
+  it('a signal before the first step leaves no adapter, and the run can start again', async () => {
     const { result } = await run('early', (event) => event.kind === 'evaluating', { evalOnStart: true })
     expect(result).toMatchObject({ interrupted: true, stepsDone: 0, best: null })
     expect(await readdir(join(cwd, 'early', 'adapter'))).toEqual([])
     expect((await run('early', () => false, { resume: true })).result).toMatchObject({ interrupted: false, stepsDone: steps })
   })
 
-  it('while many texts are read and tokenized ends the program at once, and leaves no files', async () => {
+  it('a signal while many texts are read and tokenized ends the program at once, and leaves no files', async () => {
     await writeFile(join(cwd, 'many.tsv'), toyFile(300_000))
     let [sent, ended] = [0, 0]
     const stopped = await salora(

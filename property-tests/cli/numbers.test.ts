@@ -14,13 +14,13 @@ const help = async (command: string): Promise<string> => {
 }
 
 describe('the help', () => {
-  it('of quickstart has its number of epochs and its run folder', async () => {
+  it('the help of quickstart has its number of epochs and its run folder', async () => {
     const text = await help('quickstart')
     expect(text).toContain(`Number of training epochs (default: ${quickstartSettings.epochs})`)
     expect(text).toContain('Run folder (default: runs/sentiment-salora-<n>)')
   })
 
-  it("of evaluate and predict has the run's length, batch size and device as defaults", async () => {
+  it("the help of evaluate and predict has the run's length, batch size and device as defaults", async () => {
     for (const command of ['evaluate', 'predict']) {
       const text = await help(command)
       expect(text).toContain("longer examples are truncated (default: the run's; without a run 128)")
@@ -29,7 +29,7 @@ describe('the help', () => {
     }
   })
 
-  it('of bench says that its matrix product is the largest of a step', async () => {
+  it('the help of bench says that its matrix product is the largest of a step', async () => {
     expect(await help('bench')).toContain('The product is the largest of a step, for four batches together')
   })
 })

@@ -179,8 +179,8 @@ describe('the lines of standard input', () => {
   })
 })
 
-describe.skipIf(!existsSync('/usr/bin/script'))('on a terminal', () => {
-  it('salora predict explains its input and prompts for each text', async () => {
+describe.skipIf(!existsSync('/usr/bin/script'))('a terminal', () => {
+  it('salora predict on a terminal explains its input and prompts for each text', async () => {
     const command = [process.execPath, program, ...predict].join(' ')
     const terminal = spawn('/usr/bin/script', ['-qefc', command, '/dev/null'], { cwd, stdio: ['pipe', 'pipe', 'ignore'] })
     let shown = ''

@@ -31,7 +31,7 @@ describe(`printable (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
-  it('in color keeps only colors', () => {
+  it('printable text in color keeps only colors', () => {
     expect(printableInColor('\u001b[48;5;19m 3 \u001b[0m\n\u001b[2J\u009b1A')).toBe('\u001b[48;5;19m 3 \u001b[0m\n\\u001b[2J\\u009b1A')
   })
 })

@@ -265,7 +265,7 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
   }, 30_000)
 })
 
-describe('salora worker prints one line for', () => {
+describe('an error of salora worker or salora glue with a queue', () => {
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
     ['no queue', [], /^--redis is required: redis:\/\/HOST:PORT/, 2],
     ['what is no address', ['--redis', 'localhost'], /^--redis: expected redis:\/\/HOST:PORT, .* got another text/, 2],
@@ -279,7 +279,7 @@ describe('salora worker prints one line for', () => {
       1,
     ],
   ])(
-    '%s',
+    'salora worker prints one line for %s',
     async (_, args, message, code) => {
       const outcome = await saloraHere('worker', ...args, '--quiet')
       expect(outcome.stderr).toMatch(message)
@@ -290,7 +290,7 @@ describe('salora worker prints one line for', () => {
     20_000,
   )
 
-  it('and salora glue for a timed sweep, or for --jobs with --redis', async () => {
+  it('salora glue prints one line for a timed sweep, and for --jobs with --redis', async () => {
     const glue = async (...more: ReadonlyArray<string>) =>
       (await saloraHere('glue', '--model', 'm', '--data', 'd', '--output', 'o', '--redis', 'redis://x', ...more, '--quiet')).stderr
     expect(await glue('--sweep', 'table4')).toMatch(/^--redis: expected none with this sweep/)

@@ -48,7 +48,7 @@ describe('a rank pattern', () => {
     }
   })
 
-  it('of a SaLoRA run starts a LoRA run with the same ranks and scale', async () => {
+  it('the rank pattern of a SaLoRA run starts a LoRA run with the same ranks and scale', async () => {
     const outcome = await salora(
       [
         ...train,

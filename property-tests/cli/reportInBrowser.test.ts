@@ -103,7 +103,7 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
     await page.context().close()
   })
 
-  it('with 500 runs opens and scrolls without delay', async () => {
+  it('a report with 500 runs opens and scrolls without delay', async () => {
     for (let i = 0; i < 500; i++)
       await writeRun(join(root, 'many', `run-${i}`), {
         seed: i % 5,

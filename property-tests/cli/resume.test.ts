@@ -68,10 +68,10 @@ const anywhere =
 /** Seconds on an idle machine; a chain of nine processes has to wait its turn on a busy one. */
 const timeout = 900_000
 
-describe.concurrent('SIGKILL, then --resume, loses nothing', { timeout }, () => {
+describe.concurrent('a killed or interrupted run with --resume', { timeout }, () => {
   it.each<readonly [string, keyof typeof variants, ReadonlyArray<Moment | ((done: number) => Moment)>]>([
     [
-      'in the first half: before there is a checkpoint, in its rename, in an evaluation, in the window, in a half-written save, after T_end',
+      'in the first half: before there is a checkpoint, in its rename, an evaluation, the window or a half-written save, after T_end',
       'often',
       [
         '1 rename run/config.json',
@@ -110,21 +110,21 @@ describe.concurrent('SIGKILL, then --resume, loses nothing', { timeout }, () => 
       'accumulated',
       [20, anywhere('accumulated', 16), 12, anywhere('accumulated', 17), anywhere('accumulated', 18), anywhere('accumulated', 19)],
     ],
-  ])('%s', async (name, variant, moments) => {
+  ])('SIGKILL loses nothing %s', async (name, variant, moments) => {
     const run = runIn(name.replaceAll(/\W+/g, '-').slice(0, 40) + variant, variant)
     const processes = await killAgainAndAgain(run, moments)
     expect(processes.map(({ signal, code }) => signal ?? code)).toEqual([...moments.map(() => 'SIGKILL'), 0])
     expect(await remains(run)).toEqual(uninterrupted[variant]?.remains)
   })
 
-  it('also after Ctrl-C, whose extra evaluation leaves no trace', async () => {
+  it('Ctrl-C loses nothing, and its extra evaluation leaves no trace', async () => {
     const run = runIn('interrupted')
     const processes = await killAgainAndAgain(run, [{ interruptAfter: 14 }, { interruptAfter: 70 }])
     expect(processes.map(({ code }) => code)).toEqual([130, 130, 0])
     expect(await remains(run)).toEqual(uninterrupted['often']?.remains)
   })
 
-  it('also with an evaluation before the first step that --resume does not repeat', async () => {
+  it('--resume does not repeat an evaluation before the first step', async () => {
     const output = join(cwd, 'start')
     const options: RunOptions = {
       model: join(cwd, 'tiny'),
@@ -185,18 +185,21 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
   const withoutDamaged = async (run: Killable) =>
     Object.fromEntries(Object.entries(await remains(run)).filter(([name]) => !name.endsWith('.damaged')))
 
-  it.each(Object.entries(damage))('with %s is renamed .damaged, and the previous one gives the same result', async (name, harm) => {
-    const run = await copied(name)
-    await harm(join(outputOf(run), file(18)))
-    const { code, stderr, moments } = await trainOnce(run, true, null)
-    expect(code).toBe(0)
-    expect(stderr).toMatch(
-      /^warning: run\/checkpoints\/step-000000018\.safetensors: expected the checksum [0-9a-f]{64}, got [0-9a-f]{64}; renamed to run\/checkpoints\/step-000000018\.safetensors\.damaged\n/,
-    )
-    expect(moments.filter((moment) => moment.includes('step'))[0]).toBe('rename checkpoints/step-000000018.safetensors.damaged')
-    expect(moments.filter((moment) => /^(gated )?step$/.test(moment))).toHaveLength(steps - 15)
-    expect(await withoutDamaged(run)).toEqual(uninterrupted['often']?.remains)
-  })
+  it.each(Object.entries(damage))(
+    'a checkpoint with %s is renamed .damaged, and the previous one gives the same result',
+    async (name, harm) => {
+      const run = await copied(name)
+      await harm(join(outputOf(run), file(18)))
+      const { code, stderr, moments } = await trainOnce(run, true, null)
+      expect(code).toBe(0)
+      expect(stderr).toMatch(
+        /^warning: run\/checkpoints\/step-000000018\.safetensors: expected the checksum [0-9a-f]{64}, got [0-9a-f]{64}; renamed to run\/checkpoints\/step-000000018\.safetensors\.damaged\n/,
+      )
+      expect(moments.filter((moment) => moment.includes('step'))[0]).toBe('rename checkpoints/step-000000018.safetensors.damaged')
+      expect(moments.filter((moment) => /^(gated )?step$/.test(moment))).toHaveLength(steps - 15)
+      expect(await withoutDamaged(run)).toEqual(uninterrupted['often']?.remains)
+    },
+  )
 
   it('next to another damaged one ends --resume, and nothing is renamed', async () => {
     const run = await copied('both')
@@ -210,7 +213,7 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
     expect(await remains(run)).toEqual(before)
   })
 
-  it('with a damaged checksum is renamed too, with its bytes unchanged', async () => {
+  it('a checkpoint with a damaged checksum is renamed .damaged, with its bytes unchanged', async () => {
     const run = await copied('checksum')
     const before = await readFile(join(outputOf(run), file(18)))
     await writeFile(join(outputOf(run), `${file(18)}.sha256`), 'nothing\n')

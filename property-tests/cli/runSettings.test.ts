@@ -51,7 +51,7 @@ describe("a run's own config.json as --config", () => {
     ['salora', {}],
     ['lora', { targetModules: 'query' }],
     ['full', {}],
-  ])('of %s gives the same model, task and settings, and flags override them', async (method, more) => {
+  ])('the config.json of a %s run gives the same model, task and settings, and flags override them', async (method, more) => {
     const output = `like-${method}`
     await runJob({ ...flags(output), method, ...more })
     const { model, task, settings } = (await readRunConfig(at(output)))!

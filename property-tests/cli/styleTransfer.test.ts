@@ -138,7 +138,7 @@ describe.skipIf(!existsSync(join(shared, 'data/yelp')))('published outputs on Ye
   it.each([
     ['StyleTransformer-cond', 25.85, 24.9],
     ['StyIns', 25.98, 26.08],
-  ])("of %s have the published BLEU, and the copied input that of the paper's LLaMA-7B", async (system, up, down) => {
+  ])("the outputs of %s have the published BLEU, and the copied input that of the paper's LLaMA-7B", async (system, up, down) => {
     const files = ['neg2pos.txt', 'pos2neg.txt'].map((name) => join(data, 'outputs', system, name))
     const { directions, unchanged } = await scored('--dataset', 'yelp', '--data', data, '--outputs', ...files)
     const bleus = (of: typeof directions) => Object.values(of).map(({ bleu }) => Number(bleu.toFixed(2)))

@@ -58,7 +58,7 @@ describe('a preset', () => {
     expect(await settingsOf({ config, beta: '0.3' })).toEqual(resolveSettings({ ...paper, gateAfter: 'soft', beta: 0.3 } as object))
   })
 
-  it("for TSST's classifier sets its recipe, its method and the length of the task's texts", async () => {
+  it("the preset for TSST's classifier sets its recipe, its method and the length of the task's texts", async () => {
     const recipe = {
       method: 'full',
       learningRate: 2e-5,

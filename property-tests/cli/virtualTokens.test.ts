@@ -181,7 +181,7 @@ describe('an invalid run with virtual tokens', () => {
   it.each([
     [{ numVirtualTokens: 600 }, "--num-virtual-tokens: expected at most 29, which leave 3 of the model's 32 positions to a text, got 600"],
     [{ maxLength: 28 }, "--max-length: expected at most the 27 of the model's 32 positions that 5 virtual tokens leave, got 28"],
-  ])('with %o gives one line that names the flag to change, and writes nothing', async (change, message) => {
+  ])('a run with %o gives one line that names the flag to change, and writes nothing', async (change, message) => {
     expect(await mistake(train(folderOf('roberta'), 'never', settingsOf('prefix', change)))).toEqual([message, 2])
     expect(await readdir(root)).not.toContain('never')
   })

@@ -72,7 +72,7 @@ describe('a run that starts from an adapter', () => {
     expect(JSON.parse(await readFile(join(cwd, output, 'config.json'), 'utf8'))).toMatchObject({ adapter: join(cwd, 'adapter') })
   })
 
-  describe('and is finished', () => {
+  describe('once it is finished', () => {
     const config = async (output: string): Promise<Readonly<Record<string, unknown>>> =>
       JSON.parse(await readFile(join(cwd, output, 'config.json'), 'utf8')) as Readonly<Record<string, unknown>>
     beforeAll(async () => {

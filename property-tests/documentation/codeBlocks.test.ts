@@ -28,7 +28,7 @@ describe('the code blocks of the documentation', () => {
     for (const language of ['ts', 'sh', 'json', 'python', 'js']) expect(ofLanguage(language).length, language).toBeGreaterThan(0)
   })
 
-  it('in TypeScript compile against the types of the package', () => {
+  it('code blocks in TypeScript compile against the types of the package', () => {
     const files = ofLanguage('ts').map(({ page, line, code }) => {
       const file = `${page.replaceAll(/[^\w]/g, '-')}-${line}.ts`
       writeFileSync(join(folder, file), code.includes('import ') ? code : `export {}\n${code}`)
@@ -51,24 +51,27 @@ describe('the code blocks of the documentation', () => {
     expect(status).toBe(0)
   }, 120_000)
 
-  it.each(places('json'))('in JSON at $place parse', ({ code }) => {
+  it.each(places('json'))('code blocks in JSON at $place parse', ({ code }) => {
     // JSON lines too
     const json = code.trim().startsWith('[') || code.trim().split('\n').length === 1
     for (const text of json ? [code] : code.trim().split('\n')) expect(() => JSON.parse(text)).not.toThrow()
   })
 
-  it.each(places('js'))('in JavaScript at $place have no syntax error', ({ code }) => {
+  it.each(places('js'))('code blocks in JavaScript at $place have no syntax error', ({ code }) => {
     writeFileSync(join(folder, 'block.mjs'), code)
     expect(() => execFileSync(process.execPath, ['--check', join(folder, 'block.mjs')], { stdio: 'pipe' })).not.toThrow()
   })
 
   const hasPython = spawnSync('python3', ['--version']).status === 0
-  it.skipIf(!hasPython).each(places('python'))('in Python at $place compile (skipped where there is no python3)', ({ code }) => {
-    const { status, stderr } = spawnSync('python3', ['-c', 'import ast, sys; ast.parse(sys.stdin.read())'], {
-      input: code,
-      encoding: 'utf8',
-    })
-    expect(stderr).toBe('')
-    expect(status).toBe(0)
-  })
+  it.skipIf(!hasPython).each(places('python'))(
+    'code blocks in Python at $place compile (skipped where there is no python3)',
+    ({ code }) => {
+      const { status, stderr } = spawnSync('python3', ['-c', 'import ast, sys; ast.parse(sys.stdin.read())'], {
+        input: code,
+        encoding: 'utf8',
+      })
+      expect(stderr).toBe('')
+      expect(status).toBe(0)
+    },
+  )
 })

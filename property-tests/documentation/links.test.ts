@@ -19,7 +19,7 @@ describe('the links of the documentation', () => {
     expect(pages.length).toBeGreaterThan(15)
   })
 
-  it.each(pages)('of %s lead to files and headings that exist', (page) => {
+  it.each(pages)('the links of %s lead to files and headings that exist', (page) => {
     const dead = linksOf(readFileSync(page, 'utf8'))
       .filter((link) => !/^[a-z]+:/.test(link))
       .filter((link) => {

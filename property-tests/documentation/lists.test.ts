@@ -16,7 +16,7 @@ describe('the lists of the documentation', () => {
   it.each([
     ['README.md', readme],
     ['docs/reference/models-and-methods.md', page],
-  ])('in %s have every method with what it trains and its adapter format', (_, text) => {
+  ])('the lists in %s have every method with what it trains and its adapter format', (_, text) => {
     const [, rows = ''] = /\| --- \| --- \| --- \|\n((?:\| `\w+` \|.*\n)+)/.exec(text.slice(text.indexOf('| `--method` |'))) ?? []
     expect(rows.trim().split('\n')).toEqual(table.map((method) => `| \`${method.name}\` | ${method.summary} | ${formatOf(method).title} |`))
   })

@@ -48,30 +48,33 @@ describe('BLEU of made-up corpora', () => {
       )
   })
 
-  it("of a sentence equals sacrebleu's sentence_bleu", () => {
+  it("BLEU of a sentence equals sacrebleu's sentence_bleu", () => {
     for (const { hypothesis, references, score } of sentences)
       expect(sentenceBleu(hypothesis, references).score, hypothesis).toBeCloseTo(score, 9)
     expect(sentences.filter(({ score }) => score > 0 && score < 100).length).toBeGreaterThan(20)
   })
 })
 
-describe("words are those of NLTK's word_tokenize", () => {
-  it('for made-up lines, some for each rule and some random', () => {
+describe('words for BLEU', () => {
+  it("words for BLEU are those of NLTK's word_tokenize for made-up lines, some for each rule and some random", () => {
     expect(lines.length).toBeGreaterThan(600)
     for (const { line, words } of lines) expect(bleuTokenizers.words(line), JSON.stringify(line)).toEqual(words)
   })
 
-  it.skipIf(!existsSync(data)).each(Object.entries(digests))('for real lines in %s (needs ../shared/data)', (file, expected) => {
-    const texts = readFileSync(join(data, file), 'utf8').split('\n').slice(0, 5000)
-    const made = texts.map((line) => `${bleuTokenizers.words(line).join(' ')}\n`)
-    const ours = Array.from({ length: Math.ceil(made.length / 1000) }, (_, i) =>
-      createHash('sha256')
-        .update(made.slice(1000 * i, 1000 * (i + 1)).join(''))
-        .digest('hex')
-        .slice(0, 16),
-    )
-    expect(ours).toEqual(expected)
-  })
+  it.skipIf(!existsSync(data)).each(Object.entries(digests))(
+    "words for BLEU are those of NLTK's word_tokenize for real lines in %s (needs ../shared/data)",
+    (file, expected) => {
+      const texts = readFileSync(join(data, file), 'utf8').split('\n').slice(0, 5000)
+      const made = texts.map((line) => `${bleuTokenizers.words(line).join(' ')}\n`)
+      const ours = Array.from({ length: Math.ceil(made.length / 1000) }, (_, i) =>
+        createHash('sha256')
+          .update(made.slice(1000 * i, 1000 * (i + 1)).join(''))
+          .digest('hex')
+          .slice(0, 16),
+      )
+      expect(ours).toEqual(expected)
+    },
+  )
 })
 
 describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', () => {
@@ -80,7 +83,7 @@ describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', ()
   const words = (line: string): string => bleuTokenizers.words(line).join(' ')
   const plain = { tokenize: 'none', smoothing: 'none' } as const
 
-  describe('of transfers of sentiment on Yelp, 500 lines each way', () => {
+  describe('transfers of sentiment on Yelp, 500 lines each way', () => {
     /**
      * The human rewrites as the papers have them (Dai et al., 2019; Xiao et al., 2021): lower case and NLTK's words. A line without a mark at its
      * end gets a period. That file is tokenized once more, so these are NLTK's words of them, with `` for a '' after a blank.
@@ -94,14 +97,14 @@ describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', ()
       ['StyTrans, positive to negative', 1, 'yelp/outputs/StyleTransformer-cond/pos2neg.txt', 24.9],
       ['StyIns, negative to positive', 0, 'yelp/outputs/StyIns/neg2pos.txt', 25.98],
       ['StyIns, positive to negative', 1, 'yelp/outputs/StyIns/pos2neg.txt', 26.08],
-    ])('%s, raw outputs', (_, source, file, published) =>
+    ])('BLEU of raw Yelp outputs is the published one: %s', (_, source, file, published) =>
       expect(Number(corpusBleu(segments(file, 500), [rewrites(source)], plain).score.toFixed(2))).toBe(published),
     )
 
     it.each<readonly [0 | 1, number]>([
       [0, 33.58],
       [1, 31.12],
-    ])("the input unchanged, style %i, in NLTK's words", (source, published) =>
+    ])("BLEU of unchanged Yelp inputs of style %i, in NLTK's words, is the published one", (source, published) =>
       expect(Number(corpusBleu(segments(`yelp/test.${source}`, 500).map(words), [rewrites(source)], plain).score.toFixed(2))).toBe(
         published,
       ),
@@ -110,18 +113,18 @@ describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', ()
     it.each<readonly [0 | 1, string, number]>([
       [0, 'neg2pos', 44.5],
       [1, 'pos2neg', 53.1],
-    ])('StyTrans from style %i with four references, tokenized as published', (source, file, measured) => {
+    ])('BLEU of StyTrans from style %i, tokenized as published, has the expected value with four references', (source, file, measured) => {
       const references = [0, 1, 2, 3].map((k) => segments(`yelp/references4/reference${k}.${source}`, 500))
       const { score } = corpusBleu(segments(`yelp/outputs/StyleTransformer-cond/${file}.txt`, 500), references, plain)
       expect(Number(score.toFixed(1))).toBe(measured)
     })
   })
 
-  describe("of WMT15's 100 English sentences in Russian", () => {
+  describe("WMT15's 100 English sentences in Russian", () => {
     const folder = 'oracles/bleu/wmt15_eval'
     const hypotheses = () => segments(`${folder}/google.ru`, 100)
 
-    it("tokenized text has multi-bleu.perl's", () => {
+    it('tokenized text has the BLEU of multi-bleu.perl', () => {
       const score = corpusBleu(hypotheses(), [segments(`${folder}/ref.ru`, 100)], plain)
       expect([score.score.toFixed(2), score.precisions.map((precision) => precision.toFixed(1)).join('/')]).toEqual([
         '23.17',
@@ -130,7 +133,7 @@ describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', ()
       expect([score.brevityPenalty, score.hypothesisLength, score.referenceLength]).toEqual([1, 1989, 1852])
     })
 
-    it("raw text has mteval-v13a.pl's, with precisions of the same counts", () => {
+    it('raw text has the BLEU of mteval-v13a.pl, with precisions of the same counts', () => {
       const score = corpusBleu(hypotheses(), [segments(`${folder}/newstest-2015-100sents.en-ru.ref.ru`, 100)])
       expect([score.score / 100, ...score.precisions.map((precision) => precision / 100)].map((share) => share.toFixed(4))).toEqual([
         '0.2318',

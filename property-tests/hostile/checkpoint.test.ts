@@ -86,12 +86,12 @@ describe('a checkpoint of the run', () => {
   it.each([
     ['gated', gated],
     ['pruned', pruned],
-  ])('in the %s phase is loaded as it was saved', async (_, state) => {
+  ])('a checkpoint in the %s phase is loaded as it was saved', async (_, state) => {
     const saved = { ...checkpointOf(stateOf({ ...state, step: 6 })), best: bestOf(pruned) }
     await save(saved)
     expect(await newestCheckpoint(folder, await outlineOf('float32'), () => undefined)).toEqual(saved)
   })
-  it('in float64 is loaded with every bit', async () => {
+  it('a checkpoint in float64 is loaded with every bit', async () => {
     const state = stateOf(gated)
     const third = (x: number): number => x + 1 / 3
     const doubles = {

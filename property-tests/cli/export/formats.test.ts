@@ -36,7 +36,7 @@ const softmax = (row: ReadonlyArray<number>): ReadonlyArray<number> => {
 type Answer = { readonly label: string; readonly score: number }
 
 describe.each(families)('an export of %s', (family) => {
-  it('as peft has the same logits to the last bit, and no matrix of rank 0', async () => {
+  it('an export as peft has the same logits to the last bit, and no matrix of rank 0', async () => {
     const { comparison } = await exported(family, 'peft', `${family}-peft`)
     expect(comparison.largestLogitDifference).toBe(0)
     expect(comparison.largestLogit).toBeGreaterThan(0.1)
@@ -47,7 +47,7 @@ describe.each(families)('an export of %s', (family) => {
   })
 
   it.each(['merged', 'transformers.js'] as const)(
-    'as %s truncates texts where training did, which the comparison covers',
+    'an export as %s truncates texts where training did, which the comparison covers',
     async (format) => {
       const long = { text: 'good film '.repeat(30) }
       const output = `${family}-${format}-short`
@@ -63,7 +63,7 @@ describe.each(families)('an export of %s', (family) => {
     },
   )
 
-  it('as peft-padded has one rank and no patterns; matrices of rank 0 are pairs of zeros', async () => {
+  it('an export as peft-padded has one rank and no patterns; matrices of rank 0 are pairs of zeros', async () => {
     await exported(family, 'peft-padded', `${family}-padded`)
     expect(await json(at(`${family}-padded`, 'adapter_config.json'))).toEqual({
       ...(await json(at(`${family}-adapter`, 'adapter_config.json'))),
@@ -81,7 +81,7 @@ describe.each(families)('an export of %s', (family) => {
     assertClose(await logits(at(family), at(`${family}-padded`)), await logits(at(family), at(`${family}-adapter`)), { relative: 1e-12 })
   })
 
-  it('as merged is a classifier in Hugging Face layout, without an adapter', async () => {
+  it('an export as merged is a classifier in Hugging Face layout, without an adapter', async () => {
     const { comparison } = await exported(family, 'merged', `${family}-merged`)
     const [bound, { model, outputs }] = [1e-5, await openModelFolder(at(`${family}-merged`))]
     expect(comparison.largestLogitDifference).toBeLessThan(bound * comparison.largestLogit)
@@ -102,7 +102,7 @@ describe.each(families)('an export of %s', (family) => {
     )
   })
 
-  it('as merged has the tokenizer files of the base model, and what other tools need to pad and truncate', async () => {
+  it('an export as merged has the tokenizer files of the base model, and what other tools need to pad and truncate', async () => {
     await exported(family, 'merged', `${family}-tokenizer`)
     expect(await readFile(at(`${family}-tokenizer`, 'tokenizer.json'))).toEqual(await readFile(at(family, 'tokenizer.json')))
     expect(await json(at(`${family}-tokenizer`, 'tokenizer_config.json'))).toEqual(
@@ -132,40 +132,43 @@ describe.each(families)('an export of %s', (family) => {
   it.each([
     [2, 4],
     [6, 6],
-  ])('with different ranks and scales, rank 4 beside a default of %d, computes the same function in each layout', async (rank, padded) => {
-    const { base, adapter } = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
-    const uneven = `${family}-uneven-${rank}`
-    await mkdir(at(uneven))
-    await saveAdapter(at(uneven), {
-      ...lowRankOf(adapter),
-      rank,
-      alpha: 2 * rank,
-      baseModelName: 'm',
-      labelNames: ['bad', 'good', 'neither'],
-    })
-    const file = at(uneven, adapterFiles.config)
-    const { alpha_pattern: alphas, ...settings } = await json(file)
-    await writeFile(
-      file,
-      JSON.stringify({
-        ...settings,
-        alpha_pattern: { ...(alphas as object), [`${base.model.type}.encoder.layer.0.attention.self.query`]: 3 },
-      }),
-    )
-    const expected = await logits(at(family), at(uneven))
-    expect(expected).not.toEqual(await logits(at(family), at(`${family}-adapter`)))
-    for (const format of ['peft', 'peft-padded', 'merged'] as const) {
-      await exported(family, format, `${uneven}-${format}`, { adapter: at(uneven) })
-      assertClose(
-        format === 'merged' ? await logits(at(`${uneven}-merged`), null) : await logits(at(family), at(`${uneven}-${format}`)),
-        expected,
-        { relative: 1e-5 },
+  ])(
+    'an export computes the same function in each layout with different ranks and scales, rank 4 beside a default of %d',
+    async (rank, padded) => {
+      const { base, adapter } = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
+      const uneven = `${family}-uneven-${rank}`
+      await mkdir(at(uneven))
+      await saveAdapter(at(uneven), {
+        ...lowRankOf(adapter),
+        rank,
+        alpha: 2 * rank,
+        baseModelName: 'm',
+        labelNames: ['bad', 'good', 'neither'],
+      })
+      const file = at(uneven, adapterFiles.config)
+      const { alpha_pattern: alphas, ...settings } = await json(file)
+      await writeFile(
+        file,
+        JSON.stringify({
+          ...settings,
+          alpha_pattern: { ...(alphas as object), [`${base.model.type}.encoder.layer.0.attention.self.query`]: 3 },
+        }),
       )
-    }
-    expect(await json(at(`${uneven}-peft-padded`, 'adapter_config.json'))).toMatchObject({ r: padded, lora_alpha: 2 * padded })
-  })
+      const expected = await logits(at(family), at(uneven))
+      expect(expected).not.toEqual(await logits(at(family), at(`${family}-adapter`)))
+      for (const format of ['peft', 'peft-padded', 'merged'] as const) {
+        await exported(family, format, `${uneven}-${format}`, { adapter: at(uneven) })
+        assertClose(
+          format === 'merged' ? await logits(at(`${uneven}-merged`), null) : await logits(at(family), at(`${uneven}-${format}`)),
+          expected,
+          { relative: 1e-5 },
+        )
+      }
+      expect(await json(at(`${uneven}-peft-padded`, 'adapter_config.json'))).toMatchObject({ r: padded, lora_alpha: 2 * padded })
+    },
+  )
 
-  it('as transformers.js stores weights in the model file up to the bound, to the byte', async () => {
+  it('an export as transformers.js stores weights in the model file up to the bound, to the byte', async () => {
     const trained = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
     const write = async (largest?: number): Promise<ReadonlyArray<string>> => {
       const folder = await mkdtemp(at(`${family}-bound-`))
@@ -184,7 +187,7 @@ describe.each(families)('an export of %s', (family) => {
   })
 
   it.each(['in the model', 'beside it'])(
-    "as transformers.js gives salora's predictions through its pipeline, with weights %s",
+    "an export as transformers.js gives salora's predictions through its pipeline, with weights %s",
     async (where) => {
       const folder = at(`${family}-onnx-${where.length}`)
       const trained = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })

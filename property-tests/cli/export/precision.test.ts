@@ -56,7 +56,7 @@ describe.each(families)('a transformers.js export of %s', (family) => {
   it.each([
     ['float16', 'model_fp16.onnx', 'fp16', 0.5],
     ['int8', 'model_quantized.onnx', 'q8', 0.25],
-  ] as const)('in %s is opened as it is, and answers as its rounded weights do', async (precision, file, dtype, share) => {
+  ] as const)('an export in %s is opened as it is, and answers as its rounded weights do', async (precision, file, dtype, share) => {
     const output = `${family}-${precision}`
     const { comparison } = await exported(family, 'transformers.js', output, { precision })
     expect(await readdir(at(output, 'onnx'))).toEqual([file])

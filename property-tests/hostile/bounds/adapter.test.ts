@@ -39,7 +39,7 @@ describe("an adapter's settings", () => {
     ['target_modules', { target_modules: Array.from({ length: 100_001 }, () => 'x') }],
     ['modules_to_save.0', { modules_to_save: ['x'.repeat(1_001)] }],
     ['base_model_name_or_path', { base_model_name_or_path: 'x'.repeat(10_001) }],
-  ])('with %s out of bounds are refused', async (key, change) => {
+  ])('adapter settings with %s out of bounds are refused', async (key, change) => {
     expect(parsePeftConfig(JSON.stringify(settings), 'x')).toEqual(settings)
     expect(await refusal(() => parsePeftConfig(JSON.stringify({ ...settings, ...change }), 'x'))).toContain(
       `x: expected a plain LoRA configuration whose ${key} is a`,

@@ -15,7 +15,7 @@ import { at, place, put, refusal, sized, usePlace } from './folder.js'
 usePlace()
 
 describe('JSON', () => {
-  it('with more than 64 levels is refused, and so is JSON with a million levels', async () => {
+  it('JSON with more than 64 levels is refused, and so is JSON with a million levels', async () => {
     const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels)
     expect(parseJson(nested(64), 'x')).toHaveLength(1)
     for (const levels of [65, 1_000_000])
@@ -34,17 +34,17 @@ describe('JSON', () => {
       b: '\\"['.repeat(200),
     })
   })
-  it('larger than its bound is refused by the size of its file', async () => {
+  it('JSON larger than its bound is refused by the size of its file', async () => {
     await sized('tokenizer.json', Buffer.from('{'), 70_000_000_000)
     expect(await refusal(() => readText(at('tokenizer.json')))).toBe('F/tokenizer.json: expected at most 64000000 bytes, got 70000000000')
     await sized('config.json', Buffer.from('{'), 16_000_001)
     expect(await refusal(() => openModelFolder(place.folder))).toBe('F/config.json: expected at most 16000000 bytes, got 16000001')
   })
-  it('that is not UTF-8 is refused', async () => {
+  it('JSON that is not UTF-8 is refused', async () => {
     await put('x', Buffer.from([0x22, 0xff, 0x22]))
     expect(await refusal(() => readText(at('x')))).toBe('F/x: expected text in UTF-8, got bytes that are not')
   })
-  it('with a key twice is refused, however the key is escaped and nested', async () => {
+  it('JSON with a key twice is refused, however the key is escaped and nested', async () => {
     const texts = ['{"ab":1,"ab":2}', '{"ab":1,"a\\u0062":2}', '[{"c":{"ab":"}","x":["ab","ab"],"ab":{}}}]']
     for (const text of texts) expect(await refusal(() => parseJson(text, 'x'))).toBe('x: expected each key once, got "ab" twice')
     expect(parseJson('[{"ab":"ab"},{"ab":{"ab":1}}]', 'x')).toHaveLength(2)
@@ -68,7 +68,7 @@ describe('JSON', () => {
       { seed: SEED, numRuns: 2_000 },
     )
   })
-  it('with the names of prototypes changes no prototype', async () => {
+  it('JSON with the names of prototypes changes no prototype', async () => {
     const text = (json: object): string =>
       JSON.stringify(json).replace('{', '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},')
     expect(parseConfigFile(text(roberta), 'x').model.vocabularySize).toBe(11)
@@ -85,7 +85,7 @@ describe('JSON', () => {
     ['max_position_embeddings', 1_048_576],
     ['type_vocab_size', 1_024],
     ['num_labels', 1_000_000],
-  ])('with a %s other than a whole number from 1 to %d is refused', async (key, limit) => {
+  ])('JSON with a %s other than a whole number from 1 to %d is refused', async (key, limit) => {
     const withZero = JSON.stringify({ ...roberta, [key]: 0 })
     const refusalOf = (value: string | number): Promise<string> =>
       refusal(() => parseConfigFile(withZero.replace(`"${key}":0`, `"${key}":${value}`), 'config.json'))
@@ -96,7 +96,7 @@ describe('JSON', () => {
   it.each<readonly [string, object]>([
     ['id2label.0', { id2label: { 0: 'x'.repeat(1_001), 1: 'y' } }],
     ['_name_or_path', { _name_or_path: 'x'.repeat(10_001) }],
-  ])('with a long %s is refused', async (key, change) => {
+  ])('JSON with a long %s is refused', async (key, change) => {
     expect(await refusal(() => parseConfigFile(JSON.stringify({ ...roberta, ...change }), 'config.json'))).toContain(
       `expected a configuration whose ${key} is a text of at most 1`,
     )

@@ -106,7 +106,7 @@ describe('a tokenizer', () => {
     await put('tokenizer.json', { ...wordPiece, model: pieces })
     expect((await loadTokenizer(place.folder, bert)).encode('ab', undefined, 7).inputIds).toEqual([2, 4, 9, 3])
   })
-  it('without an id for a piece of a text refuses the text', async () => {
+  it('a tokenizer without an id for a piece of a text refuses the text', async () => {
     await put('tokenizer.json', { ...wordPiece, model: { ...wordPiece.model, unk_token: '[NONE]' } })
     const tokenizer = await loadTokenizer(place.folder, bert)
     expect(await refusal(() => tokenizer.encode('z', undefined, 7))).toBe(

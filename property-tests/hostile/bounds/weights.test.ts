@@ -24,17 +24,17 @@ describe('a safetensors header', () => {
       )
     },
   )
-  it('of 100 MB is refused unread', async () => {
+  it('a safetensors header of 100 MB is refused unread', async () => {
     await sized('x', Buffer.concat([length(100_000_000), Buffer.from('{')]), 100_000_008)
     expect(await refusal(() => readSafetensors(at('x')))).toMatch(/^F\/x: expected a header of at most 16000000 bytes/)
   })
-  it('that is longer than its file is refused', async () => {
+  it('a safetensors header that is longer than its file is refused', async () => {
     await put('x', Buffer.concat([length(15_000_000), Buffer.from('{}')]))
     expect(await refusal(() => readSafetensors(at('x')))).toBe(
       'F/x: expected a header of 15000000 bytes, got 2 bytes (the file is truncated)',
     )
   })
-  it('with too many lists is refused before they are built', async () => {
+  it('a safetensors header with too many lists is refused before they are built', async () => {
     const text = Buffer.from(`{"a":[${'[],'.repeat(2_000_001)}[]]}`)
     await put('x', Buffer.concat([length(text.length), text]))
     expect(await refusal(() => readSafetensors(at('x')))).toBe('F/x: expected at most 4000000 values in the JSON, got more')

@@ -119,14 +119,14 @@ describe('a redirect', () => {
     ['ftp://127.0.0.1/x', 'one to ftp:'],
     ['data:text/plain,x', 'one to data:'],
     ['http://[', 'no address'],
-  ])('to %s is not followed', async (location, got) => {
+  ])('a redirect to %s is not followed', async (location, got) => {
     answering.hub = forWeights((_, response) => {
       response.writeHead(302, { location }).end()
     })
     expect(await message()).toBe(`${W}: expected a redirect to http:// or https://, got ${got}`)
   })
 
-  it('from https to http is not followed', async () => {
+  it('a redirect from https to http is not followed', async () => {
     const fetching = vi
       .spyOn(globalThis, 'fetch')
       .mockImplementation(async () => new Response(null, { status: 302, headers: { location: 'http://hub.test/x' } }))
@@ -141,7 +141,7 @@ describe('a redirect', () => {
     }
   })
 
-  it('in a circle is followed five times', async () => {
+  it('a redirect in a circle is followed five times', async () => {
     answering.hub = forWeights((request, response) => {
       response.writeHead(302, { location: request.url ?? '' }).end()
     })
@@ -172,7 +172,7 @@ describe('a hub that fails', () => {
     [503, '503 Service Unavailable'],
     [204, '204 No Content'],
     [206, '206 Partial Content'],
-  ])('with status %d is reported in one line', async (status, got) => {
+  ])('a hub with status %d is reported in one line', async (status, got) => {
     answering.hub = forWeights((_, response) => {
       response.writeHead(status).end()
     })
@@ -184,14 +184,14 @@ describe('a hub that fails', () => {
     expect(await message()).toBe(`${W}: expected status 200, got ${got}`)
   })
 
-  it('with status 404 has no weights', async () => {
+  it('a hub with status 404 has no weights', async () => {
     answering.hub = forWeights((_, response) => {
       response.writeHead(404).end()
     })
     expect(await message()).toBe(`${W}: expected weights in safetensors, got none (pickled weights are not read)`)
   })
 
-  it('by silence times out, before the response and within it', async () => {
+  it('a silent hub times out, before the response and within it', async () => {
     const environment = { HF_HUB_DOWNLOAD_TIMEOUT: '0.2' }
     answering.hub = () => undefined
     expect(await message({ environment })).toBe(
@@ -205,7 +205,7 @@ describe('a hub that fails', () => {
     expect(await message({ environment })).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, got 4 \\(silence for 0\\.2 s\\)$`))
   })
 
-  it('by an address that is not of the web is refused', async () => {
+  it('a hub address that is not of the web is refused', async () => {
     for (const wrong of ['file:///tmp', 'nonsense', 'ftp://x']) {
       expect(await message({ environment: { HF_ENDPOINT: wrong } })).toBe(`HF_ENDPOINT: expected an http or https address, got "${wrong}"`)
     }

@@ -85,16 +85,16 @@ describe('a configuration', () => {
     ['its residual elsewhere', { residual_before_ln: 'post_add' }, 'whose residual_before_ln is true, got "post_add"'],
     ['adapters of neither kind', { output_adapter: false }, 'whose output_adapter is true, got false'],
     ['a key of a later version', { telepathy: true }, '(no key telepathy), got true'],
-  ])('with %s is refused', (_, changed, message) => refused(inConfig(changed), `${pfeiffer} ${message}`))
+  ])('an adapter configuration with %s is refused', (_, changed, message) => refused(inConfig(changed), `${pfeiffer} ${message}`))
 
-  it("of Houlsby with Pfeiffer's activation is refused", () =>
+  it("a configuration of Houlsby with Pfeiffer's activation is refused", () =>
     refused(
       inConfig({ non_linearity: 'relu' }),
       'adapter_config.json: expected a DoubleSeqBnConfig (houlsby) whose non_linearity is swish, got "relu"',
       { of: 'houlsby' },
     ))
 
-  it('of another architecture, another file or no adapter is refused', async () => {
+  it('a configuration of another architecture, another file or no adapter is refused', async () => {
     const expected = 'adapter_config.json: expected an adapter as the adapters library saves it whose'
     await refused(inConfig({ architecture: 'lora' }), `${expected} config.architecture is null, got "lora"`)
     await refused(inConfig({ mh_adapter: undefined }), `${expected} config.mh_adapter is true or false, got nothing`)
@@ -134,10 +134,10 @@ describe('a configuration', () => {
 })
 
 describe('a model', () => {
-  it('of another family is refused with both names', () =>
+  it('a model of another family is refused with both names', () =>
     refused(nothing, 'adapter_config.json: expected an adapter of a bert model, got one of "roberta"', { model: 'bert' }))
 
-  it('of other sizes is refused with its hidden size, or with the first tensor that does not fit', async () => {
+  it('a model of other sizes is refused with its hidden size, or with the first tensor that does not fit', async () => {
     await refused(
       inJson('adapter_config.json', (json) => ({ ...json, hidden_size: 64 })),
       'adapter_config.json: expected an adapter of a model of hidden size 32, got one of 64',
@@ -168,7 +168,7 @@ describe('a model', () => {
 })
 
 describe('tensors', () => {
-  it('in a pickle are refused with the way to save safetensors', async () => {
+  it('tensors in a pickle are refused with the way to save safetensors', async () => {
     const advice = '(pickles are not read: save_adapter(folder, name, use_safetensors=True) writes none)'
     const pickled =
       (name: string, pickle: string): Change =>
@@ -221,7 +221,7 @@ describe('tensors', () => {
     )
   })
 
-  it('of a factor above the hidden size are those of one neuron, as in the library, when read and written', async () => {
+  it('tensors of a factor above the hidden size are those of one neuron, as in the library, when read and written', async () => {
     const { folder, read } = await opened(async (at) => {
       await inConfig({ reduction_factor: 1000 })(at)
       await inTensors('adapter.safetensors', (tensors) =>
@@ -298,7 +298,7 @@ describe('a head', () => {
     ['has ReLU in DistilBERT', { activation_function: 'tanh' }, 'distilbert', 'layers 2, activation_function tanh, use_pooler false'],
     ['has GELU in ELECTRA', { activation_function: 'tanh' }, 'electra', 'layers 2, activation_function tanh, use_pooler false'],
     ['has GELU in DeBERTa', { activation_function: 'relu' }, 'deberta-v2', 'layers 2, activation_function relu, use_pooler false'],
-  ])('of the flexible kind %s', (_, changed, family, got) =>
+  ])('a head of the flexible kind %s', (_, changed, family, got) =>
     refused(
       inHead(changed),
       `head_config.json: expected a head of two layers, ${between[family] ?? 'tanh'} and no pooler${family === 'bert' ? ', or of one layer on the pooler' : ''}, got ${got}`,
@@ -306,7 +306,7 @@ describe('a head', () => {
     ),
   )
 
-  it('for another task than classification is refused', () =>
+  it('a head for another task than classification is refused', () =>
     refused(
       inHead({ head_type: 'multilabel_classification' }),
       'head_config.json: expected a head as the adapters library saves it whose config.head_type is classification, got "multilabel_classification"',

@@ -106,7 +106,7 @@ describe(`writing files atomically (seed ${SEED})`, () => {
     await expect(writeFileAtomically(lost, '')).rejects.toThrow(`${lost}: expected to write the file, got no such folder (ENOENT)`)
   })
 
-  it('of two concurrent writers, one wins entirely', async () => {
+  it('one of two concurrent writers wins entirely', async () => {
     const contents = Array.from({ length: 8 }, (_, i) => String(i).repeat(10_000))
     await Promise.all(contents.map((content) => writeFileAtomically(path, content)))
     expect(contents).toContain(await readFile(path, 'utf8'))

@@ -62,15 +62,18 @@ describe('the trained parameters of bottleneck methods', () => {
     ['roberta', 768, 12, 1_789_056, 894_528],
     ['bert', 768, 12, 1_789_056, 894_528],
     ['roberta', 1024, 24, 6_343_680, 3_171_840],
-  ] as const)('of %s with %d × %d are as many as in the library: houlsby %d, pfeiffer %d', (family, hidden, layers, ...counts) => {
-    const { spec } = modelOf(family, hidden, layers)
-    methods.forEach((method, i) => {
-      const settings = parseSettings({ method: method.name }) as Parameters<typeof method.phases.start>[1]
-      const phase = method.phases.start(spec, settings)
-      expect(method.reporting?.parameterCounts?.(phase, settings)).toEqual({ adapter: counts[i] })
-      expect(parameterLayout(method.train.tensors(phase, settings)).size).toBe(counts[i])
-    })
-  })
+  ] as const)(
+    'the trained parameters of %s with %d × %d are as many as in the library: houlsby %d, pfeiffer %d',
+    (family, hidden, layers, ...counts) => {
+      const { spec } = modelOf(family, hidden, layers)
+      methods.forEach((method, i) => {
+        const settings = parseSettings({ method: method.name }) as Parameters<typeof method.phases.start>[1]
+        const phase = method.phases.start(spec, settings)
+        expect(method.reporting?.parameterCounts?.(phase, settings)).toEqual({ adapter: counts[i] })
+        expect(parameterLayout(method.train.tensors(phase, settings)).size).toBe(counts[i])
+      })
+    },
+  )
 
   it('have hidden size / `reductionFactor` neurons, rounded down; 0 neurons are refused in one line', () => {
     const neurons = (reductionFactor: number) => {
@@ -115,7 +118,7 @@ describe(`a bottleneck (seed ${SEED})`, () => {
     ['SiLU', (x) => mul(x, sigmoid(x))],
     ['ReLU', relu],
   ]
-  it.each(activations)('with %s is linear in its up-projection, weight and bias together', async (_, activation) => {
+  it.each(activations)('a bottleneck with %s is linear in its up-projection, weight and bias together', async (_, activation) => {
     const session = await openGraph({ y: bottleneck('a', activation, tensor)(input('u', ['tokens', hidden], 'float64')) })
     const some = fc.double({ min: -3, max: 3, noNaN: true })
     const property = fc.asyncProperty(fc.nat(), fc.integer({ min: 1, max: 4 }), some, some, async (seed, tokens, s, t) => {

@@ -122,7 +122,7 @@ describe('a run', () => {
     }
   }
 
-  it.each(methods.map(({ name }) => name))('of %s has the same bits whether its state is overwritten or copied', async (name) => {
+  it.each(methods.map(({ name }) => name))('a run of %s has the same bits whether its state is overwritten or copied', async (name) => {
     const [inPlace, copied] = [await stepsOf(name, true), await stepsOf(name, false)]
     expect(new Set(inPlace.losses).size).toBe(12)
     expect(inPlace.losses).toEqual(copied.losses)

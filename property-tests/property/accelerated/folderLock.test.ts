@@ -94,7 +94,7 @@ describe('a locked folder', () => {
     }
   })
 
-  it('of a terminated thread is released by its process, and by no other thread', async () => {
+  it('the lock of a terminated thread is released by its process, and by no other thread', async () => {
     const { thread } = await ownClaim()
     await leave({ thread: 77 })
     await releaseThread(folder, Number(thread))
@@ -113,7 +113,7 @@ describe('the claim of a dead process', () => {
     await heldLock.check()
   }
 
-  it.runIf(onLinux)('on this machine expires at once', async () => {
+  it.runIf(onLinux)('the claim of a dead process on this machine expires at once', async () => {
     await leave({ pid: noProcess })
     await isTaken()
   })
@@ -137,7 +137,7 @@ describe('the claim of a dead process', () => {
   it.each<readonly [string, Partial<Claim>]>([
     ['another machine, or this one before it was started anew', { boot: 'another', pid: noProcess }],
     ['another space of process numbers, as containers have', { numbers: 'pid:[1]', pid: noProcess }],
-  ])('of %s expires after two minutes of silence', async (_, elsewhere) => {
+  ])('the claim of %s expires after two minutes of silence', async (_, elsewhere) => {
     await leave(elsewhere, patience.silence - 10_000)
     await expect(lock()).rejects.toThrow(/got process 4194304 on .*; it counts as gone after 120 seconds of silence$/)
     await unlink(theirs())

@@ -102,7 +102,7 @@ describe('the scores of tokens', () => {
       { seed: SEED },
     ))
 
-  it('of repeated tokens are divided if positive and multiplied if negative, once for each token', () =>
+  it('scores of repeated tokens are divided if positive and multiplied if negative, once for each token', () =>
     expect([...applyRepetitionPenalty(Float64Array.of(2, -2, 3, -3), [0, 1, 0, 0], 2)]).toEqual([1, -4, 3, -3]))
 
   it('become probabilities that add up to 1', () => {

@@ -74,7 +74,7 @@ const messageFor = async (model: string, options?: HubOptions): Promise<string> 
   )
 
 describe('a model name', () => {
-  it('that is an existing folder needs no request', async () => {
+  it('a model name that is an existing folder needs no request', async () => {
     expect(await resolve(root)).toEqual({ folder: root, baseModelName: root, revision: null })
     expect(requests).toEqual([])
   })

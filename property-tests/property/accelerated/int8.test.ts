@@ -140,7 +140,7 @@ const flags = (method: string, more: Readonly<Record<string, string>> = {}) => (
 
 describe('a run in int8', () => {
   it.each(methods.map(({ name }) => name).filter((name) => name !== 'full'))(
-    'of %s trains, says so in result.json, and answers as it was scored',
+    'a run of %s in int8 trains, says so in result.json, and answers as it was scored',
     async (method) => {
       const result = await runJob(flags(method))
       expect(result).toMatchObject({ precision: 'int8', stepsDone: 6, interrupted: false })
@@ -158,7 +158,7 @@ describe('a run in int8', () => {
     },
   )
 
-  it('of full is refused because it freezes nothing, and so is a device without int8 products', async () => {
+  it('int8 with the method full is refused because it freezes nothing, and so is a device without int8 products', async () => {
     await expect(runJob(flags('full'))).rejects.toMatchObject({
       setting: 'precision',
       expected: expect.stringContaining('method full') as unknown,
@@ -167,7 +167,7 @@ describe('a run in int8', () => {
     expect(int8.runsOn?.({ fusedMatMul: false })).toBe(false)
   })
 
-  it('of DoRA trains, though it needs the matrix itself', async () => {
+  it('a run of DoRA in int8 trains, though it needs the matrix itself', async () => {
     expect((await runJob(flags('lora', { dora: 'true', output: at('run-dora') }))).stepsDone).toBe(6)
   })
 

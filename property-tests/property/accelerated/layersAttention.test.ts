@@ -77,7 +77,7 @@ const host = plainHost(() => {
 const context = attention(settings, host, batchInputs('float64'), query, key, value)
 
 describe(`attention (seed ${SEED})`, () => {
-  it('of a packed batch equals attention of each example alone', () =>
+  it('attention of a packed batch equals attention of each example alone', () =>
     withGraph({ context }, (run) =>
       fc.assert(
         fc.asyncProperty(examples, async (batch) => {

@@ -96,7 +96,7 @@ const bytesAt = (storage: Storage, path: string): Promise<Uint8Array> =>
   withFile(storage, path, async ({ size, read }) => Uint8Array.from(await read(0, size)))
 
 describe('a run in the storage in memory', () => {
-  it('that stops and resumes ends in the bits of one on the disk, and so do its checkpoint and its adapter', async () => {
+  it('a run in memory that stops and resumes has the bits of one on disk, and so do its checkpoint and adapter', async () => {
     const onDisk = await trained(nodeFiles, root)
     expect((await trained(memory, '/none', 3)).resumedAt).toBe(0)
     const inMemory = await trained(memory, '/none')

@@ -69,8 +69,8 @@ describe('the weights of mixed', () => {
   })
 })
 
-describe('mixed is refused in one line', () => {
-  it('on a CPU, which has no products in float16', async () => {
+describe('mixed where it cannot work', () => {
+  it('mixed is refused in one line on a CPU, which has no products in float16', async () => {
     await expect(runJob(flags('lora', { device: 'cpu', output: at('on-cpu') }))).rejects.toMatchObject({
       setting: 'precision',
       expected: 'float32 on this device',
@@ -80,7 +80,7 @@ describe('mixed is refused in one line', () => {
     for (const target of [webgpu.target, cuda.target]) expect(mixed.runsOn?.(target)).toBe(true)
   })
 
-  it('on a GPU whose driver has no float16 arithmetic', async () => {
+  it('mixed is refused in one line on a GPU whose driver has no float16 arithmetic', async () => {
     const lacking = nativeDevice({
       ...webgpu,
       name: 'gpu',
@@ -93,7 +93,7 @@ describe('mixed is refused in one line', () => {
     )
   })
 
-  it('with the method full, which freezes nothing', async () => {
+  it('mixed is refused in one line with the method full, which freezes nothing', async () => {
     const base = await openModelFolder(at('tiny'))
     const trained = new Set(base.model.spec.matrices.map(({ name }) => `${name}.weight`))
     expect(() => mixed.check?.(trained, base, 'full')).toThrow(/float32 with method full/)
@@ -104,7 +104,7 @@ describe.skipIf(!works)('a run in mixed on webgpu (skipped where no WebGPU devic
   const timeout = 400_000
 
   it(
-    'of salora trains, resumes in the same bits, and answers nearly as float32 does',
+    'a run of salora in mixed trains, resumes in the same bits, and answers nearly as float32 does',
     async () => {
       const result = await runJob(flags('salora'))
       expect(result).toMatchObject({ precision: 'mixed', device: 'webgpu', stepsDone: 4, interrupted: false })

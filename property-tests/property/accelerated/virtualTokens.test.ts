@@ -71,7 +71,7 @@ const check = <T>(arbitrary: fc.Arbitrary<T>, holds: (value: T) => Promise<void>
 const largestDifference = (a: Rows, b: Rows): number => Math.max(...a.flat().map((x, i) => Math.abs(x - (b.flat()[i] ?? NaN))))
 
 describe.each(families)(`virtual tokens before texts of %s (seed ${SEED})`, (family) => {
-  describe.each(names)('by %s', (name) => {
+  describe.each(names)('with the method %s', (name) => {
     let opened: Opened
     beforeAll(async () => {
       opened = await open(family, name)
@@ -94,7 +94,7 @@ describe.each(families)(`virtual tokens before texts of %s (seed ${SEED})`, (fam
     )
   })
 
-  it('with masked keys only shift the positions', async () => {
+  it('virtual tokens with masked keys only shift the positions', async () => {
     const masks: Wrap = (host) => ({
       ...host,
       keyValue: (layer, { bias, ...rest }) => {
@@ -163,7 +163,7 @@ describe('a run with virtual tokens', () => {
     ['prompt', 40, 472, null],
     ['prompt', 40, 473, "maxLength: expected at most the 472 of the model's 512 positions that 40 virtual tokens leave, got 473"],
   ] as const)(
-    'with %s, %i virtual tokens and texts of %i tokens fits the positions, or reports what fits',
+    'a run with %s, %i virtual tokens and texts of %i tokens fits the positions, or reports what fits',
     (name, count, maxLength, message) => {
       const plan = () =>
         runLength(methodOf(name), resolveSettings({ method: name, numVirtualTokens: count, maxLength }), roberta(768, 12), 8)

@@ -65,7 +65,7 @@ describe(`BLEU (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
-  it('of a text follows from the summed statistics of its parts', () =>
+  it('BLEU of a text follows from the summed statistics of its parts', () =>
     fc.assert(
       fc.property(segments, segments, settings, (a, b, options) => {
         const [first, second] = [a, b].map((of) => bleuStatistics(column(of, 0), [column(of, 1), column(of, 2)], options))
@@ -98,7 +98,7 @@ describe('BLEU by hand', () => {
     expect([counts[0], totals[0], referenceLength]).toEqual([2, 7, 7])
   })
 
-  it('of a correct one-word sentence is 100 with the effective order, and 0 with all four orders', () => {
+  it('BLEU of a correct one-word sentence is 100 with the effective order, and 0 with all four orders', () => {
     expect(sentenceBleu('yes', ['yes']).score).toBe(100)
     expect(sentenceBleu('yes', ['yes'], { effectiveOrder: false }).score).toBe(0)
   })

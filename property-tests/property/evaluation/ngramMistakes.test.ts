@@ -334,7 +334,7 @@ describe('a stopped or failed call', () => {
   const names = (): ReadonlyArray<string> => readdirSync(folder).filter((name) => name.includes('whole'))
 
   it.each(['arpa', 'arpa.gz', 'compact'] as const)(
-    'of writeNgramModel as %s leaves the old file unchanged, and no other file',
+    'a stopped or failed writeNgramModel as %s leaves the old file unchanged, and no other file',
     async (format) => {
       const file = join(folder, 'whole.model')
       await writeNgramModel(file, await model(), format)
@@ -363,7 +363,7 @@ describe('a stopped or failed call', () => {
     },
   )
 
-  it('of trainNgram stops at the next progress event after an abort', async () => {
+  it('trainNgram stops at the next progress event after an abort', async () => {
     const stop = new AbortController()
     const phases: string[] = []
     const progress = (phase: string): void => {

@@ -107,7 +107,7 @@ describe('the accuracy of transfers (ACC)', () => {
       { seed: SEED, numRuns: 40 },
     ))
 
-  it('of unchanged sources is the error of the classifier on them', async () => {
+  it('the accuracy of unchanged sources is the error of the classifier on them', async () => {
     const lines = ['+', '-', '+', '+']
     const of = async (from: 0 | 1) => (await scoreDirection({ from, references: [lines] }, lines, judges())).scores.accuracy
     expect([await of(0), await of(1)]).toEqual([75, 25])

@@ -102,7 +102,7 @@ describe('the plan of a sweep', () => {
     ['table3', ['salora', 'salora, λ = 0', 'salora, β = 0']],
     ['figure5', ['lora', ...[0.125, 0.25, 0.375, 0.5, 0.625, 0.75].map((b) => `salora, b = ${b}`)]],
     ['table4', [16, 32, 64].flatMap((size) => [`lora, batch ${size}`, `salora, batch ${size}`])],
-  ])('for %s has the rows of the paper', (name, rows) => {
+  ])('the plan for %s has the rows of the paper', (name, rows) => {
     expect(
       sweepNamed(name)
         .rows(spec, null)
@@ -110,12 +110,12 @@ describe('the plan of a sweep', () => {
     ).toEqual(rows)
   })
 
-  it.each(sweeps.map((sweep) => [sweep.name, sweep] as const))('for %s has a different folder for each run', (_, sweep) => {
+  it.each(sweeps.map((sweep) => [sweep.name, sweep] as const))('the plan for %s has a different folder for each run', (_, sweep) => {
     const ids = cellsOf(request({ sweep, rows: null, tasks: [], seeds: [0, 1] }), spec).map(({ id }) => id)
     expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([])
   })
 
-  it('for figure 1 adapts one kind of matrix in all layers, or all matrices of one layer', () => {
+  it('the plan for figure 1 adapts one kind of matrix in all layers, or all matrices of one layer', () => {
     const cells = cellsOf(request({ sweep: sweepNamed('figure1'), rows: null, tasks: [], seeds: [0] }), spec)
     const targets = cells.map(({ options }) => options.settings['targetModules'] as ReadonlyArray<string>)
     const { layers, matrices } = spec
@@ -128,7 +128,7 @@ describe('the plan of a sweep', () => {
     )
   })
 
-  it('of a grid tries every rate once, on held-out training examples unless dev is requested', () => {
+  it('the plan of a grid tries every rate once, on held-out training examples unless dev is requested', () => {
     const rates = [1e-4, 3e-4, 1e-3]
     const cells = gridCells(request(), spec, { rates, on: 'train' })
     expect(cells.length).toBe(2 * 2 * 3)
@@ -138,7 +138,7 @@ describe('the plan of a sweep', () => {
     expect(new Set(cells.map(({ id }) => id)).size).toBe(12)
   })
 
-  it('of a grid has no run for a row with a learning rate of its own', () => {
+  it('the plan of a grid has no run for a row with a learning rate of its own', () => {
     const rows = ['lora', 'full:learning-rate=2e-5'].map(rowOf)
     const cells = gridCells(request({ rows }), spec, { rates: [1e-4, 3e-4], on: 'train' })
     expect(cells.map(({ row }) => row)).toEqual(['lora', 'lora', 'lora', 'lora'])

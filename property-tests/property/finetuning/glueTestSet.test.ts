@@ -37,7 +37,7 @@ const official: ReadonlyArray<readonly [GlueName, string, string, header: string
 ]
 
 describe("GLUE's test files", () => {
-  it.each(official)('of %s are found as %s where the official folders have %s', async (task, name, file, header) => {
+  it.each(official)('the test files of %s are found as %s where the official folders have %s', async (task, name, file, header) => {
     const folder = await mkdtemp(join(root, 'official-'))
     const place = join(folder, file)
     await mkdir(dirname(place), { recursive: true })

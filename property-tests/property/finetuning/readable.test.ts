@@ -71,7 +71,7 @@ const comesBack = async (settings: Settings, labelNames: ReadonlyArray<string>):
 
 describe(`a trained adapter (seed ${SEED})`, () => {
   it.each(methods.map((method) => [method.name, method as Method] as const))(
-    'by %s can be read back, whatever numbers the settings allow',
+    'an adapter trained by %s can be read back, whatever numbers the settings allow',
     async (name, method) => {
       let read = 0
       await fc.assert(
@@ -90,7 +90,7 @@ describe(`a trained adapter (seed ${SEED})`, () => {
   )
 
   it.each([['lora'], ['full'], ['houlsby']])(
-    'by %s can be read back with the longest label that is allowed, and no longer one is',
+    'an adapter trained by %s can be read back with the longest label that is allowed, and no longer one is',
     async (method) => {
       const [longest, longer] = ['x'.repeat(1000), 'x'.repeat(1001)]
       expect(() => checkLabelNames([longest, 'good'], 'toy.tsv')).not.toThrow()
@@ -120,7 +120,7 @@ describe('the options of a run', () => {
     task: { task: 'a.tsv', text },
   })
 
-  it('of 12,000 characters can be read back from config.json', () => {
+  it('options of 12,000 characters can be read back from config.json', () => {
     const { model, task, settings } = options('x'.repeat(12_000))
     expect(() => checkStorable(options('x'.repeat(12_000)))).not.toThrow()
     expect(parseRunConfig(JSON.stringify({ formatVersion: runFormatVersion, model, task, settings }), 'config.json').task).toEqual(task)

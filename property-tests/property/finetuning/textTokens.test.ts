@@ -59,12 +59,12 @@ describe('a prompt template', () => {
     { instruction: 'Sort.', input: '3 1' },
     { instruction: 'Sing.', input: '' },
   ]
-  it('of the paper has one preamble, with and without an input', () => {
+  it('the prompt template of the paper has one preamble, with and without an input', () => {
     const head = 'Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n'
     expect(promptOf.paper(encoded)).toBe(`${head}### Instruction:\nSort.\n\n### Input:\n3 1\n\n### Response:`)
     expect(promptOf.paper(plain)).toBe(`${head}### Instruction:\nSing.\n\n### Response:`)
   })
-  it('of Alpaca mentions the input in its preamble if there is one', () => {
+  it('the prompt template of Alpaca mentions the input in its preamble if there is one', () => {
     const [withInput, rest] = promptOf.alpaca(encoded).split('. Write ')
     expect(withInput).toBe('Below is an instruction that describes a task, paired with an input that provides further context')
     expect(rest).toBe(promptOf.paper(encoded).split('. Write ')[1])
@@ -86,7 +86,7 @@ describe('tokens of instructions', () => {
     expect(all).toEqual({ ids, targets: [...ids.slice(1), unlabeled] })
   })
 
-  it('that are too long lose the beginning of the prompt and the end of the response, and are counted', async () => {
+  it('instructions that are too long lose the beginning of the prompt and the end of the response, and are counted', async () => {
     const words = (from: number, count: number) => Array.from({ length: count }, (_, i) => `w${from + (i % 20)}`).join(' ')
     const options = await task([
       { instruction: words(5, 40), output: ` ${words(25, 40)}` },
@@ -100,7 +100,7 @@ describe('tokens of instructions', () => {
     expect(warnings).toEqual(['2 of 4 texts are longer than --max-length 11: prompts lose their beginning, responses their end'])
   })
 
-  it('of a conversation train on each answer of the assistant and its end, as the chat template renders them', async () => {
+  it('tokens of a conversation train on each answer of the assistant and its end, as the chat template renders them', async () => {
     const messages = [
       { role: 'user', content: 'w5' },
       { role: 'assistant', content: 'w6 w7' },

@@ -51,7 +51,7 @@ const close = (name: string, actual: ArrayLike<number>, expected: ArrayLike<numb
   assertClose(actual, expected, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64, name })
 
 describe(`gradient (seed ${SEED})`, () => {
-  it('of disjoint slices places each part, in any order, without adding zeros', () =>
+  it('the gradient of disjoint slices places each part, in any order, without adding zeros', () =>
     fc.assert(
       fc.asyncProperty(fc.shuffledSubarray([0, 1, 2, 3, 4], { minLength: 1 }), async (places) => {
         const wide = input('wide', [2, 10], 'float64')

@@ -36,26 +36,27 @@ const held = (outputs: Readonly<Record<string, Expression>>, given = false): num
 /** As x, of a shape that ONNX Runtime knows. */
 const known = input('known', [100, width], 'float32')
 
-describe('a run of a graph holds', () => {
-  it('one value in a chain of element-wise operators on a known shape', () => {
+describe('the memory of a graph', () => {
+  it('a run holds one value in a chain of element-wise operators on a known shape', () => {
     expect(held({ y: matMul(tanh(tanh(tanh(matMul(known, W)))), W) })).toBe(2)
     expect(held({ y: reduceSum(tanh(tanh(tanh(matMul(known, W))))) })).toBeCloseTo(1, 2)
     expect(held({ y: reduceSum(tanh(tanh(tanh(matMul(x, W))))) })).toBe(2)
   })
 
-  it('two values in a chain of products', () => {
+  it('a run holds two values in a chain of products', () => {
     expect(held({ y: matMul(matMul(matMul(x, W), W), W) })).toBe(2)
     expect(held({ y: matMul(matMul(matMul(known, W), W), W) })).toBe(2)
   })
 
-  it('two values in a chain of element-wise products', () => expect(held({ y: reduceSum(mul(mul(matMul(known, W), 2), 2)) })).toBe(2))
+  it('a run holds two values in a chain of element-wise products', () =>
+    expect(held({ y: reduceSum(mul(mul(matMul(known, W), 2), 2)) })).toBe(2))
 
-  it('a value until its last reader', () => {
+  it('a run holds a value until its last reader', () => {
     const first = matMul(known, W)
     expect(held({ y: reduceSum(mul(tanh(first), first)) })).toBe(3)
   })
 
-  it('for each known shape its largest need, even at different times', () => {
+  it('a run holds for each known shape its largest need, even at different times', () => {
     const network = (rows: Dimension): Expression => {
       const small = matMul(matMul(input('z', [rows, width], 'float32'), W), W)
       const wide = matMul(small, input('V', [width, 4 * width], 'float32'))
@@ -66,25 +67,25 @@ describe('a run of a graph holds', () => {
     expect(Math.floor(held({ y: network(100) }))).toBe(10)
   })
 
-  it('each part of a split until its last reader', () => {
+  it('a run holds each part of a split until its last reader', () => {
     const [first, second] = split(input('vector', [2 * 100 * width], 'float32'), [100 * width, 100 * width]) as [Expression, Expression]
     expect(Math.floor(held({ y: reduceSum(exp(first)), z: reduceSum(exp(second)) }))).toBe(3)
   })
 
-  it('no memory for a reshape', () => expect(held({ y: reduceSum(reshape(matMul(x, W), [width, 'rows'])) })).toBeCloseTo(1, 2))
+  it('a run holds no memory for a reshape', () => expect(held({ y: reduceSum(reshape(matMul(x, W), [width, 'rows'])) })).toBeCloseTo(1, 2))
 
-  it('a reshaped value until the last reader of the reshape', () => {
+  it('a run holds a reshaped value until the last reader of the reshape', () => {
     const named = reshape(matMul(x, W), [width, 'rows'])
     const product = matMul(exp(matMul(x, matMul(W, W))), named, { transposeA: true, transposeB: true }) // the second operand is computed first
     expect(Math.floor(held({ y: product }))).toBe(3)
   })
 
-  it("nothing for inputs, and nothing for outputs in the caller's buffers", () => {
+  it("a run holds nothing for inputs, and nothing for outputs in the caller's buffers", () => {
     expect(held({ y: tanh(x) })).toBe(1)
     expect(held({ y: tanh(x) }, true)).toBe(0)
   })
 
-  it("every layer's values for the gradient of a deep network; with checkpoints, the layer inputs and one layer", () => {
+  it("a run holds every layer's values for a deep gradient; with checkpoints, the layer inputs and one layer", () => {
     const [layers, inLayer] = [6, 5]
     const network = (recompute: boolean): Readonly<Record<string, Expression>> => {
       const weights = Array.from({ length: layers * inLayer }, (_, i) => input(`W${i}`, [width, width], 'float32'))

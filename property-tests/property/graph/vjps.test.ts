@@ -124,7 +124,7 @@ describe('the gradient of an activation, computed from its value', () => {
   it.each([
     ['Sigmoid', sigmoid],
     ['Tanh', tanh],
-  ] as const)('of %s depends on the upstream gradient, so that ONNX Runtime cannot compute it earlier', (op, of) => {
+  ] as const)('the gradient of %s depends on the upstream gradient, so that ONNX Runtime cannot compute it earlier', (op, of) => {
     const [x, yBar] = [input('x', ['n'], 'float32'), input('yBar', ['n'], 'float32')]
     const y = of(x)
     const forward = new Set(topologicalOrder([y]))

@@ -160,7 +160,7 @@ describe(`AdamW's moments of a folded column (seed ${SEED})`, () => {
     )
   })
 
-  it('of a gate far below ĝ = 0 are divided by ḡ at that border', () => {
+  it("AdamW's moments of a gate far below ĝ = 0 are divided by ḡ at that border", () => {
     const { m, v } = pruned({})
     const border = size(-Math.log(11))
     assertClose([m.adapters['only']!.B.data[3]!, v.adapters['only']!.B.data[3]!], [4 / border, 8 / border ** 2], { relative: 0.01 })

@@ -143,7 +143,7 @@ describe(`pruning in another order (seed ${SEED})`, () => {
     expect(kept('magnitude', 0.9)).toEqual({ a: [0, 1], b: [0, 1], c: [1] })
   })
 
-  it('by magnitude leaves the factors unchanged: without sampled gates, all are 1', () => {
+  it('pruning by magnitude leaves the factors unchanged: without sampled gates, all are 1', () => {
     ;(['soft', 'binary'] as const).forEach((gateAfter) =>
       expect(prune({ ...settings, retain: 'magnitude', gateAfter, targetDensity: 1 })(six).adapters).toEqual(six),
     )

@@ -35,7 +35,7 @@ describe('settings', () => {
     [{ beta2: 1 }, 'beta2: expected a number from 0 to below 1, got 1'],
     [{ clip: 0 }, 'clip: expected a number > 0, got 0'],
     [{ initialLogTheta: Infinity }, 'initialLogTheta: expected a number, got Infinity'],
-  ])('that cannot be are named, with what they may be and what they are: %j', (change, message) =>
+  ])('invalid settings are named, with what they may be and what they are: %j', (change, message) =>
     expect(problems(change)).toEqual([message]),
   )
 

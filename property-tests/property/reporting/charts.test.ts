@@ -79,7 +79,7 @@ describe('the axis of a chart', () => {
     return [...svg.matchAll(/<text [^>]*>([^<]*)<\/text>/g)].map(([, text = '']) => text)
   }
 
-  it('with a single value has this value without trailing zeros as label', async () => {
+  it('an axis with a single value has this value without trailing zeros as label', async () => {
     expect(await labels(0.68)).toEqual(expect.arrayContaining(['1', '0.68']))
     expect(await labels(12_000)).toEqual(expect.arrayContaining(['1', '12k']))
     for (const y of [0.68, 12_000]) expect((await labels(y)).filter((text) => /\.\d*0$/.test(text))).toEqual([])

@@ -170,7 +170,7 @@ describe('a sweep', () => {
     expect(recordsIn(page, 'scores').map((record) => record['series'])).toContain('salora, λ = 0 (other)')
   })
 
-  it('with a damaged sweep.json has its cells as runs, and one line about the file', async () => {
+  it('a sweep with a damaged sweep.json has its cells as runs, and one line about the file', async () => {
     await writeRun(at('broken/cells/a.seed-0'), {})
     await writeFile(at('broken/sweep.json'), '{"sweep": 3}')
     const { result } = await reportOf(at('broken'))
@@ -199,7 +199,7 @@ describe('a style transfer', () => {
 })
 
 describe('a folder', () => {
-  it('with hostile names appears as text in the page and in the charts', async () => {
+  it('a folder with hostile names appears as text in the page and in the charts', async () => {
     const hostile = `<img src=x onerror="alert(1)">'&\u0000\u202e\ud800`
     await writeRun(at('hostile', '<script>alert(2)<'), {
       task: 'x/</textarea><script>alert(3)</script>',
@@ -225,7 +225,7 @@ describe('a folder', () => {
     expect(page.replaceAll('http://www.w3.org/', '')).not.toMatch(/https?:\/\//)
   })
 
-  it('with unfinished, damaged or truncated runs has one line for each of them', async () => {
+  it('a folder with unfinished, damaged or truncated runs has one line for each of them', async () => {
     const good = at('mixed/good')
     await writeRun(good, {})
     await appendFile(join(good, 'metrics.jsonl'), '{"kind":"step","st') // as after a full disk
@@ -256,7 +256,7 @@ describe('a folder', () => {
     expect(recordsIn(page, 'loss').map((record) => record['runs'])).toEqual(['1', '1', '1', '1'])
   })
 
-  it('without a finished run is rejected, and so is a file', async () => {
+  it('a folder without a finished run is rejected, and so is a file', async () => {
     await mkdir(at('nothing/in/it'), { recursive: true })
     await expect(reportOf(at('nothing'))).rejects.toThrow(
       /nothing: expected a folder with runs, sweeps or style transfers, got none of these$/,
