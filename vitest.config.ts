@@ -36,7 +36,7 @@ const long = files(
   'package/telemetry',
 )
 
-const setupFiles = ['property-tests/support/inThisProcess.ts']
+const setupFiles = ['property-tests/support/setup.ts']
 export default defineConfig({
   test: {
     testTimeout: 120_000,

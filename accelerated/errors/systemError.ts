@@ -20,7 +20,7 @@ export const systemCode = (thrown: unknown): string | null => {
   return typeof thrown.code === 'string' && /^E[A-Z0-9]+$/.test(thrown.code) ? thrown.code : null
 }
 
-/** Whether the error means that there is no such file. After any other error, there may be one. */
+/** Whether the error means that the file does not exist. After any other error, it may exist. */
 export const isAbsent = (thrown: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(systemCode(thrown) ?? '')
 
 /** An InputError for any thrown value: a SystemError for a system error, and an InputError unchanged. */

@@ -200,7 +200,7 @@ const newClaim = async (): Promise<Claim> => ({
   thread: threadId,
 })
 
-/** Ticks from the machine's boot to the process's start: field 22 of its stat, after a name of any characters. `dead` for a zombie, null if there is no such process. */
+/** Ticks from the machine's boot to the process's start: field 22 of its stat, after a name of any characters. `dead` for a zombie, null if no process has this number. */
 export const birthOf = async (pid: number): Promise<string | null> => {
   const line = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   const [state = '', ...rest] = line.slice(line.lastIndexOf(')') + 2).split(' ')

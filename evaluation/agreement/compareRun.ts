@@ -22,13 +22,10 @@ import {
 import { compareStates } from './compareSteps.js'
 import { levelRows, overall, type Followed } from './int8Rounding.js'
 import type { Model } from './model.js'
-import type { Row } from './rows.js'
-import { compare } from './rows.js'
-import type { LockstepResult } from './lockstep.js'
-import type { Target } from './target.js'
-import { advance, followStep, startOfRun } from './lockstep.js'
+import { type Row, compare } from './rows.js'
+import { type LockstepResult, advance, followStep, startOfRun } from './lockstep.js'
+import { type Target, boundIn, dtypeOf, runtimeOf } from './target.js'
 import { assemblyOf, layoutFor, phaseIn, withLevels } from './acceleratedSide.js'
-import { boundIn, dtypeOf, runtimeOf } from './target.js'
 import { headOutputs, toExamples } from './convert.js'
 
 export type RunRules = Pick<PruneSettings, 'gateAfter'> & { readonly retain: 'budget' | 'paper'; readonly density: number }

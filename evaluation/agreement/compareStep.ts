@@ -6,12 +6,10 @@ import { collect, resultsInto, stateFeeds } from '../../accelerated/training/sta
 import { objective, orthogonalityOfA, orthogonalityOfB, type Gating, type ModelConfig } from '../../reference/index.js'
 import { levelRows } from './int8Rounding.js'
 import type { Model } from './model.js'
-import type { Row } from './rows.js'
-import { compare } from './rows.js'
-import type { Target } from './target.js'
+import { type Row, compare } from './rows.js'
+import { type Target, boundIn, dtypeOf } from './target.js'
 import { followStep } from './lockstep.js'
 import { feedsOf, layoutFor, openStep, phaseIn, startOf } from './acceleratedSide.js'
-import { boundIn, dtypeOf } from './target.js'
 import { gateVector, namedNumbers, namedParts } from './convert.js'
 
 /** The gradients are those of the graph that accumulates them, with nothing accumulated yet. */

@@ -2,13 +2,10 @@
 import type { ModelConfig } from '../../reference/index.js'
 import { levelRows } from './int8Rounding.js'
 import type { Model } from './model.js'
-import type { Part, Row } from './rows.js'
-import { compare } from './rows.js'
-import type { LockstepResult } from './lockstep.js'
-import type { Target } from './target.js'
-import { advance, startOfBoth } from './lockstep.js'
+import { type Part, type Row, compare } from './rows.js'
+import { type LockstepResult, advance, startOfBoth } from './lockstep.js'
+import { type Target, boundIn, dtypeOf } from './target.js'
 import { layoutFor, phaseIn } from './acceleratedSide.js'
-import { boundIn, dtypeOf } from './target.js'
 import { namedNumbers, namedParts } from './convert.js'
 
 /** Rows of a state that both derivations reached. */

@@ -27,7 +27,7 @@ export type StyleTransferOptions = {
   readonly name: string
   /** a run that classifies the two styles; null: no accuracy */
   readonly classifier: string | null
-  /** files by style; null: trained on the dataset's training sentences, if it has any */
+  /** files by style; null: trained on the dataset's training sentences, if the dataset has them */
   readonly languageModels: readonly [string, string] | null
   /** the folder of transfers and results; null (only for files of outputs): none */
   readonly output: string | null

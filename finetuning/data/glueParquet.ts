@@ -39,7 +39,7 @@ export const glueParquetFiles = (name: GlueName, split: GlueSplit, folder: strin
   return taskFolder === undefined ? [] : parquetParts(taskFolder, splitName(name, split))
 }
 
-/** The parts of a split by its name on the hub; empty if there is no such folder. @throws InputError if some are missing */
+/** The parts of a split by its name on the hub; empty if the folder does not exist. @throws InputError if some are missing */
 export const parquetParts = (folder: string, split: string): ReadonlyArray<string> => {
   if (!isFolder(folder)) return []
   const partName = new RegExp(`^${split}-(\\d{5})-of-(\\d{5})\\.parquet$`)

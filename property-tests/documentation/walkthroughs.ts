@@ -82,7 +82,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
   {
     page: 'docs/tutorials/first-classifier.md',
     replaced: [['--epochs 6', '']],
-    notRun: { npm: 'a link to this clone stands in for the installed package; property-tests/package installs it' },
+    notRun: { npm: 'a link to this clone replaces the installed package; property-tests/package installs it' },
     leaves: ['reviews.csv', 'runs/reviews/adapter', 'report.html', 'page/index.html', 'page/model/onnx/model_quantized.onnx'],
     prints: [/reviews\.csv: 2379 rows/, /"label":"(positive|negative)"/],
     inProcesses: true,

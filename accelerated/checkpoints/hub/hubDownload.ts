@@ -46,7 +46,7 @@ export const commitOf = async (remote: Remote): Promise<string | undefined> => {
 
 /**
  * Downloads `file` to `path` in a snapshot, unless it is there. If the hub gives a hash, the bytes go into `blobs` under that name, and an
- * interrupted download resumes. Without a hash, the file is written entirely or not at all. → false if the repository has no such file
+ * interrupted download resumes. Without a hash, the file is written entirely or not at all. → false if the repository does not have the file
  * @throws InputError for another status, length, hash or kind of content than expected
  */
 export const download = async (remote: Remote, file: string, path: string, blobs: string): Promise<boolean> => {

@@ -34,7 +34,7 @@ const memory = memoryStorage()
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'salora-memory-'))
   await writeTinyModel(join(root, 'tiny'))
-  await memory.makeFolder('/none/tiny', { recursive: true }) // no such folder is on the disk
+  await memory.makeFolder('/none/tiny', { recursive: true }) // the disk does not have this folder
   for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors'])
     await memory.write(`/none/tiny/${name}`, await readFile(join(root, 'tiny', name)))
 })
