@@ -19,6 +19,8 @@ const isolated = files(
 /** Kills, outages of the queue, peers in Python, other versions of Node, tutorials, browsers, and measurements of memory and speed. */
 const long = files(
   'board/boardInBrowser',
+  'board/stop',
+  'board/watch',
   'cli/abandonedIterator',
   'cli/benchmark',
   'cli/benchmarkPeers',
@@ -31,9 +33,12 @@ const long = files(
   'cli/recompute',
   'cli/reportInBrowser',
   'cli/resume',
+  'documentation/examples',
   'documentation/walkthroughs',
+  'package/start',
   'package/tarball',
   'package/telemetry',
+  'property/accelerated/folderLock',
 )
 
 const setupFiles = ['property-tests/support/setup.ts']

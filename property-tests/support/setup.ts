@@ -1,8 +1,11 @@
 /**
- * Set-up of every test file. A run trains in the test's own thread, since Node cannot start a thread from TypeScript. Files share a process, so each
- * one leaves the environment and the working directory as it found them.
+ * Set-up of every test file. A run trains in the test's own thread, since Node cannot start a thread from TypeScript. ONNX Runtime takes one thread
+ * where a test names no number: test files run side by side, one on each core. Files share a process, so each one leaves the environment and the
+ * working directory as it found them.
  */
 import { afterAll, vi } from 'vitest'
+import type { EngineSettings } from '../../accelerated/engines/engine.js'
+import type * as node from '../../accelerated/engines/onnxRuntimeNode.js'
 import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
 
@@ -19,6 +22,16 @@ async function* finetuneHere(
   }
 }
 vi.mock('../../finetuning/runs/finetune.js', () => ({ finetune: finetuneHere }))
+
+vi.mock('../../accelerated/engines/onnxRuntimeNode.js', async (original) => {
+  const engine = await original<typeof node>()
+  const oneThread = (settings: EngineSettings): EngineSettings => ({ ...settings, threads: settings.threads || 1 })
+  return {
+    ...engine,
+    nodeEngine: (provider: node.Provider, settings: EngineSettings) => engine.nodeEngine(provider, oneThread(settings)),
+    openModelFile: (file: string, settings: EngineSettings) => engine.openModelFile(file, oneThread(settings)),
+  }
+})
 
 /** Variables that tests set, by whose value salora finds models and its cache. */
 const isOurs = (name: string): boolean => /^(HF|SALORA)_/.test(name)

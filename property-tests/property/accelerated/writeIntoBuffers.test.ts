@@ -10,6 +10,7 @@ type Run = (feeds: InferenceSession.FeedsType, fetches?: InferenceSession.Fetche
 /** What the binding does with a run; `sessions` counts those that it created. */
 const binding = vi.hoisted(() => ({ sessions: 0, around: (run: Run): Run => run }))
 
+vi.unmock('../../../accelerated/engines/onnxRuntimeNode.js') // each test loads the engine anew
 vi.mock('../../../accelerated/engines/loadOnnxRuntime.js', async (original) => {
   const { onnxRuntime } = await original<typeof loading>()
   const create = async (...[model, options]: [Uint8Array, InferenceSession.SessionOptions]): Promise<InferenceSession> => {
