@@ -79,7 +79,7 @@ async function* prepareTask<E extends TrainingExample, O>(
   const start = yield* initialState(options, assembly, base, data.labelNames)
   // before the examples are drained
   const [rows, card, inputs] = [runRowsOf(data), cardDataOf(data), await runInputs(base, data, options.adapter)]
-  const facts = runFacts(assembly, data, task, start, { device: device.name, revision })
+  const facts = runFacts(assembly, data, task, start, { device: device.name, revision, modelParameters: parametersOf(base) })
   const examples = yield* tokenizeRunData(data, task, base, settings)
   const runtime = { engine: device.engine({ threads: settings.threads }), weights }
   const training: TrainingTask<E, O> & RunTask = { ...assembly, runtime, ...examples, score: task.score }
@@ -146,6 +146,10 @@ async function* initialState(
   if (!withHead) yield { kind: 'warning', message: `${adapter}: its head is not of the task's classes; the run begins with another` }
   return state
 }
+
+/** The number of the model's weights, without heads. */
+const parametersOf = ({ tensors }: Pick<ModelFolder, 'tensors'>): number =>
+  [...tensors.values()].reduce((sum, { shape }) => sum + shape.reduce((size, extent) => size * extent, 1), 0)
 
 const cardDataOf = ({ taskType, labelNames, heldOut, train: { source }, evaluation }: RunData): CardData => ({
   ...{ taskType, labelNames, heldOut },

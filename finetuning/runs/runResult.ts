@@ -42,6 +42,7 @@ export const resultOf = (
     steps,
     seconds,
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    finishedAt: new Date().toISOString(),
     seed: settings.seed,
     output,
   }
