@@ -39,5 +39,5 @@ export const transcoder = (file: string, encoding: string): Transcoder => {
   }
 }
 
-/** The expectation that a text in another encoding misses. @param hasFlag whether --encoding can name the encoding of such a file */
+/** The expectation that a text in another encoding misses. @param hasFlag whether --encoding can name its encoding */
 export const utf8Expected = (hasFlag: boolean, likely: string): string => `text in UTF-8${hasFlag ? ` (or --encoding ${likely})` : ''}`
