@@ -17,6 +17,8 @@ export type { TaskType } from './tasks/taskType.js'
 export type { Dataset, Example } from './data/index.js'
 export { accuracy, f1, macroF1, majorityClass, matthews, pearson, score, spearman, type MetricName } from './metrics/index.js'
 
+export { inspectData, type InspectOptions, type Inspection } from './inspection/inspectData.js'
+
 // Use an adapter
 export {
   openTrainedAdapter,

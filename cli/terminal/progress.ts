@@ -2,6 +2,7 @@
 import cliProgress from 'cli-progress'
 import type { FinetuneEvent } from '../../finetuning/runs/run.js'
 import { estimateLine, estimateWarning } from '../format/estimate.js'
+import { reportLines } from '../format/inspection.js'
 import { counted, duration, short } from '../format/numbers.js'
 import { etaEstimator } from './eta.js'
 import { printable, type Terminal } from './output.js'
@@ -177,6 +178,8 @@ const lineOf = (event: FinetuneEvent): string | null => {
   switch (event.kind) {
     case 'preparing':
       return `${event.what} …`
+    case 'data':
+      return reportLines(event).join('\n')
     case 'ready':
       return (
         `${counted(event.examples.training)} training examples, ${counted(event.examples.evaluation)} evaluation examples, on ${event.device}; ` +

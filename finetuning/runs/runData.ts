@@ -19,8 +19,7 @@ type OwnedDataset = Dataset & { readonly examples: Example[] }
 export async function* loadRunData({ task }: RunOptions): AsyncGenerator<FinetuneEvent, RunData> {
   yield { kind: 'preparing', what: `reading ${task.task}` }
   const { train, evaluation, ...rest } = await loadTask(task)
-  for (const { source, skipped, notes = [] } of [train, evaluation]) {
-    for (const what of notes) yield { kind: 'preparing', what }
+  for (const { source, skipped } of [train, evaluation]) {
     const [first] = skipped
     if (first !== undefined)
       yield { kind: 'preparing', what: `${source}: skipped ${skipped.length} rows; the first is row ${first.row} (${first.reason})` }
@@ -48,7 +47,7 @@ export async function* tokenizeRunData<E extends TrainingExample>(
   task: Pick<TaskAdapter<E, unknown>, 'tokenizer'>,
   base: ModelFolder,
   { maxLength }: Pick<Settings, 'maxLength'>,
-): AsyncGenerator<FinetuneEvent, RunExamples<E>> {
+): AsyncGenerator<FinetuneEvent, RunExamples<E> & { readonly warnings: ReadonlyArray<string> }> {
   const sources = [...new Set([train.source, evaluation.source])].join(' and ')
   yield {
     kind: 'preparing',
@@ -56,8 +55,7 @@ export async function* tokenizeRunData<E extends TrainingExample>(
   }
   const tokenizer = await task.tokenizer(base, maxLength)
   const examples = { training: tokenizer.training(drain(train.examples)), evaluation: tokenizer.evaluation(drain(evaluation.examples)) }
-  for (const message of tokenizer.warnings()) yield { kind: 'warning', message }
-  return examples
+  return { ...examples, warnings: tokenizer.warnings() }
 }
 
 /** Yields the examples in order and empties the list. */

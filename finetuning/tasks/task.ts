@@ -76,6 +76,8 @@ export type TaskSource = {
   readonly recognizes: (task: string) => boolean
   /** The options that only this source takes, for the command line. */
   readonly flags?: ReadonlyArray<TaskFlag>
+  /** Whether the task is one file of the user. A part of it is held out unless `evalData` names another file. */
+  readonly isOneFile?: true
   /** Parts of the data that `evalData` may name instead of a file. */
   readonly parts?: ReadonlyArray<string>
   /** Which files of a hub dataset a task needs. Absent: `data` cannot be a hub dataset. */

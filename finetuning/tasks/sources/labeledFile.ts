@@ -72,6 +72,7 @@ export const labeledFileSource: TaskSource = {
   names: [],
   help: fileHelp,
   recognizes: looksLikeFile,
+  isOneFile: true,
   flags: [
     textColumn,
     { name: 'textPair', placeholder: 'column', description: 'Column of the second text of a pair' },
