@@ -19,7 +19,8 @@ type OwnedDataset = Dataset & { readonly examples: Example[] }
 export async function* loadRunData({ task }: RunOptions): AsyncGenerator<FinetuneEvent, RunData> {
   yield { kind: 'preparing', what: `reading ${task.task}` }
   const { train, evaluation, ...rest } = await loadTask(task)
-  for (const { source, skipped } of [train, evaluation]) {
+  for (const { source, skipped, notes = [] } of [train, evaluation]) {
+    for (const what of notes) yield { kind: 'preparing', what }
     const [first] = skipped
     if (first !== undefined)
       yield { kind: 'preparing', what: `${source}: skipped ${skipped.length} rows; the first is row ${first.row} (${first.reason})` }

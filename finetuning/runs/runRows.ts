@@ -7,6 +7,7 @@ import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
+import { comparableNames } from '../data/labels.js'
 import type { Dataset, Example } from '../data/index.js'
 import type { Task } from '../tasks/index.js'
 
@@ -50,10 +51,11 @@ export const isAmong = (rows: BigUint64Array, texts: Texts): boolean => {
   return rows[low] === key
 }
 
-/** The number and the digest of rows in their order: `36 of sha256 …`. Classes are hashed by name. */
+/** The number and the digest of rows in their order: `36 of sha256 …`. Classes are hashed by name, 1.0 as 1. */
 export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 'labelNames'>): string => {
   const digest = createHash('sha256')
-  const nameOf = (label: number): string | number => labelNames?.[label] ?? label
+  const names = labelNames === null ? null : comparableNames(labelNames)
+  const nameOf = (label: number): string | number => names?.[label] ?? label
   for (const { text, textPair, label, labels } of examples)
     digest.update(`${JSON.stringify([text, textPair ?? null, labels?.map(nameOf) ?? nameOf(label)])}\n`)
   return `${examples.length} of sha256 ${digest.digest('hex')}`

@@ -2,6 +2,7 @@
 import { isHubAddress, resolveDataset } from '../../accelerated/checkpoints/hub/hubDataset.js'
 import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { labelIndexIn } from '../data/labels.js'
 import { flagOf } from '../commandLine/shell.js'
 import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from './task.js'
 import { taskFlags } from './taskFlags.js'
@@ -56,7 +57,7 @@ const withChosenMetrics = <T extends Scoring>(
 
 /** The index of the class that F1 is of. @throws InputError */
 const positiveClass = (positiveLabel: string, { taskType }: Scoring, labelNames: ReadonlyArray<string>): number => {
-  const index = labelNames.indexOf(positiveLabel)
+  const index = labelIndexIn(labelNames)(positiveLabel) ?? -1
   const { positiveLabel: refusal } = taskType.refuses
   if (refusal !== undefined || index < 0) throw inputError('--positive-label', refusal ?? alternatives(labelNames), quoted(positiveLabel))
   return index

@@ -44,6 +44,8 @@ export type TaskOptions = {
   readonly problemType?: Or<'classification' | 'regression' | 'multi-label'>
   /** Files only: the classes of the training data, which an evaluation file must keep to. Default: those that occur */
   readonly labelNames?: ReadonlyArray<string>
+  /** Files only: labels are texts, whatever they look like, so 1.10 and 1.1 are two classes. Default: false */
+  readonly labelsAsText?: boolean
   /** Files and `alpaca` only: skip rows without text, label or response instead of refusing the file. Default: false */
   readonly skipMissing?: boolean
 } & TextColumns
