@@ -11,7 +11,7 @@ import type { GeneratedText, GenerationChoice, RunInfo } from './protocol.js'
 import type { MachineChoice, RunColumns } from './runOptions.js'
 
 /**
- * A prediction. A classification has `label`, `score` and `scores`; a multi-label classification `labels` and `scores`; a regression `value`.
+ * A prediction. A classification has `label`, `score` and `scores`. A multi-label classification has `labels` and `scores`, and a regression `value`.
  * Scores are probabilities by class.
  */
 export type RunPrediction = {

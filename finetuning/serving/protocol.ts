@@ -59,7 +59,7 @@ export type Reply =
 export type GeneratedText = {
   readonly text: string
   readonly tokens: number
-  /** end: the model ended the text; stop: a stop string; length: maxNewTokens or the model's positions; aborted: the signal */
+  /** end: the model ended the text · stop: a stop string · length: maxNewTokens or the model's positions · aborted: the signal */
   readonly ended: GenerationEnd | 'aborted'
 }
 

@@ -56,7 +56,7 @@ const columnsOf = ({ task: { text = 'text', textPair } }: RunConfig): RunColumns
 
 const expected = 'the folder of a run of salora train'
 
-/** @throws InputError for an adapter and for a model, each of which opens in another way */
+/** @throws InputError for an adapter and for a model: they open in another way */
 const refuseOtherFolders = async (folder: string): Promise<void> => {
   const has = async (name: string): Promise<boolean> => (await fileInFolder(folder, name)) !== undefined
   if (await has('adapter_config.json'))

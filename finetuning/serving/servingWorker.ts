@@ -1,4 +1,4 @@
-/** The worker thread of servingThread.ts: answers for its runs until it is told to release them. */
+/** The worker thread of servingThread.ts: answers for its runs until `release`. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { onDownloadProgress } from '../../accelerated/checkpoints/hub/downloadProgress.js'
 import { endThread } from '../../accelerated/engines/endThread.js'

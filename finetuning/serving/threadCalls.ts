@@ -10,7 +10,7 @@ export type ThreadCalls = {
   readonly ask: <T>(request: (id: number) => Request, take: (reply: Reply) => T | undefined, signal?: AbortSignal) => Promise<T>
   /** Resolves with the reason if the thread ends before `end` is called. */
   readonly died: Promise<Error>
-  /** Releases what is open and ends the thread. */
+  /** Releases the runs and ends the thread. */
   readonly end: () => Promise<void>
 }
 

@@ -1,4 +1,4 @@
-/** salora in Deno, Bun and other versions of Node, and in a caller's worker thread: it trains and answers there, or says why not in one line. */
+/** salora trains and answers in Deno, Bun and other versions of Node. In a caller's worker thread it does too, or says why not in one line. */
 import { execFile } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
