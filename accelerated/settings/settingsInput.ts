@@ -9,7 +9,7 @@ export type SettingsInput = {
 
   // Training
 
-  /** Peak learning rate. Default: 0.0004 */
+  /** Peak learning rate. Default: 0.0004; full: 0.00005; adalora: 0.001; houlsby, pfeiffer: 0.001; prefix, prompt: 0.003 */
   readonly learningRate?: number
   /** Weight decay of trained matrices. Default: 0.01 */
   readonly weightDecay?: number
@@ -39,8 +39,8 @@ export type SettingsInput = {
   readonly lrSchedulerPower?: number
   /** Learning rate at the end of polynomial decay. Default: 1e-7 */
   readonly lrEnd?: number
-  /** Number of training epochs. Default: 3 */
-  readonly epochs?: number
+  /** Number of training epochs. Default: 3, or more if they are below 350 steps */
+  readonly epochs?: number | null
   /** Stop after this many steps (overrides `epochs`). Default: none */
   readonly maxSteps?: number | null
   /** Examples per batch. Default: 32 */

@@ -25,7 +25,6 @@ const rankEvents = 100
 type Run<E extends TrainingExample, O> = RunLength & {
   readonly task: TrainingTask<E, O>
   readonly signal: AbortSignal
-  readonly evalSteps: number
   readonly batches: (step: number) => ReadonlyArray<ReadonlyArray<E>>
   readonly sessions: ReturnType<typeof phaseSessionsOf>
   readonly evaluator: Evaluator
@@ -75,17 +74,15 @@ const openRun = <E extends TrainingExample, O>(
   signal: AbortSignal,
 ): Run<E, O> => {
   const { method, settings, model, training } = task
-  const { steps, stepsPerEpoch } = runLength(method, settings, model, training.length)
+  const length = runLength(method, settings, model, training.length)
   return {
     task,
     signal,
-    steps,
-    stepsPerEpoch,
-    evalSteps: settings.evalSteps ?? stepsPerEpoch,
-    batches: stepBatches(training, settings, stepsPerEpoch),
+    ...length,
+    batches: stepBatches(training, settings, length.stepsPerEpoch),
     sessions: phaseSessionsOf(task),
     evaluator: evaluatorOf(task),
-    learningRate: learningRateAt(settings, steps),
+    learningRate: learningRateAt(settings, length.steps),
     state,
     spare: null,
     results: resumed === null ? { best: null, lastEvaluation: null, byMatrix: {} } : resultsOf(resumed),
@@ -108,11 +105,11 @@ const progressOf = <E extends AnyExample, O>({ task, steps, state }: Run<E, O>, 
 })
 
 const startEvent = <E extends AnyExample, O>(run: Run<E, O>): TrainingEvent => {
-  const { task, state, steps, stepsPerEpoch, evalSteps } = run
+  const { task, state, steps, stepsPerEpoch, evalSteps, chosenEpochs } = run
   const { method, settings } = task
   const stage = method.reporting?.stage?.(state.phase) ?? null
   const announcement = method.reporting?.announce?.(state.phase, settings, progressOf(run, 0)) ?? null
-  return { kind: 'start', steps, stepsPerEpoch, resumedAt: state.step, evalSteps, stage, announcement }
+  return { kind: 'start', steps, stepsPerEpoch, resumedAt: state.step, evalSteps, chosenEpochs, stage, announcement }
 }
 
 /** Enters the method's next phase if it is time for one. */

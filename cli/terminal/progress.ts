@@ -189,6 +189,7 @@ const lineOf = (event: FinetuneEvent): string | null => {
     case 'start':
       return (
         `${event.resumedAt > 0 ? `resuming after step ${event.resumedAt} of ${event.steps}` : `${event.steps} steps`}, ${event.stepsPerEpoch} per epoch` +
+        (event.chosenEpochs === null ? '' : ` (${event.chosenEpochs} epochs; change them with --epochs)`) +
         (event.announcement === null ? '' : `; ${event.announcement}`)
       )
     case 'evaluation':

@@ -70,7 +70,7 @@ describe('the progress of a run', () => {
   })
 
   it('shows that the graph is compiled before the first step, and no time left until it can be estimated', () => {
-    const start = { kind: 'start', steps: 9, stepsPerEpoch: 3, resumedAt: 0, evalSteps: 3, stage: null, announcement: null } as const
+    const start = { kind: 'start', steps: 9, stepsPerEpoch: 3, resumedAt: 0, evalSteps: 3, chosenEpochs: null, stage: null, announcement: null } as const
     const [steps = '', compiling, first = ''] = shownLines(start, { ...step, step: 1 })
     expect([steps, compiling]).toEqual(['9 steps, 3 per epoch', 'compiling the training graph …'])
     expect(first).toMatch(/^step 1\/9 {2}taskLoss .* tokens\/s$/)
