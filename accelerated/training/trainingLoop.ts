@@ -179,11 +179,12 @@ const evaluateAndSave = async function* <E extends AnyExample, O>(run: Run<E, O>
     const { inference, ...scored } = evaluation
     const { best, sinceBest = 0 } = run.results
     const eligible = task.method.phases.isEligible?.(state.phase) ?? true
-    const isBest = eligible && (best === null || scored.selection > best.selection)
+    const isHigher = eligible && (best === null || scored.selection > best.selection)
+    const isBest = isHigher || (eligible && best !== null && breaksTie(scored, best))
     run.results = {
       ...run.results,
       best: isBest ? bestOf(inference, state.step, scored) : best,
-      sinceBest: eligible ? (isBest ? 0 : sinceBest + 1) : sinceBest,
+      sinceBest: eligible ? (isHigher ? 0 : sinceBest + 1) : sinceBest,
       lastEvaluation: { step: state.step, scores: scored.scores },
     }
     yield { kind: 'evaluation', step: state.step, epoch: state.step / stepsPerEpoch, ...scored, eligible, best: isBest }
@@ -193,6 +194,10 @@ const evaluateAndSave = async function* <E extends AnyExample, O>(run: Run<E, O>
   const isDue = saveSteps === null ? isEvaluationStep(run) : isLast || state.step % saveSteps === 0
   if (isDue || signal.aborted) yield { kind: 'checkpoint', state, sinceBest: 0, ...run.results }
 }
+
+/** Whether an evaluation with the best one's score has a lower loss. It is kept then, but patience counts on, as in the Trainer. */
+const breaksTie = ({ selection, scores }: Pick<Scored, 'selection' | 'scores'>, best: BestCheckpoint): boolean =>
+  selection === best.selection && (scores['loss'] ?? NaN) < (best.scores['loss'] ?? NaN)
 
 /** Copies the parameters: later steps overwrite them. */
 const bestOf = ({ phase, parameters }: InferenceState, step: number, { selection, scores }: Scored): BestCheckpoint => ({
