@@ -185,7 +185,7 @@ export const scheduleSettings = settingGroup('Run', {
   },
   loadBestModelAtEnd: {
     kind: 'switch',
-    description: 'Save the adapter of the best evaluation; --no-load-best-model-at-end saves the last one',
+    description: 'Save the adapter of the best evaluation, by score and then by loss; --no-load-best-model-at-end saves the last one',
     schema: z.boolean().default(true),
   },
   evalSteps: {

@@ -81,7 +81,7 @@ export type SettingsInput = {
   readonly saveSteps?: number | null
   /** Stop after this many evaluations without improvement. Default: never */
   readonly earlyStoppingPatience?: number | null
-  /** Save the adapter of the best evaluation; `loadBestModelAtEnd: false` saves the last one. Default: true */
+  /** Save the adapter of the best evaluation, by score and then by loss; `loadBestModelAtEnd: false` saves the last one. Default: true */
   readonly loadBestModelAtEnd?: boolean
   /** Steps between evaluations. Default: one epoch */
   readonly evalSteps?: number | null

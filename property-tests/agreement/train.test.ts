@@ -214,13 +214,13 @@ describe('the best evaluation of a run', () => {
   /** Scores and losses of the evaluations after the gates close, in order. → the steps that were the best so far, and the last step */
   const bestSteps = async (evaluations: ReadonlyArray<readonly [number, number]>, earlyStoppingPatience: number | null = null) => {
     const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 3, 3, 4] }))
-    const first = 9 // gates close after step 9 of 12, and no earlier step can be the best
+    const first = 16 // gates close after step 15 of 20, and no earlier step can be the best
     let step = 0
     const score: Task['score'] = () => {
       const [selection, loss] = evaluations[++step - first] ?? [0, 1]
       return { scores: { loss }, selection, constant: null }
     }
-    const task = { ...taskOf(model, { evalSteps: 1, earlyStoppingPatience }), score }
+    const task = { ...taskOf(model, { maxSteps: 20, evalSteps: 1, earlyStoppingPatience }), score }
     const best: number[] = []
     let last = 0
     for await (const event of train(task, startOfRun(model, 'float64').accelerated, null, new AbortController().signal)) {
@@ -237,7 +237,7 @@ describe('the best evaluation of a run', () => {
         [0.8, 0.4],
         [0.9, 0.9],
       ]),
-    ).toEqual({ best: [9, 10, 12], last: 12 })
+    ).toEqual({ best: [16, 17, 19], last: 20 })
     expect(
       await bestSteps([
         [0.8, 0.5],
@@ -245,7 +245,7 @@ describe('the best evaluation of a run', () => {
         [0.8, 0.6],
         [0.8, 0.2],
       ]),
-    ).toEqual({ best: [9, 12], last: 12 })
+    ).toEqual({ best: [16, 19], last: 20 })
   })
   it('is replaced by a lower loss while patience, which looks at the score, counts on', async () => {
     expect(
@@ -258,6 +258,6 @@ describe('the best evaluation of a run', () => {
         ],
         2,
       ),
-    ).toEqual({ best: [9, 10, 11], last: 11 })
+    ).toEqual({ best: [16, 17, 18], last: 18 })
   })
 })
