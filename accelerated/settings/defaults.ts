@@ -5,7 +5,8 @@ export type Sourced = { readonly value: number; readonly source: string }
 /** The peak learning rate of methods that `learningRates` does not name. */
 export const learningRate: Sourced = {
   value: 4e-4,
-  source: "the most frequent rate in the paper's Table A2; on held-out rows, 3e-4 was the best of the grid in docs/results/learning-rate.md",
+  source:
+    "the most frequent rate in the paper's Table A2; on held-out rows, 3e-4 was the best of the grid in docs/results/learning-rate.md",
 }
 
 /** Peak learning rates by method. Held-out scores: docs/results/learning-rate.md. */
@@ -19,8 +20,8 @@ export const learningRates: ReadonlyArray<Sourced & { readonly methods: Readonly
 /** Epochs of a run that names neither epochs nor steps, if they are enough steps. */
 export const epochs: Sourced = { value: 3, source: "the Trainer's default" }
 
-/** Steps that such a run takes at least. SaLoRA samples its gates in 30 % of them, and needs 100. */
-export const leastSteps: Sourced = { value: 350, source: 'TO MEASURE' }
+/** Steps that such a run takes at least. */
+export const leastSteps: Sourced = { value: 350, source: 'SaLoRA needs 100 steps with sampled gates, which are 30 % of a run' }
 
 /** Evaluations of such a run at most, where an epoch has few steps. */
 export const mostEvaluations: Sourced = { value: 20, source: 'evaluations take a small part of the time' }
@@ -28,8 +29,5 @@ export const mostEvaluations: Sourced = { value: 20, source: 'evaluations take a
 export const learningRateOf = (method: string): number =>
   (learningRates.find(({ methods }) => methods.includes(method)) ?? learningRate).value
 
-/** The default learning rates in words: `0.0004; full: 0.00005; …`. */
-export const learningRateText = [
-  String(learningRate.value),
-  ...learningRates.map(({ methods, value }) => `${methods.join(', ')}: ${value}`),
-].join('; ')
+/** The default learning rates in words, for --help. */
+export const learningRateText = `by method, ${learningRate.value} for lora and salora`

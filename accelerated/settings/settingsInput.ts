@@ -9,7 +9,7 @@ export type SettingsInput = {
 
   // Training
 
-  /** Peak learning rate. Default: 0.0004; full: 0.00005; adalora: 0.001; houlsby, pfeiffer: 0.001; prefix, prompt: 0.003 */
+  /** Peak learning rate. Default: by method, 0.0004 for lora and salora */
   readonly learningRate?: number
   /** Weight decay of trained matrices. Default: 0.01 */
   readonly weightDecay?: number
