@@ -20,10 +20,10 @@ export const learningRates: ReadonlyArray<Sourced & { readonly methods: Readonly
 /** Epochs of a run that names neither epochs nor steps, if they are enough steps. */
 export const epochs: Sourced = { value: 3, source: "the Trainer's default" }
 
-/** Steps that such a run takes at least. */
+/** Steps of this run, at least. */
 export const leastSteps: Sourced = { value: 350, source: 'SaLoRA needs 100 steps with sampled gates, which are 30 % of a run' }
 
-/** Evaluations of such a run at most, where an epoch has few steps. */
+/** Evaluations of this run at most, where an epoch has few steps. */
 export const mostEvaluations: Sourced = { value: 20, source: 'evaluations take a small part of the time' }
 
 export const learningRateOf = (method: string): number =>

@@ -106,7 +106,7 @@ const sourcedDefaults = (): ReadonlyArray<string> => {
     ...defaults.learningRates.map((rate) => [`\`learningRate\` of ${rate.methods.join(' and ')}`, rate] as const),
     ['`epochs`, if they are enough steps', defaults.epochs],
     ['steps at least, where neither `epochs` nor `maxSteps` is set', defaults.leastSteps],
-    ['evaluations at most of such a run', defaults.mostEvaluations],
+    ['evaluations at most of that run', defaults.mostEvaluations],
   ]
   return [
     '',
