@@ -129,12 +129,11 @@ const bar = (): Progress => {
 const columns = (methods as ReadonlyArray<Method>).flatMap((method) => method.reporting?.columns ?? [])
 
 /**
- * The losses by their names in metrics.jsonl (only the task's if the method adds nothing to it), the columns of the method, and the speed. The
- * most important come first.
+ * The task's loss by its name in metrics.jsonl, the columns of the method, and the speed. The most important come first. The whole loss is left
+ * out: SaLoRA's constraint adds hundreds to it, which looks like divergence.
  */
-export const numbersOf = ({ loss, taskLoss, columns: measured, tokensPerSecond }: Step): ReadonlyArray<string> => [
+export const numbersOf = ({ taskLoss, columns: measured, tokensPerSecond }: Step): ReadonlyArray<string> => [
   `taskLoss ${short(taskLoss)}`,
-  ...(loss === taskLoss ? [] : [`loss ${short(loss)}`]),
   ...columns.flatMap(({ name, label, digits }) => {
     const value = measured[name] ?? null
     return value === null ? [] : [`${label} ${digits === 4 ? short(value) : value.toFixed(digits)}`]
@@ -192,6 +191,7 @@ const lineOf = (event: FinetuneEvent): string | null => {
     case 'start':
       return (
         `${event.resumedAt > 0 ? `resuming after step ${event.resumedAt} of ${event.steps}` : `${event.steps} steps`}, ${event.stepsPerEpoch} per epoch` +
+        (event.chosenEpochs === null ? '' : ` (${event.chosenEpochs} epochs; change them with --epochs)`) +
         (event.announcement === null ? '' : `; ${event.announcement}`)
       )
     case 'evaluation':

@@ -69,7 +69,7 @@ export type RunFacts = {
 
 /** The length of a finished run before it was extended. */
 export type Extended = {
-  readonly epochs: number
+  readonly epochs: number | null
   readonly maxSteps: number | null
   /** The planned steps. */
   readonly steps: number
