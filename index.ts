@@ -2,15 +2,15 @@
  * salora: parameter-efficient fine-tuning, from a model's and a task's name to an adapter on disk, and from there to predictions.
  *
  * ```ts
- * import { embeddedModel, finetune, openTrainedAdapter } from 'salora'
+ * import { embeddedModel, finetune, openRun } from 'salora'
  *
  * const settings = { method: 'salora', rank: 8, maxSteps: 30, maxLength: 48 } as const
  * for await (const event of finetune({ model: embeddedModel, task: { task: 'sentiment' }, output: 'runs/first', settings }))
  *   if (event.kind === 'result') console.log(event.result.best?.scores)
  *
- * const adapter = await openTrainedAdapter({ model: embeddedModel, adapter: 'runs/first/adapter', maxLength: 48 })
- * console.log(await adapter.predictions([{ text: 'The food was superb.' }])) // [{ label: 'positive', score: …, scores: … }]
- * await adapter.release()
+ * const run = await openRun('runs/first')
+ * console.log(await run.predict('The food was superb.')) // { label: 'positive', score: …, scores: … }
+ * await run.release()
  * ```
  *
  * An error that you can repair has a one-line message, and `isExpected(error)` is true for it. Any other error is a defect.

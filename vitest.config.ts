@@ -35,6 +35,7 @@ const long = files(
   'cli/resume',
   'documentation/examples',
   'documentation/walkthroughs',
+  'package/runtimes',
   'package/start',
   'package/tarball',
   'package/telemetry',

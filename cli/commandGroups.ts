@@ -28,6 +28,7 @@ export const commandGroups: ReadonlyArray<CommandGroup> = [
   {
     heading: 'Train and use',
     commands: [
+      entry('inspect', 'Look at the data before training on it', async () => (await import('./commands/inspect.js')).inspect),
       entry('train', 'Fine-tune a model on a task', async () => (await import('./commands/train.js')).train),
       entry('estimate', 'Estimate the memory of a run', async () => (await import('./commands/estimate.js')).estimate),
       entry('evaluate', 'Score a trained adapter or a classifier', async () => (await import('./commands/evaluate.js')).evaluate),

@@ -14,8 +14,12 @@ export { embeddedModel, quickstartSettings, quickstartTask } from './embedded/qu
 // Data and scores
 export { loadEvaluation, loadTask, taskNames, type Evaluation, type Task, type TaskName, type TaskOptions } from './tasks/index.js'
 export type { TaskType } from './tasks/taskType.js'
+export { inspectData, type InspectOptions, type Inspection } from './inspection/inspectData.js'
 export type { Dataset, Example } from './data/index.js'
 export { accuracy, f1, macroF1, majorityClass, matthews, pearson, score, spearman, type MetricName } from './metrics/index.js'
+
+// Use a run
+export { openRun, type GenerationPiece, type OpenRun, type RunPrediction, type RunText } from './serving/openRun.js'
 
 // Use an adapter
 export {

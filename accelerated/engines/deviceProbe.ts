@@ -4,7 +4,7 @@ import { DeviceError } from '../errors/deviceError.js'
 import type { Device } from './devices/device.js'
 import { devices } from './devices/index.js'
 import { noWeights } from './engine.js'
-import './telemetryOff.js' // the caller may start threads before ONNX Runtime loads
+import { checkTelemetryOff } from './loadOnnxRuntime.js' // it also switches the telemetry off, before the caller starts threads
 
 export type DeviceReport = { readonly device: string; readonly works: boolean; readonly detail: string; readonly remedy: string | null }
 
@@ -57,6 +57,7 @@ export const probeDevices = async (): Promise<ReadonlyArray<DeviceReport>> => {
  * @throws DeviceError if it does not work here
  */
 export const chooseDevice = async (name: string): Promise<Device> => {
+  checkTelemetryOff()
   if (name === 'auto') {
     const automatic = devices.filter((device) => device.automatic !== null).sort((a, b) => (b.automatic ?? 0) - (a.automatic ?? 0))
     for (const device of automatic) if ((await probeDevice(device.name)).works) return device

@@ -7,13 +7,17 @@ import { telemetrySwitch } from './telemetryOff.js'
 
 export type OnnxRuntime = typeof binding
 
+/** @throws DeviceError in a thread that cannot switch the telemetry off: ONNX Runtime must not load there */
+export const checkTelemetryOff = (): void => {
+  const value = process.env[telemetrySwitch]
+  if (value === '1') return
+  const expected = '1 in the environment of this thread (import salora in the main thread first)'
+  throw new DeviceError(`${telemetrySwitch}: expected ${expected}, got ${value === undefined ? 'nothing' : JSON.stringify(value)}`)
+}
+
 /** @throws DeviceError if it does not load here or its telemetry is on */
 export const onnxRuntime = async (): Promise<OnnxRuntime> => {
-  const value = process.env[telemetrySwitch]
-  if (value !== '1') {
-    const expected = '1 in the environment of this thread (import salora in the main thread first)'
-    throw new DeviceError(`${telemetrySwitch}: expected ${expected}, got ${value === undefined ? 'nothing' : JSON.stringify(value)}`)
-  }
+  checkTelemetryOff()
   try {
     return await guardNativeCall(() => import('onnxruntime-node'))
   } catch (thrown) {

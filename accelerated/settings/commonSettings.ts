@@ -3,6 +3,7 @@ import { alternatives } from '../errors/alternatives.js'
 import { z } from 'zod'
 import { precisions } from '../precisions/index.js'
 import type { Precision } from '../precisions/precision.js'
+import * as defaults from './defaults.js'
 import { schedules, type ScheduleName } from '../schedules/index.js'
 import { devices } from '../engines/devices/index.js'
 import { settingGroup, type SettingTable, type SettingValues } from './setting.js'
@@ -28,8 +29,9 @@ export const trainingSettings = settingGroup('Training', {
     kind: 'number',
     placeholder: 'rate',
     description: 'Peak learning rate',
+    defaultText: defaults.learningRateText,
     common: true,
-    schema: positive.default(4e-4),
+    schema: positive.default(defaults.learningRate.value),
   },
   weightDecay: {
     kind: 'number',
@@ -74,7 +76,14 @@ export const trainingSettings = settingGroup('Training', {
     description: 'Learning rate at the end of polynomial decay',
     schema: z.number().min(0).default(1e-7),
   },
-  epochs: { kind: 'number', placeholder: 'number', description: 'Number of training epochs', common: true, schema: positive.default(3) },
+  epochs: {
+    kind: 'number',
+    placeholder: 'number',
+    description: 'Number of training epochs',
+    defaultText: `${defaults.epochs.value}, or more if they are below ${defaults.leastSteps.value} steps`,
+    common: true,
+    schema: positive.nullable().default(null),
+  },
   maxSteps: {
     kind: 'number',
     placeholder: 'steps',
@@ -176,7 +185,7 @@ export const scheduleSettings = settingGroup('Run', {
   },
   loadBestModelAtEnd: {
     kind: 'switch',
-    description: 'Save the adapter of the best evaluation; --no-load-best-model-at-end saves the last one',
+    description: 'Save the adapter of the best evaluation, by score and then by loss; --no-load-best-model-at-end saves the last one',
     schema: z.boolean().default(true),
   },
   evalSteps: {
@@ -190,6 +199,12 @@ export const scheduleSettings = settingGroup('Run', {
 })
 
 export const commonSettings = { ...trainingSettings, ...machineSettings, ...scheduleSettings } as const satisfies SettingTable
+
+/** The same with the default learning rate of a method. */
+export const commonSettingsOf = (method: string): SettingTable => ({
+  ...commonSettings,
+  learningRate: { ...commonSettings.learningRate, schema: positive.default(defaults.learningRateOf(method)) },
+})
 
 /** Settings that do not change a run's numbers: a run may resume with other values. */
 export const numericallyNeutralSettings: ReadonlyArray<string> = ['gradientCheckpointing'] satisfies ReadonlyArray<

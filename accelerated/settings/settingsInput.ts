@@ -9,7 +9,7 @@ export type SettingsInput = {
 
   // Training
 
-  /** Peak learning rate. Default: 0.0004 */
+  /** Peak learning rate. Default: by method, 0.0004 for lora and salora */
   readonly learningRate?: number
   /** Weight decay of trained matrices. Default: 0.01 */
   readonly weightDecay?: number
@@ -39,8 +39,8 @@ export type SettingsInput = {
   readonly lrSchedulerPower?: number
   /** Learning rate at the end of polynomial decay. Default: 1e-7 */
   readonly lrEnd?: number
-  /** Number of training epochs. Default: 3 */
-  readonly epochs?: number
+  /** Number of training epochs. Default: 3, or more if they are below 350 steps */
+  readonly epochs?: number | null
   /** Stop after this many steps (overrides `epochs`). Default: none */
   readonly maxSteps?: number | null
   /** Examples per batch. Default: 32 */
@@ -81,7 +81,7 @@ export type SettingsInput = {
   readonly saveSteps?: number | null
   /** Stop after this many evaluations without improvement. Default: never */
   readonly earlyStoppingPatience?: number | null
-  /** Save the adapter of the best evaluation; `loadBestModelAtEnd: false` saves the last one. Default: true */
+  /** Save the adapter of the best evaluation, by score and then by loss; `loadBestModelAtEnd: false` saves the last one. Default: true */
   readonly loadBestModelAtEnd?: boolean
   /** Steps between evaluations. Default: one epoch */
   readonly evalSteps?: number | null

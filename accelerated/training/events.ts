@@ -48,6 +48,8 @@ export type TrainingEvent =
       readonly resumedAt: number
       /** steps between evaluations */
       readonly evalSteps: number
+      /** epochs that were chosen for the size of the data; null: the settings name epochs or steps */
+      readonly chosenEpochs: number | null
       /** the name of the first phase; null where the method has only one */
       readonly stage: string | null
       /** the method's line about the phases to come */

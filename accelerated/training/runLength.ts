@@ -1,17 +1,37 @@
 /** The length of a run in steps, and validation of settings against the model and the method. */
+import { epochs as defaultEpochs, leastSteps, mostEvaluations } from '../settings/defaults.js'
 import { maxRunSteps, type CommonSettings } from '../settings/commonSettings.js'
 import type { Method } from '../methods/method.js'
 import type { Model } from '../models/architecture.js'
 import { noVirtualTokens } from '../models/packing.js'
 import { SettingsError } from '../errors/settingsError.js'
 
-export type RunLength = { readonly steps: number; readonly stepsPerEpoch: number }
+export type RunLength = {
+  readonly steps: number
+  readonly stepsPerEpoch: number
+  /** steps between evaluations */
+  readonly evalSteps: number
+  /** epochs that were chosen for the size of the data; null: the settings name epochs or steps */
+  readonly chosenEpochs: number | null
+}
+
+/** The epochs of a run whose settings name neither epochs nor steps: enough for `leastSteps`. */
+export const epochsFor = (stepsPerEpoch: number): number => Math.max(defaultEpochs.value, Math.ceil(leastSteps.value / stepsPerEpoch))
+
+/** The steps of a run. */
+export const plannedSteps = ({ maxSteps, epochs }: Pick<CommonSettings, 'maxSteps' | 'epochs'>, stepsPerEpoch: number): number =>
+  maxSteps ?? Math.max(1, Math.round((epochs ?? epochsFor(stepsPerEpoch)) * stepsPerEpoch))
+
+/** One epoch, or more where many short epochs were chosen, so that a run evaluates at most `mostEvaluations` times. */
+const evalStepsFor = (chosenEpochs: number | null, stepsPerEpoch: number): number =>
+  stepsPerEpoch * Math.ceil((chosenEpochs ?? 1) / mostEvaluations.value)
 
 /** @throws SettingsError if the settings leave no step for a phase of the method, or no position for a text */
 export const runLength = (method: Method, settings: CommonSettings, model: Model, examples: number): RunLength => {
   const { maxSteps, epochs, batchSize, gradientAccumulationSteps } = settings
   const stepsPerEpoch = Math.ceil(examples / (batchSize * gradientAccumulationSteps))
-  const steps = maxSteps ?? Math.max(1, Math.round(epochs * stepsPerEpoch))
+  const steps = plannedSteps(settings, stepsPerEpoch)
+  const chosenEpochs = maxSteps === null && epochs === null ? epochsFor(stepsPerEpoch) : null
   if (steps > maxRunSteps) throw new SettingsError('epochs', `at most ${maxRunSteps} steps of ${stepsPerEpoch} an epoch`, String(epochs))
   method.check?.(settings, steps)
   const { positions, virtualTokens, left, description } = availablePositions(method, settings, model)
@@ -22,7 +42,7 @@ export const runLength = (method: Method, settings: CommonSettings, model: Model
       String(virtualTokens),
     )
   if (settings.maxLength > left) throw new SettingsError('maxLength', `at most ${description}`, String(settings.maxLength))
-  return { steps, stepsPerEpoch }
+  return { steps, stepsPerEpoch, evalSteps: settings.evalSteps ?? evalStepsFor(chosenEpochs, stepsPerEpoch), chosenEpochs }
 }
 
 /** Tokens of the shortest text: one between two special tokens. */

@@ -1,6 +1,6 @@
 /** Settings of a fine-tuning run, resolved and checked: those that every run has and those of its method. Names are those of the flags, in camelCase. */
 import { z } from 'zod'
-import { commonSettings, type CommonSettings } from '../settings/commonSettings.js'
+import { commonSettingsOf, type CommonSettings } from '../settings/commonSettings.js'
 import { zodErrorMap } from '../errors/validate.js'
 import { checkLearningRate } from './learningRate.js'
 import { methods } from '../methods/index.js'
@@ -23,7 +23,7 @@ export const methodOf = (name: unknown): Method => {
 }
 
 /** The settings that a run of this method has, by name. */
-export const settingsOfMethod = (method: Method): SettingTable => ({ ...method.settings, ...commonSettings })
+export const settingsOfMethod = ({ name, settings }: Method): SettingTable => ({ ...settings, ...commonSettingsOf(name) })
 
 /** Every setting of every method, by name: what flags there are. */
 export const allSettings: SettingTable = Object.assign({}, ...table.map(settingsOfMethod))

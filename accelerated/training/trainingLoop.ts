@@ -25,7 +25,6 @@ const rankEvents = 100
 type Run<E extends TrainingExample, O> = RunLength & {
   readonly task: TrainingTask<E, O>
   readonly signal: AbortSignal
-  readonly evalSteps: number
   readonly batches: (step: number) => ReadonlyArray<ReadonlyArray<E>>
   readonly sessions: ReturnType<typeof phaseSessionsOf>
   readonly evaluator: Evaluator
@@ -75,17 +74,15 @@ const openRun = <E extends TrainingExample, O>(
   signal: AbortSignal,
 ): Run<E, O> => {
   const { method, settings, model, training } = task
-  const { steps, stepsPerEpoch } = runLength(method, settings, model, training.length)
+  const length = runLength(method, settings, model, training.length)
   return {
     task,
     signal,
-    steps,
-    stepsPerEpoch,
-    evalSteps: settings.evalSteps ?? stepsPerEpoch,
-    batches: stepBatches(training, settings, stepsPerEpoch),
+    ...length,
+    batches: stepBatches(training, settings, length.stepsPerEpoch),
     sessions: phaseSessionsOf(task),
     evaluator: evaluatorOf(task),
-    learningRate: learningRateAt(settings, steps),
+    learningRate: learningRateAt(settings, length.steps),
     state,
     spare: null,
     results: resumed === null ? { best: null, lastEvaluation: null, byMatrix: {} } : resultsOf(resumed),
@@ -108,11 +105,11 @@ const progressOf = <E extends AnyExample, O>({ task, steps, state }: Run<E, O>, 
 })
 
 const startEvent = <E extends AnyExample, O>(run: Run<E, O>): TrainingEvent => {
-  const { task, state, steps, stepsPerEpoch, evalSteps } = run
+  const { task, state, steps, stepsPerEpoch, evalSteps, chosenEpochs } = run
   const { method, settings } = task
   const stage = method.reporting?.stage?.(state.phase) ?? null
   const announcement = method.reporting?.announce?.(state.phase, settings, progressOf(run, 0)) ?? null
-  return { kind: 'start', steps, stepsPerEpoch, resumedAt: state.step, evalSteps, stage, announcement }
+  return { kind: 'start', steps, stepsPerEpoch, resumedAt: state.step, evalSteps, chosenEpochs, stage, announcement }
 }
 
 /** Enters the method's next phase if it is time for one. */
@@ -182,11 +179,12 @@ const evaluateAndSave = async function* <E extends AnyExample, O>(run: Run<E, O>
     const { inference, ...scored } = evaluation
     const { best, sinceBest = 0 } = run.results
     const eligible = task.method.phases.isEligible?.(state.phase) ?? true
-    const isBest = eligible && (best === null || scored.selection > best.selection)
+    const isHigher = eligible && (best === null || scored.selection > best.selection)
+    const isBest = isHigher || (eligible && best !== null && breaksTie(scored, best))
     run.results = {
       ...run.results,
       best: isBest ? bestOf(inference, state.step, scored) : best,
-      sinceBest: eligible ? (isBest ? 0 : sinceBest + 1) : sinceBest,
+      sinceBest: eligible ? (isHigher ? 0 : sinceBest + 1) : sinceBest,
       lastEvaluation: { step: state.step, scores: scored.scores },
     }
     yield { kind: 'evaluation', step: state.step, epoch: state.step / stepsPerEpoch, ...scored, eligible, best: isBest }
@@ -196,6 +194,10 @@ const evaluateAndSave = async function* <E extends AnyExample, O>(run: Run<E, O>
   const isDue = saveSteps === null ? isEvaluationStep(run) : isLast || state.step % saveSteps === 0
   if (isDue || signal.aborted) yield { kind: 'checkpoint', state, sinceBest: 0, ...run.results }
 }
+
+/** Whether an evaluation with the best one's score has a lower loss. It is kept then, but patience counts on, as in the Trainer. */
+const breaksTie = ({ selection, scores }: Pick<Scored, 'selection' | 'scores'>, best: BestCheckpoint): boolean =>
+  selection === best.selection && (scores['loss'] ?? NaN) < (best.scores['loss'] ?? NaN)
 
 /** Copies the parameters: later steps overwrite them. */
 const bestOf = ({ phase, parameters }: InferenceState, step: number, { selection, scores }: Scored): BestCheckpoint => ({

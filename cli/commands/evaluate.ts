@@ -46,6 +46,7 @@ export const evaluate = defineCommand({
     const device = await chooseDevice(options.device)
     const trained = await loadTrainedModel(options)
     const labeled = await labeledData(data, resolveLabels(trained), rows, options)
+    labeled.evaluation.notes?.forEach(terminal.note)
     if (labeled.warning !== null) terminal.warn(labeled.warning)
     const total = labeled.evaluation.examples.length
     terminal.note(`evaluating ${counted(total)} examples on ${device.name} …`)

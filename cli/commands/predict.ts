@@ -23,7 +23,7 @@ import { exitCodes } from '../terminal/exitCodes.js'
 import { watchInterrupt, type Interrupt } from '../terminal/interrupt.js'
 import { printable, type Terminal } from '../terminal/output.js'
 
-const columnFlags = pickFlags(allTrainFlags, ['text', 'textPair', 'delimiter', 'quote'])
+const columnFlags = pickFlags(allTrainFlags, ['text', 'textPair', 'delimiter', 'quote', 'encoding'])
 
 export const predict = defineCommand({
   name: 'salora predict',
@@ -52,8 +52,8 @@ export const predict = defineCommand({
       result: 'Writes a CSV file with the columns review, label, score and error.',
     },
   ],
-  run: async ({ input, from, to, text, textPair, delimiter, quote, ...model }, terminal) => {
-    const columns = givenOf({ text, textPair, delimiter, quote }) as TextColumns
+  run: async ({ input, from, to, text, textPair, delimiter, quote, encoding, ...model }, terminal) => {
+    const columns = givenOf({ text, textPair, delimiter, quote, encoding }) as TextColumns
     const request = requestOf({ input, from, to, columns }, terminal)
     const { adapter: options } = await adapterRequest(model)
     const adapter = await openTrainedAdapter(options)
@@ -88,7 +88,7 @@ const answerAll = async (
   const prompt = promptOf(request.input, terminal)
   try {
     prompt()
-    for await (const lines of texts(request)) {
+    for await (const lines of texts(request, terminal)) {
       for (let at = 0; at < lines.length && !signal.aborted; at += batchSize)
         for (const { line, answer, isTruncated } of await answersTo(adapter, lines.slice(at, at + batchSize))) {
           read++
@@ -126,13 +126,13 @@ type Given = {
 const requestOf = ({ input, from, to, columns }: Given, { json }: Terminal): Request => {
   if (input !== null && from !== null) throw usageError('--from', 'either --input, whose ending says what it holds, or --from', 'both')
   if (json && to === 'csv') throw usageError('--to', 'jsonl, as --json is given', 'csv')
-  if (input === null && (from ?? 'lines') === 'lines' && Object.keys(columns).length > 0)
+  if (input === null && (from ?? 'lines') === 'lines' && Object.keys(columns).some((name) => name !== 'encoding'))
     throw usageError('--from', `one of ${inputFormats.slice(1).join(', ')}, or --input, where columns are named`, 'lines')
   return { input, from: from ?? 'lines', to: json ? 'json' : (to ?? 'jsonl'), columns }
 }
 
-const texts = ({ input, from, columns }: Request): AsyncGenerator<ReadonlyArray<TextLine>> =>
-  input === null ? streamTexts(process.stdin, from, columns) : fileTexts(input, columns)
+const texts = ({ input, from, columns }: Request, { note }: Terminal): AsyncGenerator<ReadonlyArray<TextLine>> =>
+  input === null ? streamTexts(process.stdin, from, columns) : fileTexts(input, columns, note)
 
 /** The prompt on a terminal. */
 const promptOf = (input: string | null, { quiet, note }: Terminal): (() => void) => {

@@ -4,7 +4,7 @@ import { inShell, resumeCommand } from '../../finetuning/commandLine/shell.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { taskTypeNamed } from '../../finetuning/tasks/taskTypeOf.js'
 import { heatMap } from './heatMap.js'
-import { counted, duration, megabytes, percent, short } from './numbers.js'
+import { counted, duration, megabytes, percent } from './numbers.js'
 
 type Scores = Readonly<Record<string, number>>
 
@@ -79,16 +79,12 @@ const budgetLines = (result: RunResult): ReadonlyArray<string> => {
   return [`budget      ${counted(budget)} triplets, ${found}`, '']
 }
 
-const densityLines = ({ targetDensity, expectedDensity, retainedDensity, lambda }: RunResult): ReadonlyArray<string> => {
+const densityLines = ({ targetDensity, expectedDensity, retainedDensity }: RunResult): ReadonlyArray<string> => {
   if (targetDensity == null) return []
   const found =
     retainedDensity == null
       ? ['not pruned yet']
-      : [
-          `retained ${percent(retainedDensity)}`,
-          ...(expectedDensity == null ? [] : [`expected density ${expectedDensity.toFixed(4)}`]),
-          ...(lambda == null ? [] : [`λ ${short(lambda)}`]),
-        ]
+      : [`retained ${percent(retainedDensity)}`, ...(expectedDensity == null ? [] : [`expected density ${expectedDensity.toFixed(4)}`])]
   return [`budget      ${[`target ${percent(targetDensity)}`, ...found].join(', ')}`, '']
 }
 

@@ -1,10 +1,12 @@
 /** The texts of `predict`: lines, JSON objects or CSV on standard input, or a file with named columns. */
 import { CsvError, parse } from 'csv-parse'
 import { inputError, InputError, quoted } from '../../accelerated/errors/inputError.js'
+import { encodingNamed, transcoder } from '../../finetuning/data/encoding.js'
 import { delimiterOf } from '../../finetuning/data/formats.js'
 import { readTexts, type TextColumns } from '../../finetuning/data/index.js'
 import { cellsOf, isObject, longestRow } from '../../finetuning/data/rows.js'
-import { placesIn, type RequestedColumn } from '../../finetuning/data/table.js'
+import { placesIn } from '../../finetuning/data/separatedRows.js'
+import type { RequestedColumn } from '../../finetuning/data/table.js'
 import { givenText, textLines, type ReadLine, type TextLine } from './textLines.js'
 
 type Batches = AsyncGenerator<ReadonlyArray<TextLine>>
@@ -14,13 +16,14 @@ export const inputFormats = ['lines', 'jsonl', 'csv', 'tsv'] as const
 export type InputFormat = (typeof inputFormats)[number]
 
 /** Texts of a file; `line` is the number of the row. */
-export async function* fileTexts(file: string, columns: TextColumns): Batches {
+export async function* fileTexts(file: string, columns: TextColumns, note?: (line: string) => void): Batches {
   const lines: TextLine[] = []
-  await readTexts(file, columns, (row, text, textPair) => lines.push(givenText(row, text, textPair)))
+  await readTexts(file, columns, (row, text, textPair) => lines.push(givenText(row, text, textPair)), note)
   yield lines
 }
 
-export const streamTexts = (stream: AsyncIterable<Uint8Array>, format: InputFormat, columns: TextColumns): Batches => {
+export const streamTexts = (input: AsyncIterable<Uint8Array>, format: InputFormat, columns: TextColumns): Batches => {
+  const stream = columns.encoding === undefined ? input : inUtf8(input, encodingNamed(columns.encoding))
   switch (format) {
     case 'lines':
       return textLines(stream)
@@ -31,6 +34,12 @@ export const streamTexts = (stream: AsyncIterable<Uint8Array>, format: InputForm
     case 'tsv':
       return cellTexts(stream, { delimiter: '\t', ...columns })
   }
+}
+
+async function* inUtf8(stream: AsyncIterable<Uint8Array>, encoding: string): AsyncGenerator<Uint8Array> {
+  const decode = transcoder(source, encoding)
+  for await (const piece of stream) yield decode(piece, false)
+  yield decode(new Uint8Array(0), true)
 }
 
 const wantedOf = ({ text = 'text', textPair }: TextColumns): ReadonlyArray<RequestedColumn> => [

@@ -2,6 +2,7 @@
 import cliProgress from 'cli-progress'
 import type { FinetuneEvent } from '../../finetuning/runs/run.js'
 import { estimateLine, estimateWarning } from '../format/estimate.js'
+import { reportLines } from '../format/inspection.js'
 import { counted, duration, short } from '../format/numbers.js'
 import { etaEstimator } from './eta.js'
 import { printable, type Terminal } from './output.js'
@@ -128,12 +129,11 @@ const bar = (): Progress => {
 const columns = (methods as ReadonlyArray<Method>).flatMap((method) => method.reporting?.columns ?? [])
 
 /**
- * The losses by their names in metrics.jsonl (only the task's if the method adds nothing to it), the columns of the method, and the speed. The
- * most important come first.
+ * The task's loss by its name in metrics.jsonl, the columns of the method, and the speed. The most important come first. The whole loss is left
+ * out: SaLoRA's constraint adds hundreds to it, which looks like divergence.
  */
-export const numbersOf = ({ loss, taskLoss, columns: measured, tokensPerSecond }: Step): ReadonlyArray<string> => [
+export const numbersOf = ({ taskLoss, columns: measured, tokensPerSecond }: Step): ReadonlyArray<string> => [
   `taskLoss ${short(taskLoss)}`,
-  ...(loss === taskLoss ? [] : [`loss ${short(loss)}`]),
   ...columns.flatMap(({ name, label, digits }) => {
     const value = measured[name] ?? null
     return value === null ? [] : [`${label} ${digits === 4 ? short(value) : value.toFixed(digits)}`]
@@ -177,6 +177,8 @@ const lineOf = (event: FinetuneEvent): string | null => {
   switch (event.kind) {
     case 'preparing':
       return `${event.what} …`
+    case 'data':
+      return reportLines(event).join('\n')
     case 'ready':
       return (
         `${counted(event.examples.training)} training examples, ${counted(event.examples.evaluation)} evaluation examples, on ${event.device}; ` +
@@ -189,6 +191,7 @@ const lineOf = (event: FinetuneEvent): string | null => {
     case 'start':
       return (
         `${event.resumedAt > 0 ? `resuming after step ${event.resumedAt} of ${event.steps}` : `${event.steps} steps`}, ${event.stepsPerEpoch} per epoch` +
+        (event.chosenEpochs === null ? '' : ` (${event.chosenEpochs} epochs; change them with --epochs)`) +
         (event.announcement === null ? '' : `; ${event.announcement}`)
       )
     case 'evaluation':

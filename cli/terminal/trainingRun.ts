@@ -2,9 +2,10 @@
 import { rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { lossStillFalling } from '../../finetuning/runs/lossStillFalling.js'
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import { finetune } from '../../finetuning/runs/finetune.js'
-import type { RunOptions, RunResult } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
 import { atLengthOf } from '../../finetuning/runs/extendRun.js'
 import { differingChoices, finishedResult } from '../../finetuning/runs/compareRuns.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
@@ -46,13 +47,13 @@ const runInto = async (options: RunOptions, terminal: Terminal, closing: Closing
       ),
     progress.close,
   )
-  let before: Readonly<Record<string, number>> | null = null
+  const evaluations: Array<Extract<FinetuneEvent, { readonly kind: 'evaluation' }>> = []
   let result: RunResult | null = null
   try {
     for await (const event of finetune(options, { signal: interrupt.signal })) {
       progress.show(event)
       if (event.kind === 'ready') begun = true
-      if (event.kind === 'evaluation' && event.step === 0) before = event.scores
+      if (event.kind === 'evaluation') evaluations.push(event)
       if (event.kind === 'result') result = event.result
     }
   } catch (error) {
@@ -64,10 +65,22 @@ const runInto = async (options: RunOptions, terminal: Terminal, closing: Closing
   }
   if (result === null && interrupt.signal.aborted && !begun) return stoppedEarly(options, interrupt, terminal)
   if (result === null) throw new Error('trainingRun: expected a result as the last event, got none')
-  const lines = result.interrupted ? [] : await closing(options.output)
+  const before = evaluations.find(({ step }) => step === 0)?.scores ?? null
+  const lines = result.interrupted ? [] : [...longerLines(evaluations), ...(await closing(options.output))]
   terminal.result([summaryText(result, before, terminal), ...lines].join('\n'), before === null ? result : { ...result, before })
   if (result.interrupted) terminal.note(`stopped by a signal after step ${result.stepsDone}; to resume: ${resumeCommand(options.output)}`)
   return result.interrupted ? (interrupt.exitCode() ?? exitCodes.interrupted) : exitCodes.success
+}
+
+/** The advice to train longer, if the loss asks for it. */
+const longerLines = (evaluations: Parameters<typeof lossStillFalling>[0]): ReadonlyArray<string> => {
+  const falling = lossStillFalling(evaluations)
+  if (falling === null) return []
+  const { from, to } = falling
+  return [
+    `advice      the evaluation loss was still falling: ${from.loss.toFixed(3)} after step ${from.step}, ${to.loss.toFixed(3)} at the end. ` +
+      'Train longer (--epochs)',
+  ]
 }
 
 const stoppedEarly = ({ output, resume }: RunOptions, { exitCode }: Interrupt, { note }: Terminal): number => {

@@ -3,6 +3,8 @@ import { otherNames } from '../../cli/options/otherNames.js'
 import { commandGroups } from '../../cli/commandGroups.js'
 import type { Definition } from '../../finetuning/commandLine/definition.js'
 import { shownFlag, type FlagTable } from '../../finetuning/commandLine/flag.js'
+import * as defaults from '../../accelerated/settings/defaults.js'
+import type { Sourced } from '../../accelerated/settings/defaults.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 
 export type Page = { readonly file: string; readonly text: string }
@@ -94,7 +96,28 @@ export const settingsPage = async (): Promise<Page> => {
   ])
   const intro =
     'A setting has one name everywhere. In kebab-case it is an option of `salora train`. In camelCase it is a key of `config.json`, of `--config` files and of `resolveSettings`.'
-  return { file: 'docs/reference/settings.md', text: ['# Settings', generatedBy, '', intro, ...lines, ''].join('\n') }
+  return { file: 'docs/reference/settings.md', text: ['# Settings', generatedBy, '', intro, ...lines, ...sourcedDefaults(), ''].join('\n') }
+}
+
+/** The defaults that depend on the method or the data, with their sources. */
+const sourcedDefaults = (): ReadonlyArray<string> => {
+  const rows: ReadonlyArray<readonly [string, Sourced]> = [
+    ['`learningRate`', defaults.learningRate],
+    ...defaults.learningRates.map((rate) => [`\`learningRate\` of ${rate.methods.join(' and ')}`, rate] as const),
+    ['`epochs`, if they are enough steps', defaults.epochs],
+    ['steps at least, where neither `epochs` nor `maxSteps` is set', defaults.leastSteps],
+    ['evaluations at most of that run', defaults.mostEvaluations],
+  ]
+  return [
+    '',
+    '## Sources of the defaults',
+    '',
+    'These defaults depend on the method or on the size of the data.',
+    '',
+    '| default | value | source |',
+    '| --- | ---: | --- |',
+    ...rows.map(([name, { value, source }]) => `| ${name} | ${value} | ${cell(source)} |`),
+  ]
 }
 
 /** The names that other tools give to our settings, where they differ, as Markdown tables. */

@@ -1,6 +1,7 @@
 /** Labeled data in terms of a trained model: its classes by the indices of the model's outputs. */
 import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
+import { labelIndexIn } from '../data/labels.js'
 import type { Example } from '../data/index.js'
 import type { Evaluation } from '../tasks/index.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
@@ -76,11 +77,12 @@ const outputIndices = (
   { outputs, labelNames, called }: ModelClasses,
 ): ReadonlyArray<number> => {
   if (labelNames !== undefined) {
-    const unknown = names.find((name) => !labelNames.includes(name))
+    const indexOf = labelIndexIn(labelNames)
+    const unknown = names.find((name) => indexOf(name) === undefined)
     if (unknown !== undefined) throw inputError(source, `the ${called}'s labels (${labelNames.join(', ')})`, JSON.stringify(unknown))
-    return names.map((name) => labelNames.indexOf(name))
+    return names.map((name) => indexOf(name) ?? NaN)
   }
-  const numbers = names.map((name) => Number(/^(?:LABEL_)?(\d+)$/.exec(name)?.[1] ?? NaN))
+  const numbers = names.map((name) => Number(/^(?:LABEL_)?(\d+)(?:\.0*)?$/.exec(name)?.[1] ?? NaN))
   const isNumbered = names.length === outputs.labels && names.every((_, i) => numbers.includes(i))
   if (sorted && !isNumbered)
     throw inputError(

@@ -5,6 +5,7 @@ import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTempla
 import { parseJson } from '../../accelerated/storage/boundedJson.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Dataset, Example, SkippedRow } from './dataset.js'
+import { encodingNamed } from './encoding.js'
 import { hasObjects, readerOf } from './formats.js'
 import { promptOf, type PromptTemplate } from './promptTemplates.js'
 import type { Cell } from './rows.js'
@@ -31,16 +32,21 @@ export const messagesIn = (text: string): ReadonlyArray<Message> => JSON.parse(t
 
 /**
  * Rows of `instruction`, optional `input` and `output`, or of `messages`. An example's text is the prompt, its second text the response; with
- * `chat` its text is all messages. @param skipEmpty skip rows with an empty response @throws InputError for the first thing wrong in the file
+ * `chat` its text is all messages. With `skipMissing`, skips rows with an empty response @throws InputError for the first thing wrong in the file
  */
-export const readConversations = async (file: string, template: PromptTemplate, skipEmpty: boolean): Promise<Dataset> => {
-  const read = readerOf(file, {})
+export const readConversations = async (
+  file: string,
+  template: PromptTemplate,
+  { skipMissing: skipEmpty = false, encoding }: { readonly skipMissing?: boolean; readonly encoding?: string } = {},
+): Promise<Dataset> => {
+  const format = encoding === undefined ? {} : { encoding: encodingNamed(encoding) }
+  const read = readerOf(file, format)
   if (!hasObjects(file)) throw inputError(file, 'a .json, .jsonl or .parquet file of instructions or messages', 'another')
   checkSize(file)
   const store = exampleStore()
   const examples: Example[] = []
   const skipped: SkippedRow[] = []
-  await read(file, columns, {}, (row, cells) => {
+  await read(file, columns, format, (row, cells) => {
     const turns = turnsOf(cells, atRow(file, row))
     const responses = turns.filter(({ role }) => role === 'assistant')
     if (responses.some(({ content }) => content.trim() === '')) {

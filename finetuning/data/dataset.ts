@@ -22,6 +22,10 @@ export type Dataset = {
   readonly labelNames: ReadonlyArray<string> | null
   /** Every row of the file is an example, the header, or listed here. */
   readonly skipped: ReadonlyArray<SkippedRow>
+  /** What was read otherwise than it was asked for, one line each; absent: nothing. */
+  readonly notes?: ReadonlyArray<string>
+  /** Labels that are read as one class, such as 1 and 1.0; absent: none. */
+  readonly mergedLabels?: ReadonlyArray<ReadonlyArray<string>>
   /** A second set at the end of `examples`, with scores of its own: MNLI's mismatched sentences. */
   readonly second?: SecondSet
 }

@@ -2,6 +2,7 @@
 import { extname } from 'node:path'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Dataset, SkippedRow } from './dataset.js'
+import { encodingNamed } from './encoding.js'
 import { delimiterOf, readerOf } from './formats.js'
 import { classColumn, type LabelColumn } from './labelColumn.js'
 import type { Cell, RowFormat } from './rows.js'
@@ -15,10 +16,12 @@ export type TextColumns = {
   readonly text?: string
   /** Column of the second text of a pair. */
   readonly textPair?: string
-  /** Separates the cells of a .csv or .tsv file: one character, or `tab`. A comma (.csv) or a tab (.tsv) by default. */
+  /** Separates the cells of a .csv or .tsv file: one character, or `tab`. A tab (.tsv), or what the header shows (.csv) by default. */
   readonly delimiter?: string
   /** Whether cells of a .tsv file may be quoted, like those of a .csv file. */
   readonly quote?: boolean
+  /** The encoding of a file of text, such as `windows-1252`; UTF-8 by default. */
+  readonly encoding?: string
 }
 
 export type DelimitedOptions = TextColumns & {
@@ -28,6 +31,8 @@ export type DelimitedOptions = TextColumns & {
   readonly labelColumn?: LabelColumn
   /** The classes of the training data, which an evaluation file must keep to. By default those that occur, sorted. */
   readonly labelNames?: ReadonlyArray<string>
+  /** Labels are texts, whatever they look like: 1.10 and 1.1 are two classes, and so are 1 and 1.0. */
+  readonly labelsAsText?: boolean
   /** Skip rows without text or label and list them, instead of refusing the file. */
   readonly skipMissing?: boolean
 }
@@ -40,7 +45,8 @@ export const readTexts = async (
   file: string,
   options: TextColumns,
   take: (row: number, text: string | null, textPair: string | null | undefined) => void,
-): Promise<void> => rowsOf(file, options, [], (row, [text = null, textPair]) => take(row, text, textPair))
+  note?: (line: string) => void,
+): Promise<void> => rowsOf(file, options, [], (row, [text = null, textPair]) => take(row, text, textPair), note)
 
 /**
  * The examples of `file`. Blanks around a label do not count.
@@ -48,14 +54,15 @@ export const readTexts = async (
  * wrong if it is unknown or of another kind. The message about a missing column lists those present.
  */
 export const readDelimited = async (file: string, options: DelimitedOptions = {}): Promise<Dataset> => {
-  const { labelColumn = classColumn, skipMissing = false } = options
+  const { labelColumn = classColumn, skipMissing = false, labelsAsText = false } = options
   const { separator } = labelColumn
-  const labels = labelColumn.open(file, options.labelNames)
+  const labels = labelColumn.open(file, options.labelNames, labelsAsText)
   const store = exampleStore()
   const examples: StoredExample[] = []
   const skipped: SkippedRow[] = []
+  const notes: string[] = []
   const column = { name: options.label ?? 'label', flag: '--label', ...(separator === undefined ? {} : { list: separator }) }
-  await rowsOf(file, options, [column], (row, cells) => {
+  const takeRow = (row: number, cells: ReadonlyArray<Cell>): void => {
     const missing = missingCell(cells, options, separator !== undefined)
     if (missing === null) {
       const [label = null, text, textPair] = cells
@@ -65,11 +72,18 @@ export const readDelimited = async (file: string, options: DelimitedOptions = {}
     const { what, cell } = missing
     if (!skipMissing) throw inputError(atRow(file, row), `${what} (or --skip-missing)`, cell === null ? 'null' : 'an empty one')
     skipped.push({ row, reason: `no ${what.slice(2)}` })
-  })
+  }
+  await rowsOf(file, options, [column], takeRow, (line) => notes.push(line))
   const [first] = skipped
   if (examples.length === 0 && first !== undefined)
     throw inputError(file, 'at least one row of data', `none: ${skipped.length} lack a text or a label, the first is row ${first.row}`)
-  return { source: file, examples, labelNames: labels.finish(examples), skipped }
+  const labelNames = labels.finish(examples)
+  const mergedLabels = labels.merged?.() ?? []
+  return {
+    ...{ source: file, examples, labelNames, skipped },
+    ...(notes.length === 0 ? {} : { notes }),
+    ...(mergedLabels.length === 0 ? {} : { mergedLabels }),
+  }
 }
 
 /** The first cell that has nothing where a text or a label is needed. */
@@ -88,9 +102,10 @@ const isMissing = (cell: Cell): boolean => cell === null || cell.trim() === ''
 /** The requested columns of each row: those of `before`, then the texts. */
 const rowsOf = async (
   file: string,
-  { text, textPair, delimiter, quote }: TextColumns,
+  { text, textPair, delimiter, quote, encoding }: TextColumns,
   before: ReadonlyArray<RequestedColumn>,
   take: (row: number, cells: ReadonlyArray<Cell>) => void,
+  note?: (line: string) => void,
 ): Promise<void> => {
   const requested = [
     ...before,
@@ -102,6 +117,8 @@ const rowsOf = async (
   const format: RowFormat = {
     ...(delimiter === undefined ? {} : { delimiter: delimiterOf(delimiter) }),
     ...(quote === undefined ? {} : { quote }),
+    ...(encoding === undefined ? {} : { encoding: encodingNamed(encoding) }),
+    ...(note === undefined ? {} : { note }),
   }
   const read = readerOf(file, format)
   checkSize(file)

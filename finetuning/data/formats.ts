@@ -9,13 +9,13 @@ import { plainRows, quotedRows } from './separatedRows.js'
 
 /** A reader of delimited cells. Delimiter and quotes may be chosen; `own` has the defaults. */
 const separated =
-  (own: Required<RowFormat>): ReadRows =>
-  (file, requested, { delimiter = own.delimiter, quote = own.quote }, take) =>
-    (quote ? quotedRows : plainRows)(file, requested, { delimiter }, take)
+  (own: Pick<RowFormat, 'delimiter'> & { readonly quote: boolean }): ReadRows =>
+  (file, requested, { quote = own.quote, ...format }, take) =>
+    (quote ? quotedRows : plainRows)(file, requested, { ...own, ...format }, take)
 
 const formats: Readonly<Record<string, { readonly read: ReadRows; readonly cells: boolean }>> = {
   '.tsv': { read: separated({ delimiter: '\t', quote: false }), cells: true },
-  '.csv': { read: separated({ delimiter: ',', quote: true }), cells: true },
+  '.csv': { read: separated({ quote: true }), cells: true },
   '.jsonl': { read: jsonLineRows, cells: false },
   '.json': { read: jsonRows, cells: false },
   '.parquet': { read: parquetRows, cells: false },
@@ -30,13 +30,14 @@ export const fileHelp = `a ${alternatives(fileEndings)} file`
 export const hasObjects = (file: string): boolean => formats[extname(file).toLowerCase()]?.cells === false
 
 /** The reader of this file. @throws InputError for an unknown ending, or for a delimiter or quotes in a format without cells */
-export const readerOf = (file: string, { delimiter, quote }: RowFormat): ReadRows => {
+export const readerOf = (file: string, { delimiter, quote, encoding }: RowFormat): ReadRows => {
   const ending = extname(file).toLowerCase()
   const format = formats[ending]
   if (format === undefined)
     throw inputError(file, `a file whose name ends in ${alternatives(fileEndings)}`, ending === '' ? 'no ending' : quoted(extname(file)))
   if (!format.cells && (delimiter !== undefined || quote === true))
     throw inputError(delimiter === undefined ? '--quote' : '--delimiter', 'a .csv or .tsv file to go with it', file)
+  if (ending === '.parquet' && encoding !== undefined) throw inputError('--encoding', 'a file of text to go with it', file)
   return format.read
 }
 

@@ -2,15 +2,36 @@
 import { InputError, inputError, quoted, reason, shown } from '../../accelerated/errors/inputError.js'
 import { readText } from '../../accelerated/storage/boundedJson.js'
 import { eachLine } from './lineStream.js'
-import { cellsOf, isObject, longestRow, type ReadRows } from './rows.js'
+import { renamedColumns } from './columns.js'
+import { utf8 } from './encoding.js'
+import { cellsOf, isObject, longestRow, type ReadRows, type RowFormat } from './rows.js'
+import type { RequestedColumn } from './table.js'
+import { readUtf8 } from './textFile.js'
 import { atRow } from './errorText.js'
 
-export const jsonLineRows: ReadRows = (file, requested, _format, take) =>
-  eachLine(file, (row, line) => {
-    const text = line.toString('utf8')
-    const where = atRow(file, row)
-    take(row, cellsOf(where, requested, objectIn(text, where)))
-  })
+export const jsonLineRows: ReadRows = (file, requested, format, take) => {
+  const noted = notedOnce(file, requested, format)
+  return eachLine(
+    file,
+    (row, line) => {
+      const where = atRow(file, row)
+      const object = objectIn(line.toString('utf8'), where)
+      const cells = cellsOf(where, requested, object)
+      noted(object)
+      take(row, cells)
+    },
+    format.encoding ?? utf8,
+  )
+}
+
+/** Reports the columns of the first object that have other names than the requested ones. */
+const notedOnce = (file: string, requested: ReadonlyArray<RequestedColumn>, { note }: RowFormat) => {
+  let isFirst = true
+  return (object: Readonly<Record<string, unknown>>): void => {
+    if (isFirst && note !== undefined) for (const line of renamedColumns(file, Object.keys(object), requested)) note(line)
+    isFirst = false
+  }
+}
 
 const objectIn = (text: string, where: string): Readonly<Record<string, unknown>> => {
   try {
@@ -23,8 +44,9 @@ const objectIn = (text: string, where: string): Readonly<Record<string, unknown>
 }
 
 /** A row's number is its place in the list, from 1. */
-export const jsonRows: ReadRows = async (file, requested, _format, take) => {
-  const text = (await readText(file, longestRow)).replace(/^\uFEFF/, '')
+export const jsonRows: ReadRows = async (file, requested, format, take) => {
+  const text = await jsonText(file, format.encoding)
+  const noted = notedOnce(file, requested, format)
   const list = parsed(text, file)
   if (!Array.isArray(list))
     throw inputError(file, "a list of objects (pandas: orient='records'; one a line is .jsonl)", isObject(list) ? 'an object' : shown(list))
@@ -32,8 +54,17 @@ export const jsonRows: ReadRows = async (file, requested, _format, take) => {
   list.forEach((value: unknown, index) => {
     const where = atRow(file, index + 1)
     if (!isObject(value)) throw inputError(where, 'a JSON object', shown(value))
-    take(index + 1, cellsOf(where, requested, value))
+    const cells = cellsOf(where, requested, value)
+    noted(value)
+    take(index + 1, cells)
   })
+}
+
+const jsonText = async (file: string, encoding: string | undefined): Promise<string> => {
+  if (encoding === undefined) return (await readText(file, longestRow)).replace(/^\uFEFF/, '')
+  const bytes = readUtf8(file, encoding)
+  if (bytes.length > longestRow) throw inputError(file, `at most ${longestRow} bytes`, `${bytes.length}`)
+  return bytes.toString('utf8')
 }
 
 const parsed = (text: string, file: string): unknown => {

@@ -7,8 +7,8 @@ import { classesOf, classesOfSets, classIndex, labelSeparator, labelsIn, scoreOf
 export type LabelColumn = {
   /** separates the labels of one cell, which may then be empty; absent: a cell has exactly one label */
   readonly separator?: string
-  /** @param labelNames the classes of the training data; undefined: those that occur in the file */
-  readonly open: (file: string, labelNames: ReadonlyArray<string> | undefined) => LabelReader
+  /** @param labelNames the classes of the training data; undefined: those that occur in the file @param asText labels are texts, not numbers */
+  readonly open: (file: string, labelNames: ReadonlyArray<string> | undefined, asText?: boolean) => LabelReader
   /** The stratum of each example, so that a hold-out keeps the proportions of labels. */
   readonly strata: (examples: ReadonlyArray<Example>) => (example: Example, index: number) => number
 }
@@ -18,19 +18,25 @@ export type LabelReader = {
   readonly read: (written: string, row: number) => Pick<Example, 'label' | 'labels'>
   /** After the last row: sets class indices, and returns the classes in order (null: there are none). @throws InputError */
   readonly finish: (examples: ReadonlyArray<StoredExample>) => ReadonlyArray<string> | null
+  /** After `finish`: labels that are read as one class. */
+  readonly merged?: () => ReadonlyArray<ReadonlyArray<string>>
 }
 
 /** One class per row. */
 export const classColumn: LabelColumn = {
-  open: (file, labelNames) => {
-    const classes = classReader(file, labelNames, classesOf)
+  open: (file, labelNames, asText) => {
+    const classes = classReader(file, labelNames, classesOf, asText)
+    let merged: ReadonlyArray<ReadonlyArray<string>> = []
     return {
       read: (written, row) => ({ label: classes.read(written, row) }),
       finish: (examples) => {
-        const { names, indexAt } = classes.finish()
+        const finished = classes.finish()
+        const { names, indexAt } = finished
         if (indexAt !== null) for (const example of examples) example.label = indexAt(example.label)
+        merged = finished.merged
         return names
       },
+      merged: () => merged,
     }
   },
   strata:
@@ -43,7 +49,7 @@ export const classColumn: LabelColumn = {
 export const labelSetColumn: LabelColumn = {
   separator: labelSeparator,
   open: (file, labelNames) => {
-    const classes = classReader(file, labelNames, classesOfSets)
+    const classes = classReader(file, labelNames, classesOfSets, true)
     return {
       read: (written, row) => ({ label: 0, labels: labelsIn(written).map((part) => classes.read(part, row)) }),
       finish: (examples) => {
@@ -74,9 +80,10 @@ export const scoreColumn: LabelColumn = {
 const classReader = (
   file: string,
   labelNames: ReadonlyArray<string> | undefined,
-  sorted: (file: string, firstRows: ReadonlyMap<string, number>) => Classes,
+  sorted: (file: string, firstRows: ReadonlyMap<string, number>, asText?: boolean) => Classes,
+  asText = false,
 ) => {
-  const knownIndex = labelNames === undefined ? null : classIndex(labelNames)
+  const knownIndex = labelNames === undefined ? null : classIndex(labelNames, asText)
   const firstRows = new Map<string, number>() // the row in which each label occurs first
   const places = new Map<string, number>()
   return {
@@ -88,11 +95,11 @@ const classReader = (
       places.set(written, places.size)
       return places.size - 1
     },
-    finish: (): { readonly names: ReadonlyArray<string>; readonly indexAt: ((place: number) => number) | null } => {
-      if (labelNames !== undefined) return { names: labelNames, indexAt: null }
-      const { names, indexOf } = sorted(file, firstRows)
+    finish: (): Pick<Classes, 'names' | 'merged'> & { readonly indexAt: ((place: number) => number) | null } => {
+      if (labelNames !== undefined) return { names: labelNames, indexAt: null, merged: [] }
+      const { names, indexOf, merged } = sorted(file, firstRows, asText)
       const indices = [...places.keys()].map((written) => indexOf.get(written) ?? NaN)
-      return { names, indexAt: (place) => indices[place] ?? NaN }
+      return { names, indexAt: (place) => indices[place] ?? NaN, merged }
     },
   }
 }

@@ -5,42 +5,70 @@ import { decimal, isInteger } from './dataset.js'
 import { atRow } from './errorText.js'
 
 /** The classes of a file, and the class index of each written label. */
-export type Classes = { readonly names: ReadonlyArray<string>; readonly indexOf: ReadonlyMap<string, number> }
+export type Classes = {
+  readonly names: ReadonlyArray<string>
+  readonly indexOf: ReadonlyMap<string, number>
+  /** labels that are read as one class: `1` and `1.0` */
+  readonly merged: ReadonlyArray<ReadonlyArray<string>>
+}
 
 /**
- * The classes among written labels, sorted: as numbers if all are integers, else by code unit. If all are numbers, 1.0 is 1, because tables with a
- * missing value write whole numbers so. @param written each label with the row where it first occurs
+ * The classes among written labels, sorted: as numbers if all are numbers, else by code unit. If all are numbers, 1.0 and 1 are one class, because
+ * tables with a missing value write whole numbers so. It has the name that the file writes: the whole number where the file writes both.
+ * @param written each label with the row where it first occurs @param asText labels are texts, whatever they look like
  * @throws InputError if there are fewer than two classes, or if all labels are numbers and one is not whole: a regression is meant then
  */
-export const classesOf = (file: string, written: ReadonlyMap<string, number>): Classes => {
+export const classesOf = (file: string, written: ReadonlyMap<string, number>, asText = false): Classes => {
   const labels = [...written.keys()]
-  const numbers = labels.every((label) => decimal(label) !== null)
-  const nameOf = (label: string): string => (numbers ? whole(label) : label)
+  const numbers = !asText && areNumbers(labels)
   const fraction = numbers ? labels.find((label) => !isInteger(whole(label))) : undefined
   if (fraction !== undefined)
     throw inputError(
       atRow(file, written.get(fraction) ?? 1),
-      'a class (text or an integer; for real numbers, --problem-type regression)',
+      'a class (text or an integer; --problem-type regression reads real numbers, and --labels-as-text any text)',
       quoted(fraction),
     )
-  const names = [...new Set(labels.map(nameOf))]
-  if (names.length < 2) throw inputError(file, 'at least two classes', `only ${alternatives(names.map((label) => quoted(label)))}`)
-  if (names.every(isInteger)) names.sort((a, b) => Number(a) - Number(b) || (a < b ? -1 : 1))
-  else names.sort()
-  const places = new Map(names.map((name, index) => [name, index]))
-  return { names, indexOf: new Map(labels.map((label) => [label, places.get(nameOf(label)) ?? NaN])) }
+  const forms = new Map<string, string[]>()
+  for (const label of labels) {
+    const key = numbers ? whole(label) : label
+    forms.set(key, [...(forms.get(key) ?? []), label])
+  }
+  const classes = Array.from(forms, ([key, [only = key, ...more]]) => ({ key, name: more.length === 0 ? only : key }))
+  if (classes.length < 2) throw inputError(file, 'at least two classes', `only ${alternatives(classes.map(({ name }) => quoted(name)))}`)
+  if (classes.every(({ key }) => isInteger(key))) classes.sort((a, b) => Number(a.key) - Number(b.key) || (a.key < b.key ? -1 : 1))
+  else classes.sort((a, b) => (a.name < b.name ? -1 : 1))
+  const places = new Map(classes.map(({ key }, index) => [key, index]))
+  return {
+    names: classes.map(({ name }) => name),
+    indexOf: new Map(labels.map((label) => [label, places.get(numbers ? whole(label) : label) ?? NaN])),
+    merged: [...forms.values()].filter((labels) => labels.length > 1),
+  }
 }
+
+const areNumbers = (labels: ReadonlyArray<string>): boolean => labels.every((label) => decimal(label) !== null)
 
 /** 1.0 → 1 */
 const whole = (label: string): string => /^([+-]?\d+)\.0*$/.exec(label)?.[1] ?? label
 
-/** Returns the index of a written label among `labelNames`. @throws InputError for an unknown label */
-export const classIndex = (labelNames: ReadonlyArray<string>) => {
+/** The names with which data is recognized, whether its file writes 1 or 1.0. */
+export const comparableNames = (labelNames: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const wholes = labelNames.map(whole)
+  return areNumbers(labelNames) && new Set(wholes).size === labelNames.length ? wholes : labelNames
+}
+
+/** The index of a label among names; a whole number may be written otherwise (1, 1.0). undefined: it is not there */
+export const labelIndexIn = (labelNames: ReadonlyArray<string>): ((label: string) => number | undefined) => {
+  const wholes = new Map(comparableNames(labelNames).map((name, index) => [name, index]))
   const indices = new Map(labelNames.map((name, index) => [name, index]))
+  return (label) => indices.get(label) ?? wholes.get(whole(label))
+}
+
+/** Returns the index of a written label among `labelNames`. @throws InputError for an unknown label */
+export const classIndex = (labelNames: ReadonlyArray<string>, asText = false) => {
+  const exact = new Map(labelNames.map((name, index) => [name, index]))
+  const indexOf = asText ? (label: string) => exact.get(label) : labelIndexIn(labelNames)
   return (label: string, where: () => string): number =>
-    indices.get(label) ??
-    indices.get(whole(label)) ??
-    raise(inputError(where(), `a label of the training data (${alternatives(labelNames)})`, quoted(label)))
+    indexOf(label) ?? raise(inputError(where(), `a label of the training data (${alternatives(labelNames)})`, quoted(label)))
 }
 
 /** Separates the labels of one cell. */
@@ -59,7 +87,7 @@ export const classesOfSets = (file: string, written: ReadonlyMap<string, number>
       `at least two classes (several labels of one row with ${labelSeparator} between them)`,
       names.length === 0 ? 'none' : `only ${quoted(names[0] ?? '')}`,
     )
-  return { names, indexOf: new Map(names.map((name, index) => [name, index])) }
+  return { names, indexOf: new Map(names.map((name, index) => [name, index])), merged: [] }
 }
 
 /** The number that a label writes. @throws InputError */

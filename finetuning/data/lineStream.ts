@@ -3,7 +3,8 @@ import { isUtf8 } from 'node:buffer'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { withRegularFile } from '../../accelerated/storage/regularFile.js'
 import { longestRow, rowTooLong } from './rows.js'
-import { MAXIMUM_BYTES } from './textFile.js'
+import { transcoder, utf8, utf8Expected } from './encoding.js'
+import { MAXIMUM_BYTES, utf16Mark } from './textFile.js'
 import { atRow } from './errorText.js'
 
 const piece = 2 ** 22
@@ -11,18 +12,20 @@ const [lineFeed, carriageReturn] = [0x0a, 0x0d]
 
 /**
  * Passes each line of `file` to `take`, without byte-order mark and end of line (LF or CRLF). The bytes are valid until `take` returns. Empty lines
- * at the end do not count. @throws InputError if the file is not a regular file, too large, empty or not UTF-8, or a line is too long
+ * at the end do not count. @param encoding of the file; undefined: UTF-8, and no flag names another. @throws InputError if the file is not a regular file, too large, empty or not UTF-8, or a line is too long
  */
-export const eachLine = (file: string, take: (row: number, line: Buffer) => void): Promise<void> =>
+export const eachLine = (file: string, take: (row: number, line: Buffer) => void, encoding?: string): Promise<void> =>
   withRegularFile(file, async (handle, size) => {
     if (size > MAXIMUM_BYTES) throw inputError(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${size} bytes`)
+    const inUtf8 = encoding === undefined || encoding === utf8 ? null : transcoder(file, encoding)
     let [row, consumed] = [0, 0]
     const line = (bytes: Buffer): void => {
       row++
       const end = bytes.at(-1) === carriageReturn ? bytes.length - 1 : bytes.length
       if (end === 0) return // an empty line counts once another line follows
       for (; consumed + 1 < row; consumed++) take(consumed + 1, bytes.subarray(0, 0))
-      if (!isUtf8(bytes)) throw inputError(atRow(file, row), 'text in UTF-8', 'bytes that are not UTF-8')
+      if (!isUtf8(bytes))
+        throw inputError(atRow(file, row), utf8Expected(encoding !== undefined, 'windows-1252'), 'bytes that are not UTF-8')
       take(row, bytes.subarray(0, end))
       consumed = row
     }
@@ -32,7 +35,11 @@ export const eachLine = (file: string, take: (row: number, line: Buffer) => void
     for (let at = 0; ; ) {
       const { bytesRead } = await handle.read(buffer, 0, piece, at)
       if (bytesRead === 0) break
-      const bytes = buffer.subarray(at === 0 ? markLength(file, buffer, bytesRead) : 0, bytesRead)
+      const read = buffer.subarray(0, bytesRead)
+      const bytes =
+        inUtf8 === null
+          ? read.subarray(at === 0 ? markLength(file, read, encoding !== undefined) : 0)
+          : inUtf8(read, at + bytesRead >= size)
       at += bytesRead
       let start = 0
       for (let feed = bytes.indexOf(lineFeed); feed !== -1; feed = bytes.indexOf(lineFeed, start)) {
@@ -49,8 +56,8 @@ export const eachLine = (file: string, take: (row: number, line: Buffer) => void
   })
 
 /** Bytes of the byte-order mark. @throws InputError for a mark of UTF-16 */
-const markLength = (file: string, bytes: Buffer, length: number): number => {
-  if (length >= 2 && ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)))
-    throw inputError(file, 'text in UTF-8', 'text in UTF-16')
-  return length >= 3 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0
+const markLength = (file: string, bytes: Buffer, hasFlag: boolean): number => {
+  const utf16 = utf16Mark(bytes)
+  if (utf16 !== null) throw inputError(file, utf8Expected(hasFlag, utf16), 'text in UTF-16')
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0
 }

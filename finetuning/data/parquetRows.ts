@@ -1,15 +1,15 @@
 /** Reads the rows of a Parquet file in portions, with hyparquet. */
 import { inputError, reason, InputError } from '../../accelerated/errors/inputError.js'
 import { readBytes, withRegularFile } from '../../accelerated/storage/regularFile.js'
+import { checkColumns, columnNamed, renamedColumns } from './columns.js'
 import { cellsOf, type ReadRows } from './rows.js'
-import { columnExpected, columnsFound } from './table.js'
 import { atRow } from './errorText.js'
 
 /** Rows decoded at a time. */
 const portion = 10_000
 
 /** A row's number is its place in the file, from 1. The libraries are imported for the first Parquet file. */
-export const parquetRows: ReadRows = (file, requested, _format, take) =>
+export const parquetRows: ReadRows = (file, requested, { note }, take) =>
   withRegularFile(file, async (handle, size) => {
     const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet')
     const { compressors } = await import('hyparquet-compressors')
@@ -23,11 +23,11 @@ export const parquetRows: ReadRows = (file, requested, _format, take) =>
       })
     const metadata = await refusing(parquetMetadataAsync(bytes))
     const names = parquetSchema(metadata).children.map(({ element }) => element.name)
-    const missing = requested.find(({ name, optional }) => optional !== true && !names.includes(name))
-    if (missing !== undefined) throw inputError(file, columnExpected(missing), columnsFound(names))
+    checkColumns(file, names, requested)
+    if (note !== undefined) for (const line of renamedColumns(file, names, requested)) note(line)
     const rows = Number(metadata.num_rows)
     if (rows === 0) throw inputError(file, 'at least one row of data', 'none')
-    const columns = requested.map(({ name }) => name).filter((name) => names.includes(name))
+    const columns = requested.flatMap(({ name }) => columnNamed(names, name) ?? [])
     for (let rowStart = 0; rowStart < rows; rowStart += portion) {
       const rowEnd = Math.min(rows, rowStart + portion)
       const objects = await refusing(parquetReadObjects({ file: bytes, metadata, compressors, columns, rowStart, rowEnd }))

@@ -3,6 +3,7 @@ import { extname } from 'node:path'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Dataset, Example } from './dataset.js'
 import { readTexts, type TextColumns } from './delimited.js'
+import { encodingNamed, utf8 } from './encoding.js'
 import { eachLine } from './lineStream.js'
 import { exampleStore } from './compactExamples.js'
 import { checkSize } from './textFile.js'
@@ -28,18 +29,22 @@ export const readPlainText = async (file: string, columns: TextColumns): Promise
 }
 
 const eachParagraph = async (file: string, columns: TextColumns, put: (text: string, row: number) => void): Promise<void> => {
-  const [given] = Object.entries(columns).flatMap(([name, value]) => (value === undefined ? [] : [name]))
+  const { encoding, ...others } = columns
+  const [given] = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [name]))
   if (given !== undefined) throw inputError(file, `a file with columns to go with --${given}`, 'a .txt file')
   let [lines, first] = [[] as string[], 1]
   const end = (): void => {
     if (lines.length > 0) put(lines.join('\n'), first)
     lines = []
   }
-  await eachLine(file, (row, bytes) => {
+  const takeLine = (row: number, bytes: Buffer): void => {
     const line = bytes.toString('utf8')
-    if (line.trim() === '') return end()
-    if (lines.length === 0) first = row
-    lines.push(line)
-  })
+    if (line.trim() === '') end()
+    else {
+      if (lines.length === 0) first = row
+      lines.push(line)
+    }
+  }
+  await eachLine(file, takeLine, encoding === undefined ? utf8 : encodingNamed(encoding))
   end()
 }

@@ -1,7 +1,8 @@
 /** Rows of a user's file in any format: the requested columns of one row after another, so that no file is in memory twice. */
 import { constants } from 'node:buffer'
 import { type InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { columnExpected, columnsFound, type RequestedColumn } from './table.js'
+import { checkColumns, columnNamed } from './columns.js'
+import type { RequestedColumn } from './table.js'
 import { atRow } from './errorText.js'
 
 /** The text of a requested column in one row; null for JSON's and Parquet's null. */
@@ -15,6 +16,10 @@ export type RowFormat = {
   readonly delimiter?: string
   /** whether cells may be quoted */
   readonly quote?: boolean
+  /** the encoding of the text; UTF-8 by default */
+  readonly encoding?: string
+  /** receives a line for what differs from the request, such as a column in other case */
+  readonly note?: (line: string) => void
 }
 
 /** Reads all rows of `file`. @throws InputError for the first thing wrong in it */
@@ -43,12 +48,16 @@ export const cellsOf = (
   where: string,
   requested: ReadonlyArray<RequestedColumn>,
   object: Readonly<Record<string, unknown>>,
-): ReadonlyArray<Cell> =>
-  requested.map((column) => {
-    if (!Object.hasOwn(object, column.name) && column.optional !== true)
-      throw inputError(where, columnExpected(column), columnsFound(Object.keys(object)))
-    return cellOf(where, column, object[column.name])
+): ReadonlyArray<Cell> => {
+  const isComplete = requested.every(({ name, optional }) => optional === true || Object.hasOwn(object, name))
+  if (isComplete) return requested.map((column) => cellOf(where, column, Object.hasOwn(object, column.name) ? object[column.name] : null))
+  const names = Object.keys(object)
+  checkColumns(where, names, requested)
+  return requested.map((column) => {
+    const name = columnNamed(names, column.name)
+    return cellOf(where, column, name === undefined ? null : object[name])
   })
+}
 
 export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,43 +1,52 @@
 /** Rows of delimited cells: plain, where a quotation mark is an ordinary character, or with the quotes of RFC 4180 (csv-parse). */
 import { CsvError, parse } from 'csv-parse/sync'
-import { type InputError, inputError } from '../../accelerated/errors/inputError.js'
+import { InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { eachLine } from './lineStream.js'
 import { longestRow, rowTooLong, type RowFormat, type TakeRow } from './rows.js'
-import { columnCount, placesIn, type RequestedColumn } from './table.js'
+import { checkColumns, columnNamed, renamedColumns } from './columns.js'
+import { utf8 } from './encoding.js'
+import { columnCount, columnsFound, type RequestedColumn } from './table.js'
 import { readUtf8 } from './textFile.js'
 import { atRow } from './errorText.js'
 
-type Separated = Pick<RowFormat, 'delimiter'>
+type Separated = Omit<RowFormat, 'quote'>
 
 /** Splits each line at the delimiter. Bytes are split before they are decoded: in UTF-8 no character is part of another. */
 export const plainRows = async (
   file: string,
   requested: ReadonlyArray<RequestedColumn>,
-  { delimiter = '\t' }: Separated,
+  { delimiter = '\t', encoding = utf8, note }: Separated,
   take: TakeRow,
 ): Promise<void> => {
-  const [mark, row] = [Buffer.from(delimiter), rowTaker(file, requested, delimiter, take)]
+  const [mark, row] = [Buffer.from(delimiter), rowTaker(file, requested, { delimiter, note }, take)]
   let starts: number[] = []
-  await eachLine(file, (number, bytes) => {
+  const takeLine = (number: number, bytes: Buffer): void => {
     starts = [0]
     for (let at = bytes.indexOf(mark); at !== -1; at = bytes.indexOf(mark, at + mark.length)) starts.push(at + mark.length)
     row(number, starts.length, (column) => {
       const next = starts[column + 1]
       return bytes.toString('utf8', starts[column], next === undefined ? bytes.length : next - mark.length)
     })
-  })
+  }
+  await eachLine(file, takeLine, encoding)
   row.end()
 }
 
-/** @throws InputError if a quote opens or closes inside a field, or never closes */
+/**
+ * Without a `delimiter` it is a comma, or what the header shows: Excel writes semicolons where the comma is a decimal point.
+ * @throws InputError if a quote opens or closes inside a field, or never closes
+ */
 export const quotedRows = async (
   file: string,
   requested: ReadonlyArray<RequestedColumn>,
-  { delimiter = ',' }: Separated,
+  { delimiter: given, encoding = utf8, note }: Separated,
   take: TakeRow,
 ): Promise<void> => {
-  const bytes = readUtf8(file)
-  const row = rowTaker(file, requested, delimiter, take)
+  const bytes = readUtf8(file, encoding)
+  const delimiter = given ?? delimiterIn(bytes, requested)
+  if (given === undefined && delimiter !== comma)
+    note?.(`${file}: the header has ${delimiterName(delimiter)} between its cells, and so are rows read`)
+  const row = rowTaker(file, requested, { delimiter, note }, take)
   // Count a record's first row here: csv-parse counts a CRLF inside quotes as two lines.
   let [number, start] = [1, 0]
   let empty: number[] = [] // they count once a row that is not empty follows
@@ -68,6 +77,30 @@ export const quotedRows = async (
   row.end()
 }
 
+const comma = ','
+const otherDelimiters = [';', '\t', '|']
+
+const delimiterName = (delimiter: string): string => (delimiter === '\t' ? 'tabs' : `"${delimiter}"`)
+
+/** The longest header whose delimiter is looked for. */
+const longestHeader = 2 ** 16
+
+/** A comma, unless it leaves the header in one cell that another delimiter cuts. */
+const delimiterIn = (bytes: Buffer, requested: ReadonlyArray<RequestedColumn>): string => {
+  const feed = bytes.subarray(0, longestHeader).indexOf('\n')
+  const header = bytes.subarray(0, feed === -1 ? longestHeader : feed)
+  const cells = (delimiter: string): ReadonlyArray<string> => {
+    try {
+      return (parse(header, { delimiter, relax_column_count: true }) as ReadonlyArray<ReadonlyArray<string>>)[0] ?? []
+    } catch {
+      return [] // a quoted cell with a line break
+    }
+  }
+  const [only = '', ...more] = cells(comma)
+  if (more.length > 0 || requested.some(({ name }) => columnNamed([only], name) !== undefined)) return comma
+  return otherDelimiters.find((delimiter) => cells(delimiter).length > 1) ?? comma
+}
+
 const quoteError = (file: string, error: CsvError): InputError => {
   const row = Number(error['lines'])
   if (error.code === 'CSV_MAX_RECORD_SIZE') return rowTooLong(file, row, longestRow + 1)
@@ -79,13 +112,19 @@ const quoteError = (file: string, error: CsvError): InputError => {
 type RowTaker = ((number: number, width: number, cell: (column: number) => string) => void) & { readonly end: () => void }
 
 /** Takes rows; the first is the header. @throws InputError if a column is missing or a row has another width */
-const rowTaker = (file: string, requested: ReadonlyArray<RequestedColumn>, delimiter: string, take: TakeRow): RowTaker => {
+const rowTaker = (
+  file: string,
+  requested: ReadonlyArray<RequestedColumn>,
+  { delimiter, note }: { readonly delimiter: string; readonly note: RowFormat['note'] },
+  take: TakeRow,
+): RowTaker => {
   let header: { readonly width: number; readonly places: ReadonlyArray<number> } | null = null
   let rows = 0
   const row = (number: number, width: number, cell: (column: number) => string): void => {
     if (header === null) {
       const names = Array.from({ length: width }, (_, column) => cell(column).trim())
       header = { width, places: placesIn(file, names, requested, delimiter) }
+      if (note !== undefined) for (const line of renamedColumns(file, names, requested)) note(line)
       return
     }
     if (width !== header.width) throw inputError(atRow(file, number), columnCount(header.width), columnCount(width))
@@ -97,5 +136,29 @@ const rowTaker = (file: string, requested: ReadonlyArray<RequestedColumn>, delim
       if (header === null) throw inputError(file, 'a header', 'an empty file')
       if (rows === 0) throw inputError(file, 'at least one row of data', 'none')
     },
+  })
+}
+
+/** The places of the requested columns. @param delimiter what separated the header's cells @throws InputError */
+export const placesIn = (
+  file: string,
+  header: ReadonlyArray<string>,
+  requested: ReadonlyArray<RequestedColumn>,
+  delimiter: string,
+): ReadonlyArray<number> => {
+  try {
+    checkColumns(atRow(file, 1), header, requested)
+  } catch (thrown) {
+    const other =
+      header.length === 1 ? [comma, ...otherDelimiters].find((mark) => mark !== delimiter && header[0]?.includes(mark)) : undefined
+    if (!(thrown instanceof InputError) || other === undefined) throw thrown
+    const { where, expected } = thrown
+    throw inputError(where, expected, `${columnsFound(header)} (--delimiter ${other === '\t' ? 'tab' : `"${other}"`} would cut it)`)
+  }
+  return requested.map(({ name }) => {
+    const place = header.indexOf(columnNamed(header, name) ?? name)
+    if (place !== header.lastIndexOf(header[place] ?? ''))
+      throw inputError(atRow(file, 1), `one column ${quoted(name)}`, 'more than one of that name')
+    return place
   })
 }

@@ -1,5 +1,5 @@
 /** A table: the requested columns of records of cells. A malformed record is an error or, if the caller says so, is skipped and listed. */
-import { InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { SkippedRow } from './dataset.js'
 import { atRow } from './errorText.js'
 
@@ -62,23 +62,6 @@ export const pickNamed =
     const places = requested.map(placeIn(file, header))
     return pickPlaces(file, header.length, places, ragged)({ [Symbol.iterator]: () => iterator })
   }
-
-/** The places of the requested columns. @param delimiter what separated the header's cells @throws InputError */
-export const placesIn = (
-  file: string,
-  header: ReadonlyArray<string>,
-  requested: ReadonlyArray<RequestedColumn>,
-  delimiter: string,
-): ReadonlyArray<number> => {
-  try {
-    return requested.map(placeIn(file, header))
-  } catch (thrown) {
-    const other = header.length === 1 ? [',', ';', '\t', '|'].find((mark) => mark !== delimiter && header[0]?.includes(mark)) : undefined
-    if (!(thrown instanceof InputError) || other === undefined) throw thrown
-    const { where, expected, got } = thrown
-    throw inputError(where, expected, `${got} (--delimiter ${other === '\t' ? 'tab' : `"${other}"`} would cut it)`)
-  }
-}
 
 const placeIn =
   (file: string, header: ReadonlyArray<string>) =>

@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import { readFileSync, statSync } from 'node:fs'
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { transcoder, utf8, utf8Expected } from './encoding.js'
 import { atRow } from './errorText.js'
 
 /** Node reads at most this many bytes at once (2 GiB less one). */
@@ -11,18 +12,28 @@ const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
 
 /**
- * The bytes of `file` without byte-order mark.
+ * The bytes of `file` in UTF-8, without byte-order mark. @param encoding of the file; undefined: UTF-8, and no flag names another
  * @throws InputError if the file is missing, is not a regular file, cannot be read, or holds no text. It refuses more than 2 GiB before it reads,
  * and bytes that are not UTF-8, with the row.
  */
-export const readUtf8 = (file: string): Buffer => {
+export const readUtf8 = (file: string, encoding?: string): Buffer => {
   checkSize(file)
-  const bytes = withoutMark(
-    file,
-    readable(file, () => readFileSync(file)),
-  )
+  const read = readable(file, () => readFileSync(file))
+  const bytes =
+    encoding === undefined || encoding === utf8 ? withoutMark(file, read, encoding !== undefined) : transcoded(file, read, encoding)
   if (endOfText(bytes) === 0) throw inputError(file, 'at least one row', 'an empty file')
   return bytes
+}
+
+/** Bytes that are decoded at once. */
+const piece = 2 ** 22
+
+/** Piece by piece: a text of 2 GiB does not fit into one JavaScript string. */
+const transcoded = (file: string, bytes: Buffer, encoding: string): Buffer => {
+  const inUtf8 = transcoder(file, encoding)
+  const pieces: Buffer[] = []
+  for (let at = 0; at < bytes.length; at += piece) pieces.push(inUtf8(bytes.subarray(at, at + piece), at + piece >= bytes.length))
+  return Buffer.concat(pieces)
 }
 
 export type Line = { readonly row: number; readonly start: number; readonly end: number }
@@ -62,18 +73,23 @@ const readable = <T>(file: string, read: () => T): T => {
 }
 
 /** @throws InputError if the bytes are not UTF-8 */
-const withoutMark = (file: string, bytes: Buffer): Buffer => {
+const withoutMark = (file: string, bytes: Buffer, hasFlag: boolean): Buffer => {
   if (isUtf8(bytes)) {
     const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
     return marked ? bytes.subarray(3) : bytes
   }
-  const utf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)
-  if (utf16) throw inputError(file, 'text in UTF-8', 'text in UTF-16')
+  const utf16 = utf16Mark(bytes)
+  if (utf16 !== null) throw inputError(file, utf8Expected(hasFlag, utf16), 'text in UTF-16')
   for (const { row, start, end } of lines(bytes)) {
-    if (!isUtf8(bytes.subarray(start, end))) throw inputError(atRow(file, row), 'text in UTF-8', 'bytes that are not UTF-8')
+    if (!isUtf8(bytes.subarray(start, end)))
+      throw inputError(atRow(file, row), utf8Expected(hasFlag, 'windows-1252'), 'bytes that are not UTF-8')
   }
   throw new Error('withoutMark: bytes that are not UTF-8 must have a line that is not')
 }
+
+/** The encoding that a byte-order mark of UTF-16 says; null without one. */
+export const utf16Mark = (bytes: Buffer): 'utf-16le' | 'utf-16be' | null =>
+  bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : null
 
 /** The end of the last line that is not empty. */
 const endOfText = (bytes: Buffer): number => {

@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 import { onDownloadProgress } from '../../accelerated/checkpoints/hub/downloadProgress.js'
+import { endThread } from '../../accelerated/engines/endThread.js'
 import { countCalls } from '../../accelerated/engines/nativeCallGuard.js'
 import type { WorkerData, WorkerMessage } from './finetune.js'
 import { toSentError } from '../../accelerated/errors/sentError.js'
@@ -22,5 +23,5 @@ try {
   const error = systemCode(thrown) === null ? thrown : systemInputError(options.output, "to write the run's files", thrown)
   send({ kind: 'error', error: toSentError(error) })
 } finally {
-  parentPort?.close()
+  endThread()
 }

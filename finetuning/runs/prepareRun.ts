@@ -18,6 +18,7 @@ import { startOfRun } from '../../accelerated/training/initialState.js'
 import { runLength, type RunLength } from '../../accelerated/training/runLength.js'
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
+import { reportOf, withLengths, type DataReport } from '../inspection/runReport.js'
 import type { TaskAdapter } from '../tasks/taskType.js'
 import type { CardData } from './cardFacts.js'
 import { openBaseModel } from './openBaseModel.js'
@@ -25,7 +26,7 @@ import type { FinetuneEvent, RunOptions, RunFacts } from './run.js'
 import { bindTask, loadRunData, tokenizeRunData, type RunData, type RunExamples } from './runData.js'
 import { runFacts } from './runFacts.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
-import { runRowsOf } from './runRows.js'
+import { rowKeysOf, runRowsOf } from './runRows.js'
 
 /** The part of a run's training task that does not depend on the type of its examples. */
 export type RunTask = Assembly & { readonly settings: Settings }
@@ -78,9 +79,12 @@ async function* prepareTask<E extends TrainingExample, O>(
   const { assembly, weights } = yield* assembleRun(base, settings, precision, task)
   const start = yield* initialState(options, assembly, base, data.labelNames)
   // before the examples are drained
-  const [rows, card, inputs] = [runRowsOf(data), cardDataOf(data), await runInputs(base, data, options.adapter)]
+  const keys = rowKeysOf(data)
+  const report = reportOf(data, keys, settings)
+  const [rows, card, inputs] = [runRowsOf(data, keys), cardDataOf(data), await runInputs(base, data, options.adapter)]
   const facts = runFacts(assembly, data, task, start, { device: device.name, revision, modelParameters: parametersOf(base) })
-  const examples = yield* tokenizeRunData(data, task, base, settings)
+  const { warnings, ...examples } = yield* tokenizeRunData(data, task, base, settings)
+  yield* reported(withLengths(report, examples.training, warnings))
   const runtime = { engine: device.engine({ threads: settings.threads }), weights }
   const training: TrainingTask<E, O> & RunTask = { ...assembly, runtime, ...examples, score: task.score }
   return {
@@ -90,6 +94,12 @@ async function* prepareTask<E extends TrainingExample, O>(
     labelNames: data.labelNames ?? undefined,
     train: (more, ...from) => train({ ...training, ...more }, ...from),
   }
+}
+
+/** The report on the data, and a warning of each finding that matters. */
+function* reported(report: DataReport): Generator<FinetuneEvent, void> {
+  yield { kind: 'data', ...report }
+  for (const { message, warns } of report.findings) if (warns) yield { kind: 'warning', message }
 }
 
 /** @throws SettingsError if the settings do not fit the model, the method or the precision */

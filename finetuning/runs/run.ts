@@ -4,6 +4,7 @@ import { resolveSettings, type Settings } from '../../accelerated/training/setti
 import type { TrainingEvent } from '../../accelerated/training/events.js'
 import type { Estimate } from './estimate.js'
 import type { TaskOptions } from '../tasks/index.js'
+import type { DataReport } from '../inspection/runReport.js'
 import type { RunInputs } from './runFingerprint.js'
 
 export type FinetuneOptions = {
@@ -39,6 +40,8 @@ export type FinetuneEvent =
   | Exclude<TrainingEvent, { readonly kind: 'checkpoint' }>
   | { readonly kind: 'preparing'; readonly what: string }
   | { readonly kind: 'warning'; readonly message: string }
+  /** Before the first step: facts about the data, and what probably is a mistake in it. A finding that warns follows as a warning. */
+  | ({ readonly kind: 'data' } & DataReport)
   | ({ readonly kind: 'ready' } & RunFacts)
   /** Before the first step: the memory that the run needs. */
   | ({ readonly kind: 'estimate' } & Estimate)
@@ -68,7 +71,7 @@ export type RunFacts = {
 
 /** The length of a finished run before it was extended. */
 export type Extended = {
-  readonly epochs: number
+  readonly epochs: number | null
   readonly maxSteps: number | null
   /** The planned steps. */
   readonly steps: number

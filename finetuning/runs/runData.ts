@@ -47,7 +47,7 @@ export async function* tokenizeRunData<E extends TrainingExample>(
   task: Pick<TaskAdapter<E, unknown>, 'tokenizer'>,
   base: ModelFolder,
   { maxLength }: Pick<Settings, 'maxLength'>,
-): AsyncGenerator<FinetuneEvent, RunExamples<E>> {
+): AsyncGenerator<FinetuneEvent, RunExamples<E> & { readonly warnings: ReadonlyArray<string> }> {
   const sources = [...new Set([train.source, evaluation.source])].join(' and ')
   yield {
     kind: 'preparing',
@@ -55,8 +55,7 @@ export async function* tokenizeRunData<E extends TrainingExample>(
   }
   const tokenizer = await task.tokenizer(base, maxLength)
   const examples = { training: tokenizer.training(drain(train.examples)), evaluation: tokenizer.evaluation(drain(evaluation.examples)) }
-  for (const message of tokenizer.warnings()) yield { kind: 'warning', message }
-  return examples
+  return { ...examples, warnings: tokenizer.warnings() }
 }
 
 /** Yields the examples in order and empties the list. */

@@ -9,6 +9,7 @@ import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { methodOf, settingsOfMethod, type Settings } from '../../accelerated/training/settings.js'
 import { differing, without, type Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'
+import { comparableNames } from '../data/labels.js'
 import type { Task } from '../tasks/index.js'
 import { rowsDigest } from './runRows.js'
 
@@ -19,7 +20,7 @@ export type RunInputs = Readonly<Record<string, string>>
 export const runInputs = async (base: ModelFolder, data: Task, adapter: string | undefined): Promise<RunInputs> => ({
   'training rows': rowsDigest(data.train),
   'evaluation rows': rowsDigest(data.evaluation),
-  ...(data.labelNames === null ? {} : { classes: classesOf(data.labelNames) }),
+  ...(data.labelNames === null ? {} : { classes: classesOf(comparableNames(data.labelNames)) }),
   ...(await modelFiles(base)),
   ...(adapter === undefined ? {} : await adapterFiles(adapter)),
 })

@@ -1,5 +1,5 @@
 /** rows.json: hashes of the texts that a run was trained and evaluated on, since the data file may change later. */
-import { createHash, hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
@@ -7,7 +7,9 @@ import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
-import type { Dataset, Example } from '../data/index.js'
+import { comparableNames } from '../data/labels.js'
+import type { Dataset } from '../data/index.js'
+import { textKeys, type Texts } from '../data/textKeys.js'
 import type { Task } from '../tasks/index.js'
 
 export const rowsFile = 'rows.json'
@@ -26,21 +28,9 @@ const schema = z.object({
 /** Keys in ascending order. */
 export type RunRows = { readonly heldOut: boolean; readonly training: BigUint64Array; readonly evaluation: BigUint64Array }
 
-type Texts = Pick<Example, 'text' | 'textPair'>
-
-/** Copies each digest at once: half a million digest buffers would take too much memory. */
-const keysOf = (rows: ReadonlyArray<Texts>): BigUint64Array => {
-  const keys = new BigUint64Array(rows.length)
-  const bytes = Buffer.from(keys.buffer)
-  rows.forEach(({ text, textPair }, i) => {
-    hash('sha256', JSON.stringify([text, textPair ?? null]), 'buffer').copy(bytes, 8 * i, 0, 8)
-  })
-  return keys
-}
-
 /** Whether the text is among the rows. */
 export const isAmong = (rows: BigUint64Array, texts: Texts): boolean => {
-  const [key = 0n] = keysOf([texts])
+  const [key = 0n] = textKeys([texts])
   let [low, high] = [0, rows.length]
   while (low < high) {
     const middle = (low + high) >> 1
@@ -50,19 +40,28 @@ export const isAmong = (rows: BigUint64Array, texts: Texts): boolean => {
   return rows[low] === key
 }
 
-/** The number and the digest of rows in their order: `36 of sha256 …`. Classes are hashed by name. */
+/** The number and the digest of rows in their order: `36 of sha256 …`. Classes are hashed by name, 1.0 as 1. */
 export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 'labelNames'>): string => {
   const digest = createHash('sha256')
-  const nameOf = (label: number): string | number => labelNames?.[label] ?? label
+  const names = labelNames === null ? null : comparableNames(labelNames)
+  const nameOf = (label: number): string | number => names?.[label] ?? label
   for (const { text, textPair, label, labels } of examples)
     digest.update(`${JSON.stringify([text, textPair ?? null, labels?.map(nameOf) ?? nameOf(label)])}\n`)
   return `${examples.length} of sha256 ${digest.digest('hex')}`
 }
 
+/** A key per row, in the order of the rows. */
+export type RowKeys = Pick<RunRows, 'training' | 'evaluation'>
+
+export const rowKeysOf = ({ train, evaluation }: Pick<Task, 'train' | 'evaluation'>): RowKeys => ({
+  training: textKeys(train.examples),
+  evaluation: textKeys(evaluation.examples),
+})
+
 /** The content of rows.json, computed early so that the task's texts can be released. */
-export const runRowsOf = ({ train, evaluation, heldOut }: Task): string => {
-  const keys = ({ examples }: Dataset): string => Buffer.from(keysOf(examples).buffer).toString('base64')
-  return `${JSON.stringify({ heldOut, training: keys(train), evaluation: keys(evaluation) })}\n`
+export const runRowsOf = (task: Task, { training, evaluation }: RowKeys = rowKeysOf(task)): string => {
+  const base64 = (keys: BigUint64Array): string => Buffer.from(keys.buffer).toString('base64')
+  return `${JSON.stringify({ heldOut: task.heldOut, training: base64(training), evaluation: base64(evaluation) })}\n`
 }
 
 /** @throws InputError if there are too many rows, or the file cannot be written */

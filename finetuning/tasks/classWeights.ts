@@ -1,6 +1,7 @@
 /** Weights of the classes in the training loss: balanced as in scikit-learn, or given by the user. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decimal } from '../data/dataset.js'
+import { labelIndexIn } from '../data/labels.js'
 
 const flag = '--class-weights'
 
@@ -31,9 +32,9 @@ const weightOf = (part: string, labelNames: ReadonlyArray<string>): readonly [st
   const [name, weight] = [part.slice(0, Math.max(0, at)).trim(), decimal(part.slice(at + 1).trim())]
   if (at < 0 || weight === null || weight <= 0 || weight > largestWeight)
     throw inputError(flag, `balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most ${largestWeight}`, quoted(part))
-  if (!labelNames.includes(name))
-    throw inputError(flag, `labels of the training data (${labelNames.slice(0, 12).join(', ')})`, quoted(name))
-  return [name, weight]
+  const known = labelNames[labelIndexIn(labelNames)(name) ?? -1]
+  if (known === undefined) throw inputError(flag, `labels of the training data (${labelNames.slice(0, 12).join(', ')})`, quoted(name))
+  return [known, weight]
 }
 
 const largestWeight = 1e6

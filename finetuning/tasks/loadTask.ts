@@ -2,7 +2,9 @@
 import { isHubAddress, resolveDataset } from '../../accelerated/checkpoints/hub/hubDataset.js'
 import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { labelIndexIn } from '../data/labels.js'
 import { flagOf } from '../commandLine/shell.js'
+import type { Dataset } from '../data/dataset.js'
 import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from './task.js'
 import { taskFlags } from './taskFlags.js'
 import { taskSources } from './sources/index.js'
@@ -26,6 +28,25 @@ export const loadEvaluation = async (options: TaskOptions): Promise<Evaluation> 
   const source = sourceOf(options)
   const task = await source.loadEvaluation(await withLocalData(source, options))
   return withChosenMetrics(task, task.evaluation.labelNames, options)
+}
+
+/** The sets of a task, each whole: the training set and the evaluation set, or the user's file and the file `evalData`. */
+export type LoadedSets = Pick<Task, 'taskType' | 'metrics' | 'selectionMetric' | 'positive' | 'labelNames' | 'text'> & {
+  readonly sets: ReadonlyArray<Dataset>
+}
+
+/** Reads everything that a run would read, and holds out nothing. @throws InputError */
+export const loadSets = async (options: TaskOptions): Promise<LoadedSets> => {
+  const { evalData, ...others } = options
+  if (sourceOf(options).isOneFile !== true) {
+    const { train, evaluation, ...task } = await loadTask(options)
+    return { ...task, sets: [train, evaluation] }
+  }
+  const { evaluation: whole, ...task } = await loadEvaluation(others)
+  const { labelNames } = whole
+  if (evalData === undefined) return { ...task, labelNames, sets: [whole] }
+  const { evaluation } = await loadEvaluation({ ...options, ...(labelNames === null ? {} : { labelNames }) })
+  return { ...task, labelNames, sets: [whole, evaluation] }
 }
 
 /** Downloads a dataset of the hub: `data` becomes the folder of its files. */
@@ -56,7 +77,7 @@ const withChosenMetrics = <T extends Scoring>(
 
 /** The index of the class that F1 is of. @throws InputError */
 const positiveClass = (positiveLabel: string, { taskType }: Scoring, labelNames: ReadonlyArray<string>): number => {
-  const index = labelNames.indexOf(positiveLabel)
+  const index = labelIndexIn(labelNames)(positiveLabel) ?? -1
   const { positiveLabel: refusal } = taskType.refuses
   if (refusal !== undefined || index < 0) throw inputError('--positive-label', refusal ?? alternatives(labelNames), quoted(positiveLabel))
   return index

@@ -44,6 +44,8 @@ export type TaskOptions = {
   readonly problemType?: Or<'classification' | 'regression' | 'multi-label'>
   /** Files only: the classes of the training data, which an evaluation file must keep to. Default: those that occur */
   readonly labelNames?: ReadonlyArray<string>
+  /** Files only: labels are texts, whatever they look like, so 1.10 and 1.1 are two classes. Default: false */
+  readonly labelsAsText?: boolean
   /** Files and `alpaca` only: skip rows without text, label or response instead of refusing the file. Default: false */
   readonly skipMissing?: boolean
 } & TextColumns
@@ -74,6 +76,8 @@ export type TaskSource = {
   readonly recognizes: (task: string) => boolean
   /** The options that only this source takes, for the command line. */
   readonly flags?: ReadonlyArray<TaskFlag>
+  /** Whether the task is one file of the user. A part of it is held out unless `evalData` names another file. */
+  readonly isOneFile?: true
   /** Parts of the data that `evalData` may name instead of a file. */
   readonly parts?: ReadonlyArray<string>
   /** Which files of a hub dataset a task needs. Absent: `data` cannot be a hub dataset. */

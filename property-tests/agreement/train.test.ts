@@ -209,3 +209,55 @@ describe('the training loop', () => {
     expect(result.last.step).toBe(state.step)
   })
 })
+
+describe('the best evaluation of a run', () => {
+  /** Scores and losses of the evaluations after the gates close, in order. → the steps that were the best so far, and the last step */
+  const bestSteps = async (evaluations: ReadonlyArray<readonly [number, number]>, earlyStoppingPatience: number | null = null) => {
+    const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 3, 3, 4] }))
+    const first = 16 // gates close after step 15 of 20, and no earlier step can be the best
+    let step = 0
+    const score: Task['score'] = () => {
+      const [selection, loss] = evaluations[++step - first] ?? [0, 1]
+      return { scores: { loss }, selection, constant: null }
+    }
+    const task = { ...taskOf(model, { maxSteps: 20, evalSteps: 1, earlyStoppingPatience }), score }
+    const best: number[] = []
+    let last = 0
+    for await (const event of train(task, startOfRun(model, 'float64').accelerated, null, new AbortController().signal)) {
+      if (event.kind === 'step') last = event.step
+      if (event.kind === 'evaluation' && event.best) best.push(event.step)
+    }
+    return { best, last }
+  }
+  it('has the highest score, and of equal scores the lowest loss', async () => {
+    expect(
+      await bestSteps([
+        [0.8, 0.5],
+        [0.8, 0.4],
+        [0.8, 0.4],
+        [0.9, 0.9],
+      ]),
+    ).toEqual({ best: [16, 17, 19], last: 20 })
+    expect(
+      await bestSteps([
+        [0.8, 0.5],
+        [0.7, 0.1],
+        [0.8, 0.6],
+        [0.8, 0.2],
+      ]),
+    ).toEqual({ best: [16, 19], last: 20 })
+  })
+  it('is replaced by a lower loss while patience, which looks at the score, counts on', async () => {
+    expect(
+      await bestSteps(
+        [
+          [0.8, 0.5],
+          [0.8, 0.4],
+          [0.8, 0.3],
+          [0.9, 0.1],
+        ],
+        2,
+      ),
+    ).toEqual({ best: [16, 17, 18], last: 18 })
+  })
+})

@@ -130,7 +130,7 @@ describe('an error in a file exits with 1 and names the file', () => {
       'toy.tsv with a missing label column',
       'labels.tsv',
       'text\tclass\na film\tgood\n',
-      'labels.tsv, row 1: expected a column "label" (--label), got the columns "text", "class"',
+      'labels.tsv, row 1: expected a column "label" (--label), got the columns "text", "class" (did you mean --label class?)',
     ],
     ['an empty file', 'empty.tsv', '', 'empty.tsv: expected at least one row, got an empty file'],
     ['a header alone', 'header.tsv', 'text\tlabel\n', 'header.tsv: expected at least one row of data, got none'],
@@ -156,7 +156,7 @@ describe('an error in a file exits with 1 and names the file', () => {
   it('a row that is not UTF-8', async () => {
     await writeFile(join(cwd, 'latin.tsv'), Buffer.from('text\tlabel\na\tgood\ncaf\xe9\tbad\n', 'latin1'))
     expect(await mistake([...train, '--task', 'latin.tsv'], 1)).toBe(
-      '@/latin.tsv, row 3: expected text in UTF-8, got bytes that are not UTF-8',
+      '@/latin.tsv, row 3: expected text in UTF-8 (or --encoding windows-1252), got bytes that are not UTF-8',
     )
   })
 

@@ -33,6 +33,10 @@ const variants = {
   accumulated: [...shared, '--batch-size', '2', '--gradient-accumulation-steps', '2', '--precision', 'float64'],
 } as const
 
+/** Every label is the other one: scores stay equal while the loss rises, so the best step is not the last. */
+const mislabeled = (rows: number): string =>
+  toyFile(rows).replaceAll(/\t(good|bad)$/gm, (_, label) => (label === 'good' ? '\tbad' : '\tgood'))
+
 let cwd = ''
 const runIn = (name: string, variant: keyof typeof variants = 'often'): Killable => ({
   folder: join(cwd, name),
@@ -45,7 +49,7 @@ beforeAll(async () => {
   cwd = await mkdtemp(join(tmpdir(), 'salora-resume-'))
   await writeTinyModel(join(cwd, 'tiny'))
   await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
-  await writeFile(join(cwd, 'dev.tsv'), toyFile(16))
+  await writeFile(join(cwd, 'dev.tsv'), mislabeled(16))
   await Promise.all(
     (['often', 'accumulated'] as const).map(async (variant) => {
       const { code, stderr, moments } = await trainOnce(runIn(variant, variant), false, null)

@@ -204,7 +204,7 @@ describe('the output of salora train', () => {
       summaryText({ ...runResult, ...change } as RunResult, null, { color: false })
         .split('\n')
         .find((line) => line.startsWith('budget'))
-    expect(lineOf({})).toBe('budget      target 50.0 %, retained 50.0 %, expected density 0.5000, λ 0.1')
+    expect(lineOf({})).toBe('budget      target 50.0 %, retained 50.0 %, expected density 0.5000')
     expect(lineOf({ expectedDensity: null, lambda: null })).toBe('budget      target 50.0 %, retained 50.0 %') // of --retain magnitude
     const open = { retainedDensity: null, expectedDensity: null, lambda: null }
     expect(lineOf(open)).toBe('budget      target 50.0 %, not pruned yet')

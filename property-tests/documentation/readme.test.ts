@@ -56,6 +56,6 @@ describe('README', () => {
     const share = Number(/\{\s+accuracy: 0\.\d+[\s\S]*?\} (0\.\d+)/.exec(printed)?.[1])
     expect(share).toBeGreaterThan(0.49)
     expect(share).toBeLessThanOrEqual(0.5)
-    expect(printed).toMatch(/(^(positive|negative) \[ -?\d+\.\d+, -?\d+\.\d+ \]\n){2}$/m)
+    expect(printed).toMatch(/(^(positive|negative) 0\.\d+\n){2}$/m)
   }, 240_000)
 })

@@ -3,11 +3,13 @@
  * where a test names no number: test files run side by side, one on each core. Files share a process, so each one leaves the environment and the
  * working directory as it found them.
  */
+import { MessageChannel } from 'node:worker_threads'
 import { afterAll, vi } from 'vitest'
 import type { EngineSettings } from '../../accelerated/engines/engine.js'
 import type * as node from '../../accelerated/engines/onnxRuntimeNode.js'
 import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
+import type * as serving from '../../finetuning/serving/servingThread.js'
 
 /** As finetune.ts, without its thread. */
 async function* finetuneHere(
@@ -22,6 +24,27 @@ async function* finetuneHere(
   }
 }
 vi.mock('../../finetuning/runs/finetune.js', () => ({ finetune: finetuneHere }))
+
+/** As servingThread.ts, without its thread: the messages take the same way through a channel. */
+const startServingHere: typeof serving.startServingThread = (options, { onReply, onExit }) => {
+  const { port1: caller, port2: thread } = new MessageChannel()
+  caller.on('message', onReply)
+  const served = import('../../finetuning/serving/serveThread.js').then(({ serveThread }) =>
+    serveThread(
+      { send: (reply) => thread.postMessage(reply), receive: (listener) => void thread.on('message', listener) },
+      structuredClone(options),
+    ),
+  )
+  return {
+    send: (request) => caller.postMessage(request),
+    end: async () => {
+      await served
+      caller.close()
+      onExit(null)
+    },
+  }
+}
+vi.mock('../../finetuning/serving/servingThread.js', () => ({ startServingThread: startServingHere }))
 
 vi.mock('../../accelerated/engines/onnxRuntimeNode.js', async (original) => {
   const engine = await original<typeof node>()

@@ -1,12 +1,15 @@
 /** The remaining time of a run. It comes from the board's own observations, which include evaluations, or at first from the times of the steps. */
+import { plannedSteps as stepsOfSettings } from '../../accelerated/training/runLength.js'
 import type { RunConfig } from '../../finetuning/runs/run.js'
 import type { MetricsSummary } from './metricsSummary.js'
 
 /** Steps of the whole run; null if it counts epochs and has not logged a step yet. */
 export const plannedSteps = ({ settings }: Pick<RunConfig, 'settings'>, stepsPerEpoch: number | null): number | null => {
-  const { maxSteps, epochs } = settings
+  const { maxSteps, epochs } = settings // of a file, which may hold anything
   if (typeof maxSteps === 'number') return maxSteps
-  return stepsPerEpoch === null || typeof epochs !== 'number' ? null : Math.max(1, Math.round(epochs * stepsPerEpoch))
+  return stepsPerEpoch === null || (epochs !== null && typeof epochs !== 'number')
+    ? null
+    : stepsOfSettings({ maxSteps: null, epochs }, stepsPerEpoch)
 }
 
 export type EtaEstimator = {

@@ -12,9 +12,15 @@ export const scheduleOf = ({ tinitRatio, tfinalRatio }: Pick<AdaloraSettings, 't
 
 /** @throws SettingsError if the ranks would grow, or a part of the schedule has no step */
 export const checkSchedule = (settings: AdaloraSettings, steps: number | null): void => {
-  const { initR, targetR, tinitRatio, tfinalRatio } = settings
+  const { initR, targetR, tinitRatio, tfinalRatio, maxSteps } = settings
   if (targetR > initR) throw new SettingsError('targetR', `at most initR ${initR}`, String(targetR))
   if (steps === null) return
+  if (steps < 2)
+    throw new SettingsError(
+      maxSteps === null ? 'epochs' : 'maxSteps',
+      'at least 2 steps, so that adalora can prune in one of them',
+      '1 step',
+    )
   const { warmup, final, last } = scheduleOf(settings, steps)
   if (final === 0)
     throw new SettingsError('tfinalRatio', `a fraction that is at least one of ${steps} steps`, `${tfinalRatio}, which is none`)

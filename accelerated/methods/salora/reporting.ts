@@ -2,7 +2,7 @@
 import { factorCount } from '../lowRank.js'
 import type { MethodReporting } from '../method.js'
 import { enoughSteps } from './gateControl.js'
-import { gateSchedule } from './gateSchedule.js'
+import { gateSchedule, stepsForWindow } from './gateSchedule.js'
 import { probabilityNonZeroOn } from './hardConcrete.js'
 import { numberBackend } from './numericBackend.js'
 import { gateCount, type SaloraPhase } from './phase.js'
@@ -10,10 +10,7 @@ import { samplesGates } from './phases.js'
 import type { SaloraSettings } from './settings.js'
 
 export const saloraReporting: MethodReporting<SaloraSettings, SaloraPhase> = {
-  columns: [
-    { name: 'density', label: 'density', digits: 3 },
-    { name: 'lambda', label: 'λ', digits: 4 },
-  ],
+  columns: [{ name: 'density', label: 'density', digits: 3 }], // λ and the whole loss say little to people: they are in metrics.jsonl
   measures: ({ stage, matrices }, report, parameter) => {
     const norms = report('orthogonality')
     const normsOfA = norms === undefined ? null : Array.from(norms).slice(0, matrices.length)
@@ -56,7 +53,7 @@ export const saloraReporting: MethodReporting<SaloraSettings, SaloraPhase> = {
     const gated = end - start
     if (gated >= enoughSteps || !samplesGates(settings) || settings.control !== 'ramp') return []
     return [
-      `gates are sampled in only ${gated} ${gated === 1 ? 'step' : 'steps'}: below ${enoughSteps} steps, the density may miss its target and ranks mean little`,
+      `gates are sampled in only ${gated} ${gated === 1 ? 'step' : 'steps'}: below ${enoughSteps} steps, the density may miss its target and ranks mean little. A run of ${stepsForWindow(settings, enoughSteps)} steps is long enough`,
     ]
   },
   parameterCounts: (phase, settings) => ({

@@ -2,7 +2,7 @@
 import { SettingsError } from '../../errors/settingsError.js'
 import { matrixOfWeight, mergeProduct } from '../lowRank.js'
 import type { Method } from '../method.js'
-import { gateSchedule } from './gateSchedule.js'
+import { gateSchedule, stepsForWindow } from './gateSchedule.js'
 import type { SaloraPhase } from './phase.js'
 import { saloraPhases } from './phases.js'
 import { saloraReporting } from './reporting.js'
@@ -15,13 +15,17 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
   settings: saloraSettings,
   // The paper to the letter: equation (12)'s sum, Algorithm 1's plain steps, and section 3.5's ĝ > 0, whose triplets stay as they are.
   presets: { paper: { orthogonality: 'sum', control: 'paper', retain: 'paper', gateAfter: 'binary' } },
-  check: ({ gateStart, gateEnd }, steps) => {
+  check: ({ gateStart, gateEnd, maxSteps }, steps) => {
     if (gateStart >= gateEnd) throw new SettingsError('gateStart', 'a fraction below gateEnd', String(gateStart))
     if (steps === null) return
     const { start, end } = gateSchedule({ gateStart, gateEnd }, steps)
     if (end > start) return
-    const expected = `at least one of ${steps} steps between gateStart ${gateStart} and gateEnd`
-    throw new SettingsError('gateEnd', expected, `${gateEnd}, which leaves none`)
+    const window = `between ${gateStart} and ${gateEnd} of the run`
+    throw new SettingsError(
+      maxSteps === null ? 'epochs' : 'maxSteps',
+      `${stepsForWindow({ gateStart, gateEnd }, 1)} steps, so that salora can sample gates in one of them (${window})`,
+      `${steps} ${steps === 1 ? 'step' : 'steps'}`,
+    )
   },
   train: saloraTraining,
   phases: saloraPhases,

@@ -1,7 +1,7 @@
 /** Instruction tuning: the loss covers responses, given their prompts. */
 import { readConversations } from '../../data/conversations.js'
 import { templateOf } from '../../data/promptTemplates.js'
-import { packing, skipMissing } from './sharedFlags.js'
+import { encoding, packing, skipMissing } from './sharedFlags.js'
 import { textSource } from './textSource.js'
 
 export const instructionsSource = textSource({
@@ -22,9 +22,10 @@ export const instructionsSource = textSource({
     },
     { name: 'trainOnInputs', placeholder: '', description: 'Also compute the loss on prompt tokens (alpaca)' },
     skipMissing,
+    encoding,
     packing,
   ],
-  read: (file, options) => readConversations(file, templateOf(options), options.skipMissing === true),
+  read: (file, options) => readConversations(file, templateOf(options), options),
   textOptions: (options) => ({
     promptTemplate: templateOf(options),
     trainOnInputs: options.trainOnInputs === true,

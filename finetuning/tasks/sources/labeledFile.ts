@@ -5,12 +5,12 @@ import type { Dataset, Example } from '../../data/dataset.js'
 import { fileHelp } from '../../data/formats.js'
 import { looksLikeFile, readDelimited, type DelimitedOptions } from '../../data/delimited.js'
 import { holdOut, tenth } from '../../data/holdOut.js'
-import type { LabelColumn } from '../../data/labelColumn.js'
+import { scoreColumn, type LabelColumn } from '../../data/labelColumn.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import { taskTypes } from '../taskTypes/index.js'
 import { singleLabel } from '../taskTypes/singleLabel.js'
 import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
-import { skipMissing, textColumn } from './sharedFlags.js'
+import { encoding, skipMissing, textColumn } from './sharedFlags.js'
 
 const load = async (options: TaskOptions): Promise<Task> => {
   const file = fileOptions(options)
@@ -37,6 +37,7 @@ const fileOptions = (options: TaskOptions): FileOptions => {
     throw inputError('--problem-type', alternatives(names), quoted(problemType))
   }
   const { labels, metrics, selectionMetric } = taskType.file
+  if (options.labelsAsText === true && labels === scoreColumn) throw inputError('--labels-as-text', 'classes as labels', 'a regression')
   return { ...options, labelColumn: labels, scoring: { taskType, metrics, selectionMetric } }
 }
 
@@ -71,16 +72,19 @@ export const labeledFileSource: TaskSource = {
   names: [],
   help: fileHelp,
   recognizes: looksLikeFile,
+  isOneFile: true,
   flags: [
     textColumn,
     { name: 'textPair', placeholder: 'column', description: 'Column of the second text of a pair' },
     { name: 'label', placeholder: 'column', description: 'Column of the label', defaultText: 'label', common: true },
+    { name: 'labelsAsText', placeholder: '', description: 'Read labels as texts: 1.10 and 1.1 are two classes' },
     {
       name: 'delimiter',
       placeholder: 'character',
       description: 'Delimiter of the cells in a .csv or .tsv file: a character or tab',
-      defaultText: 'a comma in .csv, a tab in .tsv',
+      defaultText: 'a tab in .tsv; in .csv a comma, or what the header shows',
     },
+    encoding,
     { name: 'quote', placeholder: '', description: 'Allow quoted cells in a .tsv file, as in a .csv file' },
     skipMissing,
     {

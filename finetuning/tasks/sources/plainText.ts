@@ -1,7 +1,7 @@
 /** Plain language modeling: the loss covers every token of a text. */
 import { readPlainText } from '../../data/plainText.js'
 import { plainTextOptions } from '../../tokens/textTokens.js'
-import { packing, textColumn } from './sharedFlags.js'
+import { encoding, packing, textColumn } from './sharedFlags.js'
 import { textSource } from './textSource.js'
 
 export const plainTextSource = textSource({
@@ -10,8 +10,10 @@ export const plainTextSource = textSource({
   flags: [
     { name: 'data', placeholder: 'folder|file', description: 'text: .txt file, or a file with a column --text', common: true },
     textColumn,
+    encoding,
     packing,
   ],
-  read: (file, { text }) => readPlainText(file, text === undefined ? {} : { text }),
+  read: (file, { text, encoding: name }) =>
+    readPlainText(file, { ...(text === undefined ? {} : { text }), ...(name === undefined ? {} : { encoding: name }) }),
   textOptions: (options) => ({ ...plainTextOptions, packing: options.packing === true }),
 })

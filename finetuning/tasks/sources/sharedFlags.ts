@@ -20,3 +20,10 @@ export const packing: TaskFlag = {
   placeholder: '',
   description: 'Pack several texts into each row of --max-length tokens; they do not attend to each other (alpaca, text)',
 }
+
+export const encoding: TaskFlag = {
+  name: 'encoding',
+  placeholder: 'name',
+  description: 'Encoding of a file of text, such as windows-1252 (Excel) or utf-16le',
+  defaultText: 'utf-8',
+}

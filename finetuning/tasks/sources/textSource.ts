@@ -21,6 +21,7 @@ export const textSource = ({ name, read, textOptions, ...source }: TextSource): 
   ...source,
   names: [name],
   recognizes: (task) => task === name,
+  isOneFile: true,
   load: async (options) => {
     const all = await read(fileOf(options), options)
     const { evalData } = options

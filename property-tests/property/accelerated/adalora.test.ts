@@ -233,7 +233,8 @@ describe(`an AdaLoRA run of any length (seed ${SEED})`, () => {
 describe('an invalid schedule of AdaLoRA', () => {
   it.each([
     [{ targetR: 13 }, 100, 'targetR: expected at most initR 12, got 13'],
-    [{}, 1, 'tinitRatio: expected at least one of 1 steps between warm-up and the 1 of tfinalRatio 0.5, got 0.1, which leaves none'],
+    [{}, 1, 'epochs: expected at least 2 steps, so that adalora can prune in one of them, got 1 step'],
+    [{ maxSteps: 1 }, 1, 'maxSteps: expected at least 2 steps, so that adalora can prune in one of them, got 1 step'],
     [
       { tinitRatio: 0.5 },
       100,

@@ -158,7 +158,7 @@ const fakeRun = (begun: string[], fails: (output: string) => boolean = () => fal
     const { mkdir } = await import('node:fs/promises')
     await mkdir(options.output, { recursive: true })
     await writeFile(join(options.output, 'config.json'), JSON.stringify({ formatVersion: runFormatVersion, model, task, settings }))
-    yield { kind: 'start', steps: 2, stepsPerEpoch: 1, resumedAt: 0, evalSteps: 1, stage: null, announcement: null }
+    yield { kind: 'start', steps: 2, stepsPerEpoch: 1, resumedAt: 0, evalSteps: 1, chosenEpochs: null, stage: null, announcement: null }
     await new Promise((resolve) => setTimeout(resolve, 1))
     if (fails(id)) throw new Error(`no ${id}`)
     const score = 0.5 + 0.01 * settings.seed + (settings.method === 'salora' ? 0.1 : 0) + Math.min(settings.learningRate, 5e-4) * 100

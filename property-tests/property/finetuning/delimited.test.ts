@@ -114,7 +114,7 @@ describe('labels of a file', () => {
 
   it('refuses real numbers as classes, invalid numbers as scores, and a single class', async () => {
     expect(await refusal('l.csv', csv('1', '0', '0.5'))).toBe(
-      'l.csv, row 4: expected a class (text or an integer; for real numbers, --problem-type regression), got "0.5"',
+      'l.csv, row 4: expected a class (text or an integer; --problem-type regression reads real numbers, and --labels-as-text any text), got "0.5"',
     )
     for (const label of ['high', '1e999', 'NaN']) {
       expect(await refusal('l.csv', csv('1', label), { labelColumn: scoreColumn })).toBe(
@@ -129,13 +129,16 @@ describe('labels of a file', () => {
 describe('an invalid file is refused in one line', () => {
   it('names a missing column, its flag, and the columns of the file', async () => {
     expect(await refusal('m.csv', 'sentence,label\na,1\n')).toBe(
-      'm.csv, row 1: expected a column "text" (--text), got the columns "sentence", "label"',
+      'm.csv, row 1: expected a column "text" (--text), got the columns "sentence", "label" (did you mean --text sentence?)',
     )
     expect(await refusal('m.tsv', 'text\tclass\na\t1\n', { label: 'mood' })).toBe(
-      'm.tsv, row 1: expected a column "mood" (--label), got the columns "text", "class"',
+      'm.tsv, row 1: expected a column "mood" (--label), got the columns "text", "class" (did you mean --label class?)',
     )
-    expect(await refusal('m.csv', 'text;label\na;1\n')).toBe(
-      'm.csv, row 1: expected a column "label" (--label), got the columns "text;label" (--delimiter ";" would cut it)',
+    expect(await refusal('m.tsv', 'text;label\na;1\n')).toBe(
+      'm.tsv, row 1: expected a column "label" (--label), got the columns "text;label" (--delimiter ";" would cut it)',
+    )
+    expect(await refusal('m.csv', 'review;stars\na;1\n')).toBe(
+      'm.csv, row 1: expected a column "label" (--label), got the columns "review", "stars" (did you mean --label stars --text review?)',
     )
     expect(await refusal('m.csv', 'text,label\na,1\n', { textPair: 'reply' })).toBe(
       'm.csv, row 1: expected a column "reply" (--text-pair), got the columns "text", "label"',
@@ -148,7 +151,7 @@ describe('an invalid file is refused in one line', () => {
 
   it('accepts a column called __proto__ or constructor', async () => {
     expect(await refusal('p.jsonl', '{"text":"a","label":1}', { text: 'constructor' })).toBe(
-      'p.jsonl, row 1: expected a column "constructor" (--text), got the columns "text", "label"',
+      'p.jsonl, row 1: expected a column "constructor" (--text), got the columns "text", "label" (did you mean --text text?)',
     )
     expect(
       (await read('p.jsonl', '{"__proto__":"a","label":1}\n{"__proto__":"b","label":0}', { text: '__proto__' })).examples[0]?.text,
@@ -211,7 +214,7 @@ describe('an invalid file is refused in one line', () => {
       ['u.jsonl', '{"text":"a","label":1}\n'],
     ] as const) {
       expect(await refusal(name, Buffer.concat([Buffer.from(head), Buffer.of(0xc3, 0x28)]))).toBe(
-        `${name}, row 2: expected text in UTF-8, got bytes that are not UTF-8`,
+        `${name}, row 2: expected text in UTF-8 (or --encoding windows-1252), got bytes that are not UTF-8`,
       )
     }
   })

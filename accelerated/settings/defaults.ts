@@ -1,0 +1,33 @@
+/** Defaults that depend on the method or on the size of the data, each with its source: a publication or a measurement. */
+
+export type Sourced = { readonly value: number; readonly source: string }
+
+/** The peak learning rate of methods that `learningRates` does not name. */
+export const learningRate: Sourced = {
+  value: 4e-4,
+  source:
+    "the most frequent rate in the paper's Table A2; on held-out rows, 3e-4 was the best of the grid in docs/results/learning-rate.md",
+}
+
+/** Peak learning rates by method. Held-out scores: docs/results/learning-rate.md. */
+export const learningRates: ReadonlyArray<Sourced & { readonly methods: ReadonlyArray<string> }> = [
+  { methods: ['full'], value: 5e-5, source: "the Trainer's default; on held-out rows, within a point of the best (1e-4)" },
+  { methods: ['adalora'], value: 1e-3, source: "between 5e-4 and 2.2e-3, the rates in AdaLoRA's scripts for GLUE" },
+  { methods: ['houlsby', 'pfeiffer'], value: 1e-3, source: 'the best on held-out rows for houlsby, and within a point of it for pfeiffer' },
+  { methods: ['prefix', 'prompt'], value: 3e-3, source: 'the best on held-out rows' },
+]
+
+/** Epochs of a run that names neither epochs nor steps, if they are enough steps. */
+export const epochs: Sourced = { value: 3, source: "the Trainer's default" }
+
+/** Steps of this run, at least. */
+export const leastSteps: Sourced = { value: 350, source: 'SaLoRA needs 100 steps with sampled gates, which are 30 % of a run' }
+
+/** Evaluations of this run at most, where an epoch has few steps. */
+export const mostEvaluations: Sourced = { value: 20, source: 'evaluations take a small part of the time' }
+
+export const learningRateOf = (method: string): number =>
+  (learningRates.find(({ methods }) => methods.includes(method)) ?? learningRate).value
+
+/** The default learning rates in words, for --help. */
+export const learningRateText = `by method, ${learningRate.value} for lora and salora`

@@ -1,0 +1,69 @@
+/** salora inspect: facts about data, and what probably is a mistake in it, before a run. */
+import { extname } from 'node:path'
+import { trainingSettings } from '../../accelerated/settings/commonSettings.js'
+import { advanced } from '../../finetuning/commandLine/flag.js'
+import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
+import { absolutePath } from '../../finetuning/runs/absolutePath.js'
+import { inspectData } from '../../finetuning/inspection/inspectData.js'
+import { taskNames } from '../../finetuning/tasks/index.js'
+import { inspectionText } from '../format/inspection.js'
+import { settingsOfFlags } from '../options/layers.js'
+import { givenOf, pickFlags, settingFlags, type Values } from '../options/settingFlags.js'
+import { taskFlagNames, taskOptions } from '../options/taskRequest.js'
+import { allTrainFlags, offlineFlags } from '../options/trainFlags.js'
+import { defineCommand } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+
+const { maxLength, classWeights } = trainingSettings
+
+export const inspect = defineCommand({
+  name: 'salora inspect',
+  description:
+    'Look at data before training on it: rows, classes, duplicates, suspicious labels, lengths, and texts that would be truncated. ' +
+    'With --model, lengths are tokens; without it, words.',
+  usage: '<file> | --task <name|file> [options]',
+  arguments: [{ name: 'file', description: 'Data file, as for --task; a .txt file is text for a decoder' }],
+  flags: {
+    Data: pickFlags(allTrainFlags, ['model', ...taskFlagNames]),
+    Training: {
+      ...settingFlags({ maxLength, classWeights }),
+      metricForBestModel: advanced(pickFlags(allTrainFlags, ['metricForBestModel']).metricForBestModel),
+    },
+    Machine: offlineFlags,
+  },
+  examples: [
+    {
+      command: 'salora inspect reviews.csv --text review --label stars',
+      result: 'Prints the classes with their counts, duplicates, lengths in words, and findings with their remedies.',
+    },
+    {
+      command: 'salora inspect --task alpaca --data chats.jsonl --model ./llama --max-length 512',
+      result: 'Prints how many conversations have more than 512 tokens.',
+    },
+  ],
+  run: async (flags, terminal, [file]) => {
+    const { model, maxLength: most, classWeights: weights, ...others } = givenOf(flags) as Values
+    const settings = settingsOfFlags(givenOf({ maxLength: most, classWeights: weights }))
+    const inspected = await inspectData({
+      task: taskOptions(withFile(others, file)),
+      ...(model === undefined ? {} : { model: absolutePath(String(model)) }),
+      maxLength: settings.maxLength,
+      classWeights: settings.classWeights,
+    })
+    terminal.result(inspectionText(inspected), inspected)
+    return exitCodes.success
+  },
+})
+
+/** The file is the task, or the data of a task that has a name. @throws UsageError */
+const withFile = (values: Values, file: string | undefined): Values => {
+  const { task, data } = values
+  if (file === undefined) {
+    if (task === undefined) throw requiredError('FILE', 'a data file (or --task)')
+    return values
+  }
+  if (task === undefined)
+    return extname(file).toLowerCase() === '.txt' ? { ...values, task: 'text', data: file } : { ...values, task: file }
+  if (data === undefined && taskNames.includes(String(task))) return { ...values, data: file }
+  throw usageError('--task', 'either a file or --task', 'both')
+}

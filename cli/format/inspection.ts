@@ -1,0 +1,80 @@
+/** Facts and findings about data as text: in short before a run, in full for salora inspect. */
+import { oneLine, quoted } from '../../accelerated/errors/inputError.js'
+import type { DataFacts, LengthFacts } from '../../finetuning/inspection/dataFacts.js'
+import type { DataReport } from '../../finetuning/inspection/runReport.js'
+import { counted, percent, plural, short } from './numbers.js'
+import { alignedTable } from './table.js'
+
+/** Classes in a line, the largest first. */
+const mostInLine = 5
+
+/** At most three lines, printed before a run. */
+export const reportLines = ({ training, findings }: Pick<DataReport, 'training' | 'findings'>): ReadonlyArray<string> => [
+  ...findings.filter(({ kind }) => kind === 'columns').map(({ message }) => message),
+  `data: ${[...classesText(training), ...lengthsText(training.lengths)].join('; ')}`,
+]
+
+const classesText = ({ classes, scores, rows, duplicates, contradictions }: DataFacts): ReadonlyArray<string> => [
+  ...(classes === null
+    ? [plural(rows, 'training row')]
+    : [
+        `${counted(classes.length)} classes (${[...classes]
+          .sort((a, b) => b.rows - a.rows)
+          .slice(0, mostInLine)
+          .map(({ label, rows: count }) => `${quoted(oneLine(label), 30).slice(1, -1)} ${counted(count)}`)
+          .join(', ')}${classes.length > mostInLine ? ', …' : ''})`,
+      ]),
+  ...(scores === null ? [] : [scoresText(scores)]),
+  ...(duplicates === 0 ? [] : [plural(duplicates, 'duplicate')]),
+  ...(contradictions.texts === 0 ? [] : [`${plural(contradictions.texts, 'text')} with more than one label`]),
+]
+
+const scoresText = ({ least, median, most }: NonNullable<DataFacts['scores']>): string =>
+  `scores from ${short(least)} to ${short(most)}, median ${short(median)}`
+
+const lengthsText = (lengths: LengthFacts | null): ReadonlyArray<string> =>
+  lengths === null
+    ? []
+    : [`${lengths.unit} a text: median ${counted(lengths.p50)}, 95 % up to ${counted(lengths.p95)}, longest ${counted(lengths.longest)}`]
+
+/** Classes in the table of salora inspect; --json has all. */
+const mostInTable = 30
+
+export type Inspected = { readonly sets: ReadonlyArray<DataFacts>; readonly findings: DataReport['findings'] }
+
+/** All facts of each set, then all findings. */
+export const inspectionText = ({ sets, findings }: Inspected): string =>
+  [
+    ...sets.flatMap((facts) => [...factLines(facts), '']),
+    ...(findings.length === 0 ? ['nothing suspicious found'] : findings.map(({ message, warns }) => `${warns ? '! ' : '- '}${message}`)),
+  ].join('\n')
+
+const factLines = (facts: DataFacts): ReadonlyArray<string> => {
+  const { source, rows, skipped, classes, scores, duplicates, contradictions, lengths } = facts
+  return [
+    oneLine(source),
+    `rows        ${counted(rows)}${skipped === 0 ? '' : ` (${counted(skipped)} skipped)`}`,
+    ...(classes === null ? [] : classLines(classes, rows)),
+    ...(scores === null ? [] : [`labels      ${scoresText(scores)}`]),
+    `texts       ${plural(duplicates, 'duplicate')}, ${counted(contradictions.texts)} with more than one label`,
+    ...(lengths === null ? [] : lengthLines(lengths)),
+  ]
+}
+
+const classLines = (classes: NonNullable<DataFacts['classes']>, rows: number): ReadonlyArray<string> => {
+  const shown = classes.length > mostInTable ? [...classes].sort((a, b) => b.rows - a.rows).slice(0, mostInTable) : classes
+  const lines = alignedTable(
+    shown.map(({ label, rows: count }) => [quoted(oneLine(label), 40), counted(count), percent(rows === 0 ? 0 : count / rows)]),
+  )
+  const more = classes.length - shown.length
+  return [
+    `classes     ${counted(classes.length)}`,
+    ...lines.map((line) => `  ${line}`),
+    ...(more === 0 ? [] : [`  and ${counted(more)} smaller ones (--json has all)`]),
+  ]
+}
+
+const lengthLines = ({ unit, p50, p90, p95, p99, longest, truncated }: LengthFacts): ReadonlyArray<string> => [
+  `${unit.padEnd(12)}median ${counted(p50)}, 90 % up to ${counted(p90)}, 95 % ${counted(p95)}, 99 % ${counted(p99)}, longest ${counted(longest)}${unit === 'words' ? ' (--model counts tokens)' : ''}`,
+  ...(truncated === null ? [] : [`truncated   ${counted(truncated.texts)} texts by --max-length ${truncated.maxLength}`]),
+]

@@ -1,0 +1,65 @@
+/** Finds named columns in a header: exactly, else without regard to case. For one that is missing it names the column that was probably meant. */
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { nearest } from '../commandLine/nearest.js'
+import { columnExpected, columnsFound, type RequestedColumn } from './table.js'
+
+/** What datasets call the column of a text and of a label, the likeliest names first. */
+const usualNames: Readonly<Record<string, ReadonlyArray<string>>> = {
+  '--text': 'text sentence review content comment body message tweet question sentence1 premise title headline description utterance'.split(
+    ' ',
+  ),
+  '--text-pair': 'text_pair text2 sentence2 question2 hypothesis answer response'.split(' '),
+  '--label': 'label labels class category target sentiment stars rating intent topic score y'.split(' '),
+}
+
+const folded = (name: string): string => name.trim().toLowerCase()
+
+/** The column's own name among `names`; undefined if none matches, or several do without regard to case. */
+export const columnNamed = (names: ReadonlyArray<string>, wanted: string): string | undefined => {
+  if (names.includes(wanted)) return wanted
+  const alike = names.filter((name) => folded(name) === folded(wanted))
+  return alike.length === 1 ? alike[0] : undefined
+}
+
+/** The columns that are read under other names than the requested ones, in words. */
+export const renamedColumns = (
+  file: string,
+  names: ReadonlyArray<string>,
+  requested: ReadonlyArray<RequestedColumn>,
+): ReadonlyArray<string> =>
+  requested.flatMap(({ name }) => {
+    const actual = columnNamed(names, name)
+    return actual === undefined || actual === name ? [] : [`${file}: the column ${quoted(actual)} is read as ${quoted(name)}`]
+  })
+
+/** The columns that were probably meant, as flags: `--text review --label stars`; null if no name is likely. */
+export const likelyColumns = (names: ReadonlyArray<string>, requested: ReadonlyArray<RequestedColumn>): string | null => {
+  const present = requested.flatMap(({ name }) => columnNamed(names, name) ?? [])
+  const missing = requested.filter(({ name, optional }) => optional !== true && columnNamed(names, name) === undefined)
+  let left = names.filter((name) => !present.includes(name))
+  const likely = missing.flatMap(({ name, flag }) => {
+    const usual = usualNames[flag ?? ''] ?? []
+    const [known] = usual.flatMap((usually) => columnNamed(left, usually) ?? [])
+    const near = nearest(name, left) ?? undefined
+    const last = names.length === requested.length && left.length === 1 ? left[0] : undefined
+    const column = (usual.includes(name) ? (known ?? near) : (near ?? known)) ?? last
+    left = left.filter((other) => other !== column)
+    return column === undefined || flag === undefined ? [] : [`${flag} ${/^[\w.-]+$/.test(column) ? column : JSON.stringify(column)}`]
+  })
+  return likely.length === 0 ? null : likely.join(' ')
+}
+
+/** @throws InputError for the first requested column that is missing, with those that are there and those that were probably meant */
+export const checkColumns = (where: string, names: ReadonlyArray<string>, requested: ReadonlyArray<RequestedColumn>): void => {
+  const missing = requested.find(({ name, optional }) => optional !== true && columnNamed(names, name) === undefined)
+  if (missing !== undefined) {
+    const likely = likelyColumns(names, requested)
+    throw inputError(where, columnExpected(missing), columnsFound(names) + (likely === null ? '' : ` (did you mean ${likely}?)`))
+  }
+  const twice = requested.find(({ name }, i) => {
+    const actual = columnNamed(names, name)
+    return actual !== undefined && requested.findIndex((other) => columnNamed(names, other.name) === actual) !== i
+  })
+  if (twice !== undefined)
+    throw inputError(where, 'different columns for text, text pair and label', `${quoted(columnNamed(names, twice.name) ?? '')} for two`)
+}

@@ -1,0 +1,171 @@
+/** Findings: what in a dataset probably is a mistake or makes scores misleading, each with its remedy. */
+import { quoted } from '../../accelerated/errors/inputError.js'
+import { decimal } from '../data/dataset.js'
+import type { ClassCount, DataFacts } from './dataFacts.js'
+
+export type Finding = {
+  readonly kind: 'labels' | 'rare' | 'imbalance' | 'duplicates' | 'contradictions' | 'overlap' | 'truncation' | 'columns'
+  /** One line: what is wrong, and then the remedy. */
+  readonly message: string
+  /** Whether a run warns of it. */
+  readonly warns: boolean
+}
+
+/** What a run has chosen already: it needs no advice on it. */
+export type Choices = {
+  readonly classWeights?: string | null
+  readonly selectionMetric?: string
+}
+
+/** Findings in the rows that are trained on. */
+export const findingsIn = (facts: DataFacts, choices: Choices = {}): ReadonlyArray<Finding> => [
+  ...(facts.classes === null ? [] : classFindings(facts.classes, choices)),
+  ...facts.merged.map(
+    (labels): Finding => ({
+      kind: 'labels',
+      message: `${facts.source}: the labels ${listed(labels)} are read as one class: --labels-as-text keeps them apart`,
+      warns: true,
+    }),
+  ),
+  ...repetitionFindings(facts),
+]
+
+const counted = (n: number): string => n.toLocaleString('en-US')
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
+const some = (n: number, noun: string): string => `${counted(n)} ${noun}${n === 1 ? '' : 's'}`
+
+/** The maximum number of names in a line. */
+const mostNames = 5
+
+const listed = (names: ReadonlyArray<string>): string =>
+  names
+    .slice(0, mostNames)
+    .map((name) => quoted(name, 40))
+    .join(', ') + (names.length > mostNames ? ` and ${names.length - mostNames} more` : '')
+
+const classFindings = (classes: ReadonlyArray<ClassCount>, choices: Choices): ReadonlyArray<Finding> => {
+  const rare = classes.filter(({ rows }) => rows === 1)
+  const alike = alikeLabels(classes.map(({ label }) => label))
+  return [
+    ...alike.map(
+      ({ labels, differ }): Finding => ({
+        kind: 'labels',
+        message: `the labels ${listed(labels)} differ only in ${differ}: write them alike in the file, if they are one class`,
+        warns: true,
+      }),
+    ),
+    ...(rare.length === 0
+      ? []
+      : [
+          {
+            kind: 'rare',
+            message: `${rare.length === 1 ? 'one class has' : `${counted(rare.length)} classes have`} one row alone (${listed(rare.map(({ label }) => label))}): no row is left to evaluate; add rows, or join it with another class`,
+            warns: true,
+          } as const,
+        ]),
+    ...imbalance(classes, choices),
+  ]
+}
+
+type Alike = { readonly labels: ReadonlyArray<string>; readonly differ: string }
+
+/** Groups of labels that differ in case, in blanks or in the form of a number. */
+export const alikeLabels = (labels: ReadonlyArray<string>): ReadonlyArray<Alike> => {
+  const groups = new Map<string, string[]>()
+  for (const label of labels) {
+    const key = foldedLabel(label)
+    groups.set(key, [...(groups.get(key) ?? []), label])
+  }
+  return [...groups.values()].filter((group) => group.length > 1).map((group) => ({ labels: group, differ: differenceOf(group) }))
+}
+
+const withoutBlanks = (label: string): string => label.normalize('NFKC').replaceAll(/\s+/g, ' ').trim()
+
+const foldedLabel = (label: string): string => {
+  const number = decimal(label.trim())
+  return number === null ? `text ${withoutBlanks(label).toLowerCase()}` : `number ${number}`
+}
+
+const differenceOf = (group: ReadonlyArray<string>): string => {
+  if (group.every((label) => decimal(label.trim()) !== null)) return 'the form of a number'
+  if (new Set(group.map((label) => label.toLowerCase())).size === 1) return 'case'
+  return new Set(group.map(withoutBlanks)).size === 1 ? 'blanks' : 'case and blanks'
+}
+
+/** From here on, always answering the largest class looks like a good model. */
+const largeShare = 0.8
+
+const imbalance = (classes: ReadonlyArray<ClassCount>, { classWeights = null, selectionMetric }: Choices): ReadonlyArray<Finding> => {
+  const rows = classes.reduce((sum, one) => sum + one.rows, 0)
+  const largest = classes.reduce((most, one) => (one.rows > most.rows ? one : most), { label: '', rows: 0 })
+  if (rows === 0 || largest.rows / rows < largeShare) return []
+  const advice = [
+    ...(classWeights === null ? ['--class-weights balanced'] : []),
+    ...(selectionMetric === undefined || selectionMetric === 'accuracy' ? ['--metric-for-best-model macroF1 (or matthews)'] : []),
+  ]
+  if (advice.length === 0) return []
+  const share = percent(largest.rows / rows)
+  return [
+    {
+      kind: 'imbalance',
+      message: `${quoted(largest.label, 40)} has ${share} of the rows, so always answering it has accuracy ${(largest.rows / rows).toFixed(3)}: try ${advice.join(' and ')}`,
+      warns: true,
+    },
+  ]
+}
+
+/** From these shares of the rows on, a run warns. */
+const [manyDuplicates, manyContradictions] = [0.1, 0.01]
+
+const repetitionFindings = ({ rows, duplicates, contradictions: { texts, first } }: DataFacts): ReadonlyArray<Finding> => [
+  ...(duplicates === 0
+    ? []
+    : [
+        {
+          kind: 'duplicates',
+          message: `${some(duplicates, 'row')} (${percent(duplicates / rows)}) repeat an earlier text: they count more in training; remove them from the file`,
+          warns: duplicates / rows >= manyDuplicates,
+        } as const,
+      ]),
+  ...(texts === 0 || first === null
+    ? []
+    : [
+        {
+          kind: 'contradictions',
+          message: `${some(texts, 'text')} ${texts === 1 ? 'has' : 'have'} more than one label, the first in rows ${first[0]} and ${first[1]}: correct the labels, or use --problem-type multi-label`,
+          warns: texts / rows >= manyContradictions,
+        } as const,
+      ]),
+]
+
+/** @param shared texts of the second set that are also trained on @param what `evaluation` @param flag names another file */
+export const overlapFindings = (shared: number, rows: number, what: string, flag: string): ReadonlyArray<Finding> =>
+  shared === 0
+    ? []
+    : [
+        {
+          kind: 'overlap',
+          message: `${counted(shared)} of ${counted(rows)} ${what} texts are also trained on, so their scores say little about new texts: ${flag} with other texts`,
+          warns: true,
+        },
+      ]
+
+export const columnFindings = (notes: ReadonlyArray<string>): ReadonlyArray<Finding> =>
+  notes.map((message) => ({ kind: 'columns', message, warns: false }))
+
+/** @param facts with lengths in tokens */
+export const lengthFindings = ({ lengths, rows }: DataFacts): ReadonlyArray<Finding> => {
+  if (lengths === null || lengths.truncated === null || lengths.truncated.texts === 0) return []
+  const { texts, maxLength } = lengths.truncated
+  const longer = 8 * Math.ceil(Math.max(lengths.p99, maxLength + 1) / 8)
+  return [
+    {
+      kind: 'truncation',
+      message: `${counted(texts)} of ${counted(rows)} texts are longer than --max-length ${maxLength}: --max-length ${longer} reads 99 % of them whole`,
+      warns: true,
+    },
+  ]
+}
+
+export const truncationFindings = (warnings: ReadonlyArray<string>): ReadonlyArray<Finding> =>
+  warnings.map((message) => ({ kind: 'truncation', message, warns: true }))

@@ -1,0 +1,73 @@
+/** Inspects the data of a task without training: every set as a whole, in tokens where a model is named, otherwise in words. */
+import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
+import { openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import type { Dataset } from '../data/index.js'
+import { textKeys } from '../data/textKeys.js'
+import { loadSets, type LoadedSets, type TaskOptions } from '../tasks/index.js'
+import { dataFacts, lengthFacts, sharedTexts, wordLengths, type DataFacts, type LengthFacts } from './dataFacts.js'
+import { columnFindings, findingsIn, lengthFindings, overlapFindings, type Choices, type Finding } from './findings.js'
+
+export type InspectOptions = {
+  /** The task and its data, as for `finetune`. */
+  readonly task: TaskOptions
+  /** The model whose tokens are counted: a folder in Hugging Face layout, or a hub id. Default: words are counted */
+  readonly model?: string
+  /** The tokens to which a run would truncate texts. */
+  readonly maxLength: number
+  /** The setting of `finetune`, so that no finding advises it. */
+  readonly classWeights?: string | null
+}
+
+export type Inspection = {
+  /** The file, or the training set and the evaluation set. */
+  readonly sets: ReadonlyArray<DataFacts>
+  readonly findings: ReadonlyArray<Finding>
+}
+
+/** @throws InputError for the first thing wrong in the data or the model */
+export const inspectData = async ({ task, model, maxLength, classWeights = null }: InspectOptions): Promise<Inspection> => {
+  const loaded = await loadSets(task)
+  const base = model === undefined ? null : await openBase(model)
+  const keys = loaded.sets.map(({ examples }) => textKeys(examples))
+  const hasScores = loaded.labelNames === null && loaded.text === undefined
+  const sets: DataFacts[] = []
+  for (const [i, set] of loaded.sets.entries())
+    sets.push({
+      ...dataFacts(set, keys[i] ?? new BigUint64Array(), hasScores),
+      lengths: base === null ? lengthFacts(wordLengths(set.examples), 'words') : await tokenFacts(loaded, set, base, maxLength),
+    })
+  const choices: Choices = { classWeights, selectionMetric: loaded.selectionMetric }
+  return { sets, findings: allFindings(loaded, sets, keys, choices) }
+}
+
+const allFindings = (
+  { sets }: LoadedSets,
+  facts: ReadonlyArray<DataFacts>,
+  [training, ...others]: ReadonlyArray<BigUint64Array>,
+  choices: Choices,
+): ReadonlyArray<Finding> => [
+  ...columnFindings([...new Set(sets.flatMap(({ notes = [] }) => notes))]),
+  ...facts.slice(0, 1).flatMap((one) => [...findingsIn(one, choices), ...lengthFindings(one)]),
+  ...others.flatMap((keys) =>
+    training === undefined ? [] : overlapFindings(sharedTexts(keys, training), keys.length, 'evaluation', '--eval-data'),
+  ),
+]
+
+const openBase = async (model: string): Promise<ModelFolder> => {
+  const { folder, baseModelName } = await resolveModel(model, {})
+  return openModelFolder(folder, { baseModelName, memory: Infinity })
+}
+
+/** Lengths up to the positions of the model: a longer text counts as that long. */
+const tokenFacts = (loaded: LoadedSets, set: Dataset, base: ModelFolder, maxLength: number): Promise<LengthFacts | null> =>
+  loaded.taskType.bind(
+    { ...loaded, evaluation: set },
+    null,
+  )(async (adapter) => {
+    const tokenizer = await adapter.tokenizer(base, base.model.spec.maxPositions)
+    const examples = tokenizer.evaluation(set.examples)
+    const lengths = Int32Array.from({ length: examples.length }, (_, i) => examples.at(i)?.inputIds.length ?? 0)
+    const longer = lengths.reduce((count, length) => count + (length > maxLength ? 1 : 0), 0)
+    const isCutIntoPieces = loaded.text?.promptTemplate === null
+    return lengthFacts(lengths, 'tokens', isCutIntoPieces ? null : { texts: longer, maxLength })
+  })

@@ -1,0 +1,43 @@
+/** The data of a run before its first step: facts about each set, and findings. It is computed while the texts are in memory. */
+import type { Examples, TokenizedExample } from '../../accelerated/models/packing.js'
+import type { Dataset } from '../data/index.js'
+import type { TaskData } from '../tasks/taskType.js'
+import { dataFacts, lengthFacts, sharedTexts, type DataFacts } from './dataFacts.js'
+import { columnFindings, findingsIn, overlapFindings, truncationFindings, type Choices, type Finding } from './findings.js'
+
+export type DataReport = {
+  readonly training: DataFacts
+  readonly evaluation: DataFacts
+  readonly findings: ReadonlyArray<Finding>
+}
+
+type Keys = { readonly training: BigUint64Array; readonly evaluation: BigUint64Array }
+
+type Data = Pick<TaskData, 'evaluation' | 'labelNames' | 'text' | 'selectionMetric'> & { readonly train: Dataset }
+
+/** The report without lengths, which the tokens show. @param keys of the examples of both sets */
+export const reportOf = (data: Data, keys: Keys, choices: Pick<Choices, 'classWeights'>): DataReport => {
+  const { train, evaluation, selectionMetric } = data
+  const hasScores = data.labelNames === null && data.text === undefined
+  const training = dataFacts(train, keys.training, hasScores)
+  const shared = sharedTexts(keys.evaluation, keys.training)
+  return {
+    training,
+    evaluation: dataFacts(evaluation, keys.evaluation, hasScores),
+    findings: [
+      ...columnFindings([...new Set([...(train.notes ?? []), ...(evaluation.notes ?? [])])]),
+      ...findingsIn(training, { ...choices, selectionMetric }),
+      ...overlapFindings(shared, keys.evaluation.length, 'evaluation', '--eval-data'),
+    ],
+  }
+}
+
+/** The report with the lengths of the texts as they are trained on, and warnings of those that lose a part. */
+export const withLengths = (report: DataReport, training: Examples<TokenizedExample>, warnings: ReadonlyArray<string>): DataReport => {
+  const lengths = Int32Array.from({ length: training.length }, (_, i) => training.at(i)?.inputIds.length ?? 0)
+  return {
+    ...report,
+    training: { ...report.training, lengths: lengthFacts(lengths, 'tokens') },
+    findings: [...report.findings, ...truncationFindings(warnings)],
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Opens a finished run for a program: model, adapter, length, labels and columns are the run's. Concurrent calls share batches.
+ * The folder serving/ answers requests for runs, in a thread; what opens an adapter in this thread is in ../adapters.
+ */
+import { inputError, shown } from '../../accelerated/errors/inputError.js'
+import type { Text } from '../adapters/openModel.js'
+import type { Prompt } from '../tokens/prompts.js'
+import type { ServedRun } from './openRuns.js'
+import { openRuns } from './openRuns.js'
+import type { GeneratedText, GenerationChoice, RunInfo } from './protocol.js'
+import type { MachineChoice, RunColumns } from './runOptions.js'
+
+/**
+ * A prediction. A classification has `label`, `score` and `scores`. A multi-label classification has `labels` and `scores`, and a regression `value`.
+ * Scores are probabilities by class.
+ */
+export type RunPrediction = {
+  readonly label?: string
+  readonly score?: number
+  readonly scores?: Readonly<Record<string, number>>
+  readonly labels?: ReadonlyArray<string>
+  readonly value?: number
+}
+
+/** A text, `{ text, textPair }`, or a row with the columns of the run's data; other columns do not count. */
+export type RunText = string | Text | Readonly<Record<string, unknown>>
+
+/** A piece of a text as soon as it is certain, and the whole at the end. */
+export type GenerationPiece = { readonly kind: 'piece'; readonly text: string } | ({ readonly kind: 'text' } & GeneratedText)
+
+export type OpenRun = Omit<RunInfo, 'answers' | 'batchSize'> & {
+  /** Predicts a text or several. Calls that wait for a batch share the next one. @throws InputError for a text that cannot be read */
+  readonly predict: {
+    (text: RunText): Promise<RunPrediction>
+    (texts: ReadonlyArray<RunText>): Promise<ReadonlyArray<RunPrediction>>
+  }
+  /** Continues a prompt, if the run writes text. Leaving the loop ends the generation. @throws InputError or SettingsError */
+  readonly generate: (prompt: string | Prompt, settings?: GenerationChoice) => AsyncGenerator<GenerationPiece, void>
+  /** Waits for all calls, then frees the model and ends the thread. It may be called twice. */
+  readonly release: () => Promise<void>
+}
+
+/**
+ * Opens the run of a folder that `salora train` or `finetune` wrote. A worker thread computes, so this one stays free.
+ * @param machine device, precision, threads and batch size where they are not to be the run's
+ * @throws InputError, SettingsError or DeviceError with one line; it says what to use for a folder that is no run
+ */
+export const openRun = async (folder: string, machine: MachineChoice = {}): Promise<OpenRun> => {
+  const { runs, release } = await openRuns({ runs: [folder], machine })
+  const [run] = runs as readonly [ServedRun]
+  const { answers: _, batchSize: __, ...info } = run.info
+  const one = async (given: RunText): Promise<RunPrediction> => (await run.predict(textOf(given, info.columns, folder))).value
+  return {
+    ...info,
+    predict: ((given: RunText | ReadonlyArray<RunText>) =>
+      isList(given) ? Promise.all(given.map(one)) : one(given)) as OpenRun['predict'],
+    generate: (prompt, settings = {}) => generation(run, typeof prompt === 'string' ? { text: prompt } : prompt, settings),
+    release,
+  }
+}
+
+const isList = (given: RunText | ReadonlyArray<RunText>): given is ReadonlyArray<RunText> => Array.isArray(given)
+
+/** @throws InputError if there is no text, or not as many as the run was trained on */
+export const textOf = (given: RunText, { text, textPair }: RunColumns, where: string): Text => {
+  if (typeof given === 'string') return checked({ text: given }, where)
+  const row = given as Readonly<Record<string, unknown>>
+  const columns = typeof row === 'object' && row !== null && text in row ? { text, textPair } : { text: 'text', textPair: 'textPair' }
+  const [first, second] = [row?.[columns.text], columns.textPair === undefined ? undefined : row?.[columns.textPair]]
+  if (typeof first !== 'string')
+    throw inputError(where, `a text, or an object with ${JSON.stringify(text)}`, first === undefined ? shown(given) : shown(first))
+  if (second !== undefined && typeof second !== 'string')
+    throw inputError(where, `a second text in ${JSON.stringify(columns.textPair)}`, shown(second))
+  return checked(second === undefined ? { text: first } : { text: first, textPair: second }, where)
+}
+
+const checked = (texts: Text, where: string): Text => {
+  if (texts.text.trim() === '' || texts.textPair?.trim() === '') throw inputError(where, 'a text', 'an empty one')
+  return texts
+}
+
+async function* generation(run: ServedRun, prompt: Prompt, settings: GenerationChoice): AsyncGenerator<GenerationPiece, void> {
+  const stop = new AbortController()
+  const pieces: GenerationPiece[] = []
+  let wake = (): void => undefined
+  const add = (text: string): void => {
+    pieces.push({ kind: 'piece', text })
+    wake()
+  }
+  const answer = run.generate(prompt, settings, { onPiece: add }, stop.signal).finally(() => wake())
+  let result: GeneratedText | null = null
+  let failure: unknown = null
+  const done = answer.then(
+    (text) => {
+      result = text
+    },
+    (thrown: unknown) => {
+      failure = thrown
+    },
+  )
+  try {
+    for (;;) {
+      const piece = pieces.shift()
+      if (piece !== undefined) yield piece
+      else if (result !== null || failure !== null) break
+      else
+        await Promise.race([
+          done,
+          new Promise<void>((resolve) => {
+            wake = resolve
+          }),
+        ])
+    }
+    if (failure !== null) throw failure
+    if (result !== null) yield { kind: 'text', ...(result as GeneratedText) }
+  } finally {
+    stop.abort()
+    await done
+  }
+}

@@ -1,0 +1,106 @@
+/** The length of a run that names neither epochs nor steps, the default learning rates, and runs too short for their method. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { methods } from '../../../accelerated/methods/index.js'
+import { gateSchedule, stepsForWindow } from '../../../accelerated/methods/salora/gateSchedule.js'
+import { encoderModel } from '../../../accelerated/models/bert/bert.js'
+import { encoderConfig } from '../../../accelerated/models/bert/config.js'
+import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
+import { runLength, type RunLength } from '../../../accelerated/training/runLength.js'
+import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
+import { SEED } from '../../support/seed.js'
+
+const model = encoderModel(
+  encoderConfig(
+    {
+      ...{ model_type: 'roberta', vocab_size: 100, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2 },
+      ...{ intermediate_size: 32, max_position_embeddings: 514, type_vocab_size: 1 },
+    },
+    'config.json',
+  ),
+)
+
+const lengthOf = (input: SettingsInput, examples: number): RunLength => {
+  const settings = resolveSettings({ method: 'lora', ...input })
+  return runLength(methodOf(settings.method), settings, model, examples)
+}
+
+describe('the length of a run', () => {
+  it.each([
+    [{}, 300, { steps: 350, stepsPerEpoch: 10, evalSteps: 20, chosenEpochs: 35 }],
+    [{}, 100, { steps: 352, stepsPerEpoch: 4, evalSteps: 20, chosenEpochs: 88 }],
+    [{}, 12_000, { steps: 1125, stepsPerEpoch: 375, evalSteps: 375, chosenEpochs: 3 }],
+    [{ evalSteps: 7 }, 300, { steps: 350, stepsPerEpoch: 10, evalSteps: 7, chosenEpochs: 35 }],
+    [{ epochs: 3 }, 300, { steps: 30, stepsPerEpoch: 10, evalSteps: 10, chosenEpochs: null }],
+    [{ maxSteps: 5 }, 300, { steps: 5, stepsPerEpoch: 10, evalSteps: 10, chosenEpochs: null }],
+    [{ batchSize: 4, gradientAccumulationSteps: 2 }, 300, { steps: 380, stepsPerEpoch: 38, evalSteps: 38, chosenEpochs: 10 }],
+  ])('with %o on %i examples is %o', (input, examples, length) => {
+    expect(lengthOf(input, examples)).toEqual(length)
+  })
+
+  it(`is three epochs and 350 steps at least, with one evaluation to twenty, and never an epoch too many (seed ${SEED})`, () =>
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 50_000 }), fc.integer({ min: 1, max: 64 }), (examples, batchSize) => {
+        const { steps, stepsPerEpoch, evalSteps, chosenEpochs } = lengthOf({ batchSize }, examples)
+        expect(steps).toBe((chosenEpochs ?? NaN) * stepsPerEpoch)
+        expect(chosenEpochs).toBeGreaterThanOrEqual(3)
+        expect(steps).toBeGreaterThanOrEqual(350)
+        if (chosenEpochs !== 3) expect(steps - stepsPerEpoch).toBeLessThan(350)
+        expect(Math.ceil(steps / evalSteps)).toBeGreaterThanOrEqual(1)
+        expect(Math.ceil(steps / evalSteps)).toBeLessThanOrEqual(20)
+      }),
+      { seed: SEED },
+    ))
+
+  it('leaves SaLoRA a hundred steps with sampled gates, so that a default run has no warning', () => {
+    for (const examples of [11, 100, 300, 1000, 3499, 20_000]) {
+      const settings = resolveSettings({})
+      const { steps } = lengthOf({ method: 'salora' }, examples)
+      expect(methodOf('salora').reporting?.warnings?.(settings, { step: 0, steps })).toEqual([])
+    }
+  })
+})
+
+describe('the window of gates', () => {
+  it(`has at least as many steps as asked for in a run of stepsForWindow's length (seed ${SEED})`, () =>
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 98 }),
+        fc.integer({ min: 1, max: 99 }),
+        fc.integer({ min: 1, max: 300 }),
+        fc.nat(1000),
+        (from, width, count, more) => {
+          const window = { gateStart: from / 100, gateEnd: Math.min(1, (from + width) / 100) }
+          const { start, end } = gateSchedule(window, stepsForWindow(window, count) + more)
+          expect(end - start).toBeGreaterThanOrEqual(count)
+        },
+      ),
+      { seed: SEED },
+    ))
+
+  it.each([
+    [
+      { method: 'salora', maxSteps: 1 },
+      'maxSteps: expected 4 steps, so that salora can sample gates in one of them (between 0.2 and 0.5 of the run), got 1 step',
+    ],
+    [
+      { method: 'salora', epochs: 1 },
+      'epochs: expected 4 steps, so that salora can sample gates in one of them (between 0.2 and 0.5 of the run), got 1 step',
+    ],
+    [{ method: 'adalora', maxSteps: 1 }, 'maxSteps: expected at least 2 steps, so that adalora can prune in one of them, got 1 step'],
+  ] as const)('of %o is refused by the length, not by settings that nobody gave', (input, message) => {
+    expect(() => lengthOf(input, 20)).toThrow(message)
+  })
+})
+
+describe('the default learning rate', () => {
+  it('is the one of the method', () => {
+    const expected = {
+      ...{ salora: 4e-4, lora: 4e-4, adalora: 1e-3, houlsby: 1e-3, pfeiffer: 1e-3, prefix: 3e-3, prompt: 3e-3 },
+      full: 5e-5,
+    }
+    const names = Object.keys(expected) as Array<keyof typeof expected>
+    expect(names.sort()).toEqual(methods.map(({ name }) => name).sort())
+    for (const method of names) expect(resolveSettings({ method }).learningRate).toBe(expected[method])
+  })
+})

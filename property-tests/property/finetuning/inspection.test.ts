@@ -1,0 +1,175 @@
+/** Facts and findings about data, against plain counting, and what a run reports of them. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Example } from '../../../finetuning/data/index.js'
+import { firstRows, textKeys } from '../../../finetuning/data/textKeys.js'
+import { dataFacts, lengthFacts, sharedTexts } from '../../../finetuning/inspection/dataFacts.js'
+import { alikeLabels, findingsIn, lengthFindings, type Choices } from '../../../finetuning/inspection/findings.js'
+import { inspectData } from '../../../finetuning/inspection/inspectData.js'
+import { SEED } from '../../support/seed.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
+
+const { write } = temporaryFolder('inspection')
+
+const example = fc.record({
+  text: fc.constantFrom(...'abcdef'),
+  textPair: fc.constantFrom(undefined, 'x', 'y'),
+  label: fc.integer({ min: 0, max: 2 }),
+})
+const examples = fc
+  .array(example, { minLength: 1, maxLength: 60 })
+  .map((rows): ReadonlyArray<Example> => rows.map((row, i) => ({ ...row, row: i + 2 })))
+
+const textOf = ({ text, textPair }: Example): string => JSON.stringify([text, textPair])
+const factsOf = (rows: ReadonlyArray<Example>, labelNames: ReadonlyArray<string> | null = ['a', 'b', 'c']) =>
+  dataFacts({ source: 'rows', examples: rows, labelNames, skipped: [] }, textKeys(rows))
+
+describe(`facts about rows, seed ${SEED}`, () => {
+  it('count classes, repeated texts, and texts with more than one label, as plain counting does', () => {
+    fc.assert(
+      fc.property(examples, (rows) => {
+        const facts = factsOf(rows)
+        expect(facts.classes?.map(({ rows: count }) => count)).toEqual(
+          [0, 1, 2].map((label) => rows.filter((row) => row.label === label).length),
+        )
+        const texts = [...new Set(rows.map(textOf))]
+        expect(facts.duplicates).toBe(rows.length - texts.length)
+        const labelsOf = (text: string) => new Set(rows.filter((row) => textOf(row) === text).map(({ label }) => label))
+        expect(facts.contradictions.texts).toBe(texts.filter((text) => labelsOf(text).size > 1).length)
+        const [one, other] = (facts.contradictions.first ?? []).map((row) => rows[row - 2])
+        if (one !== undefined && other !== undefined) {
+          expect(textOf(one)).toBe(textOf(other))
+          expect(one.label).not.toBe(other.label)
+        }
+      }),
+      { seed: SEED, numRuns: 300 },
+    )
+  })
+
+  it('find the first row of each text, and texts of another set, as plain searching does', () => {
+    fc.assert(
+      fc.property(examples, examples, (rows, others) => {
+        const [keys, otherKeys] = [textKeys(rows), textKeys(others)]
+        const firstRow = firstRows(keys)
+        expect(others.map((_, i) => firstRow(otherKeys, i))).toEqual(
+          others.map((one) => rows.findIndex((row) => textOf(row) === textOf(one))),
+        )
+        expect(sharedTexts(otherKeys, keys)).toBe(others.filter((one) => rows.some((row) => textOf(row) === textOf(one))).length)
+      }),
+      { seed: SEED, numRuns: 300 },
+    )
+  })
+
+  it('count each class of a row with several labels, and compare sets of labels in any order', () => {
+    const rows = [
+      [0, 1],
+      [1, 0],
+      [2, 0],
+    ].map((labels, i): Example => ({ text: i < 2 ? 'a' : 'b', label: 0, labels, row: i + 2 }))
+    const { classes, duplicates, contradictions } = factsOf(rows)
+    expect([classes?.map(({ rows: count }) => count), duplicates, contradictions.texts]).toEqual([[3, 2, 1], 1, 0])
+  })
+
+  it('have percentiles that the given share of the lengths does not exceed, and no smaller length does', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(50), { minLength: 1, maxLength: 200 }), (lengths) => {
+        const facts = lengthFacts(Int32Array.from(lengths), 'tokens')
+        const least = (percent: number): number =>
+          Math.min(...lengths.filter((length) => lengths.filter((other) => other <= length).length * 100 >= percent * lengths.length))
+        expect([facts?.p50, facts?.p90, facts?.p95, facts?.p99, facts?.longest]).toEqual([50, 90, 95, 99, 100].map(least))
+      }),
+      { seed: SEED, numRuns: 300 },
+    )
+  })
+})
+
+describe('findings', () => {
+  it.each<readonly [ReadonlyArray<string>, ReadonlyArray<string>, string]>([
+    [['Negative', 'negative', 'positive'], ['Negative', 'negative'], 'case'],
+    [['true', 'True', 'false'], ['true', 'True'], 'case'],
+    [['very  good', 'very good', 'bad'], ['very  good', 'very good'], 'blanks'],
+    [['Very\u00a0Good', 'very good', 'bad'], ['Very\u00a0Good', 'very good'], 'case and blanks'],
+    [['1', '1.0', '2'], ['1', '1.0'], 'the form of a number'],
+    [['+1', '01', '2', '1e0'], ['+1', '01', '1e0'], 'the form of a number'],
+  ])('group the labels %j that differ in form alone', (labels, alike, differ) => {
+    expect(alikeLabels(labels)).toEqual([{ labels: alike, differ }])
+  })
+
+  it('leave labels apart that differ otherwise', () => {
+    for (const labels of [
+      ['good', 'goods'],
+      ['1', '2', '10'],
+      ['a b', 'ab'],
+      ['1', 'one'],
+      ['ß', 's'],
+    ])
+      expect(alikeLabels(labels)).toEqual([])
+  })
+
+  const counts = (...rows: ReadonlyArray<number>) => ({
+    ...factsOf([]),
+    rows: rows.reduce((a, b) => a + b, 0),
+    classes: rows.map((count, i) => ({ label: `class ${i}`, rows: count })),
+  })
+  const messages = (facts: ReturnType<typeof counts>, choices: Choices = {}) => findingsIn(facts, choices).map(({ message }) => message)
+
+  it('name --class-weights balanced and another metric where one class has most rows, unless they are chosen', () => {
+    const advice = (choices: Choices) => messages(counts(966, 34), choices)
+    expect(advice({ selectionMetric: 'accuracy' })).toEqual([
+      '"class 0" has 96.6 % of the rows, so always answering it has accuracy 0.966: try --class-weights balanced and --metric-for-best-model macroF1 (or matthews)',
+    ])
+    expect(advice({ classWeights: 'balanced' })[0]).toMatch(/: try --metric-for-best-model macroF1 \(or matthews\)$/)
+    expect(advice({ selectionMetric: 'macroF1' })[0]).toMatch(/: try --class-weights balanced$/)
+    expect(advice({ classWeights: 'balanced', selectionMetric: 'matthews' })).toEqual([])
+    expect([messages(counts(79, 21)), messages(counts(0, 0))]).toEqual([[], []])
+    expect(messages(counts(80, 20))).toHaveLength(1)
+  })
+
+  it('name the classes with one row', () => {
+    expect(messages(counts(5, 1, 4, 1))).toEqual([
+      '2 classes have one row alone ("class 1", "class 3"): no row is left to evaluate; add rows, or join it with another class',
+    ])
+  })
+
+  it('say which --max-length reads 99 % of the texts whole', () => {
+    const lengths = lengthFacts(
+      Int32Array.from({ length: 200 }, (_, i) => i + 1),
+      'tokens',
+      { texts: 100, maxLength: 100 },
+    )
+    expect(lengthFindings({ ...factsOf([]), rows: 200, lengths }).map(({ message }) => message)).toEqual([
+      '100 of 200 texts are longer than --max-length 100: --max-length 200 reads 99 % of them whole',
+    ])
+  })
+})
+
+describe('inspectData', () => {
+  const csv = (...rows: ReadonlyArray<string>): string => `text,label\n${rows.join('\n')}\n`
+
+  it('looks at a file as a whole, even if nothing can be held out, and at the evaluation file beside it', async () => {
+    const task = write('whole.csv', csv('a b c,yes', 'd,no'))
+    const alone = await inspectData({ task: { task }, maxLength: 128 })
+    expect(alone.sets.map(({ rows, lengths }) => [rows, lengths?.unit, lengths?.longest])).toEqual([[2, 'words', 3]])
+    const evalData = write('eval.csv', csv('d,yes', 'e,no', 'f,no'))
+    const { sets, findings } = await inspectData({ task: { task, evalData }, maxLength: 128 })
+    expect(sets.map(({ rows }) => rows)).toEqual([2, 3])
+    expect(findings.find(({ kind }) => kind === 'overlap')?.message).toBe(
+      '1 of 3 evaluation texts are also trained on, so their scores say little about new texts: --eval-data with other texts',
+    )
+  })
+
+  it('reports labels that the file writes in two forms, and columns that were read under other names', async () => {
+    const task = write('forms.csv', 'Text,label\na,1\nb,1.0\nc,0\nd,0\n')
+    const { findings } = await inspectData({ task: { task }, maxLength: 128 })
+    expect(findings.map(({ message }) => message)).toEqual([
+      `${task}: the column "Text" is read as "text"`,
+      `${task}: the labels "1", "1.0" are read as one class: --labels-as-text keeps them apart`,
+    ])
+  })
+
+  it('describes the scores of a regression', async () => {
+    const task = write('scores.csv', csv('a,0.5', 'b,4', 'c,2.25'))
+    const { sets } = await inspectData({ task: { task, problemType: 'regression' }, maxLength: 128 })
+    expect(sets[0]).toMatchObject({ classes: null, scores: { least: 0.5, median: 2.25, most: 4 } })
+  })
+})

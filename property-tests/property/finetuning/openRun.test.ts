@@ -1,0 +1,160 @@
+/** openRun: what a run's folder knows about itself, batches that answer as single calls do, and folders that are no run. */
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { finetuneJob, openRun, openTrainedAdapter, type OpenRun, type RunPrediction, type TaskOptions } from '../../../index.js'
+import { textOf } from '../../../finetuning/serving/openRun.js'
+import { writeTinyModel } from '../../cli/tinyModel.js'
+import { toyRows } from '../../cli/toyTask.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
+
+const { folder, write } = temporaryFolder('open-run')
+const at = (name: string): string => join(folder, name)
+
+const train = async (output: string, task: Omit<TaskOptions, 'task'>, rows: ReadonlyArray<string>): Promise<void> => {
+  const file = write(`${output}.csv`, rows.join('\n'))
+  const options = {
+    model: at('tiny'),
+    task: { task: file, ...task },
+    output: at(output),
+    settings: { method: 'lora', maxSteps: 1, batchSize: 8, maxLength: 16, device: 'cpu' },
+  } as const
+  for await (const _ of finetuneJob(options, new AbortController().signal));
+}
+
+let run: OpenRun
+beforeAll(async () => {
+  await writeTinyModel(at('tiny'))
+  await train('reviews', { text: 'review', label: 'stars' }, [
+    'id,review,stars',
+    ...toyRows(40).map(({ text, label }, i) => `${i},${text},${label}`),
+  ])
+  run = await openRun(at('reviews'))
+})
+afterAll(() => run.release())
+
+const texts = ['good fine great film', 'bad', 'a film', 'good bad good', 'poor poor dull film, poor and dull and bad', 'fine']
+
+describe('openRun', () => {
+  it('knows model, method, task type, length, labels and columns from the folder', () =>
+    expect(run).toMatchObject({
+      folder: at('reviews'),
+      model: at('tiny'),
+      method: 'lora',
+      taskType: 'classification',
+      maxLength: 16,
+      labelNames: ['bad', 'good'],
+      columns: { text: 'review' },
+    }))
+
+  it('answers { label, score, scores } as openTrainedAdapter does', async () => {
+    const adapter = await openTrainedAdapter({ model: at('tiny'), adapter: join(at('reviews'), 'adapter'), maxLength: 16 })
+    for (const text of texts) expect(await run.predict(text)).toEqual((await adapter.predictions([{ text }]))[0])
+    await adapter.release()
+  })
+
+  it('answers concurrent calls, and a list, within the rounding of float32 of single calls', async () => {
+    const single: RunPrediction[] = []
+    for (const text of texts) single.push(await run.predict(text))
+    for (const together of [await Promise.all(texts.map((text) => run.predict(text))), await run.predict(texts)])
+      together.forEach((answer, i) => {
+        expect(answer.label).toBe(single[i]?.label)
+        for (const [label, score] of Object.entries(answer.scores ?? {})) expect(score).toBeCloseTo(single[i]?.scores?.[label] ?? NaN, 5)
+      })
+    expect(new Set(single.map(({ score }) => score)).size).toBe(texts.length)
+  })
+
+  it('takes a text, { text }, or a row with the columns of the data', async () => {
+    const expected = await run.predict('good film')
+    expect(await run.predict({ text: 'good film' })).toEqual(expected)
+    expect(await run.predict({ id: 7, review: 'good film', stars: 'bad' })).toEqual(expected)
+  })
+
+  it('refuses a wrong text in one line, and answers the calls beside it', async () => {
+    const results = await Promise.allSettled([run.predict('good'), run.predict(' '), run.predict({ id: 7 }), run.predict('bad')])
+    expect(results.map((one) => (one.status === 'fulfilled' ? 'answered' : (one.reason as Error).message))).toEqual([
+      'answered',
+      `${at('reviews')}: expected a text, got an empty one`,
+      `${at('reviews')}: expected a text, or an object with "review", got {"id":7}`,
+      'answered',
+    ])
+    await expect(run.generate('a').next()).rejects.toThrow('a run that writes text, got one that predicts')
+  })
+
+  it('waits for running calls when it is released, may be released twice, and then refuses calls', async () => {
+    const other = await openRun(at('reviews'), { threads: 1 })
+    const answers = texts.map((text) => other.predict(text))
+    await Promise.all([other.release(), other.release()])
+    expect((await Promise.all(answers)).every(({ label }) => label !== undefined)).toBe(true)
+    await other.release()
+    await expect(other.predict('late')).rejects.toThrow(`${at('reviews')}: expected calls before release, got one after it`)
+  })
+
+  it('answers { value } for a regression and { labels, scores } for several labels', async () => {
+    const rows = toyRows(40)
+    await train('regression', { problemType: 'regression' }, [
+      'text,label',
+      ...rows.map(({ text, label }) => `${text},${label === 'good' ? 1.5 : 0.5}`),
+    ])
+    await train('several', { problemType: 'multi-label' }, [
+      'text,label',
+      ...rows.map(({ text, label }) => `${text},${label}|${text.length % 2 === 0 ? 'even' : 'odd'}`),
+    ])
+    const [value, several] = [await openRun(at('regression')), await openRun(at('several'))]
+    expect([value.taskType, value.labelNames]).toEqual(['regression', null])
+    expect(await value.predict('good')).toEqual({ value: expect.any(Number) as number })
+    expect(await several.predict('good')).toEqual({
+      labels: expect.any(Array) as string[],
+      scores: {
+        bad: expect.any(Number) as number,
+        even: expect.any(Number) as number,
+        good: expect.any(Number) as number,
+        odd: expect.any(Number) as number,
+      },
+    })
+    await value.release()
+    await several.release()
+  })
+})
+
+describe('a folder that is no run', () => {
+  const refusal = (name: string): Promise<string> =>
+    openRun(at(name)).then(
+      () => 'none',
+      (thrown: unknown) => (thrown as Error).message.replaceAll(`${folder}/`, ''),
+    )
+  it('is refused in one line that says what to use instead', async () => {
+    expect(await refusal('nowhere')).toBe('nowhere: expected the folder of a run of salora train, got no config.json there')
+    expect(await refusal('tiny')).toBe(
+      'tiny: expected the folder of a run of salora train, got a model (openTrainedAdapter({ model, adapter: null }) opens it, and salora predict --model)',
+    )
+    expect(await refusal('reviews/adapter')).toBe(
+      'reviews/adapter: expected the folder of a run of salora train, got an adapter (openTrainedAdapter({ model, adapter }) opens it, and salora predict --model --adapter)',
+    )
+  })
+
+  it('is refused if its run has no adapter yet, is of an older version, or has lost its model', async () => {
+    await mkdir(at('begun/adapter'), { recursive: true })
+    const config = { formatVersion: 2, model: at('tiny'), task: { task: 'toy.tsv' }, settings: { method: 'lora' } }
+    await writeFile(at('begun/config.json'), JSON.stringify(config))
+    expect(await refusal('begun')).toBe(
+      'begun: expected a run with an adapter, got one without (it has not ended: resume it with salora train --resume)',
+    )
+    await writeFile(at('begun/config.json'), JSON.stringify({ ...config, formatVersion: 1, versions: { salora: '0.1.0' } }))
+    expect(await refusal('begun')).toMatch(/^begun\/config\.json: expected a run folder of salora 0\.2\.0 or newer, got one of 0\.1\.0/)
+    await train('lost', {}, ['text,label', ...toyRows(40).map(({ text, label }) => `${text},${label}`)])
+    await rm(at('tiny'), { recursive: true })
+    expect(await refusal('lost')).toMatch(/^--model "tiny": expected a folder in Hugging Face layout or a hub id/)
+    await writeTinyModel(at('tiny'))
+  })
+})
+
+describe('the texts of a row', () => {
+  it('come from the columns of the run, with a pair where the run has one', () => {
+    const columns = { text: 'premise', textPair: 'hypothesis' }
+    expect(textOf({ premise: 'a', hypothesis: 'b', id: 1 }, columns, 'run')).toEqual({ text: 'a', textPair: 'b' })
+    expect(textOf({ text: 'a', textPair: 'b' }, columns, 'run')).toEqual({ text: 'a', textPair: 'b' })
+    expect(() => textOf({ premise: 'a', hypothesis: 7 }, columns, 'run')).toThrow('run: expected a second text in "hypothesis", got 7')
+    expect(() => textOf(7 as never, columns, 'run')).toThrow('run: expected a text')
+  })
+})
