@@ -27,7 +27,8 @@ export const runView = (run: WatchedRun, process: RunProcess | string | null): R
 
 const numbersOf = ({ metrics, result }: WatchedRun): RunView['numbers'] => {
   const evaluations = result ?? metrics
-  const scores = (name: string, of: Scores = {}) => Object.entries(of).map(([metric, value]) => [`${name} ${metric}`, textOf(value, (score) => scoreText(metric, score))] as const)
+  const scores = (name: string, of: Scores = {}) =>
+    Object.entries(of).map(([metric, value]) => [`${name} ${metric}`, textOf(value, (score) => scoreText(metric, score))] as const)
   const trained = Object.entries(result?.trainableParameters ?? {})
   const numbers: ReadonlyArray<readonly [string, number | string | null | undefined]> = [
     ['λ', result?.lambda ?? metrics.lambda],
