@@ -39,9 +39,16 @@ export const writeTokenizer = async (
     tokenizer_class: model.naming.tokenizer,
     ...more,
     ...baseSettings,
+    ...(model.spec.kind === 'decoder' ? await chatTemplateOf(base) : {}),
     model_max_length: Math.min(maxLength ?? baseLength, left),
   }
   await target.storage.write(joinPath(target.folder, 'tokenizer_config.json'), jsonText(settings))
+}
+
+/** The text of chat_template.jinja, which has priority: transformers.js reads a template only in tokenizer_config.json. */
+const chatTemplateOf = async ({ folder, storage }: BaseFolder): Promise<{ readonly chat_template?: string }> => {
+  const file = await fileInFolder(folder, 'chat_template.jinja', storage)
+  return file === undefined ? {} : { chat_template: await readText(file, undefined, storage) }
 }
 
 /** Nothing to do if the base model has no such file. */

@@ -104,9 +104,10 @@ const targetsOf = async (
   return targetedMatrices(base.spec, targets).map(({ name }) => name)
 }
 
-const textOf = ({ output, files, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string =>
+const textOf = ({ output, files, usage, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string =>
   [
     `${output}`,
     ...files.map(({ name, bytes }) => `  ${name.padEnd(26)}${bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : megabytes(bytes)}`),
     `largest logit difference over ${texts} texts: ${short(largestLogitDifference)} (logits up to ${short(largestLogit)})`,
+    `to use it: ${usage}`,
   ].join('\n')

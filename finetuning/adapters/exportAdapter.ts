@@ -10,6 +10,7 @@ import { writePaddedLora } from '../../accelerated/formats/peft/lora.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { cardFile, cardOfExport } from '../runs/modelCard.js'
+import { usageOf, type Opener, type Usage } from '../runs/usage.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
 import { compareExport, longestTexts, trialTexts, type Comparison } from './exportComparison.js'
 import { precisionsOf, supportedFormats, type ExportFormat } from './exportFormats.js'
@@ -39,6 +40,8 @@ export type ExportReport = {
   readonly files: ReadonlyArray<{ readonly name: string; readonly bytes: number }>
   /** the export against model + adapter, both in float32 on the CPU */
   readonly comparison: Comparison
+  /** the call that opens the export in its tool */
+  readonly usage: string
   /** what a user of the export must know */
   readonly warnings: ReadonlyArray<string>
 }
@@ -51,11 +54,11 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
   const others = { "the model's folder": trained.base.folder, "the adapter's folder": folder }
   return inNewFolder(output, others, async (stage) => {
     await writeExport(stage, trained, options)
-    await writeCard(stage, folder, format)
+    await writeCard(stage, folder, options, trained)
     const comparison = await compareExport(trained, { folder: stage, format, precision }, [...trialTexts, ...longestTexts(texts)], options)
     const havePairs = texts.some(({ textPair }) => textPair !== undefined)
     const warnings = taskTypeOf(trained.adapter.outputs, folder).exportWarnings?.(format, { havePairs }) ?? []
-    return { format, output, files: await filesOf(stage), comparison, warnings }
+    return { format, output, files: await filesOf(stage), comparison, usage: usageFor(trained, options, output).call, warnings }
   })
 }
 
@@ -85,15 +88,28 @@ const writeExport = async (stage: string, trained: TrainedModel, options: Export
   if (format === 'transformers.js') await exportOnnx(stage, trained, labelNames, { precision, maxLength })
 }
 
+const openers: Readonly<Record<ExportFormat, Opener>> = {
+  peft: 'peft',
+  'peft-padded': 'peft',
+  adapters: 'adapter-transformers',
+  merged: 'transformers',
+  'transformers.js': 'transformers.js',
+}
+
+const usageFor = ({ base, adapter: { outputs } }: TrainedModel, { format, precision }: ExportOptions, place: string): Usage =>
+  usageOf(openers[format], { base: base.baseModelName, place, labels: outputs.head === 'causal' ? null : outputs.labels, precision })
+
 /** No card is larger, by far. */
 const largestCard = 1_000_000
 
 /** Adapts the card that a run left beside the adapter. Any other card is not copied: it may say what does not hold of the export. */
-const writeCard = async (stage: string, adapter: string, format: ExportFormat): Promise<void> => {
+const writeCard = async (stage: string, adapter: string, options: ExportOptions, trained: TrainedModel): Promise<void> => {
   const file = await fileInFolder(adapter, cardFile).catch(() => undefined) // a card that cannot be read is not ours
   if (file === undefined || (await stat(file)).size > largestCard) return
-  const library = format === 'merged' ? 'transformers' : format === 'transformers.js' ? format : null
-  const card = cardOfExport(await readFile(file, 'utf8'), library)
+  const opener = openers[options.format]
+  const library = opener === 'transformers' || opener === 'transformers.js' ? opener : null
+  const usage = library === null ? null : usageFor(trained, options, 'MODEL') // a published card has no folders
+  const card = cardOfExport(await readFile(file, 'utf8'), library, usage)
   if (card !== null) await writeFileAtomically(join(stage, cardFile), card)
 }
 

@@ -2,13 +2,15 @@
 import { flagsOf, inShell } from '../commandLine/shell.js'
 import { metricTitle } from '../metrics/index.js'
 import { cardTitle, changedSettings, lastName, savedScores, sourceName, type CardFacts } from './cardFacts.js'
-import { bulletList, code, codeList, escapeHeading, shellBlock } from './markdown.js'
+import { bulletList, code, codeBlock, codeList, escapeHeading, shellBlock } from './markdown.js'
+import { usageCode, usageOf, type Usage } from './usage.js'
 import type { RunResult, Scores } from './run.js'
 
 export const cardBody = (facts: CardFacts): string =>
   [
     `# ${escapeHeading(cardTitle(facts))}`,
     summary(facts),
+    useSection(cardUsage(facts)),
     '## Data',
     dataList(facts),
     '## Scores',
@@ -22,6 +24,17 @@ export const cardBody = (facts: CardFacts): string =>
   ]
     .map((part) => `${part}\n`)
     .join('\n')
+
+/** The first section, so that an export can replace it by its own. */
+export const useSection = (usage: Usage): string => `## Use\n\n${codeBlock(usage.language, usageCode(usage))}`
+
+/** A card has no folders: ADAPTER stands for the folder that it lies in, or for its hub id. */
+const cardUsage = ({ options: { model }, hubId, library, data: { labelNames, taskType } }: CardFacts): Usage =>
+  usageOf(library, {
+    base: hubId ?? lastName(model),
+    place: library === 'transformers' ? 'MODEL' : 'ADAPTER',
+    labels: taskType.command === 'generate' ? null : (labelNames?.length ?? 1),
+  })
 
 const savedStep = ({ kept, last }: RunResult): NonNullable<RunResult['kept']> => kept ?? { which: 'last', step: last.step }
 

@@ -4,6 +4,7 @@ import { oneLine } from '../../accelerated/errors/inputError.js'
 import { methodOf, settingsOfMethod } from '../../accelerated/training/settings.js'
 import { taskNames, type Task } from '../tasks/index.js'
 import { wellFormed } from './markdown.js'
+import type { Opener } from './usage.js'
 import type { RunOptions, RunResult, Scores } from './run.js'
 
 /** The data, without its examples. */
@@ -17,7 +18,7 @@ export type CardFacts = {
   /** the hub id of the base model; null if it is only a folder */
   readonly hubId: string | null
   /** the library that opens the adapter, by the hub's name for it */
-  readonly library: string
+  readonly library: Exclude<Opener, 'transformers.js'>
   readonly data: CardData
   readonly result: RunResult
 }

@@ -20,9 +20,11 @@ export const code = (text: string): string => {
 }
 
 /** A block of shell commands. */
-export const shellBlock = (text: string): string => {
+export const shellBlock = (text: string): string => codeBlock('sh', text)
+
+export const codeBlock = (language: string, text: string): string => {
   const fence = '`'.repeat(Math.max(3, longestBackticks(text) + 1))
-  return `${fence}sh\n${wellFormed(text)}\n${fence}`
+  return `${fence}${language}\n${wellFormed(text)}\n${fence}`
 }
 
 export const bulletList = (items: ReadonlyArray<string>): string => items.map((item) => `- ${item}`).join('\n')

@@ -33,12 +33,14 @@ describe('salora export', () => {
 
   const refused = (...args: ReadonlyArray<string>): Promise<string> => written('stderr', ...args)
 
-  it('prints the files that it wrote and the largest logit difference', async () => {
+  it('prints the files that it wrote, the largest logit difference, and how to use them', async () => {
     const stdout = await written('stdout', '--format', 'peft', '--output', at('said'))
     const size = async (name: string): Promise<string> => `  ${name} ${Math.ceil((await stat(at('said', name))).size / 1e3)} kB\n`
     const files = await Promise.all(['adapter_config.json', 'adapter_model.safetensors', 'salora.json'].map(size))
     expect(stdout.replaceAll(/(?<=\S) +/g, ' ')).toMatch(
-      new RegExp(`^@/said\n${files.join('')}largest logit difference over 6 texts: 0 \\(logits up to [\\d.]+\\)\n$`),
+      new RegExp(
+        `^@/said\n${files.join('')}largest logit difference over 6 texts: 0 \\(logits up to [\\d.]+\\)\nto use it: PeftModel\\.from_pretrained\\(base, "@/said"\\)\n$`,
+      ),
     )
   })
 
@@ -59,6 +61,7 @@ describe('salora export', () => {
     expect(code).toBe(0)
     expect(report.files.map(({ name }) => name)).toEqual(['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'])
     expect(report.comparison).toMatchObject({ texts: 6 })
+    expect(report.usage).toBe('AutoModelForSequenceClassification.from_pretrained("printed")')
     expect(report.comparison.largestLogitDifference).toBeLessThan(1e-5 * report.comparison.largestLogit)
   })
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AutoModelForCausalLM, AutoTokenizer, env, pipeline, type Tensor } from '@huggingface/transformers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadChatTemplate } from '../../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { saveAdapter } from '../../../accelerated/formats/peft/peft.js'
 import { causalOutputs } from '../../../accelerated/models/modelOutputs.js'
@@ -126,6 +127,24 @@ describe('salora export of a decoder', () => {
       const { comparison } = await exportAdapter({ ...given, adapter, format: 'peft', output: at(`${method}-peft`) })
       expect(comparison.largestLogitDifference).toBe(0)
     }
+  })
+
+  it('writes the chat template where transformers.js looks for it, which then frames a conversation as salora does', async () => {
+    const chat = '{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}{{ bos_token }}assistant:'
+    await cp(at('qwen2'), at('chatting'), { recursive: true })
+    await writeFile(at('chatting', 'chat_template.jinja'), chat)
+    const messages = [{ role: 'user', content: 'w8 w34' }]
+    const output = at('chatting-js')
+    const given = { model: at('chatting'), adapter: at('qwen2-adapter'), precision: 'float32', maxLength: null, targeted: null } as const
+    await exportAdapter({ ...given, format: 'transformers.js', output })
+    await rm(join(output, 'chat_template.jinja'))
+    const tokenizer = await AutoTokenizer.from_pretrained(output, { local_files_only: true })
+    const ours = (await loadChatTemplate(at('chatting')))?.(messages, true)
+    expect(ours).toMatch(/^user: w8 w34\n.*assistant:$/)
+    expect(tokenizer.apply_chat_template(messages, { tokenize: false, add_generation_prompt: true })).toBe(ours)
+    await writeFile(at('chatting', 'tokenizer_config.json'), JSON.stringify({ chat_template: 'older' }))
+    await exportAdapter({ ...given, format: 'merged', output: at('chatting-merged') })
+    expect(JSON.parse(await readFile(at('chatting-merged', 'tokenizer_config.json'), 'utf8'))).toMatchObject({ chat_template: chat })
   })
 
   it('writes a model with all logits and its own end-of-text token', async () => {

@@ -6,6 +6,7 @@ import { parse } from 'yaml'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import type { CardFacts } from '../../../finetuning/runs/cardFacts.js'
 import { cardOfExport, modelCard } from '../../../finetuning/runs/modelCard.js'
+import { usageOf } from '../../../finetuning/runs/usage.js'
 import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
 
 const result: CardFacts['result'] = {
@@ -196,5 +197,39 @@ describe('the model card of an export', () => {
       base_model_relation: 'finetune',
     })
     expect(cardOfExport('---\nbase_model: x\nlibrary_name: peft\n---\n', 'transformers')).toBe(null)
+  })
+})
+
+describe('the code that opens the result', () => {
+  const codeIn = (card: string): ReadonlyArray<string> =>
+    tokensOf(parts(card).body).flatMap((token) => (token.type === 'code' ? [`${String(token['lang'])}\n${String(token['text'])}`] : []))
+
+  it('is in the card, for the library that opens the adapter', () => {
+    expect(codeIn(modelCard(facts()))[0]).toBe(
+      [
+        'python',
+        'from peft import PeftModel',
+        'from transformers import AutoModelForSequenceClassification',
+        '',
+        'base = AutoModelForSequenceClassification.from_pretrained("FacebookAI/roberta-base", num_labels=2)',
+        'model = PeftModel.from_pretrained(base, "ADAPTER")',
+      ].join('\n'),
+    )
+    expect(codeIn(modelCard(facts({ library: 'adapter-transformers', hubId: null })))[0]).toContain(
+      'model = AutoAdapterModel.from_pretrained("tiny")\nmodel.load_adapter("ADAPTER", set_active=True)',
+    )
+  })
+
+  it('is replaced in the card of an export, and nothing else is', () => {
+    const card = modelCard(facts())
+    const usage = usageOf('transformers.js', { base: 'b', place: 'MODEL', labels: 2, precision: 'int8' })
+    const exported = cardOfExport(card, 'transformers.js', usage) ?? ''
+    const [, ...others] = codeIn(card)
+    expect(codeIn(exported)).toEqual([
+      "js\nimport { pipeline } from '@huggingface/transformers'\n\nconst model = await pipeline('text-classification', \"MODEL\", { dtype: 'q8' })",
+      ...others,
+    ])
+    expect(exported.slice(exported.indexOf('## Data'))).toBe(card.slice(card.indexOf('## Data')))
+    expect(usageOf('peft', { base: 'b', place: 'p', labels: null }).setup.join('\n')).toContain('AutoModelForCausalLM.from_pretrained("b")')
   })
 })

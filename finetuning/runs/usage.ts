@@ -1,0 +1,62 @@
+/** How other tools open an adapter or an export: a few lines for a model card, and the call that a command prints. */
+import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
+
+/** Tools by the hub's names for them. */
+export type Opener = 'peft' | 'adapter-transformers' | 'transformers' | 'transformers.js'
+
+export type UsageFacts = {
+  /** the base model: a hub id or a folder */
+  readonly base: string
+  /** the folder or hub id of the result */
+  readonly place: string
+  /** outputs of the head; null: the model writes text */
+  readonly labels: number | null
+  readonly precision?: OnnxPrecision
+}
+
+export type Usage = {
+  readonly language: 'python' | 'js'
+  readonly setup: ReadonlyArray<string>
+  /** opens the result */
+  readonly call: string
+}
+
+const text = (value: string): string => JSON.stringify(value)
+
+export const dtypes: Readonly<Record<OnnxPrecision, string>> = { float32: 'fp32', float16: 'fp16', int8: 'q8' }
+
+export const usageOf = (opener: Opener, { base, place, labels, precision = 'float32' }: UsageFacts): Usage => {
+  const auto = labels === null ? 'AutoModelForCausalLM' : 'AutoModelForSequenceClassification'
+  const heads = labels === null ? '' : `, num_labels=${labels}`
+  switch (opener) {
+    case 'peft':
+      return {
+        language: 'python',
+        setup: [
+          'from peft import PeftModel',
+          `from transformers import ${auto}`,
+          '',
+          `base = ${auto}.from_pretrained(${text(base)}${heads})`,
+        ],
+        call: `PeftModel.from_pretrained(base, ${text(place)})`,
+      }
+    case 'adapter-transformers':
+      return {
+        language: 'python',
+        setup: ['from adapters import AutoAdapterModel', '', `model = AutoAdapterModel.from_pretrained(${text(base)})`],
+        call: `model.load_adapter(${text(place)}, set_active=True)`,
+      }
+    case 'transformers':
+      return { language: 'python', setup: [`from transformers import ${auto}`, ''], call: `${auto}.from_pretrained(${text(place)})` }
+    case 'transformers.js':
+      return {
+        language: 'js',
+        setup: ["import { pipeline } from '@huggingface/transformers'", ''],
+        call: `await pipeline('${labels === null ? 'text-generation' : 'text-classification'}', ${text(place)}, { dtype: '${dtypes[precision]}' })`,
+      }
+  }
+}
+
+/** The lines as a program. */
+export const usageCode = ({ setup, call, language }: Usage): string =>
+  [...setup, `${call.startsWith('model.') ? '' : language === 'js' ? 'const model = ' : 'model = '}${call}`].join('\n')
