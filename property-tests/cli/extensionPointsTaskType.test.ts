@@ -74,7 +74,7 @@ describe('a new task type', () => {
     const [output = []] = await opened.predict([{ text }]).finally(opened.release)
     const written: string[] = []
     const csv = openOutput('csv', {}, predictions ?? { columns: [] }, (line) => written.push(line))
-    csv.write({ text }, predictions?.predict(output, ['value']) ?? { error: 'none' })
+    csv.write({ text }, predictions?.predict(output, ['value'], { text }) ?? { error: 'none' })
     expect(written.join('')).toBe(`text,grade,error\n${text},good,\n`)
   })
 
