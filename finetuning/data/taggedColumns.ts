@@ -21,11 +21,14 @@ export const columnSentences: ReadSentences = async (file, options, take) => {
   }
   const takeLine = (row: number, bytes: Buffer): void => {
     const line = bytes.toString('utf8')
-    if (line.trim() === '') return end()
-    const cells = line.includes('\t') ? line.replace(/\t+$/, '').split('\t') : line.trim().split(/ +/)
+    if (line.trim() === '') {
+      end()
+      return
+    }
+    const cells = cellsIn(line)
     const [token = '', tag = ''] = [cells[0]?.trim(), cells.at(-1)?.trim()]
     if (cells.length < 2 || token === '')
-      throw inputError(atRow(file, row), 'a token and its tag, with a tab or a blank between them', columnCount(cells.length))
+      throw inputError(atRow(file, row), 'a token and its tag, with a tab or a blank between them', columnCount(Math.max(1, cells.length)))
     if (tokens.length === mostWords) throw inputError(atRow(file, row), `a blank line after at most ${mostWords} tokens`, 'none')
     if (tokens.length === 0) first = row
     tokens.push(token)
@@ -33,4 +36,11 @@ export const columnSentences: ReadSentences = async (file, options, take) => {
   }
   await eachLine(file, takeLine, options.encoding === undefined ? utf8 : encodingNamed(options.encoding))
   end()
+}
+
+/** The cells between tabs without empty ones at the end, or those between blanks. */
+const cellsIn = (line: string): ReadonlyArray<string> => {
+  if (!line.includes('\t')) return line.trim().split(/ +/)
+  const cells = line.split('\t')
+  return cells.slice(0, cells.findLastIndex((cell) => cell.trim() !== '') + 1)
 }

@@ -80,6 +80,13 @@ describe('token classification', () => {
     expect(text).toMatch(/^the run trained on 54 of these 60 texts/m)
   })
 
+  it('shows entities by type, not classes of rows, in salora inspect', async () => {
+    const { stdout } = await saloraIn(['inspect', '--task', 'people.conll', '--quiet'], { cwd })
+    expect(stdout).toMatch(/^entities +90 of 2 types$/m)
+    expect(stdout).toMatch(/^ +"person" +60 +66\.7 %$/m)
+    expect(stdout).not.toMatch(/class|always answering/)
+  })
+
   it('prints the entities of each text under the names of transformers, with offsets in characters', async () => {
     const { stdout, stderr, code } = await saloraIn(['predict', '--run', 'run', '--quiet'], {
       cwd,
