@@ -72,6 +72,7 @@ const runColumns: Columns<RunOfSeries> = [
   ['last step', ({ result }) => result.last.step],
   ['best', ({ result, series }) => result.best?.scores[series.metric] ?? null],
   ['best step', ({ result }) => result.best?.step ?? null],
+  ['test', ({ result, series }) => result.test?.scores[series.metric] ?? null],
   ['status', ({ result }) => (result.interrupted ? 'interrupted' : 'finished')],
   ['target density', ({ result }) => result.targetDensity ?? null],
   ['expected density', ({ result }) => result.expectedDensity ?? null],
