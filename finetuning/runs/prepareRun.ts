@@ -86,7 +86,7 @@ async function* prepareTask<E extends TrainingExample, O>(
   const keys = rowKeysOf(data)
   const report = reportOf(data, keys, settings)
   const [rows, card, inputs] = [runRowsOf(data, keys), cardDataOf(data), await runInputs(base, data, options.adapter)]
-  const facts = runFacts(assembly, data, task, start, { device: device.name, revision })
+  const facts = runFacts(assembly, data, task, start, { device: device.name, revision, modelParameters: parametersOf(base) })
   const scoreTest = data.test === undefined ? null : testScorer<O>(data, data.test, settings)
   const { warnings, test, ...examples } = yield* tokenizeRunData(data, task, base, settings)
   yield* reported(withLengths(report, examples.training, warnings))
@@ -162,6 +162,10 @@ async function* initialState(
   if (!withHead) yield { kind: 'warning', message: `${adapter}: its head is not of the task's classes; the run begins with another` }
   return state
 }
+
+/** The number of the model's weights, without heads. */
+const parametersOf = ({ tensors }: Pick<ModelFolder, 'tensors'>): number =>
+  [...tensors.values()].reduce((sum, { shape }) => sum + shape.reduce((size, extent) => size * extent, 1), 0)
 
 /** Scores of answers to the test data: the same task type on the same classes has the same answers. */
 const testScorer = <O>(data: RunData, test: Dataset, settings: Settings): TaskAdapter<TrainingExample, O>['score'] =>

@@ -63,6 +63,8 @@ export type RunFacts = {
   readonly examples: { readonly training: number; readonly evaluation: number; readonly test?: number }
   /** By part: `head` and the parts of the method, such as `adapter` and `gates`. */
   readonly trainableParameters: Readonly<Record<string, number>>
+  /** The weights of the base model; absent in runs of versions that did not count them. */
+  readonly modelParameters?: number
   readonly majority: { readonly label: string; readonly share: number } | null
   /** The metric that selects the best step; absent in runs of versions without a choice. */
   readonly selectedBy?: string
@@ -137,6 +139,8 @@ export type RunResult = RunFacts &
     /** Of the last process of the run, as is the memory. */
     readonly seconds: number
     readonly peakMemoryBytes: number
+    /** When the run ended, in ISO 8601 and UTC; absent in runs of versions that did not record it. */
+    readonly finishedAt?: string
     readonly seed: number
     readonly output: string
   }

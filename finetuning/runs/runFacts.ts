@@ -13,7 +13,7 @@ export const runFacts = (
   data: Task,
   { outputs, majority }: Pick<TaskAdapter<TrainingExample, unknown>, 'outputs' | 'majority'>,
   { phase }: RunState,
-  place: Pick<RunFacts, 'device' | 'revision'>,
+  place: Pick<RunFacts, 'device' | 'revision' | 'modelParameters'>,
 ): RunFacts => {
   const sizeOf = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
   const head = [...headOf(model, outputs, method).tensors.values()].reduce((sum, shape) => sum + sizeOf(shape), 0)
@@ -27,6 +27,7 @@ export const runFacts = (
       evaluation: data.evaluation.examples.length,
       ...(data.test === undefined ? {} : { test: data.test.examples.length }),
     },
+    ...(place.modelParameters === undefined ? {} : { modelParameters: place.modelParameters }),
     trainableParameters: { ...method.reporting?.parameterCounts?.(phase, settings), ...(head === 0 ? {} : { head }) },
     selectedBy: data.selectionMetric === 'mean' ? `the mean of ${data.metrics.join(' and ')}` : data.selectionMetric,
     ...(data.positive === undefined ? {} : { positive: data.labelNames?.[data.positive] ?? String(data.positive) }),

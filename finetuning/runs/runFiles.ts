@@ -49,6 +49,7 @@ const resultSchema = z.looseObject({
   precision: text.optional(),
   examples: z.looseObject({ training: count, evaluation: count }),
   trainableParameters: z.record(text, count),
+  modelParameters: count.optional(),
   majority: z.looseObject({ label: text, share: z.number() }).nullable(),
   best: evaluation.nullable(),
   last: evaluation,
@@ -72,6 +73,7 @@ const resultSchema = z.looseObject({
   steps: count,
   seconds: z.number(),
   peakMemoryBytes: z.number(),
+  finishedAt: device.optional(),
   seed: z.number(),
   output: text,
 })

@@ -43,6 +43,7 @@ export const resultOf = (
     steps,
     seconds,
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    finishedAt: new Date().toISOString(),
     seed: settings.seed,
     output,
   }

@@ -66,7 +66,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
         '40 of 40',
         '',
         '0.025',
-        `accuracy ${Number(last.scores.accuracy.toPrecision(6))}`,
+        `accuracy ${(100 * last.scores.accuracy).toFixed(1)} %`,
         '',
       ])
       expect(await cells.nth(6).getAttribute('title')).toBe(String(last.scores.accuracy))

@@ -68,7 +68,7 @@ const signalAfter = (child: ChildProcess, trace: string, moment: number | { read
   child.once('exit', () => clearInterval(polling))
 }
 
-const wallClock = /"(tokensPerSecond|seconds|peakMemoryBytes)": ?[^,}\n]+/g
+const wallClock = /"(tokensPerSecond|seconds|peakMemoryBytes|finishedAt)": ?[^,}\n]+/g
 
 /** Everything that a run leaves, byte for byte, without its three measures of time and memory. */
 export const remains = async (run: Killable): Promise<Readonly<Record<string, string>>> => {

@@ -38,7 +38,7 @@ describe('--early-stopping-patience', () => {
     await rm(join(cwd, 'lora', 'result.json'))
     await rm(join(cwd, 'lora', 'checkpoints', 'step-000000004.safetensors')) // the counter is that of step 3
     expect((await salora(['train', '--resume', '--output', 'lora', '--quiet'], { cwd })).code).toBe(0)
-    const { seconds: _s, peakMemoryBytes: _p, ...told } = before
+    const { seconds: _s, peakMemoryBytes: _p, finishedAt: _f, ...told } = before
     expect(await result('lora')).toMatchObject(told)
     expect(await readFile(join(cwd, 'lora', 'adapter', 'adapter_model.safetensors'))).toEqual(adapter)
   })

@@ -25,7 +25,7 @@ describe('salora report', () => {
     const { code, stdout, stderr } = await saloraHere('report', at('runs'), '--output', at('page.html'), '--quiet')
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout.split('\n')).toEqual([
-      `report      ${at('page.html')}: 2 runs, 2 tables, 8 figures`,
+      `report      ${at('page.html')}: 2 runs, 2 tables, 11 figures`,
       `open it     ${pathToFileURL(at('page.html')).href}`,
       '',
     ])
@@ -70,8 +70,8 @@ describe('salora report', () => {
     const { files, warnings } = JSON.parse(stdout) as ReportResult
     expect(warnings.length > 0 ? '' : stderr.replace(/^runs.*\n/gm, '')).toBe('') // resvg rejects what is not XML
     const svg = await readFile(at('odd-charts/loss-mrpc.svg'), 'utf8')
-    expect(svg).toContain('>]]&gt;&lt;/text&gt;&lt;style&gt;*{}')
-    expect(svg).toContain('class="x"') // part of the name
+    expect(svg).toContain(']]&gt;&lt;/text&gt;&lt;style&gt;*{}')
+    expect(svg).toContain('class=&quot;x&quot;') // part of the name
     expect(files.length).toBe((await readdir(at('odd-charts'))).length)
   })
 

@@ -47,14 +47,14 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
   it('copies the numbers of result.json by keyboard', async () => {
     const { page, errors } = await opened(url(), { permissions: ['clipboard-read', 'clipboard-write'] })
     const focused = (): Promise<string | null> => page.evaluate('document.activeElement.getAttribute("aria-label")')
-    for (let pressed = 0; pressed < 60 && (await focused()) !== 'Copy as CSV: Scores and costs'; pressed++) await page.keyboard.press('Tab')
+    for (let pressed = 0; pressed < 90 && (await focused()) !== 'Copy as CSV: Scores and costs'; pressed++) await page.keyboard.press('Tab')
     await page.keyboard.press('Enter')
     await page.getByText('Copied').waitFor()
     const copied = await page.evaluate<string>('navigator.clipboard.readText()')
     const { last } = JSON.parse(await readFile(join(root, 'runs/salora-0/result.json'), 'utf8')) as {
       readonly last: { readonly scores: { readonly accuracy: number } }
     }
-    const [, line = ''] = /^mrpc,salora,2,accuracy,([\d.]+),/m.exec(copied) ?? []
+    const [, line = ''] = /^mrpc,salora,2,accuracy,[\d.]+,([\d.]+),/m.exec(copied) ?? []
     expect(Number(line)).toBeCloseTo(last.scores.accuracy + 0.05, 14)
     // a folded table opens by keyboard too
     const summary = page.locator('#loss summary').first()
@@ -100,6 +100,44 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
     ]`)
     expect(label).toBe(text)
     expect(ground).toBe(colorScheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(21, 23, 26)')
+    await page.context().close()
+  })
+
+  it.each([320, 390, 768, 1280, 1920])('uses a width of %i pixels without sideways scrolling, and cuts no chart', async (width) => {
+    const { page, errors } = await opened(url(), { viewport: { width, height: 800 } })
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width)
+    const boxes = await page.evaluate<
+      ReadonlyArray<{ readonly chart: number; readonly place: number; readonly left: number; readonly right: number }>
+    >(
+      `[...document.querySelectorAll('.chart')].map((place) => {
+        const [chart, inner] = [place.querySelector('svg').getBoundingClientRect(), place.getBoundingClientRect()]
+        return { chart: chart.width, place: inner.width, left: inner.left, right: inner.right }
+      })`,
+    )
+    expect(boxes.length).toBeGreaterThan(10)
+    for (const { chart, place } of boxes) expect(Math.abs(chart - place)).toBeLessThan(1.5)
+    const margins = [Math.min(...boxes.map(({ left }) => left)), width - Math.max(...boxes.map(({ right }) => right))]
+    expect(Math.max(...margins)).toBeLessThan(Math.max(70, (width - 1480) / 2)) // the whole width has charts
+    expect(errors).toEqual([])
+    await page.context().close()
+  })
+
+  it('smooths noisy curves by keyboard, keeps the raw ones, and shows the values under the pointer', async () => {
+    const { page, errors } = await opened(url(), { viewport: { width: 1280, height: 800 } })
+    const loss = page.locator('.chart[data-chart="loss-mrpc"]')
+    await loss.scrollIntoViewIfNeeded()
+    const strokes = (): Promise<number> => loss.locator('path[stroke-linejoin]').count()
+    await expect.poll(strokes).toBe(2) // raw and smoothed
+    await page.getByLabel('Smoothing').focus()
+    await page.keyboard.press('Home')
+    await expect.poll(strokes).toBe(1)
+    await page.keyboard.press('End')
+    await expect.poll(strokes).toBe(2)
+    expect(await page.locator('.smoothing output').textContent()).toBe('0.98')
+    await page.keyboard.press('Home')
+    await loss.hover({ position: { x: 40, y: 100 } })
+    expect(await loss.locator('.tooltip').innerText()).toMatch(/^step 1\n1$/)
+    expect(errors).toEqual([])
     await page.context().close()
   })
 

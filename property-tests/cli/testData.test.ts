@@ -80,6 +80,11 @@ describe('--test-data', () => {
     expect(card).toContain(`name: "test.csv"`)
     expect(card).toContain('--test-data test.csv')
 
+    await saloraIn(['report', 'tested', '--output', 'report.html'], { cwd })
+    const page = await readFile(join(cwd, 'report.html'), 'utf8')
+    expect(page).toMatch(/<th[^>]*>(<[^>]*>)*test</)
+    expect(page).toContain(`${(100 * (test?.scores['accuracy'] ?? NaN)).toFixed(1)} %`)
+
     await eventsOf(options('untested'))
     expect(await losses('tested')).toEqual(await losses('untested'))
     expect(await json('untested', 'result.json')).not.toHaveProperty('test')

@@ -98,6 +98,14 @@ describe('salora train', () => {
       'device',
     ])
       expect(result).toHaveProperty(key)
+    const weights = await readFile(join(cwd, 'tiny', 'model.safetensors'))
+    const header = JSON.parse(weights.subarray(8, 8 + Number(weights.readBigUInt64LE(0))).toString()) as Readonly<
+      Record<string, { readonly shape?: ReadonlyArray<number> }>
+    >
+    const encoder = Object.entries(header).filter(([name]) => !/__metadata__|classifier|pooler|lm_head|position_ids/.test(name))
+    const count = encoder.reduce((sum, [, { shape = [] }]) => sum + shape.reduce((a, b) => a * b, 1), 0)
+    expect(result['modelParameters']).toBe(count)
+    expect(Date.now() - Date.parse(String(result['finishedAt']))).toBeLessThan(600_000)
   })
 
   it('logs one line per step and one per evaluation', async () => {
@@ -256,7 +264,7 @@ describe('salora quickstart', () => {
     // and ends with its report
     const page = join(cwd, 'quick', 'report.html')
     const [inIt, where] = stdout.trimEnd().split('\n').slice(-2)
-    expect(inIt).toMatch(/^report {6}quick\/report\.html: 1 run, 2 tables, \d figures$/)
+    expect(inIt).toMatch(/^report {6}quick\/report\.html: 1 run, 2 tables, \d+ figures$/)
     expect(where).toMatch(/^open it {5}file:\/\/\/.*\/quick\/report\.html$/)
     expect(await readFile(page, 'utf8')).toContain('Ranks by matrix (Figure 7)')
   })

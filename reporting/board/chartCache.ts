@@ -1,34 +1,31 @@
-/** Renders the figures of the runs that pages show, and caches them. Figures are rendered again when their curves have grown. */
-import { setImmediate as yieldToOthers } from 'node:timers/promises'
+/** Makes the figures of the runs that pages show, and caches them. Figures are made again when their curves have grown; the pages draw them. */
 import { csvOf } from '../charts/csv.js'
-import { loadSvgRenderer, type SvgRenderer } from '../charts/drawing.js'
-import { resultOrMessage } from '../resultOrMessage.js'
 import type { CurveCache } from './curveCache.js'
 import type { RenderedFigure } from './events.js'
-import { liveFigures, type LiveFigure, type LiveRun } from './liveFigures.js'
+import { liveFigures, type LiveRun } from './liveFigures.js'
 import type { WatchedRun } from './watchRun.js'
 
 export type RenderedFigures = {
   readonly figures: ReadonlyArray<RenderedFigure>
-  /** one line for each problem with the curves or the charts */
+  /** one line for each problem with the curves */
   readonly problems: ReadonlyArray<string>
   /** identifies the rendered data */
   readonly version: string
 }
 
 export type ChartRenderer = {
-  /** @returns null if `knownVersion` is current, or it is too early to render again */
+  /** @returns null if `knownVersion` is current, or it is too early to make the figures again */
   readonly render: (runs: ReadonlyArray<WatchedRun>, knownVersion: string | null) => Promise<RenderedFigures | null>
 }
 
-/** A growing figure is rendered again after this multiple of its rendering time. */
+/** A growing figure is made again after this multiple of the time that it takes. */
 const restFactor = 10
 /** Maximum number of cached sets of figures. */
 const cacheSize = 16
 
 type CacheEntry = { readonly figures: RenderedFigures; readonly validUntil: number }
 
-/** Requests are rendered one after another. */
+/** Requests are handled one after another. */
 export const openChartRenderer = (curves: CurveCache): ChartRenderer => {
   const cache = new Map<string, CacheEntry>()
   const render = async (runs: ReadonlyArray<WatchedRun>, knownVersion: string | null): Promise<RenderedFigures | null> => {
@@ -40,8 +37,7 @@ export const openChartRenderer = (curves: CurveCache): ChartRenderer => {
       return knownVersion === cached.figures.version ? null : cached.figures
     const started = performance.now()
     const problems = live.flatMap(({ live: { problem } }) => problem ?? [])
-    const rendered = await renderAll(liveFigures(live))
-    const figures = { figures: rendered.figures, problems: [...problems, ...rendered.problems], version }
+    const figures = { figures: liveFigures(live).map((figure) => ({ ...figure, csv: csvOf(figure.table) })), problems, version }
     cache.delete(key)
     cache.set(key, { figures, validUntil: performance.now() + restFactor * (performance.now() - started) })
     for (const [oldest] of cache) if (cache.size > cacheSize) cache.delete(oldest)
@@ -55,23 +51,4 @@ export const openChartRenderer = (curves: CurveCache): ChartRenderer => {
       return next
     },
   }
-}
-
-/** Without Vega, figures have their numbers but no charts. */
-const renderAll = async (plotted: ReadonlyArray<LiveFigure>): Promise<Omit<RenderedFigures, 'version'>> => {
-  if (plotted.length === 0) return { figures: [], problems: [] }
-  const [renderer, missing] = await resultOrMessage(loadSvgRenderer)
-  const figures: RenderedFigure[] = []
-  for (const { panels, ...figure } of plotted)
-    figures.push({ ...figure, panels: renderer === null ? [] : await renderPanels(panels, renderer), csv: csvOf(figure.table) })
-  return { figures, problems: missing === null ? [] : [missing] }
-}
-
-const renderPanels = async (panels: LiveFigure['panels'], render: SvgRenderer): Promise<RenderedFigure['panels']> => {
-  const rendered: RenderedFigure['panels'][number][] = []
-  for (const { spec, ...panel } of panels) {
-    rendered.push({ ...panel, svg: await render(spec) })
-    await yieldToOthers()
-  }
-  return rendered
 }

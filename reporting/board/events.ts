@@ -1,4 +1,5 @@
 /** What the board sends to its pages, and the limits that both sides know. Page scripts import this file, so it imports no file that needs Node. */
+import type { Chart } from '../charts/chart.js'
 import type { Table } from '../charts/table.js'
 
 /**
@@ -49,7 +50,8 @@ export type ListedRun = RunLine | PendingCell
 
 export type RunView = {
   readonly line: RunLine
-  readonly numbers: ReadonlyArray<readonly [name: string, value: number]>
+  /** numbers as they are, or as texts with units */
+  readonly numbers: ReadonlyArray<readonly [name: string, value: number | string]>
   readonly settings: ReadonlyArray<readonly [name: string, value: string]>
   /** the effect of stopping the run; null if the board cannot stop it */
   readonly stopEffect: string | null
@@ -113,12 +115,12 @@ export type QueueState = {
   readonly problem: string | null
 }
 
-/** A figure with its charts as SVG, and the numbers of all its panels. */
+/** A figure with its charts, which the page draws, and the numbers of all its panels. */
 export type RenderedFigure = {
   readonly name: string
   readonly title: string
   readonly caption: string
-  readonly panels: ReadonlyArray<{ readonly name: string; readonly title: string; readonly alternative: string; readonly svg: string }>
+  readonly panels: ReadonlyArray<{ readonly name: string; readonly title: string; readonly alternative: string; readonly chart: Chart }>
   readonly table: Table
   readonly csv: string
 }

@@ -84,7 +84,7 @@ const closingRanks = ({ run, live: { ranks } }: LiveRun, width: number): Readonl
           name: 'closing',
           title: taskOf(run),
           alternative: `Expected rank over steps. ${lines.map(spokenLine).join(' ')}`,
-          spec: lineChart(points, { title: 'step' }, { title: 'expected rank' }),
+          chart: lineChart(points, { title: 'step' }, { title: 'expected rank' }),
         },
       ],
       table: {

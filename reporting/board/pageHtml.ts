@@ -1,5 +1,5 @@
 /** The HTML of the board. It contains nothing of the folder but its name, and loads the board's script and style. */
-import { escapeHtml } from '../charts/escapeText.js'
+import { escapeHtml } from '../charts/escapeHtml.js'
 
 export const pageHtml = (name: string): string =>
   `<!doctype html>

@@ -1,49 +1,10 @@
-/** Renders charts as SVG with Vega, and as PNG with resvg. Both are optional peer dependencies, loaded when there is something to draw. */
+/** Charts as files: SVG, and PNG with resvg, an optional peer dependency that is loaded when there is something to draw. */
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { loadOptional } from '../../accelerated/storage/optionalPackages.js'
-import type { Panel } from './figure.js'
 
-export type SvgRenderer = (spec: Panel['spec']) => Promise<string>
 export type PngRenderer = (svg: string) => Uint8Array
 
-const install = ['vega', 'vega-lite', '@resvg/resvg-js']
-const vegaPackages = { feature: 'charts', names: ['vega', 'vega-lite'], install }
-const resvgPackages = { feature: 'PNG files', names: ['@resvg/resvg-js'], install }
-
-type TextWidth = (item: { readonly fontSize?: number; readonly limit?: number }, text: unknown) => number
-
-/**
- * Loads Vega. The renderer needs no browser; the SVG's axes and text take the color of their surroundings.
- * @throws MissingPackageError if vega or vega-lite is not installed
- */
-export const loadSvgRenderer = async (): Promise<SvgRenderer> => {
-  const vega = await loadOptional(vegaPackages, () => import('vega'))
-  const { compile } = await loadOptional(vegaPackages, () => import('vega-lite'))
-  // Without a canvas, Vega estimates 0.8 em for each letter, which wastes space and truncates labels.
-  const { textMetrics } = vega as unknown as { readonly textMetrics: { width: TextWidth } } // absent from Vega's types
-  textMetrics.width = ({ fontSize, limit }, text) => {
-    const width = 0.62 * (fontSize ?? 11) * [...String(text ?? '')].length
-    return limit !== undefined && limit > 0 ? Math.min(limit, width) : width // longer text is truncated
-  }
-  // A chart contains its data: nothing may be fetched.
-  const refuse = (): Promise<never> => Promise.reject(inputError('a chart', 'data of its own', 'an address'))
-  const loader = { ...vega.loader(), load: refuse, sanitize: refuse }
-  return async (spec) => {
-    const view = new vega.View(vega.parse(compile(spec).spec), { renderer: 'none', loader })
-    try {
-      return simplify(await view.toSVG())
-    } finally {
-      view.finalize()
-    }
-  }
-}
-
-/** Removes what is invisible: labels that do not fit, empty paths, and roles that a screen reader would read beside the alternative text. */
-const simplify = (svg: string): string =>
-  svg
-    .replace(/<text [^>]*opacity="0">[^<]*<\/text>/g, '')
-    .replace(/<path class="(?:foreground|background)"[^>]* d="(?:M0,0h0v0h0Z)?"[^>]*\/>/g, '')
-    .replace(/<[a-z][^>]*>/g, (tag) => tag.replace(/ (?:role|aria-[a-z]+|pointer-events|class)="[^"]*"/g, ''))
+const resvgPackages = { feature: 'PNG files', names: ['@resvg/resvg-js'], install: ['@resvg/resvg-js'] }
 
 /** A chart as a file of its own: dark on light or light on dark, as the viewer prefers. */
 export const svgFile = (svg: string): string =>

@@ -1,9 +1,9 @@
 /**
  * The types of figures. A new figure is a file in figures/ and a line in figures/index.ts.
  *
- * This folder turns finished runs and metrics.jsonl into curves, figures and drawings. Pages belong in report/ and board/.
+ * This folder turns finished runs and metrics.jsonl into curves, figures and charts; svg/ draws them. Pages belong in report/ and board/.
  */
-import type { TopLevelSpec } from 'vega-lite'
+import type { Chart } from './chart.js'
 import type { RunCurves } from './runCurves.js'
 import type { Series } from './series.js'
 import type { Table } from './table.js'
@@ -21,7 +21,7 @@ export type Panel = {
   readonly title: string
   /** alternative text: what a reader sees in the chart */
   readonly alternative: string
-  readonly spec: TopLevelSpec
+  readonly chart: Chart
 }
 
 export type FigureContent = {

@@ -6,7 +6,16 @@ import { eachLine } from '../../finetuning/data/lineStream.js'
 import { downSampler, type Bucket, type DownSampler } from './downSample.js'
 
 /** Fields of a step in metrics.jsonl that have a curve. */
-export const curveNames = ['taskLoss', 'density', 'lambda', 'orthogonality', 'orthogonalityA', 'orthogonalityB'] as const
+export const curveNames = [
+  'taskLoss',
+  'density',
+  'lambda',
+  'orthogonality',
+  'orthogonalityA',
+  'orthogonalityB',
+  'learningRate',
+  'gradientNorm',
+] as const
 export type CurveName = (typeof curveNames)[number]
 
 export type RunCurves = {

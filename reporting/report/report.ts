@@ -9,17 +9,20 @@ import { makeFolder } from '../../accelerated/storage/makeFolder.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import { versions } from '../../finetuning/runs/versions.js'
 import { bucketWidth } from '../charts/downSample.js'
-import { loadPngRenderer, loadSvgRenderer, svgFile, type SvgRenderer } from '../charts/drawing.js'
+import { loadPngRenderer, svgFile } from '../charts/drawing.js'
 import { escapeText } from '../charts/escapeText.js'
-import type { FigureContent, PlottedSeries } from '../charts/figure.js'
+import type { PlottedSeries } from '../charts/figure.js'
 import { figures } from '../charts/figures/index.js'
 import { plural } from '../charts/formatNumber.js'
 import { readRunCurves, type RunCurves } from '../charts/runCurves.js'
 import { seriesOf, type Series } from '../charts/series.js'
+import { drawChart } from '../charts/svg/drawChart.js'
 import { collectRuns, type FinishedRun } from '../discovery/collectRuns.js'
 import { readPageFiles } from '../pageFiles.js'
 import { resultOrMessage } from '../resultOrMessage.js'
-import { pageHtml, type PageFigure } from './pageHtml.js'
+import type { PageFigure } from './figureHtml.js'
+import { overviewOf } from './overview.js'
+import { pageHtml } from './pageHtml.js'
 import { tablesOf } from './tables/index.js'
 
 export type ReportOptions = {
@@ -49,7 +52,7 @@ export type ReportResult = {
   readonly files: ReadonlyArray<string>
   /** one line for each skipped run, sweep or style transfer */
   readonly skipped: ReadonlyArray<string>
-  /** why there are no charts, or no PNG files */
+  /** why there are no PNG files */
   readonly warnings: ReadonlyArray<string>
 }
 
@@ -73,10 +76,13 @@ export const makeReport = async (options: ReportOptions, emit: (event: ReportEve
     warnings.push(message)
     emit({ kind: 'warning', message })
   }
-  const drawn = await drawFigures(plotted, warn)
-  const tables = tablesOf(collected, series)
+  const drawn = figuresOf(plotted)
+  const { comparisons, details } = tablesOf(collected, series)
+  const name = nameOf(options)
+  const overview = overviewOf(collected.runs, series, name)
   const summary = summaryOf(collected.runs, series)
-  const page = { title: titleOf(options), summary, warnings, skipped: skipped.map(escapeText), tables, figures: drawn }
+  const texts = { title: `salora: ${name}`, overview, summary, warnings, skipped: skipped.map(escapeText) }
+  const page = { ...texts, tables: comparisons, figures: drawn, details }
   const html = pageHtml(page, await readPageFiles('report'))
   const files = options.figures === null ? [] : await writeCharts(options.figures, drawn, warn)
   await writeFileAtomically(options.output, html)
@@ -84,7 +90,7 @@ export const makeReport = async (options: ReportOptions, emit: (event: ReportEve
     output: options.output,
     runs: collected.runs.length,
     series: series.length,
-    tables: tables.map(({ name, title, table }) => ({ name, title, rows: table.rows.length })),
+    tables: [...comparisons, ...details].map(({ name, title, table }) => ({ name, title, rows: table.rows.length })),
     figures: drawn
       .filter(({ panels }) => panels.length > 0)
       .map(({ name, title, panels }) => ({ name, title, panels: panels.map((panel) => panel.name) })),
@@ -118,31 +124,13 @@ const readCurves = async (
 
 const lastStep = ({ result: { steps, last } }: FinishedRun): number => Math.max(steps, last.step)
 
-/** Without Vega, figures have their numbers but no charts. */
-const drawFigures = async (
-  series: ReadonlyArray<PlottedSeries>,
-  warn: (message: string | null) => void,
-): Promise<ReadonlyArray<PageFigure>> => {
-  const plotted = figures.flatMap(({ name, title, plot }) => {
+const figuresOf = (series: ReadonlyArray<PlottedSeries>): ReadonlyArray<PageFigure> =>
+  figures.flatMap(({ name, title, plot }) => {
     const content = plot(series)
     return content === null ? [] : [{ name, title, ...content }]
   })
-  if (plotted.length === 0) return []
-  const [renderer, missing] = await resultOrMessage(loadSvgRenderer)
-  warn(missing)
-  const drawn: PageFigure[] = []
-  for (const figure of plotted) drawn.push({ ...figure, panels: renderer === null ? [] : await drawPanels(figure, renderer) })
-  return drawn
-}
 
-const drawPanels = async ({ panels }: FigureContent, render: SvgRenderer): Promise<PageFigure['panels']> => {
-  const drawn: PageFigure['panels'][number][] = []
-  for (const { spec, ...panel } of panels) drawn.push({ ...panel, svg: await render(spec) })
-  return drawn
-}
-
-const titleOf = ({ folders }: ReportOptions): string =>
-  `salora: ${escapeText(folders.map((folder) => basename(folder) || folder).join(', '))}`
+const nameOf = ({ folders }: ReportOptions): string => escapeText(folders.map((folder) => basename(folder) || folder).join(', '))
 
 const summaryOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>): string => {
   const tasks = new Set(series.map(({ task }) => task)).size
@@ -166,7 +154,8 @@ const writeCharts = async (
     await writeFileAtomically(join(folder, name), content)
     files.push(join(folder, name))
   }
-  for (const { name, svg } of panels) {
+  for (const { name, chart } of panels) {
+    const svg = drawChart(chart)
     await write(`${name}.svg`, svgFile(svg))
     if (renderPng !== null) await write(`${name}.png`, renderPng(svg))
   }

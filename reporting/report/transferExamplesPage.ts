@@ -1,5 +1,5 @@
 /** examples.html of a style transfer: every sentence with its scores. The page opens from a file and loads nothing. */
-import { escapeHtml } from '../charts/escapeText.js'
+import { escapeHtml } from '../charts/escapeHtml.js'
 import type { ExampleGroup, TransferExample, TransferExamples } from '../../evaluation/styleTransfer/examples.js'
 
 const style = `

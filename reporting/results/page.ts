@@ -4,7 +4,7 @@
  * This folder computes what the pages show. Measurements belong in evaluation/, and people write the words in docs/results/ around the generated
  * regions.
  */
-import type { TopLevelSpec } from 'vega-lite'
+import type { Chart } from '../charts/chart.js'
 
 /** A generated region of a page. */
 export type Region =
@@ -13,7 +13,7 @@ export type Region =
       readonly kind: 'chart'
       /** alternative text: what a reader sees in the chart */
       readonly alternative: string
-      readonly spec: TopLevelSpec
+      readonly chart: Chart
     }
 
 export type ResultsPage = {
@@ -28,4 +28,4 @@ export type ReadResults = (name: string) => unknown
 
 export const markdown = (text: string): Region => ({ kind: 'markdown', text: text.trim() })
 
-export const chart = (alternative: string, spec: TopLevelSpec): Region => ({ kind: 'chart', alternative, spec })
+export const chart = (alternative: string, shown: Chart): Region => ({ kind: 'chart', alternative, chart: shown })

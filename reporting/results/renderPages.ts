@@ -1,12 +1,16 @@
 /** All results pages with their charts as texts, from the stored results and the pages as they are. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { loadSvgRenderer, svgFile } from '../charts/drawing.js'
+import { svgFile } from '../charts/drawing.js'
+import { drawChart, type ChartLayout } from '../charts/svg/drawChart.js'
 import type { ReadResults } from './page.js'
 import { pages } from './pages/index.js'
 import { replaceRegions } from './regions.js'
 
 export const resultsFolder = 'docs/results'
+
+/** A column of the documentation. */
+const pageLayout: ChartLayout = { width: 680, plotHeight: 260, smoothing: 0 }
 
 /** Reads evaluation/results/NAME.json of the repository at `root`. */
 export const readStored =
@@ -17,10 +21,9 @@ export const readStored =
 /**
  * Files by their path in the repository.
  * @param root the repository
- * @throws InputError if a page and its regions do not match; MissingPackageError if Vega is not installed
+ * @throws InputError if a page and its regions do not match
  */
-export const renderPages = async (root: string): Promise<ReadonlyMap<string, string>> => {
-  const render = await loadSvgRenderer()
+export const renderPages = (root: string): ReadonlyMap<string, string> => {
   const read = readStored(root)
   const files = new Map<string, string>()
   for (const { name, regions } of pages) {
@@ -29,7 +32,7 @@ export const renderPages = async (root: string): Promise<ReadonlyMap<string, str
       if (content.kind === 'markdown') texts.set(region, content.text)
       else {
         const chartFile = `charts/${name}-${region}.svg`
-        files.set(`${resultsFolder}/${chartFile}`, `${svgFile(await render(content.spec))}\n`)
+        files.set(`${resultsFolder}/${chartFile}`, `${svgFile(drawChart(content.chart, pageLayout))}\n`)
         texts.set(region, `![${content.alternative}](./${chartFile})`)
       }
     }

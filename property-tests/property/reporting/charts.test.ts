@@ -7,9 +7,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { seriesColors } from '../../../reporting/charts/chartStyle.js'
 import { lineChart } from '../../../reporting/charts/lineChart.js'
 import { bandOf, bucketWidth, downSampler } from '../../../reporting/charts/downSample.js'
-import { loadSvgRenderer } from '../../../reporting/charts/drawing.js'
 import { agreements } from '../../../reporting/charts/figures/agreement.js'
+import { heatMapChart } from '../../../reporting/charts/heatMapChart.js'
+import { bytesText, durationText, scoreText } from '../../../reporting/charts/humanUnits.js'
+import { intervalChart } from '../../../reporting/charts/intervalChart.js'
 import { readRunCurves } from '../../../reporting/charts/runCurves.js'
+import { drawChart, fileLayout } from '../../../reporting/charts/svg/drawChart.js'
+import { linearScale, symmetricLogScale } from '../../../reporting/charts/svg/scales.js'
+import { smoothed } from '../../../reporting/charts/svg/smoothing.js'
 import { SEED } from '../../support/seed.js'
 import { ranksOf, writeRun } from './reportRuns.js'
 
@@ -74,16 +79,152 @@ describe('the agreement of ranks', () => {
 })
 
 describe('the axis of a chart', () => {
-  const labels = async (y: number): Promise<ReadonlyArray<string>> => {
-    const svg = await (await loadSvgRenderer())(lineChart([{ series: 'one', x: 1, y }], { title: 'step' }, { title: 'score' }))
-    return [...svg.matchAll(/<text [^>]*>([^<]*)<\/text>/g)].map(([, text = '']) => text)
+  const labels = (y: number): ReadonlyArray<string> =>
+    textsIn(drawChart(lineChart([{ series: 'one', x: 1, y }], { title: 'step' }, { title: 'score' })))
+
+  it('an axis with a single value has this value without trailing zeros as label', () => {
+    expect(labels(0.68)).toEqual(expect.arrayContaining(['1', '0.68']))
+    expect(labels(12_000)).toEqual(expect.arrayContaining(['1', '12k']))
+    for (const y of [0.68, 12_000]) expect(labels(y).filter((text) => /\.\d*0$/.test(text))).toEqual([])
+  })
+
+  it('has at least two round ticks within any domain, at equal distances', () => {
+    const ends = fc.tuple(fc.double({ min: -1e9, max: 1e9, noNaN: true }), fc.double({ min: 1e-6, max: 1e9, noNaN: true }))
+    fc.assert(
+      fc.property(ends, fc.integer({ min: 3, max: 9 }), ([low, span], count) => {
+        fc.pre(low + span > low && span > 1e-6 * Math.abs(low))
+        const { ticks, at } = linearScale([low, low + span], [0, 100], count)
+        expect(ticks.length).toBeGreaterThanOrEqual(2)
+        expect(ticks.length).toBeLessThanOrEqual(2.5 * count + 1)
+        for (const tick of ticks) {
+          expect(at(tick)).toBeGreaterThan(-0.01)
+          expect(at(tick)).toBeLessThan(100.01)
+        }
+        const distances = ticks.slice(1).map((tick, i) => at(tick) - at(ticks[i] ?? NaN))
+        for (const distance of distances) expect(distance).toBeCloseTo(distances[0] ?? NaN, 2)
+      }),
+      { seed: SEED, numRuns: 200 },
+    )
+  })
+
+  it('is linear near zero and logarithmic beyond, with zero and powers of ten as ticks', () => {
+    const { at, ticks } = symmetricLogScale([-100, 1_000_000], [0, 1])
+    expect(ticks).toEqual([-100, -10, -1, 0, 1, 100, 10_000, 1_000_000])
+    expect([at(-100), at(1_000_000)]).toEqual([0, 1])
+    expect((at(1e6) - at(1e5)) / (at(1e5) - at(1e4))).toBeCloseTo(1, 3)
+  })
+})
+
+const textsIn = (svg: string): ReadonlyArray<string> => [...svg.matchAll(/<text [^>]*>([^<]*)<\/text>/g)].map(([, text = '']) => text)
+
+describe('a drawn chart', () => {
+  /** The highest and lowest y of the line with the color, which comes after its swatch in the legend. */
+  const extremesOf = (svg: string, color: string): readonly [number, number] => {
+    const [, path = ''] = [...svg.matchAll(new RegExp(`<path d="([^"]*)" stroke="${color}"`, 'g'))].at(-1) ?? []
+    const ys = [...path.matchAll(/[ML][\d.-]+ ([\d.-]+)/g)].map(([, y]) => Number(y))
+    return [Math.min(...ys), Math.max(...ys)]
   }
 
-  it('an axis with a single value has this value without trailing zeros as label', async () => {
-    expect(await labels(0.68)).toEqual(expect.arrayContaining(['1', '0.68']))
-    expect(await labels(12_000)).toEqual(expect.arrayContaining(['1', '12k']))
-    for (const y of [0.68, 12_000]) expect((await labels(y)).filter((text) => /\.\d*0$/.test(text))).toEqual([])
+  it('has each value of a line at its height: lines of one chart share their axes', () => {
+    const points = [0, 1, 2, 3].flatMap((x) => [
+      { series: 'low', x, y: x },
+      { series: 'high', x, y: 10 * x },
+    ])
+    const svg = drawChart(lineChart(points, { title: 'x' }, { title: 'y' }))
+    const [lowTop, lowBottom] = extremesOf(svg, seriesColors[0])
+    const [highTop, highBottom] = extremesOf(svg, seriesColors[1])
+    expect(lowBottom).toBeCloseTo(highBottom, 1)
+    expect((lowBottom - lowTop) / (highBottom - highTop)).toBeCloseTo(3 / 30, 2)
   })
+
+  it('is within its frame, whatever the values and names are', () => {
+    const value = fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.constantFrom(0, -0, 1e-300, 1e300))
+    const point = fc.record({ series: fc.string({ maxLength: 80 }), x: fc.integer({ min: 0, max: 1e7 }), y: value })
+    fc.assert(
+      fc.property(
+        fc.array(point, { minLength: 1, maxLength: 20 }),
+        fc.boolean(),
+        fc.integer({ min: 220, max: 1200 }),
+        (points, logarithmic, width) => {
+          const svg = drawChart(lineChart(points, { title: 'x' }, { title: 'y', logarithmic }), { ...fileLayout, width })
+          expect(svg).not.toMatch(/NaN|Infinity|undefined/)
+          const [, right = '', bottom = ''] = / viewBox="0 0 ([\d.]+) ([\d.]+)"/.exec(svg) ?? []
+          for (const [, x, y] of svg.matchAll(/[ML]([\d.e+-]+) ([\d.e+-]+)/g)) {
+            expect(Number(x)).toBeLessThanOrEqual(Number(right))
+            expect(Number(y)).toBeLessThanOrEqual(Number(bottom))
+            expect(Math.min(Number(x), Number(y))).toBeGreaterThanOrEqual(-0.1)
+          }
+        },
+      ),
+      { seed: SEED, numRuns: 200 },
+    )
+  })
+
+  it('keeps the raw line of a smoothed one, faint, and smooths only what is noisy', () => {
+    const points = Array.from({ length: 50 }, (_, i) => ({ series: 'one', x: i, y: i % 2 }))
+    const strokes = (isNoisy: boolean, smoothing: number): number =>
+      drawChart(lineChart(points, { title: 'x' }, { title: 'y' }, { isNoisy }), { ...fileLayout, smoothing }).match(/stroke="#3f6fe8"/g)
+        ?.length ?? 0
+    expect([strokes(true, 0.6), strokes(true, 0), strokes(false, 0.6)]).toEqual([2, 1, 1])
+  })
+
+  it('shows the value in each cell of a heat map, and a row for each interval', () => {
+    const map = heatMapChart(
+      [
+        { row: 'a', column: 'x', value: 3 },
+        { row: 'b', column: 'x', value: 0.25 },
+      ],
+      { title: 'layer', order: ['a', 'b'] },
+      { title: '', order: ['x'] },
+    )
+    expect(textsIn(drawChart(map))).toEqual(['layer', 'x', 'a', 'b', '3', '0.3'])
+    const intervals = drawChart(
+      intervalChart(
+        [
+          { row: 'one', value: 1, low: 0.5, high: 1.5 },
+          { row: 'two', value: 2 },
+        ],
+        'difference',
+        0,
+      ),
+    )
+    expect(textsIn(intervals)).toEqual(expect.arrayContaining(['one', 'two', 'difference']))
+    expect(intervals.match(/<circle/g)?.length).toBe(2)
+  })
+})
+
+describe('smoothing', () => {
+  it('is the moving average with weights wᵗ⁻ⁱ, normalized', () => {
+    const values = fc.array(fc.double({ min: -1e3, max: 1e3, noNaN: true }), { minLength: 1, maxLength: 40 })
+    fc.assert(
+      fc.property(values, fc.double({ min: 0, max: 0.98, noNaN: true }), (ys, weight) => {
+        smoothed(ys, weight).forEach((value, t) => {
+          const weights = ys.slice(0, t + 1).map((_, i) => weight ** (t - i))
+          const total = weights.reduce((a, b) => a + b, 0)
+          const expected = ys.slice(0, t + 1).reduce((sum, y, i) => sum + (y * (weights[i] ?? 0)) / total, 0)
+          expect(value).toBeCloseTo(expected, 6)
+        })
+        expect(smoothed(ys, 0)).toEqual(ys)
+      }),
+      { seed: SEED, numRuns: 100 },
+    )
+  })
+})
+
+describe('human units', () => {
+  it.each([
+    [bytesText(578_123_456), '578 MB'],
+    [bytesText(1_500), '1.5 kB'],
+    [bytesText(12), '12 bytes'],
+    [durationText(200.4), '3 min 20 s'],
+    [durationText(3.21), '3.2 s'],
+    [durationText(59.7), '1 min 0 s'],
+    [durationText(7_260), '2 h 1 min'],
+    [scoreText('accuracy', 0.9467), '94.7 %'],
+    [scoreText('macroF1', 0.5), '50.0 %'],
+    [scoreText('matthews', 0.61234), '0.6123'],
+    [scoreText('loss', 0.412345), '0.4123'],
+  ])('%s', (text, expected) => expect(text).toBe(expected))
 })
 
 describe('the colors of series', () => {

@@ -53,7 +53,8 @@ describe('a report', () => {
       'method parameters': '1010',
       'head parameters': '20',
     })
-    expect(Number(scores?.['mean'])).toBeCloseTo((0.70123456789012 + 0.80987654321098) / 2, 14)
+    expect(Number(scores?.['last'])).toBeCloseTo((0.70123456789012 + 0.80987654321098) / 2, 14)
+    expect(Number(scores?.['max deviation'])).toBeCloseTo((0.80987654321098 - 0.70123456789012) / 2, 14)
     expect(recordsIn(page, 'loss').map((record) => [record['last step'], record['mean'], record['min'], record['max']])).toEqual(
       [1, 2, 3, 4].map((step) => [String(step), String((1 / step + 3 / step) / 2), String(1 / step), String(3 / step)]),
     )
@@ -69,6 +70,9 @@ describe('a report', () => {
       ['1', '3', '3', '3'],
       ['1', '0.5', '0', '1'],
     ])
+    expect(recordsIn(page, 'learning-rate').map((record) => Number(record['mean']))).toEqual([1, 2, 3, 4].map((step) => 0.001 / step))
+    expect(recordsIn(page, 'gradient-norm').map((record) => Number(record['mean']))).toEqual([1, 2, 3, 4])
+    expect(recordsIn(page, 'evaluation-loss').map((record) => Number(record['mean']))).toEqual([0.5])
     const [pair] = recordsIn(page, 'agreement')
     expect([pair?.['overlap'], pair?.['share equal']]).toEqual([String(6 / 7), '0.75'])
   })
@@ -76,12 +80,67 @@ describe('a report', () => {
   it('has a chart for each task, with an alternative text, and with text in the color of the page', async () => {
     const { page } = await reportOf(at('whole'))
     expect(page).toMatch(/role="img" aria-label="Training loss, mrpc: task loss over steps\. salora: from 2 at step 1 to 0\.5 at step 4\."/)
-    const charts = page.match(/<svg [\s\S]*?<\/svg>/g) ?? []
-    expect(charts.length).toBe(8) // score, loss, four of Figure 6, ranks, agreement
+    const charts = (page.split('<script')[0] ?? '').match(/<svg [\s\S]*?<\/svg>/g) ?? []
+    expect(charts.length).toBe(11) // score, two losses, learning rate, gradient norm, four of Figure 6, ranks, agreement
     for (const chart of charts) {
       expect(chart).toContain('currentColor')
       expect(chart).not.toMatch(/fill="(#000|black)"/)
     }
+  })
+
+  it('begins with the kept score beside the last one and the baseline, in human units, without a deviation of one run', async () => {
+    const scores = (accuracy: number) => ({ accuracy, loss: 0.5 })
+    await writeRun(at('one'), {
+      task: 'reviews',
+      steps: 240,
+      result: {
+        majority: { label: 'fine <b>', share: 0.5 },
+        best: { step: 200, scores: scores(0.9467) },
+        last: { step: 240, scores: scores(0.9417) },
+        kept: { which: 'best', step: 200 },
+        retainedParameters: 500,
+        modelParameters: 125_000_000,
+        seconds: 200.4,
+        peakMemoryBytes: 578_123_456,
+        finishedAt: '2026-11-28T01:02:03.000Z',
+      },
+    })
+    const { page } = await reportOf(at('one'))
+    const [first = ''] = page.split('<main>')
+    const text = unescaped(first.replace(/<(style|title)[\s\S]*?<\/\1>/g, '').replace(/<[^>]*>/g, ' ')).replace(/\s+/g, ' ')
+    for (const part of [
+      'reviews tiny fine-tuned with salora',
+      '28 November 2026, 01:02 UTC',
+      'Accuracy 94.7 % +44.7 points over always “fine <b>” (50.0 %)',
+      'kept: step 200; the last, step 240: 94.2 %',
+      "Parameters kept 500 under 0.1 % of the model's 125 M",
+      'Time 3 min 20 s 240 steps, 0.84 s each',
+      'Peak memory 578 MB',
+    ])
+      expect(text).toContain(part)
+    const [scored] = recordsIn(page, 'scores')
+    expect(scored).toMatchObject({ kept: '0.9467', last: '0.9417', 'max deviation': '', '95% from': '', '95% to': '' })
+    const [, table = ''] = /<section id="scores"[\s\S]*?(<table>[\s\S]*?<\/table>)/.exec(page) ?? []
+    expect(table).toMatch(/<td class="n">94\.7 %<\/td><td class="n">94\.2 %<\/td>/)
+    expect(table).not.toMatch(/deviation|interval|±/)
+    const [run] = recordsIn(page, 'runs')
+    expect(run).toMatchObject({ kept: '0.9467', 'kept step': '200', last: '0.9417', 'last step': '240', best: '0.9467' })
+  })
+
+  it('has the last score as the kept one with --no-load-best-model-at-end, and the best one in runs without the choice', async () => {
+    const of = (best: number, last: number) => ({
+      best: { step: 2, scores: { accuracy: best } },
+      last: { step: 4, scores: { accuracy: last } },
+    })
+    await writeRun(at('kept/last'), { seed: 0, result: { ...of(0.9, 0.8), kept: { which: 'last', step: 4 } } })
+    await writeRun(at('kept/old'), { seed: 1, result: of(0.7, 0.6) })
+    await writeRun(at('kept/unscored'), { seed: 2, result: { ...of(0.9, 0.8), kept: { which: 'last', step: 3 } } })
+    const { page } = await reportOf(at('kept'))
+    expect(recordsIn(page, 'runs').map((record) => [record['run'], record['kept'], record['last']])).toEqual([
+      ['kept/last', '0.8', '0.8'],
+      ['kept/old', '0.7', '0.6'],
+      ['kept/unscored', '', '0.8'],
+    ])
   })
 
   it('has scores by rank and by density, with a line for runs that differ in nothing else', async () => {
@@ -140,7 +199,7 @@ describe('a sweep', () => {
     const { page, result } = await reportOf(at('sweep'))
     expect(result).toMatchObject({ runs: 4, series: 2, skipped: [] })
     expect(result.tables[0]).toEqual({ name: 'sweep-1', title: 'Table 3', rows: 2 })
-    expect(page).toContain('<td>65.00 ± 5.00, kept 0.50 [90.20 ± 0.74]</td>')
+    expect(page).toContain('<td class="n">65.00 ± 5.00, kept 0.50 [90.20 ± 0.74]</td>')
     expect(recordsIn(page, 'sweep-1').map((record) => [record['row'], record['mean'], record['paper']])).toEqual([
       ['salora, λ = 0', '65', '90.2'],
       ['salora, β = 0', '65', '90.2'],
@@ -194,7 +253,7 @@ describe('a style transfer', () => {
     await writeFile(at('transfer/result.json'), JSON.stringify({ table }))
     const { page, result } = await reportOf(at('transfer'))
     expect(result).toMatchObject({ runs: 0, tables: [{ name: 'transfer-1', title: 'Table 2', rows: 1 }], figures: [] })
-    expect(page).toContain('<td>71.23</td><td>25.50</td><td>–</td>')
+    expect(page).toContain('<td class="n">71.23</td><td class="n">25.50</td><td class="n">–</td>')
   })
 })
 
@@ -213,7 +272,8 @@ describe('a folder', () => {
       ranks: ranksOf(1, 1, 2, 2),
     })
     const { page } = await reportOf(at('hostile'))
-    expect(page.match(/<script/g)?.length).toBe(1)
+    expect(page.match(/<script/g)?.length).toBe(2) // the charts as data, and the page's own
+    expect(JSON.parse(/id="charts">(.*)<\/script>/.exec(page)?.[1] ?? '')).toHaveProperty('loss-script')
     expect(page).not.toMatch(/<img|<\/textarea><script/)
     expect(page).toContain('hostile/&lt;script&gt;alert(2)&lt;')
     expect(page).toContain('&lt;img src=x onerror=')

@@ -15,6 +15,8 @@ export type MadeRun = {
   /** taskLoss at a step */
   readonly lossAt?: (step: number) => number
   readonly device?: string
+  /** added to result.json */
+  readonly result?: Readonly<Record<string, unknown>>
 }
 
 /** The contents of a run's files. */
@@ -28,6 +30,7 @@ export const madeRun = ({
   ranks,
   lossAt = (step) => 1 / step,
   device = 'cpu',
+  result = {},
 }: MadeRun) => {
   const scores = { accuracy, f1: accuracy / 2, matthews: accuracy / 3, loss: 0.5 }
   return {
@@ -58,6 +61,7 @@ export const madeRun = ({
       peakMemoryBytes: 1_000_000,
       seed,
       output: 'runs/x',
+      ...result,
     },
     events: [
       ...Array.from({ length: steps }, (_, i) => ({
@@ -65,6 +69,8 @@ export const madeRun = ({
         step: i + 1,
         loss: 2 * lossAt(i + 1),
         taskLoss: lossAt(i + 1),
+        learningRate: 0.001 / (i + 1),
+        gradientNorm: 1 + i,
         orthogonality: 100 - i,
         ...(method === 'salora' ? { orthogonalityA: 60 - 2 * i, orthogonalityB: 40 + i } : {}),
         density: method === 'salora' ? 1 - i / (2 * steps) : null,

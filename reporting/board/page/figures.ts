@@ -1,18 +1,27 @@
-/** Figures: charts as the board drew them, replaced when they are drawn again, and the numbers behind them. */
+/** Figures: charts, drawn again when they have grown, and the numbers behind them. */
+import { chartView } from '../../page/chartView.js'
 import { copyFrom } from '../../page/copy.js'
+import { defaultSmoothing, smoothingControl } from '../../page/smoothingControl.js'
 import type { Cell } from '../../charts/table.js'
 import type { BoardState, RenderedFigure } from '../events.js'
 import { make, removeOthers, setText, textTable } from './elements.js'
 import { numberText } from './format.js'
 
 type FigureSection = { readonly element: HTMLElement; readonly show: (figure: RenderedFigure) => void }
+type ChartSection = FigureSection & { readonly smooth: (weight: number) => void }
 
 export const figureList = () => {
   const problems = make('ul')
-  const element = make('div', { className: 'figures' }, problems)
-  const sections = new Map<string, FigureSection>()
+  const figures = make('div', { className: 'figures' }, problems)
+  const sections = new Map<string, ChartSection>()
+  let smoothing = defaultSmoothing
+  const control = smoothingControl((weight) => {
+    smoothing = weight
+    for (const { smooth } of sections.values()) smooth(weight)
+  })
+  const element = make('div', { hidden: true }, control, figures)
   const showFigure = (figure: RenderedFigure): void => {
-    const section = sections.get(figure.name) ?? figureSection(figure)
+    const section = sections.get(figure.name) ?? figureSection(figure, () => smoothing)
     sections.set(figure.name, section)
     section.show(figure)
   }
@@ -33,23 +42,29 @@ export const figureList = () => {
       if (state.figures === undefined) return
       problems.replaceChildren(...state.figures.problems.map((line) => make('li', { textContent: line })))
       arrange(state.figures.names)
+      element.hidden = state.figures.names.length + state.figures.problems.length === 0
     },
   }
 }
 
-const figureSection = ({ name, title }: RenderedFigure): FigureSection => {
+const figureSection = ({ name, title }: RenderedFigure, smoothingNow: () => number): ChartSection => {
   const caption = make('p')
   const panels = make('div', { className: 'panels' })
   const numbers = figureNumbers(title)
-  const element = make('section', { id: `figure-${name}` }, make('h2', { textContent: title }), caption, panels, numbers.element)
+  numbers.element.append(caption)
+  const element = make('section', { id: `figure-${name}`, className: 'card' }, make('h2', { textContent: title }), panels, numbers.element)
   const charts: ReturnType<typeof chart>[] = []
   return {
     element,
+    smooth: (weight) => {
+      for (const { smooth } of charts) smooth(weight)
+    },
     show: (figure) => {
       setText(caption, figure.caption)
+      element.classList.toggle('whole', figure.panels.length > 1)
       for (const surplus of charts.splice(figure.panels.length)) surplus.element.remove()
       for (const [i, panel] of figure.panels.entries()) {
-        const shown = charts[i] ?? chart()
+        const shown = charts[i] ?? chart(smoothingNow())
         if (charts[i] === undefined) panels.append(shown.element)
         charts[i] = shown
         shown.show(panel)
@@ -59,24 +74,19 @@ const figureSection = ({ name, title }: RenderedFigure): FigureSection => {
   }
 }
 
-const chart = () => {
+const chart = (smoothing: number) => {
   const title = make('figcaption')
-  const image = make('div', { role: 'img' })
+  const image = make('div', { role: 'img', className: 'chart' })
+  const view = chartView(image, smoothing)
   return {
     element: make('figure', {}, title, image),
+    smooth: view.smooth,
     show: (panel: RenderedFigure['panels'][number]): void => {
       setText(title, panel.title)
       image.ariaLabel = panel.alternative
-      image.replaceChildren(svgElement(panel.svg))
+      view.show(panel.chart)
     },
   }
-}
-
-const parser = new DOMParser()
-
-const svgElement = (text: string): Node => {
-  const { documentElement: svg } = parser.parseFromString(text, 'image/svg+xml')
-  return svg.localName === 'svg' ? document.importNode(svg, true) : document.createTextNode('This chart could not be drawn.')
 }
 
 /** The numbers behind a figure, rendered while they are open: most readers only look at the chart. */

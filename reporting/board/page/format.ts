@@ -1,5 +1,6 @@
 /** Numbers, durations, steps and scores as texts, and cells that show them. */
 import { formatNumber } from '../../charts/formatNumber.js'
+import { durationText, scoreText as scoreInUnits } from '../../charts/humanUnits.js'
 import type { RunLine, RunStatus } from '../events.js'
 import { make, setText } from './elements.js'
 
@@ -11,13 +12,8 @@ export const showNumber = (element: HTMLElement, value: number | null): void => 
   element.title = value === null ? '' : String(value)
 }
 
-export const durationText = (seconds: number | null): string => {
-  if (seconds === null) return ''
-  const whole = Math.round(seconds)
-  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60)]
-  if (hours > 0) return `${hours} h ${minutes} min`
-  return minutes > 0 ? `${minutes} min ${whole % 60} s` : `${whole} s`
-}
+/** The time left; an estimate has whole seconds. */
+export const leftText = (seconds: number | null): string => (seconds === null ? '' : durationText(Math.round(seconds)))
 
 export const progressOf = ({ step, steps }: Pick<RunLine, 'step' | 'steps'>): number =>
   steps === null || steps === 0 ? 0 : Math.min(1, step / steps)
@@ -26,7 +22,7 @@ export const stepsText = ({ step, steps }: Pick<RunLine, 'step' | 'steps'>): str
   step === 0 && !steps ? '' : `${formatNumber(step)} of ${steps ? formatNumber(steps) : '?'}`
 
 export const scoreText = (score: RunLine['score']): string =>
-  score === null ? '' : `${score.metric} ${formatNumber(score.value)}${score.evaluation === 'last' ? ' (last)' : ''}`
+  score === null ? '' : `${score.metric} ${scoreInUnits(score.metric, score.value)}${score.evaluation === 'last' ? ' (last)' : ''}`
 
 export const showStatus = (element: HTMLElement, status: RunStatus): void => {
   setText(element, status)

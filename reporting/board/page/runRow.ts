@@ -1,7 +1,7 @@
 /** A row of a list of runs. */
 import type { ListedRun } from '../events.js'
 import { make, setText } from './elements.js'
-import { durationText, progressOf, scoreText, showNumber, showProgress, showStatus, stepsText } from './format.js'
+import { leftText, progressOf, scoreText, showNumber, showProgress, showStatus, stepsText } from './format.js'
 import { isSelected, setSelected } from './selection.js'
 
 export type Row = { readonly element: HTMLTableRowElement; readonly show: (line: ListedRun) => void }
@@ -31,7 +31,7 @@ export const newRow = (first: ListedRun, isSelectable: boolean): Row => {
       if (checkbox !== null) checkbox.checked = isSelected(line.id ?? '')
       if (line.id === null) return
       showProgress(progress, progressOf(line), stepsText(line))
-      setText(left, durationText(line.secondsLeft))
+      setText(left, leftText(line.secondsLeft))
       showNumber(loss, line.loss)
       setText(score, scoreText(line.score))
       score.title = line.score === null ? '' : String(line.score.value)

@@ -2,7 +2,7 @@
 import { formatNumber } from '../../charts/formatNumber.js'
 import type { RunStatus, SweepLine } from '../events.js'
 import { make, setText } from './elements.js'
-import { durationText, showProgress, showStatus } from './format.js'
+import { leftText, showProgress, showStatus } from './format.js'
 
 export type SweepRow = { readonly element: HTMLTableRowElement; readonly show: (line: SweepLine) => void }
 
@@ -35,7 +35,7 @@ export const newSweepRow = (name: HTMLElement): SweepRow => {
       setText(details, [line.sweep, stage, line.problem ?? ''].filter((text) => text !== '').join(' · '))
       showStatus(status, statusOf(line))
       showProgress(progress, line.progress, `${formatNumber(line.counts.finished)} of ${formatNumber(line.cells)} finished`)
-      setText(left, durationText(line.secondsLeft))
+      setText(left, leftText(line.secondsLeft))
       for (const { kind, cell } of counts) setText(cell, formatNumber(line.counts[kind]))
     },
   }

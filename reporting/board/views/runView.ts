@@ -2,6 +2,7 @@
 import { resumeCommand } from '../../../finetuning/commandLine/shell.js'
 import type { Scores } from '../../../finetuning/runs/run.js'
 import { escapeText } from '../../charts/escapeText.js'
+import { bytesText, dateText, durationText, percentText, scoreText } from '../../charts/humanUnits.js'
 import type { RunView } from '../events.js'
 import type { RunProcess } from '../runProcess.js'
 import type { WatchedRun } from '../watchRun.js'
@@ -26,22 +27,28 @@ export const runView = (run: WatchedRun, process: RunProcess | string | null): R
 
 const numbersOf = ({ metrics, result }: WatchedRun): RunView['numbers'] => {
   const evaluations = result ?? metrics
-  const scores = (name: string, of: Scores = {}) => Object.entries(of).map(([metric, value]) => [`${name} ${metric}`, value] as const)
+  const scores = (name: string, of: Scores = {}) =>
+    Object.entries(of).map(([metric, value]) => [`${name} ${metric}`, textOf(value, (score) => scoreText(metric, score))] as const)
   const trained = Object.entries(result?.trainableParameters ?? {})
-  const numbers: ReadonlyArray<readonly [string, number | null | undefined]> = [
+  const numbers: ReadonlyArray<readonly [string, number | string | null | undefined]> = [
     ['λ', result?.lambda ?? metrics.lambda],
     ...scores('best', evaluations.best?.scores),
     ...scores('last', evaluations.last?.scores),
     ['target density', result?.targetDensity],
     ['expected density', result?.expectedDensity ?? metrics.density],
-    ['retained density', result?.retainedDensity],
+    ['retained density', textOf(result?.retainedDensity, percentText)],
     ['retained parameters', result?.retainedParameters],
     ...trained.map(([part, count]) => [`trained parameters: ${part}`, count] as const),
-    ['seconds', result?.seconds],
-    ['peak memory (bytes)', result?.peakMemoryBytes],
+    ['time', textOf(result?.seconds, durationText)],
+    ['peak memory', textOf(result?.peakMemoryBytes, bytesText)],
+    ['finished', textOf(result?.finishedAt, dateText)],
   ]
-  return numbers.flatMap(([name, value]) => (typeof value === 'number' ? [[escapeText(name), value] as const] : []))
+  return numbers.flatMap(([name, value]) => (value === null || value === undefined ? [] : [[escapeText(name), value] as const]))
 }
+
+/** A score may be null in result.json, where JSON has no NaN. */
+const textOf = <Value>(value: Value | null | undefined, text: (value: Value) => string): string | null =>
+  value === null || value === undefined ? null : text(value)
 
 const resumeHint = ({ status, sweep, folder }: WatchedRun): string | null => {
   if (status !== 'interrupted' && status !== 'crashed' && status !== 'failed') return null

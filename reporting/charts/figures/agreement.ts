@@ -78,7 +78,7 @@ const panelOf = ({ task, label, pairs }: PairedSeries, i: number): Panel => {
     name: `agreement-${i + 1}-${slug(task)}`,
     title: `${task}: ${label}`,
     alternative: `Overlap of ranks between ${seeds.length} seeds, ${task}, ${label}${percents.length === 0 ? '.' : range}`,
-    spec: heatMapChart(
+    chart: heatMapChart(
       pairs.flatMap(({ seeds: [a, b], overlap }) =>
         overlap === null ? [] : [{ row: String(b), column: String(a), value: Math.round(100 * overlap) }],
       ),

@@ -15,6 +15,8 @@ export type CurveFigure = {
   readonly curveOf: (curves: RunCurves, series: PlottedSeries) => ReadonlyArray<Bucket>
   readonly caption: string
   readonly logarithmic?: boolean
+  /** whether the values jump from step to step, so that a page may smooth them */
+  readonly isNoisy?: boolean
 }
 
 export const curveFigure = (figure: CurveFigure): Figure => ({
@@ -65,7 +67,12 @@ const panelOf = (figure: CurveFigure, task: string, series: ReadonlyArray<Banded
     name: `${figure.name}-${slug(task)}`,
     title: task,
     alternative: `${figure.title}, ${task}: ${axis} over steps. ${series.map(spokenSeries).join(' ')}`,
-    spec: lineChart(points, { title: 'step' }, { title: axis, logarithmic: figure.logarithmic === true }),
+    chart: lineChart(
+      points,
+      { title: 'step' },
+      { title: axis, ...(figure.logarithmic === true ? { logarithmic: true } : {}) },
+      { isNoisy: figure.isNoisy === true },
+    ),
   }
 }
 

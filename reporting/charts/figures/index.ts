@@ -4,20 +4,26 @@ import { agreement } from './agreement.js'
 import { byDensity } from './byDensity.js'
 import { byRank } from './byRank.js'
 import { density, lambda, orthogonality, orthogonalityOfA, orthogonalityOfB } from './gates.js'
+import { evaluationLoss } from './evaluationLoss.js'
+import { gradientNorm } from './gradientNorm.js'
+import { learningRate } from './learningRate.js'
 import { loss } from './loss.js'
 import { ranks } from './ranks.js'
 import { score } from './score.js'
 
 export const figures: ReadonlyArray<Figure> = [
   score,
+  ranks,
   loss,
+  evaluationLoss,
   byRank,
   byDensity,
   density,
   lambda,
+  learningRate,
+  gradientNorm,
   orthogonalityOfA,
   orthogonalityOfB,
   orthogonality,
-  ranks,
   agreement,
 ]

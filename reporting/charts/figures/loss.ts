@@ -7,4 +7,5 @@ export const loss = curveFigure({
   axis: () => 'task loss',
   curveOf: ({ steps }) => steps.taskLoss,
   caption: "The task loss of each batch, without the method's regularization terms.",
+  isNoisy: true,
 })

@@ -82,7 +82,7 @@ const panelOf = ({ task, label, seeds, means }: SeriesWithMeans, i: number): Pan
       (highest === undefined || lowest === undefined
         ? ''
         : ` Highest ${highest.value.toFixed(1)} in ${highest.matrix}, lowest ${lowest.value.toFixed(1)} in ${lowest.matrix}.`),
-    spec: heatMapChart(
+    chart: heatMapChart(
       means.map(({ layer, column, value }) => ({ row: rowOf(layer), column: titleOf(column), value })),
       { title: 'layer', order: layers.map(rowOf) },
       { title: '', order: columns.map(titleOf) },

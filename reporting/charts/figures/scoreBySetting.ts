@@ -114,7 +114,7 @@ const panelOf = (figure: SettingFigure, task: string, lines: ReadonlyArray<Line>
     name: `${figure.name}-${slug(task)}`,
     title: task,
     alternative: `${figure.title}, ${task}: ${metric} by ${figure.axis}. ${lines.map(spokenLine).join(' ')}`,
-    spec: lineChart(points, { title: figure.axis, ...(figure.logarithmic ? { values } : {}) }, { title: metric }, levels),
+    chart: lineChart(points, { title: figure.axis, ...(figure.logarithmic ? { values } : {}) }, { title: metric }, { levels }),
   }
 }
 

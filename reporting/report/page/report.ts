@@ -1,5 +1,11 @@
-/** The script of a report: copies numbers, and saves charts as SVG or PNG. Without scripts, readers can still select and copy the numbers. */
+/**
+ * The script of a report: draws the charts at the width of the page, smooths them, copies numbers, and saves charts as SVG or PNG.
+ * Without scripts, readers see the charts as they were written, and can still select and copy the numbers.
+ */
+import type { Chart } from '../../charts/chart.js'
+import { chartView, type ChartView } from '../../page/chartView.js'
 import { copyFrom, showFeedback } from '../../page/copy.js'
+import { defaultSmoothing, smoothingControl } from '../../page/smoothingControl.js'
 
 /** Saved charts are dark on light, whatever the page looks like. */
 const [textColor, background] = ['#1b1b1b', '#ffffff']
@@ -14,6 +20,7 @@ const save = (name: string, blob: Blob): void => {
 
 const svgBlob = (svg: SVGSVGElement): Blob => {
   const copy = svg.cloneNode(true) as SVGSVGElement
+  copy.querySelector('.guide')?.remove()
   copy.setAttribute('color', textColor)
   return new Blob([new XMLSerializer().serializeToString(copy)], { type: 'image/svg+xml' })
 }
@@ -47,6 +54,23 @@ const perform = async (button: HTMLButtonElement): Promise<void> => {
   if (action === 'png' && svg !== null) save(`${target}.png`, await pngBlob(svg))
 }
 
+const showCharts = (): ReadonlyArray<ChartView> => {
+  const charts = JSON.parse(document.getElementById('charts')?.textContent ?? '{}') as Readonly<Record<string, Chart>>
+  return [...document.querySelectorAll<HTMLElement>('.chart[data-chart]')].flatMap((place) => {
+    const chart = charts[place.dataset['chart'] ?? '']
+    if (chart === undefined) return []
+    const view = chartView(place, defaultSmoothing)
+    view.show(chart)
+    return [view]
+  })
+}
+
+const views = showCharts()
+document.getElementById('smoothing')?.append(
+  smoothingControl((weight) => {
+    for (const view of views) view.smooth(weight)
+  }),
+)
 for (const button of document.querySelectorAll<HTMLButtonElement>('button[data-action]')) button.hidden = false
 document.addEventListener('click', (event) => {
   const button = event.target instanceof Element ? event.target.closest<HTMLButtonElement>('button[data-action]') : null

@@ -6,8 +6,19 @@ import { runsTable, seriesTable } from './runs.js'
 import { sweepTables } from './sweeps.js'
 import { transferTables } from './transfers.js'
 
-export const tablesOf = (collected: Collected, series: ReadonlyArray<Series>): ReadonlyArray<ReportTable> => [
-  ...sweepTables(collected.sweeps),
-  ...transferTables(collected.transfers),
-  ...(series.length === 0 ? [] : [seriesTable(series), runsTable(series)]),
-]
+export type ReportTables = {
+  /** above the figures: what compares */
+  readonly comparisons: ReadonlyArray<ReportTable>
+  /** below the figures */
+  readonly details: ReadonlyArray<ReportTable>
+}
+
+/** The table of a single series repeats the first screen, so it is below the figures. */
+export const tablesOf = (collected: Collected, series: ReadonlyArray<Series>): ReportTables => {
+  const scores = series.length === 0 ? [] : [seriesTable(series)]
+  const isComparison = series.length > 1
+  return {
+    comparisons: [...sweepTables(collected.sweeps), ...transferTables(collected.transfers), ...(isComparison ? scores : [])],
+    details: [...(isComparison ? [] : scores), ...(series.length === 0 ? [] : [runsTable(series)])],
+  }
+}

@@ -5,7 +5,7 @@ import { boardStatus } from '../boardStatus.js'
 import { allRunsLink, elementById, make, onChange, setText, textTable } from '../elements.js'
 import { factList } from '../facts.js'
 import { figureList } from '../figures.js'
-import { durationText, progressOf, scoreText, showProgress, showStatus, stepsText } from '../format.js'
+import { leftText, progressOf, scoreText, showProgress, showStatus, stepsText } from '../format.js'
 import { stopControl } from '../stopControl.js'
 
 export const runView = ([id = '']: ReadonlyArray<string>): ((state: BoardState, changed: BoardState) => void) => {
@@ -54,7 +54,7 @@ const runHead = () => {
       showStatus(status, line.status)
       const obstacle = stopObstacle === null ? '' : `The board cannot stop it: ${stopObstacle}.`
       setText(reason, [line.reason ?? '', obstacle].filter((text) => text !== '').join(' · '))
-      const left = line.secondsLeft === null ? '' : `, ${durationText(line.secondsLeft)} left`
+      const left = line.secondsLeft === null ? '' : `, ${leftText(line.secondsLeft)} left`
       showProgress(progress, progressOf(line), `${stepsText(line)}${left}`)
     },
   }

@@ -1,0 +1,173 @@
+/** The first screen of a report: how good, how big, how long, each as one large number with its baseline. */
+import { basename } from 'node:path'
+import { mean } from 'simple-statistics'
+import { metricTitle } from '../../finetuning/metrics/index.js'
+import { escapeText } from '../charts/escapeText.js'
+import { plural } from '../charts/formatNumber.js'
+import { bytesText, countText, dateText, differenceText, durationText, percentText, scoreText } from '../charts/humanUnits.js'
+import { compareScores, savedScore } from '../charts/savedScore.js'
+import { lastScore, type Series } from '../charts/series.js'
+import type { FinishedRun } from '../discovery/collectRuns.js'
+import { trainedParameters } from './tables/runs.js'
+
+export type BigNumber = {
+  /** the question that the number answers */
+  readonly name: string
+  readonly value: string
+  readonly unit: string
+  /** short lines below the number: the baseline first */
+  readonly details: ReadonlyArray<string>
+  /** a bar: the share, and where the baseline is on it; null: no bar */
+  readonly bar: { readonly share: number; readonly baseline: number | null } | null
+}
+
+export type Overview = {
+  readonly heading: string
+  /** model, method, data and date */
+  readonly lead: string
+  readonly numbers: ReadonlyArray<BigNumber>
+}
+
+export const overviewOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>, name: string): Overview => {
+  const tasks = [...new Set(series.map(({ task }) => task))]
+  const best = bestSeries(series)
+  const [task] = tasks
+  const heading = tasks.length === 1 && task !== undefined ? task : name
+  return { heading, lead: leadOf(runs, series, tasks), numbers: best === null ? [] : numbersOf(best, series, tasks.length > 1) }
+}
+
+type Scored = Series & { readonly score: number }
+
+const meanScore = ({ runs, metric }: Series): number | null => {
+  const scores = runs.flatMap(({ result }) => savedScore(result, metric) ?? [])
+  return scores.length === 0 ? null : mean(scores)
+}
+
+const scoredSeries = (series: ReadonlyArray<Series>): ReadonlyArray<Scored> =>
+  series.flatMap((one) => {
+    const score = meanScore(one)
+    return score === null ? [] : [{ ...one, score }]
+  })
+
+/** The series of the first task with the best mean of kept scores. */
+const bestSeries = (series: ReadonlyArray<Series>): Scored | null => {
+  const [first, ...others] = scoredSeries(series)
+  if (first === undefined) return null
+  return others
+    .filter(({ task }) => task === first.task)
+    .reduce((best, one) => (compareScores(one.metric, one.score, best.score) > 0 ? one : best), first)
+}
+
+const leadOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>, tasks: ReadonlyArray<string>): string => {
+  const models = [...new Set(runs.map(({ config }) => escapeText(basename(config.model))))]
+  const methods = [...new Set(runs.map(({ config }) => escapeText(String(config.settings.method))))]
+  const [first] = runs
+  const examples = tasks.length === 1 && first !== undefined ? first.result.examples : null
+  const finished = runs
+    .flatMap(({ result }) => result.finishedAt ?? [])
+    .sort()
+    .at(-1)
+  return [
+    `${models.length > 2 ? plural(models.length, 'model') : models.join(' and ')} fine-tuned with ${methods.join(', ')}`,
+    runs.length === 1
+      ? ''
+      : `${plural(runs.length, 'run')} in ${series.length} series${tasks.length > 1 ? ` of ${plural(tasks.length, 'task')}` : ''}`,
+    examples === null ? '' : `${plural(examples.training, 'training example')}, evaluated on ${countText(examples.evaluation)}`,
+    finished === undefined ? '' : dateText(finished),
+  ]
+    .filter((part) => part !== '')
+    .join(' · ')
+}
+
+const numbersOf = (best: Scored, series: ReadonlyArray<Series>, hasTasks: boolean): ReadonlyArray<BigNumber> => [
+  goodness(best, series, hasTasks),
+  size(best),
+  duration(best),
+  memory(best),
+]
+
+const seriesName = ({ label, runs, task }: Scored, hasTasks: boolean): string =>
+  `${hasTasks ? `${task}, ` : ''}${label}${runs.length > 1 ? `, mean of ${plural(runs.length, 'run')}` : ''}`
+
+const goodness = (best: Scored, series: ReadonlyArray<Series>, hasTasks: boolean): BigNumber => {
+  const { metric, score, runs } = best
+  const [value = '', unit = ''] = scoreText(metric, score).split(' ')
+  const majority = runs[0]?.result.majority ?? null
+  const isAccuracy = metric === 'accuracy'
+  const [run] = runs
+  const last = run === undefined || runs.length > 1 ? null : lastScore(run.result, metric)
+  const others = scoredSeries(series).filter((one) => one.task === best.task && one.label !== best.label)
+  const [second] = [...others].sort((a, b) => compareScores(metric, b.score, a.score))
+  return {
+    name: metricTitle(metric).title,
+    value,
+    unit,
+    details: [
+      isAccuracy && majority !== null
+        ? `${differenceText(metric, score - majority.share)} over always “${escapeText(majority.label)}” (${percentText(majority.share)})`
+        : '',
+      second === undefined ? '' : `${seriesName(best, hasTasks)}; next: ${second.label} ${scoreText(metric, second.score)}`,
+      second === undefined && runs.length > 1 ? seriesName(best, hasTasks) : '',
+      run === undefined || runs.length > 1 ? '' : keptText(run, last === null ? null : scoreText(metric, last)),
+    ].filter((line) => line !== ''),
+    bar: unit === '%' ? { share: score, baseline: isAccuracy ? (majority?.share ?? null) : null } : null,
+  }
+}
+
+const keptText = ({ result: { kept, best, last } }: FinishedRun, lastText: string | null): string => {
+  const step = kept?.step ?? best?.step ?? last.step
+  return `kept: step ${step}${lastText === null || step === last.step ? '' : `; the last, step ${last.step}: ${lastText}`}`
+}
+
+const size = ({ runs }: Scored): BigNumber => {
+  const [run] = runs
+  const { method, head } = run === undefined ? { method: 0, head: 0 } : trainedParameters(run)
+  const retained = run?.result.retainedParameters ?? null
+  const whole = run?.result.modelParameters ?? null
+  const shown = retained ?? method
+  const [value = '', unit = ''] = countText(shown).split(' ')
+  return {
+    name: retained === null ? 'Trained parameters' : 'Parameters kept',
+    value,
+    unit,
+    details: [
+      whole === null || shown >= whole ? '' : `${share(shown, whole)} of the model's ${countText(whole)}`,
+      retained === null ? '' : `${percentText(retained / Math.max(1, method))} of the adapter's ${countText(method)}`,
+      head === 0 ? '' : `and ${countText(head)} in the head`,
+    ].filter((line) => line !== ''),
+    bar:
+      retained !== null
+        ? { share: retained / Math.max(1, method), baseline: null }
+        : whole === null
+          ? null
+          : { share: shown / whole, baseline: null },
+  }
+}
+
+const share = (part: number, whole: number): string => (part / whole < 0.001 ? 'under 0.1 %' : percentText(part / whole))
+
+const duration = ({ runs }: Scored): BigNumber => {
+  const results = runs.map(({ result }) => result)
+  const seconds = mean(results.map((result) => result.seconds))
+  const [value = '', ...units] = durationText(seconds).split(' ')
+  const [first] = results
+  return {
+    name: 'Time',
+    value,
+    unit: units.join(' '),
+    details: [
+      first === undefined
+        ? ''
+        : `${plural(first.stepsDone, 'step')}, ${Number((seconds / Math.max(1, first.stepsDone)).toPrecision(2))} s each`,
+      first === undefined ? '' : `on ${escapeText(first.device)}${first.precision === undefined ? '' : `, ${escapeText(first.precision)}`}`,
+      results.some(({ interrupted }) => interrupted) ? 'interrupted before its end' : '',
+    ].filter((line) => line !== ''),
+    bar: null,
+  }
+}
+
+const memory = ({ runs }: Scored): BigNumber => {
+  const peak = Math.max(...runs.map(({ result }) => result.peakMemoryBytes))
+  const [value = '', unit = ''] = bytesText(peak).split(' ')
+  return { name: 'Peak memory', value, unit, details: ['of the whole process'], bar: null }
+}
