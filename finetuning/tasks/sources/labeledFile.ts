@@ -5,20 +5,24 @@ import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import type { Dataset, Example } from '../../data/dataset.js'
 import { fileHelp } from '../../data/formats.js'
 import { looksLikeFile } from '../../data/delimited.js'
-import { holdOut, tenth } from '../../data/holdOut.js'
+import { heldOutShare, holdOut } from '../../data/holdOut.js'
 import { taggedEndings } from '../../data/taggedFile.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import { taskTypes } from '../taskTypes/index.js'
 import { singleLabel } from '../taskTypes/singleLabel.js'
 import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
 import type { FileReading } from '../taskType.js'
-import { encoding, skipMissing, textColumn } from './sharedFlags.js'
+import { encoding, evalShare, skipMissing, textColumn } from './sharedFlags.js'
 
 const load = async (options: TaskOptions): Promise<Task> => {
   const { file, scoring } = readingOf(options)
   const all = await file.read(options.task, options)
   const { evalData } = options
-  const parts = evalData === undefined ? heldOutOf(all, file, options) : await withEvaluationFile(all, evalData, file, options)
+  const heldOf = heldOutShare(options)
+  const parts =
+    evalData === undefined
+      ? heldOutOf(all, file, options.holdOutSeed, heldOf)
+      : await withEvaluationFile(all, evalData, file, options)
   return { name: options.task, ...parts, ...scoring, labelNames: all.labelNames }
 }
 
@@ -42,8 +46,8 @@ const readingOf = ({ task, problemType, labelsAsText }: TaskOptions): { readonly
 
 type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
 
-const heldOutOf = (all: Dataset, { strata }: FileReading, { holdOutSeed = 0 }: TaskOptions): Parts => {
-  const split = holdOut<Example>({ seed: holdOutSeed, stratumOf: strata(all.examples), heldOf: tenth })
+const heldOutOf = (all: Dataset, { strata }: FileReading, seed = 0, heldOf: (size: number) => number): Parts => {
+  const split = holdOut<Example>({ seed, stratumOf: strata(all.examples), heldOf })
   const { kept, held } = split(all.examples)
   if (held.length === 0) throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
   const examples = held.map(exampleStore()) // a store of their own, so each part can be released separately
@@ -90,6 +94,7 @@ export const labeledFileSource: TaskSource = {
     encoding,
     { name: 'quote', placeholder: '', description: 'Allow quoted cells in a .tsv file, as in a .csv file' },
     skipMissing,
+    evalShare,
     {
       name: 'problemType',
       placeholder: 'name',
