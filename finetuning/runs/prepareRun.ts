@@ -13,7 +13,7 @@ import type { RunProgress, RunState } from '../../accelerated/parameters/runStat
 import { checkDevice, type Precision } from '../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { assemble, type Assembly } from '../../accelerated/training/assembly.js'
-import type { TrainingEvent, TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
+import type { Scored, TrainingEvent, TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
 import { runLength, type RunLength } from '../../accelerated/training/runLength.js'
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
@@ -21,6 +21,7 @@ import { train } from '../../accelerated/training/trainingLoop.js'
 import { reportOf, withLengths, type DataReport } from '../inspection/runReport.js'
 import type { TaskAdapter } from '../tasks/taskType.js'
 import type { CardData } from './cardFacts.js'
+import { detailsFrom, type EvaluationDetails } from './evaluationDetails.js'
 import { openBaseModel } from './openBaseModel.js'
 import type { FinetuneEvent, RunOptions, RunFacts } from './run.js'
 import { bindTask, loadRunData, tokenizeRunData, type RunData, type RunExamples } from './runData.js'
@@ -45,6 +46,8 @@ export type PreparedRun = {
   readonly data: CardData
   readonly inputs: RunInputs
   readonly facts: RunFacts
+  /** Of the newest evaluation; null before the first one, and where there are no classes and no errors. */
+  readonly details: () => Omit<EvaluationDetails, 'step'> | null
   /** Trains from a state. */
   readonly train: (
     more: Pick<TrainingTask, 'plannedSteps' | 'evalOnStart'>,
@@ -79,6 +82,12 @@ async function* prepareTask<E extends TrainingExample, O>(
   const { assembly, weights } = yield* assembleRun(base, settings, precision, task)
   const start = yield* initialState(options, assembly, base, data.labelNames)
   // before the examples are drained
+  const details = detailsFrom(task, data.evaluation.examples)
+  let newest: ReturnType<typeof details> = null
+  const score = (answers: ReadonlyArray<O>): Scored => {
+    newest = details(answers)
+    return task.score(answers)
+  }
   const keys = rowKeysOf(data)
   const report = reportOf(data, keys, settings)
   const [rows, card, inputs] = [runRowsOf(data, keys), cardDataOf(data), await runInputs(base, data, options.adapter)]
@@ -86,12 +95,13 @@ async function* prepareTask<E extends TrainingExample, O>(
   const { warnings, ...examples } = yield* tokenizeRunData(data, task, base, settings)
   yield* reported(withLengths(report, examples.training, warnings))
   const runtime = { engine: device.engine({ threads: settings.threads }), weights }
-  const training: TrainingTask<E, O> & RunTask = { ...assembly, runtime, ...examples, score: task.score }
+  const training: TrainingTask<E, O> & RunTask = { ...assembly, runtime, ...examples, score }
   return {
     ...{ task: training, examples, base, start, rows, data: card, inputs, facts },
     plan: runLength(assembly.method, settings, base.model, examples.training.length), // packing: rows, not texts
     outputs: task.outputs,
     labelNames: data.labelNames ?? undefined,
+    details: () => newest,
     train: (more, ...from) => train({ ...training, ...more }, ...from),
   }
 }
