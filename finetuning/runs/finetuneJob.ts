@@ -12,7 +12,7 @@ import type { MetricsLog } from './metricsLog.js'
 import { cardFile, modelCard } from './modelCard.js'
 import { prepareRun, type PreparedRun } from './prepareRun.js'
 import { resumeRun } from './resumeRun.js'
-import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunOptions, type RunResult } from './run.js'
+import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunOptions, type RunResult, type TestScores } from './run.js'
 import { checkStorable } from './runFiles.js'
 import { openRunFolder, type RunFolder } from './runFolder.js'
 import { adapterOf, keptOf, resultOf } from './runResult.js'
@@ -28,7 +28,10 @@ export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal):
   try {
     const job: Job = { options, prepared, folder }
     const { trained, log } = yield* trainJob(job, signal)
-    const result = await saveResult(job, trained, log, (performance.now() - began) / 1000)
+    const test = yield* scoreOnTest(job, trained, signal)
+    const isStopped = trained.interrupted || test === 'stopped'
+    const finished = { trained: { ...trained, interrupted: isStopped }, test: test === 'stopped' ? null : test }
+    const result = await saveResult(job, finished, log, (performance.now() - began) / 1000)
     yield { kind: 'result', result }
     return result
   } finally {
@@ -58,6 +61,30 @@ async function* trainJob(
     if (next.done === true) return { trained: next.value, log }
     await folder.check()
     yield* record(next.value, { options, prepared, folder }, log)
+  }
+}
+
+/** Scores the state to keep on the test data, once. `stopped`: by the signal; a resumed run does it again */
+async function* scoreOnTest(
+  { prepared: { task, facts, test } }: Job,
+  trained: TrainingResult,
+  signal: AbortSignal,
+): AsyncGenerator<FinetuneEvent, TestScores | null | 'stopped'> {
+  if (test === null || trained.interrupted || trained.last.step === 0) return null
+  const { inference, step } = keptOf(task.settings, trained)
+  const batches = test(inference)
+  for (;;) {
+    const next = await batches.next()
+    if (next.done === true) {
+      const { scores } = next.value
+      yield { kind: 'test', step, scores }
+      return { step, scores }
+    }
+    yield { kind: 'evaluating', step: trained.last.step, done: next.value, examples: facts.examples.test ?? next.value }
+    if (signal.aborted) {
+      await batches.return({ scores: {}, selection: NaN, constant: null }) // closes the session
+      return 'stopped'
+    }
   }
 }
 
@@ -102,12 +129,12 @@ const lineOf = (
 /** Saves the adapter with its card, and result.json. A run without a step has no adapter. */
 const saveResult = async (
   { options, prepared, folder }: Job,
-  trained: TrainingResult,
+  { trained, test }: { readonly trained: TrainingResult; readonly test: TestScores | null },
   log: MetricsLog,
   seconds: number,
 ): Promise<RunResult> => {
   const { task, base, facts, plan, outputs, labelNames, data } = prepared
-  const result = resultOf(options, task, trained, facts, { steps: plan.steps, extended: folder.extended }, seconds)
+  const result = resultOf(options, task, trained, facts, { steps: plan.steps, extended: folder.extended, test }, seconds)
   await folder.check()
   await log.flush()
   if (trained.last.step > 0) {

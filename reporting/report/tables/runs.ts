@@ -136,6 +136,7 @@ type RunOfSeries = FinishedRun & { readonly series: Series }
 const scoreCell = (row: RunOfSeries, score: number | null | undefined): string | null =>
   textOf(score, (value) => scoreText(row.series.metric, value))
 const bestOf = ({ result, series }: RunOfSeries): number | null => result.best?.scores[series.metric] ?? null
+const testOf = ({ result, series }: RunOfSeries): number | null => result.test?.scores[series.metric] ?? null
 
 const runColumns: ReadonlyArray<Column<RunOfSeries>> = [
   { heading: 'run', value: ({ name }) => escapeText(name) },
@@ -157,6 +158,7 @@ const runColumns: ReadonlyArray<Column<RunOfSeries>> = [
   { heading: 'last step', value: ({ result }) => result.last.step },
   { heading: 'best', value: bestOf, isDetail: true },
   { heading: 'best step', value: ({ result }) => result.best?.step ?? null, isDetail: true },
+  { heading: 'test', value: testOf, text: (row) => scoreCell(row, testOf(row)) },
   { heading: 'status', value: ({ result }) => (result.interrupted ? 'interrupted' : 'finished'), isContext: true },
   {
     heading: 'finished',
