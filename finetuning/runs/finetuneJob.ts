@@ -7,6 +7,7 @@ import { formatOf, writeAdapter } from '../../accelerated/formats/index.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import type { TrainingEvent, TrainingResult } from '../../accelerated/training/events.js'
 import { estimateOf } from './estimate.js'
+import { writeDetails } from './evaluationDetails.js'
 import type { MetricsLog } from './metricsLog.js'
 import { cardFile, modelCard } from './modelCard.js'
 import { prepareRun, type PreparedRun } from './prepareRun.js'
@@ -59,7 +60,7 @@ async function* trainJob(
     })
     if (next.done === true) return { trained: next.value, log }
     await folder.check()
-    yield* record(next.value, prepared, folder, log)
+    yield* record(next.value, { options, prepared, folder }, log)
   }
 }
 
@@ -88,24 +89,31 @@ async function* scoreOnTest(
 }
 
 /** Writes an event to the run's files, and passes it on. */
-async function* record(
-  event: TrainingEvent,
-  { task }: PreparedRun,
-  folder: RunFolder,
-  log: MetricsLog,
-): AsyncGenerator<FinetuneEvent, void> {
+async function* record(event: TrainingEvent, { options, prepared, folder }: Job, log: MetricsLog): AsyncGenerator<FinetuneEvent, void> {
   if (event.kind === 'checkpoint') {
     const { kind: _, ...state } = event
     await log.flush()
+    const { task } = prepared
     const { fingerprint } = folder
     await saveCheckpoint(folder.checkpoints, task.method.name, { ...state, fingerprint, metricsLines: log.lines() })
     yield { kind: 'saved', step: event.state.step }
     return
   }
+  if (event.kind === 'evaluation') await recordDetails(event, options, prepared)
   if (event.kind !== 'start' && event.kind !== 'evaluating') log.append(lineOf(event))
   if (event.kind === 'evaluation' && event.step > 0 && event.constant !== null)
     yield { kind: 'warning', message: `step ${event.step}: every example of the evaluation is predicted as ${event.constant}` }
   yield event
+}
+
+/** Writes evaluation.json if adapter/ would hold this step: the best one, or the last one until there is a best. */
+const recordDetails = async (
+  { step, best, eligible }: Extract<TrainingEvent, { readonly kind: 'evaluation' }>,
+  { output, settings }: RunOptions,
+  prepared: PreparedRun,
+): Promise<void> => {
+  const details = prepared.details()
+  if (step > 0 && details !== null && (best || !eligible || !settings.loadBestModelAtEnd)) await writeDetails(output, { step, ...details })
 }
 
 /** An event as a line of metrics.jsonl. */

@@ -23,6 +23,7 @@ import type { Dataset } from '../data/index.js'
 import { reportOf, withLengths, type DataReport } from '../inspection/runReport.js'
 import type { TaskAdapter } from '../tasks/taskType.js'
 import type { CardData } from './cardFacts.js'
+import { detailsFrom, type EvaluationDetails } from './evaluationDetails.js'
 import { openBaseModel } from './openBaseModel.js'
 import type { FinetuneEvent, RunOptions, RunFacts } from './run.js'
 import { bindTask, loadRunData, tokenizeRunData, type RunData, type RunExamples } from './runData.js'
@@ -47,6 +48,8 @@ export type PreparedRun = {
   readonly data: CardData
   readonly inputs: RunInputs
   readonly facts: RunFacts
+  /** Of the newest evaluation; null before the first one, and where there are no classes and no errors. */
+  readonly details: () => Omit<EvaluationDetails, 'step'> | null
   /** Scores a state on the test data; yields the examples done. null: there is no test data. */
   readonly test: ((inference: InferenceState) => AsyncGenerator<number, Scored>) | null
   /** Trains from a state. */
@@ -83,6 +86,12 @@ async function* prepareTask<E extends TrainingExample, O>(
   const { assembly, weights } = yield* assembleRun(base, settings, precision, task)
   const start = yield* initialState(options, assembly, base, data.labelNames)
   // before the examples are drained
+  const details = detailsFrom(task, data.evaluation.examples)
+  let newest: ReturnType<typeof details> = null
+  const score = (answers: ReadonlyArray<O>): Scored => {
+    newest = details(answers)
+    return task.score(answers)
+  }
   const keys = rowKeysOf(data)
   const report = reportOf(data, keys, settings)
   const [rows, card, inputs] = [runRowsOf(data, keys), cardDataOf(data), await runInputs(base, data, options.adapter)]
@@ -91,12 +100,13 @@ async function* prepareTask<E extends TrainingExample, O>(
   const { warnings, test, ...examples } = yield* tokenizeRunData(data, task, base, settings)
   yield* reported(withLengths(report, examples.training, warnings))
   const runtime = { engine: device.engine({ threads: settings.threads }), weights }
-  const training: TrainingTask<E, O> & RunTask = { ...assembly, runtime, ...examples, score: task.score }
+  const training: TrainingTask<E, O> & RunTask = { ...assembly, runtime, ...examples, score }
   return {
     ...{ task: training, examples, base, start, rows, data: card, inputs, facts },
     plan: runLength(assembly.method, settings, base.model, examples.training.length), // packing: rows, not texts
     outputs: task.outputs,
     labelNames: data.labelNames ?? undefined,
+    details: () => newest,
     test: test === null || scoreTest === null ? null : (inference) => evaluateState(training, inference, test, scoreTest),
     train: (more, ...from) => train({ ...training, ...more }, ...from),
   }

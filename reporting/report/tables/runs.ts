@@ -4,7 +4,7 @@ import { summaryOf, type Summary } from '../../../evaluation/glue/statistics.js'
 import { csvOf } from '../../charts/csv.js'
 import { escapeText } from '../../charts/escapeText.js'
 import { bytesText, countText, dateText, durationText, percentText, scoreText } from '../../charts/humanUnits.js'
-import { savedScore } from '../../charts/savedScore.js'
+import { keptStep, savedScore } from '../../charts/savedScore.js'
 import { lastScore, type Series } from '../../charts/series.js'
 import type { Cell } from '../../charts/table.js'
 import type { FinishedRun } from '../../discovery/collectRuns.js'
@@ -137,7 +137,6 @@ const scoreCell = (row: RunOfSeries, score: number | null | undefined): string |
   textOf(score, (value) => scoreText(row.series.metric, value))
 const bestOf = ({ result, series }: RunOfSeries): number | null => result.best?.scores[series.metric] ?? null
 const testOf = ({ result, series }: RunOfSeries): number | null => result.test?.scores[series.metric] ?? null
-const keptStep = ({ result: { kept, best, last } }: RunOfSeries): number => kept?.step ?? best?.step ?? last.step
 
 const runColumns: ReadonlyArray<Column<RunOfSeries>> = [
   { heading: 'run', value: ({ name }) => escapeText(name) },
@@ -150,7 +149,7 @@ const runColumns: ReadonlyArray<Column<RunOfSeries>> = [
     value: ({ result, series }) => savedScore(result, series.metric),
     text: (row) => scoreCell(row, savedScore(row.result, row.series.metric)),
   },
-  { heading: 'kept step', value: keptStep },
+  { heading: 'kept step', value: ({ result }) => keptStep(result) },
   {
     heading: 'last',
     value: ({ result, series }) => lastScore(result, series.metric),
