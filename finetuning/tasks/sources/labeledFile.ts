@@ -20,9 +20,7 @@ const load = async (options: TaskOptions): Promise<Task> => {
   const { evalData } = options
   const heldOf = heldOutShare(options)
   const parts =
-    evalData === undefined
-      ? heldOutOf(all, file, options.holdOutSeed, heldOf)
-      : await withEvaluationFile(all, evalData, file, options)
+    evalData === undefined ? heldOutOf(all, file, options.holdOutSeed, heldOf) : await withEvaluationFile(all, evalData, file, options)
   return { name: options.task, ...parts, ...scoring, labelNames: all.labelNames }
 }
 
