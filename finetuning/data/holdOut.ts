@@ -1,6 +1,7 @@
 /** A hold-out: the same part of the examples on every machine, in fixed proportions, with no text in both parts. */
 import { hash } from 'node:crypto'
-import type { Example } from './dataset.js'
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { decimal, type Example } from './dataset.js'
 
 export type HoldOutSettings<A> = {
   readonly seed: number
@@ -49,8 +50,31 @@ export const holdOut =
     return { kept: examples.filter((example, index) => !isHeld(example, index)), held: examples.filter(isHeld) }
   }
 
-/** A tenth of a stratum, rounded; at least one if another remains. */
+/** A share of a stratum, rounded; at least one if another remains, and never all. */
+export const shareOf =
+  (share: number) =>
+  (size: number): number =>
+    size < 2 ? 0 : Math.min(size - 1, Math.max(1, Math.round(size * share)))
+
+/** The share that is held out by default. */
 export const tenth = (size: number): number => (size < 2 ? 0 : Math.max(1, Math.round(size / 10)))
+
+/** The part to hold out that a user asks for. @throws InputError if it is no share, or if there is an evaluation file */
+export const heldOutShare = ({
+  evalShare,
+  evalData,
+}: {
+  readonly evalShare?: number | string
+  readonly evalData?: string
+}): ((size: number) => number) => {
+  if (evalShare === undefined) return tenth
+  const share = decimal(String(evalShare))
+  if (share === null || share <= 0 || share >= 1)
+    throw inputError('--eval-share', 'a share between 0 and 1, such as 0.2', quoted(String(evalShare)))
+  if (evalData !== undefined)
+    throw inputError('--eval-share', 'no --eval-data, as a share of the file itself is held out', quoted(evalData))
+  return shareOf(share)
+}
 
 /** The first 52 bits of the hash as a number: it sorts texts like their hashes, in an eighth of the memory. */
 const textKey = (seed: number, { text, textPair }: Pick<Example, 'text' | 'textPair'>): number => {

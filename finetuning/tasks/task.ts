@@ -22,7 +22,11 @@ export type TaskOptions = {
   readonly data?: string
   /** A file to evaluate on instead of the dev file or the hold-out. Styles: a part (`test`), or its path. */
   readonly evalData?: string
-  /** Files only: which tenth is held out if there is no `evalData`. It is not the run's seed, so that runs compare. Default: 0 */
+  /** Files, `alpaca` and `text` only: the share of the file that is held out if there is no `evalData`. Default: 0.1 */
+  readonly evalShare?: number | string
+  /** A file that is scored once, after training, by the adapter that is kept. It takes no part in choosing the step. Styles: also a part */
+  readonly testData?: string
+  /** Files only: which part is held out if there is no `evalData`. It is not the run's seed, so that runs compare. Default: 0 */
   readonly holdOutSeed?: number
   /** GLUE only: use only the first n training examples. Default: all */
   readonly maxTrainSamples?: number | string
@@ -40,8 +44,10 @@ export type TaskOptions = {
   readonly metricForBestModel?: Or<SelectionMetric>
   /** Files only: column of the label. Default: label */
   readonly label?: string
-  /** Files only: the task type. Default: classification */
-  readonly problemType?: Or<'classification' | 'regression' | 'multi-label'>
+  /** Files only: the task type. Default: classification, or token-classification for .conll files and the like */
+  readonly problemType?: Or<'classification' | 'regression' | 'multi-label' | 'token-classification'>
+  /** Token classification only: the tags that the numbers of a file stand for, in order, separated by commas. Default: a file has tags by name */
+  readonly tagNames?: string
   /** Files only: the classes of the training data, which an evaluation file must keep to. Default: those that occur */
   readonly labelNames?: ReadonlyArray<string>
   /** Files only: labels are texts, whatever they look like, so 1.10 and 1.1 are two classes. Default: false */
@@ -58,6 +64,8 @@ export type Task = TaskData & {
   readonly train: Dataset
   /** whether `evaluation` was held out of the task's file, because there is no evaluation file */
   readonly heldOut: boolean
+  /** Scored once, after training; absent: there is no `testData`. */
+  readonly test?: Dataset
 }
 
 /** Labeled data for a model that is already trained. */
