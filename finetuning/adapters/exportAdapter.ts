@@ -98,7 +98,13 @@ const openers: Readonly<Record<ExportFormat, Opener>> = {
 }
 
 const usageFor = ({ base, adapter: { outputs } }: TrainedModel, { format, precision }: ExportOptions, place: string): Usage =>
-  usageOf(openers[format], { base: base.baseModelName, place, labels: outputs.head === 'causal' ? null : outputs.labels, precision })
+  usageOf(openers[format], {
+    base: base.baseModelName,
+    place,
+    pipelineTag: taskTypeOf(outputs, base.folder).pipelineTag,
+    labels: outputs.labels,
+    precision,
+  })
 
 /** No card is larger, by far. */
 const largestCard = 1_000_000

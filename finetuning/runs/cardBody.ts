@@ -28,12 +28,13 @@ export const cardBody = (facts: CardFacts): string =>
 /** The first section, so that an export can replace it by its own. */
 export const useSection = (usage: Usage): string => `## Use\n\n${codeBlock(usage.language, usageCode(usage))}`
 
-/** A card has no folders: ADAPTER stands for the folder that it lies in, or for its hub id. */
+/** A card has no folders: ADAPTER stands for its folder or its hub id. */
 const cardUsage = ({ options: { model }, hubId, library, data: { labelNames, taskType } }: CardFacts): Usage =>
   usageOf(library, {
     base: hubId ?? lastName(model),
     place: library === 'transformers' ? 'MODEL' : 'ADAPTER',
-    labels: taskType.command === 'generate' ? null : (labelNames?.length ?? 1),
+    pipelineTag: taskType.pipelineTag,
+    labels: labelNames?.length ?? 1,
   })
 
 const savedStep = ({ kept, last }: RunResult): NonNullable<RunResult['kept']> => kept ?? { which: 'last', step: last.step }

@@ -1,5 +1,6 @@
 /** How other tools open an adapter or an export: a few lines for a model card, and the call that a command prints. */
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
+import type { TaskType } from '../tasks/taskType.js'
 
 /** Tools by the hub's names for them. */
 export type Opener = 'peft' | 'adapter-transformers' | 'transformers' | 'transformers.js'
@@ -9,8 +10,9 @@ export type UsageFacts = {
   readonly base: string
   /** the folder or hub id of the result */
   readonly place: string
-  /** outputs of the head; null: the model writes text */
-  readonly labels: number | null
+  readonly pipelineTag: TaskType['pipelineTag']
+  /** outputs of the head, where the task has one */
+  readonly labels: number
   readonly precision?: OnnxPrecision
 }
 
@@ -23,11 +25,17 @@ export type Usage = {
 
 const text = (value: string): string => JSON.stringify(value)
 
+const autoModels: Readonly<Record<TaskType['pipelineTag'], string>> = {
+  'text-classification': 'AutoModelForSequenceClassification',
+  'token-classification': 'AutoModelForTokenClassification',
+  'text-generation': 'AutoModelForCausalLM',
+}
+
 export const dtypes: Readonly<Record<OnnxPrecision, string>> = { float32: 'fp32', float16: 'fp16', int8: 'q8' }
 
-export const usageOf = (opener: Opener, { base, place, labels, precision = 'float32' }: UsageFacts): Usage => {
-  const auto = labels === null ? 'AutoModelForCausalLM' : 'AutoModelForSequenceClassification'
-  const heads = labels === null ? '' : `, num_labels=${labels}`
+export const usageOf = (opener: Opener, { base, place, pipelineTag, labels, precision = 'float32' }: UsageFacts): Usage => {
+  const auto = autoModels[pipelineTag]
+  const heads = pipelineTag === 'text-generation' ? '' : `, num_labels=${labels}`
   switch (opener) {
     case 'peft':
       return {
@@ -52,7 +60,7 @@ export const usageOf = (opener: Opener, { base, place, labels, precision = 'floa
       return {
         language: 'js',
         setup: ["import { pipeline } from '@huggingface/transformers'", ''],
-        call: `await pipeline('${labels === null ? 'text-generation' : 'text-classification'}', ${text(place)}, { dtype: '${dtypes[precision]}' })`,
+        call: `await pipeline('${pipelineTag}', ${text(place)}, { dtype: '${dtypes[precision]}' })`,
       }
   }
 }

@@ -271,7 +271,13 @@ describe('the code that opens the result', () => {
 
   it('is replaced in the card of an export, and nothing else is', () => {
     const card = modelCard(facts())
-    const usage = usageOf('transformers.js', { base: 'b', place: 'MODEL', labels: 2, precision: 'int8' })
+    const usage = usageOf('transformers.js', {
+      base: 'b',
+      place: 'MODEL',
+      pipelineTag: 'text-classification',
+      labels: 2,
+      precision: 'int8',
+    })
     const exported = cardOfExport(card, 'transformers.js', usage) ?? ''
     const [, ...others] = codeIn(card)
     expect(codeIn(exported)).toEqual([
@@ -279,6 +285,8 @@ describe('the code that opens the result', () => {
       ...others,
     ])
     expect(exported.slice(exported.indexOf('## Data'))).toBe(card.slice(card.indexOf('## Data')))
-    expect(usageOf('peft', { base: 'b', place: 'p', labels: null }).setup.join('\n')).toContain('AutoModelForCausalLM.from_pretrained("b")')
+    expect(usageOf('peft', { base: 'b', place: 'p', pipelineTag: 'text-generation', labels: 0 }).setup.join('\n')).toContain(
+      'AutoModelForCausalLM.from_pretrained("b")',
+    )
   })
 })
