@@ -31,6 +31,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     items: pages('how-to', [
       'your-own-data',
       'training',
+      'tune',
       'resume',
       'low-memory',
       'gpu',

@@ -70,4 +70,5 @@ export const writeFailure = async (output: string, cell: RunCell, failure: CellF
   )
 }
 
-export const clearFailure = (output: string, cell: RunCell): Promise<void> => rm(join(output, 'failures', failureName(cell)), { force: true })
+export const clearFailure = (output: string, cell: RunCell): Promise<void> =>
+  rm(join(output, 'failures', failureName(cell)), { force: true })

@@ -1,6 +1,6 @@
 /** Successive halving (Jamieson & Talwalkar, 2016): every candidate trains for a short time, and only the best third trains three times as long. */
 
-/** The part of the candidates that goes on, and the inverse factor of their steps. */
+/** One in three candidates continues, with three times the steps. */
 const third = 3
 
 /** Fewer steps say nothing about a candidate. */
@@ -19,7 +19,7 @@ export const rungsOf = (candidates: number, steps: number): ReadonlyArray<Rung> 
   return lengths.map((length, rung) => ({ steps: length, candidates: Math.max(1, Math.ceil(candidates / third ** rung)) }))
 }
 
-/** The best `count` by score; of equal ones, those with the lower loss, then the earlier. A score of NaN never goes on. */
+/** The best `count` by score; of equal ones, those with the lower loss, then the earlier. A score of NaN never continues. */
 export const survivors = <T>(
   candidates: ReadonlyArray<T>,
   count: number,

@@ -1,4 +1,4 @@
-/** A search for settings on a user's own data, judged on rows that no candidate trains on. A second call goes on where the first stopped. */
+/** A search for settings on a user's own data, judged on rows that no candidate trains on. A second call resumes it. */
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
@@ -29,7 +29,14 @@ export type TuneOptions = SearchSpace & {
 export type TuneEvent =
   | ExecutorEvent
   /** a rung begins */
-  | { readonly kind: 'rung'; readonly rung: number; readonly rungs: number; readonly candidates: number; readonly steps: number; readonly runs: number }
+  | {
+      readonly kind: 'rung'
+      readonly rung: number
+      readonly rungs: number
+      readonly candidates: number
+      readonly steps: number
+      readonly runs: number
+    }
 
 /** A candidate after one rung. Scores are means over the folds. */
 export type Trial = {

@@ -4,7 +4,7 @@ import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import type { Dataset, Example } from '../../data/dataset.js'
 import { fileHelp } from '../../data/formats.js'
 import { looksLikeFile, readDelimited, type DelimitedOptions } from '../../data/delimited.js'
-import { holdOut, tenth } from '../../data/holdOut.js'
+import { foldOf, holdOut, tenth } from '../../data/holdOut.js'
 import { scoreColumn, type LabelColumn } from '../../data/labelColumn.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import { taskTypes } from '../taskTypes/index.js'
@@ -43,8 +43,9 @@ const fileOptions = (options: TaskOptions): FileOptions => {
 
 type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
 
-const heldOutOf = (all: Dataset, { labelColumn }: FileOptions, { holdOutSeed = 0 }: TaskOptions): Parts => {
-  const split = holdOut<Example>({ seed: holdOutSeed, stratumOf: labelColumn.strata(all.examples), heldOf: tenth })
+const heldOutOf = (all: Dataset, { labelColumn }: FileOptions, { holdOutSeed = 0, fold }: TaskOptions): Parts => {
+  const part = fold === undefined ? { heldOf: tenth } : foldOf(fold)
+  const split = holdOut<Example>({ seed: holdOutSeed, stratumOf: labelColumn.strata(all.examples), ...part })
   const { kept, held } = split(all.examples)
   if (held.length === 0) throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
   const examples = held.map(exampleStore()) // a store of their own, so each part can be released separately
