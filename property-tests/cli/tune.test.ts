@@ -30,7 +30,7 @@ describe('salora tune', () => {
     const [, ...words] = command.split(' ')
     expect((await saloraIn([...words, '--max-steps', '2', '--output', 'again', '--quiet'], { cwd })).code).toBe(0)
     const second = await salora(search, { cwd })
-    
+
     expect(second.stderr.match(/already done/g)).toHaveLength(3)
     expect(second.stdout).toContain('\ntrain with it:\nsalora train --model ')
     const other = await salora([...search, '--batch-size', '4'], { cwd })
