@@ -79,7 +79,7 @@ export const trainingSettings = settingGroup('Training', {
   epochs: {
     kind: 'number',
     placeholder: 'number',
-    description: 'Number of training epochs',
+    description: 'Training epochs',
     defaultText: `${defaults.epochs.value}, or more if they are below ${defaults.leastSteps.value} steps`,
     common: true,
     schema: positive.nullable().default(null),

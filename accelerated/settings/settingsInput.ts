@@ -39,7 +39,7 @@ export type SettingsInput = {
   readonly lrSchedulerPower?: number
   /** Learning rate at the end of polynomial decay. Default: 1e-7 */
   readonly lrEnd?: number
-  /** Number of training epochs. Default: 3, or more if they are below 350 steps */
+  /** Training epochs. Default: 3, or more if they are below 350 steps */
   readonly epochs?: number | null
   /** Stop after this many steps (overrides `epochs`). Default: none */
   readonly maxSteps?: number | null

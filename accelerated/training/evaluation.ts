@@ -1,4 +1,5 @@
 /** Evaluation during training: answers of the model without noise, batch by batch, and their scores. */
+import type { Examples } from '../models/packing.js'
 import type { TrainingExample } from '../objectives/objective.js'
 import type { InferenceState, RunState } from '../parameters/runState.js'
 import { layoutOf, type Assembly } from './assembly.js'
@@ -40,5 +41,20 @@ export const evaluatorOf = <E extends TrainingExample, O>(task: TrainingTask<E, 
       return { ...task.score(answers), inference }
     },
     release: async () => current?.predictor.release(),
+  }
+}
+
+/** Evaluates one state on other examples than the run's evaluation. Yields after each batch how many examples are done. */
+export async function* evaluateState<E extends TrainingExample, O>(
+  task: TrainingTask<E, O>,
+  { phase, parameters }: InferenceState,
+  examples: Examples<E>,
+  score: (answers: ReadonlyArray<O>) => Scored,
+): AsyncGenerator<number, Scored> {
+  const predictor = await openPredictor(task, task.objective, phase, task.runtime, { prepack: false })
+  try {
+    return score(yield* predictor.predictions(parameters, examples, task.settings.batchSize))
+  } finally {
+    await predictor.release()
   }
 }

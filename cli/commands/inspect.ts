@@ -24,7 +24,7 @@ export const inspect = defineCommand({
   usage: '<file> | --task <name|file> [options]',
   arguments: [{ name: 'file', description: 'Data file, as for --task; a .txt file is text for a decoder' }],
   flags: {
-    Data: pickFlags(allTrainFlags, ['model', ...taskFlagNames]),
+    Data: pickFlags(allTrainFlags, ['model', ...taskFlagNames, 'testData']),
     Training: {
       ...settingFlags({ maxLength, classWeights }),
       metricForBestModel: advanced(pickFlags(allTrainFlags, ['metricForBestModel']).metricForBestModel),

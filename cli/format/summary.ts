@@ -4,7 +4,7 @@ import { inShell, resumeCommand } from '../../finetuning/commandLine/shell.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { taskTypeNamed } from '../../finetuning/tasks/taskTypeOf.js'
 import { heatMap } from './heatMap.js'
-import { counted, duration, megabytes, percent } from './numbers.js'
+import { counted, duration, megabytes, percent, plural } from './numbers.js'
 
 type Scores = Readonly<Record<string, number>>
 
@@ -15,6 +15,7 @@ export const summaryText = (result: RunResult, before: Scores | null, { color }:
     '',
     ...scoreTable(before, best, last),
     ...(positive === undefined ? [] : [`  f1 is for the class "${oneLine(positive)}"`]),
+    ...testLines(result),
     ...(majority === null ? [] : [`  always predicting "${oneLine(majority.label)}" has accuracy ${majority.share.toFixed(4)}`]),
     '',
     ...budgetLines(result),
@@ -28,6 +29,15 @@ export const summaryText = (result: RunResult, before: Scores | null, { color }:
       : `to use it   salora ${taskTypeNamed(taskType)?.command ?? 'predict'} --run ${inShell(output)}`,
   ].join('\n')
 }
+
+/** The scores on the test data, in the columns of the scores above. */
+const testLines = ({ test, examples }: RunResult): ReadonlyArray<string> =>
+  test === undefined
+    ? []
+    : [
+        `test (step ${test.step}, ${plural(examples.test ?? 0, 'row')} that did not choose it)`,
+        ...Object.entries(test.scores).map(([name, score]) => `  ${name.padEnd(12)}${(score ?? NaN).toFixed(4).padStart(8)}`),
+      ]
 
 const doneText = ({ interrupted, stoppedEarly = false, best, selectedBy, stepsDone, steps, extended }: RunResult): string => {
   if (stoppedEarly)

@@ -51,7 +51,9 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     text_column_names: 'text',
     train_file: 'task',
     use_cpu: 'device cpu',
+    test_file: 'testData',
     validation_file: 'evalData',
+    validation_split_percentage: 'evalShare',
     warmup_ratio: 'warmupRatio',
     warmup_steps: 'warmupSteps',
     weight_decay: 'weightDecay',
@@ -112,7 +114,7 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     stage: 'task',
     template: 'promptTemplate',
     train_on_prompt: 'trainOnInputs',
-    val_size: 'evalData',
+    val_size: 'evalShare',
   },
   Axolotl: {
     base_model: 'model',
@@ -131,7 +133,7 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     sequence_len: 'maxLength',
     test_datasets: 'evalData',
     train_on_inputs: 'trainOnInputs',
-    val_set_size: 'evalData',
+    val_set_size: 'evalShare',
   },
   PyTorch: {
     clip_grad_norm: 'maxGradNorm',

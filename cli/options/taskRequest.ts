@@ -6,14 +6,19 @@ import type { Values } from './settingFlags.js'
 
 export const taskFlagNames: ReadonlyArray<string> = ['task', 'evalData', 'positiveLabel', ...taskFlags.map(({ name }) => name)]
 
+/** Options of a task that only training and inspecting take. */
+const trainingNames: ReadonlyArray<string> = ['testData', 'metricForBestModel']
+
 /** Paths become absolute, so that a run can be evaluated and resumed from anywhere. @throws UsageError */
 export const taskOptions = (values: Values): TaskOptions => {
   const { task } = values
   if (typeof task !== 'string') throw requiredError('--task', 'the name of a task or a file of examples')
   // a named task or part wins over a file of the same name
   const isPath = (name: string, value: unknown): boolean =>
-    name === 'data' || (name === 'evalData' && !isPart(task, String(value))) || (name === 'task' && !taskNames.includes(String(value)))
-  const given = [...taskFlagNames, 'metricForBestModel'].filter((name) => values[name] !== undefined)
+    name === 'data' ||
+    (['evalData', 'testData'].includes(name) && !isPart(task, String(value))) ||
+    (name === 'task' && !taskNames.includes(String(value)))
+  const given = [...taskFlagNames, ...trainingNames].filter((name) => values[name] !== undefined)
   return Object.fromEntries(
     given.map((name) => [name, isPath(name, values[name]) ? absolutePath(String(values[name])) : values[name]]),
   ) as TaskOptions

@@ -54,6 +54,7 @@ export const trainFlags = {
     task: text('name|file', `Task: ${taskNames.join(', ')}, or a data file (${fileEndings.join(', ')})`),
     ...flagsOfTasks,
     evalData: text('file', 'File to evaluate on', 'the dev file, or a held-out tenth'),
+    testData: text('file', 'File to score once, after training, for the model card'),
     positiveLabel: advanced(text('label', 'Class that F1 is computed for')),
   },
   Training: {

@@ -196,6 +196,8 @@ const lineOf = (event: FinetuneEvent): string | null => {
       )
     case 'evaluation':
       return `${event.step === 0 ? 'before training' : `step ${event.step}`}: ${scoresText(event.scores)}${standing(event)}`
+    case 'test':
+      return `test data, step ${event.step}: ${scoresText(event.scores)}`
     case 'phase':
       return `step ${event.step}: ${event.line}`
     default:

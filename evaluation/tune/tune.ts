@@ -99,12 +99,14 @@ const rankOf = (trial: Trial | undefined): { readonly score: number; readonly lo
   loss: trial?.loss ?? NaN,
 })
 
-/** The task with each part held out in turn. The dev file of GLUE is never read: it is what people report. @throws InputError */
-const heldOutTasks = ({ task, folds }: TuneOptions): ReadonlyArray<TaskOptions> => {
+/** The task with each part held out in turn. A test split and the dev file of GLUE are never read: people report them. @throws InputError */
+const heldOutTasks = ({ task: { testData: _, ...task }, folds }: TuneOptions): ReadonlyArray<TaskOptions> => {
   const named = (GLUE_NAMES as ReadonlyArray<string>).includes(task.task)
   if (folds === 1) return [named ? { ...task, holdOutTrain: true } : task]
   if (!looksLikeFile(task.task)) throw inputError('--folds', `1 with --task ${task.task}: only files have folds`, String(folds))
   if (task.evalData !== undefined) throw inputError('--folds', 'none with --eval-data, which judges every candidate', String(folds))
+  if (task.evalShare !== undefined)
+    throw inputError('--folds', 'none with --eval-share: each part is as large as the others', String(folds))
   return Array.from({ length: folds }, (_, index) => ({ ...task, fold: { index, of: folds } }))
 }
 

@@ -12,7 +12,7 @@ export type StoredRows = { readonly rows: RunRows; readonly digest: string | und
  * @throws InputError
  */
 export const evaluationOfRun = async (
-  task: TaskOptions,
+  { testData: _, ...task }: TaskOptions,
   stored: StoredRows | null = null,
 ): Promise<Evaluation & { readonly warning: string | null }> => {
   const heldOut = stored?.rows.heldOut === true

@@ -1,21 +1,26 @@
 /** A hold-out: the same part of the examples on every machine, in fixed proportions, with no text in both parts. */
 import { hash } from 'node:crypto'
-import type { Example } from './dataset.js'
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { decimal, type Example } from './dataset.js'
 
-export type HoldOutSettings<A> = {
-  readonly seed: number
-  /** Each stratum, such as a class, keeps its proportion. */
-  readonly stratumOf: (example: A, index: number) => string | number
+/** Which texts of a stratum are held out. */
+export type HoldOutPart = {
   /** How many of a stratum's `size` distinct texts are held out. */
   readonly heldOf: (size: number) => number
   /** The first of them in the stratum's order. Default: 0 */
   readonly startOf?: (size: number) => number
 }
 
+export type HoldOutSettings<A> = HoldOutPart & {
+  readonly seed: number
+  /** Each stratum, such as a class, keeps its proportion. */
+  readonly stratumOf: (example: A, index: number) => string | number
+}
+
 /**
  * Examples with the same text (and second text) form a group, in the stratum of its first example. Groups are sorted by SHA-256(seed, text), and
- * the first groups of each stratum (from `startOf` on) are held out. So the split depends on no random state, and not on the order of rows within a stratum. Both
- * parts keep the order of `examples`.
+ * the first groups of each stratum (from `startOf` on) are held out. So the split depends on no random state, and not on the order of rows within a
+ * stratum. Both parts keep the order of `examples`.
  */
 export const holdOut =
   <A extends Pick<Example, 'text' | 'textPair'>>({ seed, stratumOf, heldOf, startOf = () => 0 }: HoldOutSettings<A>) =>
@@ -52,15 +57,38 @@ export const holdOut =
     return { kept: examples.filter((example, index) => !isHeld(example, index)), held: examples.filter(isHeld) }
   }
 
-/** A tenth of a stratum, rounded; at least one if another remains. */
+/** A share of a stratum, rounded; at least one if another remains, and never all. */
+export const shareOf =
+  (share: number) =>
+  (size: number): number =>
+    size < 2 ? 0 : Math.min(size - 1, Math.max(1, Math.round(size * share)))
+
+/** The share that is held out by default. */
 export const tenth = (size: number): number => (size < 2 ? 0 : Math.max(1, Math.round(size / 10)))
 
 /** One of `of` parts that are disjoint and together the whole stratum; `index` counts from 0. A stratum of one text is never held out. */
 export type Fold = { readonly index: number; readonly of: number }
 
-export const foldOf = ({ index, of }: Fold): Pick<HoldOutSettings<never>, 'heldOf' | 'startOf'> => {
+export const foldOf = ({ index, of }: Fold): HoldOutPart => {
   const startOf = (size: number, part = index): number => Math.floor((part * size) / of)
   return { startOf: (size) => startOf(size), heldOf: (size) => (size < 2 ? 0 : startOf(size, index + 1) - startOf(size)) }
+}
+
+/** The part to hold out that a user asks for. @throws InputError if it is no share, or if there is an evaluation file */
+export const heldOutShare = ({
+  evalShare,
+  evalData,
+}: {
+  readonly evalShare?: number | string
+  readonly evalData?: string
+}): ((size: number) => number) => {
+  if (evalShare === undefined) return tenth
+  const share = decimal(String(evalShare))
+  if (share === null || share <= 0 || share >= 1)
+    throw inputError('--eval-share', 'a share between 0 and 1, such as 0.2', quoted(String(evalShare)))
+  if (evalData !== undefined)
+    throw inputError('--eval-share', 'no --eval-data, as a share of the file itself is held out', quoted(evalData))
+  return shareOf(share)
 }
 
 /** The first 52 bits of the hash as a number: it sorts texts like their hashes, in an eighth of the memory. */

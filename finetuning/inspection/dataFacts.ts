@@ -83,6 +83,9 @@ const repetitions = (examples: ReadonlyArray<Example>, keys: BigUint64Array): Pi
   return { duplicates, contradictions: { texts: contradicted.size, first } }
 }
 
+/** A key per row of each set (data/textKeys.ts). */
+export type RowKeys = { readonly training: BigUint64Array; readonly evaluation: BigUint64Array; readonly test: BigUint64Array }
+
 /** How many of `keys` are among those of another set. */
 export const sharedTexts = (keys: BigUint64Array, others: BigUint64Array): number => {
   const firstRow = firstRows(others)

@@ -1,7 +1,7 @@
 /** Findings: what in a dataset probably is a mistake or makes scores misleading, each with its remedy. */
 import { quoted } from '../../accelerated/errors/inputError.js'
 import { decimal } from '../data/dataset.js'
-import type { ClassCount, DataFacts } from './dataFacts.js'
+import { sharedTexts, type ClassCount, type DataFacts, type RowKeys } from './dataFacts.js'
 
 export type Finding = {
   readonly kind: 'labels' | 'rare' | 'imbalance' | 'duplicates' | 'contradictions' | 'overlap' | 'truncation' | 'columns'
@@ -138,14 +138,20 @@ const repetitionFindings = ({ rows, duplicates, contradictions: { texts, first }
       ]),
 ]
 
-/** @param shared texts of the second set that are also trained on @param what `evaluation` @param flag names another file */
-export const overlapFindings = (shared: number, rows: number, what: string, flag: string): ReadonlyArray<Finding> =>
+/** Texts of a set that are also in a set before it. */
+export const overlapFindings = ({ training, evaluation, test }: RowKeys): ReadonlyArray<Finding> => [
+  ...overlap(sharedTexts(evaluation, training), evaluation, 'evaluation texts are also trained on', '--eval-data'),
+  ...overlap(sharedTexts(test, training), test, 'test texts are also trained on', '--test-data'),
+  ...overlap(sharedTexts(test, evaluation), test, 'test texts also choose the step, as evaluation texts', '--test-data'),
+]
+
+const overlap = (shared: number, { length }: BigUint64Array, what: string, flag: string): ReadonlyArray<Finding> =>
   shared === 0
     ? []
     : [
         {
           kind: 'overlap',
-          message: `${counted(shared)} of ${counted(rows)} ${what} texts are also trained on, so their scores say little about new texts: ${flag} with other texts`,
+          message: `${counted(shared)} of ${counted(length)} ${what}, so their scores say little about new texts: ${flag} with other texts`,
           warns: true,
         },
       ]

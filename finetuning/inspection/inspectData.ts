@@ -4,7 +4,7 @@ import { openModelFolder, type ModelFolder } from '../../accelerated/checkpoints
 import type { Dataset } from '../data/index.js'
 import { textKeys } from '../data/textKeys.js'
 import { loadSets, type LoadedSets, type TaskOptions } from '../tasks/index.js'
-import { dataFacts, lengthFacts, sharedTexts, wordLengths, type DataFacts, type LengthFacts } from './dataFacts.js'
+import { dataFacts, lengthFacts, wordLengths, type DataFacts, type LengthFacts, type RowKeys } from './dataFacts.js'
 import { columnFindings, findingsIn, lengthFindings, overlapFindings, type Choices, type Finding } from './findings.js'
 
 export type InspectOptions = {
@@ -19,7 +19,7 @@ export type InspectOptions = {
 }
 
 export type Inspection = {
-  /** The file, or the training set and the evaluation set. */
+  /** The file or the training set, then the evaluation set and the test set, where there are. */
   readonly sets: ReadonlyArray<DataFacts>
   readonly findings: ReadonlyArray<Finding>
 }
@@ -28,29 +28,24 @@ export type Inspection = {
 export const inspectData = async ({ task, model, maxLength, classWeights = null }: InspectOptions): Promise<Inspection> => {
   const loaded = await loadSets(task)
   const base = model === undefined ? null : await openBase(model)
-  const keys = loaded.sets.map(({ examples }) => textKeys(examples))
+  const { training, evaluation, test } = loaded.sets
+  const keysOf = (set: Dataset | undefined): BigUint64Array => textKeys(set?.examples ?? [])
+  const keys: RowKeys = { training: keysOf(training), evaluation: keysOf(evaluation), test: keysOf(test) }
   const hasScores = loaded.labelNames === null && loaded.text === undefined
   const sets: DataFacts[] = []
-  for (const [i, set] of loaded.sets.entries())
+  for (const [name, set] of Object.entries(loaded.sets))
     sets.push({
-      ...dataFacts(set, keys[i] ?? new BigUint64Array(), hasScores),
+      ...dataFacts(set, keys[name as keyof RowKeys], hasScores),
       lengths: base === null ? lengthFacts(wordLengths(set.examples), 'words') : await tokenFacts(loaded, set, base, maxLength),
     })
   const choices: Choices = { classWeights, selectionMetric: loaded.selectionMetric }
   return { sets, findings: allFindings(loaded, sets, keys, choices) }
 }
 
-const allFindings = (
-  { sets }: LoadedSets,
-  facts: ReadonlyArray<DataFacts>,
-  [training, ...others]: ReadonlyArray<BigUint64Array>,
-  choices: Choices,
-): ReadonlyArray<Finding> => [
-  ...columnFindings([...new Set(sets.flatMap(({ notes = [] }) => notes))]),
+const allFindings = ({ sets }: LoadedSets, facts: ReadonlyArray<DataFacts>, keys: RowKeys, choices: Choices): ReadonlyArray<Finding> => [
+  ...columnFindings([...new Set(Object.values(sets).flatMap(({ notes = [] }) => notes))]),
   ...facts.slice(0, 1).flatMap((one) => [...findingsIn(one, choices), ...lengthFindings(one)]),
-  ...others.flatMap((keys) =>
-    training === undefined ? [] : overlapFindings(sharedTexts(keys, training), keys.length, 'evaluation', '--eval-data'),
-  ),
+  ...overlapFindings(keys),
 ]
 
 const openBase = async (model: string): Promise<ModelFolder> => {

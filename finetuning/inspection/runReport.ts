@@ -2,32 +2,35 @@
 import type { Examples, TokenizedExample } from '../../accelerated/models/packing.js'
 import type { Dataset } from '../data/index.js'
 import type { TaskData } from '../tasks/taskType.js'
-import { dataFacts, lengthFacts, sharedTexts, type DataFacts } from './dataFacts.js'
+import { dataFacts, lengthFacts, type DataFacts, type RowKeys } from './dataFacts.js'
 import { columnFindings, findingsIn, overlapFindings, truncationFindings, type Choices, type Finding } from './findings.js'
 
 export type DataReport = {
   readonly training: DataFacts
   readonly evaluation: DataFacts
+  /** Absent without test data. */
+  readonly test?: DataFacts
   readonly findings: ReadonlyArray<Finding>
 }
 
-type Keys = { readonly training: BigUint64Array; readonly evaluation: BigUint64Array }
+type Data = Pick<TaskData, 'evaluation' | 'labelNames' | 'text' | 'selectionMetric'> & {
+  readonly train: Dataset
+  readonly test?: Dataset
+}
 
-type Data = Pick<TaskData, 'evaluation' | 'labelNames' | 'text' | 'selectionMetric'> & { readonly train: Dataset }
-
-/** The report without lengths, which the tokens show. @param keys of the examples of both sets */
-export const reportOf = (data: Data, keys: Keys, choices: Pick<Choices, 'classWeights'>): DataReport => {
-  const { train, evaluation, selectionMetric } = data
+/** The report without lengths, which the tokens show. @param keys of the examples of each set */
+export const reportOf = (data: Data, keys: RowKeys, choices: Pick<Choices, 'classWeights'>): DataReport => {
+  const { train, evaluation, test, selectionMetric } = data
   const hasScores = data.labelNames === null && data.text === undefined
   const training = dataFacts(train, keys.training, hasScores)
-  const shared = sharedTexts(keys.evaluation, keys.training)
   return {
     training,
     evaluation: dataFacts(evaluation, keys.evaluation, hasScores),
+    ...(test === undefined ? {} : { test: dataFacts(test, keys.test, hasScores) }),
     findings: [
-      ...columnFindings([...new Set([...(train.notes ?? []), ...(evaluation.notes ?? [])])]),
+      ...columnFindings([...new Set([train, evaluation, test].flatMap((set) => set?.notes ?? []))]),
       ...findingsIn(training, { ...choices, selectionMetric }),
-      ...overlapFindings(shared, keys.evaluation.length, 'evaluation', '--eval-data'),
+      ...overlapFindings(keys),
     ],
   }
 }

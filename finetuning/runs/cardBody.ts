@@ -12,7 +12,7 @@ export const cardBody = (facts: CardFacts): string =>
     '## Data',
     dataList(facts),
     '## Scores',
-    scoreTable(facts.result, savedStep(facts.result).step),
+    ...scoreParts(facts),
     ...scoreRemarks(facts.result),
     '## Settings',
     settingsList(facts),
@@ -38,8 +38,36 @@ const dataList = ({ options: { task }, data, result: { examples } }: CardFacts):
     `task: ${code(lastName(task.task))}, ${data.taskType.noun}`,
     `trained on ${examples.training} rows of ${code(sourceName(data.train.source))}`,
     `evaluated on ${examples.evaluation} rows of ${code(sourceName(data.evaluation.source))}${data.heldOut ? ', held out of the same file' : ''}`,
+    ...(data.test === null || examples.test === undefined
+      ? []
+      : [`tested on ${examples.test} rows of ${code(sourceName(data.test.source))}`]),
     ...(data.labelNames === null ? [] : [`${data.labelNames.length} classes: ${codeList(data.labelNames)}`]),
   ])
+
+/** The scores on the test data first; without it, a sentence says that the same rows chose the step. */
+const scoreParts = ({ result, data }: CardFacts): ReadonlyArray<string> => {
+  const { which, step } = savedStep(result)
+  const table = scoreTable(result, step)
+  const { test } = result
+  if (test === undefined || data.test === null)
+    return Object.keys(savedScores(result)).length === 0
+      ? [table]
+      : [
+          table,
+          which === 'best'
+            ? 'The rows that these scores are from also chose the step: there was no separate test split, so new texts may score lower.'
+            : 'There was no separate test split.',
+        ]
+  const source = code(sourceName(data.test.source))
+  return [
+    `On the test split ${source}, which took no part in choosing the step:`,
+    ['| metric | test |', '| --- | --- |', ...Object.entries(test.scores).map(([name, score]) => testRow(name, score))].join('\n'),
+    which === 'best' ? 'On the evaluation split, which chose the step:' : 'On the evaluation split:',
+    table,
+  ]
+}
+
+const testRow = (name: string, score: number | null): string => `| ${metricTitle(name).title} | ${score?.toFixed(4) ?? '–'} |`
 
 const scoreTable = (result: RunResult, step: number): string => {
   const { last } = result
@@ -102,7 +130,7 @@ const command = ({ options: { model, adapter, task, settings }, hubId }: CardFac
   const { task: name, labelNames: _, ...ofTask } = task
   const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value)
   const changed = Object.entries(changedSettings(settings)).map(([key, value]) => [key, isObject(value) ? `${key}.json` : value])
-  const paths = ['data', 'evalData']
+  const paths = ['data', 'evalData', 'testData']
   const flags = flagsOf({
     model: hubId ?? lastName(model),
     ...(adapter === undefined ? {} : { adapter: lastName(adapter) }),

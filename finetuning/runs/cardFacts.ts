@@ -10,6 +10,8 @@ import type { RunOptions, RunResult, Scores } from './run.js'
 export type CardData = Pick<Task, 'taskType' | 'labelNames' | 'heldOut'> & {
   readonly train: { readonly source: string }
   readonly evaluation: { readonly source: string }
+  /** null: there is no test data */
+  readonly test: { readonly source: string } | null
 }
 
 export type CardFacts = {

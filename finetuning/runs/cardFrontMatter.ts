@@ -27,13 +27,13 @@ export const frontMatter = (facts: CardFacts): string => {
 type NamedScores = ReadonlyArray<readonly [metric: string, value: number]>
 
 const finiteScores = ({ result }: CardFacts): NamedScores =>
-  Object.entries(savedScores(result)).filter(([, value]) => Number.isFinite(value))
+  Object.entries(result.test?.scores ?? savedScores(result)).filter(([, value]) => Number.isFinite(value))
 
-const resultsText = ({ options: { task }, data }: CardFacts, scores: NamedScores): string => {
+const resultsText = ({ options: { task }, data, result }: CardFacts, scores: NamedScores): string => {
   const isGlue = glueSource.recognizes(task.task)
   return [
     `  results:\n  - task:\n      type: ${data.taskType.pipelineTag}\n`,
-    `    dataset:\n      name: ${yamlText(sourceName(data.evaluation.source))}\n      type: ${yamlText(isGlue ? glueDataset : lastName(task.task))}\n`,
+    `    dataset:\n      name: ${yamlText(sourceName((result.test === undefined ? null : data.test)?.source ?? data.evaluation.source))}\n      type: ${yamlText(isGlue ? glueDataset : lastName(task.task))}\n`,
     isGlue ? `      config: ${yamlText(task.task)}\n` : '',
     '    metrics:\n',
     ...scores.map(([metric, value]) => {

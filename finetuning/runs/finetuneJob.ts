@@ -7,11 +7,12 @@ import { formatOf, writeAdapter } from '../../accelerated/formats/index.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import type { TrainingEvent, TrainingResult } from '../../accelerated/training/events.js'
 import { estimateOf } from './estimate.js'
+import { writeDetails } from './evaluationDetails.js'
 import type { MetricsLog } from './metricsLog.js'
 import { cardFile, modelCard } from './modelCard.js'
 import { prepareRun, type PreparedRun } from './prepareRun.js'
 import { resumeRun } from './resumeRun.js'
-import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunOptions, type RunResult } from './run.js'
+import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunOptions, type RunResult, type TestScores } from './run.js'
 import { checkStorable } from './runFiles.js'
 import { openRunFolder, type RunFolder } from './runFolder.js'
 import { adapterOf, keptOf, resultOf } from './runResult.js'
@@ -27,7 +28,10 @@ export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal):
   try {
     const job: Job = { options, prepared, folder }
     const { trained, log } = yield* trainJob(job, signal)
-    const result = await saveResult(job, trained, log, (performance.now() - began) / 1000)
+    const test = yield* scoreOnTest(job, trained, signal)
+    const isStopped = trained.interrupted || test === 'stopped'
+    const finished = { trained: { ...trained, interrupted: isStopped }, test: test === 'stopped' ? null : test }
+    const result = await saveResult(job, finished, log, (performance.now() - began) / 1000)
     yield { kind: 'result', result }
     return result
   } finally {
@@ -56,29 +60,60 @@ async function* trainJob(
     })
     if (next.done === true) return { trained: next.value, log }
     await folder.check()
-    yield* record(next.value, prepared, folder, log)
+    yield* record(next.value, { options, prepared, folder }, log)
+  }
+}
+
+/** Scores the state to keep on the test data, once. `stopped`: by the signal; a resumed run does it again */
+async function* scoreOnTest(
+  { prepared: { task, facts, test } }: Job,
+  trained: TrainingResult,
+  signal: AbortSignal,
+): AsyncGenerator<FinetuneEvent, TestScores | null | 'stopped'> {
+  if (test === null || trained.interrupted || trained.last.step === 0) return null
+  const { inference, step } = keptOf(task.settings, trained)
+  const batches = test(inference)
+  for (;;) {
+    const next = await batches.next()
+    if (next.done === true) {
+      const { scores } = next.value
+      yield { kind: 'test', step, scores }
+      return { step, scores }
+    }
+    yield { kind: 'evaluating', step: trained.last.step, done: next.value, examples: facts.examples.test ?? next.value }
+    if (signal.aborted) {
+      await batches.return({ scores: {}, selection: NaN, constant: null }) // closes the session
+      return 'stopped'
+    }
   }
 }
 
 /** Writes an event to the run's files, and passes it on. */
-async function* record(
-  event: TrainingEvent,
-  { task }: PreparedRun,
-  folder: RunFolder,
-  log: MetricsLog,
-): AsyncGenerator<FinetuneEvent, void> {
+async function* record(event: TrainingEvent, { options, prepared, folder }: Job, log: MetricsLog): AsyncGenerator<FinetuneEvent, void> {
   if (event.kind === 'checkpoint') {
     const { kind: _, ...state } = event
     await log.flush()
+    const { task } = prepared
     const { fingerprint } = folder
     await saveCheckpoint(folder.checkpoints, task.method.name, { ...state, fingerprint, metricsLines: log.lines() })
     yield { kind: 'saved', step: event.state.step }
     return
   }
+  if (event.kind === 'evaluation') await recordDetails(event, options, prepared)
   if (event.kind !== 'start' && event.kind !== 'evaluating') log.append(lineOf(event))
   if (event.kind === 'evaluation' && event.step > 0 && event.constant !== null)
     yield { kind: 'warning', message: `step ${event.step}: every example of the evaluation is predicted as ${event.constant}` }
   yield event
+}
+
+/** Writes evaluation.json if adapter/ would hold this step: the best one, or the last one until there is a best. */
+const recordDetails = async (
+  { step, best, eligible }: Extract<TrainingEvent, { readonly kind: 'evaluation' }>,
+  { output, settings }: RunOptions,
+  prepared: PreparedRun,
+): Promise<void> => {
+  const details = prepared.details()
+  if (step > 0 && details !== null && (best || !eligible || !settings.loadBestModelAtEnd)) await writeDetails(output, { step, ...details })
 }
 
 /** An event as a line of metrics.jsonl. */
@@ -94,12 +129,12 @@ const lineOf = (
 /** Saves the adapter with its card, and result.json. A run without a step has no adapter. */
 const saveResult = async (
   { options, prepared, folder }: Job,
-  trained: TrainingResult,
+  { trained, test }: { readonly trained: TrainingResult; readonly test: TestScores | null },
   log: MetricsLog,
   seconds: number,
 ): Promise<RunResult> => {
   const { task, base, facts, plan, outputs, labelNames, data } = prepared
-  const result = resultOf(options, task, trained, facts, { steps: plan.steps, extended: folder.extended }, seconds)
+  const result = resultOf(options, task, trained, facts, { steps: plan.steps, extended: folder.extended, test }, seconds)
   await folder.check()
   await log.flush()
   if (trained.last.step > 0) {

@@ -5,6 +5,7 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemInputError } from '../../accelerated/errors/systemError.js'
 import { temporary } from '../../accelerated/storage/atomicFile.js'
 import { eventFile } from './eventFile.js'
+import { detailsFile } from './evaluationDetails.js'
 import { rowsFile } from './runRows.js'
 
 /** What a run writes and deletes must be in its own folder. @throws InputError */
@@ -19,7 +20,15 @@ export const refuseLinks = async (output: string): Promise<void> => {
 }
 
 /** The files of a run, and those of saved adapters and models. */
-const runFileNames = ['metrics.jsonl', 'result.json', rowsFile, 'adapter_config.json', 'adapter_model.safetensors', 'model.safetensors']
+const runFileNames = [
+  'metrics.jsonl',
+  'result.json',
+  rowsFile,
+  detailsFile,
+  'adapter_config.json',
+  'adapter_model.safetensors',
+  'model.safetensors',
+]
 
 /** @throws InputError if a folder without config.json has files of a run or of an adapter */
 export const refuseForeignFiles = async (output: string): Promise<void> => {

@@ -9,18 +9,21 @@ import { startPhase } from '../../accelerated/methods/startPhase.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { TokenizedExample } from '../../accelerated/models/packing.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
-import type { RunProgress, RunState } from '../../accelerated/parameters/runState.js'
+import type { InferenceState, RunProgress, RunState } from '../../accelerated/parameters/runState.js'
 import { checkDevice, type Precision } from '../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { assemble, type Assembly } from '../../accelerated/training/assembly.js'
-import type { TrainingEvent, TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
+import { evaluateState } from '../../accelerated/training/evaluation.js'
+import type { Scored, TrainingEvent, TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
 import { runLength, type RunLength } from '../../accelerated/training/runLength.js'
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
+import type { Dataset } from '../data/index.js'
 import { reportOf, withLengths, type DataReport } from '../inspection/runReport.js'
 import type { TaskAdapter } from '../tasks/taskType.js'
 import type { CardData } from './cardFacts.js'
+import { detailsFrom, type EvaluationDetails } from './evaluationDetails.js'
 import { openBaseModel } from './openBaseModel.js'
 import type { FinetuneEvent, RunOptions, RunFacts } from './run.js'
 import { bindTask, loadRunData, tokenizeRunData, type RunData, type RunExamples } from './runData.js'
@@ -33,7 +36,7 @@ export type RunTask = Assembly & { readonly settings: Settings }
 
 export type PreparedRun = {
   readonly task: RunTask
-  readonly examples: RunExamples<TokenizedExample>
+  readonly examples: Omit<RunExamples<TokenizedExample>, 'test'>
   readonly plan: RunLength
   readonly base: ModelFolder
   readonly outputs: ModelOutputs
@@ -45,6 +48,10 @@ export type PreparedRun = {
   readonly data: CardData
   readonly inputs: RunInputs
   readonly facts: RunFacts
+  /** Of the newest evaluation; null before the first one, and where there are no classes and no errors. */
+  readonly details: () => Omit<EvaluationDetails, 'step'> | null
+  /** Scores a state on the test data; yields the examples done. null: there is no test data. */
+  readonly test: ((inference: InferenceState) => AsyncGenerator<number, Scored>) | null
   /** Trains from a state. */
   readonly train: (
     more: Pick<TrainingTask, 'plannedSteps' | 'evalOnStart'>,
@@ -79,19 +86,28 @@ async function* prepareTask<E extends TrainingExample, O>(
   const { assembly, weights } = yield* assembleRun(base, settings, precision, task)
   const start = yield* initialState(options, assembly, base, data.labelNames)
   // before the examples are drained
+  const details = detailsFrom(task, data.evaluation.examples)
+  let newest: ReturnType<typeof details> = null
+  const score = (answers: ReadonlyArray<O>): Scored => {
+    newest = details(answers)
+    return task.score(answers)
+  }
   const keys = rowKeysOf(data)
   const report = reportOf(data, keys, settings)
   const [rows, card, inputs] = [runRowsOf(data, keys), cardDataOf(data), await runInputs(base, data, options.adapter)]
   const facts = runFacts(assembly, data, task, start, { device: device.name, revision, modelParameters: parametersOf(base) })
-  const { warnings, ...examples } = yield* tokenizeRunData(data, task, base, settings)
+  const scoreTest = data.test === undefined ? null : testScorer<O>(data, data.test, settings)
+  const { warnings, test, ...examples } = yield* tokenizeRunData(data, task, base, settings)
   yield* reported(withLengths(report, examples.training, warnings))
   const runtime = { engine: device.engine({ threads: settings.threads }), weights }
-  const training: TrainingTask<E, O> & RunTask = { ...assembly, runtime, ...examples, score: task.score }
+  const training: TrainingTask<E, O> & RunTask = { ...assembly, runtime, ...examples, score }
   return {
     ...{ task: training, examples, base, start, rows, data: card, inputs, facts },
     plan: runLength(assembly.method, settings, base.model, examples.training.length), // packing: rows, not texts
     outputs: task.outputs,
     labelNames: data.labelNames ?? undefined,
+    details: () => newest,
+    test: test === null || scoreTest === null ? null : (inference) => evaluateState(training, inference, test, scoreTest),
     train: (more, ...from) => train({ ...training, ...more }, ...from),
   }
 }
@@ -161,8 +177,13 @@ async function* initialState(
 const parametersOf = ({ tensors }: Pick<ModelFolder, 'tensors'>): number =>
   [...tensors.values()].reduce((sum, { shape }) => sum + shape.reduce((size, extent) => size * extent, 1), 0)
 
-const cardDataOf = ({ taskType, labelNames, heldOut, train: { source }, evaluation }: RunData): CardData => ({
+/** Scores of answers to the test data: the same task type on the same classes has the same answers. */
+const testScorer = <O>(data: RunData, test: Dataset, settings: Settings): TaskAdapter<TrainingExample, O>['score'] =>
+  bindTask({ ...data, evaluation: test }, settings)((adapter) => adapter.score as unknown as TaskAdapter<TrainingExample, O>['score'])
+
+const cardDataOf = ({ taskType, labelNames, heldOut, train: { source }, evaluation, test }: RunData): CardData => ({
   ...{ taskType, labelNames, heldOut },
   train: { source },
   evaluation: { source: evaluation.source },
+  test: test === undefined ? null : { source: test.source },
 })

@@ -46,6 +46,8 @@ export type FinetuneEvent =
   /** Before the first step: the memory that the run needs. */
   | ({ readonly kind: 'estimate' } & Estimate)
   | { readonly kind: 'saved'; readonly step: number }
+  /** After training: the scores of the kept adapter on the test data, which took no part in choosing its step. */
+  | ({ readonly kind: 'test' } & TestScores)
   | { readonly kind: 'result'; readonly result: RunResult }
 
 /** What is known before the first step. */
@@ -57,7 +59,8 @@ export type RunFacts = {
   readonly precision?: string
   /** The commit of the model on the hub; null for a local folder. */
   readonly revision: string | null
-  readonly examples: { readonly training: number; readonly evaluation: number }
+  /** test: absent without test data */
+  readonly examples: { readonly training: number; readonly evaluation: number; readonly test?: number }
   /** By part: `head` and the parts of the method, such as `adapter` and `gates`. */
   readonly trainableParameters: Readonly<Record<string, number>>
   /** The weights of the base model; absent in runs of versions that did not count them. */
@@ -124,6 +127,8 @@ export type RunResult = RunFacts &
     readonly last: { readonly step: number; readonly scores: Scores }
     /** The checkpoint in adapter/; absent in runs of versions without a choice, which kept the best one if there was one. */
     readonly kept?: { readonly which: 'best' | 'last'; readonly step: number }
+    /** Absent without test data, and if the run was interrupted. */
+    readonly test?: TestScores
     readonly interrupted: boolean
     /** Present if --early-stopping-patience ended the run. */
     readonly stoppedEarly?: boolean
@@ -140,5 +145,8 @@ export type RunResult = RunFacts &
     readonly seed: number
     readonly output: string
   }
+
+/** Scores of the kept step on the test data. */
+export type TestScores = { readonly step: number; readonly scores: Scores }
 
 export type Scores = Readonly<Record<string, number>>

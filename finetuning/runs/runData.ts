@@ -12,20 +12,24 @@ import type { AnyTaskAdapter, TaskAdapter } from '../tasks/taskType.js'
 import type { FinetuneEvent, RunOptions } from './run.js'
 
 /** A task whose lists of examples belong to the run, which may empty them. */
-export type RunData = Omit<Task, 'train' | 'evaluation'> & { readonly train: OwnedDataset; readonly evaluation: OwnedDataset }
+export type RunData = Omit<Task, 'train' | 'evaluation' | 'test'> & {
+  readonly train: OwnedDataset
+  readonly evaluation: OwnedDataset
+  readonly test?: OwnedDataset
+}
 type OwnedDataset = Dataset & { readonly examples: Example[] }
 
 /** Loads the task and reports skipped rows. @throws InputError */
 export async function* loadRunData({ task }: RunOptions): AsyncGenerator<FinetuneEvent, RunData> {
   yield { kind: 'preparing', what: `reading ${task.task}` }
-  const { train, evaluation, ...rest } = await loadTask(task)
-  for (const { source, skipped } of [train, evaluation]) {
+  const { train, evaluation, test, ...rest } = await loadTask(task)
+  for (const { source, skipped } of [train, evaluation, ...(test === undefined ? [] : [test])]) {
     const [first] = skipped
     if (first !== undefined)
       yield { kind: 'preparing', what: `${source}: skipped ${skipped.length} rows; the first is row ${first.row} (${first.reason})` }
   }
   const owned = (dataset: Dataset): OwnedDataset => ({ ...dataset, examples: [...dataset.examples] })
-  const data = { ...rest, train: owned(train), evaluation: owned(evaluation) }
+  const data = { ...rest, train: owned(train), evaluation: owned(evaluation), ...(test === undefined ? {} : { test: owned(test) }) }
   if (data.labelNames !== null) checkLabelNames(data.labelNames, data.train.source)
   return data
 }
@@ -39,22 +43,29 @@ export const bindTask = (data: Task, { classWeights }: Pick<Settings, 'classWeig
   return taskType.bind(data, classWeightsOf(classWeights, labelNames ?? [], labels))
 }
 
-export type RunExamples<E> = { readonly training: Examples<E>; readonly evaluation: Examples<E> }
+/** test: null without test data */
+export type RunExamples<E> = { readonly training: Examples<E>; readonly evaluation: Examples<E>; readonly test: Examples<E> | null }
 
 /** Tokenizes the data and empties its lists, so that a large file's texts are released on the way. @throws InputError */
 export async function* tokenizeRunData<E extends TrainingExample>(
-  { train, evaluation }: RunData,
+  { train, evaluation, test }: RunData,
   task: Pick<TaskAdapter<E, unknown>, 'tokenizer'>,
   base: ModelFolder,
   { maxLength }: Pick<Settings, 'maxLength'>,
 ): AsyncGenerator<FinetuneEvent, RunExamples<E> & { readonly warnings: ReadonlyArray<string> }> {
-  const sources = [...new Set([train.source, evaluation.source])].join(' and ')
+  const sets = [train, evaluation, ...(test === undefined ? [] : [test])]
+  const sources = [...new Set(sets.map(({ source }) => source))].join(' and ')
+  const count = sets.reduce((sum, { examples }) => sum + examples.length, 0)
   yield {
     kind: 'preparing',
-    what: `tokenizing ${(train.examples.length + evaluation.examples.length).toLocaleString('en-US')} examples of ${sources}`,
+    what: `tokenizing ${count.toLocaleString('en-US')} examples of ${sources}`,
   }
   const tokenizer = await task.tokenizer(base, maxLength)
-  const examples = { training: tokenizer.training(drain(train.examples)), evaluation: tokenizer.evaluation(drain(evaluation.examples)) }
+  const examples = {
+    training: tokenizer.training(drain(train.examples)),
+    evaluation: tokenizer.evaluation(drain(evaluation.examples)),
+    test: test === undefined ? null : tokenizer.evaluation(drain(test.examples)),
+  }
   return { ...examples, warnings: tokenizer.warnings() }
 }
 

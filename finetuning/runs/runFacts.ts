@@ -22,7 +22,11 @@ export const runFacts = (
     device: place.device,
     precision: settings.precision,
     revision: place.revision,
-    examples: { training: data.train.examples.length, evaluation: data.evaluation.examples.length },
+    examples: {
+      training: data.train.examples.length,
+      evaluation: data.evaluation.examples.length,
+      ...(data.test === undefined ? {} : { test: data.test.examples.length }),
+    },
     ...(place.modelParameters === undefined ? {} : { modelParameters: place.modelParameters }),
     trainableParameters: { ...method.reporting?.parameterCounts?.(phase, settings), ...(head === 0 ? {} : { head }) },
     selectedBy: data.selectionMetric === 'mean' ? `the mean of ${data.metrics.join(' and ')}` : data.selectionMetric,

@@ -53,6 +53,7 @@ const resultSchema = z.looseObject({
   majority: z.looseObject({ label: text, share: z.number() }).nullable(),
   best: evaluation.nullable(),
   last: evaluation,
+  test: evaluation.optional(),
   kept: z.looseObject({ which: z.enum(['best', 'last']), step: count }).optional(),
   selectedBy: text.optional(),
   positive: text.optional(),

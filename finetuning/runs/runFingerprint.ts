@@ -20,6 +20,7 @@ export type RunInputs = Readonly<Record<string, string>>
 export const runInputs = async (base: ModelFolder, data: Task, adapter: string | undefined): Promise<RunInputs> => ({
   'training rows': rowsDigest(data.train),
   'evaluation rows': rowsDigest(data.evaluation),
+  ...(data.test === undefined ? {} : { 'test rows': rowsDigest(data.test) }),
   ...(data.labelNames === null ? {} : { classes: classesOf(comparableNames(data.labelNames)) }),
   ...(await modelFiles(base)),
   ...(adapter === undefined ? {} : await adapterFiles(adapter)),

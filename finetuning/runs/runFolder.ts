@@ -1,4 +1,4 @@
-/** A run's folder: config.json, metrics.jsonl, result.json, rows.json, adapter/, checkpoints/ and events.out.tfevents.*. The layout is public. */
+/** A run's folder: config.json, metrics.jsonl, result.json, rows.json, evaluation.json, adapter/, checkpoints/ and events.out.tfevents.*. The layout is public. */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'

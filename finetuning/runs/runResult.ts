@@ -7,7 +7,7 @@ import type { TrainingResult } from '../../accelerated/training/events.js'
 import type { InferenceState } from '../../accelerated/parameters/runState.js'
 import { tensorOf } from '../../accelerated/parameters/vectors.js'
 import type { RunTask } from './prepareRun.js'
-import type { Extended, RunOptions, RunFacts, RunResult } from './run.js'
+import type { Extended, RunOptions, RunFacts, RunResult, TestScores } from './run.js'
 
 /** The state that is saved in adapter/: the best one, or the last one if `loadBestModelAtEnd` is off or nothing was evaluated. */
 export const keptOf = (
@@ -23,7 +23,7 @@ export const resultOf = (
   { method, settings }: Pick<RunTask, 'method' | 'settings'>,
   trained: TrainingResult,
   facts: RunFacts,
-  { steps, extended }: Pick<RunResult, 'steps'> & { readonly extended: ReadonlyArray<Extended> },
+  { steps, extended, test }: Pick<RunResult, 'steps'> & { readonly extended: ReadonlyArray<Extended>; readonly test: TestScores | null },
   seconds: number,
 ): RunResult => {
   const { best, last, lastEvaluation, interrupted, stoppedEarly, byMatrix } = trained
@@ -33,6 +33,7 @@ export const resultOf = (
     best: best === null ? null : { step: best.step, scores: best.scores, selection: best.selection },
     last: { step: lastEvaluation?.step ?? last.step, scores: lastEvaluation?.scores ?? {} },
     stepsDone: last.step,
+    ...(test === null ? {} : { test }),
     kept: { which, step },
     interrupted,
     ...(stoppedEarly ? { stoppedEarly } : {}),

@@ -10,6 +10,7 @@ import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { comparableNames } from '../data/labels.js'
 import type { Dataset } from '../data/index.js'
 import { textKeys, type Texts } from '../data/textKeys.js'
+import type { RowKeys } from '../inspection/dataFacts.js'
 import type { Task } from '../tasks/index.js'
 
 export const rowsFile = 'rows.json'
@@ -51,11 +52,10 @@ export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 
 }
 
 /** A key per row, in the order of the rows. */
-export type RowKeys = Pick<RunRows, 'training' | 'evaluation'>
-
-export const rowKeysOf = ({ train, evaluation }: Pick<Task, 'train' | 'evaluation'>): RowKeys => ({
+export const rowKeysOf = ({ train, evaluation, test }: Pick<Task, 'train' | 'evaluation' | 'test'>): RowKeys => ({
   training: textKeys(train.examples),
   evaluation: textKeys(evaluation.examples),
+  test: textKeys(test?.examples ?? []),
 })
 
 /** The content of rows.json, computed early so that the task's texts can be released. */

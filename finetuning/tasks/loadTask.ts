@@ -19,8 +19,21 @@ export const isPart = (task: string, evalData: string): boolean =>
 /** The training and evaluation data of a task. @throws InputError for the first thing wrong */
 export const loadTask = async (options: TaskOptions): Promise<Task> => {
   const source = sourceOf(options)
-  const task = await source.load(await withLocalData(source, options))
-  return withChosenMetrics(task, task.labelNames, options)
+  const local = await withLocalData(source, options)
+  const task = await source.load(local)
+  const test = await testDataOf(source, local, task.labelNames)
+  return withChosenMetrics({ ...task, ...(test === null ? {} : { test }) }, task.labelNames, options)
+}
+
+/** The test data, with the classes of the training data; null: there is none. @throws InputError */
+const testDataOf = async (
+  { loadEvaluation }: TaskSource,
+  { testData, ...options }: TaskOptions,
+  labelNames: ReadonlyArray<string> | null,
+): Promise<Dataset | null> => {
+  if (testData === undefined) return null
+  const { evaluation } = await loadEvaluation({ ...options, evalData: testData, ...(labelNames === null ? {} : { labelNames }) })
+  return evaluation
 }
 
 /** Only the evaluation data: the task's own, the file `evalData`, or the whole file `task`. @throws InputError */
@@ -30,23 +43,30 @@ export const loadEvaluation = async (options: TaskOptions): Promise<Evaluation> 
   return withChosenMetrics(task, task.evaluation.labelNames, options)
 }
 
-/** The sets of a task, each whole: the training set and the evaluation set, or the user's file and the file `evalData`. */
+/** The sets of a task, each whole. Of the user's file, nothing is held out. */
 export type LoadedSets = Pick<Task, 'taskType' | 'metrics' | 'selectionMetric' | 'positive' | 'labelNames' | 'text'> & {
-  readonly sets: ReadonlyArray<Dataset>
+  readonly sets: { readonly training: Dataset; readonly evaluation?: Dataset; readonly test?: Dataset }
 }
 
 /** Reads everything that a run would read, and holds out nothing. @throws InputError */
 export const loadSets = async (options: TaskOptions): Promise<LoadedSets> => {
-  const { evalData, ...others } = options
+  const { evalData, testData, ...others } = options
   if (sourceOf(options).isOneFile !== true) {
-    const { train, evaluation, ...task } = await loadTask(options)
-    return { ...task, sets: [train, evaluation] }
+    const { train, evaluation, test, ...task } = await loadTask(options)
+    return { ...task, sets: { training: train, evaluation, ...(test === undefined ? {} : { test }) } }
   }
   const { evaluation: whole, ...task } = await loadEvaluation(others)
   const { labelNames } = whole
-  if (evalData === undefined) return { ...task, labelNames, sets: [whole] }
-  const { evaluation } = await loadEvaluation({ ...options, ...(labelNames === null ? {} : { labelNames }) })
-  return { ...task, labelNames, sets: [whole, evaluation] }
+  const read = async (file: string): Promise<Dataset> =>
+    (await loadEvaluation({ ...others, evalData: file, ...(labelNames === null ? {} : { labelNames }) })).evaluation
+  return {
+    ...{ ...task, labelNames },
+    sets: {
+      training: whole,
+      ...(evalData === undefined ? {} : { evaluation: await read(evalData) }),
+      ...(testData === undefined ? {} : { test: await read(testData) }),
+    },
+  }
 }
 
 /** Downloads a dataset of the hub: `data` becomes the folder of its files. */

@@ -23,7 +23,11 @@ export type TaskOptions = {
   readonly data?: string
   /** A file to evaluate on instead of the dev file or the hold-out. Styles: a part (`test`), or its path. */
   readonly evalData?: string
-  /** Files only: which tenth is held out if there is no `evalData`. It is not the run's seed, so that runs compare. Default: 0 */
+  /** Files, `alpaca` and `text` only: the share of the file that is held out if there is no `evalData`. Default: 0.1 */
+  readonly evalShare?: number | string
+  /** A file that is scored once, after training, by the adapter that is kept. It takes no part in choosing the step. Styles: also a part */
+  readonly testData?: string
+  /** Files only: which part is held out if there is no `evalData`. It is not the run's seed, so that runs compare. Default: 0 */
   readonly holdOutSeed?: number
   /** Files only: hold out this part of the data instead of a tenth. Each part is held out once in a cross-validation. */
   readonly fold?: Fold
@@ -61,6 +65,8 @@ export type Task = TaskData & {
   readonly train: Dataset
   /** whether `evaluation` was held out of the task's file, because there is no evaluation file */
   readonly heldOut: boolean
+  /** Scored once, after training; absent: there is no `testData`. */
+  readonly test?: Dataset
 }
 
 /** Labeled data for a model that is already trained. */

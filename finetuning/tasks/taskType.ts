@@ -41,12 +41,24 @@ export type TaskAdapter<E extends TrainingExample, O> = {
   readonly score: (answers: ReadonlyArray<O>) => Scored
   /** What `salora evaluate` adds to the scores. */
   readonly report: (answers: ReadonlyArray<O>) => EvaluationReport
+  /** The `count` worst errors, the worst first. Absent: an answer is not right or wrong. */
+  readonly worstErrors?: (answers: ReadonlyArray<O>, count: number) => ReadonlyArray<EvaluationError>
   /** the majority-class baseline, where there are classes */
   readonly majority: { readonly label: string; readonly share: number } | null
 }
 
 /** A task adapter of any examples and answers, for code that works with all of them. */
 export type AnyTaskAdapter = <R>(use: <E extends TrainingExample, O>(adapter: TaskAdapter<E, O>) => R) => R
+
+/** An example that the model got wrong. */
+export type EvaluationError = {
+  /** of the example in the evaluation set */
+  readonly index: number
+  readonly label: string
+  readonly predicted: string
+  /** cross-entropy of the example; for a number its distance from the label */
+  readonly loss: number
+}
 
 export type EvaluationReport = {
   /** one row per class; null where there are no classes, or too many to read */

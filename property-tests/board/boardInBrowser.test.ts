@@ -28,6 +28,19 @@ beforeAll(async () => {
   for (const seed of [0, 1])
     await writeRun(at('runs', `salora-${seed}`), { seed, ranks: ranksOf(1, 2, 3, seed), accuracy: 0.7123456789 + 0.1 * seed, steps: 40 })
   await writeRun(at('runs', hostile), { task: hostile, method: 'lora' })
+  const byClass = [hostile, 'good'].map((label) => ({ label, precision: 0.5, recall: 0.5, f1: 0.5, examples: 2 }))
+  await writeFile(
+    at('runs', hostile, 'evaluation.json'),
+    JSON.stringify({
+      step: 4,
+      byClass,
+      confusion: [
+        [17, 2],
+        [3, 18],
+      ],
+      errors: [],
+    }),
+  )
   board = await startBoard({ folder: at('runs'), port: 0, redis: null })
   browser = await launchChromium()
 }, 120_000)
@@ -76,6 +89,9 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     await page.locator('figure svg').first().waitFor()
     expect(await page.getByRole('heading', { name: hostile, exact: true }).count()).toBe(1)
     expect(await page.locator('figcaption').first().textContent()).toBe(hostile)
+    expect(await page.locator('#figure-confusion svg text').allTextContents()).toEqual(
+      expect.arrayContaining(['label', 'prediction', 'good', '17', '2', '3', '18']),
+    )
     expect(await page.locator('#injected, main script').count()).toBe(0)
     expect(errors).toEqual([])
     await page.context().close()

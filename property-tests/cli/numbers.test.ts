@@ -16,7 +16,7 @@ const help = async (command: string): Promise<string> => {
 describe('the help', () => {
   it('the help of quickstart has its number of epochs and its run folder', async () => {
     const text = await help('quickstart')
-    expect(text).toContain(`Number of training epochs (default: ${quickstartSettings.epochs})`)
+    expect(text).toContain(`Training epochs (default: ${quickstartSettings.epochs})`)
     expect(text).toContain('Run folder (default: runs/sentiment-salora-<n>)')
   })
 

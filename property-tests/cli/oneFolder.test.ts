@@ -54,7 +54,7 @@ describe('the folder of a running run', () => {
     expect(first.code).toBe(0)
     expect(await stepsOf(output)).toEqual(upTo(40))
     expect((await readdir(join(cwd, output))).sort()).toEqual([
-      ...['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'result.json', 'rows.json'],
+      ...['adapter', 'checkpoints', 'config.json', 'evaluation.json', 'metrics.jsonl', 'result.json', 'rows.json'],
     ])
   })
 })

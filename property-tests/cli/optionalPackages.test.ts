@@ -49,7 +49,7 @@ describe('salora quickstart', () => {
     const args = ['--model', 'tiny', '--max-steps', '6', '--device', 'cpu', '--output', 'quick', '--quiet']
     const { stdout, stderr } = await salora('quickstart', ...args)
     expect(stderr).not.toContain('expected the package')
-    expect(stdout).toMatch(/^report {6}quick\/report\.html: 1 run, 2 tables, [1-9]\d* figures$/m)
+    expect(stdout).toMatch(/^report {6}quick\/report\.html: 1 run, 4 tables, [1-9]\d* figures$/m)
     expect(await readFile(at('quick/report.html'), 'utf8')).toMatch(/<svg[\s\S]*<\/html>\n$/)
   })
 })

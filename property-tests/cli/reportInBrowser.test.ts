@@ -136,7 +136,7 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
     expect(await page.locator('.smoothing output').textContent()).toBe('0.98')
     await page.keyboard.press('Home')
     await loss.hover({ position: { x: 40, y: 100 } })
-    expect(await loss.locator('.tooltip').innerText()).toMatch(/^step 1\n1$/)
+    expect(await loss.locator('.tooltip').locator('b, span').allTextContents()).toEqual(['step 1', '1'])
     expect(errors).toEqual([])
     await page.context().close()
   })

@@ -70,7 +70,15 @@ describe('salora train', () => {
   })
 
   it('writes the documented files of the run folder', async () => {
-    expect((await readdir(run())).sort()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'result.json', 'rows.json'])
+    expect((await readdir(run())).sort()).toEqual([
+      'adapter',
+      'checkpoints',
+      'config.json',
+      'evaluation.json',
+      'metrics.jsonl',
+      'result.json',
+      'rows.json',
+    ])
     const config = await json(run('config.json'))
     expect(Object.keys(config)).toEqual(expect.arrayContaining(['model', 'task', 'settings', 'device', 'versions']))
     // the flag wins over the file, the file over the default
@@ -264,7 +272,7 @@ describe('salora quickstart', () => {
     // and ends with its report
     const page = join(cwd, 'quick', 'report.html')
     const [inIt, where] = stdout.trimEnd().split('\n').slice(-2)
-    expect(inIt).toMatch(/^report {6}quick\/report\.html: 1 run, 2 tables, \d+ figures$/)
+    expect(inIt).toMatch(/^report {6}quick\/report\.html: 1 run, 4 tables, \d+ figures$/)
     expect(where).toMatch(/^open it {5}file:\/\/\/.*\/quick\/report\.html$/)
     expect(await readFile(page, 'utf8')).toContain('Ranks by matrix (Figure 7)')
   })

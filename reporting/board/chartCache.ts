@@ -3,6 +3,7 @@ import { csvOf } from '../charts/csv.js'
 import type { CurveCache } from './curveCache.js'
 import type { RenderedFigure } from './events.js'
 import { liveFigures, type LiveRun } from './liveFigures.js'
+import { noEvaluation, openEvaluations } from './liveEvaluation.js'
 import type { WatchedRun } from './watchRun.js'
 
 export type RenderedFigures = {
@@ -28,16 +29,21 @@ type CacheEntry = { readonly figures: RenderedFigures; readonly validUntil: numb
 /** Requests are handled one after another. */
 export const openChartRenderer = (curves: CurveCache): ChartRenderer => {
   const cache = new Map<string, CacheEntry>()
+  const evaluations = openEvaluations()
   const render = async (runs: ReadonlyArray<WatchedRun>, knownVersion: string | null): Promise<RenderedFigures | null> => {
     const key = runs.map(({ id }) => id).join()
     const live: ReadonlyArray<LiveRun> = await Promise.all(runs.map(async (run) => ({ run, live: await curves.read(run) })))
-    const version = live.map(({ run, live: { version: ofCurves } }) => `${run.id} ${ofCurves} ${run.status}`).join()
+    const [only, ...others] = runs
+    const evaluation = only === undefined || others.length > 0 ? noEvaluation : await evaluations.read(only)
+    const ofRuns = live.map(({ run, live: { version: ofCurves } }) => `${run.id} ${ofCurves} ${run.status}`)
+    const version = [...ofRuns, evaluation.version].join()
     const cached = cache.get(key)
     if (cached !== undefined && (cached.figures.version === version || performance.now() < cached.validUntil))
       return knownVersion === cached.figures.version ? null : cached.figures
     const started = performance.now()
-    const problems = live.flatMap(({ live: { problem } }) => problem ?? [])
-    const figures = { figures: liveFigures(live).map((figure) => ({ ...figure, csv: csvOf(figure.table) })), problems, version }
+    const problems = [...live.flatMap(({ live: { problem } }) => problem ?? []), ...evaluation.problems]
+    const shown = [...liveFigures(live), ...evaluation.figures].map((figure) => ({ ...figure, csv: csvOf(figure.table) }))
+    const figures = { figures: shown, problems, version }
     cache.delete(key)
     cache.set(key, { figures, validUntil: performance.now() + restFactor * (performance.now() - started) })
     for (const [oldest] of cache) if (cache.size > cacheSize) cache.delete(oldest)

@@ -2,15 +2,19 @@
 import { isLowerBetter } from '../../finetuning/metrics/index.js'
 import type { RunResult, Scores } from '../../finetuning/runs/run.js'
 
+type Evaluations = Pick<RunResult, 'best' | 'last' | 'kept'>
+
 /** Runs of versions without `kept` kept the best step if there was one. */
-const savedScores = ({ best, last, kept }: Pick<RunResult, 'best' | 'last' | 'kept'>): Scores => {
-  const step = kept?.step ?? best?.step ?? last.step
+export const keptStep = ({ best, last, kept }: Evaluations): number => kept?.step ?? best?.step ?? last.step
+
+const savedScores = (result: Evaluations): Scores => {
+  const { best, last } = result
+  const step = keptStep(result)
   return best?.step === step ? best.scores : last.step === step ? last.scores : {}
 }
 
 /** null if the kept step was not evaluated, or lacks the metric */
-export const savedScore = (result: Pick<RunResult, 'best' | 'last' | 'kept'>, metric: string): number | null =>
-  savedScores(result)[metric] ?? null
+export const savedScore = (result: Evaluations, metric: string): number | null => savedScores(result)[metric] ?? null
 
 /** Positive if `a` is the better score. */
 export const compareScores = (metric: string, a: number, b: number): number => (isLowerBetter(metric) ? b - a : a - b)

@@ -2,10 +2,11 @@
 import { basename } from 'node:path'
 import { mean } from 'simple-statistics'
 import { metricTitle } from '../../finetuning/metrics/index.js'
+import { bestSeries, scoredSeries, type Scored } from '../charts/bestRun.js'
 import { escapeText } from '../charts/escapeText.js'
 import { plural } from '../charts/formatNumber.js'
 import { bytesText, countText, dateText, differenceText, durationText, percentText, scoreText } from '../charts/humanUnits.js'
-import { compareScores, savedScore } from '../charts/savedScore.js'
+import { compareScores } from '../charts/savedScore.js'
 import { lastScore, type Series } from '../charts/series.js'
 import type { FinishedRun } from '../discovery/collectRuns.js'
 import { trainedParameters } from './tables/runs.js'
@@ -30,32 +31,10 @@ export type Overview = {
 
 export const overviewOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>, name: string): Overview => {
   const tasks = [...new Set(series.map(({ task }) => task))]
-  const best = bestSeries(series)
+  const [best] = bestSeries(series)
   const [task] = tasks
   const heading = tasks.length === 1 && task !== undefined ? task : name
-  return { heading, lead: leadOf(runs, series, tasks), numbers: best === null ? [] : numbersOf(best, series, tasks.length > 1) }
-}
-
-type Scored = Series & { readonly score: number }
-
-const meanScore = ({ runs, metric }: Series): number | null => {
-  const scores = runs.flatMap(({ result }) => savedScore(result, metric) ?? [])
-  return scores.length === 0 ? null : mean(scores)
-}
-
-const scoredSeries = (series: ReadonlyArray<Series>): ReadonlyArray<Scored> =>
-  series.flatMap((one) => {
-    const score = meanScore(one)
-    return score === null ? [] : [{ ...one, score }]
-  })
-
-/** The series of the first task with the best mean of kept scores. */
-const bestSeries = (series: ReadonlyArray<Series>): Scored | null => {
-  const [first, ...others] = scoredSeries(series)
-  if (first === undefined) return null
-  return others
-    .filter(({ task }) => task === first.task)
-    .reduce((best, one) => (compareScores(one.metric, one.score, best.score) > 0 ? one : best), first)
+  return { heading, lead: leadOf(runs, series, tasks), numbers: best === undefined ? [] : numbersOf(best, series, tasks.length > 1) }
 }
 
 const leadOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>, tasks: ReadonlyArray<string>): string => {

@@ -8,6 +8,9 @@ import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { makeFolder } from '../../accelerated/storage/makeFolder.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import { versions } from '../../finetuning/runs/versions.js'
+import { readDetails } from '../../finetuning/runs/evaluationDetails.js'
+import { bestRun, bestSeries } from '../charts/bestRun.js'
+import { confusionFigure, type EvaluatedRun } from '../charts/confusion.js'
 import { bucketWidth } from '../charts/downSample.js'
 import { loadPngRenderer, svgFile } from '../charts/drawing.js'
 import { escapeText } from '../charts/escapeText.js'
@@ -15,6 +18,7 @@ import type { PlottedSeries } from '../charts/figure.js'
 import { figures } from '../charts/figures/index.js'
 import { plural } from '../charts/formatNumber.js'
 import { readRunCurves, type RunCurves } from '../charts/runCurves.js'
+import { keptStep } from '../charts/savedScore.js'
 import { seriesOf, type Series } from '../charts/series.js'
 import { drawChart } from '../charts/svg/drawChart.js'
 import { collectRuns, type FinishedRun } from '../discovery/collectRuns.js'
@@ -68,7 +72,8 @@ export const makeReport = async (options: ReportOptions, emit: (event: ReportEve
   emit({ kind: 'collected', runs: collected.runs.length })
   const series = seriesOf(collected.runs)
   const { plotted, unreadable } = await readCurves(series, (runs) => emit({ kind: 'read', runs }))
-  const skipped = [...collected.skipped, ...unreadable]
+  const { evaluated, invalid } = await readEvaluations(series)
+  const skipped = [...collected.skipped, ...unreadable, ...invalid]
   for (const message of skipped) emit({ kind: 'skipped', message })
   const warnings: string[] = []
   const warn = (message: string | null): void => {
@@ -76,8 +81,8 @@ export const makeReport = async (options: ReportOptions, emit: (event: ReportEve
     warnings.push(message)
     emit({ kind: 'warning', message })
   }
-  const drawn = figuresOf(plotted)
-  const { comparisons, details } = tablesOf(collected, series)
+  const drawn = figuresOf(plotted, evaluated)
+  const { comparisons, details } = tablesOf(collected, series, evaluated)
   const name = nameOf(options)
   const overview = overviewOf(collected.runs, series, name)
   const summary = summaryOf(collected.runs, series)
@@ -124,11 +129,34 @@ const readCurves = async (
 
 const lastStep = ({ result: { steps, last } }: FinishedRun): number => Math.max(steps, last.step)
 
-const figuresOf = (series: ReadonlyArray<PlottedSeries>): ReadonlyArray<PageFigure> =>
-  figures.flatMap(({ name, title, plot }) => {
+/** Figures of the first rows, before the curves. */
+const firstFigures: ReadonlySet<string> = new Set(['score', 'figure7-ranks'])
+
+const figuresOf = (series: ReadonlyArray<PlottedSeries>, evaluated: ReadonlyArray<EvaluatedRun>): ReadonlyArray<PageFigure> => {
+  const plotted = figures.flatMap(({ name, title, plot }) => {
     const content = plot(series)
     return content === null ? [] : [{ name, title, ...content }]
   })
+  const first = plotted.filter(({ name }) => firstFigures.has(name))
+  return [...first, ...nonNull(confusionFigure(evaluated)), ...plotted.filter((figure) => !first.includes(figure))]
+}
+
+const nonNull = <Value>(value: Value | null): ReadonlyArray<Value> => (value === null ? [] : [value])
+
+/** The evaluation of the best run of each task, if it is of the checkpoint that the run kept. */
+const readEvaluations = async (
+  series: ReadonlyArray<Series>,
+): Promise<{ readonly evaluated: ReadonlyArray<EvaluatedRun>; readonly invalid: ReadonlyArray<string> }> => {
+  const [evaluated, invalid]: [EvaluatedRun[], string[]] = [[], []]
+  for (const best of bestSeries(series)) {
+    const run = bestRun(best)
+    if (run === null) continue
+    const [details, message] = await resultOrMessage(() => readDetails(run.folder))
+    if (message !== null) invalid.push(message)
+    if (details !== null && details.step === keptStep(run.result)) evaluated.push({ task: best.task, name: run.name, details })
+  }
+  return { evaluated, invalid }
+}
 
 const nameOf = ({ folders }: ReportOptions): string => escapeText(folders.map((folder) => basename(folder) || folder).join(', '))
 

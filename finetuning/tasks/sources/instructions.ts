@@ -1,7 +1,7 @@
 /** Instruction tuning: the loss covers responses, given their prompts. */
 import { readConversations } from '../../data/conversations.js'
 import { templateOf } from '../../data/promptTemplates.js'
-import { encoding, packing, skipMissing } from './sharedFlags.js'
+import { encoding, evalShare, packing, skipMissing } from './sharedFlags.js'
 import { textSource } from './textSource.js'
 
 export const instructionsSource = textSource({
@@ -23,6 +23,7 @@ export const instructionsSource = textSource({
     { name: 'trainOnInputs', placeholder: '', description: 'Also compute the loss on prompt tokens (alpaca)' },
     skipMissing,
     encoding,
+    evalShare,
     packing,
   ],
   read: (file, options) => readConversations(file, templateOf(options), options),

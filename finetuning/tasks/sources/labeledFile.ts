@@ -4,19 +4,20 @@ import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import type { Dataset, Example } from '../../data/dataset.js'
 import { fileHelp } from '../../data/formats.js'
 import { looksLikeFile, readDelimited, type DelimitedOptions } from '../../data/delimited.js'
-import { foldOf, holdOut, tenth } from '../../data/holdOut.js'
+import { foldOf, heldOutShare, holdOut, type HoldOutPart } from '../../data/holdOut.js'
 import { scoreColumn, type LabelColumn } from '../../data/labelColumn.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import { taskTypes } from '../taskTypes/index.js'
 import { singleLabel } from '../taskTypes/singleLabel.js'
 import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
-import { encoding, skipMissing, textColumn } from './sharedFlags.js'
+import { encoding, evalShare, skipMissing, textColumn } from './sharedFlags.js'
 
 const load = async (options: TaskOptions): Promise<Task> => {
   const file = fileOptions(options)
   const all = await readDelimited(options.task, file)
   const { evalData } = options
-  const parts = evalData === undefined ? heldOutOf(all, file, options) : await withEvaluationFile(all, evalData, file)
+  const part = options.fold === undefined ? { heldOf: heldOutShare(options) } : foldOf(options.fold)
+  const parts = evalData === undefined ? heldOutOf(all, file, options.holdOutSeed, part) : await withEvaluationFile(all, evalData, file)
   return { name: options.task, ...parts, ...file.scoring, labelNames: all.labelNames }
 }
 
@@ -43,9 +44,8 @@ const fileOptions = (options: TaskOptions): FileOptions => {
 
 type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
 
-const heldOutOf = (all: Dataset, { labelColumn }: FileOptions, { holdOutSeed = 0, fold }: TaskOptions): Parts => {
-  const part = fold === undefined ? { heldOf: tenth } : foldOf(fold)
-  const split = holdOut<Example>({ seed: holdOutSeed, stratumOf: labelColumn.strata(all.examples), ...part })
+const heldOutOf = (all: Dataset, { labelColumn }: FileOptions, seed = 0, part: HoldOutPart): Parts => {
+  const split = holdOut<Example>({ seed, stratumOf: labelColumn.strata(all.examples), ...part })
   const { kept, held } = split(all.examples)
   if (held.length === 0) throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
   const examples = held.map(exampleStore()) // a store of their own, so each part can be released separately
@@ -88,6 +88,7 @@ export const labeledFileSource: TaskSource = {
     encoding,
     { name: 'quote', placeholder: '', description: 'Allow quoted cells in a .tsv file, as in a .csv file' },
     skipMissing,
+    evalShare,
     {
       name: 'problemType',
       placeholder: 'name',

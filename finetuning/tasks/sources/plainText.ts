@@ -1,7 +1,7 @@
 /** Plain language modeling: the loss covers every token of a text. */
 import { readPlainText } from '../../data/plainText.js'
 import { plainTextOptions } from '../../tokens/textTokens.js'
-import { encoding, packing, textColumn } from './sharedFlags.js'
+import { encoding, evalShare, packing, textColumn } from './sharedFlags.js'
 import { textSource } from './textSource.js'
 
 export const plainTextSource = textSource({
@@ -11,6 +11,7 @@ export const plainTextSource = textSource({
     { name: 'data', placeholder: 'folder|file', description: 'text: .txt file, or a file with a column --text', common: true },
     textColumn,
     encoding,
+    evalShare,
     packing,
   ],
   read: (file, { text, encoding: name }) =>

@@ -4,7 +4,9 @@ import { readSentiment } from '../../data/sentiment.js'
 import { singleLabel } from '../taskTypes/singleLabel.js'
 import type { Task, TaskSource, TaskOptions } from '../task.js'
 
-const load = async ({ evalData }: TaskOptions): Promise<Task> => {
+const load = async ({ evalData, testData }: TaskOptions): Promise<Task> => {
+  if (testData !== undefined)
+    throw inputError('--test-data', 'no file with --task sentiment, whose sentences are embedded', quoted(testData))
   if (evalData !== undefined)
     throw inputError('--eval-data', 'no file with --task sentiment, whose dev sentences are embedded', quoted(evalData))
   const { train, dev } = readSentiment()

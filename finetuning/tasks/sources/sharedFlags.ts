@@ -27,3 +27,10 @@ export const encoding: TaskFlag = {
   description: 'Encoding of a file of text, such as windows-1252 (Excel) or utf-16le',
   defaultText: 'utf-8',
 }
+
+export const evalShare: TaskFlag = {
+  name: 'evalShare',
+  placeholder: 'share',
+  description: 'Share of the file that is held out for evaluation, from each class',
+  defaultText: '0.1',
+}

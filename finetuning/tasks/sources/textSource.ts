@@ -1,7 +1,7 @@
 /** What language modeling tasks share: a file of texts, and an evaluation on a second file or on a held-out tenth. */
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import type { Dataset } from '../../data/dataset.js'
-import { holdOut, tenth } from '../../data/holdOut.js'
+import { heldOutShare, holdOut } from '../../data/holdOut.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import type { TextTokenOptions } from '../../tokens/textTokens.js'
 import { causalLM } from '../taskTypes/causalLM.js'
@@ -25,9 +25,10 @@ export const textSource = ({ name, read, textOptions, ...source }: TextSource): 
   load: async (options) => {
     const all = await read(fileOf(options), options)
     const { evalData } = options
+    const heldOf = heldOutShare(options)
     const parts =
       evalData === undefined
-        ? { ...heldOutOf(all, options), heldOut: true }
+        ? { ...heldOutOf(all, options, heldOf), heldOut: true }
         : { train: all, evaluation: await read(evalData, options), heldOut: false }
     return { name, ...parts, ...scoring, labelNames: null, text: textOptions(options) }
   },
@@ -42,8 +43,8 @@ const fileOf = ({ task, data }: TaskOptions): string => {
   return data
 }
 
-const heldOutOf = (all: Dataset, { holdOutSeed }: TaskOptions): Pick<Task, 'train' | 'evaluation'> => {
-  const { kept, held } = holdOut({ seed: holdOutSeed ?? 0, stratumOf: () => 0, heldOf: tenth })(all.examples)
+const heldOutOf = (all: Dataset, { holdOutSeed }: TaskOptions, heldOf: (size: number) => number): Pick<Task, 'train' | 'evaluation'> => {
+  const { kept, held } = holdOut({ seed: holdOutSeed ?? 0, stratumOf: () => 0, heldOf })(all.examples)
   if (held.length === 0)
     throw inputError(all.source, 'at least two different texts, so that one can be held out (or --eval-data)', `${all.examples.length}`)
   return { train: { ...all, examples: kept }, evaluation: { ...all, examples: held.map(exampleStore()), skipped: [] } }

@@ -17,6 +17,11 @@ export const multiLabel = sequenceTaskType({
   file: { labels: labelSetColumn, metrics: [], selectionMetric: 'microF1' },
   commonMetrics: () => ['accuracy', 'microF1', 'macroF1', 'loss'],
   scoreSet: (_, outputs, truths) => ({ scores: scoreSets(outputs, setsOf(truths)), constant: null }),
+  errorOf: (logits, truth) => {
+    const [[predicted = []], labels] = [predictedSets([logits]), setsOf([truth])]
+    const { accuracy, loss } = scoreSets([logits], labels)
+    return accuracy === 1 ? null : { predicted, loss }
+  },
   report: (outputs, truths, classes) => ({
     byClass: reportBySets(predictedSets(outputs), setsOf(truths), classes),
     confusion: null,

@@ -19,6 +19,7 @@ export const regression = sequenceTaskType({
     const names = [...new Set([...metrics, ...commonMetrics()])].filter(isPredictionMetric)
     return { scores: Object.fromEntries(names.map((name) => [name, METRICS[name](predictions, labels)])), constant: null }
   },
+  errorOf: ([value = NaN], truth) => ({ predicted: value, loss: Math.abs(value - (labelsOf([truth])[0] ?? NaN)) }),
   predictions: {
     columns: ['value'],
     predict: ([value = NaN]) => ({ json: { value }, cells: [String(value)] }),

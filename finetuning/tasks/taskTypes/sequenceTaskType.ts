@@ -4,10 +4,11 @@ import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokeni
 import type { ProblemType, SequenceOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { sequenceClassification, type LabeledExample } from '../../../accelerated/objectives/sequenceClassification.js'
 import type { Example, SecondSet } from '../../data/dataset.js'
+import { labelSeparator } from '../../data/labels.js'
 import { secondSetMetric, selectionScore, type ClassReport, type MajorityClass } from '../../metrics/index.js'
 import { tokenize } from '../../tokens/tokenizedExamples.js'
 import { truncationWarnings } from '../../tokens/truncationWarning.js'
-import type { EvaluationReport, Scoring, TaskAdapter, TaskData, TaskType } from '../taskType.js'
+import type { EvaluationError, EvaluationReport, Scoring, TaskAdapter, TaskData, TaskType } from '../taskType.js'
 
 /** A model's outputs: [examples][labels] */
 export type Outputs = ReadonlyArray<ReadonlyArray<number>>
@@ -33,6 +34,8 @@ export type SequenceDefinition = Pick<TaskType, 'name' | 'noun' | 'refuses' | 'e
   /** Scores of one set of examples, of at least one. */
   readonly scoreSet: (scoring: Pick<Scoring, 'metrics' | 'positive'>, outputs: Outputs, truths: ReadonlyArray<Truth>) => SetScores
   readonly majority?: (truths: ReadonlyArray<Truth>) => MajorityClass
+  /** What the model answered instead of the truth, and how wrong that is; null for a right answer. Absent: no errors are recorded. */
+  readonly errorOf?: (output: ReadonlyArray<number>, truth: Truth) => { readonly predicted: Truth; readonly loss: number } | null
   readonly report?: (
     outputs: Outputs,
     truths: ReadonlyArray<Truth>,
@@ -100,6 +103,7 @@ const boundTo = (
       const selection = selectionScore(selectionMetric, metrics)(scores)
       return { scores, selection, constant: constant === null ? null : labelName(constant) }
     },
+    ...(definition.errorOf === undefined ? {} : { worstErrors: worstErrorsBy(definition.errorOf, truths, labelNames) }),
     report: (answers) => {
       const classes = outputs.labels
       if (definition.report === undefined || classes > mostReportedClasses) return { byClass: null, confusion: null }
@@ -108,6 +112,31 @@ const boundTo = (
     },
     majority: majority === null ? null : { label: labelName(majority.label), share: majority.share },
   }
+}
+
+/** Of equal errors the first ones are named. */
+const worstErrorsBy =
+  (errorOf: NonNullable<SequenceDefinition['errorOf']>, truths: ReadonlyArray<Truth>, labelNames: ReadonlyArray<string> | null) =>
+  (answers: Outputs, count: number): ReadonlyArray<EvaluationError> => {
+    const errors = truths.flatMap((label, index) => {
+      const error = errorOf(answers[index] ?? [], label)
+      return error === null || !Number.isFinite(error.loss) ? [] : [{ index, label, ...error }]
+    })
+    return errors
+      .sort((a, b) => b.loss - a.loss || a.index - b.index)
+      .slice(0, count)
+      .map(({ predicted, label, ...error }) => ({
+        ...error,
+        label: truthText(label, labelNames),
+        predicted: truthText(predicted, labelNames),
+      }))
+  }
+
+/** Classes by name, and numbers with six digits. */
+const truthText = (truth: Truth, labelNames: ReadonlyArray<string> | null): string => {
+  const nameOf = (label: number): string => labelNames?.[label] ?? String(Number(label.toPrecision(6)))
+  if (typeof truth === 'number') return nameOf(truth)
+  return truth.length === 0 ? 'none' : truth.map(nameOf).join(labelSeparator)
 }
 
 /** The confusion matrix grows with the square of the classes. */

@@ -36,6 +36,10 @@ export const singleLabel = sequenceTaskType({
     const names = new Set([...metrics, ...commonMetrics(positive !== undefined)])
     return { scores: Object.fromEntries([...names].map((name) => [name, scoreBy(name)])), constant: constantPrediction(predictions) }
   },
+  errorOf: (logits, truth) => {
+    const predicted = predictedClass(logits)
+    return predicted === truth ? null : { predicted, loss: crossEntropy([logits], labelsOf([truth])) }
+  },
   majority: (truths) => majorityClass(labelsOf(truths)),
   report: (outputs, truths, classes) => {
     const [predictions, labels] = [predictedClasses(outputs), labelsOf(truths)]

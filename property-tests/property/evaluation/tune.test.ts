@@ -187,6 +187,19 @@ describe('a search', () => {
     expect(new Set(parts.flatMap(({ evaluation }) => evaluation.examples.map(({ text }) => text))).size).toBe(100)
   })
 
+  it('never reads the test split, which its command scores at the end', async () => {
+    const begun: RunOptions[] = []
+    const remember = async function* (options: RunOptions): AsyncGenerator<FinetuneEvent> {
+      begun.push(options)
+      yield* pretend([])(options)
+    }
+    const options = await optionsOf('tested', { learningRates: [1e-3], overrides: { maxSteps: 3 } })
+    const withTest = { ...options, task: { ...options.task, testData: 'missing.tsv' } }
+    const { best } = await tune(withTest, never, () => undefined, remember)
+    expect(begun.map(({ task }) => task)).toEqual([options.task])
+    expect(best === null ? '' : trainCommand(withTest, best)).toContain(' --test-data missing.tsv ')
+  })
+
   it('of a task of GLUE never reads its dev file, and has no folds', async () => {
     const begun: RunOptions[] = []
     const remember = async function* (options: RunOptions): AsyncGenerator<FinetuneEvent> {

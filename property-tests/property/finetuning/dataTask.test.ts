@@ -152,6 +152,45 @@ describe('a labeled file of the user', () => {
     expect(await held(1)).not.toEqual(await held(0))
   })
 
+  it('holds out the share of each class that --eval-share asks for, never all of it, and no text of the rest', async () => {
+    const file = write('share.csv', csv(labeled(100, (i) => (i < 80 ? 'common' : i < 97 ? 'rare' : i < 99 ? 'two' : 'one'))))
+    for (const [share, counts] of [
+      ['0.2', [16, 3, 1, 0]],
+      ['0.5', [40, 9, 1, 0]],
+      [0.99, [79, 16, 1, 0]],
+      ['0.001', [1, 1, 1, 0]],
+    ] as const) {
+      const { train, evaluation, labelNames, heldOut } = await loadTask({ task: file, evalShare: share })
+      const held = ['common', 'rare', 'two', 'one'].map(
+        (name) => evaluation.examples.filter(({ label }) => labelNames?.[label] === name).length,
+      )
+      expect([held, heldOut, train.examples.length]).toEqual([counts, true, 100 - counts.reduce<number>((a, b) => a + b, 0)])
+    }
+    expect(await line({ task: 'text', data: write('lines.txt', 'a\n\nb\n\nc\n\nd\n'), evalShare: 0.5 })).toBe('no problem')
+    for (const wrong of ['0', '1', '20', '-0.1', 'half'])
+      expect(await line({ task: file, evalShare: wrong })).toBe(
+        `--eval-share: expected a share between 0 and 1, such as 0.2, got "${wrong}"`,
+      )
+    expect(await line({ task: file, evalShare: '0.2', evalData: 'other.csv' })).toBe(
+      '--eval-share: expected no --eval-data, as a share of the file itself is held out, got "other.csv"',
+    )
+  })
+
+  it('has test data with the classes of the training data, beside the hold-out or an evaluation file', async () => {
+    const file = write('trained.csv', csv(labeled(40, (i) => (i % 2 === 0 ? 'no' : 'yes'))))
+    const testData = write('tested.jsonl', '{"text":"new","label":"yes"}')
+    const { test, evaluation, train, heldOut } = await loadTask({ task: file, testData })
+    expect(test).toMatchObject({ source: testData, labelNames: ['no', 'yes'], examples: [{ text: 'new', label: 1 }] })
+    expect([evaluation.examples.length + train.examples.length, heldOut]).toEqual([40, true])
+    expect((await loadTask({ task: file })).test).toBeUndefined()
+    expect(await line({ task: file, testData: write('odd.csv', csv([['a', 'perhaps']])) })).toBe(
+      'odd.csv, row 2: expected a label of the training data (no or yes), got "perhaps"',
+    )
+    expect(await line({ task: 'sentiment', testData })).toMatch(/^--test-data: expected no file with --task sentiment/)
+    const text = write('test.txt', 'one\n\ntwo\n')
+    expect((await loadTask({ task: 'text', data: write('train.txt', 'a\n\nb\n'), testData: text })).test?.examples).toHaveLength(2)
+  })
+
   it('is scored by the named class and metric, and lists the valid names if one is unknown', async () => {
     const file = write('named.csv', csv(labeled(40, (i) => (i % 2 === 0 ? 'praise' : 'complaint'))))
     expect(await loadTask({ task: file })).not.toHaveProperty('positive')

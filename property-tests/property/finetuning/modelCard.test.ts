@@ -45,6 +45,7 @@ const facts = (given: Partial<CardFacts> = {}): CardFacts => ({
     heldOut: true,
     train: { source: '/home/me/data/reviews.csv' },
     evaluation: { source: '/home/me/data/reviews.csv' },
+    test: null,
   },
   result,
   ...given,
@@ -102,6 +103,54 @@ describe('the front matter of a model card', () => {
     expect(front(modelCard(facts({ result: broken })))).toMatchObject({
       'model-index': [{ results: [{ metrics: [{ type: 'accuracy', value: 1 }] }] }],
     })
+  })
+})
+
+describe('the scores of a model card', () => {
+  const tested = facts({
+    data: { ...facts().data, test: { source: '/home/me/data/new.csv' } },
+    result: {
+      ...result,
+      examples: { training: 90, evaluation: 10, test: 7 },
+      test: { step: 8, scores: { accuracy: 0.6, f1: 0.5, macroF1: 0.4, loss: 1.5 } },
+    },
+  })
+
+  it('are those of the test split, for the hub and first in the text, and it says which split chose the step', () => {
+    const card = modelCard(tested)
+    expect(front(card)).toMatchObject({
+      'model-index': [
+        {
+          results: [
+            {
+              dataset: { name: 'new.csv', type: 'reviews.csv' },
+              metrics: [{ value: 0.6 }, { value: 0.5 }, { value: 0.4 }, { value: 1.5 }],
+            },
+          ],
+        },
+      ],
+    })
+    const { body } = parts(card)
+    const places = [
+      'tested on 7 rows of `new.csv`',
+      'On the test split `new.csv`, which took no part in choosing the step:',
+      '| Accuracy | 0.6000 |',
+      'On the evaluation split, which chose the step:',
+      '| Accuracy | 0.9000 | 0.8000 |',
+    ].map((text) => body.indexOf(text))
+    expect(places).toEqual([...places].sort((a, b) => a - b))
+    expect(places).not.toContain(-1)
+    expect(body).not.toContain('no separate test split')
+    const last = parts(modelCard({ ...tested, result: { ...tested.result, kept: { which: 'last', step: 12 } } })).body
+    expect(last).toContain('\nOn the evaluation split:\n')
+  })
+
+  it('come with a plain sentence where there is no test split', () => {
+    expect(parts(modelCard(facts())).body).toContain(
+      '\nThe rows that these scores are from also chose the step: there was no separate test split, so new texts may score lower.\n',
+    )
+    const last = parts(modelCard(facts({ result: { ...result, kept: { which: 'last', step: 12 } } }))).body
+    expect(last).toContain('\nThere was no separate test split.\n')
   })
 })
 

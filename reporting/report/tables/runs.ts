@@ -4,7 +4,7 @@ import { summaryOf, type Summary } from '../../../evaluation/glue/statistics.js'
 import { csvOf } from '../../charts/csv.js'
 import { escapeText } from '../../charts/escapeText.js'
 import { bytesText, countText, dateText, durationText, percentText, scoreText } from '../../charts/humanUnits.js'
-import { savedScore } from '../../charts/savedScore.js'
+import { keptStep, savedScore } from '../../charts/savedScore.js'
 import { lastScore, type Series } from '../../charts/series.js'
 import type { Cell } from '../../charts/table.js'
 import type { FinishedRun } from '../../discovery/collectRuns.js'
@@ -136,7 +136,7 @@ type RunOfSeries = FinishedRun & { readonly series: Series }
 const scoreCell = (row: RunOfSeries, score: number | null | undefined): string | null =>
   textOf(score, (value) => scoreText(row.series.metric, value))
 const bestOf = ({ result, series }: RunOfSeries): number | null => result.best?.scores[series.metric] ?? null
-const keptStep = ({ result: { kept, best, last } }: RunOfSeries): number => kept?.step ?? best?.step ?? last.step
+const testOf = ({ result, series }: RunOfSeries): number | null => result.test?.scores[series.metric] ?? null
 
 const runColumns: ReadonlyArray<Column<RunOfSeries>> = [
   { heading: 'run', value: ({ name }) => escapeText(name) },
@@ -149,7 +149,7 @@ const runColumns: ReadonlyArray<Column<RunOfSeries>> = [
     value: ({ result, series }) => savedScore(result, series.metric),
     text: (row) => scoreCell(row, savedScore(row.result, row.series.metric)),
   },
-  { heading: 'kept step', value: keptStep },
+  { heading: 'kept step', value: ({ result }) => keptStep(result) },
   {
     heading: 'last',
     value: ({ result, series }) => lastScore(result, series.metric),
@@ -158,6 +158,7 @@ const runColumns: ReadonlyArray<Column<RunOfSeries>> = [
   { heading: 'last step', value: ({ result }) => result.last.step },
   { heading: 'best', value: bestOf, isDetail: true },
   { heading: 'best step', value: ({ result }) => result.best?.step ?? null, isDetail: true },
+  { heading: 'test', value: testOf, text: (row) => scoreCell(row, testOf(row)) },
   { heading: 'status', value: ({ result }) => (result.interrupted ? 'interrupted' : 'finished'), isContext: true },
   {
     heading: 'finished',
