@@ -21,7 +21,7 @@ const schema = z.object({
 
 export type ConfigFile = {
   readonly model: Model
-  /** of a model of the next token, those; else num_labels, else the length of id2label, else 2, and one output is a regression */
+  /** The number of labels is num_labels, else the length of id2label, else 2. One output of a sequence head is a regression. */
   readonly outputs: ModelOutputs
   /** the names of id2label in the order of the outputs; undefined if it has none */
   readonly labelNames: ReadonlyArray<string> | undefined
@@ -47,11 +47,14 @@ export const parseConfigFile = (text: string, where: string): ConfigFile => {
     throw inputError(where, `num_labels ${given} names in id2label`, String(names))
   const labels = given ?? names ?? 2
   const isCausal = model.naming.causal !== undefined && classes?.[0] === model.naming.causal
+  const isTokenClassifier = model.naming.tokenClassifier !== undefined && classes?.[0] === model.naming.tokenClassifier
   return {
     model,
     outputs: isCausal
       ? causalOutputs
-      : { head: 'sequence', labels, problemType: problem ?? (labels === 1 ? 'regression' : 'single_label_classification') },
+      : isTokenClassifier
+        ? { head: 'token', labels }
+        : { head: 'sequence', labels, problemType: problem ?? (labels === 1 ? 'regression' : 'single_label_classification') },
     labelNames: id2label === undefined ? undefined : namesInOrder(id2label, where),
   }
 }

@@ -1,7 +1,7 @@
 /** The head among an adapter's tensors: which outputs it has, and which of its parts the files contain. */
 import type { TensorEntry } from '../checkpoints/safetensors/safetensors.js'
 import { inputError } from '../errors/inputError.js'
-import type { Model, TensorShape } from '../models/architecture.js'
+import type { Head, Model, TensorShape } from '../models/architecture.js'
 import { causalOutputs, headOf, type ModelOutputs } from '../models/modelOutputs.js'
 import { joinPath } from '../storage/paths.js'
 import { namesFile, type StoredNames } from './namesFile.js'
@@ -11,16 +11,17 @@ type Entries = ReadonlyMap<string, TensorEntry>
 /** PEFT's task_type for adapters of a decoder that predicts the next token. */
 export const causalTask = 'CAUSAL_LM'
 
+/** PEFT's task_type for adapters that classify tokens. */
+export const tokenTask = 'TOKEN_CLS'
+
 /** The name of the head's tensor whose first dimension is the number of outputs. */
-const outputWeight = (model: Model): string =>
-  [...model.sequenceHead(2).tensors].find(
-    ([name, shape]) => shape.length > 1 && shape[0] !== model.sequenceHead(3).tensors.get(name)?.[0],
-  )?.[0] ?? ''
+const outputWeight = (head: (outputs: number) => Pick<Head, 'tensors'>): string =>
+  [...head(2).tensors].find(([name, shape]) => shape.length > 1 && shape[0] !== head(3).tensors.get(name)?.[0])?.[0] ?? ''
 
 /**
  * The outputs of the head in the files; without a head, those given.
  * @param task the configuration's task_type
- * @throws InputError if the stored names contradict the head, or if the adapter is a decoder's and the model an encoder
+ * @throws InputError if the stored names contradict the head, or if the model has no head of the adapter's task
  */
 export const outputsIn = (
   tensors: Entries,
@@ -31,15 +32,25 @@ export const outputsIn = (
   folder: string,
 ): ModelOutputs => {
   const taskType = names?.taskType === undefined ? {} : { taskType: names.taskType }
+  const storedLabels = (head: (outputs: number) => Pick<Head, 'tensors'>): number | undefined => {
+    const stored = tensors.get(keyOf(outputWeight(head)))?.shape[0]
+    const labels = stored ?? given.labels
+    if (names?.labelNames && names.labelNames.length !== labels)
+      throw inputError(joinPath(folder, namesFile), `${labels} labelNames`, `${names.labelNames.length}`)
+    return stored
+  }
+  if (names?.head === 'token' || task === tokenTask) {
+    const { tokenHead } = model
+    if (tokenHead === undefined) throw inputError(folder, `an adapter of a ${model.spec.kind}`, `one of task_type ${tokenTask}`)
+    return { head: 'token', labels: storedLabels(tokenHead) ?? given.labels, ...taskType }
+  }
   if (names?.problemType === null || task === causalTask) {
     if (model.causalHead === undefined) throw inputError(folder, `an adapter of an ${model.spec.kind}`, `one of task_type ${causalTask}`)
     return { ...causalOutputs, ...taskType }
   }
-  const stored = tensors.get(keyOf(outputWeight(model)))?.shape[0]
-  if (stored === undefined && given.head === 'causal') return given
+  const stored = storedLabels(model.sequenceHead)
+  if (stored === undefined && given.head !== 'sequence') return given
   const labels = stored ?? given.labels
-  if (names?.labelNames && names.labelNames.length !== labels)
-    throw inputError(joinPath(folder, namesFile), `${labels} labelNames`, `${names.labelNames.length}`)
   const implied = labels === 1 ? 'regression' : 'single_label_classification'
   const ofModel = stored === undefined && given.head === 'sequence' ? given.problemType : implied
   return { head: 'sequence', labels, problemType: names?.problemType ?? ofModel, ...taskType }

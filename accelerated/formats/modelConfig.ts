@@ -1,7 +1,7 @@
 /** config.json of an exported model: the base model's, with the head's architecture and classes. */
 import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import type { Model } from '../models/architecture.js'
-import type { ModelOutputs, SequenceOutputs } from '../models/modelOutputs.js'
+import type { ModelOutputs, SequenceOutputs, TokenOutputs } from '../models/modelOutputs.js'
 import { parseJson, readText } from '../storage/boundedJson.js'
 import { joinPath } from '../storage/paths.js'
 import type { Storage } from '../storage/storage.js'
@@ -15,7 +15,7 @@ export type TargetFolder = { readonly folder: string; readonly storage: Storage 
 export type BaseFolder = Pick<ModelFolder, 'folder' | 'storage'>
 
 /** Keys of config.json that are only true of the base model's own files. */
-const baseOnlyKeys = ['_name_or_path', 'num_labels', 'dtype', 'quantization_config', 'transformers.js_config', 'auto_map']
+const baseOnlyKeys = ['_name_or_path', 'num_labels', 'problem_type', 'dtype', 'quantization_config', 'transformers.js_config', 'auto_map']
 
 /** The names of the outputs; `LABEL_0` and so on for those without one, as in other tools. */
 export const labelsOf = ({ labels }: ModelOutputs, names: ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
@@ -41,13 +41,13 @@ export const writeModelConfig = async (
   await storage.write(joinPath(folder, 'config.json'), jsonText(config))
 }
 
-const classifierConfig = (model: Model, outputs: SequenceOutputs, labelNames: ReadonlyArray<string> | undefined): object => {
+const classifierConfig = (model: Model, outputs: SequenceOutputs | TokenOutputs, labelNames: ReadonlyArray<string> | undefined): object => {
   const labels = labelsOf(outputs, labelNames)
   return {
-    architectures: [model.naming.sequenceClassifier],
+    architectures: [outputs.head === 'token' ? model.naming.tokenClassifier : model.naming.sequenceClassifier],
     id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
     label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
-    problem_type: outputs.problemType,
+    ...(outputs.head === 'token' ? {} : { problem_type: outputs.problemType }),
     ...(model.pooling === 'last' ? { pad_token_id: model.paddingIndex } : {}), // other tools find the last token by it
   }
 }

@@ -15,13 +15,16 @@ export const adapterConfigLimit = namesLimit
 export const namesText = (outputs: ModelOutputs, names: ReadonlyArray<string> | undefined): string => {
   const { taskType } = outputs
   const problemType = outputs.head === 'sequence' ? outputs.problemType : null
-  return `${JSON.stringify({ labelNames: names ?? null, ...(taskType === undefined ? {} : { taskType }), problemType }, null, 2)}\n`
+  const head = outputs.head === 'token' ? { head: outputs.head } : {}
+  return `${JSON.stringify({ labelNames: names ?? null, ...(taskType === undefined ? {} : { taskType }), ...head, problemType }, null, 2)}\n`
 }
 
 const schema = z.object({
   labelNames: labelNames.nullable(),
   taskType: z.string().min(1).max(1_000).optional(),
-  /** null: the next token */
+  /** absent: the head of a sequence or, if `problemType` is null, of the next token */
+  head: z.literal('token').optional(),
+  /** null: the next token, or a class per token */
   problemType: z.enum(problemTypes).nullable(),
 })
 export type StoredNames = z.infer<typeof schema>

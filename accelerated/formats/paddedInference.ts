@@ -20,6 +20,7 @@ import {
 } from '../graph/operators.js'
 import type { PaddedInputs } from '../models/batchInputs.js'
 import { plainHost, type Host, type TensorSource } from '../models/host.js'
+import { tokenHeadOf } from '../models/modelOutputs.js'
 import { noVirtualTokens } from '../models/packing.js'
 import type { Adapter } from './adapter.js'
 
@@ -29,8 +30,8 @@ const slots: Shape = ['batch', 'sequence']
 const paddingBias = -1e9
 
 /**
- * The head reads the first token. Inputs int64 [batch, sequence]: input_ids, attention_mask (1 for tokens, 0 for padding) and token_type_ids, if the family has them.
- * → { logits: float32 [batch, labels] }. `tensor` gives model and head: merged if the method can be, else with the method's own tensors.
+ * The head reads the first token, or every token. Inputs int64 [batch, sequence]: input_ids, attention_mask (1 for tokens, 0 for padding) and token_type_ids, if the family has them.
+ * → { logits: float32 [batch, labels] }, or [batch, sequence, labels] without virtual tokens. `tensor` gives model and head: merged if the method can be, else with the method's own tensors.
  */
 export const paddedInference = (
   { model, outputs, method, phase, settings }: Adapter,
@@ -40,7 +41,8 @@ export const paddedInference = (
   const mask = input('attention_mask', slots, 'int64')
   const zeros = mul(ids, 0)
   const types = model.tokenTypes ? input('token_type_ids', slots, 'int64') : zeros
-  const head = model.sequenceHead(outputs.labels)
+  const isToken = outputs.head === 'token'
+  const head = isToken ? tokenHeadOf(model, outputs.labels) : model.sequenceHead(outputs.labels)
   const plain = plainHost(tensor, (name) => model.spec.tensors.has(name) || head.tensors.has(name))
   const host: Host = method.export.merge === undefined ? method.train.wrap(phase, settings, tensor)(plain) : plain
 
@@ -61,6 +63,11 @@ export const paddedInference = (
     virtualToken: flat(minimum(sub(cumulativeSum(ones, 1), 1), inside)),
   }
   const hidden = model.hidden(host, batch) // [batch*slots, hidden]
+  if (isToken) {
+    const [rows = 'batch', width = 'sequence'] = ones.shape
+    const logits = reshape(head.outputs(hidden, host), [rows, width, outputs.labels])
+    return { logits: inside === 0 ? logits : (cut(logits, 1, [inside, 'sequence'])[1] as Expression) }
+  }
   const places = sub(cumulativeSum(flat(ones), 0), 1) // 0, 1, 2, … over all slots
   const firstOfRow = gather(transpose(reshape(places, ones.shape), [1, 0]), constant([0], [], 'int64')) // [batch]
   return { logits: head.outputs(gather(hidden, firstOfRow), host) }

@@ -3,6 +3,7 @@ import { inputError } from '../errors/inputError.js'
 import { showShape } from '../graph/expression.js'
 import { loraScale } from '../methods/lora.js'
 import { SettingsError } from '../errors/settingsError.js'
+import { tokenHeadOf } from '../models/modelOutputs.js'
 import type { Settings } from '../training/settings.js'
 import { layoutOf, type Assembly } from '../training/assembly.js'
 import type { RunState } from '../parameters/runState.js'
@@ -112,7 +113,7 @@ const headNumbers = (
   const places = labelNames?.map((name) => theirs?.indexOf(name) ?? -1) ?? [0]
   const same = regression || (theirs !== undefined && theirs.length === places.length && !places.includes(-1))
   if (!same || head.size === 0) return null
-  const wider = model.sequenceHead(outputs.labels + 1).tensors
+  const wider = (outputs.head === 'token' ? tokenHeadOf(model, outputs.labels + 1) : model.sequenceHead(outputs.labels + 1)).tensors
   return new Map(
     [...head].map(([name, { shape, data }]): readonly [string, ArrayLike<number>] => [
       name,

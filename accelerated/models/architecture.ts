@@ -68,6 +68,8 @@ export type Naming = {
   /** prefix of the base model's tensors in files: `roberta.` */
   readonly prefix: string
   readonly sequenceClassifier: string
+  /** of an encoder: the class that classifies tokens */
+  readonly tokenClassifier?: string
   /** of a decoder: the class that predicts the next token */
   readonly causal?: string
   readonly tokenizer: string
@@ -100,6 +102,8 @@ export type Model = {
   readonly pooling: 'first' | 'last'
   /** Reads one token of each example: one logit per class, or the number of a regression. */
   readonly sequenceHead: (outputs: number) => Head
+  /** Of an encoder: reads every token, and gives one logit per class. */
+  readonly tokenHead?: (outputs: number) => Head
   /** Of an encoder: reads masked tokens, and gives logits over the vocabulary. */
   readonly maskedHead?: () => Head
   /** Of a decoder: reads tokens, and gives logits of the next token over the vocabulary. */

@@ -1,4 +1,4 @@
-/** What a model answers, as plain data: one row of outputs per sequence, or the next token. The meaning of a task belongs to finetuning/tasks. */
+/** What a model answers, as plain data: one row of outputs per sequence or per token, or the next token. The meaning of a task belongs to finetuning/tasks. */
 import type { Head, Model } from './architecture.js'
 
 /** transformers' `problem_type`: the loss of a sequence head, and the meaning of its outputs. */
@@ -14,10 +14,13 @@ export type SequenceOutputs = {
   readonly taskType?: string
 }
 
+/** A head over every token: [tokens, labels]. */
+export type TokenOutputs = { readonly head: 'token'; readonly labels: number; readonly taskType?: string }
+
 /** The head over the vocabulary: each token's logits are those of the next token. */
 export type CausalOutputs = { readonly head: 'causal'; readonly labels: 0; readonly taskType?: string }
 
-export type ModelOutputs = SequenceOutputs | CausalOutputs
+export type ModelOutputs = SequenceOutputs | TokenOutputs | CausalOutputs
 
 export const causalOutputs: CausalOutputs = { head: 'causal', labels: 0 }
 
@@ -28,5 +31,13 @@ export const headOf = (
   { train: { trainsAll = false } }: { readonly train: { readonly trainsAll?: boolean } } = { train: {} },
 ): Pick<Head, 'tensors'> => {
   if (outputs.head === 'sequence') return model.sequenceHead(outputs.labels)
+  if (outputs.head === 'token') return tokenHeadOf(model, outputs.labels)
   return { tensors: trainsAll ? (model.causalHead?.().frozen ?? new Map()) : new Map() }
+}
+
+/** The head over every token. @throws Error for a model without one: a decoder */
+export const tokenHeadOf = (model: Model, labels: number): Head => {
+  const head = model.tokenHead?.(labels)
+  if (head === undefined) throw new Error(`tokenHeadOf: expected an encoder, got ${model.type}`)
+  return head
 }

@@ -23,7 +23,7 @@ export type Prepared<O> = {
   /** the objective's own inputs. @param whole the weight of all parts of the step together */
   readonly feeds: (packed: PackedBatch, whole: number, dtype: FloatType) => Feeds
   /** one answer an example */
-  readonly read: (results: Results) => ReadonlyArray<O>
+  readonly read: (results: Results, packed: PackedBatch) => ReadonlyArray<O>
 }
 
 /** Hidden states of a batch's tokens, [tokens, hidden], and the host from which a head reads its tensors. `dtype`: that of the run's trained tensors. */

@@ -49,8 +49,9 @@ export const openPredictor = async <E extends TrainingExample, O>(
     for (const [i, rows] of inBatches(byLength, batchSize).entries()) {
       const draw = { seed: assembly.settings.seed, step: firstDraw + i }
       const prepared = objective.prepare(examplesAt(examples, rows), draw)
-      const results = await session.run({ ...constant, ...batchFeeds(assembly, prepared, prepared.weight).feeds })
-      prepared.read(results).forEach((answer, position) => {
+      const { packed, feeds } = batchFeeds(assembly, prepared, prepared.weight)
+      const results = await session.run({ ...constant, ...feeds })
+      prepared.read(results, packed).forEach((answer, position) => {
         answers[rows[position] ?? 0] = answer
       })
       done += rows.length

@@ -1,12 +1,12 @@
 /** salora predict: texts in, predictions out. */
 import { InputError } from '../../accelerated/errors/inputError.js'
-import type { Encoding } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { SettingsError } from '../../accelerated/errors/settingsError.js'
 import type { TextColumns } from '../../finetuning/data/index.js'
 import { labelsOf } from '../../accelerated/formats/modelConfig.js'
 import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
-import type { PredictionFormat } from '../../finetuning/tasks/taskType.js'
+import type { PredictionFormat, ReadText } from '../../finetuning/tasks/taskType.js'
 import { truncationWarnings } from '../../finetuning/tokens/truncationWarning.js'
+import type { EncodedText } from '../../finetuning/adapters/reader.js'
 import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { choiceFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
@@ -163,7 +163,8 @@ const answersTo = async (adapter: OpenAdapter, lines: ReadonlyArray<TextLine>): 
     const isTruncated = encoding?.truncated === true
     if ('problem' in line) return { line, answer: { error: line.problem }, isTruncated }
     const output = outputs[next++] ?? []
-    if (output.every(Number.isFinite)) return { line, answer: answerOf(adapter, output), isTruncated }
+    if (output.every(Number.isFinite))
+      return { line, answer: answerOf(adapter, output, { text: line.given.text, ...encoding }), isTruncated }
     const problem = `expected finite outputs of model and adapter, got ${output.slice(0, 8).join(', ')}`
     return { line: { line: line.line, problem }, answer: { error: problem }, isTruncated }
   })
@@ -172,7 +173,7 @@ const answersTo = async (adapter: OpenAdapter, lines: ReadonlyArray<TextLine>): 
 const encodedLine = (
   { encode }: OpenAdapter,
   line: TextLine & { readonly given: Parameters<OpenAdapter['encode']>[0] },
-): { readonly line: TextLine; readonly encoding: Encoding | null } => {
+): { readonly line: TextLine; readonly encoding: EncodedText | null } => {
   try {
     return { line, encoding: encode(line.given) }
   } catch (thrown) {
@@ -188,5 +189,5 @@ const predictionsOf = ({ outputs }: OpenAdapter): PredictionFormat => {
   return predictions
 }
 
-const answerOf = (adapter: OpenAdapter, output: ReadonlyArray<number>): Answer =>
-  predictionsOf(adapter).predict(output, labelsOf(adapter.outputs, adapter.labelNames))
+const answerOf = (adapter: OpenAdapter, output: ReadonlyArray<number>, read: ReadText): Answer =>
+  predictionsOf(adapter).predict(output, labelsOf(adapter.outputs, adapter.labelNames), read)

@@ -1,6 +1,6 @@
 /** Facts and findings about data as text: in short before a run, in full for salora inspect. */
 import { oneLine, quoted } from '../../accelerated/errors/inputError.js'
-import type { DataFacts, LengthFacts } from '../../finetuning/inspection/dataFacts.js'
+import type { ClassCount, DataFacts, LengthFacts } from '../../finetuning/inspection/dataFacts.js'
 import type { DataReport } from '../../finetuning/inspection/runReport.js'
 import { counted, percent, plural, short } from './numbers.js'
 import { alignedTable } from './table.js'
@@ -14,16 +14,22 @@ export const reportLines = ({ training, findings }: Pick<DataReport, 'training' 
   `data: ${[...classesText(training), ...lengthsText(training.lengths)].join('; ')}`,
 ]
 
-const classesText = ({ classes, scores, rows, duplicates, contradictions }: DataFacts): ReadonlyArray<string> => [
-  ...(classes === null
-    ? [plural(rows, 'training row')]
-    : [
-        `${counted(classes.length)} classes (${[...classes]
-          .sort((a, b) => b.rows - a.rows)
-          .slice(0, mostInLine)
-          .map(({ label, rows: count }) => `${quoted(oneLine(label), 30).slice(1, -1)} ${counted(count)}`)
-          .join(', ')}${classes.length > mostInLine ? ', …' : ''})`,
-      ]),
+/** The largest classes or types with their counts. */
+const largestText = (classes: ReadonlyArray<ClassCount>): string =>
+  `${[...classes]
+    .sort((a, b) => b.rows - a.rows)
+    .slice(0, mostInLine)
+    .map(({ label, rows: count }) => `${quoted(oneLine(label), 30).slice(1, -1)} ${counted(count)}`)
+    .join(', ')}${classes.length > mostInLine ? ', …' : ''}`
+
+const sumOf = (counts: ReadonlyArray<ClassCount>): number => counts.reduce((sum, { rows }) => sum + rows, 0)
+
+const entitiesText = (entities: ReadonlyArray<ClassCount>): string =>
+  `${counted(sumOf(entities))} ${sumOf(entities) === 1 ? 'entity' : 'entities'} (${largestText(entities)})`
+
+const classesText = ({ classes, entities, scores, rows, duplicates, contradictions }: DataFacts): ReadonlyArray<string> => [
+  ...(classes === null ? [plural(rows, 'training row')] : [`${counted(classes.length)} classes (${largestText(classes)})`]),
+  ...(entities === null ? [] : [entitiesText(entities)]),
   ...(scores === null ? [] : [scoresText(scores)]),
   ...(duplicates === 0 ? [] : [plural(duplicates, 'duplicate')]),
   ...(contradictions.texts === 0 ? [] : [`${plural(contradictions.texts, 'text')} with more than one label`]),
@@ -50,25 +56,27 @@ export const inspectionText = ({ sets, findings }: Inspected): string =>
   ].join('\n')
 
 const factLines = (facts: DataFacts): ReadonlyArray<string> => {
-  const { source, rows, skipped, classes, scores, duplicates, contradictions, lengths } = facts
+  const { source, rows, skipped, classes, entities, scores, duplicates, contradictions, lengths } = facts
   return [
     oneLine(source),
     `rows        ${counted(rows)}${skipped === 0 ? '' : ` (${counted(skipped)} skipped)`}`,
-    ...(classes === null ? [] : classLines(classes, rows)),
+    ...(classes === null ? [] : classLines('classes', classes, rows)),
+    ...(entities === null ? [] : classLines('entities', entities, sumOf(entities))),
     ...(scores === null ? [] : [`labels      ${scoresText(scores)}`]),
     `texts       ${plural(duplicates, 'duplicate')}, ${counted(contradictions.texts)} with more than one label`,
     ...(lengths === null ? [] : lengthLines(lengths)),
   ]
 }
 
-const classLines = (classes: NonNullable<DataFacts['classes']>, rows: number): ReadonlyArray<string> => {
+/** @param rows the total that shares are of */
+const classLines = (title: 'classes' | 'entities', classes: ReadonlyArray<ClassCount>, rows: number): ReadonlyArray<string> => {
   const shown = classes.length > mostInTable ? [...classes].sort((a, b) => b.rows - a.rows).slice(0, mostInTable) : classes
   const lines = alignedTable(
     shown.map(({ label, rows: count }) => [quoted(oneLine(label), 40), counted(count), percent(rows === 0 ? 0 : count / rows)]),
   )
   const more = classes.length - shown.length
   return [
-    `classes     ${counted(classes.length)}`,
+    title === 'classes' ? `classes     ${counted(classes.length)}` : `entities    ${counted(rows)} of ${plural(classes.length, 'type')}`,
     ...lines.map((line) => `  ${line}`),
     ...(more === 0 ? [] : [`  and ${counted(more)} smaller ones (--json has all)`]),
   ]

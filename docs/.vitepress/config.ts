@@ -30,6 +30,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     text: 'How-to guides',
     items: pages('how-to', [
       'your-own-data',
+      'token-classification',
       'training',
       'tune',
       'resume',

@@ -9,6 +9,7 @@ import type { TensorSource } from '../../accelerated/models/host.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
 import type { Prepared } from '../../accelerated/objectives/objective.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
+import { tokenClassification } from '../../accelerated/objectives/tokenClassification.js'
 import { type Results, type Session, noWeights } from '../../accelerated/engines/engine.js'
 import type { Feeds } from '../../accelerated/engines/feeds.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
@@ -23,7 +24,17 @@ import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { adaptedShapes, type Gating, type ModelConfig, type Noise, type TrainingState } from '../../reference/index.js'
 import { roundedOperands } from './int8Rounding.js'
 import type { Model } from './model.js'
-import { dropoutFeeds, frozenTensors, gateVector, headOutputs, scalarFeeds, toExamples, toTexts, toVector } from './convert.js'
+import {
+  dropoutFeeds,
+  frozenTensors,
+  gateVector,
+  headOutputs,
+  scalarFeeds,
+  toExamples,
+  toTaggedExamples,
+  toTexts,
+  toVector,
+} from './convert.js'
 import { type Target, runtimeOf } from './target.js'
 
 /** Any model that both derivations have. */
@@ -45,16 +56,22 @@ export const assemblyOf = (model: AnyModel, precision: string): Assembly => {
     frozen: frozenTensors(model.base, accelerated.spec, precisionOf(precision)),
     method: salora,
     settings: settingsOf(settings),
-    objective: config.taskType === 'causal' ? causalLM(accelerated) : sequenceClassification(accelerated, headOutputs(config)),
+    objective: objectiveOf(config, accelerated),
     precision: precisionOf(precision),
   }
+}
+
+const objectiveOf = (config: ModelConfig, accelerated: AcceleratedModel): Assembly['objective'] => {
+  if (config.taskType === 'causal') return causalLM(accelerated)
+  return config.taskType === 'tokens' ? tokenClassification(accelerated, config) : sequenceClassification(accelerated, headOutputs(config))
 }
 
 /** The batch as the objective prepares it. */
 const preparedBatch = ({ config, batch }: AnyModel, accelerated: AcceleratedModel): Prepared<unknown> => {
   const draw = { seed: 0, step: 0 }
-  return config.taskType === 'causal'
-    ? causalLM(accelerated).prepare(toTexts(batch), draw)
+  if (config.taskType === 'causal') return causalLM(accelerated).prepare(toTexts(batch), draw)
+  return config.taskType === 'tokens'
+    ? tokenClassification(accelerated, config).prepare(toTaggedExamples(batch), draw)
     : sequenceClassification(accelerated, headOutputs(config)).prepare(toExamples(batch), draw)
 }
 

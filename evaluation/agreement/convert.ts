@@ -8,6 +8,7 @@ import type { TensorSource } from '../../accelerated/models/host.js'
 import { offsetName, poolName, type DropoutSite } from '../../accelerated/models/layers/dropout.js'
 import type { TextExample } from '../../accelerated/objectives/causalLM.js'
 import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
+import type { TaggedExample } from '../../accelerated/objectives/tokenClassification.js'
 import { rowLevels, rowScales, transposedOf } from '../../accelerated/precisions/int8/quantize.js'
 import { halved } from '../../accelerated/precisions/mixed.js'
 import type { Precision } from '../../accelerated/precisions/precision.js'
@@ -99,6 +100,10 @@ export const toTexts = ({ inputIds, labels }: Batch): ReadonlyArray<TextExample>
     const before = inputIds.slice(0, i).reduce((total, { length }) => total + length, 0)
     return { inputIds: ids, targets: labels.slice(before, before + ids.length), row: i + 1 }
   })
+
+/** Texts whose tokens are classified: the labels are one a token. */
+export const toTaggedExamples = (batch: Batch): ReadonlyArray<TaggedExample> =>
+  toTexts(batch).map((text, i) => ({ ...text, tokenTypeIds: batch.tokenTypeIds?.[i], places: [] }))
 
 export const toExamples = ({ inputIds, tokenTypeIds, labels }: Batch): ReadonlyArray<LabeledExample> =>
   inputIds.map((ids, i) => ({ inputIds: ids, tokenTypeIds: tokenTypeIds?.[i], label: labels[i] ?? NaN, row: i + 1 }))

@@ -92,10 +92,11 @@ export const drawModel = (options: ModelOptions): Model => {
   const { family, lengths, seed } = options
   const config = configOf(options)
   const inputIds = idsOf(options, config)
-  const labels =
-    config.taskType === 'regression'
-      ? normals([lengths.length], 1, seed, 'labels').data
-      : integers(lengths.length, config.labels, seed, 'labels')
+  const labels = {
+    classification: () => integers(lengths.length, config.labels, seed, 'labels'),
+    regression: () => normals([lengths.length], 1, seed, 'labels').data,
+    tokens: () => tokenLabels(inputIds, config.labels, seed),
+  }[config.taskType]()
   const batch: Batch = {
     inputIds,
     labels: [...labels],
@@ -104,15 +105,17 @@ export const drawModel = (options: ModelOptions): Model => {
   return drawn(config, options, batch, (step) => drawDropout(config, batch)((seed + hash(`dropout ${step}`)) >>> 0)[0])
 }
 
-/** A decoder; of texts of more than one token the first has no label, as a prompt has none. */
+/** A label for each token; of texts of more than one token the first has none, as a prompt or a special token has none. */
+const tokenLabels = (inputIds: ReadonlyArray<ReadonlyArray<number>>, classes: number, seed: number): ReadonlyArray<number> =>
+  inputIds.flatMap((ids, example) =>
+    integers(ids.length, classes, seed, `labels ${example}`).map((label, i) => (i === 0 && ids.length > 1 ? unlabeled : label)),
+  )
+
+/** A decoder, with labels of next tokens. */
 export const drawDecoder = (options: DecoderOptions): Model<DecoderConfig> => {
   const config = decoderConfigOf(options)
   const inputIds = idsOf(options, config)
-  const labels = inputIds.flatMap((ids, example) =>
-    integers(ids.length, config.vocabularySize, options.seed, `labels ${example}`).map((label, i) =>
-      i === 0 && ids.length > 1 ? unlabeled : label,
-    ),
-  )
+  const labels = tokenLabels(inputIds, config.vocabularySize, options.seed)
   return drawn(config, options, { inputIds, labels }, () => ({}))
 }
 

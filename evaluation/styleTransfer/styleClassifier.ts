@@ -63,7 +63,7 @@ export const styleClassifier = (corpus: StyleName, adapter: TrainedAdapter, wher
   const { outputs, labelNames, predict, release } = adapter
   const refusal = (got: string): InputError => inputError(where, `a classifier of two styles (${styles.join(', ')})`, got)
   const { noun } = taskTypeOf(outputs, where)
-  if (outputs.problemType !== 'single_label_classification') throw refusal(noun)
+  if (outputs.head !== 'sequence' || outputs.problemType !== 'single_label_classification') throw refusal(noun)
   if (outputs.labels !== 2) throw refusal(`one of ${outputs.labels} ${outputs.labels === 1 ? 'class' : 'classes'}`)
   if (labelNames === undefined) throw refusal('classes without names')
   const [zero, one] = [labelNames.indexOf(styles[0]), labelNames.indexOf(styles[1])]

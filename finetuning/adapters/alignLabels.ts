@@ -53,6 +53,9 @@ class RelabeledExample implements Example {
   get labels(): ReadonlyArray<number> | undefined {
     return this.example.labels?.map(this.outputOf)
   }
+  get words(): ArrayLike<number> | undefined {
+    return this.example.words
+  }
   get row(): number {
     return this.example.row
   }

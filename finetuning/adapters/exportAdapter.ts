@@ -11,7 +11,7 @@ import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { cardFile, cardOfExport } from '../runs/modelCard.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
-import { compareExport, longestTexts, trialTexts, type Comparison } from './exportComparison.js'
+import { comparedTexts, compareExport, type Comparison } from './exportComparison.js'
 import { precisionsOf, supportedFormats, type ExportFormat } from './exportFormats.js'
 import { resolveLabels } from './labelNames.js'
 import { inNewFolder } from './newFolder.js'
@@ -52,7 +52,8 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
   return inNewFolder(output, others, async (stage) => {
     await writeExport(stage, trained, options)
     await writeCard(stage, folder, format)
-    const comparison = await compareExport(trained, { folder: stage, format, precision }, [...trialTexts, ...longestTexts(texts)], options)
+    const compared = comparedTexts(trained.adapter.outputs, texts)
+    const comparison = await compareExport(trained, { folder: stage, format, precision }, compared, options)
     const havePairs = texts.some(({ textPair }) => textPair !== undefined)
     const warnings = taskTypeOf(trained.adapter.outputs, folder).exportWarnings?.(format, { havePairs }) ?? []
     return { format, output, files: await filesOf(stage), comparison, warnings }

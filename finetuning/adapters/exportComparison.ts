@@ -5,11 +5,13 @@ import type { Feed } from '../../accelerated/engines/feeds.js'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { onnxFiles } from '../../accelerated/formats/exportOnnx.js'
+import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import type { ExportFormat } from './exportFormats.js'
 import { nextTokenLogits, nextTokenLogitsOfOnnx } from './nextTokenLogits.js'
 import { openEncoder, type Text } from './openModel.js'
+import { openWordEncoder, type EncodedText } from './reader.js'
 import { openPredictions } from './trainedAdapter.js'
 import { loadTrainedModel, type TrainedModel, type TrainedModelOptions } from './trainedModel.js'
 
@@ -27,6 +29,12 @@ export const trialTexts: ReadonlyArray<Text> = [
 export const longestTexts = (texts: ReadonlyArray<Text>): ReadonlyArray<Text> => {
   const length = ({ text, textPair = '' }: Text): number => text.length + textPair.length
   return [...texts].sort((a, b) => length(b) - length(a)).slice(0, 4)
+}
+
+/** The texts that an export is compared on. A model that classifies tokens reads no pairs. */
+export const comparedTexts = ({ head }: ModelOutputs, texts: ReadonlyArray<Text>): ReadonlyArray<Text> => {
+  const all = [...trialTexts, ...longestTexts(texts)]
+  return head === 'token' ? all.map(({ text }) => ({ text })) : all
 }
 
 export type Comparison = { readonly texts: number; readonly largestLogitDifference: number; readonly largestLogit: number }
@@ -99,7 +107,8 @@ const logitsOfOnnx = async (
   texts: ReadonlyArray<Text>,
   maxLength: number,
 ): Promise<ReadonlyArray<number>> => {
-  const encodings = texts.map(await openEncoder(trained, maxLength))
+  const isToken = trained.adapter.outputs.head === 'token'
+  const encodings: ReadonlyArray<EncodedText> = texts.map(await (isToken ? openWordEncoder : openEncoder)(trained, maxLength))
   const sequence = Math.max(...encodings.map(({ inputIds }) => inputIds.length))
   const padded = (rows: ReadonlyArray<ReadonlyArray<number>>, padding: number): Feed => ({
     shape: [rows.length, sequence],
@@ -119,8 +128,20 @@ const logitsOfOnnx = async (
         0,
       ),
     })
-    return Array.from(logits ?? [], Number)
+    const numbers = Array.from(logits ?? [], Number)
+    return isToken ? ofWords(numbers, encodings, sequence, trained.adapter.outputs.labels) : numbers
   } finally {
     await session.release()
   }
 }
+
+/** The logits of words among those of all slots: [texts · sequence · labels] → [words · labels] */
+const ofWords = (
+  logits: ReadonlyArray<number>,
+  encodings: ReadonlyArray<EncodedText>,
+  sequence: number,
+  labels: number,
+): ReadonlyArray<number> =>
+  encodings.flatMap(({ places = [] }, text) =>
+    places.flatMap((place) => logits.slice((text * sequence + place) * labels, (text * sequence + place + 1) * labels)),
+  )

@@ -14,7 +14,12 @@ import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
 
-export type Text = { readonly text: string; readonly textPair?: string | undefined }
+export type Text = {
+  readonly text: string
+  readonly textPair?: string | undefined
+  /** Token classification: where each word begins and ends, one after another. Default: as salora divides texts into words */
+  readonly words?: ArrayLike<number> | undefined
+}
 
 /** Names that editors complete; others are refused when the model is opened. */
 export type DeviceName = NonNullable<SettingsInput['device']> | (string & {})

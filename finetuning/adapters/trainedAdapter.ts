@@ -1,26 +1,17 @@
 /**
- * Opens a trained adapter with a sequence head for prediction: model, tokenizer, adapter and head.
+ * Opens a trained adapter with a head over sequences or tokens for prediction: model, tokenizer, adapter and head.
  * The folder adapters/ holds what reads a finished adapter (prediction, generation, scores, exports); training one is in ../runs.
  */
-import type { Encoding } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
-import type { SequenceOutputs } from '../../accelerated/models/modelOutputs.js'
-import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
+import type { SequenceOutputs, TokenOutputs } from '../../accelerated/models/modelOutputs.js'
 import { labelsOf } from '../../accelerated/formats/modelConfig.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
 import { resolveLabels } from './labelNames.js'
-import {
-  openAnswers,
-  openEncoder,
-  resolveMaxLength,
-  type DeviceName,
-  type MachineOptions,
-  type OnProgress,
-  type Text,
-} from './openModel.js'
+import { resolveMaxLength, type DeviceName, type MachineOptions, type OnProgress, type Text } from './openModel.js'
+import { openReader, type EncodedText, type Reader } from './reader.js'
 import { calledOf, loadTrainedModel, type TrainedModelOptions } from './trainedModel.js'
 
 export type { Text }
@@ -38,10 +29,10 @@ export type TrainedAdapter = {
   /** Its name in messages: the adapter, or the model if that has its own head. */
   readonly called?: 'adapter' | 'model'
   readonly device: string
-  readonly outputs: SequenceOutputs
+  readonly outputs: SequenceOutputs | TokenOutputs
   /** the classes in the order of the outputs, if adapter or model name them */
   readonly labelNames: ReadonlyArray<string> | undefined
-  /** → [texts][labels]: logits, or the value of a regression */
+  /** → [texts][labels]: logits, or the value of a regression; of token classification [texts][words · labels] */
   readonly predict: (texts: ReadonlyArray<Text>, onProgress?: OnProgress) => Promise<ReadonlyArray<ReadonlyArray<number>>>
   /** Frees the session. */
   readonly release: () => Promise<void>
@@ -51,11 +42,11 @@ export type TrainedAdapter = {
 export type OpenAdapter = TrainedAdapter & {
   /** tokens of a text that the adapter reads, special ones included */
   readonly maxLength: number
-  /** What `salora predict` prints, one object per text: `{ label, score, scores }`, `{ labels, scores }` or `{ value }`. */
+  /** What `salora predict` prints, one object per text: `{ label, score, scores }`, `{ labels, scores }`, `{ value }` or `{ entities }`. */
   readonly predictions: (texts: ReadonlyArray<Text>, onProgress?: OnProgress) => Promise<ReadonlyArray<object>>
   /** @throws InputError or SettingsError for a text that the tokenizer or the model cannot take */
-  readonly encode: (text: Text) => Encoding
-  readonly answer: (encodings: ReadonlyArray<Encoding>, onProgress?: OnProgress) => Promise<ReadonlyArray<ReadonlyArray<number>>>
+  readonly encode: (text: Text) => EncodedText
+  readonly answer: Reader['answer']
 }
 
 const defaults = { device: 'auto', precision: 'float32', threads: 0, maxLength: null, batchSize: 32 } as const
@@ -81,17 +72,11 @@ export const openPredictions = async (
 ): Promise<OpenAdapter> => {
   const { base, adapter } = trained
   const { outputs } = adapter
-  if (outputs.head !== 'sequence')
+  if (outputs.head === 'causal')
     throw inputError(base.folder, 'a classifier, or an adapter of one', 'what writes text (salora generate, or salora evaluate)')
   const taskType = taskTypeOf(outputs, base.folder)
   const limit = resolveMaxLength(trained, maxLength)
-  const encode = await openEncoder(trained, limit)
-  const objective = sequenceClassification(adapter.model, outputs)
-  const { answers, release } = await openAnswers(trained, objective, machine, device)
-  const answer: OpenAdapter['answer'] = (encodings, onProgress) => {
-    const examples = encodings.map((encoding, row) => ({ ...encoding, row, label: 0 })) // only the loss reads the label
-    return answers({ length: examples.length, at: (i) => examples[i] }, onProgress)
-  }
+  const { encode, answer, release } = await openReader(trained, outputs, limit, machine, device)
   const labelNames = resolveLabels(trained)
   const predict: OpenAdapter['predict'] = async (texts, onProgress) => answer(texts.map(encode), onProgress)
   return {
@@ -99,7 +84,12 @@ export const openPredictions = async (
     ...{ device: device.name, outputs, labelNames, maxLength: limit, encode, answer, predict, release },
     predictions: async (texts, onProgress) => {
       const names = labelsOf(outputs, labelNames)
-      return (await predict(texts, onProgress)).map((output) => taskType.predictions?.predict(output, names).json ?? { outputs: output })
+      const encodings = texts.map(encode)
+      const answers = await answer(encodings, onProgress)
+      return answers.map(
+        (output, i) =>
+          taskType.predictions?.predict(output, names, { text: texts[i]?.text ?? '', ...encodings[i] }).json ?? { outputs: output },
+      )
     },
   }
 }

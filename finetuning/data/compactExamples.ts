@@ -17,6 +17,7 @@ class Block {
   readonly label = new Float64Array(blockRows)
   readonly row = new Float64Array(blockRows)
   readonly labels: ReadonlyArray<number>[] = []
+  readonly words: ArrayLike<number>[] = []
 
   constructor(leastBytes: number) {
     this.bytes = Buffer.alloc(Math.max(blockBytes, leastBytes)) // unwritten pages take no memory
@@ -69,20 +70,27 @@ export class StoredExample implements Example {
   set labels(labels: ReadonlyArray<number>) {
     this.#block.labels[this.#at] = labels
   }
+  get words(): ArrayLike<number> | undefined {
+    return this.#block.words[this.#at]
+  }
   get row(): number {
     return this.#block.row[this.#at] ?? NaN
   }
   /** A copy as a plain object. */
   toJSON(): Example {
-    const { text, textPair, label, labels, row } = this
-    return { text, ...(textPair === undefined ? {} : { textPair }), label, ...(labels === undefined ? {} : { labels }), row }
+    const { text, textPair, label, labels, words, row } = this
+    const optional = {
+      ...(labels === undefined ? {} : { labels }),
+      ...(words === undefined ? {} : { words: Array.from(words) }),
+    }
+    return { text, ...(textPair === undefined ? {} : { textPair }), label, ...optional, row }
   }
 }
 
 /** Stores examples one by one and returns each as it is stored. */
 export const exampleStore = (): ((example: Example) => StoredExample) => {
   let block = new Block(0)
-  return ({ text, textPair, label, labels, row }) => {
+  return ({ text, textPair, label, labels, words, row }) => {
     const most = 2 * (text.length + (textPair?.length ?? 0))
     if (!block.hasRoomFor(most)) block = new Block(most)
     const at = block.rows++
@@ -91,6 +99,7 @@ export const exampleStore = (): ((example: Example) => StoredExample) => {
     block.label[at] = label
     block.row[at] = row
     if (labels !== undefined) block.labels[at] = labels
+    if (words !== undefined) block.words[at] = Int32Array.from(words)
     return new StoredExample(block, at)
   }
 }

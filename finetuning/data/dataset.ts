@@ -7,6 +7,8 @@ export type Example = {
   readonly label: number
   /** Multi-label: the indices of all classes that hold, perhaps none. `label` is then not read. */
   readonly labels?: ReadonlyArray<number> | undefined
+  /** Token classification: where each word begins and ends in `text`, one after another. `labels` then has one class per word. */
+  readonly words?: ArrayLike<number> | undefined
   /** The line of the file on which the example begins, counted from 1, the header included. */
   readonly row: number
 }

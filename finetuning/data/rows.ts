@@ -34,7 +34,7 @@ export const rowTooLong = (file: string, row: number, bytes: number): InputError
 /** A JSON or Parquet value as text. Numbers and booleans are as in JSON, so that 1.0 is `1`. @throws InputError for lists, objects and dates */
 export const cellOf = (where: string, { name, list, json }: RequestedColumn, value: unknown): Cell => {
   if (value === null || value === undefined) return null
-  if (json === true) return JSON.stringify(value)
+  if (json === true) return JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? Number(part) : part)) // Parquet's int64
   if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value)
   if (list !== undefined && Array.isArray(value) && value.every((part) => typeof part === 'string' && !part.includes(list)))

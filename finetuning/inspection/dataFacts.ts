@@ -4,6 +4,7 @@
  */
 import type { Dataset, Example } from '../data/index.js'
 import { firstRows } from '../data/textKeys.js'
+import { parseTag } from '../metrics/index.js'
 
 export type ClassCount = { readonly label: string; readonly rows: number }
 
@@ -13,6 +14,8 @@ export type DataFacts = {
   readonly skipped: number
   /** Rows of each class, in the order of the classes; null: there are none. */
   readonly classes: ReadonlyArray<ClassCount> | null
+  /** Entities of each type, in token classification, whose classes are not those of rows; null for other tasks. */
+  readonly entities: ReadonlyArray<ClassCount> | null
   /** Of a regression; null for other tasks. */
   readonly scores: { readonly least: number; readonly median: number; readonly most: number } | null
   /** Rows whose text (and second text) an earlier row has. */
@@ -40,11 +43,13 @@ export type LengthFacts = {
 /** @param keys one per example (data/textKeys.ts) @param hasScores whether labels are numbers, not classes */
 export const dataFacts = (dataset: Dataset, keys: BigUint64Array, hasScores = false): DataFacts => {
   const { source, examples, labelNames, skipped, mergedLabels = [] } = dataset
+  const isTagged = examples[0]?.words !== undefined
   return {
     source,
     rows: examples.length,
     skipped: skipped.length,
-    classes: labelNames === null ? null : countsOf(labelNames, examples),
+    classes: labelNames === null || isTagged ? null : countsOf(labelNames, examples),
+    entities: labelNames === null || !isTagged ? null : entityCounts(labelNames, examples),
     scores: hasScores && examples.length > 0 ? scoresOf(examples) : null,
     ...repetitions(examples, keys),
     merged: mergedLabels,
@@ -58,13 +63,22 @@ const countsOf = (labelNames: ReadonlyArray<string>, examples: ReadonlyArray<Exa
   return labelNames.map((label, i) => ({ label, rows: counts[i] ?? 0 }))
 }
 
+/** Tags are read as IOB2, where each entity begins with a tag of its own. */
+const entityCounts = (labelNames: ReadonlyArray<string>, examples: ReadonlyArray<Example>): ReadonlyArray<ClassCount> =>
+  countsOf(labelNames, examples).flatMap(({ label, rows }) => {
+    const { kind, type } = parseTag(label)
+    return kind === 'begin' ? [{ label: type, rows }] : []
+  })
+
 const scoresOf = (examples: ReadonlyArray<Example>): DataFacts['scores'] => {
   const sorted = Float64Array.from(examples, ({ label }) => label).sort()
   return { least: sorted[0] ?? NaN, median: percentile(sorted, 50), most: sorted.at(-1) ?? NaN }
 }
 
-const labelOf = ({ label, labels }: Example): string | number =>
-  labels === undefined ? label : [...labels].sort((a, b) => a - b).join(',')
+const labelOf = ({ label, labels, words }: Example): string | number => {
+  if (labels === undefined) return label
+  return (words === undefined ? [...labels].sort((a, b) => a - b) : labels).join(',')
+}
 
 const repetitions = (examples: ReadonlyArray<Example>, keys: BigUint64Array): Pick<DataFacts, 'duplicates' | 'contradictions'> => {
   const firstRow = firstRows(keys)

@@ -117,7 +117,7 @@ const imbalance = (classes: ReadonlyArray<ClassCount>, { classWeights = null, se
 /** From these shares of the rows on, a run warns. */
 const [manyDuplicates, manyContradictions] = [0.1, 0.01]
 
-const repetitionFindings = ({ rows, duplicates, contradictions: { texts, first } }: DataFacts): ReadonlyArray<Finding> => [
+const repetitionFindings = ({ rows, duplicates, entities, contradictions: { texts, first } }: DataFacts): ReadonlyArray<Finding> => [
   ...(duplicates === 0
     ? []
     : [
@@ -132,7 +132,7 @@ const repetitionFindings = ({ rows, duplicates, contradictions: { texts, first }
     : [
         {
           kind: 'contradictions',
-          message: `${some(texts, 'text')} ${texts === 1 ? 'has' : 'have'} more than one label, the first in rows ${first[0]} and ${first[1]}: correct the labels, or use --problem-type multi-label`,
+          message: `${some(texts, 'text')} ${texts === 1 ? 'has' : 'have'} more than one label, the first in rows ${first[0]} and ${first[1]}: correct the labels${entities === null ? ', or use --problem-type multi-label' : ''}`,
           warns: texts / rows >= manyContradictions,
         } as const,
       ]),

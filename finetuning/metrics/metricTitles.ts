@@ -9,6 +9,8 @@ const titles: Readonly<Record<MetricName, MetricTitle>> = {
   f1: { type: 'f1', title: 'F1' },
   macroF1: { type: 'f1', title: 'F1 (macro)' },
   microF1: { type: 'f1', title: 'F1 (micro)' },
+  precision: { type: 'precision', title: 'Precision' },
+  recall: { type: 'recall', title: 'Recall' },
   matthews: { type: 'matthews_correlation', title: "Matthews' correlation" },
   pearson: { type: 'pearsonr', title: "Pearson's correlation" },
   spearman: { type: 'spearmanr', title: "Spearman's correlation" },

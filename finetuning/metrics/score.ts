@@ -9,8 +9,11 @@ export type Metric = (predictions: ReadonlyArray<number>, labels: ReadonlyArray<
 /** Metrics of one prediction per example. */
 export const METRICS = { accuracy, f1, macroF1, matthews, pearson, spearman, mse, mae } as const satisfies Readonly<Record<string, Metric>>
 
-/** A metric of predictions, or one that needs more: `loss` needs logits, `microF1` needs label sets, `perplexity` needs text. */
-export type MetricName = keyof typeof METRICS | 'loss' | 'microF1' | 'perplexity'
+/**
+ * A metric of predictions, or one that needs more: `loss` needs logits, `microF1` needs label sets, `perplexity` needs text, `precision` and
+ * `recall` need entities.
+ */
+export type MetricName = keyof typeof METRICS | 'loss' | 'microF1' | 'perplexity' | 'precision' | 'recall'
 
 const lowerIsBetter: ReadonlyArray<string> = ['loss', 'perplexity', 'mse', 'mae'] satisfies ReadonlyArray<MetricName>
 

@@ -46,8 +46,10 @@ export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 
   const digest = createHash('sha256')
   const names = labelNames === null ? null : comparableNames(labelNames)
   const nameOf = (label: number): string | number => names?.[label] ?? label
-  for (const { text, textPair, label, labels } of examples)
-    digest.update(`${JSON.stringify([text, textPair ?? null, labels?.map(nameOf) ?? nameOf(label)])}\n`)
+  for (const { text, textPair, label, labels, words } of examples) {
+    const ofWords = words === undefined ? [] : [Array.from(words)]
+    digest.update(`${JSON.stringify([text, textPair ?? null, labels?.map(nameOf) ?? nameOf(label), ...ofWords])}\n`)
+  }
   return `${examples.length} of sha256 ${digest.digest('hex')}`
 }
 

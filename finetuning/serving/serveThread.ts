@@ -86,11 +86,14 @@ const predict = async (port: Port<Request, Reply>, id: number, one: Opened | und
   const encoded = texts.map((text) => attempt(() => adapter.encode(text)))
   const answers = await adapter.answer(encoded.flatMap((each) => ('value' in each ? [each.value] : [])))
   let next = 0
-  const outcomes = encoded.map((each): SentOutcome => {
+  const outcomes = encoded.map((each, i): SentOutcome => {
     if ('error' in each) return { error: toSentError(each.error) }
     const output = answers[next++] ?? []
     if (output.every(Number.isFinite))
-      return { value: predictions?.predict(output, names).json ?? { outputs: output }, truncated: each.value.truncated === true }
+      return {
+        value: predictions?.predict(output, names, { text: texts[i]?.text ?? '', ...each.value }).json ?? { outputs: output },
+        truncated: each.value.truncated === true,
+      }
     return { error: toSentError(inputError(one.info.folder, 'finite outputs of model and adapter', output.slice(0, 8).join(', '))) }
   })
   port.send({ kind: 'predicted', id, outcomes })

@@ -47,8 +47,10 @@ export type TaskOptions = {
   readonly metricForBestModel?: Or<SelectionMetric>
   /** Files only: column of the label. Default: label */
   readonly label?: string
-  /** Files only: the task type. Default: classification */
-  readonly problemType?: Or<'classification' | 'regression' | 'multi-label'>
+  /** Files only: the task type. Default: classification, or token-classification for .conll files and the like */
+  readonly problemType?: Or<'classification' | 'regression' | 'multi-label' | 'token-classification'>
+  /** Token classification only: the tags that the numbers of a file stand for, in order, separated by commas. Default: a file has tags by name */
+  readonly tagNames?: string
   /** Files only: the classes of the training data, which an evaluation file must keep to. Default: those that occur */
   readonly labelNames?: ReadonlyArray<string>
   /** Files only: labels are texts, whatever they look like, so 1.10 and 1.1 are two classes. Default: false */

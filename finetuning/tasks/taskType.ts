@@ -6,7 +6,9 @@ import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import type { Scored } from '../../accelerated/training/events.js'
 import type { Dataset } from '../data/dataset.js'
+import type { DelimitedOptions } from '../data/delimited.js'
 import type { LabelColumn } from '../data/labelColumn.js'
+import type { TaggedOptions } from '../data/taggedSentences.js'
 import type { ClassReport } from '../metrics/index.js'
 import type { ExampleTokenizer } from '../tokens/exampleTokenizer.js'
 import type { TextTokenOptions } from '../tokens/textTokens.js'
@@ -75,9 +77,26 @@ export type Prediction = { readonly json: object; readonly cells: ReadonlyArray<
 export type PredictionFormat = {
   /** columns of a CSV file */
   readonly columns: ReadonlyArray<string>
-  /** @param output the model's outputs for one text: [labels] @param labelNames one per output */
-  readonly predict: (output: ReadonlyArray<number>, labelNames: ReadonlyArray<string>) => Prediction
+  /** @param output the model's outputs for one text: [labels], or [words · labels] @param labelNames one per output @param read the text */
+  readonly predict: (output: ReadonlyArray<number>, labelNames: ReadonlyArray<string>, read: ReadText) => Prediction
 }
+
+/** A text as a model read it. words, places: of token classification, as in `Example` and `TaggedExample` */
+export type ReadText = { readonly text: string; readonly words?: ArrayLike<number>; readonly places?: ReadonlyArray<number> }
+
+/** How a user's file becomes labeled examples. */
+export type FileReading = {
+  /** @throws InputError for the first thing wrong in the file */
+  readonly read: (file: string, options: FileOptions) => Promise<Dataset>
+  /** The stratum of each example, so that a hold-out keeps the proportions of labels. */
+  readonly strata: LabelColumn['strata']
+  /** what the labels are instead of classes, for --labels-as-text */
+  readonly noClasses?: string
+  /** endings of the names of files that are of this type without --problem-type */
+  readonly endings?: ReadonlyArray<string>
+}
+
+export type FileOptions = Omit<DelimitedOptions, 'labelColumn'> & Pick<TaggedOptions, 'tagNames'>
 
 export type TaskType = {
   /** stored in result.json and salora.json, and typed after --problem-type */
@@ -94,8 +113,8 @@ export type TaskType = {
   readonly checkModel?: (model: Model, task: string) => void
   /** Every metric of a task, its own first. */
   readonly metricNames: (scoring: Pick<Scoring, 'metrics' | 'positive'>) => ReadonlyArray<string>
-  /** How a file's labels are read, and its metrics if the file says no more. Absent: --problem-type cannot name this type. */
-  readonly file?: { readonly labels: LabelColumn } & Pick<Scoring, 'metrics' | 'selectionMetric'>
+  /** How a file is read, and its metrics if the file says no more. Absent: --problem-type cannot name this type. */
+  readonly file?: FileReading & Pick<Scoring, 'metrics' | 'selectionMetric'>
   /** what --positive-label, --class-weights and --labels expect instead of a value; absent: they are allowed */
   readonly refuses: Readonly<Partial<Record<'positiveLabel' | 'classWeights' | 'labelNames', string>>>
   /** @param classWeights one per class; null: all examples count alike */
@@ -103,7 +122,7 @@ export type TaskType = {
   /** absent: the model generates text, and `salora predict` refuses it */
   readonly predictions?: PredictionFormat
   /** `pipeline_tag` of the model card */
-  readonly pipelineTag: 'text-classification' | 'text-generation'
+  readonly pipelineTag: 'text-classification' | 'token-classification' | 'text-generation'
   /** the command that uses the result */
   readonly command: 'predict' | 'generate'
   /** What a user of an exported model must know. @param format `transformers.js`, … */

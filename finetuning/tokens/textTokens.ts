@@ -121,7 +121,8 @@ export const segmentTokens = (
   return { ids: [...start, ...ids], learned: [...start.map(() => false), ...learned] }
 }
 
-const commonLength = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => {
+/** How many tokens two lists share at their beginning. */
+export const commonLength = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => {
   const at = a.findIndex((id, i) => id !== b[i])
   return at === -1 ? Math.min(a.length, b.length) : at
 }

@@ -74,7 +74,7 @@ describe('a new task type', () => {
     const [output = []] = await opened.predict([{ text }]).finally(opened.release)
     const written: string[] = []
     const csv = openOutput('csv', {}, predictions ?? { columns: [] }, (line) => written.push(line))
-    csv.write({ text }, predictions?.predict(output, ['value']) ?? { error: 'none' })
+    csv.write({ text }, predictions?.predict(output, ['value'], { text }) ?? { error: 'none' })
     expect(written.join('')).toBe(`text,grade,error\n${text},good,\n`)
   })
 
@@ -93,7 +93,7 @@ describe('a new task type', () => {
       '--positive-label: expected none, as grades have an order, got "2"',
     )
     expect(await refusalOf(() => loadTask({ task: file, problemType: 'marks' }))).toBe(
-      '--problem-type: expected classification, regression, multi-label or grades, got "marks"',
+      '--problem-type: expected classification, regression, multi-label, token-classification or grades, got "marks"',
     )
   })
 })
@@ -102,6 +102,6 @@ it('an adapter of a task type that this version does not have is refused by name
   const names = { labelNames: null, taskType: 'ranking', problemType: 'regression' }
   await writeFile(join(adapter(), 'salora.json'), JSON.stringify(names))
   expect(await refusalOf(() => loadTrainedModel({ model: model(), adapter: adapter() }))).toBe(
-    `${adapter()}: expected one of the task types classification, regression, multi-label, causal, grades, got "ranking"`,
+    `${adapter()}: expected one of the task types classification, regression, multi-label, token-classification, causal, grades, got "ranking"`,
   )
 })

@@ -66,6 +66,9 @@ const yelp = {
   'yelp/reference.1': lines(...[0, 1].map((i) => `the film number ${i} was good .\tThe film number ${i} was bad!`)),
 }
 
+const tagged = (count: number): string =>
+  Array.from({ length: count }, (_, i) => `Ann${i}\tB-person\nwent\tO\nto\tO\nRome\tB-location\n`).join('\n')
+
 const trainReviews = 'salora train --model encoder --task reviews.csv --text review --label stars --output runs/reviews'
 const npmOnly = 'needs the network and a fresh clone; .ci/run installs, builds and tests'
 const boardRuns = 'runs until Ctrl-C; property-tests/cli/board.test.ts starts it'
@@ -103,6 +106,12 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     notRun: { 'npx salora board': boardRuns },
     leaves: ['runs/small/table.md', 'runs/small/table.tex', 'runs/grid/table.csv', 'small.html'],
     prints: [/salora:retain=random/],
+  },
+  {
+    page: 'docs/how-to/token-classification.md',
+    files: { 'train.conll': tagged(12), 'dev.conll': tagged(4), 'test.conll': tagged(6) },
+    leaves: ['runs/entities/adapter/adapter_model.safetensors', 'exported/entities/onnx/model.onnx'],
+    prints: [/^recall/m, /"entities":\[/],
   },
   {
     page: 'docs/how-to/exports.md',

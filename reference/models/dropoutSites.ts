@@ -30,7 +30,7 @@ export const dropoutSites = (config: EncoderConfig, { inputIds }: Tokens): Reado
   return {
     embeddings: hidden,
     ...Object.fromEntries(layers),
-    'head.input': pooled,
-    ...(config.family === 'roberta' ? { 'head.hidden': pooled } : {}),
+    'head.input': config.taskType === 'tokens' ? { ...hidden, probability: config.headDropout } : pooled,
+    ...(config.family === 'roberta' && config.taskType !== 'tokens' ? { 'head.hidden': pooled } : {}),
   }
 }

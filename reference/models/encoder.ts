@@ -5,6 +5,7 @@ import { feedForward } from './feedForward.js'
 import { residual, sequence, type Layer } from '../layers/layer.js'
 import { selfAttention } from '../layers/selfAttention.js'
 import { dropoutLayer, sequenceHead } from './sequenceHead.js'
+import { tokenHead } from './tokenHead.js'
 import { merge, openGates } from '../layers/lowRank.js'
 import { named, type Tensors } from '../tensor/tensor.js'
 import { layerName, type EncoderConfig } from './encoderConfig.js'
@@ -40,7 +41,8 @@ export const encoder =
       dropoutLayer(masks, 'embeddings'),
       ...layers,
     )(input.value)
-    const output = sequenceHead(model, config, lengths, masks)(body.value)
+    const head = config.taskType === 'tokens' ? tokenHead(model, masks) : sequenceHead(model, config, lengths, masks)
+    const output = head(body.value)
     return {
       hidden: body.value,
       logits: output.value,

@@ -19,7 +19,8 @@ export interface EncoderConfig {
   readonly headDropout: number
   /** Outputs of the head: classes, or 1 for a regression. */
   readonly labels: number
-  readonly taskType: 'classification' | 'regression'
+  /** tokens: a class for each token that has a label */
+  readonly taskType: 'classification' | 'regression' | 'tokens'
 }
 
 export const layerName = (layer: number): string => `encoder.layer.${layer}`
@@ -83,7 +84,9 @@ export const baseShapes = (config: EncoderConfig): Readonly<Record<string, Shape
 }
 
 /** The head's tensors by name: trained beside the adapters, outside the budget. */
-export const headShapes = ({ family, hiddenSize, labels }: EncoderConfig): Readonly<Record<string, Shape>> =>
-  family === 'roberta'
+export const headShapes = ({ family, hiddenSize, labels, taskType }: EncoderConfig): Readonly<Record<string, Shape>> => {
+  if (taskType === 'tokens') return linearShapes('classifier', labels, hiddenSize)
+  return family === 'roberta'
     ? { ...linearShapes('classifier.dense', hiddenSize, hiddenSize), ...linearShapes('classifier.out_proj', labels, hiddenSize) }
     : { ...linearShapes('pooler.dense', hiddenSize, hiddenSize), ...linearShapes('classifier', labels, hiddenSize) }
+}

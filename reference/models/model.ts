@@ -36,7 +36,7 @@ export interface ModelGradients {
 export interface TracedModel {
   /** The last layer's output: [tokens, hidden] */
   readonly hidden: Tensor
-  /** An encoder's head: [batch, labels]; a decoder: [tokens, vocabulary] */
+  /** An encoder's head: [batch, labels], or [tokens, labels] if tokens are classified; a decoder: [tokens, vocabulary] */
   readonly logits: Tensor
   /** logitsBar: as `logits` */
   readonly pullback: (logitsBar: Tensor) => ModelGradients

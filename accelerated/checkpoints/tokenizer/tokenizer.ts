@@ -28,6 +28,8 @@ export type Tokenizer = {
   readonly encode: (text: string, textPair: string | undefined, maxLength: number) => Encoding
   /** The tokens of a text, or the first `most` of them, without added special tokens. @throws InputError if a piece of the text has no id */
   readonly ids: (text: string, most?: number) => ReadonlyArray<number>
+  /** The first tokens of one text with special tokens around them, at most `maxLength`. @throws SettingsError as `encode` */
+  readonly frame: (ids: ReadonlyArray<number>, maxLength: number) => Encoding
   /** the special tokens before a text: `<s>`, or none */
   readonly start: ReadonlyArray<number>
   /** The text of tokens, without special ones. @throws InputError if the folder's decoder is not supported */
@@ -52,6 +54,10 @@ export const loadTokenizer = async (folder: string, model: TokenizerModel, stora
   return {
     ids: (text, most) => (most === undefined ? idsOf(text) : ids(text, most).slice(0, most)),
     start: add.start,
+    frame: (tokens, maxLength) => {
+      const room = maxLength - specialsIn(maxLength, add, model, false)
+      return marked(add(tokens.slice(0, room), undefined), tokens.length > room)
+    },
     encode: encoder(ids, add, model, joinPath(folder, 'config.json')),
     decode: (tokens) => {
       if (!parsed.decodes) throw inputError(file, 'a supported decoder, which makes text of tokens', 'another')
@@ -62,17 +68,13 @@ export const loadTokenizer = async (folder: string, model: TokenizerModel, stora
 }
 
 const encoder =
-  (ids: TokenizePrefix, add: AddSpecialTokens, { specialTokens: template, spec }: TokenizerModel, configFile: string) =>
+  (ids: TokenizePrefix, add: AddSpecialTokens, model: TokenizerModel, configFile: string) =>
   (text: string, second: string | undefined, maxLength: number): Encoding => {
+    const { specialTokens: template } = model
     const textPair = second === '' ? undefined : second // as in the original tokenizers
-    const specials = add([], textPair === undefined ? undefined : []).inputIds.length
     if (textPair !== undefined && template !== null && template.secondType >= template.types)
       throw inputError(configFile, 'type_vocab_size of at least 2, since there are pairs of texts', String(template.types))
-    if (!Number.isInteger(maxLength) || maxLength <= specials || maxLength > spec.maxPositions) {
-      const range = `${specials + 1} to ${spec.maxPositions} tokens for ${textPair === undefined ? 'a text' : 'two texts'}`
-      throw new SettingsError('maxLength', `${range}, including ${specials} special tokens`, String(maxLength))
-    }
-    const room = maxLength - specials
+    const room = maxLength - specialsIn(maxLength, add, model, textPair !== undefined)
     if (textPair === undefined) {
       const { kept, isTruncated } = truncatedText(ids, text, room)
       return marked(add(kept, undefined), isTruncated)
@@ -80,6 +82,14 @@ const encoder =
     const { kept, isTruncated } = truncatedPair(ids, text, textPair, room)
     return marked(add(...kept), isTruncated)
   }
+
+/** The number of special tokens around a text or a pair. @throws SettingsError if `maxLength` leaves no room, or exceeds the positions */
+const specialsIn = (maxLength: number, add: AddSpecialTokens, { spec }: TokenizerModel, isPair: boolean): number => {
+  const specials = add([], isPair ? [] : undefined).inputIds.length
+  if (Number.isInteger(maxLength) && maxLength > specials && maxLength <= spec.maxPositions) return specials
+  const range = `${specials + 1} to ${spec.maxPositions} tokens for ${isPair ? 'two texts' : 'a text'}`
+  throw new SettingsError('maxLength', `${range}, including ${specials} special tokens`, String(maxLength))
+}
 
 const marked = (encoding: Encoding, isTruncated: boolean): Encoding => (isTruncated ? { ...encoding, truncated: true } : encoding)
 

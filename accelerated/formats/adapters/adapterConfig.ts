@@ -49,9 +49,13 @@ const idle = {
 } as const
 
 /** The keys that every configuration of an adapter has; `version` is the layout's. */
-export const ofModel = ({ model, baseModelName }: Pick<Adapter, 'model' | 'baseModelName'>): Readonly<Record<string, unknown>> => ({
+export const ofModel = ({
+  model,
+  baseModelName,
+  outputs,
+}: Pick<Adapter, 'model' | 'baseModelName' | 'outputs'>): Readonly<Record<string, unknown>> => ({
   hidden_size: model.spec.hiddenSize,
-  model_class: model.naming.sequenceClassifier,
+  model_class: outputs.head === 'token' ? model.naming.tokenClassifier : model.naming.sequenceClassifier,
   model_name: baseModelName,
   model_type: model.type,
   version: 'adapters.1.3.0',

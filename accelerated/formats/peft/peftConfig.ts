@@ -7,7 +7,7 @@ import { largestWrittenAlpha } from '../../methods/lowRankSettings.js'
 import type { Model } from '../../models/architecture.js'
 import type { ModelOutputs } from '../../models/modelOutputs.js'
 import type { Storage } from '../../storage/storage.js'
-import { causalTask } from '../adapterHead.js'
+import { causalTask, tokenTask } from '../adapterHead.js'
 import { adapterConfigLimit } from '../namesFile.js'
 
 /** One module of an adapter to write: its full path in the base model and its remaining rank. */
@@ -68,7 +68,7 @@ export const configText = ({ baseModelName, outputs, modulesToSave }: Adapted, m
     base_model_name_or_path: baseModelName,
     inference_mode: true,
     modules_to_save: hasHead ? [...modulesToSave].sort() : null,
-    task_type: outputs.head === 'causal' ? causalTask : hasHead ? 'SEQ_CLS' : null,
+    task_type: outputs.head === 'sequence' ? (hasHead ? 'SEQ_CLS' : null) : outputs.head === 'token' ? tokenTask : causalTask,
     ...methodKeys,
   })
   return `${JSON.stringify(all, null, 2)}\n`

@@ -6,7 +6,7 @@ import { slotPositions } from '../batchInputs.js'
 import { isIdBuffer } from '../buffers.js'
 import { encoderConfig, type EncoderConfig } from './config.js'
 import { encoder, type DistanceBias } from './encoder.js'
-import { maskedHead, sequenceHead } from './heads.js'
+import { maskedHead, sequenceHead, tokenHead } from './heads.js'
 import { bertNames, type EncoderNames } from './names.js'
 import { firstPosition, specOf } from './spec.js'
 
@@ -24,6 +24,7 @@ export const encoderModel = (config: EncoderConfig, names: EncoderNames = bertNa
   hidden: (host, batch) => encoder(config, names, host, batch, distances),
   pooling: 'first',
   sequenceHead: sequenceHead(config),
+  tokenHead: tokenHead(config.hiddenSize, config.headDropout),
   maskedHead: () => maskedHead(config),
   paddedPositions: (ids) => paddedPositions(config, ids),
   withDropout: (p) => encoderModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }, names, distances),
@@ -43,6 +44,7 @@ const framings: Readonly<Record<EncoderConfig['family'], Omit<SpecialTokenTempla
 const naming = (family: string, name: string): Naming => ({
   prefix: `${family}.`,
   sequenceClassifier: `${name}ForSequenceClassification`,
+  tokenClassifier: `${name}ForTokenClassification`,
   tokenizer: `${name}Tokenizer`,
   stored: (tensor) => (/^(classifier|lm_head)\./.test(tensor) ? tensor : `${family}.${tensor}`),
 })

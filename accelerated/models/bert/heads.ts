@@ -1,4 +1,4 @@
-/** Heads on the encoder's hidden states: the sequence heads of RoBERTa and BERT, and RoBERTa's masked-language-model head. */
+/** Heads on the encoder's hidden states: the sequence heads of RoBERTa and BERT, the token head, and RoBERTa's masked-language-model head. */
 import { add, gelu, layerNormalization, matMul, tanh } from '../../graph/operators.js'
 import type { Head, TensorShape } from '../architecture.js'
 import type { EncoderConfig } from './config.js'
@@ -28,6 +28,14 @@ export const sequenceHead =
             host.linear('classifier', host.dropout('head.input', tanh(host.linear('pooler.dense', rows)), headDropout)),
           activation: 'tanh',
         }
+
+/** dropout → classifier, for every token: the head of most families. x: [tokens, hidden] → [tokens, outputs] */
+export const tokenHead =
+  (hiddenSize: number, dropout: number) =>
+  (outputs: number): Head => ({
+    tensors: new Map(linearTensors('classifier', outputs, hiddenSize)),
+    outputs: (rows, host) => host.linear('classifier', host.dropout('head.input', rows, dropout)),
+  })
 
 /** dense → gelu → norm, then a decoder tied to the word embeddings: [masked, hidden] → [masked, vocabulary] */
 export const maskedHead = ({ hiddenSize: h, vocabularySize, layerNormEpsilon }: EncoderConfig): Head => ({

@@ -7,7 +7,7 @@ import { add, concat, cut, gather, gelu, layerNormalization, transpose } from '.
 import type { Architecture, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
 import { isIdBuffer } from '../buffers.js'
-import { linearTensors } from '../bert/heads.js'
+import { linearTensors, tokenHead } from '../bert/heads.js'
 import { bertNames, type LayerNames } from '../bert/names.js'
 import type { Host } from '../host.js'
 import { attention, paddingBias } from '../layers/attention.js'
@@ -168,6 +168,7 @@ const debertaModel = (config: DebertaConfig): Model => {
     naming: {
       prefix: 'deberta.',
       sequenceClassifier: 'DebertaV2ForSequenceClassification',
+      tokenClassifier: 'DebertaV2ForTokenClassification',
       tokenizer: 'DebertaV2Tokenizer',
       stored: (name) => (/^(pooler|classifier)\./.test(name) ? name : `deberta.${name}`),
     },
@@ -182,6 +183,7 @@ const debertaModel = (config: DebertaConfig): Model => {
       },
       activation: 'gelu',
     }),
+    tokenHead: tokenHead(h, dropouts.hidden),
     paddedPositions: slotPositions,
     withDropout: (p) => debertaModel({ ...config, dropouts: { hidden: p, attention: p, pooler: p, head: p } }),
   }

@@ -8,7 +8,7 @@ import { encoderModel } from '../bert/bert.js'
 import type { EncoderConfig } from '../bert/config.js'
 import { probability, size } from '../bert/config.js'
 import type { EncoderNames } from '../bert/names.js'
-import { linearTensors } from '../bert/heads.js'
+import { linearTensors, tokenHead } from '../bert/heads.js'
 
 const schema = z.object({
   model_type: z.literal('distilbert'),
@@ -83,6 +83,7 @@ const distilbertModel = (config: EncoderConfig): Model => ({
   naming: {
     prefix: 'distilbert.',
     sequenceClassifier: 'DistilBertForSequenceClassification',
+    tokenClassifier: 'DistilBertForTokenClassification',
     tokenizer: 'DistilBertTokenizer',
     stored: (name) => (/^(pre_classifier|classifier)\./.test(name) ? name : `distilbert.${name}`),
     adaptersAt: (sublayer) => sublayer.replace(/\.attention$/, '.attention_adapters').replace(/\.ffn$/, '.output_adapters'),
@@ -96,6 +97,7 @@ const distilbertModel = (config: EncoderConfig): Model => ({
       host.linear('classifier', host.dropout('head.hidden', relu(host.linear('pre_classifier', rows)), config.headDropout)),
     activation: 'relu',
   }),
+  tokenHead: tokenHead(config.hiddenSize, config.hiddenDropout),
   withDropout: (p) => distilbertModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
 })
 

@@ -23,6 +23,7 @@ const electraModel = (config: EncoderConfig): Model => {
     naming: {
       prefix: 'electra.',
       sequenceClassifier: 'ElectraForSequenceClassification',
+      tokenClassifier: 'ElectraForTokenClassification',
       tokenizer: 'ElectraTokenizer',
       stored: (name) => (/^classifier\./.test(name) ? name : `electra.${name}`),
     },

@@ -7,7 +7,7 @@ import { validate } from '../../errors/validate.js'
 import { inputError } from '../../errors/inputError.js'
 import type { Expression } from '../../graph/expression.js'
 import { add, constant, gather, gelu, layerNormalization, mul, slice } from '../../graph/operators.js'
-import type { Architecture, Layer, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
+import type { Architecture, Head, Layer, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
 import { isRotaryBuffer } from '../buffers.js'
 import { probability, size } from '../bert/config.js'
@@ -186,6 +186,21 @@ const norm =
       normEpsilon,
     )
 
+/** dense → gelu → norm → dropout → classifier, over first tokens or over every token */
+const predictionHead =
+  (config: ModernConfig) =>
+  (outputs: number): Head => ({
+    tensors: new Map<string, TensorShape>([
+      ['head.dense.weight', [config.hiddenSize, config.hiddenSize]],
+      ['head.norm.weight', [config.hiddenSize]],
+      ...linearTensors('classifier', outputs, config.hiddenSize),
+    ]),
+    outputs: (rows, host) => {
+      const inner = norm(config, host, 'head.norm')(gelu(host.linear('head.dense', rows)))
+      return host.linear('classifier', host.dropout('head.hidden', inner, config.dropouts.head))
+    },
+  })
+
 const modernbertModel = (config: ModernConfig): Model => ({
   type: 'modernbert',
   spec: specOf(config),
@@ -197,23 +212,15 @@ const modernbertModel = (config: ModernConfig): Model => ({
   naming: {
     prefix: 'model.',
     sequenceClassifier: 'ModernBertForSequenceClassification',
+    tokenClassifier: 'ModernBertForTokenClassification',
     tokenizer: 'PreTrainedTokenizerFast',
     stored: (name) => (/^(head|classifier)\./.test(name) ? name : `model.${name}`),
   },
   ignored: isRotaryBuffer,
   hidden: (host, batch) => encoder(config, host, batch),
   pooling: 'first',
-  sequenceHead: (outputs) => ({
-    tensors: new Map<string, TensorShape>([
-      ['head.dense.weight', [config.hiddenSize, config.hiddenSize]],
-      ['head.norm.weight', [config.hiddenSize]],
-      ...linearTensors('classifier', outputs, config.hiddenSize),
-    ]),
-    outputs: (rows, host) => {
-      const inner = norm(config, host, 'head.norm')(gelu(host.linear('head.dense', rows)))
-      return host.linear('classifier', host.dropout('head.hidden', inner, config.dropouts.head))
-    },
-  }),
+  sequenceHead: predictionHead(config),
+  tokenHead: predictionHead(config),
   paddedPositions: slotPositions,
   withDropout: (p) => modernbertModel({ ...config, dropouts: { embeddings: p, attention: p, feedForward: p, head: p } }),
 })

@@ -79,6 +79,7 @@ const mpnetModel = (config: EncoderConfig, buckets: number): Model => {
     naming: {
       prefix: 'mpnet.',
       sequenceClassifier: 'MPNetForSequenceClassification',
+      tokenClassifier: 'MPNetForTokenClassification',
       tokenizer: 'MPNetTokenizer',
       stored: (name) => (/^classifier\./.test(name) ? name : `mpnet.${name}`),
     },

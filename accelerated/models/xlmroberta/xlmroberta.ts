@@ -12,7 +12,12 @@ const xlmRobertaModel = (config: EncoderConfig): Model => {
   return {
     ...roberta,
     type: 'xlm-roberta',
-    naming: { ...roberta.naming, sequenceClassifier: 'XLMRobertaForSequenceClassification', tokenizer: 'XLMRobertaTokenizer' },
+    naming: {
+      ...roberta.naming,
+      sequenceClassifier: 'XLMRobertaForSequenceClassification',
+      tokenClassifier: 'XLMRobertaForTokenClassification',
+      tokenizer: 'XLMRobertaTokenizer',
+    },
     withDropout: (p) => xlmRobertaModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
   }
 }

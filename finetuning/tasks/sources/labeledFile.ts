@@ -1,59 +1,63 @@
 /** A labeled file of the user as a task. Evaluates on a second file or on a held-out tenth. */
+import { extname } from 'node:path'
 import { alternatives } from '../../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import type { Dataset, Example } from '../../data/dataset.js'
 import { fileHelp } from '../../data/formats.js'
-import { looksLikeFile, readDelimited, type DelimitedOptions } from '../../data/delimited.js'
+import { looksLikeFile } from '../../data/delimited.js'
 import { foldOf, heldOutShare, holdOut, type HoldOutPart } from '../../data/holdOut.js'
-import { scoreColumn, type LabelColumn } from '../../data/labelColumn.js'
+import { taggedEndings } from '../../data/taggedFile.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import { taskTypes } from '../taskTypes/index.js'
 import { singleLabel } from '../taskTypes/singleLabel.js'
 import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
+import type { FileReading } from '../taskType.js'
 import { encoding, evalShare, skipMissing, textColumn } from './sharedFlags.js'
 
 const load = async (options: TaskOptions): Promise<Task> => {
-  const file = fileOptions(options)
-  const all = await readDelimited(options.task, file)
+  const { file, scoring } = readingOf(options)
+  const all = await file.read(options.task, options)
   const { evalData } = options
   const part = options.fold === undefined ? { heldOf: heldOutShare(options) } : foldOf(options.fold)
-  const parts = evalData === undefined ? heldOutOf(all, file, options.holdOutSeed, part) : await withEvaluationFile(all, evalData, file)
-  return { name: options.task, ...parts, ...file.scoring, labelNames: all.labelNames }
+  const parts =
+    evalData === undefined ? heldOutOf(all, file, options.holdOutSeed, part) : await withEvaluationFile(all, evalData, file, options)
+  return { name: options.task, ...parts, ...scoring, labelNames: all.labelNames }
 }
 
 const loadEvaluation = async (options: TaskOptions): Promise<Evaluation> => {
-  const file = fileOptions(options)
-  const evaluation = await readDelimited(options.evalData ?? options.task, file)
-  return { ...file.scoring, evaluation, sorted: options.labelNames === undefined }
+  const { file, scoring } = readingOf(options)
+  const evaluation = await file.read(options.evalData ?? options.task, options)
+  return { ...scoring, evaluation, sorted: options.labelNames === undefined }
 }
 
-type FileOptions = DelimitedOptions & { readonly labelColumn: LabelColumn; readonly scoring: Scoring }
-
-/** The options of a file, by the task type that --problem-type names. @throws InputError for an unknown name */
-const fileOptions = (options: TaskOptions): FileOptions => {
-  const { problemType = singleLabel.name } = options
-  const taskType = taskTypes.find(({ name, file }) => name === problemType && file !== undefined)
-  if (taskType?.file === undefined) {
-    const names = taskTypes.filter(({ file }) => file !== undefined).map(({ name }) => name)
-    throw inputError('--problem-type', alternatives(names), quoted(problemType))
-  }
-  const { labels, metrics, selectionMetric } = taskType.file
-  if (options.labelsAsText === true && labels === scoreColumn) throw inputError('--labels-as-text', 'classes as labels', 'a regression')
-  return { ...options, labelColumn: labels, scoring: { taskType, metrics, selectionMetric } }
+/** How the file is read and scored: by the task type that --problem-type names, else by the file's ending. @throws InputError for an unknown name */
+const readingOf = ({ task, problemType, labelsAsText }: TaskOptions): { readonly file: FileReading; readonly scoring: Scoring } => {
+  const ofFiles = taskTypes.filter(({ file }) => file !== undefined)
+  const ending = extname(task).toLowerCase()
+  const name = problemType ?? ofFiles.find(({ file }) => file?.endings?.includes(ending))?.name ?? singleLabel.name
+  const taskType = ofFiles.find((known) => known.name === name)
+  if (taskType?.file === undefined) throw inputError('--problem-type', alternatives(ofFiles.map((known) => known.name)), quoted(name))
+  const { metrics, selectionMetric, noClasses, ...file } = taskType.file
+  if (labelsAsText === true && noClasses !== undefined) throw inputError('--labels-as-text', 'classes as labels', noClasses)
+  return { file, scoring: { taskType, metrics, selectionMetric } }
 }
 
 type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
 
-const heldOutOf = (all: Dataset, { labelColumn }: FileOptions, seed = 0, part: HoldOutPart): Parts => {
-  const split = holdOut<Example>({ seed, stratumOf: labelColumn.strata(all.examples), ...part })
+const heldOutOf = (all: Dataset, { strata }: FileReading, seed = 0, part: HoldOutPart): Parts => {
+  const split = holdOut<Example>({ seed, stratumOf: strata(all.examples), ...part })
   const { kept, held } = split(all.examples)
   if (held.length === 0) throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
   const examples = held.map(exampleStore()) // a store of their own, so each part can be released separately
   return { train: { ...all, examples: kept }, evaluation: { ...all, examples, skipped: [] }, heldOut: true }
 }
 
-const enough = ({ labelNames }: Dataset): string =>
-  labelNames === null ? 'at least 11 different texts' : 'two different texts of one class'
+const enough = ({ labelNames, examples }: Dataset): string =>
+  examples[0]?.words !== undefined
+    ? 'two different sentences'
+    : labelNames === null
+      ? 'at least 11 different texts'
+      : 'two different texts of one class'
 
 const differentTexts = ({ examples, labelNames }: Dataset): string => {
   const texts = new Set(examples.map(({ text, textPair }) => JSON.stringify([text, textPair]))).size
@@ -63,9 +67,9 @@ const differentTexts = ({ examples, labelNames }: Dataset): string => {
     : `${texts} different ${texts === 1 ? 'text' : 'texts'} in ${rows}`
 }
 
-const withEvaluationFile = async (train: Dataset, file: string, options: FileOptions): Promise<Parts> => {
+const withEvaluationFile = async (train: Dataset, evalFile: string, { read }: FileReading, options: TaskOptions): Promise<Parts> => {
   const { labelNames } = train
-  const evaluation = await readDelimited(file, labelNames === null ? options : { ...options, labelNames })
+  const evaluation = await read(evalFile, labelNames === null ? options : { ...options, labelNames })
   return { train, evaluation, heldOut: false }
 }
 
@@ -92,8 +96,14 @@ export const labeledFileSource: TaskSource = {
     {
       name: 'problemType',
       placeholder: 'name',
-      description: 'Problem type of a file: classification, regression or multi-label (labels separated by |, or a JSON list)',
-      defaultText: 'classification',
+      description:
+        'Problem type of a file: classification, regression, multi-label (labels separated by |, or a JSON list) or token-classification (a tag per word, or spans)',
+      defaultText: `classification; token-classification for ${alternatives(taggedEndings, Infinity)} files`,
+    },
+    {
+      name: 'tagNames',
+      placeholder: 'names',
+      description: 'Tags that the numbers of a file stand for, in order, separated by commas (token-classification)',
     },
   ],
   load,

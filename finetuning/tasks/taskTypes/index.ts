@@ -4,5 +4,6 @@ import { causalLM } from './causalLM.js'
 import { multiLabel } from './multiLabel.js'
 import { regression } from './regression.js'
 import { singleLabel } from './singleLabel.js'
+import { tokenClassification } from './tokenClassification.js'
 
-export const taskTypes: ReadonlyArray<TaskType> = [singleLabel, regression, multiLabel, causalLM]
+export const taskTypes: ReadonlyArray<TaskType> = [singleLabel, regression, multiLabel, tokenClassification, causalLM]

@@ -4,6 +4,8 @@ import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokeni
 import type { ProblemType, SequenceOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { sequenceClassification, type LabeledExample } from '../../../accelerated/objectives/sequenceClassification.js'
 import type { Example, SecondSet } from '../../data/dataset.js'
+import { readDelimited } from '../../data/delimited.js'
+import { scoreColumn, type LabelColumn } from '../../data/labelColumn.js'
 import { labelSeparator } from '../../data/labels.js'
 import { secondSetMetric, selectionScore, type ClassReport, type MajorityClass } from '../../metrics/index.js'
 import { tokenize } from '../../tokens/tokenizedExamples.js'
@@ -25,7 +27,8 @@ export type SetScores = {
 /** What differs between task types with a sequence head. */
 export type SequenceDefinition = Pick<TaskType, 'name' | 'noun' | 'refuses' | 'exportWarnings'> & {
   readonly problemType: ProblemType
-  readonly file: NonNullable<TaskType['file']>
+  /** how the label column of a file is read, and its metrics if the file says no more */
+  readonly file: { readonly labels: LabelColumn } & Pick<Scoring, 'metrics' | 'selectionMetric'>
   readonly predictions: NonNullable<TaskType['predictions']>
   /** Whether a head that names no task type is of this one; by default if it has the same problem type. */
   readonly isImpliedBy?: TaskType['isImpliedBy']
@@ -45,6 +48,7 @@ export type SequenceDefinition = Pick<TaskType, 'name' | 'noun' | 'refuses' | 'e
 
 export const sequenceTaskType = (definition: SequenceDefinition): TaskType => {
   const { name, noun, refuses, file, predictions, problemType, commonMetrics } = definition
+  const { labels, ...scoringOfFile } = file
   const outputsFor = (labelNames: ReadonlyArray<string> | null): SequenceOutputs => ({
     head: 'sequence',
     labels: labelNames?.length ?? 1,
@@ -52,7 +56,13 @@ export const sequenceTaskType = (definition: SequenceDefinition): TaskType => {
     taskType: name,
   })
   return {
-    ...{ name, noun, refuses, file, predictions },
+    ...{ name, noun, refuses, predictions },
+    file: {
+      ...scoringOfFile,
+      ...(labels === scoreColumn ? { noClasses: 'a regression' } : {}),
+      strata: labels.strata,
+      read: (path, options) => readDelimited(path, { ...options, labelColumn: labels }),
+    },
     dataNoun: `labels of ${noun}`,
     outputs: outputsFor,
     isImpliedBy: definition.isImpliedBy ?? ((outputs) => outputs.head === 'sequence' && outputs.problemType === problemType),

@@ -14,7 +14,7 @@ import type { Noise } from './noise.js'
 import { orthogonalityTerm, type OrthogonalitySettings } from './orthogonality.js'
 import type { AfterEnd, Parameters } from './trainingState.js'
 
-/** Examples, and for each a class or, in a regression, a number; for a language model one label a token, the examples one after another. */
+/** Examples, and for each a class or, in a regression, a number. Language models and classes of tokens have one label a token, the examples one after another. */
 export interface Batch extends Tokens {
   readonly labels: ReadonlyArray<number>
 }
@@ -46,7 +46,7 @@ export interface Objective {
   readonly density: number
   /** λ (C(Θ) − b)² if gates are sampled, else 0. */
   readonly penalty: number
-  /** [batch, labels], or of a language model [tokens, vocabulary] */
+  /** [batch, labels], [tokens, labels] if tokens are classified, or of a language model [tokens, vocabulary] */
   readonly logits: Tensor
   /** g by module, each [r]. */
   readonly gates: Tensors
@@ -69,6 +69,7 @@ const losses = {
   classification: { value: crossEntropy, vjp: crossEntropyVjp },
   regression: { value: meanSquaredError, vjp: meanSquaredErrorVjp },
   causal: { value: causalLoss, vjp: causalLossVjp },
+  tokens: { value: causalLoss, vjp: causalLossVjp }, // each token's own class in place of the next token
 }
 
 /**

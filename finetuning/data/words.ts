@@ -1,0 +1,45 @@
+/** Words of a text for token classification: runs of letters and digits, and every other visible character by itself. */
+
+/** Characters of scripts that are written without blanks are words by themselves, as published datasets have them. */
+const alone = '\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}'
+const word = new RegExp(`[${alone}]|(?:(?![${alone}])[\\p{L}\\p{M}\\p{N}_])+|\\S`, 'gu')
+
+/** Where each word begins and ends, one after another: `Hi, Ann` → 0 2 2 3 4 7. */
+export const wordsIn = (text: string): Int32Array =>
+  Int32Array.from(Array.from(text.matchAll(word)).flatMap(({ 0: match, index }) => [index, index + match.length]))
+
+/** Tokens with a blank between each two, as one text, and where each begins and ends in it. */
+export const joinedTokens = (tokens: ReadonlyArray<string>): { readonly text: string; readonly words: Int32Array } => {
+  const words = new Int32Array(2 * tokens.length)
+  let at = 0
+  tokens.forEach((token, i) => {
+    words[2 * i] = at
+    words[2 * i + 1] = at + token.length
+    at += token.length + 1
+  })
+  return { text: tokens.join(' '), words }
+}
+
+/** Offsets of characters, which are Unicode code points as in Python, and of code units, which JavaScript counts. */
+export type CharacterOffsets = {
+  /** NaN beyond the text */
+  readonly unitOf: (character: number) => number
+  /** the characters before a code unit */
+  readonly characterOf: (unit: number) => number
+}
+
+export const characterOffsets = (text: string): CharacterOffsets => {
+  const within = (offset: number): number => (offset <= text.length ? offset : NaN)
+  if (!/[\ud800-\udfff]/.test(text)) return { unitOf: within, characterOf: within }
+  const units: number[] = []
+  const characters: number[] = []
+  let unit = 0
+  for (const character of text) {
+    for (let i = 0; i < character.length; i++) characters.push(units.length)
+    units.push(unit)
+    unit += character.length
+  }
+  characters.push(units.length)
+  units.push(unit)
+  return { unitOf: (character) => units[character] ?? NaN, characterOf: (at) => characters[at] ?? NaN }
+}
