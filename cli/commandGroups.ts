@@ -30,6 +30,7 @@ export const commandGroups: ReadonlyArray<CommandGroup> = [
     commands: [
       entry('inspect', 'Look at the data before training on it', async () => (await import('./commands/inspect.js')).inspect),
       entry('train', 'Fine-tune a model on a task', async () => (await import('./commands/train.js')).train),
+      entry('tune', 'Search settings on held-out data', async () => (await import('./commands/tune.js')).tuneCommand),
       entry('estimate', 'Estimate the memory of a run', async () => (await import('./commands/estimate.js')).estimate),
       entry('evaluate', 'Score a trained adapter or a classifier', async () => (await import('./commands/evaluate.js')).evaluate),
       entry('predict', 'Classify texts', async () => (await import('./commands/predict.js')).predict),

@@ -1,4 +1,4 @@
-/** The paper's evaluation: GLUE sweeps, style transfer, BLEU and n-gram models. Training and using adapters is finetuning/. */
+/** The paper's evaluation: GLUE sweeps, style transfer, BLEU and n-gram models; and the search for settings on one's own data. Training and using adapters is finetuning/. */
 export { linesByStyle, readStyles, type Style, type StyleName } from '../finetuning/data/styles.js'
 export type { BleuScore, BleuSettings, BleuStatistics } from './bleu/index.js'
 export {
@@ -46,3 +46,4 @@ export {
 export { glueSweep, type GlueSweepResult } from './glue/glueSweep.js'
 export type { GlueSweepOptions, OnSweepEvent } from './glue/sweepOptions.js'
 export { sweeps } from './glue/sweeps/index.js'
+export { tune, type Trial, type TuneEvent, type TuneOptions, type TuneResult } from './tune/tune.js'

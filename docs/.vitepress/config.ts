@@ -32,6 +32,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       'your-own-data',
       'token-classification',
       'training',
+      'tune',
       'resume',
       'low-memory',
       'gpu',

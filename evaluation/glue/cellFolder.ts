@@ -12,7 +12,7 @@ import { differing } from '../../accelerated/checkpoints/fingerprint.js'
 import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
 import { decisiveSettings, defaultsOf } from '../../finetuning/runs/runFingerprint.js'
 import { readRunConfig, readRunResult } from '../../finetuning/runs/runFiles.js'
-import type { Cell } from './cell.js'
+import type { RunCell } from './cell.js'
 
 export type CellState =
   | { readonly kind: 'new' }
@@ -20,10 +20,10 @@ export type CellState =
   | { readonly kind: 'begun' }
   | { readonly kind: 'done'; readonly result: RunResult }
 
-export const cellFolder = (output: string, { id }: Pick<Cell, 'id'>): string => join(output, 'cells', id)
+export const cellFolder = (output: string, { id }: Pick<RunCell, 'id'>): string => join(output, 'cells', id)
 
 /** @throws InputError if the folder has a run with other settings, another model or other data */
-export const cellState = async (output: string, cell: Cell): Promise<CellState> => {
+export const cellState = async (output: string, cell: RunCell): Promise<CellState> => {
   const folder = cellFolder(output, cell)
   const config = await readRunConfig(folder)
   if (config === null) return { kind: 'new' }
@@ -33,7 +33,7 @@ export const cellState = async (output: string, cell: Cell): Promise<CellState> 
 }
 
 /** @throws InputError if the run has other settings, another model or other data than the cell */
-export const checkSameRun = ({ options }: Cell, config: Pick<RunConfig, 'model' | 'task' | 'settings'>, where: string): void => {
+export const checkSameRun = ({ options }: RunCell, config: Pick<RunConfig, 'model' | 'task' | 'settings'>, where: string): void => {
   const { model, task, settings } = options
   const expected = { ...decisiveSettings(settings), model, ...task }
   const actual = { ...decisiveSettings(config.settings), model: config.model, ...config.task }
@@ -43,7 +43,7 @@ export const checkSameRun = ({ options }: Cell, config: Pick<RunConfig, 'model' 
 }
 
 /** The states of all cells, one after another, so that the first wrong folder is reported. @throws InputError as cellState */
-export const cellStates = async (output: string, cells: ReadonlyArray<Cell>): Promise<ReadonlyArray<CellState>> => {
+export const cellStates = async (output: string, cells: ReadonlyArray<RunCell>): Promise<ReadonlyArray<CellState>> => {
   const states: CellState[] = []
   for (const cell of cells) states.push(await cellState(output, cell))
   return states
@@ -54,15 +54,15 @@ export type CellFailure = { readonly message: string; readonly attempts: number 
 const failureSchema = z.object({ message: z.string().max(10_000), attempts: z.int().min(1) })
 const failureFileLimit = 100_000
 
-const failureName = ({ id }: Pick<Cell, 'id'>): string => `${id}.json`
+const failureName = ({ id }: Pick<RunCell, 'id'>): string => `${id}.json`
 
 /** The error of the cell's last attempt; null if it did not fail. @throws InputError if the file is invalid */
-export const cellFailure = async (output: string, cell: Pick<Cell, 'id'>): Promise<CellFailure | null> => {
+export const cellFailure = async (output: string, cell: Pick<RunCell, 'id'>): Promise<CellFailure | null> => {
   const file = await fileInFolder(join(output, 'failures'), failureName(cell)).catch(() => undefined)
   return file === undefined ? null : validate(failureSchema, parseJson(await readText(file, failureFileLimit), file), file, 'a failure')
 }
 
-export const writeFailure = async (output: string, cell: Cell, failure: CellFailure): Promise<void> => {
+export const writeFailure = async (output: string, cell: RunCell, failure: CellFailure): Promise<void> => {
   await makeFolder(join(output, 'failures'))
   await writeFileAtomically(
     join(output, 'failures', failureName(cell)),
@@ -70,4 +70,5 @@ export const writeFailure = async (output: string, cell: Cell, failure: CellFail
   )
 }
 
-export const clearFailure = (output: string, cell: Cell): Promise<void> => rm(join(output, 'failures', failureName(cell)), { force: true })
+export const clearFailure = (output: string, cell: RunCell): Promise<void> =>
+  rm(join(output, 'failures', failureName(cell)), { force: true })

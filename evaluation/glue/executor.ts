@@ -1,7 +1,7 @@
 /** Runs the cells of a sweep, several at a time: finished runs are reused, started ones resume, and a failure ends its own cell only. */
 import pMap from 'p-map'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
-import type { Cell } from './cell.js'
+import type { RunCell } from './cell.js'
 import { cellFailure, cellFolder, cellStates, clearFailure, writeFailure } from './cellFolder.js'
 import { childProcessRun } from './childProcessRun.js'
 
@@ -13,13 +13,13 @@ export type CellOutcome =
   | { readonly kind: 'stopped' }
 
 export type ExecutorEvent =
-  | { readonly kind: 'started'; readonly cell: Cell; readonly resumes: boolean }
-  | { readonly kind: 'step'; readonly cell: Cell; readonly step: number; readonly steps: number }
+  | { readonly kind: 'started'; readonly cell: RunCell; readonly resumes: boolean }
+  | { readonly kind: 'step'; readonly cell: RunCell; readonly step: number; readonly steps: number }
   /** the run cannot start yet */
-  | { readonly kind: 'waiting'; readonly cell: Cell; readonly reason: string }
+  | { readonly kind: 'waiting'; readonly cell: RunCell; readonly reason: string }
   /** the connection to Redis dropped or returned */
   | { readonly kind: 'queue'; readonly connected: boolean }
-  | { readonly kind: 'ended'; readonly cell: Cell; readonly outcome: CellOutcome }
+  | { readonly kind: 'ended'; readonly cell: RunCell; readonly outcome: CellOutcome }
 
 /** Makes one run. The default is a child process; tests replace it. */
 export type Run = (options: RunOptions, context: { readonly signal: AbortSignal }) => AsyncIterable<FinetuneEvent>
@@ -34,7 +34,7 @@ export type ExecutorOptions = {
 }
 
 /** Outcomes in the order of the cells. @throws InputError if a cell's folder has another run; then no run starts */
-export const runCells = async (cells: ReadonlyArray<Cell>, options: ExecutorOptions): Promise<ReadonlyArray<CellOutcome>> => {
+export const runCells = async (cells: ReadonlyArray<RunCell>, options: ExecutorOptions): Promise<ReadonlyArray<CellOutcome>> => {
   const states = await cellStates(options.output, cells)
   return pMap(
     cells,
@@ -51,7 +51,7 @@ export const runCells = async (cells: ReadonlyArray<Cell>, options: ExecutorOpti
 
 /** One attempt at a cell. An error becomes the cell's outcome: the other cells continue, and the next call retries it. */
 export const attempt = async (
-  cell: Cell,
+  cell: RunCell,
   resumes: boolean,
   { output, signal, onEvent, run = childProcessRun }: Pick<ExecutorOptions, 'output' | 'signal' | 'onEvent' | 'run'>,
 ): Promise<CellOutcome> => {

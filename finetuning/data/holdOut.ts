@@ -3,21 +3,27 @@ import { hash } from 'node:crypto'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decimal, type Example } from './dataset.js'
 
-export type HoldOutSettings<A> = {
+/** Which texts of a stratum are held out. */
+export type HoldOutPart = {
+  /** How many of a stratum's `size` distinct texts are held out. */
+  readonly heldOf: (size: number) => number
+  /** The first of them in the stratum's order. Default: 0 */
+  readonly startOf?: (size: number) => number
+}
+
+export type HoldOutSettings<A> = HoldOutPart & {
   readonly seed: number
   /** Each stratum, such as a class, keeps its proportion. */
   readonly stratumOf: (example: A, index: number) => string | number
-  /** How many of a stratum's `size` distinct texts are held out. */
-  readonly heldOf: (size: number) => number
 }
 
 /**
  * Examples with the same text (and second text) form a group, in the stratum of its first example. Groups are sorted by SHA-256(seed, text), and
- * the first groups of each stratum are held out. So the split depends on no random state, and not on the order of rows within a stratum. Both
- * parts keep the order of `examples`.
+ * the first groups of each stratum (from `startOf` on) are held out. So the split depends on no random state, and not on the order of rows within a
+ * stratum. Both parts keep the order of `examples`.
  */
 export const holdOut =
-  <A extends Pick<Example, 'text' | 'textPair'>>({ seed, stratumOf, heldOf }: HoldOutSettings<A>) =>
+  <A extends Pick<Example, 'text' | 'textPair'>>({ seed, stratumOf, heldOf, startOf = () => 0 }: HoldOutSettings<A>) =>
   <B extends A>(examples: ReadonlyArray<B>): { readonly kept: ReadonlyArray<B>; readonly held: ReadonlyArray<B> } => {
     const keys = new Float64Array(examples.length)
     examples.forEach((example, index) => {
@@ -39,12 +45,13 @@ export const holdOut =
       stratumOfGroup[group] = stratum.number
       stratum.size++
     })
-    const remaining = Array.from(strata.values(), ({ size }) => heldOf(size))
+    const ranges = Array.from(strata.values(), ({ size }) => ({ start: startOf(size), end: startOf(size) + heldOf(size), place: 0 }))
     const held = new Uint8Array(groups.length)
     stratumOfGroup.forEach((stratum, group) => {
-      const left = remaining[stratum] ?? 0
-      held[group] = left > 0 ? 1 : 0
-      remaining[stratum] = left - 1
+      const range = ranges[stratum]
+      if (range === undefined) return
+      held[group] = range.place >= range.start && range.place < range.end ? 1 : 0
+      range.place++
     })
     const isHeld = (_: B, index: number): boolean => held[groupOf[index] ?? NaN] === 1
     return { kept: examples.filter((example, index) => !isHeld(example, index)), held: examples.filter(isHeld) }
@@ -58,6 +65,14 @@ export const shareOf =
 
 /** The share that is held out by default. */
 export const tenth = (size: number): number => (size < 2 ? 0 : Math.max(1, Math.round(size / 10)))
+
+/** One of `of` parts that are disjoint and together the whole stratum; `index` counts from 0. A stratum of one text is never held out. */
+export type Fold = { readonly index: number; readonly of: number }
+
+export const foldOf = ({ index, of }: Fold): HoldOutPart => {
+  const startOf = (size: number, part = index): number => Math.floor((part * size) / of)
+  return { startOf: (size) => startOf(size), heldOf: (size) => (size < 2 ? 0 : startOf(size, index + 1) - startOf(size)) }
+}
 
 /** The part to hold out that a user asks for. @throws InputError if it is no share, or if there is an evaluation file */
 export const heldOutShare = ({

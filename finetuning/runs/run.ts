@@ -122,7 +122,8 @@ export type BudgetResult = {
 /** result.json */
 export type RunResult = RunFacts &
   BudgetResult & {
-    readonly best: { readonly step: number; readonly scores: Scores } | null
+    /** `selection`: the number that selected it, greater is better; absent in runs of versions that did not record it */
+    readonly best: { readonly step: number; readonly scores: Scores; readonly selection?: number } | null
     readonly last: { readonly step: number; readonly scores: Scores }
     /** The checkpoint in adapter/; absent in runs of versions without a choice, which kept the best one if there was one. */
     readonly kept?: { readonly which: 'best' | 'last'; readonly step: number }

@@ -30,7 +30,7 @@ export const resultOf = (
   const { inference, which, step } = keptOf(settings, trained)
   return {
     ...facts,
-    best: best === null ? null : { step: best.step, scores: best.scores },
+    best: best === null ? null : { step: best.step, scores: best.scores, selection: best.selection },
     last: { step: lastEvaluation?.step ?? last.step, scores: lastEvaluation?.scores ?? {} },
     stepsDone: last.step,
     ...(test === null ? {} : { test }),

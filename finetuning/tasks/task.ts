@@ -3,6 +3,7 @@ import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.j
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { Dataset } from '../data/dataset.js'
 import type { TextColumns } from '../data/delimited.js'
+import type { Fold } from '../data/holdOut.js'
 import type { GlueName } from '../data/glueTasks.js'
 import type { PromptTemplate } from '../data/promptTemplates.js'
 import type { StyleName } from '../data/styles.js'
@@ -28,6 +29,8 @@ export type TaskOptions = {
   readonly testData?: string
   /** Files only: which part is held out if there is no `evalData`. It is not the run's seed, so that runs compare. Default: 0 */
   readonly holdOutSeed?: number
+  /** Files only: hold out this part of the data instead of a tenth. Each part is held out once in a cross-validation. */
+  readonly fold?: Fold
   /** GLUE only: use only the first n training examples. Default: all */
   readonly maxTrainSamples?: number | string
   /** GLUE only: evaluate on a held-out tenth of the training examples instead of the dev file. Choose settings on it. Default: false */

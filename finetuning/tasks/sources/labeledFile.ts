@@ -5,7 +5,7 @@ import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import type { Dataset, Example } from '../../data/dataset.js'
 import { fileHelp } from '../../data/formats.js'
 import { looksLikeFile } from '../../data/delimited.js'
-import { heldOutShare, holdOut } from '../../data/holdOut.js'
+import { foldOf, heldOutShare, holdOut, type HoldOutPart } from '../../data/holdOut.js'
 import { taggedEndings } from '../../data/taggedFile.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import { taskTypes } from '../taskTypes/index.js'
@@ -18,9 +18,9 @@ const load = async (options: TaskOptions): Promise<Task> => {
   const { file, scoring } = readingOf(options)
   const all = await file.read(options.task, options)
   const { evalData } = options
-  const heldOf = heldOutShare(options)
+  const part = options.fold === undefined ? { heldOf: heldOutShare(options) } : foldOf(options.fold)
   const parts =
-    evalData === undefined ? heldOutOf(all, file, options.holdOutSeed, heldOf) : await withEvaluationFile(all, evalData, file, options)
+    evalData === undefined ? heldOutOf(all, file, options.holdOutSeed, part) : await withEvaluationFile(all, evalData, file, options)
   return { name: options.task, ...parts, ...scoring, labelNames: all.labelNames }
 }
 
@@ -44,8 +44,8 @@ const readingOf = ({ task, problemType, labelsAsText }: TaskOptions): { readonly
 
 type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
 
-const heldOutOf = (all: Dataset, { strata }: FileReading, seed = 0, heldOf: (size: number) => number): Parts => {
-  const split = holdOut<Example>({ seed, stratumOf: strata(all.examples), heldOf })
+const heldOutOf = (all: Dataset, { strata }: FileReading, seed = 0, part: HoldOutPart): Parts => {
+  const split = holdOut<Example>({ seed, stratumOf: strata(all.examples), ...part })
   const { kept, held } = split(all.examples)
   if (held.length === 0) throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
   const examples = held.map(exampleStore()) // a store of their own, so each part can be released separately

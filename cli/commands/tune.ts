@@ -1,0 +1,131 @@
+/** salora tune: a search for method, learning rate, rank and length on the user's own data. */
+import { resolve } from 'node:path'
+import { machineSettings, trainingSettings } from '../../accelerated/settings/commonSettings.js'
+import { methods } from '../../accelerated/methods/index.js'
+import { tune, type TuneEvent, type TuneOptions } from '../../evaluation/tune/tune.js'
+import { countFlag, flag, listFlag, listOf, numberOf, required, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
+import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
+import { absolutePath } from '../../finetuning/runs/absolutePath.js'
+import { plural } from '../format/numbers.js'
+import { trainCommand, tuneTable } from '../format/tuneTable.js'
+import { givenOf, pickFlags } from '../options/settingFlags.js'
+import { taskOptions } from '../options/taskRequest.js'
+import { allTrainFlags, trainFlags } from '../options/trainFlags.js'
+import { defineCommand } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { watchInterrupt } from '../terminal/interrupt.js'
+import { sweepProgress } from '../terminal/sweepProgress.js'
+
+/** What the search varies is no setting of every run. */
+const searched = ['learningRate', 'method']
+const settingsOfRuns = [...Object.keys(trainingSettings), ...Object.keys(machineSettings)].filter((name) => !searched.includes(name))
+
+const numbersFlag = (placeholder: string, description: string, defaultText: string): Flag<ReadonlyArray<number> | null> =>
+  flag({
+    placeholder,
+    description,
+    defaultText,
+    parse: (where, typed) => {
+      if (typed === undefined) return null
+      const values = listOf(where, String(typed)).map((value) => numberOf(where, value))
+      const wrong = values.find((value) => value <= 0)
+      if (wrong !== undefined) throw usageError(where, 'numbers above 0', String(wrong))
+      return [...new Set(values)]
+    },
+  })
+
+export const tuneCommand = defineCommand({
+  name: 'salora tune',
+  description:
+    'Search the method, learning rate, rank and length that suit your data. Every candidate trains for a short time, and the best third continues, three times as long. ' +
+    'Scores are of rows that no candidate trains on. Rerunning the command resumes the search.',
+  usage: '--model <folder|id> --task <name|file> --output <folder> [options]',
+  flags: {
+    'Model and data': trainFlags['Model and data'],
+    Search: {
+      methods: listFlag('names', 'Methods to try, separated by commas', { defaultText: 'lora,salora' }),
+      learningRates: numbersFlag('rates', 'Learning rates to try, separated by commas', "0.3, 1 and 3 times the method's default"),
+      ranks: numbersFlag('ranks', 'Ranks to try, separated by commas; alpha is twice the rank', '8,16'),
+      folds: countFlag('n', 'Hold out each of n parts of a file in turn, and compare mean scores', { default: 1 }),
+    },
+    Run: {
+      output: required(textFlag('folder', 'Folder of the search: cells/ and tune.json'), 'the folder of the search'),
+      jobs: countFlag('n', 'Parallel runs, each in its own process', { default: 1 }),
+    },
+    Training: pickFlags(allTrainFlags, settingsOfRuns, {
+      epochs: "those of salora train; the longest candidates' length",
+    }),
+    Machine: pickFlags(allTrainFlags, ['offline']),
+  },
+  examples: [
+    {
+      command: 'salora tune --model FacebookAI/roberta-base --task reviews.csv --text review --label stars --output runs/tune',
+      result: 'Tries 12 candidates, prints their scores on a held-out tenth, and the command that trains with the best settings.',
+    },
+    {
+      command:
+        'salora tune --model ./bert --task reviews.csv --methods lora,full --learning-rates 5e-5,2e-4,1e-3 --ranks 8 --folds 5 --output runs/tune',
+      result: 'Compares five-fold means of four candidates.',
+    },
+  ],
+  run: async (flags, terminal) => {
+    const options = tuneOptions(flags)
+    const progress = sweepProgress(terminal)
+    const interrupt = watchInterrupt(
+      () => terminal.note('stopping each run after its current step; press Ctrl-C again to exit at once'),
+      () => progress.close(),
+    )
+    const show = (event: TuneEvent): void => {
+      if (event.kind !== 'rung') {
+        progress.onEvent(event)
+        return
+      }
+      terminal.note(rungLine(event))
+      progress.onEvent({ kind: 'planned', stage: 'table', cells: event.runs })
+    }
+    const result = await tune(options, interrupt.signal, show).finally(() => {
+      progress.close()
+      interrupt.release()
+    })
+    for (const { name, failure } of result.trials) if (failure !== null) terminal.warn(`${name}: ${failure}`)
+    const command = result.best === null ? null : trainCommand(options, result.best)
+    terminal.result([...tuneTable(result), '', ...closing(result.selectedBy, command)].join('\n'), { ...result, command })
+    const code = interrupt.exitCode()
+    if (code !== null) terminal.note('stopped; rerun the command to resume')
+    return code ?? (result.best === null ? exitCodes.failure : exitCodes.success)
+  },
+})
+
+const rungLine = ({ rung, rungs, candidates, steps }: Extract<TuneEvent, { readonly kind: 'rung' }>): string =>
+  `round ${rung + 1} of ${rungs}: ${plural(candidates, 'candidate')}, ${steps} steps each`
+
+const closing = (selectedBy: string, command: string | null): ReadonlyArray<string> =>
+  command === null
+    ? ['no candidate has a score yet']
+    : [
+        `* the best ${selectedBy} on held-out rows, which chose it: measure it again on data of its own (--test-data)`,
+        'train with it:',
+        command,
+      ]
+
+type Flags = Parameters<Parameters<typeof defineCommand>[0]['run']>[0]
+
+/** @throws UsageError */
+const tuneOptions = (flags: Flags): TuneOptions => {
+  const { model, output, methods: names, learningRates, ranks, folds, jobs } = flags as Readonly<Record<string, unknown>>
+  if (typeof model !== 'string') throw requiredError('--model', 'a folder in Hugging Face layout or a hub id')
+  const tried = (names as ReadonlyArray<string> | null) ?? ['lora', 'salora']
+  const unknown = tried.find((name) => !methods.some((method) => method.name === name))
+  if (unknown !== undefined) throw usageError('--methods', `some of ${methods.map(({ name }) => name).join(', ')}`, unknown)
+  return {
+    model: absolutePath(model),
+    task: taskOptions(flags as Readonly<Record<string, unknown>>),
+    output: resolve(String(output)),
+    methods: [...new Set(tried)],
+    learningRates: learningRates as ReadonlyArray<number> | null,
+    ranks: (ranks as ReadonlyArray<number> | null) ?? [8, 16],
+    overrides: givenOf(Object.fromEntries(settingsOfRuns.map((name) => [name, (flags as Readonly<Record<string, unknown>>)[name]]))),
+    folds: Number(folds),
+    jobs: Number(jobs),
+  }
+}

@@ -1,0 +1,49 @@
+/** The candidates of a search: every combination of method, learning rate and rank. */
+import { learningRateOf } from '../../accelerated/settings/defaults.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
+import { methodOf, resolveSettings, settingsOfMethod } from '../../accelerated/training/settings.js'
+
+export type SearchSpace = {
+  readonly methods: ReadonlyArray<string>
+  /** null: 0.3, 1 and 3 times the method's default */
+  readonly learningRates: ReadonlyArray<number> | null
+  readonly ranks: ReadonlyArray<number>
+  /** settings of every candidate */
+  readonly overrides: SettingsInput
+}
+
+export type Candidate = {
+  /** `lora, rank 8, 4e-4` */
+  readonly name: string
+  readonly settings: SettingsInput
+}
+
+/** Times the method's default learning rate. */
+const factors = [0.3, 1, 3]
+
+/** @throws SettingsError for a setting that no candidate of the method can have */
+export const candidatesOf = ({ methods, learningRates, ranks, overrides }: SearchSpace): ReadonlyArray<Candidate> =>
+  methods.flatMap((method) => {
+    const rates = learningRates ?? factors.map((factor) => Number((factor * learningRateOf(method)).toPrecision(2)))
+    return rankSettings(method, ranks).flatMap(({ name, settings }) =>
+      rates.map((learningRate) => {
+        const all = { ...settings, ...overrides, method, learningRate } as SettingsInput
+        resolveSettings(all)
+        return { name: [method, ...name, learningRate.toExponential()].join(', '), settings: all }
+      }),
+    )
+  })
+
+type Ranked = { readonly name: ReadonlyArray<string>; readonly settings: SettingsInput }
+
+/** alpha / rank stays 2, so that a rank does not change the scale of an update. AdaLoRA starts at one and a half times its final rank. */
+const rankSettings = (method: string, ranks: ReadonlyArray<number>): ReadonlyArray<Ranked> => {
+  const has = (setting: string): boolean => Object.hasOwn(settingsOfMethod(methodOf(method)), setting)
+  if (has('targetR'))
+    return ranks.map((rank) => {
+      const initR = Math.ceil(1.5 * rank)
+      return { name: [`rank ${rank}`], settings: { targetR: rank, initR, loraAlpha: 2 * initR } }
+    })
+  if (has('rank')) return ranks.map((rank) => ({ name: [`rank ${rank}`], settings: { rank, loraAlpha: 2 * rank } }))
+  return [{ name: [], settings: {} }]
+}

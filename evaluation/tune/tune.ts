@@ -1,0 +1,152 @@
+/** A search for settings on a user's own data, judged on rows that no candidate trains on. A second call resumes it. */
+import { join } from 'node:path'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
+import { makeFolder } from '../../accelerated/storage/makeFolder.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
+import { plannedSteps } from '../../accelerated/training/runLength.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
+import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
+import { looksLikeFile } from '../../finetuning/data/delimited.js'
+import { loadTask, type TaskOptions } from '../../finetuning/tasks/index.js'
+import type { RunCell } from '../glue/cell.js'
+import { runCells, type CellOutcome, type ExecutorEvent, type Run } from '../glue/executor.js'
+import { candidatesOf, type Candidate, type SearchSpace } from './searchSpace.js'
+import { rungsOf, survivors, type Rung } from './successiveHalving.js'
+
+export type TuneOptions = SearchSpace & {
+  /** a folder in Hugging Face layout, or a hub id */
+  readonly model: string
+  readonly task: TaskOptions
+  readonly output: string
+  /** parts of the data; each is held out once, and a candidate's score is the mean. 1: one held-out part */
+  readonly folds: number
+  /** runs at a time */
+  readonly jobs: number
+}
+
+export type TuneEvent =
+  | ExecutorEvent
+  /** a rung begins */
+  | {
+      readonly kind: 'rung'
+      readonly rung: number
+      readonly rungs: number
+      readonly candidates: number
+      readonly steps: number
+      readonly runs: number
+    }
+
+/** A candidate after one rung. Scores are means over the folds. */
+export type Trial = {
+  readonly name: string
+  readonly settings: SettingsInput
+  readonly steps: number
+  /** of the metric that selects the best checkpoint, greater is better; null: a run failed or its score is no number */
+  readonly score: number | null
+  readonly loss: number | null
+  /** of one run */
+  readonly seconds: number | null
+  /** why it has no score */
+  readonly failure: string | null
+}
+
+export type TuneResult = {
+  /** the metric that the scores are of */
+  readonly selectedBy: string
+  readonly rungs: ReadonlyArray<Rung>
+  /** in the order of their runs */
+  readonly trials: ReadonlyArray<Trial>
+  /** null: no candidate has a score, or the search was stopped before one */
+  readonly best: Trial | null
+  readonly interrupted: boolean
+}
+
+/** @throws InputError or SettingsError for the first thing wrong; a run that fails only loses */
+export const tune = async (
+  options: TuneOptions,
+  signal: AbortSignal,
+  onEvent: (event: TuneEvent) => void,
+  run?: Run,
+): Promise<TuneResult> => {
+  const candidates = candidatesOf(options)
+  const tasks = heldOutTasks(options)
+  const rungs = rungsOf(candidates.length, await longestRun(options, tasks[0] ?? options.task))
+  await makeFolder(options.output)
+  const trials: Trial[] = []
+  let selectedBy = ''
+  let left: ReadonlyArray<Candidate> = candidates
+  for (const [rung, { steps }] of rungs.entries()) {
+    const cells = left.flatMap((candidate) => tasks.map((task, fold) => cellOf(options, candidate, { task, fold, steps })))
+    onEvent({ kind: 'rung', rung, rungs: rungs.length, candidates: left.length, steps, runs: cells.length })
+    const outcomes = await runCells(cells, { ...options, signal, onEvent, ...(run === undefined ? {} : { run }) })
+    if (signal.aborted) break
+    const judged = left.map((candidate, i) => trialOf(candidate, steps, outcomes.slice(i * tasks.length, (i + 1) * tasks.length)))
+    trials.push(...judged)
+    selectedBy = outcomes.flatMap((outcome) => (outcome.kind === 'done' ? [outcome.result.selectedBy ?? ''] : []))[0] ?? selectedBy
+    const next = rungs[rung + 1]?.candidates ?? 0
+    left = survivors(left, next, (candidate) => rankOf(judged[left.indexOf(candidate)]))
+  }
+  const [best = null] = survivors(trials, 1, rankOf)
+  const result: TuneResult = { selectedBy, rungs, trials, best, interrupted: signal.aborted }
+  if (!signal.aborted) await writeFileAtomically(join(options.output, 'tune.json'), `${JSON.stringify(result, null, 2)}\n`)
+  return result
+}
+
+const rankOf = (trial: Trial | undefined): { readonly score: number; readonly loss: number } => ({
+  score: trial?.score ?? NaN,
+  loss: trial?.loss ?? NaN,
+})
+
+/** The task with each part held out in turn. A test split and the dev file of GLUE are never read: people report them. @throws InputError */
+const heldOutTasks = ({ task: { testData: _, ...task }, folds }: TuneOptions): ReadonlyArray<TaskOptions> => {
+  const named = (GLUE_NAMES as ReadonlyArray<string>).includes(task.task)
+  if (folds === 1) return [named ? { ...task, holdOutTrain: true } : task]
+  if (!looksLikeFile(task.task)) throw inputError('--folds', `1 with --task ${task.task}: only files have folds`, String(folds))
+  if (task.evalData !== undefined) throw inputError('--folds', 'none with --eval-data, which judges every candidate', String(folds))
+  if (task.evalShare !== undefined)
+    throw inputError('--folds', 'none with --eval-share: each part is as large as the others', String(folds))
+  return Array.from({ length: folds }, (_, index) => ({ ...task, fold: { index, of: folds } }))
+}
+
+/** The steps of the last rung: those of an ordinary run on the same data. */
+const longestRun = async ({ overrides }: TuneOptions, task: TaskOptions): Promise<number> => {
+  const { train } = await loadTask(task)
+  const { maxSteps, epochs, batchSize, gradientAccumulationSteps } = resolveSettings({ method: 'lora', ...lengthOf(overrides) })
+  return plannedSteps({ maxSteps, epochs }, Math.ceil(train.examples.length / (batchSize * gradientAccumulationSteps)))
+}
+
+/** The settings that decide the number of steps; every method has them. */
+const lengthOf = ({ maxSteps, epochs, batchSize, gradientAccumulationSteps }: SettingsInput): SettingsInput => ({
+  ...(maxSteps === undefined ? {} : { maxSteps }),
+  ...(epochs === undefined ? {} : { epochs }),
+  ...(batchSize === undefined ? {} : { batchSize }),
+  ...(gradientAccumulationSteps === undefined ? {} : { gradientAccumulationSteps }),
+})
+
+type Part = { readonly task: TaskOptions; readonly fold: number; readonly steps: number }
+
+const cellOf = ({ model, folds }: TuneOptions, { name, settings }: Candidate, { task, fold, steps }: Part): RunCell => ({
+  id: [name.replaceAll(', ', '.').replaceAll(' ', '-'), `${steps}-steps`, ...(folds === 1 ? [] : [`fold-${fold + 1}`])].join('.'),
+  options: { model, task, settings: resolveSettings({ ...settings, maxSteps: steps }) },
+})
+
+const trialOf = ({ name, settings }: Candidate, steps: number, outcomes: ReadonlyArray<CellOutcome>): Trial => {
+  const results = outcomes.flatMap((outcome) => (outcome.kind === 'done' ? [outcome.result] : []))
+  const failed = outcomes.find((outcome) => outcome.kind === 'failed')
+  const score = results.length === outcomes.length ? meanOf(results.map(({ best }) => best?.selection ?? NaN)) : NaN
+  return {
+    ...{ name, settings, steps },
+    score: Number.isFinite(score) ? score : null,
+    loss: finiteOr(meanOf(results.map(keptLoss))),
+    seconds: finiteOr(meanOf(results.map(({ seconds }) => seconds))),
+    failure: failed?.message ?? (Number.isFinite(score) ? null : 'its score is no number'),
+  }
+}
+
+const keptLoss = ({ best }: RunResult): number => best?.scores['loss'] ?? NaN
+
+const meanOf = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0) / values.length
+
+const finiteOr = (value: number): number | null => (Number.isFinite(value) ? value : null)

@@ -1,0 +1,52 @@
+/** salora tune with real runs in their own processes: its table, its command, and a second call. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { saloraIn } from './inProcess.js'
+import { salora } from './spawnSalora.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+const { folder: cwd, write } = temporaryFolder('tune-command')
+const flags = ['tune', '--model', 'tiny', '--task', 'toy.tsv', '--output', 'search', '--max-length', '16', '--device', 'cpu']
+const search = [...flags, '--methods', 'lora', '--ranks', '2', '--learning-rates', '1e-6,1e-2', '--max-steps', '300', '--threads', '1']
+
+beforeAll(async () => {
+  await writeTinyModel(join(cwd, 'tiny'))
+  write('toy.tsv', toyFile(60))
+})
+
+describe('salora tune', () => {
+  it('finds the learning rate that learns, prints a command that trains with it, and repeats no run', async () => {
+    const first = await salora([...search, '--json'], { cwd })
+    expect([first.code, first.stderr]).toEqual([0, expect.stringContaining('round 2 of 2: 1 candidate, 300 steps each')])
+    const { best, command, trials } = JSON.parse(first.stdout) as {
+      readonly best: { readonly name: string; readonly score: number }
+      readonly command: string
+      readonly trials: ReadonlyArray<unknown>
+    }
+    expect([best.name, best.score, trials.length]).toEqual(['lora, rank 2, 1e-2', 1, 3])
+    const [, ...words] = command.split(' ')
+    expect((await saloraIn([...words, '--max-steps', '2', '--output', 'again', '--quiet'], { cwd })).code).toBe(0)
+    const second = await salora(search, { cwd })
+
+    expect(second.stderr.match(/already done/g)).toHaveLength(3)
+    expect(second.stdout).toContain('\ntrain with it:\nsalora train --model ')
+    const other = await salora([...search, '--batch-size', '4'], { cwd })
+    expect([other.code, other.stderr]).toEqual([1, expect.stringContaining('expected a run of this sweep (or another --output)')])
+  })
+
+  it.each([
+    [['--methods', 'lara'], 2, '--methods: expected some of salora, lora, '],
+    [['--learning-rates', '0'], 2, '--learning-rates: expected numbers above 0, got 0'],
+    [['--folds', '0'], 2, '--folds: expected'],
+    [['--task', 'none.tsv'], 1, 'none.tsv: expected'],
+  ])('refuses %j in one line, before it writes anything', async (wrong, code, message) => {
+    const task = flags.filter((_, i) => !wrong.includes('--task') || ![3, 4].includes(i))
+    const got = await saloraIn([...task.map((word) => (word === 'search' ? 'refused' : word)), ...wrong], { cwd })
+    expect([got.code, got.stderr.trimEnd().split('\n').length]).toEqual([code, 1])
+    expect(got.stderr).toContain(message)
+    expect(existsSync(join(cwd, 'refused'))).toBe(false)
+  })
+})

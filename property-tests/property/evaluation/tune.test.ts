@@ -1,0 +1,219 @@
+/** A search for settings: successive halving as laws, and a whole search with runs that only pretend to train. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { trainCommand, tuneTable } from '../../../cli/format/tuneTable.js'
+import { candidatesOf } from '../../../evaluation/tune/searchSpace.js'
+import { rungsOf, survivors } from '../../../evaluation/tune/successiveHalving.js'
+import { tune, type TuneOptions } from '../../../evaluation/tune/tune.js'
+import { foldOf, holdOut } from '../../../finetuning/data/holdOut.js'
+import { loadTask } from '../../../finetuning/tasks/index.js'
+import { runFormatVersion } from '../../../finetuning/runs/runFiles.js'
+import type { FinetuneEvent, RunOptions } from '../../../finetuning/runs/run.js'
+import { toyFile } from '../../cli/toyTask.js'
+import { SEED } from '../../support/seed.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
+
+describe('successive halving', () => {
+  it(`takes every candidate first, a third each time after, and costs no round much more than the last (seed ${SEED})`, () =>
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 200 }), fc.integer({ min: 1, max: 20_000 }), (candidates, steps) => {
+        const rungs = rungsOf(candidates, steps)
+        expect(rungs[0]?.candidates).toBe(candidates)
+        expect(rungs.at(-1)?.steps).toBe(steps)
+        for (const [i, rung] of rungs.entries()) {
+          const next = rungs[i + 1]
+          if (next === undefined) continue
+          expect(next.candidates).toBe(Math.ceil(candidates / 3 ** (i + 1)))
+          expect(Math.abs(next.steps - 3 * rung.steps)).toBeLessThanOrEqual(2)
+          expect(rung.steps).toBeGreaterThanOrEqual(99)
+        }
+      }),
+      { seed: SEED },
+    ))
+
+  it('of 12 candidates and 900 steps has three rounds, and of one candidate or few steps only one', () => {
+    expect(rungsOf(12, 900)).toEqual([
+      { steps: 100, candidates: 12 },
+      { steps: 300, candidates: 4 },
+      { steps: 900, candidates: 2 },
+    ])
+    expect(rungsOf(1, 900)).toEqual([{ steps: 900, candidates: 1 }])
+    expect(rungsOf(12, 299)).toEqual([{ steps: 299, candidates: 12 }])
+  })
+
+  it('keeps the highest scores, of equal ones the lower loss, and never one without a score', () => {
+    const judged = { a: [0.5, 1], b: [0.9, 2], c: [0.9, 1], d: [NaN, 0], e: [0.5, NaN] } as const
+    const names = Object.keys(judged) as ReadonlyArray<keyof typeof judged>
+    expect(survivors(names, 3, (name) => ({ score: judged[name][0], loss: judged[name][1] }))).toEqual(['c', 'b', 'e'])
+    expect(survivors(['d'] as const, 1, () => ({ score: NaN, loss: 0 }))).toEqual([])
+  })
+})
+
+describe('the candidates of a search', () => {
+  const space = { learningRates: null, ranks: [4, 8], overrides: {} }
+  it('are all combinations, with rates around the default of the method and alpha twice the rank', () => {
+    const candidates = candidatesOf({ ...space, methods: ['lora', 'full'] })
+    expect(candidates.map(({ name }) => name)).toEqual([
+      ...['lora, rank 4, 1.2e-4', 'lora, rank 4, 4e-4', 'lora, rank 4, 1.2e-3'],
+      ...['lora, rank 8, 1.2e-4', 'lora, rank 8, 4e-4', 'lora, rank 8, 1.2e-3'],
+      ...['full, 1.5e-5', 'full, 5e-5', 'full, 1.5e-4'],
+    ])
+    expect(candidates[4]?.settings).toEqual({ method: 'lora', rank: 8, loraAlpha: 16, learningRate: 4e-4 })
+  })
+
+  it("have AdaLoRA's own ranks", () => {
+    const [first] = candidatesOf({ ...space, methods: ['adalora'], learningRates: [1e-3] })
+    expect(first).toEqual({
+      name: 'adalora, rank 4, 1e-3',
+      settings: { method: 'adalora', targetR: 4, initR: 6, loraAlpha: 12, learningRate: 1e-3 },
+    })
+  })
+})
+
+describe('folds', () => {
+  it(`are disjoint, cover every text of a class with at least two, and leave each class a text to train on (seed ${SEED})`, () =>
+    fc.assert(
+      fc.property(fc.array(fc.nat(4), { minLength: 1, maxLength: 60 }), fc.integer({ min: 2, max: 7 }), (labels, of) => {
+        const examples = labels.map((label, i) => ({ text: `text ${i}`, label }))
+        const sizeOf = (label: number): number => labels.filter((other) => other === label).length
+        const held = Array.from({ length: of }, (_, index) => {
+          const split = holdOut<(typeof examples)[number]>({ seed: 0, stratumOf: ({ label }) => label, ...foldOf({ index, of }) })
+          const parts = split(examples)
+          for (const label of new Set(labels)) expect(parts.kept.some((example) => example.label === label)).toBe(true)
+          return parts.held
+        })
+        const expected = examples.filter(({ label }) => sizeOf(label) > 1).map(({ text }) => text)
+        expect(held.flatMap((part) => part.map(({ text }) => text)).sort()).toEqual([...expected].sort())
+      }),
+      { seed: SEED },
+    ))
+})
+
+const { folder } = temporaryFolder('tune')
+
+/** A run that scores by its learning rate and length, and fails where `failing` says so. */
+const pretend = (begun: string[], failing: (options: RunOptions) => boolean = () => false) =>
+  async function* (options: RunOptions): AsyncGenerator<FinetuneEvent> {
+    const { model, task, settings, output } = options
+    begun.push(`${settings.method} ${settings.learningRate} ${settings.maxSteps} ${JSON.stringify(task.fold ?? null)}`)
+    await mkdir(output, { recursive: true })
+    if (failing(options)) throw new Error('no memory')
+    await writeFile(join(output, 'config.json'), JSON.stringify({ formatVersion: runFormatVersion, model, task, settings }))
+    const score = 1 - Math.abs(Math.log10(settings.learningRate / 1e-3)) / 4 + (settings.maxSteps ?? 0) / 1e5
+    const scores = { accuracy: score, loss: 1 - score }
+    const best = { step: settings.maxSteps ?? 0, scores, selection: score }
+    const result = {
+      ...{ device: 'cpu', revision: null, examples: { training: 1, evaluation: 1 }, trainableParameters: {}, majority: null },
+      ...{ selectedBy: 'accuracy', best, last: best, interrupted: false, stepsDone: 1, steps: 1 },
+      ...{ seconds: 1, peakMemoryBytes: 1, seed: 0, output },
+    }
+    await writeFile(join(output, 'result.json'), JSON.stringify(result))
+    yield { kind: 'result', result }
+  }
+
+describe('a search', () => {
+  const optionsOf = async (name: string, change: Partial<TuneOptions> = {}): Promise<TuneOptions> => {
+    const task = join(folder, 'toy.tsv')
+    await writeFile(task, toyFile(100))
+    return {
+      ...{ model: 'model', task: { task }, output: join(folder, name), folds: 1, jobs: 1 },
+      ...{ methods: ['lora'], learningRates: [1e-5, 1e-4, 1e-3, 1e-2], ranks: [8], overrides: { maxSteps: 300 } },
+      ...change,
+    }
+  }
+  const never = new AbortController().signal
+
+  it('trains all candidates shortly, the best third long, names the best and its command, and repeats no run', async () => {
+    const begun: string[] = []
+    const options = await optionsOf('whole')
+    const result = await tune(options, never, () => undefined, pretend(begun))
+    expect(begun).toEqual([
+      ...['lora 0.00001 100 null', 'lora 0.0001 100 null', 'lora 0.001 100 null', 'lora 0.01 100 null'],
+      ...['lora 0.001 300 null', 'lora 0.0001 300 null'],
+    ])
+    expect([result.best?.name, result.best?.steps, result.selectedBy]).toEqual(['lora, rank 8, 1e-3', 300, 'accuracy'])
+    expect(tuneTable(result)).toEqual([
+      'candidate           100 steps  300 steps  time of a run',
+      'lora, rank 8, 1e-3   1.0010     1.0030 *          1.0 s',
+      'lora, rank 8, 1e-4   0.7510     0.7530            1.0 s',
+      'lora, rank 8, 1e-2   0.7510            –          1.0 s',
+      'lora, rank 8, 1e-5   0.5010            –          1.0 s',
+    ])
+    expect(trainCommand(options, result.best ?? (result.trials[0] as never))).toBe(
+      `salora train --model model --task ${options.task.task} --method lora --rank 8 --lora-alpha 16 --max-steps 300 --learning-rate 0.001`,
+    )
+    expect(await tune(options, never, () => undefined, pretend(begun))).toEqual(result)
+    expect(begun).toHaveLength(6)
+    expect(JSON.parse(await readFile(join(options.output, 'tune.json'), 'utf8'))).toEqual(result)
+  })
+
+  it('resumes after it was stopped, and writes its result only then', async () => {
+    const begun: string[] = []
+    const options = await optionsOf('stopped')
+    const stop = new AbortController()
+    const stopped = await tune(
+      options,
+      stop.signal,
+      (event) => event.kind === 'ended' && begun.length === 2 && stop.abort(),
+      pretend(begun),
+    )
+    expect([stopped.interrupted, stopped.trials, begun.length]).toEqual([true, [], 2])
+    await expect(readFile(join(options.output, 'tune.json'))).rejects.toThrow('ENOENT')
+    const result = await tune(options, never, () => undefined, pretend(begun))
+    expect([result.best?.name, begun.length]).toEqual(['lora, rank 8, 1e-3', 6])
+  })
+
+  it('loses a candidate whose run fails, and says why', async () => {
+    const failing = ({ settings }: RunOptions): boolean => settings.learningRate === 1e-3
+    const result = await tune(await optionsOf('failing'), never, () => undefined, pretend([], failing))
+    expect(result.trials.find(({ failure }) => failure !== null)).toMatchObject({
+      name: 'lora, rank 8, 1e-3',
+      score: null,
+      failure: 'no memory',
+    })
+    expect(result.best?.name).toBe('lora, rank 8, 1e-4')
+  })
+
+  it('with folds holds out each part once, and judges by the mean', async () => {
+    const begun: string[] = []
+    const options = await optionsOf('folds', { folds: 3, learningRates: [1e-3], overrides: { maxSteps: 30 } })
+    const result = await tune(options, never, () => undefined, pretend(begun))
+    expect(begun.map((line) => line.replace(/^.* 30 /, ''))).toEqual([0, 1, 2].map((index) => `{"index":${index},"of":3}`))
+    expect(result.best?.score).toBeCloseTo(1.0003, 12)
+    const parts = await Promise.all([0, 1, 2].map((index) => loadTask({ ...options.task, fold: { index, of: 3 } })))
+    expect(parts.map(({ evaluation }) => evaluation.examples.length)).toEqual([32, 34, 34])
+    expect(new Set(parts.flatMap(({ evaluation }) => evaluation.examples.map(({ text }) => text))).size).toBe(100)
+  })
+
+  it('never reads the test split, which its command scores at the end', async () => {
+    const begun: RunOptions[] = []
+    const remember = async function* (options: RunOptions): AsyncGenerator<FinetuneEvent> {
+      begun.push(options)
+      yield* pretend([])(options)
+    }
+    const options = await optionsOf('tested', { learningRates: [1e-3], overrides: { maxSteps: 3 } })
+    const withTest = { ...options, task: { ...options.task, testData: 'missing.tsv' } }
+    const { best } = await tune(withTest, never, () => undefined, remember)
+    expect(begun.map(({ task }) => task)).toEqual([options.task])
+    expect(best === null ? '' : trainCommand(withTest, best)).toContain(' --test-data missing.tsv ')
+  })
+
+  it('of a task of GLUE never reads its dev file, and has no folds', async () => {
+    const begun: RunOptions[] = []
+    const remember = async function* (options: RunOptions): AsyncGenerator<FinetuneEvent> {
+      begun.push(options)
+      yield* pretend([])(options)
+    }
+    const data = join(folder, 'glue', 'SST-2')
+    await mkdir(data, { recursive: true })
+    await writeFile(join(data, 'train.tsv'), ['sentence\tlabel', ...Array.from({ length: 40 }, (_, i) => `text ${i}\t${i % 2}`)].join('\n'))
+    const options = await optionsOf('glue', { task: { task: 'sst2', data }, learningRates: [1e-3], overrides: { maxSteps: 3 } })
+    await tune(options, never, () => undefined, remember)
+    expect(begun.map(({ task }) => task)).toEqual([{ task: 'sst2', data, holdOutTrain: true }])
+    await expect(tune({ ...options, folds: 2 }, never, () => undefined, remember)).rejects.toThrow(
+      '--folds: expected 1 with --task sst2: only files have folds, got 2',
+    )
+  })
+})
