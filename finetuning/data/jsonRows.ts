@@ -18,6 +18,7 @@ export const jsonLineRows: ReadRows = (file, requested, format, take) => {
       const object = objectIn(line.toString('utf8'), where)
       const cells = cellsOf(where, requested, object)
       noted(object)
+      format.whole?.(object)
       take(row, cells)
     },
     format.encoding ?? utf8,
@@ -56,6 +57,7 @@ export const jsonRows: ReadRows = async (file, requested, format, take) => {
     if (!isObject(value)) throw inputError(where, 'a JSON object', shown(value))
     const cells = cellsOf(where, requested, value)
     noted(value)
+    format.whole?.(value)
     take(index + 1, cells)
   })
 }

@@ -20,7 +20,12 @@ export type RowFormat = {
   readonly encoding?: string
   /** receives a line for what differs from the request, such as a column in other case */
   readonly note?: (line: string) => void
+  /** receives each row with all of its columns, before its cells are taken */
+  readonly whole?: (row: WholeRow) => void
 }
+
+/** All columns of a row by their names, in the order of the file. */
+export type WholeRow = Readonly<Record<string, unknown>>
 
 /** Reads all rows of `file`. @throws InputError for the first thing wrong in it */
 export type ReadRows = (file: string, requested: ReadonlyArray<RequestedColumn>, format: RowFormat, take: TakeRow) => Promise<void>
