@@ -9,7 +9,7 @@ import { atRow } from './errorText.js'
 const portion = 10_000
 
 /** A row's number is its place in the file, from 1. The libraries are imported for the first Parquet file. */
-export const parquetRows: ReadRows = (file, requested, { note }, take) =>
+export const parquetRows: ReadRows = (file, requested, { note, keys }, take) =>
   withRegularFile(file, async (handle, size) => {
     const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet')
     const { compressors } = await import('hyparquet-compressors')
@@ -32,6 +32,9 @@ export const parquetRows: ReadRows = (file, requested, { note }, take) =>
       const rowEnd = Math.min(rows, rowStart + portion)
       const objects = await refusing(parquetReadObjects({ file: bytes, metadata, compressors, columns, rowStart, rowEnd }))
       if (objects.length !== rowEnd - rowStart) throw inputError(file, `${rows} rows, as its footer says`, `${rowStart + objects.length}`)
-      objects.forEach((object, i) => take(rowStart + i + 1, cellsOf(atRow(file, rowStart + i + 1), requested, object)))
+      objects.forEach((object, i) => {
+        keys?.(names)
+        take(rowStart + i + 1, cellsOf(atRow(file, rowStart + i + 1), requested, object))
+      })
     }
   })

@@ -20,6 +20,8 @@ export type RowFormat = {
   readonly encoding?: string
   /** receives a line for what differs from the request, such as a column in other case */
   readonly note?: (line: string) => void
+  /** receives the names of a row's values that are not null, before the row */
+  readonly keys?: (names: ReadonlyArray<string>) => void
 }
 
 /** Reads all rows of `file`. @throws InputError for the first thing wrong in it */
