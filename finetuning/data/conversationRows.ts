@@ -61,7 +61,7 @@ export const conversationOf = (cells: ReadonlyArray<Cell>, where: string): Conve
   const values = new Map<Field, unknown>()
   for (const [i, { name }] of conversationColumns.entries()) {
     const cell = cells[i]
-    if (cell != null) values.set(name as Field, valueOf(cell, where))
+    if (cell != null) values.set(name as Field, parsedCell(cell, where))
   }
   const listed = (['messages', 'conversations'] as const).find((name) => values.has(name))
   const {
@@ -81,7 +81,7 @@ export const conversationOf = (cells: ReadonlyArray<Cell>, where: string): Conve
 }
 
 /** A text needs no check of its nesting, which takes most of the time. */
-const valueOf = (json: string, where: string): unknown => (json.startsWith('"') ? JSON.parse(json) : parseJson(json, where))
+const parsedCell = (json: string, where: string): unknown => (json.startsWith('"') ? JSON.parse(json) : parseJson(json, where))
 
 type Turns = Pick<Conversation, 'turns'> & { readonly unread?: ReadonlyArray<string>; readonly read: ReadonlyArray<string> }
 
