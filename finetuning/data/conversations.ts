@@ -1,8 +1,5 @@
-/** Reads conversations: an instruction with its response, or a list of messages, as one example each. */
-import { z } from 'zod'
-import { validate } from '../../accelerated/errors/validate.js'
+/** Reads conversations: one example a row, in any layout that conversationRows.ts knows. Fields that are not read are counted. */
 import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
-import { parseJson } from '../../accelerated/storage/boundedJson.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Dataset, Example, SkippedRow } from './dataset.js'
 import { encodingNamed } from './encoding.js'
@@ -10,25 +7,17 @@ import { hasObjects, readerOf } from './formats.js'
 import { promptOf, type PromptTemplate } from './promptTemplates.js'
 import type { Cell } from './rows.js'
 import { exampleStore } from './compactExamples.js'
-import type { RequestedColumn } from './table.js'
+import { conversationColumns, conversationOf, type Conversation, type UserMessage } from './conversationRows.js'
 import { checkSize } from './textFile.js'
 import { atRow } from './errorText.js'
 
-/** Messages per conversation, and characters per message. */
-const [mostMessages, longestMessage] = [10_000, 10_000_000]
-
-const messages = z
-  .array(z.object({ role: z.string().min(1).max(100), content: z.string().max(longestMessage) }))
-  .min(1)
-  .max(mostMessages)
-
-const columns: ReadonlyArray<RequestedColumn> = [
-  ...['instruction', 'input', 'output'].map((name): RequestedColumn => ({ name, optional: true })),
-  { name: 'messages', optional: true, json: true },
-]
-
-/** The messages of a `chat` example, whose text is their JSON: only the model's own template can render them. */
-export const messagesIn = (text: string): ReadonlyArray<Message> => JSON.parse(text) as ReadonlyArray<Message>
+/** The messages and tools of a `chat` example. Its text is their JSON: only the model's own template can render them. */
+export const conversationIn = (text: string): Pick<Conversation, 'turns' | 'tools'> => {
+  const value = JSON.parse(text) as
+    | ReadonlyArray<Message>
+    | { readonly messages: ReadonlyArray<Message>; readonly tools: ReadonlyArray<unknown> }
+  return 'messages' in value ? { turns: value.messages, tools: value.tools } : { turns: value, tools: [] }
+}
 
 /**
  * Rows of `instruction`, optional `input` and `output`, or of `messages`. An example's text is the prompt, its second text the response; with
@@ -46,50 +35,50 @@ export const readConversations = async (
   const store = exampleStore()
   const examples: Example[] = []
   const skipped: SkippedRow[] = []
-  await read(file, columns, format, (row, cells) => {
-    const turns = turnsOf(cells, atRow(file, row))
+  const unread = unreadFields()
+  let names: ReadonlyArray<string> = []
+  const takeRow = (row: number, cells: ReadonlyArray<Cell>): void => {
+    const where = atRow(file, row)
+    const conversation = conversationOf(cells, where)
+    const { turns, read: used } = template === 'chat' ? conversation : withoutChat(conversation)
+    unread.add(names.filter((name) => !used.includes(name)))
+    unread.add(conversation.unread.map((name) => `messages.${name}`))
     const responses = turns.filter(({ role }) => role === 'assistant')
-    if (responses.some(({ content }) => content.trim() === '')) {
-      if (!skipEmpty) throw inputError(atRow(file, row), 'a response (or --skip-missing)', 'an empty one')
-      skipped.push({ row, reason: 'no response' })
-    } else examples.push(store({ ...textsOf(turns, template, atRow(file, row)), label: 0, row }))
-  })
-  if (examples.length === 0)
-    throw inputError(file, 'at least one row with a response', skipped.length === 0 ? 'none' : `none in ${skipped.length} rows`)
-  return { source: file, examples, labelNames: null, skipped }
-}
-
-/** A row as messages. @throws InputError */
-const turnsOf = ([instruction, input, output, conversation]: ReadonlyArray<Cell>, where: string): ReadonlyArray<Message> => {
-  if (conversation != null) {
-    const turns = validate(messages, parseJson(conversation, where), where, 'a list of messages, each with its role and its content')
-    if (!turns.some(({ role }) => role === 'assistant'))
+    if (responses.length === 0)
       throw inputError(
         where,
         'a message of role "assistant", which is learned',
         `the roles ${turns.map(({ role }) => quoted(role)).join(', ')}`,
       )
-    return turns
+    if (responses.some((response) => response.content.trim() === '' && response.tool_calls === undefined)) {
+      if (!skipEmpty) throw inputError(where, 'a response (or --skip-missing)', 'an empty one')
+      skipped.push({ row, reason: 'no response' })
+    } else examples.push(store({ ...textsOf({ ...conversation, turns }, template, where), label: 0, row }))
   }
-  const missing = instruction == null ? 'instruction' : output == null ? 'output' : null
-  if (missing !== null)
-    throw inputError(where, 'a row with "instruction" and "output", or with "messages"', `one without ${quoted(missing)}`)
-  const prompt = [instruction ?? '', ...(input == null || input === '' ? [] : [input])].join('\n\n')
-  if (prompt.trim() === '') throw inputError(where, 'an instruction', 'an empty one')
-  return [instructionMessage(instruction ?? '', input ?? ''), { role: 'assistant', content: output ?? '' }]
+  const keys = (found: ReadonlyArray<string>): void => {
+    names = found
+  }
+  await read(file, conversationColumns, { ...format, keys }, takeRow)
+  if (examples.length === 0)
+    throw inputError(file, 'at least one row with a response', skipped.length === 0 ? 'none' : `none in ${skipped.length} rows`)
+  const notes = unread.notes(file, template)
+  return { source: file, examples, labelNames: null, skipped, ...(notes.length === 0 ? {} : { notes }) }
 }
 
-/** A user's message with its parts: the templates `paper` and `alpaca` show instruction and input separately. */
-type UserMessage = Message & { readonly parts?: { readonly instruction: string; readonly input: string } }
-
-const instructionMessage = (instruction: string, input: string): UserMessage => ({
-  role: 'user',
-  content: input === '' ? instruction : `${instruction}\n\n${input}`,
-  parts: { instruction, input },
+/** The conversation without the fields that `paper` and `alpaca` cannot show. */
+const withoutChat = ({ turns, before, read }: Conversation): Pick<Conversation, 'turns' | 'read'> => ({
+  turns: turns.slice(before),
+  read: read.filter((name) => !chatOnly.includes(name)),
 })
 
-const textsOf = (turns: ReadonlyArray<UserMessage>, template: PromptTemplate, where: string): Pick<Example, 'text' | 'textPair'> => {
-  if (template === 'chat') return { text: JSON.stringify(turns.map(({ role, content }) => ({ role, content }))) }
+/** Fields that `paper` and `alpaca` cannot show. */
+const chatOnly: ReadonlyArray<string> = ['system', 'history', 'tools']
+
+const textsOf = ({ turns, tools }: Conversation, template: PromptTemplate, where: string): Pick<Example, 'text' | 'textPair'> => {
+  if (template === 'chat') {
+    const plain = turns.map(({ parts: _, ...message }: UserMessage) => message)
+    return { text: JSON.stringify(tools.length === 0 ? plain : { messages: plain, tools }) }
+  }
   const [user, response, ...more] = turns
   if (user?.role !== 'user' || response?.role !== 'assistant' || more.length > 0)
     throw inputError(
@@ -97,6 +86,30 @@ const textsOf = (turns: ReadonlyArray<UserMessage>, template: PromptTemplate, wh
       'one message of role "user" and one of "assistant" (or --prompt-template chat)',
       `the roles ${turns.map(({ role }) => quoted(role)).join(', ')}`,
     )
+  if (response.tool_calls !== undefined) throw inputError(where, 'a response that is a text (or --prompt-template chat)', 'tool calls')
   const { instruction, input } = user.parts ?? { instruction: user.content, input: '' }
   return { text: promptOf[template]({ instruction, input }), textPair: response.content }
+}
+
+/** Counts rows by the name of a field that is not read, at most this many names. */
+const mostNames = 1_000
+
+const unreadFields = () => {
+  const counts = new Map<string, number>()
+  return {
+    add: (names: Iterable<string>): void => {
+      for (const name of names) if (counts.has(name) || counts.size < mostNames) counts.set(name, (counts.get(name) ?? 0) + 1)
+    },
+    notes: (file: string, template: PromptTemplate): ReadonlyArray<string> => {
+      const listed = (names: ReadonlyArray<readonly [string, number]>): string =>
+        names.map(([name, rows]) => `${quoted(name, 40)} in ${rows.toLocaleString('en-US')} ${rows === 1 ? 'row' : 'rows'}`).join(', ')
+      const all = [...counts]
+      const chat = template === 'chat' ? [] : all.filter(([name]) => chatOnly.includes(name))
+      const others = all.filter((one) => !chat.includes(one)).slice(0, 12)
+      return [
+        ...(chat.length === 0 ? [] : [`${file}: --prompt-template ${template} does not read ${listed(chat)}; --prompt-template chat does`]),
+        ...(others.length === 0 ? [] : [`${file}: not read: ${listed(others)}`]),
+      ]
+    },
+  }
 }

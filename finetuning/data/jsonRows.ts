@@ -9,21 +9,29 @@ import type { RequestedColumn } from './table.js'
 import { readUtf8 } from './textFile.js'
 import { atRow } from './errorText.js'
 
-export const jsonLineRows: ReadRows = (file, requested, format, take) => {
+export const jsonLineRows: ReadRows = async (file, requested, format, take) => {
   const noted = notedOnce(file, requested, format)
-  return eachLine(
+  let rows = 0
+  await eachLine(
     file,
     (row, line) => {
+      if (isBlank(line)) return
+      rows++
       const where = atRow(file, row)
       const object = objectIn(line.toString('utf8'), where)
       const cells = cellsOf(where, requested, object)
       noted(object)
       format.whole?.(object)
+      format.keys?.(keysOf(object))
       take(row, cells)
     },
     format.encoding ?? utf8,
   )
+  if (rows === 0) throw inputError(file, 'at least one row', 'blank lines alone')
 }
+
+const blanks = [0x20, 0x09]
+const isBlank = (line: Buffer): boolean => line.every((byte) => blanks.includes(byte))
 
 /** Reports the columns of the first object that have other names than the requested ones. */
 const notedOnce = (file: string, requested: ReadonlyArray<RequestedColumn>, { note }: RowFormat) => {
@@ -33,6 +41,9 @@ const notedOnce = (file: string, requested: ReadonlyArray<RequestedColumn>, { no
     isFirst = false
   }
 }
+
+const keysOf = (object: Readonly<Record<string, unknown>>): ReadonlyArray<string> =>
+  Object.keys(object).filter((name) => object[name] !== null)
 
 const objectIn = (text: string, where: string): Readonly<Record<string, unknown>> => {
   try {
@@ -58,6 +69,7 @@ export const jsonRows: ReadRows = async (file, requested, format, take) => {
     const cells = cellsOf(where, requested, value)
     noted(value)
     format.whole?.(value)
+    format.keys?.(keysOf(value))
     take(index + 1, cells)
   })
 }

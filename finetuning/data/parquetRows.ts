@@ -9,7 +9,7 @@ import { atRow } from './errorText.js'
 const portion = 10_000
 
 /** A row's number is its place in the file, from 1. The libraries are imported for the first Parquet file. */
-export const parquetRows: ReadRows = (file, requested, { note, whole }, take) =>
+export const parquetRows: ReadRows = (file, requested, { note, whole, keys }, take) =>
   withRegularFile(file, async (handle, size) => {
     const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet')
     const { compressors } = await import('hyparquet-compressors')
@@ -34,6 +34,7 @@ export const parquetRows: ReadRows = (file, requested, { note, whole }, take) =>
       if (objects.length !== rowEnd - rowStart) throw inputError(file, `${rows} rows, as its footer says`, `${rowStart + objects.length}`)
       objects.forEach((object, i) => {
         const cells = cellsOf(atRow(file, rowStart + i + 1), requested, object)
+        keys?.(names)
         whole?.(object)
         take(rowStart + i + 1, cells)
       })

@@ -22,6 +22,8 @@ export type RowFormat = {
   readonly note?: (line: string) => void
   /** receives each row with all of its columns, before its cells are taken */
   readonly whole?: (row: WholeRow) => void
+  /** receives the names of a row's values that are not null, before the row */
+  readonly keys?: (names: ReadonlyArray<string>) => void
 }
 
 /** All columns of a row by their names, in the order of the file. */

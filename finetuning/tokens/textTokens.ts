@@ -7,7 +7,7 @@ import { longestFirst } from '../../accelerated/checkpoints/tokenizer/truncation
 import { loadTokenizer, type Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { Examples } from '../../accelerated/models/packing.js'
 import { unlabeled, type TextExample } from '../../accelerated/objectives/causalLM.js'
-import { messagesIn } from '../data/conversations.js'
+import { conversationIn } from '../data/conversations.js'
 import type { Example } from '../data/index.js'
 import type { PromptTemplate } from '../data/promptTemplates.js'
 import type { ExampleTokenizer } from './exampleTokenizer.js'
@@ -42,6 +42,7 @@ export const openTextTokens = async (
   if (promptTemplate === 'chat' && chat === null)
     throw inputError(folder, 'a chat template (in tokenizer_config.json or chat_template.jinja), for --prompt-template chat', 'none')
   let [texts, truncated] = [0, 0]
+  const lost = lostParts()
   /** The examples of one text: several for a long plain text, otherwise one. */
   const tokens = function* (example: Example): Generator<TextExample> {
     texts++
@@ -49,8 +50,12 @@ export const openTextTokens = async (
       yield* pieces([...tokenizer.start, ...tokenizer.ids(example.text), ends[0] as number], maxLength, example.row)
       return
     }
+    const conversation = chat === null ? null : conversationIn(example.text)
+    if (conversation !== null && chat !== null) lost.observe(conversation, chat)
     const complete =
-      chat === null ? responseTokens(tokenizer, ends, example) : conversationTokens(tokenizer, ends, messagesIn(example.text), chat)
+      conversation === null || chat === null
+        ? responseTokens(tokenizer, ends, example)
+        : conversationTokens(tokenizer, ends, conversation, chat)
     if (complete.ids.length > maxLength) truncated++
     yield asExample(withinLength(complete, tokenizer.start.length, maxLength), trainOnInputs, example.row)
   }
@@ -62,10 +67,31 @@ export const openTextTokens = async (
   return {
     training: (examples) => examplesOf(packing ? packed(tokenizeAll(examples), maxLength) : tokenizeAll(examples)),
     evaluation: (examples) => examplesOf(tokenizeAll(examples)),
-    warnings: () =>
-      truncated === 0
+    warnings: () => [
+      ...lost.warnings(),
+      ...(truncated === 0
         ? []
-        : [`${truncated} of ${texts} texts are longer than --max-length ${maxLength}: prompts lose their beginning, responses their end`],
+        : [`${truncated} of ${texts} texts are longer than --max-length ${maxLength}: prompts lose their beginning, responses their end`]),
+    ],
+  }
+}
+
+/** Counts conversations whose tools or calls of tools the chat template does not render. */
+const lostParts = () => {
+  let [withoutCalls, withoutTools] = [0, 0]
+  return {
+    observe: ({ turns, tools }: ReturnType<typeof conversationIn>, chat: ChatTemplate): void => {
+      const hasCalls = turns.some(({ tool_calls: calls }) => calls !== undefined)
+      if (!hasCalls && tools.length === 0) return
+      const rendered = chat(turns, false, tools)
+      const silent = turns.map(({ tool_calls: _, ...message }): Message => message)
+      if (hasCalls && chat(silent, false, tools) === rendered) withoutCalls++
+      if (tools.length > 0 && chat(turns, false) === rendered) withoutTools++
+    },
+    warnings: (): ReadonlyArray<string> =>
+      [['tool calls', withoutCalls] as const, ['tools', withoutTools] as const].flatMap(([what, count]) =>
+        count === 0 ? [] : [`the model's chat template does not render the ${what} of ${count} conversations, which are not learned`],
+      ),
   }
 }
 
@@ -84,17 +110,21 @@ const responseTokens = (tokenizer: Tokenizer, ends: ReadonlyArray<number>, { tex
 const conversationTokens = (
   tokenizer: Tokenizer,
   ends: ReadonlyArray<number>,
-  messages: ReadonlyArray<Message>,
+  { turns, tools }: ReturnType<typeof conversationIn>,
   chat: ChatTemplate,
-): LearnedTokens => withEnd(segmentTokens(tokenizer, conversationSegments(messages, chat), []), ends)
+): LearnedTokens => withEnd(segmentTokens(tokenizer, conversationSegments(turns, chat, tools), []), ends)
 
 /** Splits the rendered conversation where each answer begins and ends. @throws InputError as `conversationTokens` */
-export const conversationSegments = (messages: ReadonlyArray<Message>, chat: ChatTemplate): ReadonlyArray<Segment> => {
+export const conversationSegments = (
+  messages: ReadonlyArray<Message>,
+  chat: ChatTemplate,
+  tools: ReadonlyArray<unknown> = [],
+): ReadonlyArray<Segment> => {
   const segments: Segment[] = []
   let done = ''
   messages.forEach(({ role }, i) => {
     if (role !== 'assistant') return
-    const [before, after] = [chat(messages.slice(0, i), true), chat(messages.slice(0, i + 1), false)]
+    const [before, after] = [chat(messages.slice(0, i), true, tools), chat(messages.slice(0, i + 1), false, tools)]
     if (!before.startsWith(done) || !after.startsWith(before))
       throw inputError('--prompt-template chat', 'a template under which no message changes those before it', `another at message ${i + 1}`)
     segments.push({ text: before.slice(done.length), learned: false }, { text: after.slice(before.length), learned: true })

@@ -10,10 +10,18 @@ import { inputError, reason } from '../../errors/inputError.js'
 import { fileInFolder } from '../../storage/fileInFolder.js'
 import { tokenizerConfigLimit } from './tokenizerFile.js'
 
-export type Message = { readonly role: string; readonly content: string }
+export type Message = {
+  readonly role: string
+  readonly content: string
+  /** calls of functions by the assistant, as templates read them */
+  readonly tool_calls?: ReadonlyArray<unknown>
+}
 
-/** → the text of a conversation with its special tokens; `addGenerationPrompt` ends it with the beginning of an answer. @throws InputError */
-export type ChatTemplate = (messages: ReadonlyArray<Message>, addGenerationPrompt: boolean) => string
+/**
+ * → the text of a conversation with its special tokens; `addGenerationPrompt` ends it with the beginning of an answer.
+ * @param tools functions that the assistant may call @throws InputError
+ */
+export type ChatTemplate = (messages: ReadonlyArray<Message>, addGenerationPrompt: boolean, tools?: ReadonlyArray<unknown>) => string
 
 /** The characters of a template, and those of a rendered conversation beyond the messages' own. */
 const [longestTemplate, longestFrame] = [100_000, 1_000_000]
@@ -59,19 +67,26 @@ const contentOf = (value: string | { readonly content: string }): string => (typ
 /** @param special special tokens by name, such as `bos_token` @param where the template's file in messages @throws InputError */
 export const chatTemplate = (text: string, special: Readonly<Record<string, string>>, where: string): ChatTemplate => {
   const { parsed } = attempt(where, 'a chat template in Jinja', () => new Template(text))
-  return (messages, addGenerationPrompt) => {
+  return (messages, addGenerationPrompt, tools = []) => {
     const rendered = attempt(where, 'a chat template that takes these messages', () => {
       const environment = new Environment()
-      const variables = { ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt }
+      const variables = {
+        ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
+        ...(tools.length === 0 ? {} : { tools }),
+      }
       for (const [name, value] of Object.entries(variables)) environment.set(name, value)
       return String(new Interpreter(environment).run(parsed).value)
     })
-    const longest = longestFrame + 4 * messages.reduce((sum, { content }) => sum + content.length, 0)
+    const longest =
+      longestFrame +
+      4 * messages.reduce((sum, { content, tool_calls: calls }) => sum + content.length + jsonLength(calls), jsonLength(tools))
     if (rendered.length > longest)
       throw inputError(where, `a chat template that makes at most ${longest} characters of these messages`, `${rendered.length}`)
     return rendered
   }
 }
+
+const jsonLength = (values: ReadonlyArray<unknown> = []): number => (values.length === 0 ? 0 : JSON.stringify(values).length)
 
 /** @throws InputError in place of any error of `action` */
 const attempt = <T>(where: string, expected: string, action: () => T): T => {

@@ -11,7 +11,7 @@ export const instructionsSource = textSource({
     {
       name: 'data',
       placeholder: 'folder|file',
-      description: 'alpaca: JSON, JSON-lines or Parquet file of instruction, input and output, or of messages',
+      description: 'alpaca: JSON, JSON-lines or Parquet file of instructions or conversations',
       common: true,
     },
     {

@@ -71,10 +71,16 @@ const boundTo = (data: TaskData): TaskAdapter<TaggedExample, ReadonlyArray<numbe
         constant: constant === null ? null : (names[constant] ?? outside),
       }
     },
-    report: (answers) => ({ byClass: reportByType(predictedOf(answers), labeled), confusion: null }),
+    report: (answers) => {
+      const byClass = reportByType(predictedOf(answers), labeled)
+      return { byClass: byClass.length > mostReportedTypes ? null : byClass, confusion: null }
+    },
     majority: { label: names[majority.label] ?? outside, share: majority.share },
   }
 }
+
+/** More are not read. */
+const mostReportedTypes = 100
 
 const listed = (list: ReadonlyArray<TaggedExample>): Examples<TaggedExample> => ({ length: list.length, at: (index) => list[index] })
 

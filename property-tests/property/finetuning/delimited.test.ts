@@ -168,9 +168,7 @@ describe('an invalid file is refused in one line', () => {
     expect(await refusal('w.csv', 'text,label\na,1\na,b,1\n')).toBe('w.csv, row 3: expected 2 columns, got 3 columns')
     expect(await refusal('w.csv', 'text,label\na,1\n\nb,0\n')).toBe('w.csv, row 3: expected 2 columns, got 1 column')
     expect(await refusal('w.tsv', 'text\tlabel\na\t1\n\nb\t0\n')).toBe('w.tsv, row 3: expected 2 columns, got 1 column')
-    expect(await refusal('w.jsonl', '{"text":"a","label":1}\n\n{"text":"b","label":0}')).toBe(
-      'w.jsonl, row 2: expected a JSON object, got ""',
-    )
+    expect(await refusal('w.jsonl', '{"text":"a","label":1}\n\n7\n')).toBe('w.jsonl, row 3: expected a JSON object, got "7"')
   })
 
   it('refuses a quote that never closes, and one inside an unquoted cell', async () => {

@@ -1,5 +1,6 @@
 /** Tagged sentences are read alike from columns, tokens and tags, and spans, in any scheme of tags. An invalid file is refused in one line. */
 import { truncateSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readTagged } from '../../../finetuning/data/taggedFile.js'
 import type { TaggedOptions } from '../../../finetuning/data/taggedSentences.js'
@@ -63,6 +64,22 @@ describe('reading tagged sentences', () => {
     expect((await read('a.jsonl', jsonl(row), { tagNames: 'O, B-per,I-per,B-org,I-org,B-loc,I-loc' })).sentences).toEqual([
       { row: 1, ...annInRome },
     ])
+  })
+
+  it('reads lists of int64 in a Parquet file, as the hub has them', async () => {
+    const { examples, labelNames: names } = await readTagged(join(import.meta.dirname, 'fixtures/tagged.parquet'), {
+      tagNames: 'O,B-per,I-per,B-loc,I-loc',
+    })
+    expect(examples.map(({ text, labels }) => [text, labels?.map((label) => names?.[label])])).toEqual([
+      ['Ann Lee in Rome', annInRome.tags],
+      ['nobody', ['O']],
+    ])
+  })
+
+  it('reads a file in another encoding', async () => {
+    const file = write('latin.conll', Buffer.from('Zürich\tB-loc\n', 'latin1'))
+    expect((await readTagged(file, { encoding: 'windows-1252' })).examples[0]?.text).toBe('Zürich')
+    expect(await refusalOf(() => readTagged(file, {}))).toMatch(/row 1: expected text in UTF-8/)
   })
 
   it('reads spans of characters, in every form, and ignores blanks at their ends', async () => {

@@ -114,6 +114,20 @@ describe('tokens of instructions', () => {
     expect(targets).toEqual([u, u, u, u, u, 6, 7, 2, u, u, u, u, u, u, 9, 2, u])
   })
 
+  it('of tools and their calls are missed in a warning where the chat template does not render them', async () => {
+    const messages = [
+      { role: 'user', content: 'w5' },
+      { role: 'assistant', content: null, tool_calls: [{ function: { name: 'w6', arguments: '{}' } }] },
+      { role: 'tool', content: 'w7' },
+      { role: 'assistant', content: 'w8' },
+    ]
+    const { warnings } = await tokensOf(await task([{ messages, tools: [{}] }], { promptTemplate: 'chat' }), 64)
+    const missed = (what: string) => `the model's chat template does not render the ${what} of 2 conversations, which are not learned`
+    expect(warnings).toEqual([missed('tool calls'), missed('tools')])
+    const without = await tokensOf(await task([{ messages: [messages[0], messages[3]] }], { promptTemplate: 'chat' }), 64)
+    expect(without.warnings).toEqual([])
+  })
+
   it('are refused in one line for a row without fields, an empty response, and unsupported roles', async () => {
     const message = async (rows: ReadonlyArray<object>, more: Partial<TaskOptions> = {}): Promise<string> => {
       const options = await task(rows, more)
@@ -121,7 +135,7 @@ describe('tokens of instructions', () => {
     }
     const good = { instruction: 'w5', output: 'w6' }
     expect(await message([good, { prompt: 'w5' }])).toBe(
-      'F/rows.jsonl, row 2: expected a row with "instruction" and "output", or with "messages", got one without "instruction"',
+      'F/rows.jsonl, row 2: expected a row with "instruction" and "output", "prompt" and "completion", "messages", or "conversations", got one without "completion"',
     )
     expect(await message([{ instruction: 'w5' }])).toMatch(/row 1: .*, got one without "output"$/)
     expect(await message([good, { instruction: 'w5', output: ' ' }])).toBe(

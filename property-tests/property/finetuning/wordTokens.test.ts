@@ -17,10 +17,10 @@ const { folder } = temporaryFolder('words')
 const sizes = { hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 8, max_position_embeddings: 514 }
 const modelOf = (model_type: string) =>
   parseConfigFile(JSON.stringify({ ...sizes, vocab_size: 2_000, model_type, type_vocab_size: model_type === 'bert' ? 2 : 1 }), 'c').model
-const load = (name: string, tokenizer: object): Promise<Tokenizer> => {
+const load = (name: string, tokenizer: object, type = 'xlm-roberta'): Promise<Tokenizer> => {
   mkdirSync(join(folder, name))
   writeFileSync(join(folder, name, 'tokenizer.json'), JSON.stringify(tokenizer))
-  return loadTokenizer(join(folder, name), modelOf(name === 'bert' ? 'bert' : 'xlm-roberta'))
+  return loadTokenizer(join(folder, name), modelOf(type))
 }
 
 const { texts, kinds } = JSON.parse(readFileSync(join(fixtures, 'unigram.json'), 'utf8')) as {
@@ -33,7 +33,7 @@ const pieces = ['lon', '##don', '##er', 'ann', 'a', '##b', '.', ',', 'in', 'saw'
 
 const tokenizers: Record<string, Tokenizer> = {}
 beforeAll(async () => {
-  tokenizers['bert'] = await load('bert', wordPieceJson(pieces))
+  tokenizers['bert'] = await load('bert', wordPieceJson(pieces), 'bert')
   tokenizers['bytes'] = await loadTokenizer(
     embeddedModel,
     parseConfigFile(readFileSync(join(embeddedModel, 'config.json'), 'utf8'), 'c').model,
@@ -106,6 +106,14 @@ describe('the first token of a word', () => {
       targets: [-100, 2, -100, 5, -100],
       places: [0, 1, 1, 1, 3],
     })
+  })
+
+  it('is shared with the word before where one token holds several words, and only the first of them has a class', async () => {
+    const whole = { ...wordPieceJson(['u.s.', 'u', 'in']), pre_tokenizer: { type: 'WhitespaceSplit' } }
+    const tokenizer = await load('whole', whole, 'bert')
+    const { places, targets } = encodeWords(tokenizer, 'in U.S. in', wordsIn('in U.S. in'), [1, 2, 3, 4, 5, 6], 50)
+    expect(places).toEqual([1, 2, 2, 2, 2, 3])
+    expect(Array.from(targets)).toEqual([-100, 1, 2, 6, -100])
   })
 
   it('is missing for words that are cut off', () => {

@@ -242,6 +242,8 @@ const wirings: ReadonlyArray<readonly [string, Omit<TinyOptions, 'seed'>]> = fam
 )
 const corners: typeof wirings = [
   ['r = 1, one token, batch 1', { family: 'roberta', taskType: 'classification', rank: 1, lengths: [1] }],
+  ['a class for each token, BERT', { family: 'bert', taskType: 'tokens' }],
+  ['a class for each token, RoBERTa', { family: 'roberta', taskType: 'tokens', lengths: [2, 4] }],
   ['all gates shut', { family: 'bert', taskType: 'classification', s: [-0.05], layers: 1 }],
   ['all gates open', { family: 'roberta', taskType: 'regression', s: [1.05], layers: 1 }],
 ]

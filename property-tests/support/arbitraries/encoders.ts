@@ -24,7 +24,7 @@ import { noiseFor } from './settings.js'
 
 export interface TinyOptions {
   readonly family: 'roberta' | 'bert'
-  readonly taskType: 'classification' | 'regression'
+  readonly taskType: EncoderConfig['taskType']
   readonly activation?: Activation
   readonly layers?: number
   readonly rank?: number
@@ -112,7 +112,11 @@ export const tiny = (options: TinyOptions): Tiny => {
   const batch: Batch = {
     inputIds,
     ...(family === 'bert' ? { tokenTypeIds: inputIds.map((ids, example) => integers(ids.length, 2, seed + 200 + example)) } : {}),
-    labels: taskType === 'regression' ? lengths.map((_, example) => example - 0.5) : integers(lengths.length, 3, seed + 300),
+    labels: {
+      regression: () => lengths.map((_, example) => example - 0.5),
+      classification: () => integers(lengths.length, 3, seed + 300),
+      tokens: () => lengths.flatMap((length, example) => integers(length, 3, seed + 300 + example)),
+    }[taskType](),
   }
   return {
     config,
