@@ -9,7 +9,7 @@ const ofColumns = ['text', 'textPair', 'label', 'problemType', 'labelsAsText'] a
 const ofCells = ['delimiter', 'quote', 'encoding'] as const
 
 /**
- * What a run that was trained on a file says of another file: the names of its columns, and how its cells are separated where the ending is the same.
+ * What a run on a file says of another file: the names of its columns. Where the ending is the same, it also says how cells are separated.
  * @param file null: the data has no name, as on standard input
  */
 export const columnsOfRun = (task: TaskOptions | null, file: string | null): Columns => {
