@@ -36,6 +36,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       'gpu',
       'exports',
       'library',
+      'serve',
       'report-and-board',
       'sweeps-and-workers',
       'style-transfer',
