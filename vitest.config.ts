@@ -41,6 +41,7 @@ const long = files(
   'package/tarball',
   'package/telemetry',
   'property/accelerated/folderLock',
+  'serving/serveProcess',
 )
 
 const setupFiles = ['property-tests/support/setup.ts']

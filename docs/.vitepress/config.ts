@@ -38,6 +38,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       'gpu',
       'exports',
       'library',
+      'serve',
       'report-and-board',
       'sweeps-and-workers',
       'style-transfer',

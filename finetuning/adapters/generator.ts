@@ -49,7 +49,11 @@ export type Generator = {
 /** Call `release` when no more prompts come. @throws InputError or DeviceError with one line for the user */
 export const openGenerator = async (input: Pick<GeneratorOptions, 'model'> & Partial<GeneratorOptions>): Promise<Generator> => {
   const options: GeneratorOptions = { adapter: null, device: 'auto', precision: 'float32', threads: 0, ...input }
-  const device = await chooseDevice(options.device)
+  return openGeneratorOn(await chooseDevice(options.device), options)
+}
+
+/** The same on a device that is open. */
+export const openGeneratorOn = async (device: Device, options: Omit<GeneratorOptions, 'device'>): Promise<Generator> => {
   const trained = await loadTextModel(options)
   const { folder, model } = trained.base
   const tokenizer = await loadTokenizer(folder, model)

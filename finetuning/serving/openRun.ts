@@ -28,7 +28,7 @@ export type RunText = string | Text | Readonly<Record<string, unknown>>
 /** A piece of a text as soon as it is certain, and the whole at the end. */
 export type GenerationPiece = { readonly kind: 'piece'; readonly text: string } | ({ readonly kind: 'text' } & GeneratedText)
 
-export type OpenRun = Omit<RunInfo, 'answers' | 'batchSize'> & {
+export type OpenRun = Omit<RunInfo, 'answers' | 'batchSize' | 'promptTemplate'> & {
   /** Predicts a text or several. Calls that wait for a batch share the next one. @throws InputError for a text that cannot be read */
   readonly predict: {
     (text: RunText): Promise<RunPrediction>
@@ -48,7 +48,7 @@ export type OpenRun = Omit<RunInfo, 'answers' | 'batchSize'> & {
 export const openRun = async (folder: string, machine: MachineChoice = {}): Promise<OpenRun> => {
   const { runs, release } = await openRuns({ runs: [folder], machine })
   const [run] = runs as readonly [ServedRun]
-  const { answers: _, batchSize: __, ...info } = run.info
+  const { answers: _, batchSize: __, promptTemplate: ___, ...info } = run.info
   const one = async (given: RunText): Promise<RunPrediction> => (await run.predict(textOf(given, info.columns, folder))).value
   return {
     ...info,

@@ -4,6 +4,7 @@ import type { CallCount } from '../../accelerated/engines/nativeCallGuard.js'
 import type { GenerationEnd } from '../../accelerated/generation/generate.js'
 import type { Generator } from '../adapters/generator.js'
 import type { Text } from '../adapters/openModel.js'
+import type { PromptTemplate } from '../data/promptTemplates.js'
 import type { Prompt } from '../tokens/prompts.js'
 import type { MachineChoice, RunColumns } from './runOptions.js'
 
@@ -28,6 +29,8 @@ export type RunInfo = {
   readonly labelNames: ReadonlyArray<string> | null
   /** the columns of the texts in the run's data */
   readonly columns: RunColumns
+  /** how the run's prompts are framed; null: it writes no text, or was trained on plain texts */
+  readonly promptTemplate: PromptTemplate | null
   /** generate: the run writes text */
   readonly answers: 'predict' | 'generate'
 }

@@ -1,18 +1,24 @@
 /** The thread's side of serving: opens the runs, answers requests one after another, and releases everything at the end. */
+import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
+import type { Device } from '../../accelerated/engines/devices/device.js'
+import { withSharedSessions } from '../../accelerated/engines/sharedSessions.js'
 import { isExpected } from '../../accelerated/errors/expectedErrors.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { toSentError } from '../../accelerated/errors/sentError.js'
 import { labelsOf } from '../../accelerated/formats/modelConfig.js'
-import { openGenerator, type Generator } from '../adapters/generator.js'
-import { openTrainedAdapter, type OpenAdapter } from '../adapters/trainedAdapter.js'
+import { openGeneratorOn } from '../adapters/generator.js'
+import { openPredictions, type OpenAdapter } from '../adapters/trainedAdapter.js'
+import { loadTrainedModel } from '../adapters/trainedModel.js'
+import { templateOf } from '../data/promptTemplates.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
-import type { GenerationChoice, Port, Reply, Request, RunInfo, SentOutcome, ServingOptions } from './protocol.js'
+import { generationQueue, type GenerationQueue } from './generationQueue.js'
+import type { Port, Reply, Request, RunInfo, SentOutcome, ServingOptions } from './protocol.js'
 import { runSource, type RunSource } from './runOptions.js'
 import { readRunResult } from '../runs/runFiles.js'
 
 type Opened = { readonly info: RunInfo; readonly release: () => Promise<void> } & (
   | { readonly adapter: OpenAdapter }
-  | { readonly generator: Generator }
+  | { readonly generations: GenerationQueue }
 )
 
 /** Serves until `release`. It resolves once everything is freed. */
@@ -22,54 +28,81 @@ export const serveThread = async (port: Port<Request, Reply>, { runs, machine }:
     for (const { release } of opened.splice(0)) await release()
   }
   try {
-    for (const run of runs) opened.push(await openOne(run, await runSource(run, machine)))
+    const deviceOf = sharedDevices()
+    for (const run of runs) opened.push(await openOne(port, run, await runSource(run, machine), deviceOf))
   } catch (thrown) {
     await releaseAll()
     port.send({ kind: 'refused', error: toSentError(thrown) })
     return
   }
-  const stops = new Map<number, AbortController>()
-  await new Promise<void>((resolve) => {
-    let last: Promise<void> = Promise.resolve()
-    const inTurn = (work: () => Promise<void>): void => {
-      last = last.then(work)
-    }
-    port.receive((request) => {
-      if (request.kind === 'stop') return stops.get(request.id)?.abort()
-      if (request.kind === 'release') return inTurn(async () => resolve())
-      const { id, run } = request
-      const fail = (thrown: unknown): void => port.send({ kind: 'failed', id, error: toSentError(thrown) })
-      const one = opened[run]
-      if (request.kind === 'predict') return inTurn(() => predict(port, id, one, request.texts).catch(fail))
-      const stop = new AbortController()
-      stops.set(id, stop)
-      inTurn(() =>
-        generate(port, id, one, request, stop.signal)
-          .catch(fail)
-          .finally(() => stops.delete(id)),
-      )
-    })
-    port.send({ kind: 'opened', runs: opened.map(({ info }) => info) })
-  })
+  await answerRequests(port, opened)
   await releaseAll()
   port.send({ kind: 'released' })
 }
 
-const openOne = async (run: string, { config, adapter: options, columns }: RunSource): Promise<Opened> => {
+/** Answers the requests of each run one after another. Resolves at `release`, after the requests before it. */
+const answerRequests = (port: Port<Request, Reply>, opened: ReadonlyArray<Opened>): Promise<void> =>
+  new Promise<void>((resolve) => {
+    const turns = opened.map((): { last: Promise<void> } => ({ last: Promise.resolve() }))
+    const inTurn = (run: number, work: () => Promise<void>): void => {
+      const turn = turns[run]
+      if (turn !== undefined) turn.last = turn.last.then(work)
+    }
+    const answer = (request: Extract<Request, { readonly run: number }>): void => {
+      const { id, run, kind } = request
+      const one = opened[run]
+      const fail = (thrown: unknown): void => port.send({ kind: 'failed', id, error: toSentError(thrown) })
+      if (one === undefined) fail(new Error(`serve: expected a run below ${opened.length}, got ${run}`))
+      else if (kind === 'predict' && 'adapter' in one) inTurn(run, () => predict(port, id, one, request.texts).catch(fail))
+      else if (kind === 'generate' && 'generations' in one) {
+        one.generations.add(id, request.prompt, request.settings)
+        inTurn(run, one.generations.runNext)
+      } else if (kind === 'predict')
+        fail(inputError(one.info.folder, 'a run that predicts', 'one that writes text (generate answers its prompts)'))
+      else fail(inputError(one.info.folder, 'a run that writes text', 'one that predicts (predict answers its texts)'))
+    }
+    port.receive((request) => {
+      if (request.kind === 'release') void Promise.all(turns.map(({ last }) => last)).then(() => resolve())
+      else if (request.kind === 'stop') for (const one of opened) 'generations' in one && one.generations.stop(request.id)
+      else answer(request)
+    })
+    port.send({ kind: 'opened', runs: opened.map(({ info }) => info) })
+  })
+
+type DeviceOf = (name: string) => Promise<Device>
+
+/** Devices by the names of settings, each opened once, so that runs over one base can share its session. */
+const sharedDevices = (): DeviceOf => {
+  const devices = new Map<string, Promise<Device>>()
+  return (name) => {
+    const device = devices.get(name) ?? chooseDevice(name).then(withSharedSessions)
+    devices.set(name, device)
+    return device
+  }
+}
+
+const openOne = async (
+  port: Port<Request, Reply>,
+  run: string,
+  { config, adapter: options, columns }: RunSource,
+  deviceOf: DeviceOf,
+): Promise<Opened> => {
   const common = { folder: run, model: options.model, method: config.settings.method, columns, batchSize: options.batchSize }
   if (await writesText(run)) {
-    const generator = await openGenerator(options)
+    const generator = await openGeneratorOn(await deviceOf(options.device), options)
     const info: RunInfo = {
       ...common,
       ...{ taskType: 'causal', device: generator.device, maxLength: options.maxLength, labelNames: null, answers: 'generate' },
+      promptTemplate: config.task.task === 'text' ? null : templateOf(config.task),
     }
-    return { info, generator, release: generator.release }
+    return { info, generations: generationQueue(generator, port.send), release: generator.release }
   }
-  const adapter = await openTrainedAdapter(options)
+  const device = await deviceOf(options.device)
+  const adapter = await openPredictions(await loadTrainedModel(options), options, device)
   const taskType = taskTypeOf(adapter.outputs, run)
   const info: RunInfo = {
     ...common,
-    ...{ taskType: taskType.name, device: adapter.device, maxLength: adapter.maxLength, answers: 'predict' },
+    ...{ taskType: taskType.name, device: adapter.device, maxLength: adapter.maxLength, answers: 'predict', promptTemplate: null },
     labelNames: taskType.refuses.labelNames === undefined ? labelsOf(adapter.outputs, adapter.labelNames) : null,
   }
   return { info, adapter, release: adapter.release }
@@ -77,11 +110,13 @@ const openOne = async (run: string, { config, adapter: options, columns }: RunSo
 
 const writesText = async (run: string): Promise<boolean> => (await readRunResult(run))?.taskType === 'causal'
 
-const predict = async (port: Port<Request, Reply>, id: number, one: Opened | undefined, texts: Texts): Promise<void> => {
-  if (one === undefined || !('adapter' in one))
-    throw inputError(one?.info.folder ?? 'predict', 'a run that predicts', 'one that writes text (generate answers its prompts)')
-  const { adapter } = one
-  const { predictions } = taskTypeOf(adapter.outputs, one.info.folder)
+const predict = async (
+  port: Port<Request, Reply>,
+  id: number,
+  { adapter, info }: Extract<Opened, { readonly adapter: OpenAdapter }>,
+  texts: Texts,
+): Promise<void> => {
+  const { predictions } = taskTypeOf(adapter.outputs, info.folder)
   const names = labelsOf(adapter.outputs, adapter.labelNames)
   const encoded = texts.map((text) => attempt(() => adapter.encode(text)))
   const answers = await adapter.answer(encoded.flatMap((each) => ('value' in each ? [each.value] : [])))
@@ -94,7 +129,7 @@ const predict = async (port: Port<Request, Reply>, id: number, one: Opened | und
         value: predictions?.predict(output, names, { text: texts[i]?.text ?? '', ...each.value }).json ?? { outputs: output },
         truncated: each.value.truncated === true,
       }
-    return { error: toSentError(inputError(one.info.folder, 'finite outputs of model and adapter', output.slice(0, 8).join(', '))) }
+    return { error: toSentError(inputError(info.folder, 'finite outputs of model and adapter', output.slice(0, 8).join(', '))) }
   })
   port.send({ kind: 'predicted', id, outcomes })
 }
@@ -109,25 +144,4 @@ const attempt = <T>(work: () => T): { readonly value: T } | { readonly error: un
     if (!isExpected(thrown)) throw thrown
     return { error: thrown }
   }
-}
-
-const generate = async (
-  port: Port<Request, Reply>,
-  id: number,
-  one: Opened | undefined,
-  { prompt, settings }: { readonly prompt: Parameters<Generator['encode']>[0]; readonly settings: GenerationChoice },
-  signal: AbortSignal,
-): Promise<void> => {
-  if (one === undefined || !('generator' in one))
-    throw inputError(one?.info.folder ?? 'generate', 'a run that writes text', 'one that predicts (predict answers its texts)')
-  const ids = one.generator.encode(prompt, 'prompt')
-  port.send({ kind: 'started', id, promptTokens: ids.length })
-  let text = ''
-  if (!signal.aborted)
-    for await (const event of one.generator.answers([ids], settings, signal))
-      if (event.kind === 'piece') {
-        text += event.text
-        port.send({ kind: 'piece', id, text: event.text })
-      } else return port.send({ kind: 'generated', id, text: event.text, tokens: event.tokens, ended: event.ended })
-  port.send({ kind: 'generated', id, text, tokens: 0, ended: 'aborted' })
 }

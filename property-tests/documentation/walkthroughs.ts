@@ -73,13 +73,14 @@ const tagged = (count: number): string =>
 
 const trainReviews = 'salora train --model encoder --task reviews.csv --text review --label stars --output runs/reviews'
 const npmOnly = 'needs the network and a fresh clone; .ci/run installs, builds and tests'
+const serveRuns = 'runs until Ctrl-C; property-tests/serving starts it'
 const boardRuns = 'runs until Ctrl-C; property-tests/cli/board.test.ts starts it'
 
 export const walkthroughs: ReadonlyArray<Walkthrough> = [
   {
     page: 'README.md',
     files: { 'reviews.csv': reviews },
-    notRun: { npm: npmOnly },
+    notRun: { npm: npmOnly, 'npx salora serve': serveRuns },
     leaves: ['runs/reviews/adapter/adapter_model.safetensors', 'report.html', 'exported/reviews/onnx/model_quantized.onnx'],
     prints: [/"label":"[15]"/],
   },
@@ -140,6 +141,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     leaves: ['runs/answers/adapter'],
     prints: [/activations/],
   },
+  { page: 'docs/how-to/serve.md', notRun: { 'npx salora serve': serveRuns }, leaves: [] },
   {
     page: 'docs/how-to/report-and-board.md',
     files: { ...glue, 'reviews.csv': reviews },

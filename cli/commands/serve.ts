@@ -1,0 +1,91 @@
+/** salora serve: an HTTP server that answers for finished runs. */
+import { settingsOfFlags } from '../options/layers.js'
+import { givenOf, type Values } from '../options/settingFlags.js'
+import type { MachineChoice } from '../../finetuning/serving/runOptions.js'
+import { countFlag, textFlag } from '../../finetuning/commandLine/flag.js'
+import { inShell } from '../../finetuning/commandLine/shell.js'
+import { defaultLimits } from '../../finetuning/serving/http/limits.js'
+import { startRunServer, type RunServer } from '../../finetuning/serving/http/server.js'
+import { adapterMachineFlags } from '../options/adapterFlags.js'
+import { defineCommand } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { watchInterrupt } from '../terminal/interrupt.js'
+
+/** A fixed port, so that clients need no other configuration. */
+const defaultPort = 8323
+
+export const serve = defineCommand({
+  name: 'salora serve',
+  description:
+    'Serve finished runs over HTTP: /classify, /v1/chat/completions, /v1/models, /health and /metrics. Concurrent requests share batches. It listens on 127.0.0.1 and runs until Ctrl-C or SIGTERM, which finish the requests that run.',
+  arguments: [{ name: 'runs', description: 'Run folders; clients name each by the last part of its path', several: true, required: true }],
+  flags: {
+    Server: {
+      port: countFlag('n', 'Port; 0 takes any free one', { from: 0, to: 65_535, default: defaultPort }),
+      host: textFlag('address', 'Address to listen on; 0.0.0.0 lets other machines in, without a password', { default: '127.0.0.1' }),
+      maxQueue: countFlag('texts', 'Texts that may wait or run; beyond it, requests get status 503', {
+        from: 1,
+        to: 100_000,
+        default: defaultLimits.queue,
+      }),
+      maxBody: countFlag('bytes', "Bytes of a request's body", { from: 1_000, to: 1_000_000_000, default: defaultLimits.bodyBytes }),
+      timeout: countFlag('seconds', 'Seconds that a request may take', { from: 1, to: 3_600, default: defaultLimits.timeout / 1000 }),
+    },
+    Machine: adapterMachineFlags(['device', 'precision', 'threads', 'batchSize']),
+  },
+  examples: [
+    { command: 'salora serve runs/reviews', result: 'Prints the URL and the names of the models.' },
+    {
+      command: `curl http://127.0.0.1:8323/classify -d '{"text": "The food was superb."}'`,
+      result: '{"label":"positive","score":0.98,"scores":{"negative":0.02,"positive":0.98}}',
+    },
+  ],
+  run: async ({ port, host, maxQueue, maxBody, timeout, ...machine }, terminal, runs) => {
+    const interrupt = watchInterrupt(
+      () => terminal.note('finishing the requests that run; press Ctrl-C again to exit at once'),
+      () => undefined,
+    )
+    try {
+      const limits = { queue: maxQueue, bodyBytes: maxBody, timeout: timeout * 1000 }
+      const server = await startRunServer({ runs, machine: machineOf(machine), host, port, limits }, (what) => terminal.note(`${what} …`))
+      terminal.result(listText(server), { url: server.url, models: [...server.runs].map(([name, info]) => ({ name, ...info })) })
+      terminal.note(tryLine(server))
+      const stopped = new Promise<null>((resolve) => {
+        if (interrupt.signal.aborted) resolve(null)
+        else interrupt.signal.addEventListener('abort', () => resolve(null), { once: true })
+      })
+      const error = await Promise.race([stopped, server.died])
+      await server.close()
+      if (error !== null) throw error
+      return exitCodes.success
+    } finally {
+      interrupt.release()
+    }
+  },
+})
+
+/** The flags of the machine that are given; the others are each run's. @throws UsageError for a wrong one */
+const machineOf = (flags: Values): MachineChoice => {
+  const given = givenOf(Object.fromEntries(['device', 'precision', 'threads', 'batchSize'].map((name) => [name, flags[name]])))
+  settingsOfFlags(given)
+  return given as MachineChoice
+}
+
+const listText = ({ url, runs }: RunServer): string =>
+  [
+    `listening on ${url}`,
+    ...[...runs].map(
+      ([name, { taskType, answers, model }]) =>
+        `  ${answers === 'predict' ? '/classify' : '/v1/chat/completions'}  ${name}, ${taskType} on ${model}`,
+    ),
+  ].join('\n')
+
+/** A command to try the server with. */
+const tryLine = ({ url, runs }: RunServer): string => {
+  const [[name, { answers }] = ['', { answers: 'predict' }]] = [...runs].slice(0, 1)
+  const [path, body] =
+    answers === 'predict'
+      ? ['/classify', { text: 'The food was superb.' }]
+      : ['/v1/chat/completions', { model: name, messages: [{ role: 'user', content: 'Name a color.' }] }]
+  return `try it: curl ${url}${path} -d ${inShell(JSON.stringify(answers === 'predict' && runs.size > 1 ? { ...body, model: name } : body))}`
+}

@@ -1,0 +1,103 @@
+/** The HTTP server of runs: opens them in one thread, listens on this machine, and stops after the requests that run. */
+import type { Server } from 'node:http'
+import { basename, resolve } from 'node:path'
+import { serve } from '@hono/node-server'
+import { inputError, reason } from '../../../accelerated/errors/inputError.js'
+import { systemCode, systemInputError } from '../../../accelerated/errors/systemError.js'
+import { openRuns, type ServedRun, type ServedRuns } from '../openRuns.js'
+import type { RunInfo } from '../protocol.js'
+import type { MachineChoice } from '../runOptions.js'
+import { servingApp, type ServingApp } from './app.js'
+import { defaultLimits, type Limits } from './limits.js'
+
+export type RunServerOptions = {
+  /** run folders, each under the last name of its path */
+  readonly runs: ReadonlyArray<string>
+  readonly machine?: MachineChoice
+  /** 127.0.0.1 by default: only this machine reaches it */
+  readonly host?: string
+  /** 0: any free port */
+  readonly port?: number
+  readonly limits?: Partial<Limits>
+}
+
+export type RunServer = {
+  readonly url: string
+  readonly runs: ReadonlyMap<string, RunInfo>
+  /** Accepts no more requests, finishes those that run, and frees everything. It may be called twice. */
+  readonly close: () => Promise<void>
+  /** Resolves with the reason if the thread of the runs dies. */
+  readonly died: Promise<Error>
+}
+
+const loopback = ['127.0.0.1', 'localhost', '::1']
+
+/** @throws InputError, SettingsError or DeviceError with one line if a run does not open or the port is in use */
+export const startRunServer = async (
+  { runs: folders, machine = {}, host = '127.0.0.1', port = 0, limits = {} }: RunServerOptions,
+  onProgress?: (what: string) => void,
+): Promise<RunServer> => {
+  const names = namesOf(folders)
+  const opened = await openRuns({ runs: folders, machine }, onProgress)
+  const runs = new Map(opened.runs.map((run, i) => [names[i] ?? '', run]))
+  const app = servingApp({ runs, limits: { ...defaultLimits, ...limits }, isLocal: loopback.includes(host) })
+  try {
+    const server = await listening(app, host, port)
+    return runServer(server, app, opened, runs, host)
+  } catch (thrown) {
+    await opened.release()
+    throw thrown
+  }
+}
+
+/** @throws InputError if two runs have the same name */
+const namesOf = (folders: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const names = folders.map((folder) => basename(resolve(folder)))
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice !== undefined) throw inputError(twice, 'runs whose folders have different names', 'two of this name')
+  return names
+}
+
+const listening = (app: ServingApp, host: string, port: number): Promise<Server> =>
+  new Promise((done, fail) => {
+    const server = serve(
+      {
+        fetch: app.fetch,
+        hostname: host,
+        port,
+        serverOptions: { maxHeaderSize: 16_384, headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5_000 },
+      },
+      () => done(server),
+    ) as Server
+    server.maxConnections = 1_024
+    server.once('error', (thrown) => {
+      const got = systemCode(thrown) === 'EADDRINUSE' ? 'one in use' : reason(thrown)
+      fail(systemInputError(`--port ${port}`, 'a free port (--port 0 takes any)', thrown, got))
+    })
+  })
+
+const runServer = (
+  server: Server,
+  { places }: ServingApp,
+  opened: ServedRuns,
+  runs: ReadonlyMap<string, ServedRun>,
+  host: string,
+): RunServer => {
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  let closing: Promise<void> | null = null
+  const closeNow = async (): Promise<void> => {
+    places.close()
+    const closed = new Promise<void>((done) => server.close(() => done()))
+    server.closeIdleConnections()
+    await opened.release()
+    server.closeIdleConnections() // those whose request has just ended
+    await closed
+  }
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    runs: new Map([...runs].map(([name, { info }]) => [name, info])),
+    died: opened.died,
+    close: () => (closing ??= closeNow()),
+  }
+}

@@ -1,0 +1,341 @@
+/** The server's routes with runs that answer as the test says: shapes, refusals, the queue, time, clients that go away, and metrics. */
+import { setTimeout as pause } from 'node:timers/promises'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { ServedRun } from '../../finetuning/serving/openRuns.js'
+import { servingApp, type ServingApp } from '../../finetuning/serving/http/app.js'
+import { labelScores } from '../../finetuning/serving/http/classify.js'
+import { defaultLimits, type Limits } from '../../finetuning/serving/http/limits.js'
+import type { RunInfo } from '../../finetuning/serving/protocol.js'
+import { SEED } from '../support/seed.js'
+
+const info: RunInfo = {
+  folder: 'runs/reviews',
+  model: 'tiny',
+  method: 'lora',
+  taskType: 'classification',
+  device: 'cpu',
+  maxLength: 16,
+  batchSize: 32,
+  labelNames: ['bad', 'good'],
+  columns: { text: 'review' },
+  promptTemplate: null,
+  answers: 'predict',
+}
+
+/** Scores by the length of the text. */
+const scoresOf = (text: string) => ({ bad: 1 / (1 + text.length), good: text.length / (1 + text.length) })
+const classifier = (over: Partial<ServedRun> = {}): ServedRun => ({
+  info,
+  pending: () => 0,
+  idle: async () => undefined,
+  predict: async ({ text, textPair }) => ({
+    value: { label: textPair ?? 'good', score: scoresOf(text).good, scores: scoresOf(text) },
+    truncated: text.length > 16,
+  }),
+  generate: async () => {
+    throw new Error('never')
+  },
+  ...over,
+})
+
+type Given = Parameters<ServedRun['generate']>
+const asked: Given[0][] = []
+const settingsAsked: Given[1][] = []
+const writer = (over: Partial<RunInfo> = {}, pieces: ReadonlyArray<string> = ['Hel', 'lo']): ServedRun => ({
+  ...classifier(),
+  info: { ...info, taskType: 'causal', answers: 'generate', labelNames: null, promptTemplate: 'chat', ...over },
+  generate: async (prompt, settings, { onPiece, onStart }) => {
+    asked.push(prompt)
+    settingsAsked.push(settings)
+    onStart?.(5)
+    for (const piece of pieces) {
+      await pause(1)
+      onPiece(piece)
+    }
+    return { text: pieces.join(''), tokens: 2, ended: 'end' }
+  },
+})
+
+const appOf = (runs: Readonly<Record<string, ServedRun>>, limits: Partial<Limits> = {}): ServingApp =>
+  servingApp({ runs: new Map(Object.entries(runs)), limits: { ...defaultLimits, ...limits }, isLocal: true })
+const app = appOf({ reviews: classifier() })
+
+const ask = async (to: ServingApp, path: string, body?: unknown, init: RequestInit = {}) => {
+  const sent = body === undefined ? {} : { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body) }
+  const response = await to.request(`http://127.0.0.1:8323${path}`, { headers: { host: '127.0.0.1:8323' }, ...sent, ...init })
+  const text = await response.text()
+  return { status: response.status, headers: response.headers, text, json: (): unknown => JSON.parse(text) }
+}
+
+describe('/classify', () => {
+  it('answers { text } as salora predict does, with pairs', async () => {
+    expect((await ask(app, '/classify', { text: 'abc' })).json()).toEqual({ label: 'good', score: 0.75, scores: { bad: 0.25, good: 0.75 } })
+    expect((await ask(app, '/classify', { text: 'abc', text_pair: 'b' })).json()).toMatchObject({ label: 'b' })
+  })
+
+  it("answers { inputs } in the shape of Hugging Face's text classification", async () => {
+    const abc = [
+      { label: 'good', score: 0.75 },
+      { label: 'bad', score: 0.25 },
+    ]
+    expect((await ask(app, '/classify', { inputs: 'abc' })).json()).toEqual(abc)
+    const pairs = { inputs: ['abc', { text: 'a', text_pair: 'b' }], parameters: { top_k: 1 }, options: { wait_for_model: true } }
+    expect((await ask(app, '/classify', pairs)).json()).toEqual([[abc[0]], [{ label: 'bad', score: 0.5 }]])
+    expect(labelScores({ value: 2.5 })).toEqual([{ label: 'LABEL_0', score: 2.5 }])
+  })
+
+  it.each<readonly [unknown, number, string]>([
+    ['{"text":', 400, 'the request: expected JSON, got text that is not'],
+    [{}, 400, 'the request: expected an object with "text" or "inputs" whose text is a text, got nothing'],
+    [{ text: 'a', foo: 1 }, 400, 'the request: expected an object with "text" or "inputs" (no key foo), got 1'],
+    [{ text: ' ' }, 400, 'the request: expected a text, got an empty one'],
+    [{ inputs: [] }, 400, 'the request: expected at least one of "inputs", got none'],
+    [{ inputs: 'a', parameters: { function_to_apply: 'none' } }, 400, 'whose parameters has no key function_to_apply, got "none"'],
+    [{ text: 'a', model: 'other' }, 400, 'model: expected one of reviews, got "other"'],
+    [{ inputs: Array.from({ length: 129 }, () => 'a') }, 413, 'expected at most 128 texts in a request, got 129'],
+    [{ text: 'a'.repeat(2 ** 20) }, 413, 'expected a body of at most 1048576 bytes'],
+  ])('refuses %j with one line', async (body, status, line) => {
+    const answer = await ask(app, '/classify', body)
+    expect(answer.status).toBe(status)
+    const { error } = answer.json() as { readonly error: string }
+    expect(error).toContain(line)
+    expect(error).not.toContain('\n')
+  })
+
+  it(`never answers with a defect, whatever the body is (seed ${SEED})`, async () => {
+    const body = fc.oneof(fc.json(), fc.string(), fc.record({ text: fc.anything(), inputs: fc.anything() }, { requiredKeys: [] }).map(text))
+    await fc.assert(
+      fc.asyncProperty(body, fc.constantFrom('/classify', '/v1/chat/completions'), async (given, path) => {
+        expect((await ask(appOf({ a: classifier(), b: writer() }), path, given)).status).toBeLessThan(500)
+      }),
+      { seed: SEED, numRuns: 300 },
+    )
+  })
+})
+
+const text = (value: unknown): string => JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? Number(each) : each)) ?? ''
+
+describe('/v1/chat/completions', () => {
+  const both = appOf({ reviews: classifier(), alpaca: writer(), second: writer({}, ['Other']) })
+  const messages = [{ role: 'user', content: 'Hi' }]
+
+  it("answers in the shape of OpenAI's API, from the run that `model` names", async () => {
+    expect((await ask(both, '/v1/chat/completions', { model: 'alpaca', messages })).json()).toEqual({
+      id: expect.stringMatching(/^chatcmpl-/) as string,
+      object: 'chat.completion',
+      created: expect.any(Number) as number,
+      model: 'alpaca',
+      choices: [{ index: 0, message: { role: 'assistant', content: 'Hello', refusal: null }, logprobs: null, finish_reason: 'stop' }],
+      usage: { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 },
+    })
+    expect((await ask(both, '/v1/chat/completions', { model: 'second', messages })).text).toContain('"content":"Other"')
+    expect(JSON.parse((await ask(both, '/v1/models')).text)).toMatchObject({
+      object: 'list',
+      data: [{ id: 'reviews' }, { id: 'alpaca' }, { id: 'second' }],
+    })
+  })
+
+  it('streams chunks as server-sent events that end with [DONE]', async () => {
+    const answer = await ask(both, '/v1/chat/completions', {
+      model: 'alpaca',
+      messages,
+      stream: true,
+      stream_options: { include_usage: true },
+    })
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'text/event-stream'])
+    const events = answer.text.trimEnd().split('\n\n')
+    expect(events.every((event) => event.startsWith('data: '))).toBe(true)
+    expect(events.at(-1)).toBe('data: [DONE]')
+    const chunks = events.slice(0, -1).map((event) => JSON.parse(event.slice(6)) as Chunk)
+    expect(new Set(chunks.map(({ id }) => id)).size).toBe(1)
+    expect(chunks.every(({ object }) => object === 'chat.completion.chunk')).toBe(true)
+    expect(chunks.map(({ choices }) => choices[0]?.delta)).toEqual([
+      { role: 'assistant', content: '' },
+      { content: 'Hel' },
+      { content: 'lo' },
+      {},
+      undefined,
+    ])
+    expect(chunks.map(({ choices }) => choices[0]?.finish_reason)).toEqual([null, null, null, 'stop', undefined])
+    expect(chunks.at(-1)?.usage).toEqual({ prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 })
+  })
+
+  it('passes on the parameters that salora has, and refuses others that would change the answer', async () => {
+    settingsAsked.length = 0
+    const settingsFor = async (more: object) => {
+      const { status } = await ask(both, '/v1/chat/completions', { model: 'alpaca', messages, ...more })
+      expect(status).toBe(200)
+      return settingsAsked.at(-1)
+    }
+    expect(await settingsFor({})).toEqual({})
+    expect(await settingsFor({ max_tokens: 9, temperature: 0.5, top_p: 0.9, seed: 3, stop: 'x', n: 1, user: 'me' })).toEqual({
+      maxNewTokens: 9,
+      temperature: 0.5,
+      topP: 0.9,
+      seed: 3,
+      stop: ['x'],
+    })
+    expect(await settingsFor({ max_completion_tokens: 4, max_tokens: 9, temperature: 0, top_p: 0.9 })).toEqual({
+      maxNewTokens: 4,
+      temperature: 0,
+    })
+    for (const [more, line] of [
+      [{ tools: [] }, '(no key tools), got []'],
+      [{ n: 2 }, 'whose n is 1, got 2'],
+      [{ frequency_penalty: 1 }, 'frequency_penalty'],
+      [{ response_format: { type: 'json_object' } }, 'response_format'],
+      [{ temperature: 3 }, 'whose temperature is a number of at most 2, got 3'],
+      [{ messages: [] }, 'whose messages is a list of at least 1 entry'],
+      [{ messages: [{ role: 'tool', content: 'x' }] }, 'role'],
+    ] as const) {
+      const answer = await ask(both, '/v1/chat/completions', { model: 'alpaca', messages, ...more })
+      const { error } = answer.json() as { readonly error: { readonly message: string; readonly type: string } }
+      expect([answer.status, error.type]).toEqual([400, 'invalid_request_error'])
+      expect(error.message).toContain(line)
+    }
+  })
+
+  it('frames messages as the run was trained: a conversation, or one instruction', async () => {
+    const chatting = appOf({ chat: writer() })
+    const conversation = [
+      { role: 'developer', content: 'Be brief.' },
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'H' },
+          { type: 'text', text: 'i' },
+        ],
+      },
+    ]
+    await ask(chatting, '/v1/chat/completions', { messages: conversation })
+    expect(asked.at(-1)).toEqual({
+      messages: [
+        { role: 'system', content: 'Be brief.' },
+        { role: 'user', content: 'Hi' },
+      ],
+    })
+    const instructed = appOf({ alpaca: writer({ promptTemplate: 'paper' }) })
+    await ask(instructed, '/v1/chat/completions', { messages })
+    expect(asked.at(-1)).toEqual({ template: 'paper', instruction: 'Hi', input: '' })
+    expect((await ask(instructed, '/v1/chat/completions', { messages: conversation })).text).toContain(
+      'expected one message of a user, as the run was trained on instructions (--prompt-template paper), got system, user',
+    )
+  })
+
+  it('answers an error of the run as JSON before the stream begins, and as an event after it', async () => {
+    const failing = (afterStart: boolean) =>
+      appOf({
+        a: {
+          ...writer(),
+          generate: async (_prompt, _settings, { onStart, onPiece }) => {
+            if (afterStart) onStart?.(1)
+            if (afterStart) onPiece('x')
+            await pause(1)
+            throw new Error('broken')
+          },
+        },
+      })
+    const before = await ask(failing(false), '/v1/chat/completions', { messages, stream: true })
+    expect([before.status, before.text]).toEqual([500, expect.stringContaining('"message":"broken"')])
+    const after = await ask(failing(true), '/v1/chat/completions', { messages, stream: true })
+    expect(after.status).toBe(200)
+    expect(after.text).toContain('data: {"error":{"message":"broken"')
+    expect(after.text.trimEnd().endsWith('data: [DONE]')).toBe(true)
+  })
+})
+
+type Chunk = {
+  readonly id: string
+  readonly object: string
+  readonly choices: ReadonlyArray<{ readonly delta: object; readonly finish_reason: string | null }>
+  readonly usage?: object
+}
+
+describe('the limits', () => {
+  /** Answers when the test says so. */
+  const held = () => {
+    const release: (() => void)[] = []
+    const run = classifier({
+      predict: (_, signal) =>
+        new Promise((resolve, reject) => {
+          signal?.addEventListener('abort', () => reject(signal.reason as Error))
+          release.push(() => resolve({ value: { label: 'good' }, truncated: false }))
+        }),
+    })
+    return { run, answerAll: () => release.splice(0).forEach((answer) => answer()) }
+  }
+
+  it('refuse what the queue has no place for with 503 and Retry-After, while /health answers', async () => {
+    const { run, answerAll } = held()
+    const full = appOf({ a: run }, { queue: 3 })
+    const first = ask(full, '/classify', { inputs: ['a', 'b', 'c'] })
+    await expect.poll(() => full.places.taken()).toBe(3)
+    const refused = await ask(full, '/classify', { text: 'd' })
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1'])
+    expect((await ask(full, '/health')).json()).toEqual({ status: 'ok', models: ['a'] })
+    answerAll()
+    expect((await first).status).toBe(200)
+    expect(full.places.taken()).toBe(0)
+  })
+
+  it('end a request that takes too long with 504, and free its place', async () => {
+    const slow = appOf({ a: held().run }, { timeout: 30 })
+    const answer = await ask(slow, '/classify', { text: 'a' })
+    expect([answer.status, answer.text]).toEqual([504, '{"error":"expected an answer within 0.03 s"}\n'])
+    expect(slow.places.taken()).toBe(0)
+  })
+
+  it('free the place of a client that goes away', async () => {
+    const one = appOf({ a: held().run }, { queue: 1 })
+    const leave = new AbortController()
+    const gone = ask(one, '/classify', { text: 'a' }, { signal: leave.signal })
+    await expect.poll(() => one.places.taken()).toBe(1)
+    leave.abort()
+    await gone.catch(() => undefined)
+    await expect.poll(() => one.places.taken()).toBe(0)
+  })
+
+  it('refuse other hosts, paths and methods', async () => {
+    expect((await ask(app, '/health', undefined, { headers: { host: 'evil.example' } })).status).toBe(403)
+    expect((await ask(app, '/nothing')).status).toBe(404)
+    expect((await ask(app, '/classify')).text).toBe('{"error":"expected POST /classify"}\n')
+  })
+
+  it('refuse everything but a look at the health once the server stops', async () => {
+    const stopping = appOf({ a: classifier() })
+    stopping.places.close()
+    expect((await ask(stopping, '/classify', { text: 'a' })).status).toBe(503)
+    const health = await ask(stopping, '/health')
+    expect([health.status, health.json()]).toEqual([503, { status: 'stopping', models: ['a'] }])
+  })
+})
+
+describe('/metrics', () => {
+  it("counts requests, texts and tokens in Prometheus's format", async () => {
+    const counted = appOf({ 'a "b"\\': classifier(), w: writer() })
+    await ask(counted, '/classify', { inputs: ['a', 'x'.repeat(20)] })
+    await ask(counted, '/classify', { text: '' })
+    await ask(counted, '/secret/path')
+    await ask(counted, '/v1/chat/completions', { messages: [{ role: 'user', content: 'Hi' }] })
+    const { text: lines, headers } = await ask(counted, '/metrics')
+    expect(headers.get('content-type')).toContain('version=0.0.4')
+    const sample = /^[a-z_]+(\{([a-z]+="(\\.|[^"\\\n])*",?)*\})? -?[\d.e+-]+$/
+    for (const line of lines.trimEnd().split('\n')) expect(line).toMatch(line.startsWith('#') ? /^# (HELP|TYPE) [a-z_]+ .+$/ : sample)
+    for (const line of [
+      'salora_requests_total{path="/classify",status="200"} 1',
+      'salora_requests_total{path="/classify",status="400"} 1',
+      'salora_requests_total{path="other",status="404"} 1',
+      'salora_texts_total{model="a \\"b\\"\\\\"} 2',
+      'salora_truncated_texts_total{model="a \\"b\\"\\\\"} 1',
+      'salora_prompt_tokens_total{model="w"} 5',
+      'salora_generated_tokens_total{model="w"} 2',
+      'salora_request_seconds_count{path="/classify"} 2',
+      'salora_request_seconds_bucket{path="/classify",le="+Inf"} 2',
+      'salora_queue_texts 0',
+      'salora_runs 2',
+    ])
+      expect(lines.split('\n')).toContain(line)
+    expect(lines).not.toContain('secret')
+  })
+})

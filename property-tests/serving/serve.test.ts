@@ -1,0 +1,168 @@
+/** The server over real runs: its answers are those of the runs, several adapters share a server, and it stops after the requests that run. */
+import { cp, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { finetuneJob, openGenerator, openRun, type TaskOptions } from '../../index.js'
+import { generationQueue } from '../../finetuning/serving/generationQueue.js'
+import { startRunServer, type RunServer } from '../../finetuning/serving/http/server.js'
+import type { Reply } from '../../finetuning/serving/protocol.js'
+import { writeTinyModel } from '../cli/tinyModel.js'
+import { toyFile } from '../cli/toyTask.js'
+import { saloraIn } from '../cli/inProcess.js'
+import { fixtures } from '../golden/golden.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+
+const { folder } = temporaryFolder('serve')
+const at = (name: string): string => join(folder, name)
+
+const train = async (output: string, model: string, task: TaskOptions, seed = 0): Promise<void> => {
+  const settings = { method: 'lora', maxSteps: 1, batchSize: 4, maxLength: 32, device: 'cpu', learningRate: 0.01, seed } as const
+  for await (const _ of finetuneJob({ model, task, output: at(output), settings }, new AbortController().signal));
+}
+
+let server: RunServer
+beforeAll(async () => {
+  await writeTinyModel(at('tiny'))
+  await writeFile(at('toy.tsv'), toyFile(40))
+  await cp(join(fixtures, 'llama'), at('llama'), { recursive: true })
+  const rows = Array.from({ length: 12 }, (_, i) => ({ instruction: `w${i + 5} w8`, input: '', output: `w${i + 9} w6` }))
+  await writeFile(at('instructions.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'))
+  await train('one', at('tiny'), { task: at('toy.tsv') })
+  await train('two', at('tiny'), { task: at('toy.tsv') }, 1)
+  await train('words', at('llama'), { task: 'alpaca', data: at('instructions.jsonl') })
+  server = await startRunServer({ runs: [at('one'), at('two'), at('words')], machine: { threads: 1 } })
+})
+afterAll(() => server.close())
+
+const post = async (path: string, body: object, to: RunServer = server) => {
+  const response = await fetch(`${to.url}${path}`, { method: 'POST', body: JSON.stringify(body) })
+  return { status: response.status, text: await response.text() }
+}
+const classified = async (model: string, text: string): Promise<unknown> => JSON.parse((await post('/classify', { model, text })).text)
+
+describe('salora serve', () => {
+  it('answers for each run over one base as openRun does, also at once', async () => {
+    for (const name of ['one', 'two']) {
+      const run = await openRun(at(name))
+      const alone = await run.predict('good fine film')
+      await run.release()
+      expect(await classified(name, 'good fine film')).toEqual(alone)
+      const together = (await Promise.all(Array.from({ length: 12 }, () => classified(name, 'good fine film')))) as (typeof alone)[]
+      for (const { label, score } of together) expect([label, score]).toEqual([alone.label, expect.closeTo(alone.score ?? NaN, 5)])
+    }
+    expect(await classified('one', 'good fine film')).not.toEqual(await classified('two', 'good fine film'))
+  })
+
+  it('generates what openGenerator generates, whole and as a stream, alone and in a batch', async () => {
+    const generator = await openGenerator({ model: at('llama'), adapter: join(at('words'), 'adapter') })
+    const expected: string[] = []
+    const instructions = ['w5 w8', 'w9', 'w14 w7 w6 w30', 'w11']
+    for (const instruction of instructions) {
+      const ids = generator.encode({ template: 'paper', instruction, input: '' }, 'prompt')
+      for await (const event of generator.answers([ids], { maxNewTokens: 12 })) if (event.kind === 'answer') expected.push(event.text)
+    }
+    await generator.release()
+    const request = (content: string) => ({ model: 'words', messages: [{ role: 'user', content }], max_tokens: 12 })
+    const contentOf = ({ text }: { readonly text: string }): unknown =>
+      (JSON.parse(text) as { readonly choices: ReadonlyArray<{ readonly message: { readonly content: string } }> }).choices[0]?.message
+        .content
+    expect(new Set(expected).size).toBeGreaterThan(1)
+    expect((await Promise.all(instructions.map((one) => post('/v1/chat/completions', request(one))))).map(contentOf)).toEqual(expected)
+    const { text } = await post('/v1/chat/completions', { ...request('w9'), stream: true })
+    const pieces = [...text.matchAll(/"delta":\{"content":("(?:[^"\\]|\\.)*")\}/g)].map(([, piece = '""']) => JSON.parse(piece) as string)
+    expect(pieces.join('')).toBe(expected[1])
+  })
+
+  it('also classifies beside a generation, and frees a client that leaves a stream', async () => {
+    const leave = new AbortController()
+    const body = JSON.stringify({ model: 'words', messages: [{ role: 'user', content: 'w5' }], max_tokens: 1_000, stream: true })
+    const stream = await fetch(`${server.url}/v1/chat/completions`, { method: 'POST', body, signal: leave.signal })
+    expect(stream.status).toBe(200)
+    expect(await classified('one', 'good')).toMatchObject({ label: expect.any(String) as string })
+    leave.abort()
+    await expect.poll(async () => (await (await fetch(`${server.url}/metrics`)).text()).includes('salora_queue_texts 0')).toBe(true)
+  })
+
+  it('finishes the requests that run when it closes, and may be closed twice', async () => {
+    const other = await startRunServer({ runs: [at('one')], machine: { threads: 1 } })
+    const answers = Array.from({ length: 8 }, () => post('/classify', { text: 'good film' }, other))
+    await expect.poll(async () => (await fetch(`${other.url}/metrics`)).text()).toContain('salora_texts_total{model="one"}')
+    await Promise.all([other.close(), other.close()])
+    expect((await Promise.all(answers)).map(({ status }) => status).filter((status) => status !== 200 && status !== 503)).toEqual([])
+    await expect(fetch(`${other.url}/health`)).rejects.toThrow()
+  })
+
+  it('refuses runs of one name, a port in use, and a folder that is no run in one line', async () => {
+    const port = new URL(server.url).port
+    expect(await saloraIn(['serve', 'one', 'one'], { cwd: folder })).toMatchObject({
+      code: 1,
+      stderr: 'one: expected runs whose folders have different names, got two of this name\n',
+    })
+    expect(await saloraIn(['serve', 'one', '--port', port, '--threads', '1'], { cwd: folder })).toMatchObject({
+      code: 1,
+      stderr: `--port ${port}: expected a free port (--port 0 takes any), got one in use\n`,
+    })
+    expect(await saloraIn(['serve', 'tiny'], { cwd: folder })).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^tiny: expected the folder of a run of salora train, got a model \(.*\)\n$/) as string,
+    })
+    expect((await saloraIn(['serve', 'one', '--precision', 'int9'], { cwd: folder })).stderr).toMatch(/^--precision: expected/)
+  })
+})
+
+describe('the queue of generations', () => {
+  const opened = (settings: object[]) => {
+    const [batches, replies]: [number[], Reply[]] = [[], []]
+    const queue = generationQueue(
+      {
+        encode: (prompt) => ('text' in prompt && prompt.text !== '' ? [1, 2] : fail()),
+        answers: async function* (prompts, _settings, signal) {
+          batches.push(prompts.length)
+          for (const [prompt] of prompts.entries()) {
+            if (signal?.aborted === true) return
+            yield { kind: 'piece', prompt, text: `p${prompt}` }
+            yield { kind: 'answer', prompt, text: `t${prompt}`, tokens: 1, ended: 'end' }
+          }
+        },
+      },
+      (reply) => replies.push(reply),
+    )
+    settings.forEach((one, id) => queue.add(id, { text: 'a' }, one))
+    return { queue, batches, replies }
+  }
+  const fail = (): never => {
+    throw new Error('empty')
+  }
+  const runAll = async ({ runNext }: ReturnType<typeof opened>['queue'], times: number): Promise<void> => {
+    for (let i = 0; i < times; i++) await runNext()
+  }
+
+  it('answers greedy prompts with equal settings in one batch, and others alone', async () => {
+    const { queue, batches, replies } = opened([{}, { temperature: 1 }, {}, { maxNewTokens: 3 }, { temperature: 1 }, {}])
+    await runAll(queue, 6)
+    expect(batches).toEqual([3, 1, 1, 1])
+    const texts = replies.flatMap((reply) => (reply.kind === 'generated' ? [[reply.id, reply.text]] : []))
+    expect(texts).toEqual([
+      [0, 't0'],
+      [2, 't1'],
+      [5, 't2'],
+      [1, 't0'],
+      [3, 't0'],
+      [4, 't0'],
+    ])
+  })
+
+  it('answers a prompt that stops before its turn, and one that cannot be read, at once', async () => {
+    const { queue, batches, replies } = opened([{}, {}])
+    queue.stop(1)
+    queue.add(2, { text: '' }, {})
+    expect(replies).toMatchObject([
+      { kind: 'generated', id: 1, ended: 'aborted' },
+      { kind: 'failed', id: 2, error: { message: 'empty' } },
+    ])
+    await runAll(queue, 3)
+    expect(batches).toEqual([1])
+    queue.stop(0) // it has ended
+    expect(replies.filter((reply) => 'id' in reply && reply.id === 0).map(({ kind }) => kind)).toEqual(['started', 'piece', 'generated'])
+  })
+})

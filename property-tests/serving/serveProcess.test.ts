@@ -1,0 +1,110 @@
+/** salora serve as a process: signals, clients that vanish, slow clients, and memory over thousands of predictions. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { Agent, request } from 'node:http'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { finetuneJob } from '../../index.js'
+import { program } from '../cli/spawnSalora.js'
+import { writeTinyModel } from '../cli/tinyModel.js'
+import { toyFile } from '../cli/toyTask.js'
+import { killedAfterEach } from '../support/childProcesses.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+
+const { folder } = temporaryFolder('serve-process')
+const tracked = killedAfterEach()
+
+beforeAll(async () => {
+  await writeTinyModel(join(folder, 'tiny'))
+  await writeFile(join(folder, 'toy.tsv'), toyFile(40))
+  const options = { model: join(folder, 'tiny'), task: { task: join(folder, 'toy.tsv') }, output: join(folder, 'run') }
+  const settings = { method: 'lora', maxSteps: 1, maxLength: 32, device: 'cpu', threads: 1 } as const
+  for await (const _ of finetuneJob({ ...options, settings }, new AbortController().signal));
+})
+
+const started = async (
+  ...args: ReadonlyArray<string>
+): Promise<{ readonly child: ChildProcess; readonly url: string; readonly stderr: () => string }> => {
+  const child = tracked(spawn(process.execPath, [program, 'serve', 'run', '--port', '0', '--json', ...args], { cwd: folder }))
+  let [stdout, stderr] = ['', '']
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
+  for await (const piece of child.stdout?.setEncoding('utf8') ?? []) {
+    stdout += String(piece)
+    if (stdout.endsWith('}\n')) break
+  }
+  return { child, url: (JSON.parse(stdout) as { readonly url: string }).url, stderr: () => stderr }
+}
+
+const agent = new Agent({ keepAlive: true, maxSockets: 32 })
+const classify = (url: string, text: string): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const sent = request(`${url}/classify`, { agent, method: 'POST' }, (response) => {
+      response.resume()
+      response.on('end', () => resolve(response.statusCode ?? 0))
+    })
+    sent.on('error', reject)
+    sent.end(JSON.stringify({ text }))
+  })
+
+describe('salora serve', () => {
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'finishes the requests that run at %s, exits with 0, and keeps no idle connection open',
+    async (signal) => {
+      const { child, url, stderr } = await started()
+      expect(await classify(url, 'good')).toBe(200) // its connection stays open
+      const exited = once(child, 'exit')
+      const body = JSON.stringify({ inputs: Array.from({ length: 120 }, (_, i) => `good film ${i}`) })
+      const answer = fetch(`${url}/classify`, { method: 'POST', body })
+      await expect.poll(async () => (await fetch(`${url}/metrics`)).text(), { interval: 1 }).toContain('salora_queue_texts 120')
+      child.kill(signal)
+      const { status } = await answer
+      expect(status).toBe(200)
+      expect((await (await answer).json()) as unknown[]).toHaveLength(120)
+      expect(await exited).toEqual([0, null])
+      expect(stderr()).toContain('finishing the requests that run; press Ctrl-C again to exit at once')
+      expect(stderr()).toContain('try it: curl')
+    },
+  )
+
+  it('serves others beside clients that vanish, and closes one that sends nothing', async () => {
+    const { url } = await started('--max-queue', '40')
+    const { port } = new URL(url)
+    for (let i = 0; i < 60; i++) {
+      const socket = connect(Number(port), '127.0.0.1').on('error', () => undefined)
+      const body = JSON.stringify({ inputs: Array.from({ length: 8 }, () => 'a film that nobody waits for') })
+      socket.write(`POST /classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+      setTimeout(() => socket.destroy(), 1 + (i % 5))
+    }
+    await expect.poll(() => classify(url, 'good')).toBe(200)
+    await expect.poll(async () => (await (await fetch(`${url}/metrics`)).text()).includes('salora_queue_texts 0')).toBe(true)
+    const silent = connect(Number(port), '127.0.0.1')
+    silent.write('POST /classify HTTP/1.1\r\nHost: 127.0.0.1\r\n')
+    silent.resume()
+    expect(await once(silent, 'close')).toEqual([false])
+  }, 60_000)
+
+  it.skipIf(process.platform !== 'linux')(
+    'keeps its memory over 5,000 predictions (skipped where /proc is missing)',
+    async () => {
+      const { child, url } = await started()
+      const megabytes = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024
+      const predictions = async (count: number): Promise<void> => {
+        let next = 0
+        const client = async (): Promise<void> => {
+          while (next < count) expect(await classify(url, `good film ${'fine '.repeat(next % 20)}${next++}`)).toBe(200)
+        }
+        await Promise.all(Array.from({ length: 16 }, client))
+      }
+      await predictions(2_000) // the heap has found its size
+      const before = megabytes()
+      await predictions(5_000)
+      expect(megabytes() - before).toBeLessThan(40)
+    },
+    240_000,
+  )
+})

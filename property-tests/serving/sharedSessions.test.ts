@@ -1,0 +1,75 @@
+/** Shared sessions: equal graphs over the same weights are opened once, others are not, and the last release frees. */
+import { describe, expect, it } from 'vitest'
+import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import type { WeightSource } from '../../accelerated/engines/engine.js'
+import { withSharedSessions } from '../../accelerated/engines/sharedSessions.js'
+import { add, input, mul } from '../../accelerated/graph/operators.js'
+
+const x = input('x', [2], 'float32')
+const [doubled, squared] = [{ y: add(x, x) }, { y: mul(x, x) }]
+const folder =
+  (name: string): WeightSource =>
+  async () =>
+    name
+
+const counted = (fails = false) => {
+  const counts = { opened: 0, released: 0 }
+  const device = withSharedSessions({
+    ...cpu,
+    engine: () => ({
+      open: async () => {
+        counts.opened++
+        if (fails) throw new Error('refused')
+        return { inputs: ['x'], run: async () => ({}), release: async () => void counts.released++ }
+      },
+    }),
+  })
+  return { counts, device }
+}
+
+describe('shared sessions', () => {
+  it('open a graph once for each folder of weights and each choice of settings', async () => {
+    const { counts, device } = counted()
+    const open = (graph: typeof doubled, weights: string, threads = 1) => device.engine({ threads }).open(graph, folder(weights))
+    await Promise.all([open(doubled, 'a'), open(doubled, 'a'), open({ y: add(x, x) }, 'a')])
+    expect(counts.opened).toBe(1)
+    await open(squared, 'a')
+    await open(doubled, 'b')
+    await open(doubled, 'a', 2)
+    await device.engine({ threads: 1 }).open(doubled, folder('a'), { prepack: false })
+    expect(counts.opened).toBe(5)
+  })
+
+  it('free a session with its last release, and open it anew after that', async () => {
+    const { counts, device } = counted()
+    const open = () => device.engine({ threads: 1 }).open(doubled, folder('a'))
+    const [first, second] = [await open(), await open()]
+    await first.release()
+    expect(counts.released).toBe(0)
+    await second.release()
+    expect(counts).toEqual({ opened: 1, released: 1 })
+    await open()
+    expect(counts.opened).toBe(2)
+  })
+
+  it('are not made for weights without a folder, and a refused graph is tried again', async () => {
+    const { counts, device } = counted()
+    const nameless: WeightSource = async () => async () => new Uint8Array()
+    for (let i = 0; i < 2; i++) await device.engine({ threads: 1 }).open(doubled, nameless)
+    expect(counts.opened).toBe(2)
+    const refused = counted(true)
+    for (let i = 0; i < 2; i++) await expect(refused.device.engine({ threads: 1 }).open(doubled, folder('a'))).rejects.toThrow('refused')
+    expect(refused.counts.opened).toBe(2)
+  })
+
+  it('compute with the feeds of each opening', async () => {
+    const device = withSharedSessions(cpu)
+    const open = () => device.engine({ threads: 1 }).open(doubled, folder('/'))
+    const [a, b] = [await open(), await open()]
+    const run = (session: typeof a, value: number) => session.run({ x: { data: Float32Array.of(value, 0), shape: [2] } })
+    const [first, second] = await Promise.all([run(a, 3), run(b, 5)])
+    await a.release()
+    expect([first['y']?.[0], second['y']?.[0], (await run(b, 7))['y']?.[0]]).toEqual([6, 10, 14])
+    await b.release()
+  })
+})
