@@ -293,7 +293,7 @@ describe('the limits', () => {
     await expect.poll(() => one.places.taken()).toBe(1)
     leave.abort()
     await gone.catch(() => undefined)
-    await expect.poll(() => one.places.taken()).toBe(0)
+    await expect.poll(() => one.places.taken(), { timeout: 5_000 }).toBe(0)
   })
 
   it('refuse other hosts, paths and methods', async () => {
