@@ -1,5 +1,6 @@
 /** salora evaluate: scores a trained adapter, or a model that classifies as it is. */
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
+import { looksLikeFile } from '../../finetuning/data/index.js'
 import { leavesPromptTemplate, loadEvaluation, withModelTemplate, type Evaluation, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { resolveLabels } from '../../finetuning/adapters/labelNames.js'
 import { evaluationOfRun } from '../../finetuning/adapters/runEvaluation.js'
@@ -12,6 +13,7 @@ import { counted } from '../format/numbers.js'
 import { scoreLines } from '../format/scores.js'
 import { adapterFlags, adapterMachineFlags, labelFlags } from '../options/adapterFlags.js'
 import { adapterRequest } from '../options/adapterRequest.js'
+import { columnsOfRun } from '../options/runColumns.js'
 import { pickFlags, type Values } from '../options/settingFlags.js'
 import { taskFlagNames, taskOptions } from '../options/taskRequest.js'
 import { allTrainFlags } from '../options/trainFlags.js'
@@ -81,7 +83,9 @@ type RequestedData = { readonly task: TaskOptions; readonly isWhole: boolean }
 /** `isWhole`: all of the named data, not only the part that a run held out. @throws UsageError */
 const requestedData = (flags: Values, runTask: TaskOptions | null): RequestedData => {
   const given = Object.fromEntries(taskFlagNames.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]]))
-  if (given['task'] !== undefined) return { task: taskOptions(given), isWhole: true }
+  const { task: file } = given
+  if (typeof file === 'string')
+    return { task: taskOptions(looksLikeFile(file) ? { ...columnsOfRun(runTask, file), ...given } : given), isWhole: true }
   if (runTask === null) throw requiredError('--task', 'the name of a task or a file of examples')
   return { task: taskOptions({ ...runTask, ...given }), isWhole: given['evalData'] !== undefined }
 }
