@@ -47,7 +47,10 @@ const ask = async (id: string, text: string, textPair: string | undefined): Prom
 
 /** The answer, and a bar for each class. Texts are only ever set as text. */
 const show = (element: HTMLElement, { message, prediction }: SentenceAnswer): void => {
-  if (prediction === undefined) return setText(element, message)
+  if (prediction === undefined) {
+    setText(element, message)
+    return
+  }
   const { label, labels, value, scores = {} } = prediction
   const said = label ?? (labels === undefined ? numberText(value) : labels.join(', ') || 'none')
   const classes = Object.entries(scores)
