@@ -102,6 +102,7 @@ const size = ({ runs }: Scored): BigNumber => {
   const [run] = runs
   const { method, head } = run === undefined ? { method: 0, head: 0 } : trainedParameters(run)
   const retained = run?.result.retainedParameters ?? null
+  const adapter = run?.result.trainableParameters['adapter'] ?? method // without the gates
   const whole = run?.result.modelParameters ?? null
   const shown = retained ?? method
   const [value = '', unit = ''] = countText(shown).split(' ')
@@ -111,12 +112,12 @@ const size = ({ runs }: Scored): BigNumber => {
     unit,
     details: [
       whole === null || shown >= whole ? '' : `${share(shown, whole)} of the model's ${countText(whole)}`,
-      retained === null ? '' : `${percentText(retained / Math.max(1, method))} of the adapter's ${countText(method)}`,
+      retained === null ? '' : `${percentText(retained / Math.max(1, adapter))} of the adapter's ${countText(adapter)}`,
       head === 0 ? '' : `and ${countText(head)} in the head`,
     ].filter((line) => line !== ''),
     bar:
       retained !== null
-        ? { share: retained / Math.max(1, method), baseline: null }
+        ? { share: retained / Math.max(1, adapter), baseline: null }
         : whole === null
           ? null
           : { share: shown / whole, baseline: null },
