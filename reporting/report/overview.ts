@@ -38,7 +38,7 @@ export const overviewOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArr
 }
 
 const leadOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>, tasks: ReadonlyArray<string>): string => {
-  const models = [...new Set(runs.map(({ config }) => escapeText(basename(config.model))))]
+  const models = [...new Set(runs.map(({ config }) => modelName(config.model)))]
   const methods = [...new Set(runs.map(({ config }) => escapeText(String(config.settings.method))))]
   const [first] = runs
   const examples = tasks.length === 1 && first !== undefined ? first.result.examples : null
@@ -57,6 +57,10 @@ const leadOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>,
     .filter((part) => part !== '')
     .join(' · ')
 }
+
+/** The last part of a path: reports are shared. The folder of the embedded model says nothing. */
+const modelName = (model: string): string =>
+  /finetuning[\\/]embedded[\\/]model$/.test(model) ? 'Embedded model' : escapeText(basename(model))
 
 const numbersOf = (best: Scored, series: ReadonlyArray<Series>, hasTasks: boolean): ReadonlyArray<BigNumber> => [
   goodness(best, series, hasTasks),
