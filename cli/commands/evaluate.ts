@@ -1,7 +1,7 @@
 /** salora evaluate: scores a trained adapter, or a model that classifies as it is. */
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import { looksLikeFile } from '../../finetuning/data/index.js'
-import { loadEvaluation, type Evaluation, type TaskOptions } from '../../finetuning/tasks/index.js'
+import { leavesPromptTemplate, loadEvaluation, withModelTemplate, type Evaluation, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { resolveLabels } from '../../finetuning/adapters/labelNames.js'
 import { evaluationOfRun } from '../../finetuning/adapters/runEvaluation.js'
 import { scoreTrained, type AdapterScore } from '../../finetuning/adapters/scoreAdapter.js'
@@ -47,7 +47,8 @@ export const evaluate = defineCommand({
     terminal.note(`loading ${options.adapter ?? options.model} …`)
     const device = await chooseDevice(options.device)
     const trained = await loadTrainedModel(options)
-    const labeled = await labeledData(data, resolveLabels(trained), rows, options)
+    const task = await withTemplate(data.task, runTask, trained.base.folder)
+    const labeled = await labeledData({ ...data, task }, resolveLabels(trained), rows, options)
     labeled.evaluation.notes?.forEach(terminal.note)
     if (labeled.warning !== null) terminal.warn(labeled.warning)
     const total = labeled.evaluation.examples.length
@@ -68,6 +69,13 @@ export const evaluate = defineCommand({
     return exitCodes.success
   },
 })
+
+/** Data of other files is framed as the run framed its own; without a run, as the model does. */
+const withTemplate = (task: TaskOptions, runTask: TaskOptions | null, folder: string): Promise<TaskOptions> | TaskOptions => {
+  if (runTask === null) return withModelTemplate(task, folder)
+  const { promptTemplate } = runTask
+  return promptTemplate !== undefined && leavesPromptTemplate(task) ? { ...task, promptTemplate } : task
+}
 
 type Rows = Awaited<ReturnType<typeof readRunRows>> | null
 type RequestedData = { readonly task: TaskOptions; readonly isWhole: boolean }
