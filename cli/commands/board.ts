@@ -13,7 +13,7 @@ const defaultPort = 8322
 export const board = defineCommand({
   name: 'salora board',
   description:
-    'Show the runs and sweeps below a folder live in a browser: progress, curves, ranks, tables and a stop button. It listens on 127.0.0.1, requires the token in the printed URL, and runs until Ctrl-C.',
+    'Show the runs and sweeps below a folder live in a browser: progress, curves, ranks, tables and a stop button. A field classifies a sentence. It listens on 127.0.0.1, requires the token in the printed URL, and runs until Ctrl-C.',
   arguments: [{ name: 'dir', description: 'Folder of runs and sweeps; it may still be empty', required: true }],
   flags: {
     Server: {

@@ -1,6 +1,7 @@
 /** salora evaluate: scores a trained adapter, or a model that classifies as it is. */
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
-import { loadEvaluation, type Evaluation, type TaskOptions } from '../../finetuning/tasks/index.js'
+import { looksLikeFile } from '../../finetuning/data/index.js'
+import { leavesPromptTemplate, loadEvaluation, withModelTemplate, type Evaluation, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { resolveLabels } from '../../finetuning/adapters/labelNames.js'
 import { evaluationOfRun } from '../../finetuning/adapters/runEvaluation.js'
 import { scoreTrained, type AdapterScore } from '../../finetuning/adapters/scoreAdapter.js'
@@ -12,6 +13,7 @@ import { counted } from '../format/numbers.js'
 import { scoreLines } from '../format/scores.js'
 import { adapterFlags, adapterMachineFlags, labelFlags } from '../options/adapterFlags.js'
 import { adapterRequest } from '../options/adapterRequest.js'
+import { columnsOfRun } from '../options/runColumns.js'
 import { pickFlags, type Values } from '../options/settingFlags.js'
 import { taskFlagNames, taskOptions } from '../options/taskRequest.js'
 import { allTrainFlags } from '../options/trainFlags.js'
@@ -45,7 +47,8 @@ export const evaluate = defineCommand({
     terminal.note(`loading ${options.adapter ?? options.model} …`)
     const device = await chooseDevice(options.device)
     const trained = await loadTrainedModel(options)
-    const labeled = await labeledData(data, resolveLabels(trained), rows, options)
+    const task = await withTemplate(data.task, runTask, trained.base.folder)
+    const labeled = await labeledData({ ...data, task }, resolveLabels(trained), rows, options)
     labeled.evaluation.notes?.forEach(terminal.note)
     if (labeled.warning !== null) terminal.warn(labeled.warning)
     const total = labeled.evaluation.examples.length
@@ -67,13 +70,22 @@ export const evaluate = defineCommand({
   },
 })
 
+/** Data of other files is framed as the run framed its own; without a run, as the model does. */
+const withTemplate = (task: TaskOptions, runTask: TaskOptions | null, folder: string): Promise<TaskOptions> | TaskOptions => {
+  if (runTask === null) return withModelTemplate(task, folder)
+  const { promptTemplate } = runTask
+  return promptTemplate !== undefined && leavesPromptTemplate(task) ? { ...task, promptTemplate } : task
+}
+
 type Rows = Awaited<ReturnType<typeof readRunRows>> | null
 type RequestedData = { readonly task: TaskOptions; readonly isWhole: boolean }
 
 /** `isWhole`: all of the named data, not only the part that a run held out. @throws UsageError */
 const requestedData = (flags: Values, runTask: TaskOptions | null): RequestedData => {
   const given = Object.fromEntries(taskFlagNames.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]]))
-  if (given['task'] !== undefined) return { task: taskOptions(given), isWhole: true }
+  const { task: file } = given
+  if (typeof file === 'string')
+    return { task: taskOptions(looksLikeFile(file) ? { ...columnsOfRun(runTask, file), ...given } : given), isWhole: true }
   if (runTask === null) throw requiredError('--task', 'the name of a task or a file of examples')
   return { task: taskOptions({ ...runTask, ...given }), isWhole: given['evalData'] !== undefined }
 }

@@ -15,6 +15,7 @@ import { fileTexts, inputFormats, streamTexts, type InputFormat } from '../input
 import type { TextLine } from '../input/textLines.js'
 import { adapterFlags, adapterMachineFlags, labelFlags } from '../options/adapterFlags.js'
 import { adapterRequest } from '../options/adapterRequest.js'
+import { columnsOfRun } from '../options/runColumns.js'
 import { givenOf, pickFlags } from '../options/settingFlags.js'
 import { inFlags } from '../options/settingNames.js'
 import { allTrainFlags } from '../options/trainFlags.js'
@@ -35,7 +36,7 @@ export const predict = defineCommand({
     Texts: {
       input: textFlag('file', 'File with named columns, as for --task', { defaultText: 'standard input' }),
       from: choiceFlag(inputFormats, 'format', `Format of standard input: ${inputFormats.join(', ')}`, { defaultText: 'lines' }),
-      to: choiceFlag(outputFormats, 'format', 'Output format: jsonl, or csv with each text beside its prediction', {
+      to: choiceFlag(outputFormats, 'format', 'Output format: jsonl, or csv; both keep the other columns of the input', {
         defaultText: 'jsonl',
       }),
       ...columnFlags,
@@ -48,14 +49,18 @@ export const predict = defineCommand({
       result: '{"label":"positive","score":0.98,"scores":{"negative":0.02,"positive":0.98}}',
     },
     {
-      command: 'salora predict --run runs/reviews --input new.csv --text review --to csv > predictions.csv',
-      result: 'Writes a CSV file with the columns review, label, score and error.',
+      command: 'salora predict --run runs/reviews --input new.csv --to csv > predictions.csv',
+      result: 'Writes the rows of new.csv with the columns label, score, a score of each class, and error.',
     },
   ],
   run: async ({ input, from, to, text, textPair, delimiter, quote, encoding, ...model }, terminal) => {
-    const columns = givenOf({ text, textPair, delimiter, quote, encoding }) as TextColumns
-    const request = requestOf({ input, from, to, columns }, terminal)
-    const { adapter: options } = await adapterRequest(model)
+    const given = givenOf({ text, textPair, delimiter, quote, encoding }) as TextColumns
+    const requested = requestOf({ input, from, to, columns: given }, terminal)
+    const { adapter: options, runTask } = await adapterRequest(model)
+    const isNamed = input !== null || requested.from !== 'lines'
+    const { text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e } = columnsOfRun(runTask, input)
+    const columnsOfData = givenOf({ text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e }) as TextColumns
+    const request = isNamed ? { ...requested, columns: { ...columnsOfData, ...given } } : requested
     const adapter = await openTrainedAdapter(options)
     const interrupt = watchInterrupt(
       () => terminal.note('stopping after this batch; press Ctrl-C again to exit at once'),
@@ -82,7 +87,9 @@ const answerAll = async (
 ): Promise<ReadonlyArray<Problem>> => {
   // programs read CSV: texts come out as they went in
   const put = (text: string) => process.stdout.write(request.to === 'csv' && process.stdout.isTTY !== true ? text : printable(text))
-  const output = openOutput(request.to, request.columns, predictionsOf(adapter), put)
+  const names = labelsOf(adapter.outputs, adapter.labelNames)
+  const classes = hasScores(adapter) && names.length <= mostScoreColumns ? names : []
+  const output = openOutput(request.to, request.columns, { ...predictionsOf(adapter), classes }, put)
   const problems: Problem[] = []
   let [read, truncated] = [0, 0]
   const prompt = promptOf(request.input, terminal)
@@ -94,7 +101,7 @@ const answerAll = async (
           read++
           if (isTruncated) truncated++
           if ('problem' in line) problems.push(line)
-          output.write('given' in line ? line.given : null, answer)
+          output.write('given' in line ? line.given : null, answer, line.row)
         }
       if (signal.aborted) break
       prompt()
@@ -107,6 +114,12 @@ const answerAll = async (
   }
   return problems
 }
+
+/** A CSV file with more columns is hard to read. */
+const mostScoreColumns = 100
+
+/** Whether each class has a score of its own. */
+const hasScores = ({ outputs }: OpenAdapter): boolean => outputs.head === 'sequence' && outputs.problemType !== 'regression'
 
 type Request = {
   readonly input: string | null

@@ -4,7 +4,7 @@ import { inputError, InputError, quoted } from '../../accelerated/errors/inputEr
 import { encodingNamed, transcoder } from '../../finetuning/data/encoding.js'
 import { delimiterOf } from '../../finetuning/data/formats.js'
 import { readTexts, type TextColumns } from '../../finetuning/data/index.js'
-import { cellsOf, isObject, longestRow } from '../../finetuning/data/rows.js'
+import { cellsOf, isObject, longestRow, type WholeRow } from '../../finetuning/data/rows.js'
 import { placesIn } from '../../finetuning/data/separatedRows.js'
 import type { RequestedColumn } from '../../finetuning/data/table.js'
 import { givenText, textLines, type ReadLine, type TextLine } from './textLines.js'
@@ -18,7 +18,12 @@ export type InputFormat = (typeof inputFormats)[number]
 /** Texts of a file; `line` is the number of the row. */
 export async function* fileTexts(file: string, columns: TextColumns, note?: (line: string) => void): Batches {
   const lines: TextLine[] = []
-  await readTexts(file, columns, (row, text, textPair) => lines.push(givenText(row, text, textPair)), note)
+  let last: WholeRow = {}
+  const whole = (row: WholeRow): void => {
+    last = row
+  }
+  const observers = { whole, ...(note === undefined ? {} : { note }) }
+  await readTexts(file, columns, (row, text, textPair) => lines.push({ ...givenText(row, text, textPair), row: last }), observers)
   yield lines
 }
 
@@ -54,7 +59,7 @@ const objectText =
       const value: unknown = JSON.parse(written)
       if (!isObject(value)) return { line, problem: `expected a JSON object, got ${quoted(written)}` }
       const [text, textPair] = cellsOf('', wantedOf(columns), value)
-      return givenText(line, text, textPair)
+      return { ...givenText(line, text, textPair), row: value }
     } catch (thrown) {
       if (thrown instanceof InputError) return { line, problem: `expected ${thrown.expected}, got ${thrown.got}` }
       return { line, problem: `expected a JSON object, got ${quoted(written)}` }
@@ -82,22 +87,19 @@ async function* cellTexts(stream: AsyncIterable<Uint8Array>, columns: TextColumn
   })
   void feed(stream, records)
   let places: ReadonlyArray<number> | null = null
-  let width = 0
+  let names: ReadonlyArray<string> = []
+  const rowOf = (cells: ReadonlyArray<string>): WholeRow => Object.fromEntries(names.map((name, i) => [name, cells[i]]))
   let batch: TextLine[] = []
   try {
     for await (const { record, info } of records as AsyncIterable<CsvRecord>) {
       if (places === null) {
-        width = record.length
-        places = placesIn(
-          source,
-          record.map((name) => name.trim()),
-          wantedOf(columns),
-          delimiter,
-        )
-      } else if (record.length === width)
-        batch.push(givenText(info.lines, record[places[0] ?? 0], places[1] === undefined ? undefined : record[places[1]]))
-      else if (record.length > 1 || record[0] !== '')
-        batch.push({ line: info.lines, problem: `expected ${width} columns, got ${record.length}` })
+        names = record.map((name) => name.trim())
+        places = placesIn(source, names, wantedOf(columns), delimiter)
+      } else if (record.length === names.length) {
+        const [text, textPair] = [record[places[0] ?? 0], places[1] === undefined ? undefined : record[places[1]]]
+        batch.push({ ...givenText(info.lines, text, textPair), row: rowOf(record) })
+      } else if (record.length > 1 || record[0] !== '')
+        batch.push({ line: info.lines, problem: `expected ${names.length} columns, got ${record.length}`, row: rowOf([]) })
       if (batch.length > 0 && (records.readableLength === 0 || batch.length === longestBatch)) {
         yield batch
         batch = []

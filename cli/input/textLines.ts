@@ -1,9 +1,10 @@
 /** Lines of a stream of bytes, in groups: the complete lines of each chunk. A user who types sees an answer after each line. */
 import { isUtf8 } from 'node:buffer'
+import type { WholeRow } from '../../finetuning/data/rows.js'
 import type { Text } from '../../finetuning/adapters/trainedAdapter.js'
 
 /** A line's text, or why it is not one; `line` counts from 1. */
-export type TextLine = { readonly line: number } & ({ readonly given: Text } | { readonly problem: string })
+export type TextLine = { readonly line: number; readonly row?: WholeRow } & ({ readonly given: Text } | { readonly problem: string })
 
 /** Parses a line, decoded and without its end. */
 export type ReadLine = (text: string, line: number) => TextLine

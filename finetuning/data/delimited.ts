@@ -40,13 +40,16 @@ export type DelimitedOptions = TextColumns & {
 /** Whether `task` names a file of the user's own rather than a known task. */
 export const looksLikeFile = (task: string): boolean => extname(task) !== '' || task.includes('/') || task.includes('\\')
 
+/** What a caller learns of a file beside its cells. */
+export type Observers = Pick<RowFormat, 'note' | 'whole'>
+
 /** Reads texts without labels. @throws InputError */
 export const readTexts = async (
   file: string,
   options: TextColumns,
   take: (row: number, text: string | null, textPair: string | null | undefined) => void,
-  note?: (line: string) => void,
-): Promise<void> => rowsOf(file, options, [], (row, [text = null, textPair]) => take(row, text, textPair), note)
+  observers?: Observers,
+): Promise<void> => rowsOf(file, options, [], (row, [text = null, textPair]) => take(row, text, textPair), observers)
 
 /**
  * The examples of `file`. Blanks around a label do not count.
@@ -73,7 +76,7 @@ export const readDelimited = async (file: string, options: DelimitedOptions = {}
     if (!skipMissing) throw inputError(atRow(file, row), `${what} (or --skip-missing)`, cell === null ? 'null' : 'an empty one')
     skipped.push({ row, reason: `no ${what.slice(2)}` })
   }
-  await rowsOf(file, options, [column], takeRow, (line) => notes.push(line))
+  await rowsOf(file, options, [column], takeRow, { note: (line) => notes.push(line) })
   const [first] = skipped
   if (examples.length === 0 && first !== undefined)
     throw inputError(file, 'at least one row of data', `none: ${skipped.length} lack a text or a label, the first is row ${first.row}`)
@@ -105,7 +108,7 @@ const rowsOf = async (
   { text, textPair, delimiter, quote, encoding }: TextColumns,
   before: ReadonlyArray<RequestedColumn>,
   take: (row: number, cells: ReadonlyArray<Cell>) => void,
-  note?: (line: string) => void,
+  observers: Observers = {},
 ): Promise<void> => {
   const requested = [
     ...before,
@@ -118,7 +121,7 @@ const rowsOf = async (
     ...(delimiter === undefined ? {} : { delimiter: delimiterOf(delimiter) }),
     ...(quote === undefined ? {} : { quote }),
     ...(encoding === undefined ? {} : { encoding: encodingNamed(encoding) }),
-    ...(note === undefined ? {} : { note }),
+    ...observers,
   }
   const read = readerOf(file, format)
   checkSize(file)

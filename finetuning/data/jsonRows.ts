@@ -21,6 +21,7 @@ export const jsonLineRows: ReadRows = async (file, requested, format, take) => {
       const object = objectIn(line.toString('utf8'), where)
       const cells = cellsOf(where, requested, object)
       noted(object)
+      format.whole?.(object)
       format.keys?.(keysOf(object))
       take(row, cells)
     },
@@ -67,6 +68,7 @@ export const jsonRows: ReadRows = async (file, requested, format, take) => {
     if (!isObject(value)) throw inputError(where, 'a JSON object', shown(value))
     const cells = cellsOf(where, requested, value)
     noted(value)
+    format.whole?.(value)
     format.keys?.(keysOf(value))
     take(index + 1, cells)
   })

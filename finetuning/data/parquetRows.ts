@@ -9,7 +9,7 @@ import { atRow } from './errorText.js'
 const portion = 10_000
 
 /** A row's number is its place in the file, from 1. The libraries are imported for the first Parquet file. */
-export const parquetRows: ReadRows = (file, requested, { note, keys }, take) =>
+export const parquetRows: ReadRows = (file, requested, { note, whole, keys }, take) =>
   withRegularFile(file, async (handle, size) => {
     const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet')
     const { compressors } = await import('hyparquet-compressors')
@@ -27,14 +27,16 @@ export const parquetRows: ReadRows = (file, requested, { note, keys }, take) =>
     if (note !== undefined) for (const line of renamedColumns(file, names, requested)) note(line)
     const rows = Number(metadata.num_rows)
     if (rows === 0) throw inputError(file, 'at least one row of data', 'none')
-    const columns = requested.flatMap(({ name }) => columnNamed(names, name) ?? [])
+    const columns = whole === undefined ? requested.flatMap(({ name }) => columnNamed(names, name) ?? []) : [...names]
     for (let rowStart = 0; rowStart < rows; rowStart += portion) {
       const rowEnd = Math.min(rows, rowStart + portion)
       const objects = await refusing(parquetReadObjects({ file: bytes, metadata, compressors, columns, rowStart, rowEnd }))
       if (objects.length !== rowEnd - rowStart) throw inputError(file, `${rows} rows, as its footer says`, `${rowStart + objects.length}`)
       objects.forEach((object, i) => {
+        const cells = cellsOf(atRow(file, rowStart + i + 1), requested, object)
         keys?.(names)
-        take(rowStart + i + 1, cellsOf(atRow(file, rowStart + i + 1), requested, object))
+        whole?.(object)
+        take(rowStart + i + 1, cells)
       })
     }
   })

@@ -20,9 +20,14 @@ export type RowFormat = {
   readonly encoding?: string
   /** receives a line for what differs from the request, such as a column in other case */
   readonly note?: (line: string) => void
+  /** receives each row with all of its columns, before its cells are taken */
+  readonly whole?: (row: WholeRow) => void
   /** receives the names of a row's values that are not null, before the row */
   readonly keys?: (names: ReadonlyArray<string>) => void
 }
+
+/** All columns of a row by their names, in the order of the file. */
+export type WholeRow = Readonly<Record<string, unknown>>
 
 /** Reads all rows of `file`. @throws InputError for the first thing wrong in it */
 export type ReadRows = (file: string, requested: ReadonlyArray<RequestedColumn>, format: RowFormat, take: TakeRow) => Promise<void>

@@ -15,10 +15,10 @@ type Separated = Omit<RowFormat, 'quote'>
 export const plainRows = async (
   file: string,
   requested: ReadonlyArray<RequestedColumn>,
-  { delimiter = '\t', encoding = utf8, note }: Separated,
+  { delimiter = '\t', encoding = utf8, note, whole }: Separated,
   take: TakeRow,
 ): Promise<void> => {
-  const [mark, row] = [Buffer.from(delimiter), rowTaker(file, requested, { delimiter, note }, take)]
+  const [mark, row] = [Buffer.from(delimiter), rowTaker(file, requested, { delimiter, note, whole }, take)]
   let starts: number[] = []
   const takeLine = (number: number, bytes: Buffer): void => {
     starts = [0]
@@ -39,14 +39,14 @@ export const plainRows = async (
 export const quotedRows = async (
   file: string,
   requested: ReadonlyArray<RequestedColumn>,
-  { delimiter: given, encoding = utf8, note }: Separated,
+  { delimiter: given, encoding = utf8, note, whole }: Separated,
   take: TakeRow,
 ): Promise<void> => {
   const bytes = readUtf8(file, encoding)
   const delimiter = given ?? delimiterIn(bytes, requested)
   if (given === undefined && delimiter !== comma)
     note?.(`${file}: the header has ${delimiterName(delimiter)} between its cells, and so are rows read`)
-  const row = rowTaker(file, requested, { delimiter, note }, take)
+  const row = rowTaker(file, requested, { delimiter, note, whole }, take)
   // Count a record's first row here: csv-parse counts a CRLF inside quotes as two lines.
   let [number, start] = [1, 0]
   let empty: number[] = [] // they count once a row that is not empty follows
@@ -115,20 +115,21 @@ type RowTaker = ((number: number, width: number, cell: (column: number) => strin
 const rowTaker = (
   file: string,
   requested: ReadonlyArray<RequestedColumn>,
-  { delimiter, note }: { readonly delimiter: string; readonly note: RowFormat['note'] },
+  { delimiter, note, whole }: { readonly delimiter: string; readonly note: RowFormat['note']; readonly whole: RowFormat['whole'] },
   take: TakeRow,
 ): RowTaker => {
-  let header: { readonly width: number; readonly places: ReadonlyArray<number> } | null = null
+  let header: { readonly width: number; readonly names: ReadonlyArray<string>; readonly places: ReadonlyArray<number> } | null = null
   let rows = 0
   const row = (number: number, width: number, cell: (column: number) => string): void => {
     if (header === null) {
       const names = Array.from({ length: width }, (_, column) => cell(column).trim())
-      header = { width, places: placesIn(file, names, requested, delimiter) }
+      header = { width, names, places: placesIn(file, names, requested, delimiter) }
       if (note !== undefined) for (const line of renamedColumns(file, names, requested)) note(line)
       return
     }
     if (width !== header.width) throw inputError(atRow(file, number), columnCount(header.width), columnCount(width))
     rows++
+    whole?.(Object.fromEntries(header.names.map((name, column) => [name, cell(column)])))
     take(number, header.places.map(cell))
   }
   return Object.assign(row, {

@@ -123,7 +123,7 @@ const repetitionFindings = ({ rows, duplicates, entities, contradictions: { text
     : [
         {
           kind: 'duplicates',
-          message: `${some(duplicates, 'row')} (${percent(duplicates / rows)}) repeat an earlier text: they count more in training; remove them from the file`,
+          message: `${some(duplicates, 'row')} (${percent(duplicates / rows)}) with the text of an earlier row: these texts count more in training`,
           warns: duplicates / rows >= manyDuplicates,
         } as const,
       ]),

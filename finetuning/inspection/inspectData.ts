@@ -3,7 +3,7 @@ import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Dataset } from '../data/index.js'
 import { textKeys } from '../data/textKeys.js'
-import { loadSets, type LoadedSets, type TaskOptions } from '../tasks/index.js'
+import { loadSets, withModelTemplate, type LoadedSets, type TaskOptions } from '../tasks/index.js'
 import { dataFacts, lengthFacts, wordLengths, type DataFacts, type LengthFacts, type RowKeys } from './dataFacts.js'
 import { columnFindings, findingsIn, lengthFindings, overlapFindings, type Choices, type Finding } from './findings.js'
 
@@ -26,8 +26,8 @@ export type Inspection = {
 
 /** @throws InputError for the first thing wrong in the data or the model */
 export const inspectData = async ({ task, model, maxLength, classWeights = null }: InspectOptions): Promise<Inspection> => {
-  const loaded = await loadSets(task)
   const base = model === undefined ? null : await openBase(model)
+  const loaded = await loadSets(base === null ? task : await withModelTemplate(task, base.folder))
   const { training, evaluation, test } = loaded.sets
   const keysOf = (set: Dataset | undefined): BigUint64Array => textKeys(set?.examples ?? [])
   const keys: RowKeys = { training: keysOf(training), evaluation: keysOf(evaluation), test: keysOf(test) }

@@ -1,11 +1,13 @@
 /** A fine-tuning run, from a model's and a task's name to a folder on disk: prepare, train, save. It works in any thread. */
 import { join } from 'node:path'
 import { lastCheckpoint, saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
+import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { hubIdOf } from '../../accelerated/checkpoints/hub/snapshot.js'
 import { TrainingError } from '../../accelerated/errors/trainingError.js'
 import { formatOf, writeAdapter } from '../../accelerated/formats/index.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import type { TrainingEvent, TrainingResult } from '../../accelerated/training/events.js'
+import { leavesPromptTemplate, withModelTemplate } from '../tasks/index.js'
 import { estimateOf } from './estimate.js'
 import { writeDetails } from './evaluationDetails.js'
 import type { MetricsLog } from './metricsLog.js'
@@ -13,15 +15,16 @@ import { cardFile, modelCard } from './modelCard.js'
 import { prepareRun, type PreparedRun } from './prepareRun.js'
 import { resumeRun } from './resumeRun.js'
 import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunOptions, type RunResult, type TestScores } from './run.js'
-import { checkStorable } from './runFiles.js'
+import { checkStorable, readRunConfig } from './runFiles.js'
 import { openRunFolder, type RunFolder } from './runFolder.js'
 import { adapterOf, keptOf, resultOf } from './runResult.js'
 
 /** Runs a fine-tuning job in this thread. The events are those of `finetune`; it returns the result. @throws as `finetune` */
 export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
-  const options = resolveRunOptions(input)
+  const given = resolveRunOptions(input)
   const began = performance.now()
-  checkStorable(options)
+  checkStorable(given)
+  const options = yield* withPromptTemplate(given, signal)
   const prepared = yield* prepareRun(options, signal)
   const { facts } = prepared
   const folder = await openRunFolder(options, { ...facts, ...prepared, steps: prepared.plan.steps }) // last: errors above leave no folder
@@ -37,6 +40,22 @@ export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal):
   } finally {
     await folder.release()
   }
+}
+
+/** The options with the prompt template of the model, which config.json stores. A resumed run keeps the template that it began with. */
+async function* withPromptTemplate(options: RunOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunOptions> {
+  const { task, model, output, resume } = options
+  if (!leavesPromptTemplate(task)) return options
+  const earlier = resume ? await readRunConfig(output) : null
+  if (earlier !== null) {
+    const { promptTemplate } = earlier.task
+    return promptTemplate === undefined ? options : { ...options, task: { ...task, promptTemplate } }
+  }
+  const { folder } = await resolveModel(model, { signal })
+  const resolved = await withModelTemplate(task, folder)
+  if (resolved.promptTemplate !== undefined)
+    yield { kind: 'preparing', what: "framing instructions in the model's chat template (--prompt-template names another)" }
+  return { ...options, task: resolved }
 }
 
 type Job = { readonly options: RunOptions; readonly prepared: PreparedRun; readonly folder: RunFolder }

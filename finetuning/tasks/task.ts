@@ -35,7 +35,7 @@ export type TaskOptions = {
   readonly maxTrainSamples?: number | string
   /** GLUE only: evaluate on a held-out tenth of the training examples instead of the dev file. Choose settings on it. Default: false */
   readonly holdOutTrain?: boolean
-  /** `alpaca` only: how an instruction becomes a prompt. Default: paper */
+  /** `alpaca` only: how an instruction becomes a prompt. Default: chat if the model has a chat template, else paper */
   readonly promptTemplate?: Or<PromptTemplate>
   /** `alpaca` only: also compute the loss on prompt tokens. Default: false */
   readonly trainOnInputs?: boolean

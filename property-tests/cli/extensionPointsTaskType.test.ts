@@ -73,7 +73,7 @@ describe('a new task type', () => {
     const text = 'good fine great film number 2'
     const [output = []] = await opened.predict([{ text }]).finally(opened.release)
     const written: string[] = []
-    const csv = openOutput('csv', {}, predictions ?? { columns: [] }, (line) => written.push(line))
+    const csv = openOutput('csv', {}, { columns: predictions?.columns ?? [], classes: [] }, (line) => written.push(line))
     csv.write({ text }, predictions?.predict(output, ['value'], { text }) ?? { error: 'none' })
     expect(written.join('')).toBe(`text,grade,error\n${text},good,\n`)
   })

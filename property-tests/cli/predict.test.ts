@@ -1,6 +1,6 @@
 /** salora predict: multi-line texts, one prediction per text in order, and complete documents after signals and errors. */
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,7 +26,7 @@ afterAll(() => rm(cwd, { recursive: true }))
 const predict = ['predict', '--model', 'tiny', '--adapter', 'adapter', '--device', 'cpu', '--max-length', '16']
 const texts = ['two\nlines', 'a "quoted" word', 'a tab\there, a comma; and so on', 'naïve – 東京 🎬', '  blanks  ', 'plain']
 
-type Answer = { readonly label: string; readonly score: number }
+type Answer = { readonly label: string; readonly score: number; readonly scores?: Readonly<Record<string, number>> }
 const answersIn = (stdout: string): ReadonlyArray<Answer> =>
   stdout
     .trimEnd()
@@ -65,14 +65,22 @@ describe('multi-line texts of salora predict', () => {
       expect(await given(args), args.join(' ')).toEqual(all)
   })
 
-  it('are written to CSV unchanged, beside their predictions', async () => {
+  it('are written to CSV unchanged, with the other columns, beside their predictions', async () => {
     const { code, stdout } = await saloraIn([...predict, '--quiet', '--input', fixture('pandas.json'), '--to', 'csv'], { cwd })
     expect(code).toBe(0)
     const { stdout: lines } = await saloraIn([...predict, '--quiet', '--input', fixture('pandas.json')], { cwd })
     const answers = answersIn(lines)
+    const classes = ['bad', 'good, or so']
+    const given = JSON.parse(readFileSync(fixture('pandas.json'), 'utf8')) as ReadonlyArray<
+      Readonly<Record<string, string | number | null>>
+    >
     expect(parse(stdout)).toEqual([
-      ['text', 'label', 'score', 'error'],
-      ...texts.map((text, i) => [text, answers[i]?.label, String(answers[i]?.score), '']),
+      ['id', 'text', 'input_label', 'label', 'score', ...classes.map((name) => `score_${name}`), 'error'],
+      ...texts.map((text, i) => {
+        const { label = '', score = NaN, scores = {} } = answers[i] ?? {}
+        const ofRow = [given[i]?.['id'], text, given[i]?.['label'] ?? '']
+        return [...ofRow, label, score, ...classes.map((name) => scores[name]), ''].map(String)
+      }),
     ])
   })
 

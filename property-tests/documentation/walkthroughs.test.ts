@@ -51,8 +51,8 @@ const run = async (line: string, cwd: string, { inProcesses }: Walkthrough): Pro
       if (words[0] !== 'echo') printed += execFileSync(words[0] ?? '', words.slice(1), { cwd, encoding: 'utf8' })
       continue
     }
-    // a sweep starts a process for each run
-    const isProcess = inProcesses === true || command[0] === 'glue'
+    // a sweep or a search starts a process for each run
+    const isProcess = inProcesses === true || ['glue', 'tune'].includes(command[0] ?? '')
     const { code, stdout, stderr } = await (isProcess ? salora : saloraIn)(command, { cwd, input })
     expect(code, `${line}\n${stderr}`).toBe(0)
     printed += stdout

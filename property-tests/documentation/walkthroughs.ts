@@ -31,6 +31,8 @@ export const smaller: ReadonlyArray<readonly [RegExp, string]> = [
 
 const reviews = ['review,stars', ...toyRows(40).map(({ text, label }) => `${text},${label === 'good' ? 5 : 1}`)].join('\n')
 
+const csvRows = (count: number): string => ['text,label', ...toyRows(count).map(({ text, label }) => `${text},${label}`)].join('\n')
+
 const mrpcRows = (count: number): string =>
   [
     'Quality\t#1 ID\t#2 ID\t#1 String\t#2 String',
@@ -195,10 +197,25 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     },
     leaves: ['runs/table1/table.md'],
   },
+  {
+    page: 'docs/how-to/tune.md',
+    files: { 'reviews.csv': reviews },
+    replaced: [
+      [
+        '--output runs/tune',
+        '--methods lora --ranks 2 --learning-rates 1e-3,1e-2 --max-steps 3 --max-length 16 --threads 1 --output runs/tune',
+      ],
+    ],
+    leaves: ['runs/tune/tune.json'],
+    prints: [/^lora, rank 2, 1e-[23] .*\*/m, /^salora train --model /m],
+  },
   { page: 'docs/how-to/training.md', files: yelp, leaves: ['runs/styles/adapter'] },
   {
     page: 'docs/how-to/your-own-data.md',
-    files: { ...glue, 'reviews.csv': reviews, 'new.csv': 'review\na good film\na bad film\n' },
+    files: {
+      ...{ ...glue, 'reviews.csv': reviews, 'new.csv': 'review\na good film\na bad film\n' },
+      ...{ 'train.csv': csvRows(40), 'test.csv': csvRows(8) },
+    },
     before: [
       'salora train --model encoder --task reviews.csv --text review --label stars --method lora --output runs/lora',
       'salora export --run runs/lora --format merged --output exported/merged',

@@ -14,7 +14,7 @@ export type Rejection = { readonly status: 400 | 403 | 404 | 405; readonly messa
 /** Paths without a token. They contain nothing of the folder but its name. */
 const publicPaths: ReadonlySet<string> = new Set(['/', '/board.js', '/board.css'])
 /** Paths that require the token, with their method. */
-const protectedPaths: Readonly<Record<string, string>> = { '/events': 'GET', '/stop': 'POST' }
+const protectedPaths: Readonly<Record<string, string>> = { '/events': 'GET', '/stop': 'POST', '/predict': 'POST' }
 
 /** Another host name that resolves to this machine is a DNS rebinding attack. Another port may be an SSH tunnel. */
 const isLocalHost = (host: string): boolean => /^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/.test(host)

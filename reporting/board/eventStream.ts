@@ -1,12 +1,13 @@
 /** Streams the board's state to the connected pages. While no page is connected, nothing is read and nothing is drawn. */
 import type { ServerResponse } from 'node:http'
-import { reason } from '../../accelerated/errors/inputError.js'
+import { inputError, reason } from '../../accelerated/errors/inputError.js'
 import type { ChartRenderer } from './chartCache.js'
 import { newClient, type Client } from './client.js'
 import type { QueueState, View } from './events.js'
 import type { WatchedQueue } from './queueState.js'
 import { repeat } from './repeat.js'
 import { stopRunProcess } from './runProcess.js'
+import { openSentenceModel, type Sentence, type SentenceModel } from './sentenceModel.js'
 import { stopEffect } from './views/runView.js'
 import { viewState } from './viewState.js'
 import type { Watch } from './watch.js'
@@ -21,12 +22,15 @@ export const clientLimit = 16
 export type EventStream = {
   readonly hasCapacity: () => boolean
   readonly addClient: (response: ServerResponse, view: View) => void
+  /** Classifies a sentence with the run's adapter. @throws InputError for a run, or a sentence, that cannot be used */
+  readonly classify: (id: string, sentence: Sentence) => ReturnType<SentenceModel['classify']>
   readonly stopRun: (id: string) => Promise<{ readonly isStopped: boolean; readonly message: string }>
-  readonly close: () => void
+  readonly close: () => Promise<void>
 }
 
 export const openEventStream = (watch: Watch, charts: ChartRenderer, queue: WatchedQueue | null): EventStream => {
   const clients = new Set<Client>()
+  const model = openSentenceModel()
   let problem: string | null = null
   let queueState: QueueState | null = null
   const onError = (thrown: unknown): void => {
@@ -63,10 +67,16 @@ export const openEventStream = (watch: Watch, charts: ChartRenderer, queue: Watc
       for (const { start } of work) start()
       void update(client)
     },
+    classify: async (id, sentence) => {
+      const run = watch.runs().get(id)
+      if (run === undefined) throw inputError('the board', 'a run of this folder', 'an unknown one')
+      return model.classify(run, sentence)
+    },
     stopRun: (id) => stopRun(watch, id),
-    close: () => {
+    close: async () => {
       for (const { stop } of work) stop()
       for (const { response } of clients) response.destroy()
+      await model.close()
     },
   }
 }

@@ -57,6 +57,8 @@ export type RunView = {
   readonly stopEffect: string | null
   /** why the board cannot stop a run that is running */
   readonly stopObstacle: string | null
+  /** whether the run's adapter classifies one text or a pair; null if it cannot be asked */
+  readonly sentence: 'text' | 'pair' | null
   /** the command that resumes the run; null if it is running or finished */
   readonly resume: string | null
 }
@@ -142,3 +144,14 @@ export type BoardState = {
 
 /** The answer to a request that is not an event stream. */
 export type Answer = { readonly message: string }
+
+/** The answer to a sentence: a prediction, or why there is none. */
+export type SentenceAnswer = Answer & {
+  readonly prediction?: {
+    readonly label?: string
+    readonly labels?: ReadonlyArray<string>
+    readonly value?: number
+    /** probabilities by class */
+    readonly scores?: Readonly<Record<string, number>>
+  }
+}

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { realpath, stat } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { basename } from 'node:path'
+import { z } from 'zod'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 import { escapeText } from '../charts/escapeText.js'
@@ -14,9 +15,10 @@ import { readPageFiles } from '../pageFiles.js'
 import { rejectionOf } from './auth.js'
 import { openChartRenderer } from './chartCache.js'
 import { openCurveCache } from './curveCache.js'
-import { compareLimit, viewKinds, type Answer, type View } from './events.js'
+import { compareLimit, viewKinds, type SentenceAnswer, type View } from './events.js'
 import { clientLimit, openEventStream, type EventStream } from './eventStream.js'
 import { pageHtml } from './pageHtml.js'
+import { sentenceLimit } from './sentenceModel.js'
 import { watchQueue } from './queueState.js'
 import { openWatch } from './watch.js'
 
@@ -36,8 +38,8 @@ export type Board = {
   readonly close: () => Promise<void>
 }
 
-/** Maximum bytes of a request's body. */
-const bodyLimit = 1_000
+/** Maximum bytes of a request's body, and of one with a sentence. */
+const [bodyLimit, sentenceBytes] = [1_000, 8 * sentenceLimit]
 
 const policy = [
   "default-src 'none'",
@@ -86,10 +88,11 @@ export const startBoard = async ({ folder: path, port, redis }: BoardOptions): P
     port: actualPort,
     url: `http://127.0.0.1:${actualPort}/#token=${token}`,
     close: async () => {
-      stream.close()
+      const released = stream.close()
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
       await closed
+      await released
       await queue?.close()
     },
   }
@@ -125,12 +128,12 @@ const listen = (server: Server, port: number): Promise<void> =>
   })
 
 /** Answers with one line, as JSON. */
-const answer = (response: ServerResponse, status: number, message: string): void => {
+const answer = (response: ServerResponse, status: number, message: string, more: Omit<SentenceAnswer, 'message'> = {}): void => {
   if (response.headersSent) {
     response.destroy()
     return
   }
-  const body: Answer = { message }
+  const body: SentenceAnswer = { message, ...more }
   response.writeHead(status, { ...securityHeaders, 'Content-Type': 'application/json; charset=utf-8' }).end(`${JSON.stringify(body)}\n`)
 }
 
@@ -154,6 +157,7 @@ const respond = async (request: IncomingMessage, response: ServerResponse, { tok
     const { isStopped, message } = await stream.stopRun(idIn(await bodyOf(request)))
     return answer(response, isStopped ? 200 : 409, message)
   }
+  if (url.pathname === '/predict') return answerSentence(request, response, stream)
   const view = viewOf(url.searchParams)
   if (view === null) return answer(response, 400, `expected a view with at most ${compareLimit} runs`)
   if (!stream.hasCapacity()) return answer(response, 503, `expected at most ${clientLimit} open pages; close one`)
@@ -162,15 +166,42 @@ const respond = async (request: IncomingMessage, response: ServerResponse, { tok
 }
 
 /** @throws Error if the body is too long */
-const bodyOf = async (request: IncomingMessage): Promise<string> => {
+const bodyOf = async (request: IncomingMessage, limit = bodyLimit): Promise<string> => {
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of request) {
     length += (chunk as Buffer).length
-    if (length > bodyLimit) throw new Error(`expected at most ${bodyLimit} bytes`)
+    if (length > limit) throw new Error(`expected at most ${limit} bytes`)
     chunks.push(chunk as Buffer)
   }
   return Buffer.concat(chunks).toString()
+}
+
+const sentenceSchema = z.object({
+  id: z.string().max(100),
+  text: z.string().trim().min(1).max(sentenceLimit),
+  textPair: z.string().trim().min(1).max(sentenceLimit).optional(),
+})
+
+const answerSentence = async (request: IncomingMessage, response: ServerResponse, stream: EventStream): Promise<void> => {
+  const body = await bodyOf(request, sentenceBytes)
+  const { success, data } = sentenceSchema.safeParse(jsonIn(body))
+  if (!success) return answer(response, 400, `expected a text of 1 to ${sentenceLimit} characters`)
+  const { id, text, textPair } = data
+  try {
+    const prediction = await stream.classify(id, textPair === undefined ? { text } : { text, textPair })
+    answer(response, 200, '', { prediction })
+  } catch (thrown) {
+    answer(response, 409, reason(thrown))
+  }
+}
+
+const jsonIn = (body: string): unknown => {
+  try {
+    return JSON.parse(body)
+  } catch {
+    return null
+  }
 }
 
 const idIn = (body: string): string => {

@@ -62,7 +62,6 @@ const gatedEvent: Transition<SaloraPhase>['event'] = { name: 'gated', line: 'gat
 const retainedEvent = (retained: SaloraPhase['retained']): Transition<SaloraPhase>['event'] => {
   if (retained === null) return null
   const { step: _, ...facts } = retained
-  const expected =
-    facts.expectedDensity === null ? '' : ` (expected density ${facts.expectedDensity.toFixed(3)}, λ ${facts.lambda?.toPrecision(4)})`
+  const expected = facts.expectedDensity === null ? '' : ` (expected density ${facts.expectedDensity.toFixed(3)})`
   return { name: 'retained', line: `${(100 * facts.retainedDensity).toFixed(1)} % of the adapter's parameters retained${expected}`, facts }
 }

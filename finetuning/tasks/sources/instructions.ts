@@ -18,7 +18,7 @@ export const instructionsSource = textSource({
       name: 'promptTemplate',
       placeholder: 'name',
       description: "Prompt template of instructions: paper (SaLoRA's Appendix C), alpaca (Stanford's) or chat (the model's own)",
-      defaultText: 'paper',
+      defaultText: 'chat if the model has a chat template, else paper',
     },
     { name: 'trainOnInputs', placeholder: '', description: 'Also compute the loss on prompt tokens (alpaca)' },
     skipMissing,

@@ -6,6 +6,7 @@ import { allRunsLink, elementById, make, onChange, setText, textTable } from '..
 import { factList } from '../facts.js'
 import { figureList } from '../figures.js'
 import { leftText, progressOf, scoreText, showProgress, showStatus, stepsText } from '../format.js'
+import { sentenceField } from '../sentenceField.js'
 import { stopControl } from '../stopControl.js'
 
 export const runView = ([id = '']: ReadonlyArray<string>): ((state: BoardState, changed: BoardState) => void) => {
@@ -15,9 +16,10 @@ export const runView = ([id = '']: ReadonlyArray<string>): ((state: BoardState, 
   const resume = resumeHint()
   const facts = factList()
   const figures = figureList()
+  const sentence = sentenceField(id)
   const settings = settingsSection()
   elementById('main').replaceChildren(
-    ...[board.problem, allRunsLink(), ...head.elements, stop.element, resume.element, facts.element],
+    ...[board.problem, allRunsLink(), ...head.elements, stop.element, resume.element, facts.element, sentence.element],
     ...[figures.element, settings.element, board.queue],
   )
   return (state, changed) => {
@@ -27,6 +29,7 @@ export const runView = ([id = '']: ReadonlyArray<string>): ((state: BoardState, 
     stop.show(state.run)
     resume.show(state.run)
     facts.show(factsOf(state.run))
+    sentence.show(state.run)
     figures.show(state, changed)
     settings.show(state.run.settings)
   }

@@ -1,0 +1,83 @@
+/** The chat template of a model is the default of --task alpaca; a run keeps the template that it began with. */
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import type { FinetuneOptions, RunConfig, RunResult } from '../../finetuning/runs/run.js'
+import { fixtures } from '../golden/golden.js'
+import { saloraIn } from './inProcess.js'
+
+let cwd = ''
+const template =
+  "{% for m in messages %}{{ '<s> ' + ('w48' if m['role'] == 'user' else 'w49') + ' ' + m['content'] + ' </s> ' }}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ '<s> w49 ' }}{% endif %}"
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-chat-'))
+  await cp(join(fixtures, 'llama'), join(cwd, 'llama'), { recursive: true })
+  await writeFile(join(cwd, 'llama', 'tokenizer_config.json'), JSON.stringify({ chat_template: template }))
+  const rows = Array.from({ length: 40 }, (_, i) => ({ instruction: `w${3 + i}`, output: i % 2 === 0 ? 'w10 w11' : 'w20 w21' }))
+  await writeFile(join(cwd, 'rows.json'), JSON.stringify(rows))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+const options = (output: string, task: Partial<FinetuneOptions['task']> = {}, more: Partial<FinetuneOptions> = {}): FinetuneOptions => ({
+  model: join(cwd, 'llama'),
+  task: { task: 'alpaca', data: join(cwd, 'rows.json'), ...task },
+  output: join(cwd, output),
+  settings: { method: 'lora', maxSteps: 2, evalSteps: 2, batchSize: 8, maxLength: 32, device: 'cpu', rank: 2 },
+  ...more,
+})
+const run = async (given: FinetuneOptions): Promise<RunResult> => {
+  for await (const event of finetuneJob(given, new AbortController().signal)) if (event.kind === 'result') return event.result
+  throw new Error('expected a result')
+}
+const config = async (output: string): Promise<RunConfig> =>
+  JSON.parse(await readFile(join(cwd, output, 'config.json'), 'utf8')) as RunConfig
+
+describe('--task alpaca with a model that has a chat template', () => {
+  it('uses it by default, as --prompt-template chat does, and stores the choice', async () => {
+    const [own, chat, paper] = [
+      await run(options('own')),
+      await run(options('chat', { promptTemplate: 'chat' })),
+      await run(options('paper', { promptTemplate: 'paper' })),
+    ]
+    expect(own.last.scores).toEqual(chat.last.scores)
+    expect(own.last.scores).not.toEqual(paper.last.scores)
+    expect((await config('own')).task).toEqual((await config('chat')).task)
+    expect((await config('paper')).task.promptTemplate).toBe('paper')
+  })
+
+  it('keeps the template of a run that began before there was this default, and of any run that is resumed', async () => {
+    await run(options('old', { promptTemplate: 'paper' }))
+    const { task, ...others } = await config('old')
+    const { promptTemplate: _, ...before } = task
+    await writeFile(join(cwd, 'old', 'config.json'), JSON.stringify({ ...others, task: before }))
+    const longer = { resume: true, settings: { ...options('').settings, maxSteps: 4 } }
+    expect((await run(options('old', {}, longer))).stepsDone).toBe(4)
+    expect((await config('old')).task).toEqual(before)
+    expect((await run(options('own', {}, longer))).stepsDone).toBe(4)
+    expect((await config('own')).task.promptTemplate).toBe('chat')
+  })
+
+  it('is framed so by evaluate and inspect, too', async () => {
+    const score = async (...args: ReadonlyArray<string>): Promise<number | undefined> => {
+      const { stdout } = await saloraIn(['evaluate', ...args, '--task', 'alpaca', '--data', 'rows.json', '--device', 'cpu', '--json'], {
+        cwd,
+      })
+      return (JSON.parse(stdout) as { readonly scores: Readonly<Record<string, number>> }).scores['loss']
+    }
+    const adapter = ['--model', 'llama', '--adapter', 'chat/adapter']
+    expect(await score(...adapter)).toBe(await score(...adapter, '--prompt-template', 'chat'))
+    expect(await score(...adapter)).not.toBe(await score(...adapter, '--prompt-template', 'paper'))
+    expect(await score('--run', 'paper')).toBe(await score('--run', 'paper', '--prompt-template', 'paper'))
+    const lengths = async (...args: ReadonlyArray<string>): Promise<unknown> => {
+      const { stdout } = await saloraIn(['inspect', 'rows.json', '--task', 'alpaca', '--model', 'llama', '--json', ...args], { cwd })
+      return (JSON.parse(stdout) as { readonly sets: ReadonlyArray<{ readonly lengths: { readonly longest: number } }> }).sets[0]?.lengths
+        .longest
+    }
+    // <s> w48 WORD </s> <s> w49 WORD WORD </s>
+    expect([await lengths(), await lengths('--prompt-template', 'chat')]).toEqual([9, 9])
+    expect(await lengths('--prompt-template', 'paper')).toBeGreaterThan(9)
+  })
+})

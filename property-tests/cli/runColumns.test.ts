@@ -1,0 +1,114 @@
+/** predict and evaluate know the columns that a run was trained on, and keep the others. */
+import { readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parse } from 'csv-parse/sync'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { columnsOfRun } from '../../cli/options/runColumns.js'
+import { openOutput } from '../../cli/format/answers.js'
+import { finetuneJob } from '../../index.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { saloraIn } from './inProcess.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyRows } from './toyTask.js'
+
+const { folder } = temporaryFolder('run-columns')
+const at = (name: string): string => join(folder, name)
+const rows = toyRows(24).map(({ text, label }, i) => ({ id: i, review: text, stars: label }))
+const asCsv = (mark: string, given: ReadonlyArray<object> = rows): string =>
+  [Object.keys(rows[0] ?? {}).join(mark), ...given.map((row) => Object.values(row).join(mark))].join('\n')
+
+beforeAll(async () => {
+  await writeTinyModel(at('tiny'))
+  await writeFile(at('train.csv'), asCsv(';'))
+  await writeFile(at('new.csv'), asCsv(';', rows.slice(0, 3)))
+  await writeFile(
+    at('new.jsonl'),
+    rows
+      .slice(0, 3)
+      .map((row) => JSON.stringify({ ...row, label: 7, tags: ['a'] }))
+      .join('\n'),
+  )
+  const task = { task: at('train.csv'), text: 'review', label: 'stars', delimiter: ';' }
+  const settings = { method: 'lora', maxSteps: 1, batchSize: 4, maxLength: 16, device: 'cpu' } as const
+  for await (const _ of finetuneJob({ model: at('tiny'), task, output: at('run'), settings }, new AbortController().signal));
+})
+
+const salora = (...args: ReadonlyArray<string>) => saloraIn([...args, '--run', 'run', '--quiet'], { cwd: folder })
+const lines = (stdout: string): ReadonlyArray<Readonly<Record<string, unknown>>> =>
+  stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
+
+describe('the columns of a run', () => {
+  it('are those of predict, which keeps the others in JSON lines', async () => {
+    const { code, stdout, stderr } = await salora('predict', '--input', 'new.csv')
+    expect([code, stderr]).toEqual([0, ''])
+    const answer = { label: expect.any(String) as string, score: expect.any(Number) as number, scores: expect.any(Object) as object }
+    expect(lines(stdout)).toEqual([0, 1, 2].map((i) => ({ id: String(i), stars: i % 2 === 0 ? 'good' : 'bad', ...answer })))
+    const typed = await salora('predict', '--input', 'new.jsonl')
+    expect(lines(typed.stdout)[1]).toEqual({ id: 1, stars: 'bad', input_label: 7, tags: ['a'], ...answer })
+    const streamed = await saloraIn(['predict', '--run', 'run', '--quiet', '--from', 'jsonl'], {
+      cwd: folder,
+      input: readFileSync(at('new.jsonl')),
+    })
+    expect(streamed.stdout).toBe(typed.stdout)
+  })
+
+  it('are written to CSV with a score of each class, from a file and from standard input', async () => {
+    const { stdout } = await salora('predict', '--input', 'new.csv', '--to', 'csv')
+    const [header, first = []] = parse(stdout) as ReadonlyArray<ReadonlyArray<string>>
+    expect(header).toEqual(['id', 'review', 'stars', 'label', 'score', 'score_bad', 'score_good', 'error'])
+    expect(first.slice(0, 3)).toEqual(['0', 'good fine great film number 0', 'good'])
+    expect(Number(first[5]) + Number(first[6])).toBeCloseTo(1, 12)
+    const input = `${asCsv(',', rows.slice(0, 2))}\n9,too,many,cells\n`
+    const piped = await saloraIn(['predict', '--run', 'run', '--quiet', '--from', 'csv', '--to', 'csv'], { cwd: folder, input })
+    expect(piped.code).toBe(1)
+    expect((parse(piped.stdout) as ReadonlyArray<ReadonlyArray<string>>).map((cells) => [cells[0], cells.at(-1)])).toEqual([
+      ['id', 'error'],
+      ['0', ''],
+      ['1', ''],
+      ['', 'expected 3 columns, got 4'],
+    ])
+  })
+
+  it('yield to flags, and to a line of text', async () => {
+    await writeFile(at('other.csv'), 'body\ngood film')
+    expect((await salora('predict', '--input', 'other.csv')).stderr).toMatch(/^other\.csv, row 1: expected a column "review" \(--text\)/)
+    expect(lines((await salora('predict', '--input', 'other.csv', '--text', 'body', '--delimiter', ',')).stdout)).toHaveLength(1)
+    const plain = await saloraIn(['predict', '--run', 'run', '--quiet'], { cwd: folder, input: 'good film\n' })
+    expect(Object.keys(lines(plain.stdout)[0] ?? {})).toEqual(['label', 'score', 'scores'])
+  })
+
+  it('are those of evaluate for another file', async () => {
+    const { code, stdout } = await salora('evaluate', '--task', 'new.csv')
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^class +precision +recall +f1 +examples$/m)
+    expect(stdout).toMatch(/^3 examples of .*new\.csv$/m)
+  })
+
+  it('say how cells are separated only for a file of the same ending, and nothing of a task with a name', () => {
+    const task = { task: 'a.csv', text: 'review', label: 'stars', delimiter: ';', positiveLabel: 'good' }
+    expect(columnsOfRun(task, 'b.CSV')).toEqual({ text: 'review', label: 'stars', delimiter: ';' })
+    for (const file of ['b.tsv', null]) expect(columnsOfRun(task, file)).toEqual({ text: 'review', label: 'stars' })
+    for (const none of [null, { task: 'sst2', data: 'glue' }]) expect(columnsOfRun(none, 'b.csv')).toEqual({})
+  })
+})
+
+describe('the output of predict', () => {
+  it('writes a header even without a row, and whole numbers of any size', () => {
+    const written = (format: 'csv' | 'jsonl', row?: Readonly<Record<string, unknown>>): string => {
+      let text = ''
+      const output = openOutput(format, {}, { columns: ['value'], classes: [] }, (piece) => {
+        text += piece
+      })
+      if (row !== undefined) output.write({ text: 'a' }, { json: { value: 1 }, cells: ['1'] }, row)
+      output.end()
+      return text
+    }
+    expect(written('csv')).toBe('text,value,error\n')
+    expect(written('csv', { text: 'a', n: 7n, none: null, list: [1n] })).toBe('text,n,none,list,value,error\na,7,,[1],1,\n')
+    expect(written('jsonl', { text: 'a', n: 7n })).toBe('{"n":7,"value":1}\n')
+  })
+})
