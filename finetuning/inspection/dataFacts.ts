@@ -14,6 +14,8 @@ export type DataFacts = {
   readonly skipped: number
   /** Rows of each class, in the order of the classes; null: there are none. */
   readonly classes: ReadonlyArray<ClassCount> | null
+  /** Whether a row has any number of classes, so that their counts do not add up to the rows. */
+  readonly hasLabelSets: boolean
   /** Entities of each type, in token classification, whose classes are not those of rows; null for other tasks. */
   readonly entities: ReadonlyArray<ClassCount> | null
   /** Of a regression; null for other tasks. */
@@ -49,6 +51,7 @@ export const dataFacts = (dataset: Dataset, keys: BigUint64Array, hasScores = fa
     rows: examples.length,
     skipped: skipped.length,
     classes: labelNames === null || isTagged ? null : countsOf(labelNames, examples),
+    hasLabelSets: !isTagged && examples[0]?.labels !== undefined,
     entities: labelNames === null || !isTagged ? null : entityCounts(labelNames, examples),
     scores: hasScores && Number.isFinite(examples[0]?.label) ? scoresOf(examples) : null,
     ...repetitions(examples, keys),

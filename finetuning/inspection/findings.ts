@@ -19,7 +19,7 @@ export type Choices = {
 
 /** Findings in the rows that are trained on. */
 export const findingsIn = (facts: DataFacts, choices: Choices = {}): ReadonlyArray<Finding> => [
-  ...(facts.classes === null ? [] : classFindings(facts.classes, choices)),
+  ...(facts.classes === null ? [] : classFindings(facts.classes, facts.hasLabelSets, choices)),
   ...facts.merged.map(
     (labels): Finding => ({
       kind: 'labels',
@@ -43,7 +43,7 @@ const listed = (names: ReadonlyArray<string>): string =>
     .map((name) => quoted(name, 40))
     .join(', ') + (names.length > mostNames ? ` and ${names.length - mostNames} more` : '')
 
-const classFindings = (classes: ReadonlyArray<ClassCount>, choices: Choices): ReadonlyArray<Finding> => {
+const classFindings = (classes: ReadonlyArray<ClassCount>, hasLabelSets: boolean, choices: Choices): ReadonlyArray<Finding> => {
   const rare = classes.filter(({ rows }) => rows === 1)
   const alike = alikeLabels(classes.map(({ label }) => label))
   return [
@@ -63,7 +63,7 @@ const classFindings = (classes: ReadonlyArray<ClassCount>, choices: Choices): Re
             warns: true,
           } as const,
         ]),
-    ...imbalance(classes, choices),
+    ...(hasLabelSets ? [] : imbalance(classes, choices)), // sets of labels take no weights, and have an F1 of each class
   ]
 }
 
@@ -117,7 +117,13 @@ const imbalance = (classes: ReadonlyArray<ClassCount>, { classWeights = null, se
 /** From these shares of the rows on, a run warns. */
 const [manyDuplicates, manyContradictions] = [0.1, 0.01]
 
-const repetitionFindings = ({ rows, duplicates, entities, contradictions: { texts, first } }: DataFacts): ReadonlyArray<Finding> => [
+const repetitionFindings = ({
+  rows,
+  duplicates,
+  entities,
+  hasLabelSets,
+  contradictions: { texts, first },
+}: DataFacts): ReadonlyArray<Finding> => [
   ...(duplicates === 0
     ? []
     : [
@@ -132,7 +138,7 @@ const repetitionFindings = ({ rows, duplicates, entities, contradictions: { text
     : [
         {
           kind: 'contradictions',
-          message: `${some(texts, 'text')} ${texts === 1 ? 'has' : 'have'} more than one label, the first in rows ${first[0]} and ${first[1]}: correct the labels${entities === null ? ', or use --problem-type multi-label' : ''}`,
+          message: `${some(texts, 'text')} ${texts === 1 ? 'has' : 'have'} more than one ${hasLabelSets ? 'set of labels' : 'label'}, the first in rows ${first[0]} and ${first[1]}: correct the labels${entities === null && !hasLabelSets ? ', or use --problem-type multi-label' : ''}`,
           warns: texts / rows >= manyContradictions,
         } as const,
       ]),

@@ -125,6 +125,20 @@ describe('findings', () => {
     expect(messages(counts(80, 20))).toHaveLength(1)
   })
 
+  it('advise neither weights nor another metric or task type where a row has any number of classes', () => {
+    expect(messages(counts(966, 34))).toHaveLength(1)
+    expect(messages({ ...counts(966, 34), hasLabelSets: true })).toEqual([])
+    const contradicted = { ...counts(50, 50), contradictions: { texts: 1, first: [2, 3] as const } }
+    expect(messages(contradicted)).toEqual([
+      '1 text has more than one label, the first in rows 2 and 3: correct the labels, or use --problem-type multi-label',
+    ])
+    expect(messages({ ...contradicted, hasLabelSets: true })).toEqual([
+      '1 text has more than one set of labels, the first in rows 2 and 3: correct the labels',
+    ])
+    expect(factsOf([{ text: 'a', label: 0, labels: [0], row: 2 }]).hasLabelSets).toBe(true)
+    expect(factsOf([{ text: 'a', label: 0, row: 2 }]).hasLabelSets).toBe(false)
+  })
+
   it('name the classes with one row', () => {
     expect(messages(counts(5, 1, 4, 1))).toEqual([
       '2 classes have one row alone ("class 1", "class 3"): no row is left to evaluate; add rows, or join it with another class',
