@@ -150,7 +150,7 @@ const readPairs = async (file: string, options: FileOptions): Promise<Dataset> =
     if (options.skipMissing !== true) throw inputError(atRow(file, row), 'two texts (or --skip-missing)', 'an empty one')
     skipped.push({ row, reason: 'no text' })
   }
-  await readTexts(file, columns, takeRow, (line) => notes.push(line))
+  await readTexts(file, columns, takeRow, { note: (line) => notes.push(line) })
   if (examples.length === 0) throw inputError(file, 'at least one pair of texts', 'none')
   return { source: file, examples, labelNames: null, skipped, ...(notes.length === 0 ? {} : { notes }) }
 }
