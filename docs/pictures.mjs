@@ -94,10 +94,10 @@ const terminalSvg = (lines) => {
   )
 }
 
-/** The first screen of a page, in light mode. */
+/** The first screen of a page, in light mode, with two pixels for each pixel of the page. */
 const screenshot = async (page, file) => {
   const browser = await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: ['--no-sandbox'] })
-  const tab = await browser.newPage({ viewport: { width: 1280, height: 1100 }, colorScheme: 'light' })
+  const tab = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme: 'light', deviceScaleFactor: 2 })
   await tab.goto(pathToFileURL(page).href)
   await tab.screenshot({ path: file })
   await browser.close()

@@ -38,7 +38,7 @@ export const overviewOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArr
 }
 
 const leadOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>, tasks: ReadonlyArray<string>): string => {
-  const models = [...new Set(runs.map(({ config }) => escapeText(basename(config.model))))]
+  const models = [...new Set(runs.map(({ config }) => modelName(config.model)))]
   const methods = [...new Set(runs.map(({ config }) => escapeText(String(config.settings.method))))]
   const [first] = runs
   const examples = tasks.length === 1 && first !== undefined ? first.result.examples : null
@@ -57,6 +57,10 @@ const leadOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>,
     .filter((part) => part !== '')
     .join(' · ')
 }
+
+/** The last part of a path: reports are shared. The folder of the embedded model says nothing. */
+const modelName = (model: string): string =>
+  /finetuning[\\/]embedded[\\/]model$/.test(model) ? 'Embedded model' : escapeText(basename(model))
 
 const numbersOf = (best: Scored, series: ReadonlyArray<Series>, hasTasks: boolean): ReadonlyArray<BigNumber> => [
   goodness(best, series, hasTasks),
@@ -102,6 +106,7 @@ const size = ({ runs }: Scored): BigNumber => {
   const [run] = runs
   const { method, head } = run === undefined ? { method: 0, head: 0 } : trainedParameters(run)
   const retained = run?.result.retainedParameters ?? null
+  const adapter = run?.result.trainableParameters['adapter'] ?? method // without the gates
   const whole = run?.result.modelParameters ?? null
   const shown = retained ?? method
   const [value = '', unit = ''] = countText(shown).split(' ')
@@ -111,12 +116,12 @@ const size = ({ runs }: Scored): BigNumber => {
     unit,
     details: [
       whole === null || shown >= whole ? '' : `${share(shown, whole)} of the model's ${countText(whole)}`,
-      retained === null ? '' : `${percentText(retained / Math.max(1, method))} of the adapter's ${countText(method)}`,
+      retained === null ? '' : `${percentText(retained / Math.max(1, adapter))} of the adapter's ${countText(adapter)}`,
       head === 0 ? '' : `and ${countText(head)} in the head`,
     ].filter((line) => line !== ''),
     bar:
       retained !== null
-        ? { share: retained / Math.max(1, method), baseline: null }
+        ? { share: retained / Math.max(1, adapter), baseline: null }
         : whole === null
           ? null
           : { share: shown / whole, baseline: null },

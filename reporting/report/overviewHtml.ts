@@ -8,7 +8,10 @@ export const overviewHtml = ({ heading, lead, numbers }: Overview): string =>
 
 const numberHtml = ({ name, value, unit, details, bar }: BigNumber): string =>
   `<div><dt>${escapeHtml(name)}</dt><dd><span class="value">${valueHtml(value, unit)}</span>${bar === null ? '' : barHtml(bar)}` +
-  `${details.map((line) => `<span class="detail">${escapeHtml(line)}</span>`).join('')}</dd></div>\n`
+  `${details.map((line) => `<span class="detail">${escapeHtml(withUnits(line))}</span>`).join('')}</dd></div>\n`
+
+/** A number is not parted from its percent sign. */
+const withUnits = (line: string): string => line.replaceAll(' %', '\u00a0%')
 
 /** `3 min 20 s` has two large numbers, each with its unit. */
 const valueHtml = (value: string, unit: string): string =>

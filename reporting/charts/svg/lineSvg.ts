@@ -86,11 +86,14 @@ const axes = (chart: LineChart, { x, y, left, right, top, bottom }: LineFrame): 
   ].join('')
 
 /** The ticks whose labels do not cover the label below. */
-const legible = ({ ticks, at }: Scale): ReadonlyArray<number> =>
-  ticks.reduce<ReadonlyArray<number>>((kept, tick) => {
-    const below = kept.at(-1)
-    return below !== undefined && at(below) - at(tick) < 12 ? kept : [...kept, tick]
-  }, [])
+const legible = ({ ticks, at }: Scale): ReadonlyArray<number> => {
+  let below = Infinity
+  return ticks.filter((tick) => {
+    const isFree = below - at(tick) >= 12
+    if (isFree) below = at(tick)
+    return isFree
+  })
+}
 
 /** A label at an edge does not leave the chart. */
 const anchorAt = (x: number, left: number, right: number): 'start' | 'middle' | 'end' =>
