@@ -33,6 +33,16 @@ export {
   type Rounding,
 } from './layers/quantizedLinear.js'
 export { halfLinear, roundToHalf } from './layers/halfLinear.js'
+export { meanPool, meanPoolVjp } from './layers/meanPool.js'
+export {
+  rankingLoss,
+  rankingLossVjp,
+  similarityLoss,
+  similarityLossVjp,
+  unitRows,
+  unitRowsVjp,
+  type PairGradients,
+} from './layers/pairLosses.js'
 export { rmsNorm, rmsNormVjp } from './layers/rmsNorm.js'
 export { frequencies, rotate, type RotaryScaling, type RotarySettings } from './layers/rotary.js'
 export { softmax, softmaxVjp } from './layers/softmax.js'

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Model } from '../models/architecture.js'
 import { architectures } from '../models/index.js'
-import { causalOutputs, problemTypes, type ModelOutputs } from '../models/modelOutputs.js'
+import { bareClassOf, causalOutputs, problemTypes, type ModelOutputs } from '../models/modelOutputs.js'
 import { validate } from '../errors/validate.js'
 import { labelName, namesLimit } from './labelNames.js'
 import { inputError, shown } from '../errors/inputError.js'
@@ -48,13 +48,16 @@ export const parseConfigFile = (text: string, where: string): ConfigFile => {
   const labels = given ?? names ?? 2
   const isCausal = model.naming.causal !== undefined && classes?.[0] === model.naming.causal
   const isTokenClassifier = model.naming.tokenClassifier !== undefined && classes?.[0] === model.naming.tokenClassifier
+  const isBare = model.spec.kind === 'encoder' && classes?.[0] === bareClassOf(model)
   return {
     model,
     outputs: isCausal
       ? causalOutputs
       : isTokenClassifier
         ? { head: 'token', labels }
-        : { head: 'sequence', labels, problemType: problem ?? (labels === 1 ? 'regression' : 'single_label_classification') },
+        : isBare
+          ? { head: 'embedding', labels: 0 }
+          : { head: 'sequence', labels, problemType: problem ?? (labels === 1 ? 'regression' : 'single_label_classification') },
     labelNames: id2label === undefined ? undefined : namesInOrder(id2label, where),
   }
 }

@@ -14,6 +14,9 @@ export const causalTask = 'CAUSAL_LM'
 /** PEFT's task_type for adapters that classify tokens. */
 export const tokenTask = 'TOKEN_CLS'
 
+/** PEFT's task_type for adapters of an encoder without a head. */
+export const embeddingTask = 'FEATURE_EXTRACTION'
+
 /** The name of the head's tensor whose first dimension is the number of outputs. */
 const outputWeight = (head: (outputs: number) => Pick<Head, 'tensors'>): string =>
   [...head(2).tensors].find(([name, shape]) => shape.length > 1 && shape[0] !== head(3).tensors.get(name)?.[0])?.[0] ?? ''
@@ -39,6 +42,8 @@ export const outputsIn = (
       throw inputError(joinPath(folder, namesFile), `${labels} labelNames`, `${names.labelNames.length}`)
     return stored
   }
+  if (names?.head === 'embedding' || (names === undefined && task === embeddingTask && model.spec.kind === 'encoder'))
+    return { head: 'embedding', labels: 0, ...taskType }
   if (names?.head === 'token' || task === tokenTask) {
     const { tokenHead } = model
     if (tokenHead === undefined) throw inputError(folder, `an adapter of a ${model.spec.kind}`, `one of task_type ${tokenTask}`)

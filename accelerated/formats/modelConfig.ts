@@ -1,7 +1,7 @@
 /** config.json of an exported model: the base model's, with the head's architecture and classes. */
 import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import type { Model } from '../models/architecture.js'
-import type { ModelOutputs, SequenceOutputs, TokenOutputs } from '../models/modelOutputs.js'
+import { bareClassOf, type ModelOutputs, type SequenceOutputs, type TokenOutputs } from '../models/modelOutputs.js'
 import { parseJson, readText } from '../storage/boundedJson.js'
 import { joinPath } from '../storage/paths.js'
 import type { Storage } from '../storage/storage.js'
@@ -34,7 +34,11 @@ export const writeModelConfig = async (
   const json = parseJson(await readText(file, undefined, base.storage), file) as object
   const config = {
     ...Object.fromEntries(Object.entries(json).filter(([key]) => !baseOnlyKeys.includes(key))),
-    ...(outputs.head === 'causal' ? { architectures: [model.naming.causal] } : classifierConfig(model, outputs, labelNames)),
+    ...(outputs.head === 'causal'
+      ? { architectures: [model.naming.causal] }
+      : outputs.head === 'embedding'
+        ? { architectures: [bareClassOf(model)] }
+        : classifierConfig(model, outputs, labelNames)),
     torch_dtype: precision,
     ...more,
   }

@@ -15,7 +15,7 @@ export const adapterConfigLimit = namesLimit
 export const namesText = (outputs: ModelOutputs, names: ReadonlyArray<string> | undefined): string => {
   const { taskType } = outputs
   const problemType = outputs.head === 'sequence' ? outputs.problemType : null
-  const head = outputs.head === 'token' ? { head: outputs.head } : {}
+  const head = outputs.head === 'token' || outputs.head === 'embedding' ? { head: outputs.head } : {}
   return `${JSON.stringify({ labelNames: names ?? null, ...(taskType === undefined ? {} : { taskType }), ...head, problemType }, null, 2)}\n`
 }
 
@@ -23,8 +23,8 @@ const schema = z.object({
   labelNames: labelNames.nullable(),
   taskType: z.string().min(1).max(1_000).optional(),
   /** absent: the head of a sequence or, if `problemType` is null, of the next token */
-  head: z.literal('token').optional(),
-  /** null: the next token, or a class per token */
+  head: z.enum(['token', 'embedding']).optional(),
+  /** null: the next token, a class per token, or an embedding */
   problemType: z.enum(problemTypes).nullable(),
 })
 export type StoredNames = z.infer<typeof schema>

@@ -31,7 +31,7 @@ const paddingBias = -1e9
 
 /**
  * The head reads the first token, or every token. Inputs int64 [batch, sequence]: input_ids, attention_mask (1 for tokens, 0 for padding) and token_type_ids, if the family has them.
- * → { logits: float32 [batch, labels] }, or [batch, sequence, labels] without virtual tokens. `tensor` gives model and head: merged if the method can be, else with the method's own tensors.
+ * → { logits: float32 [batch, labels] }, or without virtual tokens [batch, sequence, labels] or { last_hidden_state: [batch, sequence, hidden] }. `tensor` gives model and head: merged if the method can be, else with the method's own tensors.
  */
 export const paddedInference = (
   { model, outputs, method, phase, settings }: Adapter,
@@ -42,7 +42,7 @@ export const paddedInference = (
   const zeros = mul(ids, 0)
   const types = model.tokenTypes ? input('token_type_ids', slots, 'int64') : zeros
   const isToken = outputs.head === 'token'
-  const head = isToken ? tokenHeadOf(model, outputs.labels) : model.sequenceHead(outputs.labels)
+  const head = isToken ? tokenHeadOf(model, outputs.labels) : model.sequenceHead(Math.max(1, outputs.labels))
   const plain = plainHost(tensor, (name) => model.spec.tensors.has(name) || head.tensors.has(name))
   const host: Host = method.export.merge === undefined ? method.train.wrap(phase, settings, tensor)(plain) : plain
 
@@ -63,10 +63,12 @@ export const paddedInference = (
     virtualToken: flat(minimum(sub(cumulativeSum(ones, 1), 1), inside)),
   }
   const hidden = model.hidden(host, batch) // [batch*slots, hidden]
-  if (isToken) {
+  if (outputs.head !== 'sequence') {
     const [rows = 'batch', width = 'sequence'] = ones.shape
-    const logits = reshape(head.outputs(hidden, host), [rows, width, outputs.labels])
-    return { logits: inside === 0 ? logits : (cut(logits, 1, [inside, 'sequence'])[1] as Expression) }
+    const ofTokens = isToken ? head.outputs(hidden, host) : hidden
+    const all = reshape(ofTokens, [rows, width, ofTokens.shape[1] ?? 1])
+    const ofText = inside === 0 ? all : (cut(all, 1, [inside, 'sequence'])[1] as Expression)
+    return { [isToken ? 'logits' : 'last_hidden_state']: ofText }
   }
   const places = sub(cumulativeSum(flat(ones), 0), 1) // 0, 1, 2, … over all slots
   const firstOfRow = gather(transpose(reshape(places, ones.shape), [1, 0]), constant([0], [], 'int64')) // [batch]

@@ -110,6 +110,7 @@ const headNumbers = (
   labelNames: ReadonlyArray<string> | undefined,
 ): Numbers | null => {
   const regression = outputs.head === 'sequence' && outputs.problemType === 'regression' && labelNames === undefined
+  if (outputs.head === 'embedding') return new Map()
   const places = labelNames?.map((name) => theirs?.indexOf(name) ?? -1) ?? [0]
   const same = regression || (theirs !== undefined && theirs.length === places.length && !places.includes(-1))
   if (!same || head.size === 0) return null

@@ -17,10 +17,13 @@ export type SequenceOutputs = {
 /** A head over every token: [tokens, labels]. */
 export type TokenOutputs = { readonly head: 'token'; readonly labels: number; readonly taskType?: string }
 
+/** No head: the mean of a text's hidden states is its embedding. */
+export type EmbeddingOutputs = { readonly head: 'embedding'; readonly labels: 0; readonly taskType?: string }
+
 /** The head over the vocabulary: each token's logits are those of the next token. */
 export type CausalOutputs = { readonly head: 'causal'; readonly labels: 0; readonly taskType?: string }
 
-export type ModelOutputs = SequenceOutputs | TokenOutputs | CausalOutputs
+export type ModelOutputs = SequenceOutputs | TokenOutputs | EmbeddingOutputs | CausalOutputs
 
 export const causalOutputs: CausalOutputs = { head: 'causal', labels: 0 }
 
@@ -32,6 +35,7 @@ export const headOf = (
 ): Pick<Head, 'tensors'> => {
   if (outputs.head === 'sequence') return model.sequenceHead(outputs.labels)
   if (outputs.head === 'token') return tokenHeadOf(model, outputs.labels)
+  if (outputs.head === 'embedding') return { tensors: new Map() }
   return { tensors: trainsAll ? (model.causalHead?.().frozen ?? new Map()) : new Map() }
 }
 
@@ -41,3 +45,6 @@ export const tokenHeadOf = (model: Model, labels: number): Head => {
   if (head === undefined) throw new Error(`tokenHeadOf: expected an encoder, got ${model.type}`)
   return head
 }
+
+/** transformers' class of an encoder without a head: `BertModel`. */
+export const bareClassOf = ({ naming }: Model): string => naming.sequenceClassifier.replace(/ForSequenceClassification$/, 'Model')

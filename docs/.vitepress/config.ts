@@ -31,6 +31,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     items: pages('how-to', [
       'your-own-data',
       'token-classification',
+      'sentence-embeddings',
       'training',
       'tune',
       'resume',

@@ -19,7 +19,8 @@ export const alignLabels = (labeled: Evaluation, model: ModelClasses): TaskData 
   const { evaluation } = labeled
   const { source } = evaluation
   const trainedFor = taskTypeOf(model.outputs, source)
-  if (labeled.taskType !== trainedFor)
+  const areEmbeddings = [labeled.taskType, trainedFor].every(({ outputs }) => outputs(null).head === 'embedding')
+  if (labeled.taskType !== trainedFor && !areEmbeddings)
     throw inputError(source, `${trainedFor.dataNoun}, as the ${model.called} was trained for`, labeled.taskType.dataNoun)
   const names = evaluation.labelNames
   if (names === null) return { ...labeled, labelNames: null }

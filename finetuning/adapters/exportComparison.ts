@@ -31,10 +31,10 @@ export const longestTexts = (texts: ReadonlyArray<Text>): ReadonlyArray<Text> =>
   return [...texts].sort((a, b) => length(b) - length(a)).slice(0, 4)
 }
 
-/** The texts that an export is compared on. A model that classifies tokens reads no pairs. */
+/** The texts that an export is compared on. Models of tokens and of embeddings read no text beside another. */
 export const comparedTexts = ({ head }: ModelOutputs, texts: ReadonlyArray<Text>): ReadonlyArray<Text> => {
   const all = [...trialTexts, ...longestTexts(texts)]
-  return head === 'token' ? all.map(({ text }) => ({ text })) : all
+  return head === 'token' || head === 'embedding' ? all.map(({ text }) => ({ text })) : all
 }
 
 export type Comparison = { readonly texts: number; readonly largestLogitDifference: number; readonly largestLogit: number }
@@ -107,8 +107,8 @@ const logitsOfOnnx = async (
   texts: ReadonlyArray<Text>,
   maxLength: number,
 ): Promise<ReadonlyArray<number>> => {
-  const isToken = trained.adapter.outputs.head === 'token'
-  const encodings: ReadonlyArray<EncodedText> = texts.map(await (isToken ? openWordEncoder : openEncoder)(trained, maxLength))
+  const { head, labels } = trained.adapter.outputs
+  const encodings: ReadonlyArray<EncodedText> = texts.map(await (head === 'token' ? openWordEncoder : openEncoder)(trained, maxLength))
   const sequence = Math.max(...encodings.map(({ inputIds }) => inputIds.length))
   const padded = (rows: ReadonlyArray<ReadonlyArray<number>>, padding: number): Feed => ({
     shape: [rows.length, sequence],
@@ -117,7 +117,7 @@ const logitsOfOnnx = async (
   const inputIds = encodings.map((encoding) => encoding.inputIds)
   const session = await openModelFile(file, { threads: 0 })
   try {
-    const { logits } = await session.run({
+    const { logits, last_hidden_state: hidden } = await session.run({
       input_ids: padded(inputIds, trained.adapter.model.paddingIndex),
       attention_mask: padded(
         inputIds.map((ids) => ids.map(() => 1)),
@@ -128,8 +128,9 @@ const logitsOfOnnx = async (
         0,
       ),
     })
-    const numbers = Array.from(logits ?? [], Number)
-    return isToken ? ofWords(numbers, encodings, sequence, trained.adapter.outputs.labels) : numbers
+    const numbers = Array.from(logits ?? hidden ?? [], Number)
+    if (head === 'embedding') return embeddingsOf(numbers, encodings, sequence, trained.adapter.model.spec.hiddenSize)
+    return head === 'token' ? ofWords(numbers, encodings, sequence, labels) : numbers
   } finally {
     await session.release()
   }
@@ -145,3 +146,20 @@ const ofWords = (
   encodings.flatMap(({ places = [] }, text) =>
     places.flatMap((place) => logits.slice((text * sequence + place) * labels, (text * sequence + place + 1) * labels)),
   )
+
+/** The mean of each text's hidden states, at length 1: [texts · sequence · width] → [texts · width] */
+const embeddingsOf = (
+  hidden: ReadonlyArray<number>,
+  encodings: ReadonlyArray<EncodedText>,
+  sequence: number,
+  width: number,
+): ReadonlyArray<number> =>
+  encodings.flatMap(({ inputIds: { length } }, text) => {
+    const sums = Array.from({ length: width }, (_, j) => {
+      let sum = 0
+      for (let i = 0; i < length; i++) sum += hidden[(text * sequence + i) * width + j] ?? NaN
+      return sum
+    })
+    const norm = Math.hypot(...sums)
+    return sums.map((sum) => sum / norm)
+  })

@@ -6,7 +6,7 @@ import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
-import type { SequenceOutputs, TokenOutputs } from '../../accelerated/models/modelOutputs.js'
+import type { CausalOutputs, ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { labelsOf } from '../../accelerated/formats/modelConfig.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
 import { resolveLabels } from './labelNames.js'
@@ -29,10 +29,10 @@ export type TrainedAdapter = {
   /** Its name in messages: the adapter, or the model if that has its own head. */
   readonly called?: 'adapter' | 'model'
   readonly device: string
-  readonly outputs: SequenceOutputs | TokenOutputs
+  readonly outputs: Exclude<ModelOutputs, CausalOutputs>
   /** the classes in the order of the outputs, if adapter or model name them */
   readonly labelNames: ReadonlyArray<string> | undefined
-  /** → [texts][labels]: logits, or the value of a regression; of token classification [texts][words · labels] */
+  /** → [texts][labels]: logits, or the value of a regression. Of token classification: [texts][words · labels]. Of embeddings: the vectors of each text's parts */
   readonly predict: (texts: ReadonlyArray<Text>, onProgress?: OnProgress) => Promise<ReadonlyArray<ReadonlyArray<number>>>
   /** Frees the session. */
   readonly release: () => Promise<void>

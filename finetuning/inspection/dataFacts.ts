@@ -53,7 +53,7 @@ export const dataFacts = (dataset: Dataset, keys: BigUint64Array, hasScores = fa
     classes: labelNames === null || isTagged ? null : countsOf(labelNames, examples),
     hasLabelSets: !isTagged && examples[0]?.labels !== undefined,
     entities: labelNames === null || !isTagged ? null : entityCounts(labelNames, examples),
-    scores: hasScores && examples.length > 0 ? scoresOf(examples) : null,
+    scores: hasScores && Number.isFinite(examples[0]?.label) ? scoresOf(examples) : null,
     ...repetitions(examples, keys),
     merged: mergedLabels,
     lengths: null,

@@ -28,6 +28,7 @@ const text = (value: string): string => JSON.stringify(value)
 const autoModels: Readonly<Record<TaskType['pipelineTag'], string>> = {
   'text-classification': 'AutoModelForSequenceClassification',
   'token-classification': 'AutoModelForTokenClassification',
+  'feature-extraction': 'AutoModel',
   'text-generation': 'AutoModelForCausalLM',
 }
 
@@ -35,7 +36,7 @@ export const dtypes: Readonly<Record<OnnxPrecision, string>> = { float32: 'fp32'
 
 export const usageOf = (opener: Opener, { base, place, pipelineTag, labels, precision = 'float32' }: UsageFacts): Usage => {
   const auto = autoModels[pipelineTag]
-  const heads = pipelineTag === 'text-generation' ? '' : `, num_labels=${labels}`
+  const heads = pipelineTag === 'text-generation' || pipelineTag === 'feature-extraction' ? '' : `, num_labels=${labels}`
   switch (opener) {
     case 'peft':
       return {

@@ -48,7 +48,7 @@ export type TaskOptions = {
   /** Files only: column of the label. Default: label */
   readonly label?: string
   /** Files only: the task type. Default: classification, or token-classification for .conll files and the like */
-  readonly problemType?: Or<'classification' | 'regression' | 'multi-label' | 'token-classification'>
+  readonly problemType?: Or<'classification' | 'regression' | 'multi-label' | 'token-classification' | 'similarity' | 'pairs'>
   /** Token classification only: the tags that the numbers of a file stand for, in order, separated by commas. Default: a file has tags by name */
   readonly tagNames?: string
   /** Files only: the classes of the training data, which an evaluation file must keep to. Default: those that occur */

@@ -82,7 +82,13 @@ export type PredictionFormat = {
 }
 
 /** A text as a model read it. words, places: of token classification, as in `Example` and `TaggedExample` */
-export type ReadText = { readonly text: string; readonly words?: ArrayLike<number>; readonly places?: ReadonlyArray<number> }
+export type ReadText = {
+  readonly text: string
+  readonly words?: ArrayLike<number>
+  readonly places?: ReadonlyArray<number>
+  /** of embeddings: where each text ends among the tokens */
+  readonly ends?: ReadonlyArray<number>
+}
 
 /** How a user's file becomes labeled examples. */
 export type FileReading = {
@@ -122,7 +128,7 @@ export type TaskType = {
   /** absent: the model generates text, and `salora predict` refuses it */
   readonly predictions?: PredictionFormat
   /** `pipeline_tag` of the model card */
-  readonly pipelineTag: 'text-classification' | 'token-classification' | 'text-generation'
+  readonly pipelineTag: 'text-classification' | 'token-classification' | 'feature-extraction' | 'text-generation'
   /** the command that uses the result */
   readonly command: 'predict' | 'generate'
   /** What a user of an exported model must know. @param format `transformers.js`, … */

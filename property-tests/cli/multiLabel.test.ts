@@ -94,7 +94,7 @@ describe('--problem-type multi-label', () => {
       '--class-weights: expected none with --problem-type multi-label, got "balanced"\n',
     )
     expect(await refused('--problem-type', 'multilabel')).toBe(
-      '--problem-type: expected classification, regression, multi-label or token-classification, got "multilabel"\n',
+      '--problem-type: expected classification, regression, multi-label, token-classification, similarity or pairs, got "multilabel"\n',
     )
   })
 })

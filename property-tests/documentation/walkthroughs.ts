@@ -111,6 +111,16 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     prints: [/salora:retain=random/],
   },
   {
+    page: 'docs/how-to/sentence-embeddings.md',
+    files: {
+      'pairs.csv': ['question,answer', ...toyRows(24).map(({ text, label }) => `${text},It was ${label}: ${text}`)].join('\n'),
+      'similar.csv': ['a,b,score', ...toyRows(12).map(({ text, label }, i) => `${text},${label} ${text},${i % 5}`)].join('\n'),
+    },
+    replaced: [['sentence-transformers/all-MiniLM-L6-v2', 'encoder']],
+    leaves: ['runs/answers/adapter/adapter_model.safetensors', 'exported/answers/onnx/model.onnx'],
+    prints: [/^spearman/m, /"embedding":\[/],
+  },
+  {
     page: 'docs/how-to/token-classification.md',
     files: { 'train.conll': tagged(12), 'dev.conll': tagged(4), 'test.conll': tagged(6) },
     leaves: ['runs/entities/adapter/adapter_model.safetensors', 'exported/entities/onnx/model.onnx'],

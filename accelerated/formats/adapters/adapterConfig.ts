@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { inputError, quoted } from '../../errors/inputError.js'
+import { bareClassOf } from '../../models/modelOutputs.js'
 import type { Adapter } from '../adapter.js'
 
 /** The keys that differ between the methods. */
@@ -55,7 +56,12 @@ export const ofModel = ({
   outputs,
 }: Pick<Adapter, 'model' | 'baseModelName' | 'outputs'>): Readonly<Record<string, unknown>> => ({
   hidden_size: model.spec.hiddenSize,
-  model_class: outputs.head === 'token' ? model.naming.tokenClassifier : model.naming.sequenceClassifier,
+  model_class:
+    outputs.head === 'token'
+      ? model.naming.tokenClassifier
+      : outputs.head === 'embedding'
+        ? bareClassOf(model)
+        : model.naming.sequenceClassifier,
   model_name: baseModelName,
   model_type: model.type,
   version: 'adapters.1.3.0',

@@ -10,7 +10,7 @@ import type { Adapter, AdapterFormat, Weights } from '../adapter.js'
 import { namesText } from '../namesFile.js'
 import { runConfig } from './adaloraConfig.js'
 import { loadAdalora } from './loadAdalora.js'
-import { headKey, modulesToSave, peftPrefix, tripletKeys, writeContents } from './peft.js'
+import { headKey, modulePath, modulesToSave, peftPrefix, tripletKeys, writeContents } from './peft.js'
 import { configText, fansInOut, isPeftType, sorted } from './peftConfig.js'
 
 export const peftAdalora: AdapterFormat = {
@@ -18,7 +18,7 @@ export const peftAdalora: AdapterFormat = {
   library: 'peft',
   write: (folder, adapter, _, storage) => {
     const { model, baseModelName, outputs, head, labelNames } = adapter
-    const path = (name: string): string => `${model.naming.prefix}${name}`
+    const path = (name: string): string => modulePath(model, outputs, name)
     const triplets = remainingTriplets(adapter)
     const factors = triplets.flatMap(({ name, A, B, E }): ReadonlyArray<readonly [string, WritableTensor]> => {
       const keys = tripletKeys(`${peftPrefix}${path(name)}`)

@@ -2,7 +2,7 @@
 import { showShape } from '../../graph/expression.js'
 import { writeSafetensors, type WritableTensor } from '../../checkpoints/safetensors/writeSafetensors.js'
 import type { Model } from '../../models/architecture.js'
-import { headOf } from '../../models/modelOutputs.js'
+import { headOf, type ModelOutputs } from '../../models/modelOutputs.js'
 import type { Weights } from '../adapter.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath } from '../../storage/paths.js'
@@ -39,7 +39,7 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
   checkAdapter(adapter)
   const { model, outputs, baseModelName, rank, alpha, rslora = false, dropout = 0, head, labelNames } = adapter
   const kept = keptModules(adapter)
-  const path = (name: string) => `${model.naming.prefix}${name}`
+  const path = (name: string) => modulePath(model, outputs, name)
   const tensors = new Map<string, WritableTensor>([
     ...kept.flatMap(([name, { A, B, magnitude }]): ReadonlyArray<readonly [string, WritableTensor]> => {
       const keys = pairKeys(`${peftPrefix}${path(name)}`)
@@ -67,6 +67,10 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
     namesText: namesText(outputs, labelNames),
   }
 }
+
+/** A matrix's path in the model that PEFT wraps: without a head, the model is the encoder itself. */
+export const modulePath = ({ naming }: Model, { head }: ModelOutputs, name: string): string =>
+  head === 'embedding' ? name : `${naming.prefix}${name}`
 
 /** The tensor names of a LoRA pair, given that of its matrix. */
 export const pairKeys = (at: string): Readonly<Record<keyof LowRankPair, string>> => ({

@@ -7,7 +7,7 @@ import { largestWrittenAlpha } from '../../methods/lowRankSettings.js'
 import type { Model } from '../../models/architecture.js'
 import type { ModelOutputs } from '../../models/modelOutputs.js'
 import type { Storage } from '../../storage/storage.js'
-import { causalTask, tokenTask } from '../adapterHead.js'
+import { causalTask, embeddingTask, tokenTask } from '../adapterHead.js'
 import { adapterConfigLimit } from '../namesFile.js'
 
 /** One module of an adapter to write: its full path in the base model and its remaining rank. */
@@ -61,6 +61,8 @@ export const peftConfigText = (settings: PeftSettings): string => {
 export const fansInOut = ({ transposed }: Pick<Model, 'transposed'>, matrices: ReadonlyArray<{ readonly name: string }>): boolean =>
   matrices.some(({ name }) => transposed?.(`${name}.weight`) === true)
 
+const taskTypes = { causal: causalTask, token: tokenTask, embedding: embeddingTask } as const
+
 /** The adapter_config.json of any method: the keys that all of them have, and those of the method. */
 export const configText = ({ baseModelName, outputs, modulesToSave }: Adapted, methodKeys: Readonly<Record<string, unknown>>): string => {
   const hasHead = modulesToSave.length > 0
@@ -68,7 +70,7 @@ export const configText = ({ baseModelName, outputs, modulesToSave }: Adapted, m
     base_model_name_or_path: baseModelName,
     inference_mode: true,
     modules_to_save: hasHead ? [...modulesToSave].sort() : null,
-    task_type: outputs.head === 'sequence' ? (hasHead ? 'SEQ_CLS' : null) : outputs.head === 'token' ? tokenTask : causalTask,
+    task_type: outputs.head === 'sequence' ? (hasHead ? 'SEQ_CLS' : null) : taskTypes[outputs.head],
     ...methodKeys,
   })
   return `${JSON.stringify(all, null, 2)}\n`

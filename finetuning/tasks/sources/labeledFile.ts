@@ -97,7 +97,7 @@ export const labeledFileSource: TaskSource = {
       name: 'problemType',
       placeholder: 'name',
       description:
-        'Problem type of a file: classification, regression, multi-label (labels separated by |, or a JSON list) or token-classification (a tag per word, or spans)',
+        'Problem type of a file: classification, regression, multi-label (labels separated by |, or a JSON list), token-classification (a tag per word), similarity (scored pairs) or pairs',
       defaultText: `classification; token-classification for ${alternatives(taggedEndings, Infinity)} files`,
     },
     {

@@ -1,0 +1,133 @@
+/** Losses of sentence embeddings: means, lengths and cosines, hand-derived against automatic, and by central differences. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { gradient } from '../../accelerated/graph/gradient.js'
+import { input } from '../../accelerated/graph/operators.js'
+import { encoderModel } from '../../accelerated/models/bert/bert.js'
+import { batchInputs } from '../../accelerated/models/batchInputs.js'
+import { packBatch } from '../../accelerated/models/packing.js'
+import { rankingScale, sentenceEmbedding, type EmbeddingLoss, type PairExample } from '../../accelerated/objectives/sentenceEmbedding.js'
+import type { Forwards } from '../../accelerated/objectives/objective.js'
+import { drawModel } from '../../evaluation/agreement/drawModel.js'
+import {
+  generate,
+  meanPool,
+  meanPoolVjp,
+  normal,
+  rankingLoss,
+  rankingLossVjp,
+  scatterRows,
+  add,
+  selectRows,
+  similarityLoss,
+  similarityLossVjp,
+  unitRows,
+  type Tensor,
+} from '../../reference/index.js'
+import { assertClose } from '../support/assertClose.js'
+import { float64, evaluate, resultOf } from '../support/runGraph.js'
+import { SEED } from '../support/seed.js'
+import { someOptions } from './modelOptions.js'
+
+const { config } = drawModel(someOptions())
+const model = encoderModel({ ...config, embeddingSize: config.hiddenSize })
+const width = config.hiddenSize
+
+/** Pairs of these lengths: their ids do not matter, since the hidden states are given. */
+const examplesOf = (lengths: ReadonlyArray<readonly [number, number]>): ReadonlyArray<PairExample> =>
+  lengths.map(([a, b], i) => ({ inputIds: new Array<number>(a + b).fill(3), ends: [a, a + b], score: Math.sin(i), row: i + 1 }))
+
+const pairLengths = fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })), { minLength: 1, maxLength: 5 })
+
+/** The loss and its gradient with respect to the hidden states, as training builds them. */
+const accelerated = async (loss: EmbeddingLoss, examples: ReadonlyArray<PairExample>, hidden: Tensor) => {
+  const objective = sentenceEmbedding(model, loss)
+  const states = input('hidden', ['tokens', width], 'float64')
+  const forward = () => ({ hidden: states, host: undefined as never, dtype: 'float64' as const })
+  const forwards: Forwards = { forward, baseForward: forward }
+  const value = objective.loss(forwards, batchInputs('float64'))
+  const [slope] = gradient(value, [states])
+  const prepared = objective.prepare(examples, { seed: 0, step: 0 })
+  const packed = packBatch(prepared.texts, 0, 'float64')
+  const feeds = { ...prepared.feeds(packed, prepared.weight, 'float64'), hidden: float64(hidden.data, hidden.shape) }
+  const { embeddings } = objective.outputs(forwards, batchInputs('float64'))
+  const results = await evaluate({ value, slope: slope!, embeddings: embeddings! }, feeds)
+  return {
+    value: resultOf(results, 'value'),
+    slope: resultOf(results, 'slope'),
+    answers: prepared.read({ embeddings: resultOf(results, 'embeddings') as never }, packed),
+  }
+}
+
+const reference = (loss: EmbeddingLoss, examples: ReadonlyArray<PairExample>, hidden: Tensor) => {
+  const lengths = examples.flatMap(({ ends }) => [ends[0] ?? 0, (ends[1] ?? 0) - (ends[0] ?? 0)])
+  const pooled = meanPool(hidden, lengths)
+  const sides = [0, 1].map((side) => examples.map((_, i) => 2 * i + side)) as [number[], number[]]
+  const [first, second] = sides.map((rows) => selectRows(pooled, rows)) as [Tensor, Tensor]
+  const scores = examples.map(({ score }) => score)
+  const value = loss === 'ranking' ? rankingLoss(rankingScale, first, second) : similarityLoss(first, second, scores)
+  const bars = loss === 'ranking' ? rankingLossVjp(rankingScale, first, second, 1) : similarityLossVjp(first, second, scores, 1)
+  const bar = add(scatterRows(bars.first, sides[0], lengths.length), scatterRows(bars.second, sides[1], lengths.length))
+  return { value, slope: meanPoolVjp(bar, lengths), embeddings: unitRows(pooled) }
+}
+
+const hiddenOf = (examples: ReadonlyArray<PairExample>, seed: number): Tensor =>
+  normal([examples.reduce((sum, { ends }) => sum + (ends[1] ?? 0), 0), width])(seed)[0]
+
+describe.each(['ranking', 'similarity'] as const)('the %s loss of pairs', (loss) => {
+  it(`has the value and the gradient of the reference in float64 to 1e-9 (seed ${SEED})`, () =>
+    fc.assert(
+      fc.asyncProperty(pairLengths, fc.integer({ min: 0, max: 1e6 }), async (lengths, seed) => {
+        const examples = examplesOf(lengths)
+        const hidden = hiddenOf(examples, seed)
+        const [ours, expected] = [await accelerated(loss, examples, hidden), reference(loss, examples, hidden)]
+        assertClose(ours.value, [expected.value], { relative: 1e-9, absolute: 1e-12, name: 'loss' })
+        assertClose(ours.slope, expected.slope.data, { relative: 1e-8, absolute: 1e-11, name: 'gradient' })
+        assertClose(ours.answers.flat(), expected.embeddings.data, { relative: 1e-10, absolute: 1e-13, name: 'embeddings' })
+      }),
+      { seed: SEED, numRuns: 12 },
+    ))
+
+  it('has the gradient of central differences in the reference', () => {
+    const examples = examplesOf([
+      [2, 1],
+      [3, 2],
+      [1, 4],
+    ])
+    const hidden = hiddenOf(examples, SEED)
+    const { slope } = reference(loss, examples, hidden)
+    const at = (i: number, step: number): number =>
+      reference(
+        loss,
+        examples,
+        generate(hidden.shape, (j) => hidden.data[j]! + (i === j ? step : 0)),
+      ).value
+    const differences = Array.from(hidden.data, (_, i) => (at(i, 1e-5) - at(i, -1e-5)) / 2e-5)
+    expect(Math.max(...differences.map(Math.abs))).toBeGreaterThan(0.01)
+    assertClose(slope.data, differences, { relative: 1e-5, absolute: 1e-8, name: 'gradient' })
+  })
+})
+
+describe('virtual tokens before a text', () => {
+  it('are not part of its mean', async () => {
+    const objective = sentenceEmbedding(model, 'ranking')
+    const { texts, feeds } = objective.prepare(examplesOf([[2, 3]]), { seed: 0, step: 0 })
+    const packed = packBatch(texts, 0, 'float64', { count: 2, at: 'embeddings' })
+    const { pooling } = feeds(packed, 1, 'float64')
+    expect(Array.from((pooling?.data ?? []) as Float64Array)).toEqual([
+      0,
+      0,
+      0.5,
+      0.5,
+      0,
+      0,
+      0,
+      0,
+      0,
+      ...new Array<number>(6).fill(0),
+      1 / 3,
+      1 / 3,
+      1 / 3,
+    ])
+  })
+})

@@ -1,0 +1,218 @@
+/** Sentence embeddings, from a file of pairs to vectors and to other tools. */
+import { existsSync, readFileSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { env, pipeline } from '@huggingface/transformers'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { scorePairs, spearman } from '../../finetuning/metrics/index.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
+import { loadTask } from '../../finetuning/tasks/index.js'
+import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
+import { fixtures } from '../golden/golden.js'
+import { refusalOf } from '../support/refusal.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { saloraIn } from './inProcess.js'
+import { runJob } from './jobRun.js'
+import { writeTinyModel } from './tinyModel.js'
+
+const { folder: cwd } = temporaryFolder('vectors')
+const at = (name: string): string => join(cwd, name)
+
+const subjects = ['film', 'soup', 'train', 'song', 'garden', 'storm']
+const pairs = Array.from({ length: 60 }, (_, i) => {
+  const [a, b] = [subjects[i % 6], subjects[(i + (i % 3)) % 6]]
+  return { a: `the ${a} number ${i}`, b: `a ${b} of ${i + 1}`, score: i % 3 === 0 ? 5 : i % 3, ok: `one ${a} more ${i}` }
+})
+
+const flags = {
+  ...{ method: 'lora', rank: '4', maxLength: '24', batchSize: '8', learningRate: '0.02', device: 'cpu', threads: '1' },
+  ...{ text: 'a', textPair: 'b' },
+} as const
+const steps = (n: number) => ({ maxSteps: String(n), evalSteps: String(n) })
+
+let trained: RunResult
+beforeAll(async () => {
+  env.allowRemoteModels = false
+  await writeTinyModel(at('tiny'))
+  await writeFile(at('pairs.jsonl'), pairs.map((row) => JSON.stringify(row)).join('\n'))
+  const task = { label: 'score', problemType: 'similarity', model: at('tiny'), task: at('pairs.jsonl') }
+  trained = await runJob({ ...flags, ...task, ...steps(80), output: at('run') })
+})
+
+const vectorsOf = async (run: ReadonlyArray<string>, texts: ReadonlyArray<string>): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
+  const { stdout } = await saloraIn(['predict', ...run, '--quiet'], { cwd, input: texts.map((text) => `${text}\n`).join('') })
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { embedding: number[] }).embedding) // prettier-ignore
+}
+
+const dot = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0)
+const close = (a: ReadonlyArray<number>, b: ArrayLike<number>, bound: number): void => {
+  expect(b).toHaveLength(a.length)
+  a.forEach((x, i) => expect(Math.abs(x - (b[i] ?? NaN))).toBeLessThan(bound))
+}
+
+describe('--problem-type similarity', () => {
+  it('learns the scores of pairs, and reports their correlations with the cosines', () => {
+    expect(Object.keys(trained.best?.scores ?? {})).toEqual(['spearman', 'pearson'])
+    expect(trained.best?.scores['spearman']).toBeGreaterThan(0.3) // of six pairs
+    expect(trained).toMatchObject({ taskType: 'similarity', selectedBy: 'spearman', majority: null })
+    expect(trained.trainableParameters).not.toHaveProperty('head')
+  })
+
+  it('gives the scores of the run in salora evaluate, which are those of the vectors that salora predict prints', async () => {
+    const scored = await saloraIn(['evaluate', '--run', 'run', '--json', '--quiet'], { cwd })
+    expect(JSON.parse(scored.stdout)).toMatchObject({ scores: trained.best?.scores, byClass: null })
+    const whole = await saloraIn(
+      [
+        'evaluate',
+        '--run',
+        'run',
+        '--task',
+        'pairs.jsonl',
+        '--json',
+        '--quiet',
+        ...['--text', 'a', '--text-pair', 'b', '--label', 'score', '--problem-type', 'similarity'],
+      ],
+      { cwd },
+    ) // prettier-ignore
+    const [first, second] = [
+      await vectorsOf(
+        ['--run', 'run'],
+        pairs.map(({ a }) => a),
+      ),
+      await vectorsOf(
+        ['--run', 'run'],
+        pairs.map(({ b }) => b),
+      ),
+    ] // prettier-ignore
+    const cosines = first.map((vector, i) => dot(vector, second[i] ?? []))
+    const { scores } = JSON.parse(whole.stdout) as { scores: Record<string, number> }
+    expect(scores['spearman']).toBeGreaterThan(0.5)
+    expect(scores['spearman']).toBeCloseTo(
+      spearman(
+        cosines,
+        pairs.map(({ score }) => score),
+      ),
+      3,
+    ) // prettier-ignore
+  })
+
+  it('prints a vector of length 1 for a text, and the cosine for a pair', async () => {
+    const { stdout } = await saloraIn(['predict', '--run', 'run', '--quiet'], { cwd, input: 'the film\na soup\nthe film\ta soup\n' })
+    const [one, other, both] = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { embedding: number[]; similarity: number }) // prettier-ignore
+    expect(dot(one?.embedding ?? [], one?.embedding ?? [])).toBeCloseTo(1, 5)
+    expect(both?.similarity).toBeCloseTo(dot(one?.embedding ?? [], other?.embedding ?? []), 5)
+    const csv = await saloraIn(['predict', '--run', 'run', '--to', 'csv', '--quiet'], { cwd, input: 'the film\n' })
+    expect(csv.stdout).toMatch(/^text,similarity,embedding,error\nthe film,,"\[/)
+  })
+
+  it("opens in transformers.js' feature-extraction pipeline, with the same vectors", async () => {
+    const { stderr } = await saloraIn(['export', '--run', 'run', '--format', 'transformers.js', '--output', 'js', '--quiet'], { cwd })
+    expect(stderr).toMatch(/^warning: pipeline\('feature-extraction'\) needs { pooling: 'mean', normalize: true }/)
+    const texts = ['the film number 1', 'soup', 'a much longer text about the train and the garden in a storm']
+    const extract = await pipeline('feature-extraction', at('js'), { device: 'cpu', dtype: 'fp32', local_files_only: true })
+    const theirs = await extract(texts, { pooling: 'mean', normalize: true })
+    await extract.dispose()
+    close((await vectorsOf(['--run', 'run'], texts)).flat(), theirs.data as Float32Array, 1e-5)
+  })
+
+  it('merges into a bare encoder that gives the same vectors by itself, and writes its adapter for FEATURE_EXTRACTION', async () => {
+    await saloraIn(['export', '--run', 'run', '--format', 'merged', '--output', 'merged', '--quiet'], { cwd })
+    expect(JSON.parse(await readFile(at('merged/config.json'), 'utf8'))).toMatchObject({ architectures: ['RobertaModel'] })
+    const texts = ['the film', 'a soup of 3']
+    close((await vectorsOf(['--run', 'run'], texts)).flat(), (await vectorsOf(['--model', 'merged'], texts)).flat(), 1e-5)
+    expect(JSON.parse(await readFile(at('run/adapter/adapter_config.json'), 'utf8'))).toMatchObject({ task_type: 'FEATURE_EXTRACTION' })
+    expect(await readFile(at('run/adapter/README.md'), 'utf8')).toMatch(/^pipeline_tag: feature-extraction$/m)
+  })
+})
+
+describe('--problem-type pairs', () => {
+  it('learns to find the second text of each pair, and is scored on labeled pairs too', async () => {
+    const task = { ...flags, textPair: 'ok', problemType: 'pairs', model: at('tiny'), task: at('pairs.jsonl') }
+    const { best } = await runJob({ ...task, ...steps(60), output: at('found') })
+    expect(Object.keys(best?.scores ?? {})).toEqual(['accuracy', 'loss'])
+    expect(best?.scores['accuracy']).toBeGreaterThan(0.8)
+    const scored = await saloraIn(
+      [
+        'evaluate',
+        '--run',
+        'found',
+        '--task',
+        'pairs.jsonl',
+        '--json',
+        '--quiet',
+        ...['--text', 'a', '--text-pair', 'b', '--label', 'score', '--problem-type', 'similarity'],
+      ],
+      { cwd },
+    ) // prettier-ignore
+    expect(Object.keys((JSON.parse(scored.stdout) as { scores: object }).scores)).toEqual(['spearman', 'pearson'])
+  })
+
+  it('counts a pair as found if its own cosine is the largest, within blocks of 1,000', () => {
+    const unit = (i: number): number[] => [Math.cos(i), Math.sin(i)]
+    expect(
+      scorePairs([
+        [unit(0), unit(0.1)],
+        [unit(1), unit(1.1)],
+      ]).accuracy,
+    ).toBe(1) // prettier-ignore
+    expect(
+      scorePairs([
+        [unit(0), unit(1)],
+        [unit(1), unit(0)],
+      ]).accuracy,
+    ).toBe(0) // prettier-ignore
+    const same = scorePairs([
+      [unit(0), unit(0)],
+      [unit(0), unit(0)],
+    ]) // prettier-ignore
+    expect(same.loss).toBeCloseTo(Math.log(2), 12)
+    expect(scorePairs(Array.from({ length: 2_000 }, () => [unit(0), unit(0)] as const)).loss).toBeCloseTo(Math.log(1_000), 9)
+  })
+
+  it('is refused in one line without a second column, with an empty text, with --labels-as-text, and for a decoder', async () => {
+    const refused = (more: Record<string, unknown>) =>
+      refusalOf(() => loadTask({ task: at('pairs.jsonl'), text: 'a', problemType: 'pairs', ...more }))
+    expect(await refused({})).toBe('--text-pair: expected the column of the second texts, for --problem-type pairs, got none given')
+    expect(await refused({ textPair: 'b', labelsAsText: true })).toBe('--labels-as-text: expected classes as labels, got pairs')
+    await writeFile(at('empty.jsonl'), '{"a":"x","b":" "}\n{"a":"x","b":"y"}\n')
+    expect(await refused({ task: at('empty.jsonl'), textPair: 'b' })).toBe(
+      `${at('empty.jsonl')}, row 1: expected two texts (or --skip-missing), got an empty one`,
+    )
+    const decoder = {
+      ...flags,
+      ...steps(1),
+      problemType: 'pairs',
+      model: join(fixtures, 'llama'),
+      task: at('pairs.jsonl'),
+      output: at('no'),
+    }
+    expect(await refusalOf(() => runJob(decoder))).toBe(
+      `--model: expected an encoder, as --task ${at('pairs.jsonl')} asks for embeddings, got a decoder of type llama`,
+    )
+  })
+})
+
+const stsb = join(import.meta.dirname, '../../../shared/data/glue/STS-B')
+
+describe.skipIf(!existsSync(stsb))('STS-B (../shared/data/glue)', () => {
+  it('learns similarities of real sentences: Spearman of 200 dev pairs is above 0.4 after 20 steps', async () => {
+    const part = (name: string, rows: number): string =>
+      readFileSync(join(stsb, name), 'utf8')
+        .split('\n')
+        .slice(0, 1 + rows)
+        .join('\n') // prettier-ignore
+    await writeFile(at('train.tsv'), part('train.tsv', 320))
+    await writeFile(at('dev.tsv'), part('dev.tsv', 200))
+    const task = { ...flags, text: 'sentence1', textPair: 'sentence2', label: 'score', problemType: 'similarity', task: at('train.tsv') }
+    const options = { ...task, model: embeddedModel, evalData: at('dev.tsv'), learningRate: '0.001', maxSteps: '20', evalSteps: '10' }
+    const { best, last } = await runJob({ ...options, maxLength: '32', output: at('sts') })
+    expect(best?.scores['spearman']).toBeGreaterThan(0.4)
+    expect(last.scores['pearson']).toBeGreaterThan(0.4)
+  })
+})

@@ -1,0 +1,62 @@
+/** Losses of pairs of embeddings by their cosines: multiple negatives (Henderson et al., 2017), and the squared distance to scores. */
+import { matMul } from '../tensor/matMul.js'
+import {
+  generate,
+  map,
+  matrixShape,
+  multiply,
+  multiplyColumn,
+  rowSums,
+  scaleBy,
+  subtract,
+  transpose,
+  type Tensor,
+} from '../tensor/tensor.js'
+import { crossEntropy, crossEntropyVjp } from './crossEntropy.js'
+
+/** |x| of each row: [rows] */
+const lengthsOf = (x: Tensor): Tensor => map(Math.sqrt)(rowSums(multiply(x, x)))
+
+/** y = x / |x|, row by row. */
+export const unitRows = (x: Tensor): Tensor => multiplyColumn(x, map((length) => 1 / length)(lengthsOf(x)))
+
+/** x̄ = (ȳ − (ȳ · y) y) / |x|, row by row. */
+export const unitRowsVjp = (x: Tensor, yBar: Tensor): Tensor => {
+  const y = unitRows(x)
+  return multiplyColumn(subtract(yBar, multiplyColumn(y, rowSums(multiply(yBar, y)))), map((length) => 1 / length)(lengthsOf(x)))
+}
+
+export interface PairGradients {
+  readonly first: Tensor
+  readonly second: Tensor
+}
+
+const diagonal = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
+
+/** Cross-entropy of scale · cos(aᵢ, bⱼ) over j with the label i, as a mean over i. first, second: [pairs, width] */
+export const rankingLoss = (scale: number, first: Tensor, second: Tensor): number => {
+  const [pairs] = matrixShape('rankingLoss', first)
+  return crossEntropy(scaleBy(scale)(matMul(unitRows(first), unitRows(second), { transposeY: true })), diagonal(pairs))
+}
+
+/** S̄ of the logits S = scale · A Bᵀ gives Ā = scale · S̄ B and B̄ = scale · S̄ᵀ A for rows of length 1. */
+export const rankingLossVjp = (scale: number, first: Tensor, second: Tensor, lossBar: number): PairGradients => {
+  const [pairs] = matrixShape('rankingLossVjp', first)
+  const [a, b] = [unitRows(first), unitRows(second)]
+  const bar = scaleBy(scale)(crossEntropyVjp(scaleBy(scale)(matMul(a, b, { transposeY: true })), diagonal(pairs), lossBar))
+  return { first: unitRowsVjp(first, matMul(bar, b)), second: unitRowsVjp(second, matMul(transpose(bar), a)) }
+}
+
+/** The mean of (cos(aᵢ, bᵢ) − scoreᵢ)². */
+export const similarityLoss = (first: Tensor, second: Tensor, scores: ReadonlyArray<number>): number => {
+  const cosines = rowSums(multiply(unitRows(first), unitRows(second)))
+  return scores.reduce((sum, score, i) => sum + (cosines.data[i]! - score) ** 2, 0) / scores.length
+}
+
+/** c̄ᵢ = 2 (cᵢ − scoreᵢ) / pairs · l̄ gives āᵢ = c̄ᵢ bᵢ and b̄ᵢ = c̄ᵢ aᵢ for rows of length 1. */
+export const similarityLossVjp = (first: Tensor, second: Tensor, scores: ReadonlyArray<number>, lossBar: number): PairGradients => {
+  const [a, b] = [unitRows(first), unitRows(second)]
+  const cosines = rowSums(multiply(a, b))
+  const bar = generate([scores.length], (i) => (2 * (cosines.data[i]! - scores[i]!) * lossBar) / scores.length)
+  return { first: unitRowsVjp(first, multiplyColumn(b, bar)), second: unitRowsVjp(second, multiplyColumn(a, bar)) }
+}
