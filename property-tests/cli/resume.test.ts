@@ -33,9 +33,11 @@ const variants = {
   accumulated: [...shared, '--batch-size', '2', '--gradient-accumulation-steps', '2', '--precision', 'float64'],
 } as const
 
-/** Every label is the other one: scores stay equal while the loss rises, so the best step is not the last. */
+/** Other texts, each with the other label: scores stay equal while the loss rises, so the best step is not the last. */
 const mislabeled = (rows: number): string =>
-  toyFile(rows).replaceAll(/\t(good|bad)$/gm, (_, label) => (label === 'good' ? '\tbad' : '\tgood'))
+  toyFile(rows)
+    .replaceAll(/number (\d+)/g, 'scene $1')
+    .replaceAll(/\t(good|bad)$/gm, (_, label) => (label === 'good' ? '\tbad' : '\tgood'))
 
 let cwd = ''
 const runIn = (name: string, variant: keyof typeof variants = 'often'): Killable => ({

@@ -227,7 +227,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
       'salora export --run runs/lora --format merged --output exported/merged',
     ],
     leaves: ['runs/reviews/adapter', 'runs/mrpc/adapter'],
-    prints: [/"label":"[15]"/, /^review,label,score,error\r?$/m, /accuracy/],
+    prints: [/"label":"[15]"/, /^review,label,score,score_1,score_5,error\r?$/m, /accuracy/],
   },
   { page: 'docs/explanation/int8.md', leaves: [], prints: [/^cpu/m] },
   {
