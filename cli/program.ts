@@ -1,6 +1,6 @@
 /** The program: finds the command that was typed, loads it, runs it, and sets the exit code. */
 import { lazyImport, LoadingError, preloadZod } from '../accelerated/errors/lazyImport.js'
-import { nearest } from '../finetuning/commandLine/nearest.js'
+import { nearest } from '../accelerated/errors/nearest.js'
 import { UsageError, usageError } from '../finetuning/commandLine/usageError.js'
 import { versions } from '../finetuning/runs/versions.js'
 import { commandGroups, type CommandEntry } from './commandGroups.js'

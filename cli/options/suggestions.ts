@@ -1,6 +1,6 @@
 /** What an unknown option or key may have meant: a name of another tool, or the nearest of ours. */
 import { suggestNearest, type Suggest } from '../../finetuning/commandLine/parse.js'
-import { nearest } from '../../finetuning/commandLine/nearest.js'
+import { nearest } from '../../accelerated/errors/nearest.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { otherNames } from './otherNames.js'
 

@@ -3,7 +3,7 @@ import { methods } from '../../accelerated/methods/index.js'
 import { devices } from '../../accelerated/engines/devices/index.js'
 import { precisions } from '../../accelerated/precisions/index.js'
 import { exportFormats } from '../../finetuning/adapters/exportFormats.js'
-import { nearest } from '../../finetuning/commandLine/nearest.js'
+import { nearest } from '../../accelerated/errors/nearest.js'
 import { taskNames } from '../../finetuning/tasks/index.js'
 import { otherValues } from './otherNames.js'
 

@@ -3,7 +3,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { quoted } from '../../accelerated/errors/inputError.js'
 import { helpFlags, type Definition, type Values } from './definition.js'
 import { shownFlag, type Flag, type FlagGroups, type FlagTable, type Typed } from './flag.js'
-import { nearest } from './nearest.js'
+import { nearest } from '../../accelerated/errors/nearest.js'
 import { flagOf } from './shell.js'
 import { UsageError, usageError } from './usageError.js'
 

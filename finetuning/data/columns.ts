@@ -1,6 +1,6 @@
 /** Finds named columns in a header: exactly, else without regard to case. For one that is missing it names the column that was probably meant. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { nearest } from '../commandLine/nearest.js'
+import { nearest } from '../../accelerated/errors/nearest.js'
 import { columnExpected, columnsFound, type RequestedColumn } from './table.js'
 
 /** What datasets call the column of a text and of a label, the likeliest names first. */

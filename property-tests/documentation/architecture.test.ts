@@ -28,7 +28,56 @@ const within =
   ({ of }: Import): boolean =>
     starts.some((start) => of === start || of.startsWith(start))
 
+/** A circle of names, the first again at the end; null: there is none. */
+const circleIn = (edges: ReadonlyMap<string, ReadonlySet<string>>): ReadonlyArray<string> | null => {
+  const finished = new Set<string>()
+  const visit = (name: string, path: ReadonlyArray<string>): ReadonlyArray<string> | null => {
+    if (path.includes(name)) return [...path.slice(path.indexOf(name)), name]
+    if (finished.has(name)) return null
+    for (const next of edges.get(name) ?? []) {
+      const circle = visit(next, [...path, name])
+      if (circle !== null) return circle
+    }
+    finished.add(name)
+    return null
+  }
+  for (const name of edges.keys()) {
+    const circle = visit(name, [])
+    if (circle !== null) return circle
+  }
+  return null
+}
+
+/** What imports what, by names that `nameOf` gives to files. */
+const edgesBy = (nameOf: (file: string) => string): ReadonlyMap<string, ReadonlySet<string>> => {
+  const edges = new Map<string, Set<string>>()
+  for (const { file, of } of imports) {
+    const [a, b] = [nameOf(file), nameOf(of.replace(/\.js$/, '.ts'))]
+    if (a === b || of.startsWith('npm:') || file.startsWith('property-tests/')) continue
+    edges.set(a, (edges.get(a) ?? new Set()).add(b))
+  }
+  return edges
+}
+
 describe('the architecture', () => {
+  it('has no circle of files: a circle with an await in it ends every command without a word', () => {
+    expect(circleIn(edgesBy((file) => file))).toBeNull()
+    expect(
+      circleIn(
+        new Map([
+          ['a', new Set(['b'])],
+          ['b', new Set(['c'])],
+          ['c', new Set(['b'])],
+        ]),
+      ),
+    ).toEqual(['b', 'c', 'b'])
+  })
+
+  it('has no circle of folders', () => {
+    const room = (file: string): string => file.split('/').slice(0, 2).join('/')
+    expect(circleIn(edgesBy((file) => (file.split('/').length > 2 ? room(file) : `${posix.dirname(file)}/.`)))).toBeNull()
+  })
+
   it('is read: there are files and imports in every folder', () =>
     folders.forEach((folder) => expect(from(folder).length, folder).toBeGreaterThan(10)))
 
