@@ -158,7 +158,7 @@ it('--offline sends no request and reports a model that is not in the cache in o
   })
   const code = await new Promise((closed) => child.on('close', closed))
   expect(stderr.trim()).toMatch(
-    /^me\/absent: expected the model in .*models--me--absent \(HF_HUB_OFFLINE is set\), got no complete copy there$/,
+    /^me\/absent: expected the model in .*models--me--absent \(offline, by --offline or HF_HUB_OFFLINE\), got no complete copy there$/,
   )
   expect(code).toBe(1)
 })

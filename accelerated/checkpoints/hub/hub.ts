@@ -63,7 +63,7 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   if (cached !== undefined) return { folder: cached, baseModelName: model, revision: basename(cached) }
   const noFolder = model.includes('/') ? '' : `, and no folder ${model} here` // a name of one word may have meant a folder
   if (isOffline(environment)) {
-    throw inputError(model, `the model in ${cache} (HF_HUB_OFFLINE is set)`, `no complete copy there${noFolder}`)
+    throw inputError(model, `the model in ${cache} (offline, by --offline or HF_HUB_OFFLINE)`, `no complete copy there${noFolder}`)
   }
   const folder = await downloadSnapshot(model, revision, cache, { ...options, environment }).catch((thrown: unknown) => {
     throw thrown instanceof InputError ? inputError(thrown.where, thrown.expected, `${thrown.got}${noFolder}`) : thrown

@@ -40,7 +40,8 @@ export const resolveDataset = async (address: string, wanted: WantedFiles, optio
   )
   const cached = joinPath(cache, 'snapshots', commit)
   if (isRevision(commit) && wanted.isIn(cached)) return cached
-  if (isOffline(environment)) throw inputError(address, `its files in ${cache} (HF_HUB_OFFLINE is set)`, 'no complete copy there')
+  if (isOffline(environment))
+    throw inputError(address, `its files in ${cache} (offline, by --offline or HF_HUB_OFFLINE)`, 'no complete copy there')
   return downloadDataset(remoteOf(`datasets/${id}`, revision, { ...options, environment }), cache, wanted, address)
 }
 

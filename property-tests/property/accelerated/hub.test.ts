@@ -316,11 +316,11 @@ describe('an error with a hub', () => {
       /^http:\/\/127\.0\.0\.1:\d+\/me\/model\/resolve\/main\/config\.json: expected an answer from the hub, got fetch failed: .*ECONNREFUSED.*$/,
     )
     expect(await messageFor('me/model', { environment: { HF_HUB_OFFLINE: '1' } })).toBe(
-      'me/model: expected the model in CACHE/models--me--model (HF_HUB_OFFLINE is set), got no complete copy there',
+      'me/model: expected the model in CACHE/models--me--model (offline, by --offline or HF_HUB_OFFLINE), got no complete copy there',
     )
     // a name of one word may have been meant as a folder
     expect(await messageFor('reviews', { environment: { HF_HUB_OFFLINE: '1' } })).toBe(
-      'reviews: expected the model in CACHE/models--reviews (HF_HUB_OFFLINE is set), got no complete copy there, and no folder reviews here',
+      'reviews: expected the model in CACHE/models--reviews (offline, by --offline or HF_HUB_OFFLINE), got no complete copy there, and no folder reviews here',
     )
     answer = serving({})
     expect(await messageFor('reviews')).toMatch(

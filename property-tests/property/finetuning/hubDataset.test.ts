@@ -91,7 +91,7 @@ describe('GLUE on the hub', () => {
     expect((await loadEvaluation({ task: 'mrpc', data: `${data}@${commit}` })).evaluation.examples.length).toBeGreaterThan(0)
     expect(requests).toEqual([])
     expect(await refusal('mnli')).toBe(
-      'hf://datasets/nyu-mll/glue: expected its files in CACHE/datasets--nyu-mll--glue (HF_HUB_OFFLINE is set), got no complete copy there',
+      'hf://datasets/nyu-mll/glue: expected its files in CACHE/datasets--nyu-mll--glue (offline, by --offline or HF_HUB_OFFLINE), got no complete copy there',
     )
     vi.stubEnv('HF_HUB_OFFLINE', '')
     expect((await load('mnli')).evaluation.second?.name).toBe('mismatched') // of the same commit, beside what is there
