@@ -6,7 +6,7 @@ import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { salora, type Finished } from './spawnSalora.js'
-import { shortWindow } from './toyTask.js'
+import { sharedTexts, shortWindow } from './toyTask.js'
 
 /** killPoints.ts as built */
 const killPoints = fileURLToPath(new URL('../../dist/property-tests/cli/killPoints.js', import.meta.url))
@@ -53,7 +53,11 @@ export const trainOnce = async (
     environment: { KILL_TRACE: trace, ...(typeof moment === 'string' ? { KILL_AT: moment } : {}) },
     ...(moment === null || typeof moment === 'string' ? {} : { onStart: (child) => signalAfter(child, trace, moment) }),
   })
-  return { ...finished, stderr: finished.stderr.replace(shortWindow, ''), moments: existsSync(trace) ? linesOf(trace) : [] }
+  return {
+    ...finished,
+    stderr: finished.stderr.replace(sharedTexts, '').replace(shortWindow, ''),
+    moments: existsSync(trace) ? linesOf(trace) : [],
+  }
 }
 
 const linesOf = (file: string): ReadonlyArray<string> => readFileSync(file, 'utf8').split('\n').slice(0, -1)
