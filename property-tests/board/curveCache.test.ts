@@ -93,8 +93,8 @@ describe('the curves of a run', () => {
     expect(await charts.render(runs, one?.version ?? '')).toBeNull()
     expect(one?.figures.map(({ name }) => name)).toEqual([
       ...['score', 'loss', 'evaluation-loss'],
-      ...['figure6-density', 'figure6-lambda', 'figure6-orthogonality-A', 'figure6-orthogonality-B'],
-      ...['learning-rate', 'gradient-norm', 'ranks'],
+      ...['figure6-density', 'figure6-lambda', 'learning-rate', 'gradient-norm'],
+      ...['figure6-orthogonality-A', 'figure6-orthogonality-B', 'ranks'],
     ])
     const [loss] = one?.figures.find(({ name }) => name === 'loss')?.panels ?? []
     expect(loss?.alternative).toMatch(/ a: from 1 at step 1 to 0\.03333 at step 30\. b: from 1 at step 1 to 0\.03333 at step 30\.$/)
