@@ -6,6 +6,7 @@ import { tune, type TuneEvent, type TuneOptions } from '../../evaluation/tune/tu
 import { countFlag, flag, listFlag, listOf, numberOf, required, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import { absolutePath } from '../../finetuning/runs/absolutePath.js'
+import { failedRuns } from '../format/failedRuns.js'
 import { plural } from '../format/numbers.js'
 import { trainCommand, tuneTable } from '../format/tuneTable.js'
 import { givenOf, pickFlags } from '../options/settingFlags.js'
@@ -20,7 +21,12 @@ import { sweepProgress } from '../terminal/sweepProgress.js'
 const searched = ['learningRate', 'method']
 const settingsOfRuns = [...Object.keys(trainingSettings), ...Object.keys(machineSettings)].filter((name) => !searched.includes(name))
 
-const numbersFlag = (placeholder: string, description: string, defaultText: string): Flag<ReadonlyArray<number> | null> =>
+const numbersFlag = (
+  placeholder: string,
+  description: string,
+  defaultText: string,
+  { whole = false } = {},
+): Flag<ReadonlyArray<number> | null> =>
   flag({
     placeholder,
     description,
@@ -28,8 +34,8 @@ const numbersFlag = (placeholder: string, description: string, defaultText: stri
     parse: (where, typed) => {
       if (typed === undefined) return null
       const values = listOf(where, String(typed)).map((value) => numberOf(where, value))
-      const wrong = values.find((value) => value <= 0)
-      if (wrong !== undefined) throw usageError(where, 'numbers above 0', String(wrong))
+      const wrong = values.find((value) => value <= 0 || (whole && !Number.isInteger(value)))
+      if (wrong !== undefined) throw usageError(where, `${whole ? 'whole ' : ''}numbers above 0`, String(wrong))
       return [...new Set(values)]
     },
   })
@@ -45,7 +51,8 @@ export const tuneCommand = defineCommand({
     Search: {
       methods: listFlag('names', 'Methods to try, separated by commas', { defaultText: 'lora,salora' }),
       learningRates: numbersFlag('rates', 'Learning rates to try, separated by commas', "0.3, 1 and 3 times the method's default"),
-      ranks: numbersFlag('ranks', 'Ranks to try, separated by commas; alpha is twice the rank', '8,16'),
+      ranks: numbersFlag('ranks', 'Ranks to try, separated by commas; alpha is twice the rank', '8,16', { whole: true }),
+      ...pickFlags(allTrainFlags, ['metricForBestModel'], { metricForBestModel: "the task's own" }),
       folds: countFlag('n', 'Hold out each of n parts of a file in turn, and compare mean scores', { default: 1 }),
     },
     Run: {
@@ -87,7 +94,8 @@ export const tuneCommand = defineCommand({
       progress.close()
       interrupt.release()
     })
-    for (const { name, failure } of result.trials) if (failure !== null) terminal.warn(`${name}: ${failure}`)
+    const failed = result.trials.flatMap(({ name, failure }) => (failure === null ? [] : [{ cell: name, message: failure, attempts: 1 }]))
+    for (const line of failedRuns(failed)) terminal.warn(line)
     const command = result.best === null ? null : trainCommand(options, result.best)
     terminal.result([...tuneTable(result), '', ...closing(result.selectedBy, command)].join('\n'), { ...result, command })
     const code = interrupt.exitCode()

@@ -2,9 +2,7 @@
 import { dirname, join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { lockFolder } from '../../accelerated/storage/folderLock.js'
-import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { makeFolder } from '../../accelerated/storage/makeFolder.js'
-import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import type { Model } from '../../accelerated/models/architecture.js'
@@ -17,6 +15,7 @@ import { cellsOf, type Grid } from './plan.js'
 import { writePlan } from './storedPlan.js'
 import { loadTests, writeSubmission, type Submission } from './submission.js'
 import type { GlueSweepOptions, OnSweepEvent } from './sweepOptions.js'
+import { openSweepModel } from './sweepModel.js'
 import { sweepPlan } from './sweepPlan.js'
 import type { EndedCell, SweepTable } from './sweepTable.js'
 import { sweepCsv, sweepLatex, sweepMarkdown } from './sweepTableText.js'
@@ -52,7 +51,7 @@ export const glueSweep = async (
   execute: Executor = (cells, context) => runCells(cells, { ...context, jobs: options.sweep.inTurn === true ? 1 : options.jobs }),
 ): Promise<GlueSweepResult> => {
   const { output, grid } = options
-  const model = await openModel(options.model)
+  const model = await openSweepModel(options.model)
   const planned = cellsOf(options, model.spec) // before anything is written: a wrong request leaves nothing behind
   await prepareFolders(options, planned)
   const lock = await lockFolder(output, `--output ${output}`)
@@ -101,9 +100,6 @@ const checkRow = (flag: string, row: string | null, planned: ReadonlyArray<Cell>
   const names = [...new Set(planned.map((cell) => cell.row))]
   if (row !== null && !names.includes(row)) throw inputError(flag, `a row of the table (${names.join('; ')})`, quoted(row))
 }
-
-const openModel = async (model: string): Promise<Model> =>
-  (await openModelFolder((await resolveModel(model)).folder, { memory: Infinity })).model
 
 /** The outcome of every cell that has one. */
 const endedCells = (cells: ReadonlyArray<Cell>, outcomes: ReadonlyArray<CellOutcome>): ReadonlyArray<EndedCell> =>

@@ -4,6 +4,7 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { makeFolder } from '../../accelerated/storage/makeFolder.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
+import { lockFolder } from '../../accelerated/storage/folderLock.js'
 import { plannedSteps } from '../../accelerated/training/runLength.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
@@ -11,6 +12,7 @@ import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
 import { looksLikeFile } from '../../finetuning/data/delimited.js'
 import { loadTask, type TaskOptions } from '../../finetuning/tasks/index.js'
 import type { RunCell } from '../glue/cell.js'
+import { openSweepModel } from '../glue/sweepModel.js'
 import { runCells, type CellOutcome, type ExecutorEvent, type Run } from '../glue/executor.js'
 import { candidatesOf, type Candidate, type SearchSpace } from './searchSpace.js'
 import { rungsOf, survivors, type Rung } from './successiveHalving.js'
@@ -63,7 +65,10 @@ export type TuneResult = {
   readonly interrupted: boolean
 }
 
-/** @throws InputError or SettingsError for the first thing wrong; a run that fails only loses */
+/**
+ * A run that fails only loses.
+ * @throws InputError or SettingsError for a wrong request, before anything is written; InputError if another process uses the folder
+ */
 export const tune = async (
   options: TuneOptions,
   signal: AbortSignal,
@@ -72,15 +77,34 @@ export const tune = async (
 ): Promise<TuneResult> => {
   const candidates = candidatesOf(options)
   const tasks = heldOutTasks(options)
-  const rungs = rungsOf(candidates.length, await longestRun(options, tasks[0] ?? options.task))
+  await openSweepModel(options.model)
+  const rungs = rungsOf(candidates.length, await longestRun(candidates, tasks[0] ?? options.task))
   await makeFolder(options.output)
+  const lock = await lockFolder(options.output, `--output ${options.output}`)
+  try {
+    return await search(options, { candidates, tasks, rungs }, { signal, onEvent, ...(run === undefined ? {} : { run }) })
+  } finally {
+    await lock.release()
+  }
+}
+
+type Plan = {
+  readonly candidates: ReadonlyArray<Candidate>
+  readonly tasks: ReadonlyArray<TaskOptions>
+  readonly rungs: ReadonlyArray<Rung>
+}
+type Context = { readonly signal: AbortSignal; readonly onEvent: (event: TuneEvent) => void; readonly run?: Run }
+
+/** The rounds of the search, one after another. tune.json is written when the last has ended. */
+const search = async (options: TuneOptions, { candidates, tasks, rungs }: Plan, context: Context): Promise<TuneResult> => {
+  const { signal, onEvent } = context
   const trials: Trial[] = []
   let selectedBy = ''
   let left: ReadonlyArray<Candidate> = candidates
   for (const [rung, { steps }] of rungs.entries()) {
     const cells = left.flatMap((candidate) => tasks.map((task, fold) => cellOf(options, candidate, { task, fold, steps })))
     onEvent({ kind: 'rung', rung, rungs: rungs.length, candidates: left.length, steps, runs: cells.length })
-    const outcomes = await runCells(cells, { ...options, signal, onEvent, ...(run === undefined ? {} : { run }) })
+    const outcomes = await runCells(cells, { ...options, ...context })
     if (signal.aborted) break
     const judged = left.map((candidate, i) => trialOf(candidate, steps, outcomes.slice(i * tasks.length, (i + 1) * tasks.length)))
     trials.push(...judged)
@@ -110,20 +134,12 @@ const heldOutTasks = ({ task: { testData: _, ...task }, folds }: TuneOptions): R
   return Array.from({ length: folds }, (_, index) => ({ ...task, fold: { index, of: folds } }))
 }
 
-/** The steps of the last rung: those of an ordinary run on the same data. */
-const longestRun = async ({ overrides }: TuneOptions, task: TaskOptions): Promise<number> => {
+/** The steps of the last rung: those of an ordinary run on the same data, which no candidate changes. */
+const longestRun = async (candidates: ReadonlyArray<Candidate>, task: TaskOptions): Promise<number> => {
   const { train } = await loadTask(task)
-  const { maxSteps, epochs, batchSize, gradientAccumulationSteps } = resolveSettings({ method: 'lora', ...lengthOf(overrides) })
-  return plannedSteps({ maxSteps, epochs }, Math.ceil(train.examples.length / (batchSize * gradientAccumulationSteps)))
+  const { batchSize, gradientAccumulationSteps, ...length } = resolveSettings(candidates[0]?.settings ?? {})
+  return plannedSteps(length, Math.ceil(train.examples.length / (batchSize * gradientAccumulationSteps)))
 }
-
-/** The settings that decide the number of steps; every method has them. */
-const lengthOf = ({ maxSteps, epochs, batchSize, gradientAccumulationSteps }: SettingsInput): SettingsInput => ({
-  ...(maxSteps === undefined ? {} : { maxSteps }),
-  ...(epochs === undefined ? {} : { epochs }),
-  ...(batchSize === undefined ? {} : { batchSize }),
-  ...(gradientAccumulationSteps === undefined ? {} : { gradientAccumulationSteps }),
-})
 
 type Part = { readonly task: TaskOptions; readonly fold: number; readonly steps: number }
 

@@ -3,7 +3,8 @@ import { loadTokenizer, type Encoding } from '../../accelerated/checkpoints/toke
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
-import type { CausalOutputs, ModelOutputs, SequenceOutputs, TokenOutputs } from '../../accelerated/models/modelOutputs.js'
+import type { CausalOutputs, ModelOutputs } from '../../accelerated/models/modelOutputs.js'
+import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import { sentenceEmbedding } from '../../accelerated/objectives/sentenceEmbedding.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { tokenClassification } from '../../accelerated/objectives/tokenClassification.js'
@@ -27,71 +28,50 @@ export type Reader = {
 type Machine = MachineOptions & { readonly batchSize: number }
 
 /** @param maxLength tokens per text */
-export const openReader = (
+export const openReader = async (
   trained: TrainedModel,
   outputs: Exclude<ModelOutputs, CausalOutputs>,
   maxLength: number,
   machine: Machine,
   device: Device,
 ): Promise<Reader> => {
-  if (outputs.head === 'embedding') return embeddingReader(trained, maxLength, machine, device)
-  return outputs.head === 'token'
-    ? tokenReader(trained, outputs, maxLength, machine, device)
-    : sequenceReader(trained, outputs, maxLength, machine, device)
-}
-
-const embeddingReader = async (trained: TrainedModel, maxLength: number, machine: Machine, device: Device): Promise<Reader> => {
-  const encode = await openPairEncoder(trained, maxLength)
-  const { answers, release } = await openAnswers(trained, sentenceEmbedding(trained.adapter.model, 'ranking'), machine, device)
-  return {
-    ...{ encode, release },
-    answer: (encodings, onProgress) => {
-      const examples = encodings.map(({ ends = [], ...encoding }, row) => ({ ...encoding, ends, row, score: NaN }))
-      return answers({ length: examples.length, at: (i) => examples[i] }, onProgress)
-    },
+  const { model } = trained.adapter
+  /** @param exampleOf what the objective reads of a text; only its loss reads a label */
+  const reader = async <E extends TrainingExample>(
+    encode: Reader['encode'],
+    objective: Objective<E, ReadonlyArray<number>>,
+    exampleOf: (encoding: EncodedText, row: number) => E,
+  ): Promise<Reader> => {
+    const { answers, release } = await openAnswers(trained, objective, machine, device)
+    return {
+      ...{ encode, release },
+      answer: (encodings, onProgress) => {
+        const examples = encodings.map(exampleOf)
+        return answers({ length: examples.length, at: (i) => examples[i] }, onProgress)
+      },
+    }
   }
+  if (outputs.head === 'embedding')
+    return reader(await openPairEncoder(trained, maxLength), sentenceEmbedding(model, 'ranking'), ({ ends = [], ...encoding }, row) => ({
+      ...encoding,
+      ...{ ends, row, score: NaN },
+    }))
+  if (outputs.head === 'token')
+    return reader(
+      await openWordEncoder(trained, maxLength),
+      tokenClassification(model, outputs),
+      ({ targets = [], places = [], ...encoding }, row) => ({ ...encoding, targets, places, row }),
+    )
+  return reader(await openEncoder(trained, maxLength), sequenceClassification(model, outputs), (encoding, row) => ({
+    ...encoding,
+    ...{ row, label: 0 },
+  }))
 }
 
 /** A function from a text or a pair to the tokens of each text. */
 export const openPairEncoder = async ({ base }: TrainedModel, maxLength: number): Promise<(text: Text) => PairEncoding> => {
   const tokenizer = await loadTokenizer(base.folder, base.model)
   return ({ text, textPair }) => encodePair(tokenizer, text, textPair, maxLength)
-}
-
-const sequenceReader = async (
-  trained: TrainedModel,
-  outputs: SequenceOutputs,
-  maxLength: number,
-  machine: Machine,
-  device: Device,
-): Promise<Reader> => {
-  const encode = await openEncoder(trained, maxLength)
-  const { answers, release } = await openAnswers(trained, sequenceClassification(trained.adapter.model, outputs), machine, device)
-  return {
-    ...{ encode, release },
-    answer: (encodings, onProgress) => {
-      const examples = encodings.map((encoding, row) => ({ ...encoding, row, label: 0 })) // only the loss reads the label
-      return answers({ length: examples.length, at: (i) => examples[i] }, onProgress)
-    },
-  }
-}
-
-const tokenReader = async (
-  trained: TrainedModel,
-  outputs: TokenOutputs,
-  maxLength: number,
-  machine: Machine,
-  device: Device,
-): Promise<Reader> => {
-  const encode = await openWordEncoder(trained, maxLength)
-  const { answers, release } = await openAnswers(trained, tokenClassification(trained.adapter.model, outputs), machine, device)
-  return {
-    ...{ encode, release },
-    answer: (encodings, onProgress) => {
-      const examples = encodings.map(({ targets = [], places = [], ...encoding }, row) => ({ ...encoding, targets, places, row }))
-      return answers({ length: examples.length, at: (i) => examples[i] }, onProgress)
-    },
-  }
 }
 
 /** A function from a text to the tokens of its words: those that are given, or those that `wordsIn` finds. */

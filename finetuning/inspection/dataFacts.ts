@@ -14,7 +14,7 @@ export type DataFacts = {
   readonly skipped: number
   /** Rows of each class, in the order of the classes; null: there are none. */
   readonly classes: ReadonlyArray<ClassCount> | null
-  /** Whether a row has any number of classes, so that their counts do not add up to the rows. */
+  /** Whether the labels are sets (multi-label): a row counts in each of its classes, or in none. */
   readonly hasLabelSets: boolean
   /** Entities of each type, in token classification, whose classes are not those of rows; null for other tasks. */
   readonly entities: ReadonlyArray<ClassCount> | null

@@ -47,7 +47,7 @@ export type TaskOptions = {
   readonly metricForBestModel?: Or<SelectionMetric>
   /** Files only: column of the label. Default: label */
   readonly label?: string
-  /** Files only: the task type. Default: classification, or token-classification for .conll files and the like */
+  /** Files only: the task type. Default: token-classification for files of tagged words (.conll, .iob, …), classification for all others */
   readonly problemType?: Or<'classification' | 'regression' | 'multi-label' | 'token-classification' | 'similarity' | 'pairs'>
   /** Token classification only: the tags that the numbers of a file stand for, in order, separated by commas. Default: a file has tags by name */
   readonly tagNames?: string

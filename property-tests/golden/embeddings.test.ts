@@ -4,19 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { frozenWeights, weightSource } from '../../accelerated/checkpoints/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readSafetensors } from '../../accelerated/checkpoints/safetensors/safetensors.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { readAdapter, writeAdapter } from '../../accelerated/formats/index.js'
 import { sentenceEmbedding, type PairExample } from '../../accelerated/objectives/sentenceEmbedding.js'
-import { flatten, tensorOf, zeros } from '../../accelerated/parameters/vectors.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
-import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
-import { openPredictor } from '../../accelerated/training/prediction.js'
-import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
-import { stepGraph } from '../../accelerated/training/stepGraph.js'
+import { objectiveStep } from './objectiveStep.js'
 import { compareNumbers, expectAgreement, families, folderOf, furtherFamilies, readGolden, type Family } from './golden.js'
 
 type LossGolden = { readonly loss: number; readonly gradients: Readonly<Record<string, ReadonlyArray<number>>> }
@@ -40,31 +32,12 @@ describe.each([...families, ...furtherFamilies])('%s under PEFT with FEATURE_EXT
       const [a, b] = [inputIds[2 * i] ?? [], inputIds[2 * i + 1] ?? []]
       return { inputIds: [...a, ...b], ends: [a.length, a.length + b.length], score: golden.scores[i] ?? NaN, row: i + 1 }
     })
-    const { method, phase } = adapter
-    const [settings, precision] = [{ ...adapter.settings, dropout: 0 }, precisionOf('float64')]
-    const objective = sentenceEmbedding(base.model, loss)
-    const assembly = {
-      ...assemble({ model: base.model, frozen: frozenWeights(base, 'float64'), method, settings, precision }, () => objective),
-    }
-    const layout = layoutOf(assembly, phase)
-    const parameters = flatten(layout, ({ name }) => adapter.tensors.get(name)?.data, 'float64')
-    const runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
-    const session = await runtime.engine.open(stepGraph(assembly, phase, 'add').outputs, runtime.weights)
-    const prepared = objective.prepare(examples, { seed: 0, step: 0 })
-    const [gradientSum, empty] = [zeros(layout.size, 'float64'), zeros(layout.size, 'float64')]
-    const state = { step: 0, phase, parameters, firstMoment: empty, secondMoment: empty, memory: {} }
-    const feeds = { ...batchFeeds(assembly, prepared, prepared.weight).feeds, ...stateFeeds(layout, state, 'float64') }
-    const sum = blockFeeds(layout, 'gradientSum', zeros(layout.size, 'float64'), 'float64')
-    const results = await session.run({ ...feeds, ...sum }, resultsInto(layout, { gradientSum }))
-    collect(layout, { gradientSum }, results)
-    await session.release()
-    const predictor = await openPredictor(assembly, objective, phase, runtime)
-    const answers = await predictor.predict(parameters, { length: 2, at: (i) => examples[i] }, 2).finally(predictor.release)
+    const step = await objectiveStep(base, adapter, sentenceEmbedding(base.model, loss), examples)
     expectAgreement(`embeddings, ${family}`, [
-      compareNumbers('vectors', 1e-9, golden.embeddings.flat(), answers.flat()),
-      compareNumbers('loss', 1e-9, [golden[loss].loss], Array.from(results['loss'] ?? [], Number)),
+      compareNumbers('vectors', 1e-9, golden.embeddings.flat(), step.answers),
+      compareNumbers('loss', 1e-9, [golden[loss].loss], step.loss),
       ...Object.entries(golden[loss].gradients).map(([name, expected]) =>
-        compareNumbers(`gradient of ${name}`, 1e-9, expected, Array.from(tensorOf(layout, gradientSum, name))),
+        compareNumbers(`gradient of ${name}`, 1e-9, expected, step.gradientOf(name)),
       ),
     ])
   })

@@ -4,22 +4,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { frozenWeights, weightSource } from '../../accelerated/checkpoints/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readSafetensors } from '../../accelerated/checkpoints/safetensors/safetensors.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { exportMerged } from '../../accelerated/formats/exportMerged.js'
 import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
 import { readAdapter, writeAdapter } from '../../accelerated/formats/index.js'
 import { tokenClassification, type TaggedExample } from '../../accelerated/objectives/tokenClassification.js'
-import { flatten, tensorOf, zeros } from '../../accelerated/parameters/vectors.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
-import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
-import { openPredictor } from '../../accelerated/training/prediction.js'
-import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
-import { stepGraph } from '../../accelerated/training/stepGraph.js'
+import { objectiveStep } from './objectiveStep.js'
 import { compareNumbers, expectAgreement, families, folderOf, furtherFamilies, readGolden, type Family } from './golden.js'
 
 type TokenGolden = {
@@ -51,33 +43,14 @@ const inTemporaryFolder = async <T>(use: (folder: string) => Promise<T>): Promis
 describe.each([...families, ...furtherFamilies])('%s under PEFT with TOKEN_CLS', (family) => {
   it('has our logits, loss and gradients (float64)', async () => {
     const { golden, base, adapter, examples } = await open(family)
-    const settings = { ...adapter.settings, dropout: 0 }
-    const precision = precisionOf('float64')
-    const { method, phase, outputs } = adapter
+    const { outputs } = adapter
     expect(outputs).toEqual({ head: 'token', labels: 5 })
-    const objective = tokenClassification(base.model, outputs)
-    const assembly = {
-      ...assemble({ model: base.model, frozen: frozenWeights(base, 'float64'), method, settings, precision }, () => objective),
-    }
-    const layout = layoutOf(assembly, phase)
-    const parameters = flatten(layout, ({ name }) => (adapter.tensors.get(name) ?? adapter.head.get(name))?.data, 'float64')
-    const runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
-    const session = await runtime.engine.open(stepGraph(assembly, phase, 'add').outputs, runtime.weights)
-    const prepared = objective.prepare(examples, { seed: 0, step: 0 })
-    const [gradientSum, empty] = [zeros(layout.size, 'float64'), zeros(layout.size, 'float64')]
-    const state = { step: 0, phase, parameters, firstMoment: empty, secondMoment: empty, memory: {} }
-    const feeds = { ...batchFeeds(assembly, prepared, prepared.weight).feeds, ...stateFeeds(layout, state, 'float64') }
-    const sum = blockFeeds(layout, 'gradientSum', zeros(layout.size, 'float64'), 'float64')
-    const results = await session.run({ ...feeds, ...sum }, resultsInto(layout, { gradientSum }))
-    collect(layout, { gradientSum }, results)
-    await session.release()
-    const predictor = await openPredictor(assembly, objective, phase, runtime)
-    const answers = await predictor.predict(parameters, { length: examples.length, at: (i) => examples[i] }, 3).finally(predictor.release)
+    const step = await objectiveStep(base, adapter, tokenClassification(base.model, outputs), examples)
     expectAgreement(`token classification, ${family}`, [
-      compareNumbers('logits', 1e-9, golden.logits.flat(), answers.flat()),
-      compareNumbers('loss', 1e-9, [golden.loss], Array.from(results['loss'] ?? [], Number)),
+      compareNumbers('logits', 1e-9, golden.logits.flat(), step.answers),
+      compareNumbers('loss', 1e-9, [golden.loss], step.loss),
       ...Object.entries(golden.gradients).map(([name, expected]) =>
-        compareNumbers(`gradient of ${name}`, 1e-9, expected, Array.from(tensorOf(layout, gradientSum, name))),
+        compareNumbers(`gradient of ${name}`, 1e-9, expected, step.gradientOf(name)),
       ),
     ])
   })

@@ -6,7 +6,7 @@ export type GateSchedule = { readonly start: number; readonly end: number }
 /** In float64, 0.07 · 100 is 7.000000000000001 and must count as 7. No product that a user means is this close above a whole number. */
 const rounding = 1e-9
 
-/** The fewest steps of a run that leave `count` steps between the two fractions, whatever the rounding. */
+/** Steps of a run that are enough for `count` steps between the two fractions, whatever the rounding. */
 export const stepsForWindow = ({ gateStart, gateEnd }: Fractions, count: number): number =>
   Math.ceil(count / (gateEnd - gateStart) - rounding)
 

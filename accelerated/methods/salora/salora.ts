@@ -23,7 +23,7 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
     const window = `between ${gateStart} and ${gateEnd} of the run`
     throw new SettingsError(
       maxSteps === null ? 'epochs' : 'maxSteps',
-      `${stepsForWindow({ gateStart, gateEnd }, 1)} steps, so that salora can sample gates in one of them (${window})`,
+      `more steps, so that salora can sample gates in one of them (${window}; ${stepsForWindow({ gateStart, gateEnd }, 1)} are enough)`,
       `${steps} ${steps === 1 ? 'step' : 'steps'}`,
     )
   },

@@ -1,13 +1,16 @@
 /** A search for settings: successive halving as laws, and a whole search with runs that only pretend to train. */
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { lockFolder } from '../../../accelerated/storage/folderLock.js'
 import { trainCommand, tuneTable } from '../../../cli/format/tuneTable.js'
 import { candidatesOf } from '../../../evaluation/tune/searchSpace.js'
 import { rungsOf, survivors } from '../../../evaluation/tune/successiveHalving.js'
 import { tune, type TuneOptions } from '../../../evaluation/tune/tune.js'
 import { foldOf, holdOut } from '../../../finetuning/data/holdOut.js'
+import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
 import { runFormatVersion } from '../../../finetuning/runs/runFiles.js'
 import type { FinetuneEvent, RunOptions } from '../../../finetuning/runs/run.js'
@@ -118,7 +121,7 @@ describe('a search', () => {
     const task = join(folder, 'toy.tsv')
     await writeFile(task, toyFile(100))
     return {
-      ...{ model: 'model', task: { task }, output: join(folder, name), folds: 1, jobs: 1 },
+      ...{ model: embeddedModel, task: { task }, output: join(folder, name), folds: 1, jobs: 1 },
       ...{ methods: ['lora'], learningRates: [1e-5, 1e-4, 1e-3, 1e-2], ranks: [8], overrides: { maxSteps: 300 } },
       ...change,
     }
@@ -142,7 +145,7 @@ describe('a search', () => {
       'lora, rank 8, 1e-5   0.5010            –          1.0 s',
     ])
     expect(trainCommand(options, result.best ?? (result.trials[0] as never))).toBe(
-      `salora train --model model --task ${options.task.task} --method lora --rank 8 --lora-alpha 16 --max-steps 300 --learning-rate 0.001`,
+      `salora train --model ${embeddedModel} --task ${options.task.task} --method lora --rank 8 --lora-alpha 16 --max-steps 300 --learning-rate 0.001`,
     )
     expect(await tune(options, never, () => undefined, pretend(begun))).toEqual(result)
     expect(begun).toHaveLength(6)
@@ -185,6 +188,19 @@ describe('a search', () => {
     const parts = await Promise.all([0, 1, 2].map((index) => loadTask({ ...options.task, fold: { index, of: 3 } })))
     expect(parts.map(({ evaluation }) => evaluation.examples.length)).toEqual([32, 34, 34])
     expect(new Set(parts.flatMap(({ evaluation }) => evaluation.examples.map(({ text }) => text))).size).toBe(100)
+  })
+
+  it('is refused for a model that does not open, and while another process searches there, before any run', async () => {
+    const begun: string[] = []
+    const missing = await optionsOf('missing', { model: join(folder, 'nowhere') })
+    await expect(tune(missing, never, () => undefined, pretend(begun))).rejects.toThrow('nowhere')
+    expect(existsSync(missing.output)).toBe(false)
+    const options = await optionsOf('locked')
+    await mkdir(options.output)
+    const lock = await lockFolder(options.output, 'a test')
+    await expect(tune(options, never, () => undefined, pretend(begun))).rejects.toThrow(`--output ${options.output}: expected`)
+    await lock.release()
+    expect(begun).toEqual([])
   })
 
   it('never reads the test split, which its command scores at the end', async () => {

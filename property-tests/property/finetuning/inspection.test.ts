@@ -125,7 +125,7 @@ describe('findings', () => {
     expect(messages(counts(80, 20))).toHaveLength(1)
   })
 
-  it('advise neither weights nor another metric or task type where a row has any number of classes', () => {
+  it('advise neither class weights nor another metric nor --problem-type multi-label where the labels are sets', () => {
     expect(messages(counts(966, 34))).toHaveLength(1)
     expect(messages({ ...counts(966, 34), hasLabelSets: true })).toEqual([])
     const contradicted = { ...counts(50, 50), contradictions: { texts: 1, first: [2, 3] as const } }
