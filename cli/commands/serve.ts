@@ -17,7 +17,7 @@ const defaultPort = 8323
 export const serve = defineCommand({
   name: 'salora serve',
   description:
-    'Serve finished runs over HTTP: /classify, /v1/chat/completions, /v1/models, /health and /metrics. Concurrent requests share batches. It listens on 127.0.0.1 and runs until Ctrl-C or SIGTERM, which finish the requests that run.',
+    'Serve finished runs over HTTP: /classify, /v1/chat/completions, /v1/models, /health and /metrics. Concurrent requests share batches. It listens on 127.0.0.1. Ctrl-C or SIGTERM stops it once the running requests are answered.',
   arguments: [{ name: 'runs', description: 'Run folders; clients name each by the last part of its path', several: true, required: true }],
   flags: {
     Server: {
@@ -31,7 +31,7 @@ export const serve = defineCommand({
       maxBody: countFlag('bytes', "Bytes of a request's body", { from: 1_000, to: 1_000_000_000, default: defaultLimits.bodyBytes }),
       timeout: countFlag('seconds', 'Seconds that a request may take', { from: 1, to: 3_600, default: defaultLimits.timeout / 1000 }),
     },
-    Machine: adapterMachineFlags(['device', 'precision', 'threads', 'batchSize']),
+    Machine: adapterMachineFlags(['device', 'precision', 'threads', 'batchSize'], { takesModels: false }),
   },
   examples: [
     { command: 'salora serve runs/reviews', result: 'Prints the URL and the names of the models.' },

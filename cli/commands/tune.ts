@@ -59,9 +59,7 @@ export const tuneCommand = defineCommand({
       output: required(textFlag('folder', 'Folder of the search: cells/ and tune.json'), 'the folder of the search'),
       jobs: countFlag('n', 'Parallel runs, each in its own process', { default: 1 }),
     },
-    Training: pickFlags(allTrainFlags, settingsOfRuns, {
-      epochs: "those of salora train; the longest candidates' length",
-    }),
+    Training: pickFlags(allTrainFlags, settingsOfRuns, { epochs: 'as in salora train' }),
     Machine: pickFlags(allTrainFlags, ['offline']),
   },
   examples: [

@@ -18,9 +18,9 @@ export const labelFlags = {
   labels: listFlag('names', 'Class names in the order of the outputs, separated by commas, where the model names none'),
 }
 
-/** Settings of the machine; those of the run where the flags are absent. */
-export const adapterMachineFlags = <const Name extends string>(names: ReadonlyArray<Name>) => ({
-  ...pickFlags(allTrainFlags, names, Object.fromEntries(names.map((name) => [name, defaultTextOf(name)]))),
+/** Settings of the machine; those of the run where the flags are absent. @param takesModels whether the command also takes a model without a run */
+export const adapterMachineFlags = <const Name extends string>(names: ReadonlyArray<Name>, { takesModels = true } = {}) => ({
+  ...pickFlags(allTrainFlags, names, Object.fromEntries(names.map((name) => [name, takesModels ? defaultTextOf(name) : "the run's"]))),
   ...offlineFlags,
 })
 

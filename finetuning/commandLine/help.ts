@@ -46,7 +46,8 @@ const sectionsOf = ({ flags }: Definition, all: boolean): ReadonlyArray<Section>
 const withHelp = (flags: FlagGroups): FlagGroups => {
   const { help, helpAll, version } = helpFlags
   const hidden = countOf(flags, true) - countOf(flags, false)
-  const helpFlag = hidden > 0 ? { ...help, description: `Print this help; --help-all lists ${hidden} more options` } : help
+  const helpFlag =
+    hidden > 0 ? { ...help, description: `Print this help; --help-all lists ${hidden} more ${hidden === 1 ? 'option' : 'options'}` } : help
   const last = Object.keys(flags).at(-1) ?? 'Options'
   return { ...flags, [last]: { ...flags[last], help: helpFlag, helpAll: advanced(helpAll), version: advanced(version) } }
 }
