@@ -44,13 +44,20 @@ const vectorsOf = async (run: ReadonlyArray<string>, texts: ReadonlyArray<string
   return stdout
     .trimEnd()
     .split('\n')
-    .map((line) => (JSON.parse(line) as { embedding: number[] }).embedding) // prettier-ignore
+    .map((line) => (JSON.parse(line) as { embedding: number[] }).embedding)
 }
 
 const dot = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0)
 const close = (a: ReadonlyArray<number>, b: ArrayLike<number>, bound: number): void => {
   expect(b).toHaveLength(a.length)
   a.forEach((x, i) => expect(Math.abs(x - (b[i] ?? NaN))).toBeLessThan(bound))
+}
+
+/** What salora evaluate gives for the labeled pairs. */
+const similarityScores = async (run: string): Promise<Readonly<Record<string, number>>> => {
+  const labeled = ['--task', 'pairs.jsonl', '--text', 'a', '--text-pair', 'b', '--label', 'score', '--problem-type', 'similarity']
+  const { stdout } = await saloraIn(['evaluate', '--run', run, ...labeled, '--json', '--quiet'], { cwd })
+  return (JSON.parse(stdout) as { readonly scores: Readonly<Record<string, number>> }).scores
 }
 
 describe('--problem-type similarity', () => {
@@ -64,19 +71,6 @@ describe('--problem-type similarity', () => {
   it('gives the scores of the run in salora evaluate, which are those of the vectors that salora predict prints', async () => {
     const scored = await saloraIn(['evaluate', '--run', 'run', '--json', '--quiet'], { cwd })
     expect(JSON.parse(scored.stdout)).toMatchObject({ scores: trained.best?.scores, byClass: null })
-    const whole = await saloraIn(
-      [
-        'evaluate',
-        '--run',
-        'run',
-        '--task',
-        'pairs.jsonl',
-        '--json',
-        '--quiet',
-        ...['--text', 'a', '--text-pair', 'b', '--label', 'score', '--problem-type', 'similarity'],
-      ],
-      { cwd },
-    ) // prettier-ignore
     const [first, second] = [
       await vectorsOf(
         ['--run', 'run'],
@@ -86,9 +80,9 @@ describe('--problem-type similarity', () => {
         ['--run', 'run'],
         pairs.map(({ b }) => b),
       ),
-    ] // prettier-ignore
+    ]
     const cosines = first.map((vector, i) => dot(vector, second[i] ?? []))
-    const { scores } = JSON.parse(whole.stdout) as { scores: Record<string, number> }
+    const scores = await similarityScores('run')
     expect(scores['spearman']).toBeGreaterThan(0.5)
     expect(scores['spearman']).toBeCloseTo(
       spearman(
@@ -96,7 +90,7 @@ describe('--problem-type similarity', () => {
         pairs.map(({ score }) => score),
       ),
       3,
-    ) // prettier-ignore
+    )
   })
 
   it('prints a vector of length 1 for a text, and the cosine for a pair', async () => {
@@ -104,7 +98,7 @@ describe('--problem-type similarity', () => {
     const [one, other, both] = stdout
       .trimEnd()
       .split('\n')
-      .map((line) => JSON.parse(line) as { embedding: number[]; similarity: number }) // prettier-ignore
+      .map((line) => JSON.parse(line) as { embedding: number[]; similarity: number })
     expect(dot(one?.embedding ?? [], one?.embedding ?? [])).toBeCloseTo(1, 5)
     expect(both?.similarity).toBeCloseTo(dot(one?.embedding ?? [], other?.embedding ?? []), 5)
     const csv = await saloraIn(['predict', '--run', 'run', '--to', 'csv', '--quiet'], { cwd, input: 'the film\n' })
@@ -137,20 +131,7 @@ describe('--problem-type pairs', () => {
     const { best } = await runJob({ ...task, ...steps(60), output: at('found') })
     expect(Object.keys(best?.scores ?? {})).toEqual(['accuracy', 'loss'])
     expect(best?.scores['accuracy']).toBeGreaterThan(0.8)
-    const scored = await saloraIn(
-      [
-        'evaluate',
-        '--run',
-        'found',
-        '--task',
-        'pairs.jsonl',
-        '--json',
-        '--quiet',
-        ...['--text', 'a', '--text-pair', 'b', '--label', 'score', '--problem-type', 'similarity'],
-      ],
-      { cwd },
-    ) // prettier-ignore
-    expect(Object.keys((JSON.parse(scored.stdout) as { scores: object }).scores)).toEqual(['spearman', 'pearson'])
+    expect(Object.keys(await similarityScores('found'))).toEqual(['spearman', 'pearson'])
   })
 
   it('counts a pair as found if its own cosine is the largest, within blocks of 1,000', () => {
@@ -160,17 +141,17 @@ describe('--problem-type pairs', () => {
         [unit(0), unit(0.1)],
         [unit(1), unit(1.1)],
       ]).accuracy,
-    ).toBe(1) // prettier-ignore
+    ).toBe(1)
     expect(
       scorePairs([
         [unit(0), unit(1)],
         [unit(1), unit(0)],
       ]).accuracy,
-    ).toBe(0) // prettier-ignore
+    ).toBe(0)
     const same = scorePairs([
       [unit(0), unit(0)],
       [unit(0), unit(0)],
-    ]) // prettier-ignore
+    ])
     expect(same.loss).toBeCloseTo(Math.log(2), 12)
     expect(scorePairs(Array.from({ length: 2_000 }, () => [unit(0), unit(0)] as const)).loss).toBeCloseTo(Math.log(1_000), 9)
   })
@@ -206,7 +187,7 @@ describe.skipIf(!existsSync(stsb))('STS-B (../shared/data/glue)', () => {
       readFileSync(join(stsb, name), 'utf8')
         .split('\n')
         .slice(0, 1 + rows)
-        .join('\n') // prettier-ignore
+        .join('\n')
     await writeFile(at('train.tsv'), part('train.tsv', 320))
     await writeFile(at('dev.tsv'), part('dev.tsv', 200))
     const task = { ...flags, text: 'sentence1', textPair: 'sentence2', label: 'score', problemType: 'similarity', task: at('train.tsv') }

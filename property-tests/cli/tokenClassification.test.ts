@@ -27,12 +27,12 @@ const sentences = Array.from({ length: 60 }, (_, i) => [
   ...[
     ['went', 'O'],
     ['to', 'O'],
-  ], // prettier-ignore
+  ],
   ...(i % 2 === 0 ? [[cities[i % 3], 'B-place']] : [['work', 'O']]),
   ...[
     [String(i), 'O'],
     ['.', 'O'],
-  ], // prettier-ignore
+  ],
 ])
 const conll = sentences.map((words) => words.map((cells) => `${cells.join('\t')}\n`).join('')).join('\n')
 

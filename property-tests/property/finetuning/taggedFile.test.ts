@@ -172,7 +172,7 @@ describe('tagged files with mistakes', () => {
             [0, 7, 'per'],
             [4, 7, 'per'],
           ],
-        }, // prettier-ignore
+        },
         { text: 'Ann' },
       ),
       { skipMissing: true },
