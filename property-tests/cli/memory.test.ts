@@ -77,7 +77,8 @@ const trained = async (model: string, output: string) =>
 describe('the memory of a run', () => {
   const sizes = { hidden_size: 1024, intermediate_size: 4096 }
 
-  it('grows by at most twice the size of the weights', async () => {
+  // The mapped file and the copy that ONNX Runtime packs for its products make two. Peaks vary by a few percent; a third copy makes three.
+  it('holds two copies of the weights, and no third', async () => {
     const small = await writeHollowModel('small', { ...sizes, num_hidden_layers: 1 })
     const large = await writeHollowModel('large', { ...sizes, num_hidden_layers: 12 })
     const peaks: number[] = []
@@ -87,7 +88,7 @@ describe('the memory of a run', () => {
       peaks.push((JSON.parse(stdout) as { readonly peakMemoryBytes: number }).peakMemoryBytes)
     }
     const [without = NaN, withWeights = NaN] = peaks
-    expect(withWeights - without).toBeLessThan(2 * (large.bytes - small.bytes))
+    expect(withWeights - without).toBeLessThan(2.5 * (large.bytes - small.bytes))
   }, 120_000)
 
   it('is not filled by weights that do not fit: they are refused before they are read', async () => {
