@@ -45,12 +45,14 @@ export const generate = defineCommand({
     const { adapter, runTask } = await adapterRequest({ run, model, adapter: folder, device, precision, threads })
     const prompts = await promptsOf({ prompt, input, template: promptTemplate }, templateOf(runTask ?? {}))
     const generator = await openGenerator(adapter)
+    // Before the signals are watched: until then Ctrl-C ends the process at once.
+    const ids = encoded(generator, prompts)
     const interrupt = watchInterrupt(
       () => terminal.note('stopping after this token; press Ctrl-C again to exit at once'),
       () => undefined,
     )
     try {
-      await writeAnswers(generator, prompts, settings, { signal: interrupt.signal, single: input === null }, terminal)
+      await writeAnswers(generator, { prompts, ids }, settings, { signal: interrupt.signal, single: input === null }, terminal)
     } finally {
       interrupt.release()
       await generator.release()
@@ -62,15 +64,17 @@ export const generate = defineCommand({
 type Answer = { readonly prompt: unknown; readonly text: string; readonly tokens: number; readonly ended: string }
 type Generation = Parameters<Generator['answers']>[1]
 
+const encoded = (generator: Generator, prompts: ReadonlyArray<GivenPrompt>) =>
+  prompts.map(({ prompt, where }) => generator.encode(prompt, where))
+
 /** @param single one prompt, whose text is written piece by piece */
 const writeAnswers = async (
   generator: Generator,
-  prompts: ReadonlyArray<GivenPrompt>,
+  { prompts, ids }: { readonly prompts: ReadonlyArray<GivenPrompt>; readonly ids: ReturnType<typeof encoded> },
   settings: Generation,
   { signal, single }: { readonly signal: AbortSignal; readonly single: boolean },
   terminal: Terminal,
 ): Promise<void> => {
-  const ids = prompts.map(({ prompt, where }) => generator.encode(prompt, where))
   const began = performance.now()
   const answers: Answer[] = []
   const write = writerOf(terminal.json ? 'document' : single ? 'text' : 'lines')

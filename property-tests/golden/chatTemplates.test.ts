@@ -42,7 +42,45 @@ describe('an invalid chat template', () => {
     )
     expect(message('{% for i in range(1000000000) %}a{% endfor %}')).toMatch(/range of 1000000000 numbers, more than 1000\)$/)
     expect(message(`{% for i in range(900) %}${'a'.repeat(2_000)}{% endfor %}`)).toMatch(
-      /^T: expected a chat template that makes at most 1000004 characters of these messages, got 1800000$/,
+      /\(a value of 1800000 characters, more than 1000004\)$/,
     )
+    expect(message(`{% if x %}${' '.repeat(1_001)}{% endif %}`)).toBe(
+      'T: expected a chat template with at most 1000 blanks in a row, got one with more',
+    )
+  })
+
+  const repeated = (statement: string, start: string): string =>
+    `{% set ns = namespace(l=${start}) %}{% for a in range(100) %}{% set ns.l = ${statement} %}{% endfor %}`
+  const longText = (doublings: number): string =>
+    `{% set ns = namespace(l='a') %}{% for a in range(${doublings}) %}{% set ns.l = ns.l + ns.l %}{% endfor %}`
+  const often = (statement: string): string => `{% for a in range(1000) %}{% for b in range(1000) %}${statement}{% endfor %}{% endfor %}`
+
+  it.each([
+    ['loops within loops', often(often(''))],
+    ['loops within loops that do something', often('{{ a + b }}')],
+    ['a macro that calls itself twice', '{% macro f(x) %}{% if x > 0 %}{{ f(x - 1) }}{{ f(x - 1) }}{% endif %}{% endmacro %}{{ f(100) }}'],
+    ['a list doubled in a namespace', repeated('ns.l + ns.l', '[1]')],
+    ['a list that holds the one before twice', `${repeated('[ns.l, ns.l]', '[1]')}{{ ns.l | tojson }}`],
+    ['an object that holds the one before twice', `${repeated("{'a': ns.l, 'b': ns.l}", '{}')}{{ ns.l }}`],
+    ['a namespace that holds itself', '{% set ns = namespace(l=1) %}{% set ns.l = [ns] %}{{ ns.l | tojson }}'],
+    ['a text doubled in a namespace', repeated('ns.l + ns.l', "'a'")],
+    ['each character replaced by the text', `${longText(19)}{{ ns.l | replace('a', ns.l) }}`],
+    ['one text sought in another', `${longText(18)}{% set needle = 'b' + ns.l %}${often('{{ needle in ns.l + ns.l }}')}`],
+    ['a text split often', `${longText(19)}${often("{{ ns.l.split('a') | length }}")}`],
+    ['a list sorted often', `{% set l = range(1000) %}${often('{{ l | sort | length }}')}`],
+    ['a number sought often in a list', `{% set l = range(1000) %}${often('{{ 5000 in l }}')}`],
+  ])('is refused within seconds: %s', (_, template) => {
+    const began = performance.now()
+    expect(message(template)).toMatch(/more steps than a conversation needs|a value of \d+ characters|a namespace inside another value/)
+    expect(performance.now() - began).toBeLessThan(20_000)
+  })
+
+  it('leaves room for a conversation of 1,000 messages, each of which looks at all of them', () => {
+    const template = `{% for m in messages %}{% if messages[loop.index0 - 1].role != m.role and messages | length > 2 %}{{ m.content | trim }}{% endif %}{% endfor %}`
+    const messages = Array.from({ length: 1_000 }, (_, i) => ({
+      role: i % 2 === 0 ? 'user' : 'assistant',
+      content: 'abcdefghi '.repeat(50),
+    }))
+    expect(chatTemplate(template, {}, 'T')(messages, false)).toBe('abcdefghi '.repeat(50).trim().repeat(1_000))
   })
 })

@@ -1,5 +1,5 @@
 /** Chat templates: the Jinja template beside a model's tokenizer, rendered within bounds. */
-import { Environment, Interpreter, Template } from '@huggingface/jinja'
+import { Template } from '@huggingface/jinja'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { parseJson, readText } from '../../storage/boundedJson.js'
@@ -8,6 +8,7 @@ import { joinPath } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'
 import { inputError, reason } from '../../errors/inputError.js'
 import { fileInFolder } from '../../storage/fileInFolder.js'
+import { renderWithin } from './boundedTemplate.js'
 import { tokenizerConfigLimit } from './tokenizerFile.js'
 
 export type Message = {
@@ -25,6 +26,9 @@ export type ChatTemplate = (messages: ReadonlyArray<Message>, addGenerationPromp
 
 /** The characters of a template, and those of a rendered conversation beyond the messages' own. */
 const [longestTemplate, longestFrame] = [100_000, 1_000_000]
+
+/** Blanks in a row: Jinja's lexer takes time with their square. */
+const longestBlanks = 1_000
 
 /** The numbers of a template's range. Templates come from untrusted files. */
 const longestRange = 1_000
@@ -66,23 +70,23 @@ const contentOf = (value: string | { readonly content: string }): string => (typ
 
 /** @param special special tokens by name, such as `bos_token` @param where the template's file in messages @throws InputError */
 export const chatTemplate = (text: string, special: Readonly<Record<string, string>>, where: string): ChatTemplate => {
+  if (new RegExp(`\\s{${longestBlanks + 1}}`).test(text))
+    throw inputError(where, `a chat template with at most ${longestBlanks} blanks in a row`, 'one with more')
   const { parsed } = attempt(where, 'a chat template in Jinja', () => new Template(text))
   return (messages, addGenerationPrompt, tools = []) => {
-    const rendered = attempt(where, 'a chat template that takes these messages', () => {
-      const environment = new Environment()
-      const variables = {
-        ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
-        ...(tools.length === 0 ? {} : { tools }),
-      }
-      for (const [name, value] of Object.entries(variables)) environment.set(name, value)
-      return String(new Interpreter(environment).run(parsed).value)
-    })
     const longest =
       longestFrame +
       4 * messages.reduce((sum, { content, tool_calls: calls }) => sum + content.length + jsonLength(calls), jsonLength(tools))
-    if (rendered.length > longest)
-      throw inputError(where, `a chat template that makes at most ${longest} characters of these messages`, `${rendered.length}`)
-    return rendered
+    return attempt(where, 'a chat template that takes these messages', () =>
+      renderWithin(
+        parsed,
+        {
+          ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
+          ...(tools.length === 0 ? {} : { tools }),
+        },
+        { messages: messages.length, characters: longest },
+      ),
+    )
   }
 }
 
