@@ -90,22 +90,37 @@ const unigramModel = (model: UnigramModel, file: TokenizerFile, where: string): 
   return ours
 }
 
-class TableNormalizer extends Normalizer {
-  private readonly table: Normalize
+class OwnNormalizer extends Normalizer {
+  private readonly own: Normalize
 
-  constructor(config: object, table: Normalize) {
+  constructor(config: object, own: Normalize) {
     super(config)
-    this.table = table
+    this.own = own
   }
 
   normalize(text: string): string {
-    return this.table(text)
+    return this.own(text)
   }
 }
 
 const withTables = (normalizer: LibraryNormalizer | null, where: string): LibraryNormalizer | null => {
   if (normalizer instanceof PrecompiledNormalizer)
-    return new TableNormalizer(normalizer.config, precompiledNormalizer(normalizer.charsmap, where))
-  if (normalizer instanceof SequenceNormalizer) normalizer.normalizers = normalizer.normalizers.map((part) => withTables(part, where))
+    return new OwnNormalizer(normalizer.config, precompiledNormalizer(normalizer.charsmap, where))
+  if (normalizer instanceof SequenceNormalizer) {
+    const parts = normalizer.normalizers.flatMap((part) => withTables(part, where) ?? [])
+    return new OwnNormalizer(normalizer.config, (text) =>
+      parts.reduce((normalized, part) => within(part.normalize(normalized), text, where), text),
+    )
+  }
   return normalizer
+}
+
+/** A normalized text may be this many times as long as its text, and this much longer besides. One Arabic character has 18 in NFKC. */
+const [longestMultiple, longestAddition] = [32, 1_000]
+
+/** @throws InputError if `normalized` is too long for `text` */
+const within = (normalized: string, text: string, where: string): string => {
+  const most = longestMultiple * text.length + longestAddition
+  if (normalized.length <= most) return normalized
+  throw inputError(where, `a normalizer that makes at most ${most} characters of ${text.length}`, `${normalized.length}`)
 }

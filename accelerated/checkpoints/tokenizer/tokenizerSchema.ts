@@ -82,11 +82,33 @@ const decoders = [
   part('Strip').extend({ content: word.length(1), start: z.int().min(0).max(1_000), stop: z.int().min(0).max(1_000) }),
 ] as const
 const inSequence = 16
+
+type Component = {
+  readonly type: string
+  readonly pattern?: { readonly String?: string; readonly Regex?: string }
+  readonly content?: string
+}
+
+/** Components may follow one another: the replacements of all may make a text this many times as long, and no more than two may expand bytes. */
+const [longestGrowth, mostExpanding] = [64, 2]
+const expanding = new Set(['Precompiled', 'ByteLevel', 'Metaspace'])
+const growth = ({ type, pattern, content = '' }: Component): number =>
+  type === 'Replace' ? Math.max(1, content.length / (pattern?.String?.length ?? 1)) : 1
+
+/** A list of components whose growths do not multiply: sixteen replacements of one character by eight would make 8^16 of it. */
+const sequenceOf = <T extends z.ZodType<Component>>(component: T) =>
+  z
+    .array(component)
+    .max(inSequence)
+    .refine((parts) => parts.reduce((product, part) => product * growth(part), 1) <= longestGrowth, {
+      error: `expected replacements that make a text at most ${longestGrowth} times as long`,
+    })
+    .refine((parts) => parts.filter(({ type }) => expanding.has(type)).length <= mostExpanding, {
+      error: `expected at most ${mostExpanding} of ${[...expanding].join(', ')}`,
+    })
+
 export const decoderSchema = z
-  .discriminatedUnion('type', [
-    ...decoders,
-    part('Sequence').extend({ decoders: z.array(z.discriminatedUnion('type', decoders)).max(inSequence) }),
-  ])
+  .discriminatedUnion('type', [...decoders, part('Sequence').extend({ decoders: sequenceOf(z.discriminatedUnion('type', decoders)) })])
   .nullable()
   .default(null)
 
@@ -98,14 +120,14 @@ export const tokenizerSchema = z.object({
   normalizer: z
     .discriminatedUnion('type', [
       ...normalizers,
-      part('Sequence').extend({ normalizers: z.array(z.discriminatedUnion('type', normalizers)).max(inSequence) }),
+      part('Sequence').extend({ normalizers: sequenceOf(z.discriminatedUnion('type', normalizers)) }),
     ])
     .nullable()
     .default(null),
   pre_tokenizer: z
     .discriminatedUnion('type', [
       ...preTokenizers,
-      part('Sequence').extend({ pretokenizers: z.array(z.discriminatedUnion('type', preTokenizers)).max(inSequence) }),
+      part('Sequence').extend({ pretokenizers: sequenceOf(z.discriminatedUnion('type', preTokenizers)) }),
     ])
     .nullable()
     .default(null),

@@ -81,4 +81,30 @@ describe('our parts of @huggingface/tokenizers', () => {
     }
     expect(time(() => ours(large))).toBeLessThan(time(() => theirs(large)))
   })
+
+  const replace = (count: number, content: string) => ({
+    type: 'Sequence',
+    normalizers: Array.from({ length: count }, () => ({ type: 'Replace', pattern: { String: 'a' }, content })),
+  })
+
+  it('refuse components whose growths multiply, in normalizers, decoders and pre-tokenizers', () => {
+    expect(() => parsed({ ...bytePair, normalizer: replace(16, 'aaaaaaaa') })).toThrow(
+      /replacements that make a text at most 64 times as long/,
+    )
+    expect(() => parsed({ ...bytePair, normalizer: replace(2, 'aaaaaaaa') })).not.toThrow()
+    expect(() => parsed({ ...bytePair, normalizer: replace(16, 'b') })).not.toThrow()
+    const decoders = { type: 'Sequence', decoders: replace(16, 'aaaaaaaa').normalizers }
+    expect(parsed({ ...bytePair, decoder: decoders }).decodes).toBe(false)
+    const bytes = { type: 'Sequence', pretokenizers: Array.from({ length: 16 }, () => ({ type: 'ByteLevel' })) }
+    expect(() => parsed({ ...bytePair, pre_tokenizer: bytes })).toThrow(/at most 2 of Precompiled, ByteLevel, Metaspace/)
+  })
+
+  it('refuse a normalized text that is much longer than its text', () => {
+    const arabic = '\ufdfa' // 18 characters in NFKC, the most of all
+    const file = parsed({ ...bytePair, normalizer: { type: 'Sequence', normalizers: [{ type: 'NFKC' }] } })
+    expect(() => ids(ours(file), arabic.repeat(1_000))).not.toThrow()
+    expect(() => ids(ours(parsed({ ...bytePair, normalizer: replace(2, 'aaaaaaaa') })), 'a'.repeat(1_000))).toThrow(
+      'tokenizer.json: expected a normalizer that makes at most 33000 characters of 1000, got 64000',
+    )
+  })
 })

@@ -1,0 +1,103 @@
+/** A chat template's work, bounded: templates come from untrusted files, and Jinja can loop and double without end. */
+import { Environment, Interpreter } from '@huggingface/jinja'
+
+/** A value of a template, and the part of the interpreter that is used here: the library's declarations do not resolve. */
+type Value = { readonly type: string; readonly value: unknown }
+type Evaluator = {
+  readonly run: (program: unknown) => Value
+  evaluate(node: unknown, environment: unknown): Value
+}
+const JinjaInterpreter = Interpreter as unknown as new (environment: unknown) => Evaluator
+
+/** Steps of a template besides those for its messages, and the most of all. A step takes about a microsecond. */
+const [baseSteps, mostSteps] = [1_000_000, 50_000_000]
+
+/** Bounds on one rendering. */
+export type TemplateBounds = {
+  /** messages of the conversation; templates look at all of them for each of them */
+  readonly messages: number
+  /** characters of any value, and of the rendered text */
+  readonly characters: number
+}
+
+/**
+ * The text that a template makes of its variables. The work is counted step by step, so a template that loops within loops ends in
+ * seconds, and nothing has to be interrupted from outside.
+ * @throws Error once the template does more than `bounds` allow, or fails
+ */
+export const renderWithin = (parsed: unknown, variables: Readonly<Record<string, unknown>>, bounds: TemplateBounds): string => {
+  const environment = new Environment()
+  for (const [name, value] of Object.entries(variables)) environment.set(name, value)
+  return String(new CountingInterpreter(environment, bounds).run(parsed).value)
+}
+
+/** The interpreter evaluates each node of a template here, and each of its operations is on values that were evaluated here. */
+class CountingInterpreter extends JinjaInterpreter {
+  private left: number
+  private readonly sizes = new WeakMap<object, number>()
+  /** for each node under evaluation, the characters of the longest text that it has read so far */
+  private readonly read: Array<{ readonly searches: boolean; longest: number }> = []
+
+  constructor(
+    environment: unknown,
+    private readonly bounds: TemplateBounds,
+  ) {
+    super(environment)
+    this.left = Math.min(baseSteps + 20 * bounds.messages ** 2 + bounds.characters / 4, mostSteps)
+  }
+
+  override evaluate(node: unknown, environment: unknown): Value {
+    this.spend(1)
+    const parent = this.read.at(-1)
+    const own = { searches: searches(node), longest: 0 }
+    this.read.push(own)
+    const value = super.evaluate(node, environment)
+    this.read.pop()
+    const size = this.sizeOf(value)
+    if (size > this.bounds.characters) throw new Error(`a value of ${size} characters, more than ${this.bounds.characters}`)
+    this.spend(isList(value) ? 4 * value.value.length : size / 64)
+    // A method stands for the text that it belongs to.
+    const text = value.type === 'FunctionValue' ? own.longest : value.type === 'StringValue' ? size : 0
+    if (parent === undefined) return value
+    // Finding one text in another takes up to the product of their lengths.
+    if (parent.searches) this.spend((parent.longest * text) / 5_000)
+    parent.longest = Math.max(parent.longest, text)
+    return value
+  }
+
+  private spend(count: number): void {
+    this.left -= count
+    if (this.left < 0) throw new Error('more steps than a conversation needs; does it loop within loops?')
+  }
+
+  /** The characters of a value as JSON, about: a list that holds another one twice writes it twice. */
+  private sizeOf(value: Value): number {
+    if (value.type === 'StringValue') return String(value.value).length
+    if (!isList(value) && !isMap(value)) return 0
+    const known = this.sizes.get(value)
+    if (known !== undefined) return known
+    const entries = isList(value) ? value.value : [...value.value.values()]
+    const size = entries.reduce((sum, entry) => sum + 2 + this.sizeOf(inside(entry)), 2)
+    // A namespace changes; lists and objects do not.
+    if (value.type !== 'NamespaceValue') this.sizes.set(value, size)
+    return size
+  }
+}
+
+/** Whether a node may look for one of the texts that it reads in another: `a in b`, a filter, or a call. */
+const searches = (node: unknown): boolean => {
+  const { type, operator } = (node ?? {}) as { readonly type?: string; readonly operator?: { readonly value?: string } }
+  return type === 'FilterExpression' || type === 'CallExpression' || (type === 'BinaryExpression' && /in$/.test(operator?.value ?? ''))
+}
+
+const isList = (value: Value): value is Value & { readonly value: ReadonlyArray<Value> } =>
+  value.type === 'ArrayValue' || value.type === 'TupleValue'
+
+const isMap = (value: Value): value is Value & { readonly value: ReadonlyMap<string, Value> } =>
+  value.type === 'ObjectValue' || value.type === 'KeywordArgumentsValue' || value.type === 'NamespaceValue'
+
+/** @throws Error if it is a namespace: it could hold the value that it is in */
+const inside = (entry: Value): Value => {
+  if (entry.type === 'NamespaceValue') throw new Error('a namespace inside another value')
+  return entry
+}
