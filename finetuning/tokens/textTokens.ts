@@ -126,7 +126,11 @@ export const conversationSegments = (
     if (role !== 'assistant') return
     const [before, after] = [chat(messages.slice(0, i), true, tools), chat(messages.slice(0, i + 1), false, tools)]
     if (!before.startsWith(done) || !after.startsWith(before))
-      throw inputError('--prompt-template chat', 'a template under which no message changes those before it', `another at message ${i + 1}`)
+      throw inputError(
+        '--prompt-template chat',
+        'a template under which no message changes those before it (or paper, for instructions)',
+        `another at message ${i + 1}`,
+      )
     segments.push({ text: before.slice(done.length), learned: false }, { text: after.slice(before.length), learned: true })
     done = after
   })

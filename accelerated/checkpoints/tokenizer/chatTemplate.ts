@@ -68,16 +68,19 @@ export const loadChatTemplate = async (folder: string, storage: Storage = nodeFi
 
 const contentOf = (value: string | { readonly content: string }): string => (typeof value === 'string' ? value : value.content)
 
+/** What works without a chat template. */
+const otherTemplate = 'or --prompt-template paper, for instructions'
+
 /** @param special special tokens by name, such as `bos_token` @param where the template's file in messages @throws InputError */
 export const chatTemplate = (text: string, special: Readonly<Record<string, string>>, where: string): ChatTemplate => {
   if (new RegExp(`\\s{${longestBlanks + 1}}`).test(text))
-    throw inputError(where, `a chat template with at most ${longestBlanks} blanks in a row`, 'one with more')
-  const { parsed } = attempt(where, 'a chat template in Jinja', () => new Template(text))
+    throw inputError(where, `a chat template with at most ${longestBlanks} blanks in a row (${otherTemplate})`, 'one with more')
+  const { parsed } = attempt(where, `a chat template in Jinja (${otherTemplate})`, () => new Template(text))
   return (messages, addGenerationPrompt, tools = []) => {
     const longest =
       longestFrame +
       4 * messages.reduce((sum, { content, tool_calls: calls }) => sum + content.length + jsonLength(calls), jsonLength(tools))
-    return attempt(where, 'a chat template that takes these messages', () =>
+    return attempt(where, `a chat template that takes these messages (${otherTemplate})`, () =>
       renderWithin(
         parsed,
         {

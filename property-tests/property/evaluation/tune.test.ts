@@ -185,6 +185,8 @@ describe('a search', () => {
     const result = await tune(options, never, () => undefined, pretend(begun))
     expect(begun.map((line) => line.replace(/^.* 30 /, ''))).toEqual([0, 1, 2].map((index) => `{"index":${index},"of":3}`))
     expect(result.best?.score).toBeCloseTo(1.0003, 12)
+    expect(await tune(options, never, () => undefined, pretend(begun))).toEqual(result)
+    expect(begun).toHaveLength(3)
     const parts = await Promise.all([0, 1, 2].map((index) => loadTask({ ...options.task, fold: { index, of: 3 } })))
     expect(parts.map(({ evaluation }) => evaluation.examples.length)).toEqual([32, 34, 34])
     expect(new Set(parts.flatMap(({ evaluation }) => evaluation.examples.map(({ text }) => text))).size).toBe(100)

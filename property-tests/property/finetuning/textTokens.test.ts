@@ -166,7 +166,7 @@ describe('a conversation', () => {
         .join('')
     const turns = ['a', 'b', 'c', 'd'].map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content }))
     expect(() => conversationSegments(turns, forgetful)).toThrow(
-      '--prompt-template chat: expected a template under which no message changes those before it, got another at message 2',
+      '--prompt-template chat: expected a template under which no message changes those before it (or paper, for instructions), got another at message 2',
     )
   })
 })
