@@ -5,14 +5,15 @@ import { checkColumns, columnNamed, renamedColumns } from './columns.js'
 import { cellsOf, type ReadRows } from './rows.js'
 import { atRow } from './errorText.js'
 
-/** Rows decoded at a time. */
-const portion = 10_000
+/** Rows decoded at a time. A page that holds more is decompressed once for each portion. */
+const portion = 100_000
 
 /** A row's number is its place in the file, from 1. The libraries are imported for the first Parquet file. */
 export const parquetRows: ReadRows = (file, requested, { note, whole, keys }, take) =>
   withRegularFile(file, async (handle, size) => {
     const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet')
     const { compressors } = await import('hyparquet-compressors')
+    const { checkParquetPages } = await import('./parquetBounds.js')
     const bytes = {
       byteLength: size,
       slice: async (start: number, end = size) => (await readBytes(handle, file, start, end - start)).buffer,
@@ -28,6 +29,7 @@ export const parquetRows: ReadRows = (file, requested, { note, whole, keys }, ta
     const rows = Number(metadata.num_rows)
     if (rows === 0) throw inputError(file, 'at least one row of data', 'none')
     const columns = whole === undefined ? requested.flatMap(({ name }) => columnNamed(names, name) ?? []) : [...names]
+    await refusing(checkParquetPages(file, metadata, { columns, size, read: bytes.slice }))
     for (let rowStart = 0; rowStart < rows; rowStart += portion) {
       const rowEnd = Math.min(rows, rowStart + portion)
       const objects = await refusing(parquetReadObjects({ file: bytes, metadata, compressors, columns, rowStart, rowEnd }))

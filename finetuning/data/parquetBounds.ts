@@ -1,0 +1,72 @@
+/** Bounds on what a Parquet file may expand to: its pages say how many values and bytes they hold, and a page of a few bytes can say a billion. */
+import type { FileMetaData } from 'hyparquet'
+import { parquetHeader } from 'hyparquet/src/column.js'
+import { inputError, reason } from '../../accelerated/errors/inputError.js'
+
+/** Bytes of one page, once decompressed. Writers aim at 1 MB. */
+const largestPage = 256 * 2 ** 20
+
+/** Bytes that a file may always decompress to, and how many more for each of its bytes: DEFLATE reaches 1,032. */
+const [alwaysBytes, bytesPerByte] = [64 * 2 ** 20, 1_100]
+
+/** Values of a column that a file may always have, and how many more for each of its bytes. A run of equal values takes a few bytes. */
+const [alwaysValues, valuesPerByte] = [1_000_000, 64]
+
+/** A part of the file. */
+export type ReadPart = (start: number, end: number) => Promise<ArrayBufferLike>
+
+/**
+ * Reads the header of each page of `columns`, and none of its data. All other readers believe these headers.
+ * @param columns names of top-level columns @throws InputError if a page or the file claims too much
+ */
+export const checkParquetPages = async (
+  file: string,
+  { row_groups: groups }: FileMetaData,
+  { columns, size, read }: { readonly columns: ReadonlyArray<string>; readonly size: number; readonly read: ReadPart },
+): Promise<void> => {
+  const [mostBytes, mostValues] = [alwaysBytes + bytesPerByte * size, alwaysValues + valuesPerByte * size]
+  const total = new Map<string, number>()
+  let bytes = 0
+  for (const { meta_data: chunk } of groups.flatMap((group) => group.columns)) {
+    const [name] = chunk?.path_in_schema ?? []
+    if (chunk === undefined || name === undefined || !columns.includes(name)) continue
+    const column = chunk.path_in_schema.join('.')
+    const start = Number(chunk.dictionary_page_offset || chunk.data_page_offset)
+    const end = start + Number(chunk.total_compressed_size)
+    if (!(start >= 0 && start <= end && end <= size))
+      throw inputError(file, `pages of ${column} within ${size} bytes`, `bytes ${start} to ${end}`)
+    for (const page of pagesOf(await read(start, end), file)) {
+      if (!(page.bytes >= 0 && page.bytes <= largestPage))
+        throw inputError(file, `pages of at most ${largestPage} bytes in ${column}`, `${page.bytes}`)
+      bytes += page.bytes
+      const values = (total.get(column) ?? 0) + page.values
+      total.set(column, values)
+      if (!(page.values >= 0 && values <= mostValues))
+        throw inputError(file, `at most ${mostValues} values of ${column} in ${size} bytes`, `${values} or more`)
+      if (bytes > mostBytes) throw inputError(file, `at most ${mostBytes} bytes when decompressed, of ${size}`, `${bytes} or more`)
+    }
+  }
+}
+
+type Page = { readonly bytes: number; readonly values: number }
+
+/** @throws InputError if a header cannot be read */
+function* pagesOf(chunk: ArrayBufferLike, file: string): Iterable<Page> {
+  const reader = { view: new DataView(chunk), offset: 0 }
+  // as the reader's own loop ends
+  while (reader.offset < reader.view.byteLength - 1) {
+    const header = headerOf(reader, file)
+    const { data_page_header: data, data_page_header_v2: second, dictionary_page_header: dictionary } = header
+    if (!(header.compressed_page_size >= 0)) throw inputError(file, 'a page of some size', `${header.compressed_page_size} bytes`)
+    reader.offset += header.compressed_page_size
+    yield { bytes: Number(header.uncompressed_page_size), values: Number((data ?? second ?? dictionary)?.num_values ?? 0) }
+  }
+}
+
+const headerOf = (reader: Parameters<typeof parquetHeader>[0], file: string): ReturnType<typeof parquetHeader> => {
+  try {
+    return parquetHeader(reader)
+  } catch (thrown) {
+    throw inputError(file, 'a Parquet file', `one that cannot be read (${reason(thrown)})`)
+  }
+}
