@@ -38,9 +38,15 @@ export const reason = (thrown: unknown): string => {
   return oneLine('cause' in thrown && thrown.cause !== undefined ? `${message}: ${reason(thrown.cause)}` : message)
 }
 
-/** Escapes control characters of untrusted text, so that a message stays one line and cannot control a terminal. */
+/**
+ * Escapes control characters of untrusted text, so that a message stays one line and cannot control a terminal. Those that embed, override or
+ * isolate a direction (U+202A to U+202E, U+2066 to U+2069) would show the rest of a line in another order.
+ */
 export const oneLine = (text: string): string =>
-  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  text.replace(
+    /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 
 /** Untrusted text in quotes, cut to a readable length between characters. */
 export const quoted = (text: string, limit = 80): string => {

@@ -1,8 +1,10 @@
 /** Atomic writes: a file is written under a temporary name beside its target, flushed to the disk, and then renamed. */
 import { randomBytes } from 'node:crypto'
-import { open, readdir, rename, unlink } from 'node:fs/promises'
+import { closeSync, fsync, openSync, write } from 'node:fs'
+import { open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { writeError } from '../errors/systemError.js'
+import { promisify } from 'node:util'
+import { isAbsent, writeError } from '../errors/systemError.js'
 import type { Content } from './storage.js'
 
 /** The part of node:fs/promises that writing needs. A test passes one whose disk is full. */
@@ -17,6 +19,21 @@ type WritableFile = {
   readonly close: () => Promise<void>
 }
 
+const [writeTo, sync] = [promisify(write), promisify(fsync)]
+
+/**
+ * Opens a file at once. Node closes the descriptors of a terminated thread, except one that is just being opened in the background: a run that is
+ * left in mid-write would leak it.
+ */
+export const openNow = async (path: string, flags: string): Promise<WritableFile> => {
+  const descriptor = openSync(path, flags)
+  return {
+    write: (bytes) => writeTo(descriptor, bytes),
+    sync: () => sync(descriptor),
+    close: async () => closeSync(descriptor),
+  }
+}
+
 /**
  * Writes the file at `path`. The old file stays until all of `content` is on the disk, and after any error; no temporary file remains.
  * `check` reads the whole file before it gets its name. Errors of `check` and of `content` itself pass through.
@@ -25,7 +42,7 @@ type WritableFile = {
 export const writeFileAtomically = async (
   path: string,
   content: Content,
-  fileSystem: FileSystem = { open, rename, unlink },
+  fileSystem: FileSystem = { open: openNow, rename, unlink },
   check: (temporary: string) => Promise<void> = async () => undefined,
 ): Promise<void> => {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.partial`)
@@ -53,10 +70,30 @@ export const writeFileAtomically = async (
 /** The names of temporary files. */
 export const temporary = /^\..+\.\d+\.[0-9a-f]{12}\.partial$/
 
-/** Removes the temporary files that a killed process left in `folder`. No other process may be writing there. */
+/** A claim on the folder that is being written: any process may write one at any time. */
+const claim = /^\.lock-/
+
+/** Milliseconds after which a temporary file of a claim belongs to no living process. */
+const abandoned = 120_000
+
+/** Removes the temporary files that a killed process left in `folder`. No other process may be writing there, except its claim to a lock. */
 export const removeTemporaries = async (folder: string): Promise<void> => {
-  for (const name of await readdir(folder)) if (temporary.test(name)) await unlink(join(folder, name))
+  for (const name of await readdir(folder)) {
+    if (!temporary.test(name)) continue
+    const path = join(folder, name)
+    if (claim.test(name) && Date.now() - (await lastChange(path)) < abandoned) continue
+    await unlink(path).catch((thrown: unknown) => {
+      if (!isAbsent(thrown)) throw thrown
+    })
+  }
 }
+
+/** When the file was last changed; now, if it is gone. */
+const lastChange = (path: string): Promise<number> =>
+  stat(path).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => Date.now(),
+  )
 
 async function* chunksOf(content: Content): AsyncGenerator<Uint8Array> {
   if (typeof content === 'string') yield new TextEncoder().encode(content)
@@ -64,7 +101,8 @@ async function* chunksOf(content: Content): AsyncGenerator<Uint8Array> {
   else yield* content
 }
 
-const writeAll = async (handle: WritableFile, bytes: Uint8Array): Promise<void> => {
+/** Writes all of `chunk`, however many bytes the system takes at a time. */
+export const writeAll = async (handle: WritableFile, bytes: Uint8Array): Promise<void> => {
   for (let written = 0; written < bytes.length; ) {
     written += (await handle.write(bytes.subarray(written))).bytesWritten
   }

@@ -1,4 +1,5 @@
 /** The sections of an ARPA file while it is read: their headers, and the n-grams of each order as numbers. */
+import { largestLog10 } from './backoffModel.js'
 import { quoted, type InputError } from '../../accelerated/errors/inputError.js'
 import { decimalAt, partsOf } from './arpaLine.js'
 import { float32List, uint32List } from './numberList.js'
@@ -61,6 +62,7 @@ const ngramParser = (vocabulary: GrowingVocabulary, lineError: LineError) => {
   const numberAt = (bytes: Uint8Array, part: number, what: string): number => {
     const value = decimalAt(bytes, bounds[2 * part] as number, bounds[2 * part + 1] as number)
     if (!Number.isFinite(Math.fround(value))) throw lineError(`a finite number for ${what}`, quoted(textAt(bytes, part)))
+    if (Math.abs(value) > largestLog10) throw lineError(`a log10 from -${largestLog10} to ${largestLog10} for ${what}`, textAt(bytes, part))
     return value
   }
   /** Like KenLM, reads <UNK> as <unk>. */

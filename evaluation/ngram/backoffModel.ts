@@ -22,6 +22,9 @@ export type BackoffModel = {
 /** Marks an n-gram without a probability; no log10 p is above 0. */
 export const blank = 1
 
+/** The largest log10 of a model's numbers, with either sign: beyond it, probabilities and perplexities leave float64. */
+export const largestLog10 = 300
+
 /** log10 p of an unknown word where a model has no <unk>, as KenLM has it. */
 export const withoutUnknown = -100
 

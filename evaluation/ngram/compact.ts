@@ -12,7 +12,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
 import { readBytes, withRegularFile } from '../../accelerated/storage/regularFile.js'
 import type { Piece } from './arpaLines.js'
-import { blank, type BackoffModel, type Level } from './backoffModel.js'
+import { blank, largestLog10, type BackoffModel, type Level } from './backoffModel.js'
 import { newVocabulary, specialWords, type Vocabulary } from './vocabulary.js'
 
 /** The last byte is the layout's version. */
@@ -154,9 +154,9 @@ const checkLevel = ({ words, probabilities, backoffs, children }: Level, i: numb
     throw new Error(`${i + 1}-grams: ${what}`)
   }
   for (const probability of probabilities)
-    if (!(probability <= 0 && probability !== -Infinity) && !(probability === blank && i > 0 && above !== undefined))
+    if (!(probability <= 0 && probability >= -largestLog10) && !(probability === blank && i > 0 && above !== undefined))
       complain(`a probability of ${probability}`)
-  for (const backoff of backoffs) if (!Number.isFinite(backoff)) complain(`a back-off weight of ${backoff}`)
+  for (const backoff of backoffs) if (!(Math.abs(backoff) <= largestLog10)) complain(`a back-off weight of ${backoff}`)
   for (const word of words) if (word >= size) complain(`word ${word} of ${size}`)
   if (above === undefined) return
   if (children[0] !== 0 || children.at(-1) !== above.probabilities.length) complain('children that are not all')

@@ -1,6 +1,6 @@
 /** A file that entries are appended to in groups, so that appending never waits for the disk. */
-import { open } from 'node:fs/promises'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
+import { openNow, writeAll } from '../../accelerated/storage/atomicFile.js'
 
 export type AppendedFile = {
   readonly append: (entry: string | Uint8Array) => void
@@ -35,12 +35,12 @@ export const appendedFile = (file: string): AppendedFile => {
 /** Appends and syncs: a checkpoint relies on the entries before it. @throws InputError if the file cannot be appended to */
 const appendDurably = async (file: string, bytes: Uint8Array): Promise<void> => {
   try {
-    const handle = await open(file, 'a')
+    const opened = await openNow(file, 'a')
     try {
-      await handle.appendFile(bytes)
-      await handle.sync()
+      await writeAll(opened, bytes)
+      await opened.sync()
     } finally {
-      await handle.close()
+      await opened.close()
     }
   } catch (error) {
     throw systemInputError(file, 'a file that can be appended to', error)

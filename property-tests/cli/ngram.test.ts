@@ -20,6 +20,13 @@ const text = Array.from({ length: 600 }, (_, line) => {
 writeFileSync(join(cwd, 'text.txt'), `${text}\n`)
 writeFileSync(join(cwd, 'text.gz'), gzipSync(`${text}\n`))
 writeFileSync(join(cwd, 'empty.txt'), '')
+// The back-off weight of <s> makes a probability of 10^29 of each word after it.
+writeFileSync(
+  join(cwd, 'contradiction.arpa'),
+  ['\\data\\', 'ngram 1=4', 'ngram 2=1', '', '\\1-grams:', '-1\t<unk>', '-99\t<s>\t30', '-1\t</s>', '-1\ta', '']
+    .concat('\\2-grams:', '-0.3\t<s> a', '', '\\end\\', '')
+    .join('\n'),
+)
 
 const train = ['ngram', 'train', '--order', '3', '--discount-fallback']
 
@@ -180,6 +187,11 @@ describe('salora ngram', () => {
       ['score', '--model', 'text.txt', '--text', 'text.txt'],
       1,
       /^@text\.txt, line 1: expected an ARPA file, which begins with \\data\\, got "/,
+    ],
+    [
+      ['score', '--model', 'contradiction.arpa', '--text', 'text.txt'],
+      1,
+      /^@contradiction\.arpa: expected a model whose probabilities are at most 1 and above 0, got the log10 \d+.* for this text$/,
     ],
     [['score', '--model', 'none.arpa', '--text', 'text.txt'], 1, /^@none\.arpa: expected a readable file, got ENOENT/],
   ])('prints one line for %j', async (flags, code, line) => {

@@ -4,11 +4,11 @@ import { describe, expect, it } from 'vitest'
 import { printable, printableInColor } from '../../cli/terminal/output.js'
 import { SEED } from '../support/seed.js'
 
-const controls = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]/
+const controls = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/
 const nasty = fc.string({
   unit: fc.oneof(
     fc.integer({ min: 0, max: 0xa5 }).map((code) => String.fromCharCode(code)),
-    fc.constantFrom('\u2028', '\u001b[31m', 'é', '😀'),
+    fc.constantFrom('\u2028', '\u202e', '\u2066', '\u200f', '\u001b[31m', 'é', '😀'),
   ),
 })
 

@@ -7,6 +7,7 @@ import { modelDigests } from '../../checkpoints/modelDigests.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { readSafetensors, readTensor, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
 import { headerOf, type Declaration } from '../../checkpoints/safetensors/writeSafetensors.js'
+import { inputError } from '../../errors/inputError.js'
 import { SystemError } from '../../errors/systemError.js'
 import type { Matrix } from '../../models/architecture.js'
 import { readText } from '../../storage/boundedJson.js'
@@ -65,6 +66,9 @@ const makeCache = async (folder: string, storage: Storage): Promise<void> => {
 
 /** The file's tensors; null if it is absent or corrupt. @throws SystemError if it cannot be read */
 const intactTensors = async (folder: string, name: string, storage: Storage): Promise<ReadonlyMap<string, TensorEntry> | null> => {
+  for (const path of [name, checksumOf(name)])
+    if ((await storage.stat(joinPath(folder, path)))?.kind === 'folder')
+      throw inputError(joinPath(folder, path), 'a file of the int8 cache', 'a folder, which can be deleted')
   try {
     const file = await fileInFolder(folder, name, storage)
     const checksum = await fileInFolder(folder, checksumOf(name), storage)

@@ -37,7 +37,7 @@ export const ngramScore = defineCommand({
   },
 })
 
-/** One score per line. @throws InputError for an empty text */
+/** One score per line. @throws InputError for an empty text, and for a model whose back-off weights contradict its probabilities */
 const scoreSentences = async (file: string, text: string | null, terminal: Terminal): Promise<ReadonlyArray<SentenceScore>> => {
   const phases = phaseProgress(terminal)
   const size = await stat(file).then(
@@ -51,6 +51,9 @@ const scoreSentences = async (file: string, text: string | null, terminal: Termi
     const source = await sourceOf(text, terminal, (fraction) => phases.show('scoring', fraction))
     await ngramScorer(model).lines(source, (score) => void scores.push(score))
     if (scores.length === 0) throw inputError(source.name, 'a text of at least one line', 'an empty one')
+    const { log10, perplexity } = textScore(scores)
+    if (log10 > 0 || perplexity === Infinity)
+      throw inputError(file, 'a model whose probabilities are at most 1 and above 0', `the log10 ${log10} for this text`)
     return scores
   } finally {
     phases.close()

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { lockFolder, patience, releaseThread, type FolderLock } from '../../../accelerated/storage/folderLock.js'
+import { removeTemporaries } from '../../../accelerated/storage/atomicFile.js'
 import { InputError } from '../../../accelerated/errors/inputError.js'
 
 let root = ''
@@ -55,6 +56,23 @@ describe('a locked folder', () => {
     await first.release()
     expect(await claims()).toEqual([])
     await lock()
+  })
+
+  it('keeps a claim that is being written while its owner removes temporary files, and removes an abandoned one', async () => {
+    const abandoned = join(folder, '.lock-0123456789ab.json.1.0123456789ab.partial')
+    await writeFile(abandoned, '')
+    await utimes(abandoned, 0, 0)
+    const owner = await lock()
+    let trying = true
+    const removing = (async () => {
+      while (trying) await removeTemporaries(folder)
+    })()
+    const refusals = await Promise.all(Array.from({ length: 40 }, () => lock().catch((thrown: unknown) => String(thrown))))
+    trying = false
+    await removing
+    for (const refusal of refusals) expect(refusal).toMatch(/expected a folder that no other process is at work in/)
+    expect(await claims()).toHaveLength(1)
+    await owner.check()
   })
 
   it.each([2, 3, 8])('has one owner at most if %i processes come at once, and exactly one of two', async (rivals) => {

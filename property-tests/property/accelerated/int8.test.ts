@@ -116,6 +116,17 @@ describe('the file of quantized weights', () => {
     expect((await readdir(at('together', 'salora-int8'))).length).toBe(2)
   })
 
+  it.each(['file', 'checksum'])('reports in one line a folder in place of its %s', async (part) => {
+    const cache = at(`folder-${part}`)
+    await opened(cache)
+    const name = (await readdir(join(cache, 'salora-int8'))).find((file) => file.endsWith('.sha256') === (part === 'checksum')) ?? ''
+    await rm(join(cache, 'salora-int8', name))
+    await mkdir(join(cache, 'salora-int8', name))
+    await expect(opened(cache)).rejects.toThrow(
+      `${join(cache, 'salora-int8', name)}: expected a file of the int8 cache, got a folder, which can be deleted`,
+    )
+  })
+
   it.skipIf(process.getuid?.() === 0 && process.platform === 'win32')('reports in one line that the cache cannot be written', async () => {
     await mkdir(at('locked'))
     await writeFile(at('locked', 'salora-int8'), 'a file')

@@ -108,6 +108,16 @@ describe('openNgramModel of an ARPA file', () => {
       'm.arpa, line 15: expected a finite number for the probability, got "-1e39"',
     ],
     [
+      'has a probability below 1e-300',
+      changed('-0.4\ta b', '-3e38\ta b'),
+      'm.arpa, line 15: expected a log10 from -300 to 300 for the probability, got -3e38',
+    ],
+    [
+      'has a back-off weight above 1e300',
+      changed('b\t-0.1', 'b\t1e30'),
+      'm.arpa, line 15: expected a log10 from -300 to 300 for the back-off weight, got 1e30',
+    ],
+    [
       'has a weight that is no number',
       changed('b\t-0.1', 'b\tnan'),
       'm.arpa, line 15: expected a finite number for the back-off weight, got "nan"',
