@@ -39,7 +39,7 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     per_device_eval_batch_size: 'batchSize',
     per_device_train_batch_size: 'batchSize',
     problem_type: 'problemType',
-    report_to: 'tensorboard',
+    report_to: 'reportTo',
     resume_from_checkpoint: 'resume',
     save_steps: 'saveSteps',
     save_strategy: 'saveSteps',

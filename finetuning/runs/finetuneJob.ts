@@ -10,6 +10,7 @@ import type { TrainingEvent, TrainingResult } from '../../accelerated/training/e
 import { leavesPromptTemplate, withModelTemplate } from '../tasks/index.js'
 import { estimateOf } from './estimate.js'
 import { writeDetails } from './evaluationDetails.js'
+import { lineOf } from './metricsLine.js'
 import type { MetricsLog } from './metricsLog.js'
 import { cardFile, modelCard } from './modelCard.js'
 import { prepareRun, type PreparedRun } from './prepareRun.js'
@@ -133,16 +134,6 @@ const recordDetails = async (
 ): Promise<void> => {
   const details = prepared.details()
   if (step > 0 && details !== null && (best || !eligible || !settings.loadBestModelAtEnd)) await writeDetails(output, { step, ...details })
-}
-
-/** An event as a line of metrics.jsonl. */
-const lineOf = (
-  event: Exclude<TrainingEvent, { readonly kind: 'start' | 'checkpoint' | 'evaluating' }>,
-): { readonly kind: string; readonly step: number } => {
-  if (event.kind === 'phase') return { kind: event.name, step: event.step, ...event.facts }
-  if (event.kind !== 'step') return event
-  const { columns, ...common } = event
-  return { ...common, ...columns }
 }
 
 /** Saves the adapter with its card, and result.json. A run without a step has no adapter. */

@@ -5,32 +5,40 @@ import { inputError, quoted } from '../../errors/inputError.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-const given = (environment: Environment, name: string): string | undefined => {
+/** A variable without the white space around it; an empty one counts as unset. */
+export const given = (environment: Environment, name: string): string | undefined => {
   const value = environment[name]?.trim()
   return value === '' ? undefined : value
 }
 
 /** The hub's address, without a slash at its end. @throws InputError */
-export const endpointOf = (environment: Environment): string => {
-  const endpoint = (given(environment, 'HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, '')
-  const url = URL.canParse(endpoint) ? new URL(endpoint) : null
+export const endpointOf = (environment: Environment): string =>
+  webAddress('HF_ENDPOINT', given(environment, 'HF_ENDPOINT') ?? 'https://huggingface.co', 'a token goes into HF_TOKEN')
+
+/** The address in an environment variable, without a slash at its end. @param secrets where secrets belong. @throws InputError */
+export const webAddress = (name: string, text: string, secrets: string): string => {
+  const address = text.replace(/\/+$/, '')
+  const url = URL.canParse(address) ? new URL(address) : null
   if (url === null || !/^https?:$/.test(url.protocol))
     throw inputError(
-      'HF_ENDPOINT',
+      name,
       'an http or https address',
-      endpoint.includes('@') ? 'another (not shown, for it may hold a password)' : quoted(endpoint),
+      address.includes('@') ? 'another (not shown, for it may hold a password)' : quoted(address),
     )
   if (url.username !== '' || url.password !== '')
-    throw inputError('HF_ENDPOINT', 'an address without user and password (a token goes into HF_TOKEN)', 'one with them')
-  if (/[?#]/.test(endpoint)) throw inputError('HF_ENDPOINT', 'an address without "?" and "#"', 'one with them')
-  return endpoint
+    throw inputError(name, `an address without user and password (${secrets})`, 'one with them')
+  if (/[?#]/.test(address)) throw inputError(name, 'an address without "?" and "#"', 'one with them')
+  return address
 }
 
 /** The token, without the white space around it. @throws InputError that does not show it */
-export const tokenOf = (environment: Environment): string | undefined => {
-  const token = given(environment, 'HF_TOKEN')
+export const tokenOf = (environment: Environment): string | undefined => secretOf(environment, 'HF_TOKEN')
+
+/** A secret in an environment variable. @throws InputError that does not show it */
+export const secretOf = (environment: Environment, name: string): string | undefined => {
+  const token = given(environment, name)
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
-    throw inputError('HF_TOKEN', 'one word of printable ASCII characters', 'something else (not shown, for it may be a secret)')
+    throw inputError(name, 'one word of printable ASCII characters', 'something else (not shown, for it may be a secret)')
   return token
 }
 
