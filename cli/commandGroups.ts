@@ -41,6 +41,7 @@ export const commandGroups: ReadonlyArray<CommandGroup> = [
         'Export an adapter for PEFT, transformers.js and others',
         async () => (await import('./commands/export.js')).exportCommand,
       ),
+      entry('push', 'Upload an adapter or an export to the Hugging Face hub', async () => (await import('./commands/push.js')).push),
       entry('rank-pattern', "Print a run's ranks as PEFT arguments", async () => (await import('./commands/rankPattern.js')).rankPattern),
       entry(
         'report',

@@ -135,6 +135,19 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     prints: [/rank_pattern/],
   },
   {
+    page: 'docs/how-to/share.md',
+    files: { 'reviews.csv': reviews },
+    before: [trainReviews],
+    notRun: {
+      'npx salora push runs': 'needs the network and an account; property-tests/cli/push.test.ts pushes to a server on the loopback',
+      npm: npmOnly,
+      echo: 'needs the network',
+      export: 'is for the command after it',
+    },
+    leaves: ['exported/reviews/onnx/model.onnx'],
+    prints: [/for my-reviews-web \(--dry-run: nothing was sent\)/],
+  },
+  {
     page: 'docs/how-to/from-peft.md',
     files: glue,
     before: [
