@@ -26,6 +26,8 @@ const fold = z.strictObject({ index: count, of: count }).refine(({ index, of }) 
 /** Checks only that options of a task are single values, lists of texts or a fold: loading the task checks the rest. */
 export const taskSchema = z.record(text, z.union([text, z.number(), z.boolean(), z.array(text).max(100_000), fold]))
 
+export const inputsSchema = z.record(text, text)
+
 /** Checks only that settings are single values or lists of texts: resolving them checks the rest. */
 const configSchema = z.looseObject({
   formatVersion: count,
@@ -35,7 +37,7 @@ const configSchema = z.looseObject({
   task: taskSchema,
   settings: z.record(text, z.union([text, z.number(), z.boolean(), z.null(), z.array(text).max(100_000), z.record(text, count)])),
   device: device.optional(),
-  inputs: z.record(text, text).optional(),
+  inputs: inputsSchema.optional(),
   evalOnStart: z.boolean().optional(),
   extended: extended.optional(),
   versions: z.record(text, text).optional(),

@@ -212,6 +212,11 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
         '--methods lora --ranks 2 --learning-rates 1e-3,1e-2 --max-steps 3 --max-length 16 --threads 1 --output runs/tune',
       ],
     ],
+    notRun: {
+      'npx salora tune --model FacebookAI/roberta-base --task reviews.csv --text review --label stars --output runs/tune --redis':
+        'needs Redis; see property-tests/cli/queue.test.ts',
+      'npx salora worker': 'needs Redis; see property-tests/cli/queue.test.ts',
+    },
     leaves: ['runs/tune/tune.json'],
     prints: [/^lora, rank 2, 1e-[23] .*\*/m, /^salora train --model /m],
   },
