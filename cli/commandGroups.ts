@@ -55,7 +55,11 @@ export const commandGroups: ReadonlyArray<CommandGroup> = [
     heading: 'Evaluate and compare (the paper)',
     commands: [
       entry('glue', 'Compare methods on GLUE in one table', async () => (await import('./commands/glue.js')).glue),
-      entry('worker', 'Train queued runs of salora glue on any machine', async () => (await import('./commands/worker.js')).worker),
+      entry(
+        'worker',
+        'Train queued runs of salora glue and salora tune on any machine',
+        async () => (await import('./commands/worker.js')).worker,
+      ),
       entry(
         'style-transfer',
         'Transfer the style of sentences and score the result',
