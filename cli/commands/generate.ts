@@ -23,7 +23,7 @@ export const generate = defineCommand({
       prompt: textFlag('text', 'Prompt to continue; with --prompt-template an instruction'),
       input: textFlag('file', 'JSON lines, each {"prompt"}, {"instruction", "input"} or {"messages"}, instead of --prompt'),
       promptTemplate: choiceFlag(promptTemplates, 'name', `Template of instructions: ${promptTemplates.join(', ')}`, {
-        defaultText: "the run's; without a run paper",
+        defaultText: "the run's; without a run chat if the model has a chat template, else paper",
       }),
     },
     Generation: { ...generationFlags, ...stopFlags },
@@ -43,7 +43,7 @@ export const generate = defineCommand({
     const settings = { ...generationRequest(flags), stop }
     const { run, model, adapter: folder, device, precision, threads } = flags
     const { adapter, runTask } = await adapterRequest({ run, model, adapter: folder, device, precision, threads })
-    const prompts = await promptsOf({ prompt, input, template: promptTemplate }, templateOf(runTask ?? {}))
+    const prompts = await promptsOf({ prompt, input, template: promptTemplate }, runTask === null ? null : templateOf(runTask))
     const generator = await openGenerator(adapter)
     const interrupt = watchInterrupt(
       () => terminal.note('stopping after this token; press Ctrl-C again to exit at once'),

@@ -17,12 +17,12 @@ const promptsLimit = 1_000_000_000
 
 /**
  * With a template, --prompt is an instruction.
- * @param defaultTemplate of a file's instructions
+ * @param defaultTemplate of a file's instructions; null: the model's own
  * @throws UsageError or InputError with one line
  */
 export const promptsOf = async (
   { prompt: text, input, template }: PromptFlags,
-  defaultTemplate: PromptTemplate,
+  defaultTemplate: PromptTemplate | null,
 ): Promise<ReadonlyArray<GivenPrompt>> => {
   if (text !== null && input !== null) throw usageError('--prompt', 'either --prompt or --input', 'both')
   if (text !== null)
@@ -31,7 +31,7 @@ export const promptsOf = async (
   return linesOf(await readText(input, promptsLimit), input, template ?? defaultTemplate)
 }
 
-const linesOf = (text: string, file: string, template: PromptTemplate): ReadonlyArray<GivenPrompt> => {
+const linesOf = (text: string, file: string, template: PromptTemplate | null): ReadonlyArray<GivenPrompt> => {
   const lines = text
     .replace(/^\ufeff/, '')
     .split('\n')
@@ -53,10 +53,11 @@ const row = z.object({
     .optional(),
 })
 
-const lineOf = (line: string, where: string, template: PromptTemplate): GivenPrompt => {
+const lineOf = (line: string, where: string, template: PromptTemplate | null): GivenPrompt => {
   const { prompt, instruction, input, messages } = validate(row, parseJson(line, where), where, 'a prompt')
   if (prompt !== undefined) return { where, prompt: { text: prompt }, shown: prompt }
   if (messages !== undefined) return { where, prompt: { messages }, shown: messages }
-  if (instruction !== undefined) return { where, prompt: { template, instruction, input: input ?? '' }, shown: instruction }
+  if (instruction !== undefined)
+    return { where, prompt: { ...(template === null ? {} : { template }), instruction, input: input ?? '' }, shown: instruction }
   throw inputError(where, '"prompt", "instruction" or "messages"', quoted(line))
 }

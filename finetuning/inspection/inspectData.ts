@@ -5,6 +5,7 @@ import type { Dataset } from '../data/index.js'
 import { textKeys } from '../data/textKeys.js'
 import { loadSets, withModelTemplate, type LoadedSets, type TaskOptions } from '../tasks/index.js'
 import { dataFacts, lengthFacts, wordLengths, type DataFacts, type LengthFacts, type RowKeys } from './dataFacts.js'
+import { shownExamples, type ShownExample } from './shownExamples.js'
 import { columnFindings, findingsIn, lengthFindings, overlapFindings, type Choices, type Finding } from './findings.js'
 
 export type InspectOptions = {
@@ -16,16 +17,26 @@ export type InspectOptions = {
   readonly maxLength: number
   /** The setting of `finetune`, so that no finding advises it. */
   readonly classWeights?: string | null
+  /** How many examples of a decoder's data are shown token by token, if a model is named. Default: 0 */
+  readonly examples?: number
 }
 
 export type Inspection = {
   /** The file or the training set, then the evaluation set and the test set, where there are. */
   readonly sets: ReadonlyArray<DataFacts>
   readonly findings: ReadonlyArray<Finding>
+  /** The first examples of the first set; none without a model, and for tasks other than text generation. */
+  readonly examples: ReadonlyArray<ShownExample>
 }
 
 /** @throws InputError for the first thing wrong in the data or the model */
-export const inspectData = async ({ task, model, maxLength, classWeights = null }: InspectOptions): Promise<Inspection> => {
+export const inspectData = async ({
+  task,
+  model,
+  maxLength,
+  classWeights = null,
+  examples: count = 0,
+}: InspectOptions): Promise<Inspection> => {
   const base = model === undefined ? null : await openBase(model)
   const loaded = await loadSets(base === null ? task : await withModelTemplate(task, base.folder))
   const { training, evaluation, test } = loaded.sets
@@ -39,7 +50,8 @@ export const inspectData = async ({ task, model, maxLength, classWeights = null 
       lengths: base === null ? lengthFacts(wordLengths(set.examples), 'words') : await tokenFacts(loaded, set, base, maxLength),
     })
   const choices: Choices = { classWeights, selectionMetric: loaded.selectionMetric }
-  return { sets, findings: allFindings(loaded, sets, keys, choices) }
+  const examples = base === null || loaded.text === undefined ? [] : await shownExamples(base, loaded.text, training, { count, maxLength })
+  return { sets, findings: allFindings(loaded, sets, keys, choices), examples }
 }
 
 const allFindings = ({ sets }: LoadedSets, facts: ReadonlyArray<DataFacts>, keys: RowKeys, choices: Choices): ReadonlyArray<Finding> => [

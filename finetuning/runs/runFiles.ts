@@ -20,16 +20,24 @@ const count = z.int().min(0)
 
 const extended = z.array(z.strictObject({ epochs: z.number(), maxSteps: count.nullable(), steps: count, after: count })).max(10_000)
 
-/** Checks only that task and settings are single values or lists of texts: resolving them checks the rest. */
+/** Which part of the data a cross-validation holds out. */
+const fold = z.strictObject({ index: count, of: count }).refine(({ index, of }) => index < of, 'an index below the number of parts')
+
+/** Checks only that options of a task are single values, lists of texts or a fold: loading the task checks the rest. */
+export const taskSchema = z.record(text, z.union([text, z.number(), z.boolean(), z.array(text).max(100_000), fold]))
+
+export const inputsSchema = z.record(text, text)
+
+/** Checks only that settings are single values or lists of texts: resolving them checks the rest. */
 const configSchema = z.looseObject({
   formatVersion: count,
   model: text,
   revision: text.nullish(),
   adapter: text.optional(),
-  task: z.record(text, z.union([text, z.number(), z.boolean(), z.array(text).max(100_000)])),
+  task: taskSchema,
   settings: z.record(text, z.union([text, z.number(), z.boolean(), z.null(), z.array(text).max(100_000), z.record(text, count)])),
   device: device.optional(),
-  inputs: z.record(text, text).optional(),
+  inputs: inputsSchema.optional(),
   evalOnStart: z.boolean().optional(),
   extended: extended.optional(),
   versions: z.record(text, text).optional(),

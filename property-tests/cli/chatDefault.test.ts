@@ -81,3 +81,59 @@ describe('--task alpaca with a model that has a chat template', () => {
     expect(await lengths('--prompt-template', 'paper')).toBeGreaterThan(9)
   })
 })
+
+describe('salora generate without a run', () => {
+  const answersTo = async (row: object, ...args: ReadonlyArray<string>): Promise<unknown> => {
+    await writeFile(join(cwd, 'prompts.jsonl'), JSON.stringify(row))
+    const machine = ['--device', 'cpu', '--threads', '1', '--max-new-tokens', '6', '--json']
+    const { stdout } = await saloraIn(['generate', ...args, '--input', 'prompts.jsonl', ...machine], { cwd })
+    return (JSON.parse(stdout) as ReadonlyArray<{ readonly text: string }>)[0]?.text
+  }
+
+  it("frames instructions in the model's chat template, with an adapter too; a run keeps its own template", async () => {
+    const row = { instruction: 'w30' }
+    const own = await answersTo(row, '--model', 'llama')
+    // the template by hand: a plain text gets the first <s> from the tokenizer
+    expect(own).toBe(await answersTo({ prompt: 'w48 w30 </s> <s> w49' }, '--model', 'llama'))
+    expect(own).toBe(await answersTo(row, '--model', 'llama', '--prompt-template', 'chat'))
+    expect(own).not.toBe(await answersTo(row, '--model', 'llama', '--prompt-template', 'paper'))
+    const adapter = ['--model', 'llama', '--adapter', 'paper/adapter']
+    expect(await answersTo(row, ...adapter)).toBe(await answersTo(row, ...adapter, '--prompt-template', 'chat'))
+    expect(await answersTo(row, '--run', 'paper')).toBe(await answersTo(row, '--run', 'paper', '--prompt-template', 'paper'))
+    expect(await answersTo(row, '--run', 'paper')).not.toBe(await answersTo(row, '--run', 'paper', '--prompt-template', 'chat'))
+  })
+})
+
+describe('a chat template that fails', () => {
+  const settings = ['--method', 'lora', '--max-steps', '1', '--batch-size', '4', '--max-length', '32', '--device', 'cpu']
+  const commands: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+    ['train', ['--task', 'alpaca', '--data', 'rows.json', '--output', 'failing', ...settings]],
+    ['evaluate', ['--adapter', 'paper/adapter', '--task', 'alpaca', '--data', 'rows.json', '--device', 'cpu']],
+    ['inspect', ['rows.json', '--task', 'alpaca']],
+    ['generate', ['--input', 'instructions.jsonl', '--max-new-tokens', '1', '--device', 'cpu', '--threads', '1']],
+  ]
+  it.each(commands)('stops %s in one line with the remedy, which helps', async (command, args) => {
+    await writeFile(join(cwd, 'instructions.jsonl'), '{"instruction":"w30"}\n')
+    await cp(join(cwd, 'llama'), join(cwd, 'broken'), { recursive: true })
+    for (const [broken, expected] of [
+      ['{% for %}', 'a chat template in Jinja'],
+      ["{{ raise_exception('no') }}", 'a chat template that takes these messages'],
+    ] as const) {
+      await writeFile(join(cwd, 'broken', 'tokenizer_config.json'), JSON.stringify({ chat_template: broken }))
+      const run = (...more: ReadonlyArray<string>) => saloraIn([command, '--model', 'broken', ...args, '--quiet', ...more], { cwd })
+      const { code, stdout, stderr } = await run()
+      expect([code, stdout]).toEqual([1, ''])
+      expect(stderr.replaceAll(cwd, '@')).toMatch(/^@\/broken\/tokenizer_config\.json: [^\n]+\n$/)
+      expect(stderr).toContain(`expected ${expected} (or --prompt-template paper, for instructions), got one that fails (`)
+      expect((await run('--prompt-template', 'paper')).code).toBe(0)
+      await rm(join(cwd, 'failing'), { recursive: true, force: true })
+    }
+  })
+
+  it('does not stop a prompt that needs no template', async () => {
+    await cp(join(cwd, 'llama'), join(cwd, 'broken'), { recursive: true })
+    await writeFile(join(cwd, 'broken', 'tokenizer_config.json'), JSON.stringify({ chat_template: '{% for %}' }))
+    const args = ['generate', '--model', 'broken', '--prompt', 'w30', '--max-new-tokens', '1', '--device', 'cpu', '--quiet']
+    expect((await saloraIn(args, { cwd })).code).toBe(0)
+  })
+})

@@ -37,6 +37,15 @@ describe('salora tune', () => {
     expect([other.code, other.stderr]).toEqual([1, expect.stringContaining('expected a run of this sweep (or another --output)')])
   })
 
+  it('trains each fold of a candidate, and repeats none', async () => {
+    const folds = [...flags.map((word) => (word === 'search' ? 'folds' : word)), '--methods', 'lora', '--ranks', '2', '--folds', '2']
+    const short = [...folds, '--learning-rates', '1e-2', '--max-steps', '3', '--threads', '1']
+    const first = await salora(short, { cwd })
+    expect([first.code, first.stderr.match(/fold-\d: .*accuracy/g)?.length], first.stderr).toEqual([0, 2])
+    const second = await salora(short, { cwd })
+    expect([second.stdout, second.stderr.match(/already done/g)?.length]).toEqual([first.stdout, 2])
+  })
+
   it.each([
     [['--methods', 'lara'], 2, '--methods: expected some of salora, lora, '],
     [['--learning-rates', '0'], 2, '--learning-rates: expected numbers above 0, got 0'],

@@ -36,13 +36,15 @@ describe('an invalid chat template', () => {
     return 'none'
   }
   it('is reported in one line: it does not parse, throws, loops or writes without end', () => {
-    expect(message('{% for %}')).toMatch(/^T: expected a chat template in Jinja, got one that fails \(.*\)$/)
+    expect(message('{% for %}')).toMatch(
+      /^T: expected a chat template in Jinja \(or --prompt-template paper, for instructions\), got one that fails \(.*\)$/,
+    )
     expect(message("{{ raise_exception('only system first') }}")).toBe(
-      'T: expected a chat template that takes these messages, got one that fails (only system first)',
+      'T: expected a chat template that takes these messages (or --prompt-template paper, for instructions), got one that fails (only system first)',
     )
     expect(message('{% for i in range(1000000000) %}a{% endfor %}')).toMatch(/range of 1000000000 numbers, more than 1000\)$/)
     expect(message(`{% for i in range(900) %}${'a'.repeat(2_000)}{% endfor %}`)).toMatch(
-      /^T: expected a chat template that makes at most 1000004 characters of these messages, got 1800000$/,
+      /^T: expected a chat template that makes at most 1000004 characters of these messages \(or --prompt-template paper, for instructions\), got 1800000$/,
     )
   })
 })

@@ -64,11 +64,14 @@ export const loadChatTemplate = async (folder: string, storage: Storage = nodeFi
 
 const contentOf = (value: string | { readonly content: string }): string => (typeof value === 'string' ? value : value.content)
 
+/** What works without a chat template. */
+const otherTemplate = 'or --prompt-template paper, for instructions'
+
 /** @param special special tokens by name, such as `bos_token` @param where the template's file in messages @throws InputError */
 export const chatTemplate = (text: string, special: Readonly<Record<string, string>>, where: string): ChatTemplate => {
-  const { parsed } = attempt(where, 'a chat template in Jinja', () => new Template(text))
+  const { parsed } = attempt(where, `a chat template in Jinja (${otherTemplate})`, () => new Template(text))
   return (messages, addGenerationPrompt, tools = []) => {
-    const rendered = attempt(where, 'a chat template that takes these messages', () => {
+    const rendered = attempt(where, `a chat template that takes these messages (${otherTemplate})`, () => {
       const environment = new Environment()
       const variables = {
         ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
@@ -81,7 +84,11 @@ export const chatTemplate = (text: string, special: Readonly<Record<string, stri
       longestFrame +
       4 * messages.reduce((sum, { content, tool_calls: calls }) => sum + content.length + jsonLength(calls), jsonLength(tools))
     if (rendered.length > longest)
-      throw inputError(where, `a chat template that makes at most ${longest} characters of these messages`, `${rendered.length}`)
+      throw inputError(
+        where,
+        `a chat template that makes at most ${longest} characters of these messages (${otherTemplate})`,
+        `${rendered.length}`,
+      )
     return rendered
   }
 }

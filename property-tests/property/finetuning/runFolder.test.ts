@@ -7,6 +7,7 @@ import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
 import { finetuneJob } from '../../../finetuning/runs/finetuneJob.js'
 import type { RunOptions } from '../../../finetuning/runs/run.js'
+import { parseRunConfig } from '../../../finetuning/runs/runFiles.js'
 import { inNewFolder } from '../../../finetuning/adapters/newFolder.js'
 import { openRunFolder, type RunFolder, type RunSources } from '../../../finetuning/runs/runFolder.js'
 import { runRowsOf } from '../../../finetuning/runs/runRows.js'
@@ -92,6 +93,16 @@ describe('a partial file of a killed process', () => {
     expect(await tree()).toEqual(before)
   })
 })
+
+it.each([
+  [{ index: 2, of: 2 }, 'task.fold is an index below the number of parts'],
+  [{ index: -1, of: 2 }, 'task.fold.index is a whole number of at least 0'],
+  [{ index: 0, of: 2, more: 1 }, 'task.fold has no key more'],
+])('a config.json with the fold %j is refused', (fold, message) =>
+  expect(() => parseRunConfig(JSON.stringify({ formatVersion: 2, model: 'm', task: { task: 't.tsv', fold }, settings: {} }), 'c')).toThrow(
+    message,
+  ),
+)
 
 describe('a resumed run folder', () => {
   const warnings = async (resume: boolean): Promise<ReadonlyArray<string>> => {

@@ -10,14 +10,8 @@ import { unlabeled, type TextExample } from '../../../accelerated/objectives/cau
 import { loadTask } from '../../../finetuning/tasks/index.js'
 import { promptOf } from '../../../finetuning/data/promptTemplates.js'
 import { packed } from '../../../finetuning/tokens/packedTexts.js'
-import {
-  conversationSegments,
-  openTextTokens,
-  plainTextOptions,
-  segmentTokens,
-  withEnd,
-  withinLength,
-} from '../../../finetuning/tokens/textTokens.js'
+import { segmentTokens, withEnd, withinLength } from '../../../finetuning/tokens/learnedTokens.js'
+import { conversationSegments, openTextTokens, plainTextOptions } from '../../../finetuning/tokens/textTokens.js'
 import type { TaskOptions } from '../../../finetuning/tasks/index.js'
 import { fixtures } from '../../golden/golden.js'
 import { SEED } from '../../support/seed.js'
@@ -166,7 +160,7 @@ describe('a conversation', () => {
         .join('')
     const turns = ['a', 'b', 'c', 'd'].map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content }))
     expect(() => conversationSegments(turns, forgetful)).toThrow(
-      '--prompt-template chat: expected a template under which no message changes those before it, got another at message 2',
+      '--prompt-template chat: expected a template under which no message changes those before it (or paper, for instructions), got another at message 2',
     )
   })
 })
