@@ -1,6 +1,6 @@
 /** Facts and findings about data as text: in short before a run, in full for salora inspect. */
 import { oneLine, quoted } from '../../accelerated/errors/inputError.js'
-import type { ClassCount, DataFacts, LengthFacts } from '../../finetuning/inspection/dataFacts.js'
+import type { ClassCount, DataFacts, LengthFacts, TruncationFacts } from '../../finetuning/inspection/dataFacts.js'
 import type { ShownExample } from '../../finetuning/inspection/shownExamples.js'
 import type { DataReport } from '../../finetuning/inspection/runReport.js'
 import { counted, percent, plural, short } from './numbers.js'
@@ -91,5 +91,10 @@ const classLines = (title: 'classes' | 'entities', classes: ReadonlyArray<ClassC
 
 const lengthLines = ({ unit, p50, p90, p95, p99, longest, truncated }: LengthFacts): ReadonlyArray<string> => [
   `${unit.padEnd(12)}median ${counted(p50)}, 90 % up to ${counted(p90)}, 95 % ${counted(p95)}, 99 % ${counted(p99)}, longest ${counted(longest)}${unit === 'words' ? ' (--model counts tokens)' : ''}`,
-  ...(truncated === null ? [] : [`truncated   ${counted(truncated.texts)} texts by --max-length ${truncated.maxLength}`]),
+  ...(truncated === null
+    ? []
+    : [`truncated   ${counted(truncated.texts)} texts by --max-length ${truncated.maxLength}${exchangesText(truncated)}`]),
 ]
+
+const exchangesText = ({ texts, wholeExchanges = 0 }: TruncationFacts): string =>
+  wholeExchanges === 0 ? '' : `; ${counted(wholeExchanges)} lose whole exchanges, ${counted(texts - wholeExchanges)} lose tokens`

@@ -30,7 +30,9 @@ const tokensText = ({ tokens, length, cuts }: ShownExample, color: boolean): str
   const cutBefore = (at: number): string =>
     cuts
       .filter((cut) => cut.at === at)
-      .map((cut) => note(`${plural(cut.tokens, 'token')} dropped`))
+      .map(({ tokens: lost, exchanges }) =>
+        note(`${exchanges === undefined ? '' : `${plural(exchanges, 'exchange')} of `}${plural(lost, 'token')} dropped`),
+      )
       .join('')
   const separator = color ? style('gray', '·') : '·'
   let text = ''

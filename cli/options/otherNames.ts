@@ -94,6 +94,7 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     num_beams: 'numBeams',
     packing: 'packing',
     torch_dtype: 'precision',
+    truncation_mode: 'truncation',
     use_peft: 'method lora',
   },
   'LLaMA-Factory': {
@@ -121,6 +122,7 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     chat_template: 'promptTemplate',
     datasets: 'data',
     evals_per_epoch: 'evalSteps',
+    excess_length_strategy: 'truncation',
     lora_model_dir: 'adapter',
     lora_target_linear: 'targetModules',
     lr_scheduler: 'lrSchedulerType',

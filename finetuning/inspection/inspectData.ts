@@ -1,7 +1,8 @@
 /** Inspects the data of a task without training: every set as a whole, in tokens where a model is named, otherwise in words. */
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import type { Dataset } from '../data/index.js'
+import type { Dataset, Example } from '../data/index.js'
+import { openTextTokens, type TextTokenOptions } from '../tokens/textTokens.js'
 import { textKeys } from '../data/textKeys.js'
 import { loadSets, withModelTemplate, type LoadedSets, type TaskOptions } from '../tasks/index.js'
 import { dataFacts, lengthFacts, wordLengths, type DataFacts, type LengthFacts, type RowKeys } from './dataFacts.js'
@@ -66,15 +67,32 @@ const openBase = async (model: string): Promise<ModelFolder> => {
 }
 
 /** Lengths up to the positions of the model: a longer text counts as that long. */
-const tokenFacts = (loaded: LoadedSets, set: Dataset, base: ModelFolder, maxLength: number): Promise<LengthFacts | null> =>
-  loaded.taskType.bind(
-    { ...loaded, evaluation: set },
+const tokenFacts = (loaded: LoadedSets, set: Dataset, base: ModelFolder, maxLength: number): Promise<LengthFacts | null> => {
+  const { text } = loaded
+  // whole exchanges that do not fit would leave a length far below the positions
+  const cut = text === undefined ? loaded : { ...loaded, text: { ...text, truncation: 'tokens' as const } }
+  return loaded.taskType.bind(
+    { ...cut, evaluation: set },
     null,
   )(async (adapter) => {
     const tokenizer = await adapter.tokenizer(base, base.model.spec.maxPositions)
     const examples = tokenizer.evaluation(set.examples)
     const lengths = Int32Array.from({ length: examples.length }, (_, i) => examples.at(i)?.inputIds.length ?? 0)
-    const longer = lengths.reduce((count, length) => count + (length > maxLength ? 1 : 0), 0)
-    const isCutIntoPieces = loaded.text?.promptTemplate === null
-    return lengthFacts(lengths, 'tokens', isCutIntoPieces ? null : { texts: longer, maxLength })
+    if (text?.promptTemplate === null) return lengthFacts(lengths, 'tokens') // cut into pieces, which lose nothing
+    const longer = set.examples.filter((_, i) => (lengths[i] ?? 0) > maxLength)
+    const byTurns = text?.truncation === 'turns' ? { wholeExchanges: await withWholeExchanges(base, text, longer, maxLength) } : {}
+    return lengthFacts(lengths, 'tokens', { texts: longer.length, maxLength, ...byTurns })
   })
+}
+
+/** How many of the examples lose whole exchanges alone. */
+const withWholeExchanges = async (
+  base: ModelFolder,
+  text: TextTokenOptions,
+  longer: ReadonlyArray<Example>,
+  maxLength: number,
+): Promise<number> => {
+  const { explained } = await openTextTokens(base, text, maxLength)
+  return longer.filter((example) => [...explained(example)].every(({ cuts }) => cuts.every(({ exchanges }) => exchanges !== undefined)))
+    .length
+}

@@ -18,7 +18,9 @@ const device = z.string().max(100)
 const scores = z.record(text, z.number().nullable())
 const count = z.int().min(0)
 
-const extended = z.array(z.strictObject({ epochs: z.number(), maxSteps: count.nullable(), steps: count, after: count })).max(10_000)
+const extended = z
+  .array(z.strictObject({ epochs: z.number().nullable(), maxSteps: count.nullable(), steps: count, after: count }))
+  .max(10_000)
 
 /** Which part of the data a cross-validation holds out. */
 const fold = z.strictObject({ index: count, of: count }).refine(({ index, of }) => index < of, 'an index below the number of parts')

@@ -49,8 +49,8 @@ export const withEnd = ({ ids, learned: isLearned }: LearnedTokens, ends: Readon
   return isEnd(ids[last]) ? complete : { ids: [...complete.ids, ends[0] as number], learned: [...complete.learned, true] }
 }
 
-/** Tokens that truncation left out before token `at` of the rest. */
-export type Cut = { readonly at: number; readonly tokens: number }
+/** Tokens that truncation left out before token `at` of the rest; `exchanges`: they are that many whole exchanges of a conversation. */
+export type Cut = { readonly at: number; readonly tokens: number; readonly exchanges?: number }
 
 export type TruncatedTokens = LearnedTokens & { readonly cuts: ReadonlyArray<Cut> }
 

@@ -10,19 +10,26 @@ import { conversationIn } from '../data/conversations.js'
 import type { Example } from '../data/index.js'
 import type { PromptTemplate } from '../data/promptTemplates.js'
 import type { ExampleTokenizer } from './exampleTokenizer.js'
-import { segmentTokens, withEnd, withinLength, type Cut, type LearnedTokens, type Segment } from './learnedTokens.js'
+import { conversationTokens, withinExchanges } from './conversationTokens.js'
+import { segmentTokens, withEnd, withinLength, type Cut, type LearnedTokens, type TruncatedTokens } from './learnedTokens.js'
 import { packed } from './packedTexts.js'
+
+/** tokens: the prompt loses its beginning and the rest its end · turns: the oldest exchanges are dropped whole */
+export const truncations = ['turns', 'tokens'] as const
+export type Truncation = (typeof truncations)[number]
 
 export type TextTokenOptions = {
   /** null: plain text, where the loss covers every token */
   readonly promptTemplate: PromptTemplate | null
+  /** How a long conversation becomes shorter; `turns` needs `chat`. */
+  readonly truncation: Truncation
   /** Also compute the loss on prompt tokens. */
   readonly trainOnInputs: boolean
   /** Pack several training examples into one row. */
   readonly packing: boolean
 }
 
-export const plainTextOptions: TextTokenOptions = { promptTemplate: null, trainOnInputs: false, packing: false }
+export const plainTextOptions: TextTokenOptions = { promptTemplate: null, truncation: 'tokens', trainOnInputs: false, packing: false }
 
 /** An example as a run trains on it, and what truncation left out of it. */
 export type ExplainedText = { readonly example: TextExample; readonly cuts: ReadonlyArray<Cut> }
@@ -33,7 +40,7 @@ export type TextTokenizer = ExampleTokenizer<TextExample> & { readonly explained
 /** Opens the tokenizer of a language modeling task. @throws InputError if the model has no chat template and `promptTemplate` is `chat` */
 export const openTextTokens = async (
   base: ModelFolder,
-  { promptTemplate, trainOnInputs, packing }: TextTokenOptions,
+  { promptTemplate, truncation, trainOnInputs, packing }: TextTokenOptions,
   maxLength: number,
 ): Promise<TextTokenizer> => {
   const { folder, model } = base
@@ -41,8 +48,16 @@ export const openTextTokens = async (
   const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder) : null
   if (promptTemplate === 'chat' && chat === null)
     throw inputError(folder, 'a chat template (in tokenizer_config.json or chat_template.jinja), for --prompt-template chat', 'none')
-  let [texts, truncated] = [0, 0]
+  let [texts, truncated, withoutTokens] = [0, 0, 0]
   const lost = lostParts()
+  const truncatedTokens = (example: Example): TruncatedTokens => {
+    if (chat === null) return withinLength(responseTokens(tokenizer, ends, example), tokenizer.start.length, maxLength)
+    const conversation = conversationIn(example.text)
+    lost.observe(conversation, chat)
+    const frame = { chat, tokenizer, ends }
+    if (truncation === 'turns') return withinExchanges(frame, conversation, maxLength)
+    return withinLength(conversationTokens(frame, conversation), tokenizer.start.length, maxLength)
+  }
   const explained = function* (example: Example): Generator<ExplainedText> {
     texts++
     if (promptTemplate === null) {
@@ -50,14 +65,9 @@ export const openTextTokens = async (
         yield { example: piece, cuts: [] }
       return
     }
-    const conversation = chat === null ? null : conversationIn(example.text)
-    if (conversation !== null && chat !== null) lost.observe(conversation, chat)
-    const complete =
-      conversation === null || chat === null
-        ? responseTokens(tokenizer, ends, example)
-        : conversationTokens(tokenizer, ends, conversation, chat)
-    if (complete.ids.length > maxLength) truncated++
-    const { cuts, ...kept } = withinLength(complete, tokenizer.start.length, maxLength)
+    const { cuts, ...kept } = truncatedTokens(example)
+    if (cuts.length > 0) truncated++
+    if (cuts.some(({ exchanges }) => exchanges === undefined)) withoutTokens++
     yield { example: asExample(kept, trainOnInputs, example.row), cuts }
   }
   const tokenizeAll = (examples: Iterable<Example>): ReadonlyArray<TextExample> => {
@@ -71,11 +81,21 @@ export const openTextTokens = async (
     evaluation: (examples) => examplesOf(tokenizeAll(examples)),
     warnings: () => [
       ...lost.warnings(),
-      ...(truncated === 0
-        ? []
-        : [`${truncated} of ${texts} texts are longer than --max-length ${maxLength}: prompts lose their beginning, responses their end`]),
+      ...(truncated === 0 ? [] : [truncationWarning({ texts, truncated, withoutTokens, truncation }, maxLength)]),
     ],
   }
+}
+
+type Truncated = { readonly texts: number; readonly truncated: number; readonly withoutTokens: number; readonly truncation: Truncation }
+
+const truncationWarning = ({ texts, truncated, withoutTokens, truncation }: Truncated, maxLength: number): string => {
+  const longer = `${truncated} of ${texts} texts are longer than --max-length ${maxLength}`
+  if (truncation === 'tokens') return `${longer}: prompts lose their beginning, responses their end`
+  const whole = truncated - withoutTokens
+  return `${longer}: ${[
+    ...(whole === 0 ? [] : [`${whole} lose their oldest exchanges`]),
+    ...(withoutTokens === 0 ? [] : [`${withoutTokens} are left with one exchange, which loses tokens`]),
+  ].join(', ')}`
 }
 
 /** Counts conversations whose tools or calls of tools the chat template does not render. */
@@ -106,37 +126,6 @@ const responseTokens = (tokenizer: Tokenizer, ends: ReadonlyArray<number>, { tex
     { text: textPair, learned: true },
   ]
   return withEnd(segmentTokens(tokenizer, segments, tokenizer.start), ends)
-}
-
-/** The loss covers every message of the assistant. @throws InputError if the template renders earlier messages differently once another follows */
-const conversationTokens = (
-  tokenizer: Tokenizer,
-  ends: ReadonlyArray<number>,
-  { turns, tools }: ReturnType<typeof conversationIn>,
-  chat: ChatTemplate,
-): LearnedTokens => withEnd(segmentTokens(tokenizer, conversationSegments(turns, chat, tools), []), ends)
-
-/** Splits the rendered conversation where each answer begins and ends. @throws InputError as `conversationTokens` */
-export const conversationSegments = (
-  messages: ReadonlyArray<Message>,
-  chat: ChatTemplate,
-  tools: ReadonlyArray<unknown> = [],
-): ReadonlyArray<Segment> => {
-  const segments: Segment[] = []
-  let done = ''
-  messages.forEach(({ role }, i) => {
-    if (role !== 'assistant') return
-    const [before, after] = [chat(messages.slice(0, i), true, tools), chat(messages.slice(0, i + 1), false, tools)]
-    if (!before.startsWith(done) || !after.startsWith(before))
-      throw inputError(
-        '--prompt-template chat',
-        'a template under which no message changes those before it (or paper, for instructions)',
-        `another at message ${i + 1}`,
-      )
-    segments.push({ text: before.slice(done.length), learned: false }, { text: after.slice(before.length), learned: true })
-    done = after
-  })
-  return segments
 }
 
 /** The target of token i is token i + 1, so the first token is never a target. `everything`: the loss covers prompts too. */

@@ -68,15 +68,15 @@ describe('salora inspect of conversations', () => {
       '<s> w48 w5 </s> <s> w49 w6 w7 </s> <s> w48 w8 </s> <s> w49 w9 </s>',
     )
     expect(first).toMatchObject({ row: 1, length: 17, learned: 5, cuts: [] })
-    // 17 tokens of prompt and 9 of response: the prompt keeps its end after <s>, the response loses </s>
-    expect(second?.tokens.map(({ id }) => id)).toEqual([1, 13, 14, 15, 16, 17, 2, 1, 49, 20, 21, 22, 23, 24, 25, 26, 27])
-    expect(learnedOf(second as Shown)).toBe(`${'-'.repeat(9)}${'+'.repeat(8)}`)
+    // of 2 + 16 + 9 tokens, the opening stays, the prompt keeps 8 at its end, and the response 7 at its start
+    expect(second?.tokens.map(({ id }) => id)).toEqual([1, 48, 13, 14, 15, 16, 17, 2, 1, 49, 20, 21, 22, 23, 24, 25, 26])
+    expect(learnedOf(second as Shown)).toBe(`${'-'.repeat(10)}${'+'.repeat(7)}`)
     expect(second).toMatchObject({
       row: 2,
       length: 17,
       cuts: [
-        { at: 1, tokens: 9 },
-        { at: 17, tokens: 1 },
+        { at: 2, tokens: 8 },
+        { at: 17, tokens: 2 },
       ],
     })
   })
@@ -100,8 +100,8 @@ describe('salora inspect of conversations', () => {
         'examples    learned tokens are in ⟦⟧; · separates tokens',
         '  row 1: 17 tokens, 5 learned',
         '  <s>·w48· w5·</s>·<s>·w49·⟦ w6· w7·</s>⟧·<s>·w48· w8·</s>·<s>·w49·⟦ w9·</s>⟧',
-        '  row 2: 17 tokens, 8 learned; truncation drops 10 of 27',
-        '  <s>‹9 tokens dropped›w13· w14· w15· w16· w17·</s>·<s>·w49·⟦ w20· w21· w22· w23· w24· w25· w26· w27⟧‹1 token dropped›',
+        '  row 2: 17 tokens, 7 learned; truncation drops 10 of 27',
+        '  <s>·w48‹8 tokens dropped› w13· w14· w15· w16· w17·</s>·<s>·w49·⟦ w20· w21· w22· w23· w24· w25· w26⟧‹2 tokens dropped›',
         '',
       ].join('\n'),
     )
