@@ -41,6 +41,7 @@ export const commandGroups: ReadonlyArray<CommandGroup> = [
         'Export an adapter for PEFT, transformers.js and others',
         async () => (await import('./commands/export.js')).exportCommand,
       ),
+      entry('push', 'Upload an adapter or an export to the Hugging Face hub', async () => (await import('./commands/push.js')).push),
       entry('rank-pattern', "Print a run's ranks as PEFT arguments", async () => (await import('./commands/rankPattern.js')).rankPattern),
       entry(
         'report',
@@ -54,7 +55,11 @@ export const commandGroups: ReadonlyArray<CommandGroup> = [
     heading: 'Evaluate and compare (the paper)',
     commands: [
       entry('glue', 'Compare methods on GLUE in one table', async () => (await import('./commands/glue.js')).glue),
-      entry('worker', 'Train queued runs of salora glue on any machine', async () => (await import('./commands/worker.js')).worker),
+      entry(
+        'worker',
+        'Train queued runs of salora glue and salora tune on any machine',
+        async () => (await import('./commands/worker.js')).worker,
+      ),
       entry(
         'style-transfer',
         'Transfer the style of sentences and score the result',

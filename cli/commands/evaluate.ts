@@ -1,7 +1,7 @@
 /** salora evaluate: scores a trained adapter, or a model that classifies as it is. */
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import { looksLikeFile } from '../../finetuning/data/index.js'
-import { leavesPromptTemplate, loadEvaluation, withModelTemplate, type Evaluation, type TaskOptions } from '../../finetuning/tasks/index.js'
+import { loadEvaluation, withModelTemplate, withTemplateOf, type Evaluation, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { resolveLabels } from '../../finetuning/adapters/labelNames.js'
 import { evaluationOfRun } from '../../finetuning/adapters/runEvaluation.js'
 import { scoreTrained, type AdapterScore } from '../../finetuning/adapters/scoreAdapter.js'
@@ -71,11 +71,8 @@ export const evaluate = defineCommand({
 })
 
 /** Data of other files is framed as the run framed its own; without a run, as the model does. */
-const withTemplate = (task: TaskOptions, runTask: TaskOptions | null, folder: string): Promise<TaskOptions> | TaskOptions => {
-  if (runTask === null) return withModelTemplate(task, folder)
-  const { promptTemplate } = runTask
-  return promptTemplate !== undefined && leavesPromptTemplate(task) ? { ...task, promptTemplate } : task
-}
+const withTemplate = (task: TaskOptions, runTask: TaskOptions | null, folder: string): Promise<TaskOptions> | TaskOptions =>
+  runTask === null ? withModelTemplate(task, folder) : withTemplateOf(runTask, task)
 
 type Rows = Awaited<ReturnType<typeof readRunRows>> | null
 type RequestedData = { readonly task: TaskOptions; readonly isWhole: boolean }

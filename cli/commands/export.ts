@@ -8,11 +8,12 @@ import { exportAdapter, type ExportReport } from '../../finetuning/adapters/expo
 import { exportFormats, precisionsOf, type ExportFormat } from '../../finetuning/adapters/exportFormats.js'
 import { quoted, reason } from '../../accelerated/errors/inputError.js'
 import { choiceFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
+import { inShell } from '../../finetuning/commandLine/shell.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import { evaluationOfRun } from '../../finetuning/adapters/runEvaluation.js'
 import type { Text, TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
-import { megabytes, short } from '../format/numbers.js'
+import { bytesText, short } from '../format/numbers.js'
 import { adapterFlags, labelFlags } from '../options/adapterFlags.js'
 import { adapterRequest } from '../options/adapterRequest.js'
 import { pickFlags } from '../options/settingFlags.js'
@@ -107,7 +108,8 @@ const targetsOf = async (
 const textOf = ({ output, files, usage, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string =>
   [
     `${output}`,
-    ...files.map(({ name, bytes }) => `  ${name.padEnd(26)}${bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : megabytes(bytes)}`),
+    ...files.map(({ name, bytes }) => `  ${name.padEnd(26)}${bytesText(bytes)}`),
     `largest logit difference over ${texts} texts: ${short(largestLogitDifference)} (logits up to ${short(largestLogit)})`,
     `to use it: ${usage}`,
+    `to share it: salora push ${inShell(output)} NAME`,
   ].join('\n')

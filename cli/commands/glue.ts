@@ -5,12 +5,11 @@ import { trainingSettings, machineSettings } from '../../accelerated/settings/co
 import { isHubAddress } from '../../accelerated/checkpoints/hub/hubDataset.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
-import { glueSweep, type Executor, type GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
-import { loadBullmq } from '../../evaluation/glue/queuePackages.js'
+import { glueSweep, type GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
+import type { Executor } from '../../evaluation/cells/executor.js'
 import type { GlueSweepOptions } from '../../evaluation/glue/sweepOptions.js'
 import { gridOfAppendixB } from '../../evaluation/glue/glueRecipes.js'
 import type { Grid } from '../../evaluation/glue/plan.js'
-import { redisAddress } from '../../evaluation/glue/redis.js'
 import { rowOf } from '../../evaluation/glue/rows.js'
 import { sweeps } from '../../evaluation/glue/sweeps/index.js'
 import { table1 } from '../../evaluation/glue/sweeps/table1.js'
@@ -30,6 +29,7 @@ import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import { failedRuns } from '../format/failedRuns.js'
 import { plural } from '../format/numbers.js'
+import { executorFlags, queueOf } from '../options/executorFlags.js'
 import { givenOf, pickFlags, type Values } from '../options/settingFlags.js'
 import { allTrainFlags, offlineFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
@@ -122,8 +122,7 @@ export const glue = defineCommand({
     Table: tableFlags,
     Run: {
       output: required(textFlag('folder', 'Sweep folder: cells/, table.md, table.csv, table.tex, sweep.json'), 'the folder of the sweep'),
-      jobs: countFlag('n', 'Parallel runs, each in its own process', { defaultText: '1' }),
-      redis: textFlag('url', 'Queue the runs for salora worker on machines that see the same folders; rediss:// for TLS'),
+      ...executorFlags,
     },
     Training: pickFlags(allTrainFlags, settingsOfRuns, Object.fromEntries(settingsOfRuns.map((name) => [name, "the recipe's"]))),
     Machine: offlineFlags,
@@ -140,9 +139,8 @@ export const glue = defineCommand({
   ],
   run: async (flags, terminal) => {
     const options = sweepOptions(flags)
-    const executor = executorOf(flags, options)
+    const executor = await executorOf(flags, options)
     if (executor === undefined) await checkData(options.data)
-    else await loadBullmq()
     const interrupt = watchInterrupt(
       () => terminal.note('stopping each run after its current step; press Ctrl-C again to exit at once'),
       () => progress.close(),
@@ -225,13 +223,11 @@ const checkData = async (data: string): Promise<void> => {
   if (got !== null) throw inputError(`--data ${data}`, glueFolder, got)
 }
 
-/** With --redis, workers train the runs; undefined: this process does. */
-const executorOf = ({ redis, jobs }: SweepFlags, { sweep }: GlueSweepOptions): Executor | undefined => {
-  if (redis === null) return undefined
-  if (jobs !== null) throw usageError('--jobs', 'none with --redis: each worker has its own', String(jobs))
-  if (sweep.inTurn === true) throw usageError('--redis', 'none with this sweep, whose runs are timed one after another', sweep.name)
-  redisAddress(redis)
-  return async (cells, context) => (await import('../../evaluation/glue/queueExecutor.js')).runQueuedCells(cells, { ...context, redis })
+/** With --redis, workers train the runs; undefined: this process does. @throws UsageError */
+const executorOf = async (flags: SweepFlags, { sweep }: GlueSweepOptions): Promise<Executor | undefined> => {
+  if (flags.redis !== null && sweep.inTurn === true)
+    throw usageError('--redis', 'none with this sweep, whose runs are timed one after another', sweep.name)
+  return queueOf(flags)
 }
 
 const resultText = ({ table, done, cells, failed, submission }: GlueSweepResult, output: string): string =>

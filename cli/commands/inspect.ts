@@ -1,7 +1,7 @@
 /** salora inspect: facts about data, and what probably is a mistake in it, before a run. */
 import { extname } from 'node:path'
 import { trainingSettings } from '../../accelerated/settings/commonSettings.js'
-import { advanced } from '../../finetuning/commandLine/flag.js'
+import { advanced, countFlag } from '../../finetuning/commandLine/flag.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import { inspectData } from '../../finetuning/inspection/inspectData.js'
@@ -20,11 +20,18 @@ export const inspect = defineCommand({
   name: 'salora inspect',
   description:
     'Look at data before training on it: rows, classes, duplicates, suspicious labels, lengths, and texts that would be truncated. ' +
-    'With --model, lengths are tokens; without it, words.',
+    'With --model, lengths are tokens, and the first examples for a decoder are shown token by token; without it, lengths are words.',
   usage: '<file> | --task <name|file> [options]',
   arguments: [{ name: 'file', description: 'Data file, as for --task; a .txt file is text for a decoder' }],
   flags: {
     Data: pickFlags(allTrainFlags, ['model', ...taskFlagNames, 'testData']),
+    Examples: {
+      examples: countFlag('n', "First examples that are shown token by token, with --model and a decoder's data", {
+        from: 0,
+        to: 20,
+        default: 2,
+      }),
+    },
     Training: {
       ...settingFlags({ maxLength, classWeights }),
       metricForBestModel: advanced(pickFlags(allTrainFlags, ['metricForBestModel']).metricForBestModel),
@@ -38,19 +45,20 @@ export const inspect = defineCommand({
     },
     {
       command: 'salora inspect --task alpaca --data chats.jsonl --model ./llama --max-length 512',
-      result: 'Prints how many conversations have more than 512 tokens.',
+      result: 'Prints how many conversations have more than 512 tokens, and the first two token by token, with the learned tokens marked.',
     },
   ],
   run: async (flags, terminal, [file]) => {
-    const { model, maxLength: most, classWeights: weights, ...others } = givenOf(flags) as Values
+    const { model, maxLength: most, classWeights: weights, examples, ...others } = givenOf(flags) as Values
     const settings = settingsOfFlags(givenOf({ maxLength: most, classWeights: weights }))
     const inspected = await inspectData({
       task: taskOptions(withFile(others, file)),
       ...(model === undefined ? {} : { model: absolutePath(String(model)) }),
       maxLength: settings.maxLength,
       classWeights: settings.classWeights,
+      examples: Number(examples),
     })
-    terminal.result(inspectionText(inspected), inspected)
+    terminal.result(inspectionText(inspected, terminal), inspected)
     return exitCodes.success
   },
 })

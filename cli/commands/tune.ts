@@ -9,6 +9,7 @@ import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import { failedRuns } from '../format/failedRuns.js'
 import { plural } from '../format/numbers.js'
 import { trainCommand, tuneTable } from '../format/tuneTable.js'
+import { executorFlags, queueOf } from '../options/executorFlags.js'
 import { givenOf, pickFlags } from '../options/settingFlags.js'
 import { taskOptions } from '../options/taskRequest.js'
 import { allTrainFlags, trainFlags } from '../options/trainFlags.js'
@@ -57,7 +58,7 @@ export const tuneCommand = defineCommand({
     },
     Run: {
       output: required(textFlag('folder', 'Folder of the search: cells/ and tune.json'), 'the folder of the search'),
-      jobs: countFlag('n', 'Parallel runs, each in its own process', { default: 1 }),
+      ...executorFlags,
     },
     Training: pickFlags(allTrainFlags, settingsOfRuns, { epochs: 'as in salora train' }),
     Machine: pickFlags(allTrainFlags, ['offline']),
@@ -75,6 +76,7 @@ export const tuneCommand = defineCommand({
   ],
   run: async (flags, terminal) => {
     const options = tuneOptions(flags)
+    const executor = await queueOf(flags)
     const progress = sweepProgress(terminal)
     const interrupt = watchInterrupt(
       () => terminal.note('stopping each run after its current step; press Ctrl-C again to exit at once'),
@@ -88,7 +90,7 @@ export const tuneCommand = defineCommand({
       terminal.note(rungLine(event))
       progress.onEvent({ kind: 'planned', stage: 'table', cells: event.runs })
     }
-    const result = await tune(options, interrupt.signal, show).finally(() => {
+    const result = await tune(options, interrupt.signal, show, executor).finally(() => {
       progress.close()
       interrupt.release()
     })
@@ -132,6 +134,6 @@ const tuneOptions = (flags: Flags): TuneOptions => {
     ranks: (ranks as ReadonlyArray<number> | null) ?? [8, 16],
     overrides: givenOf(Object.fromEntries(settingsOfRuns.map((name) => [name, (flags as Readonly<Record<string, unknown>>)[name]]))),
     folds: Number(folds),
-    jobs: Number(jobs),
+    jobs: Number(jobs ?? 1),
   }
 }

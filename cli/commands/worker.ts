@@ -1,6 +1,6 @@
-/** salora worker: trains the runs of sweeps that salora glue --redis has queued. */
-import { redisAddress, redactedAddress } from '../../evaluation/glue/redis.js'
-import { workQueue } from '../../evaluation/glue/worker.js'
+/** salora worker: trains the runs that salora glue --redis and salora tune --redis have queued. */
+import { redisAddress, redactedAddress } from '../../evaluation/cells/redis.js'
+import { workQueue } from '../../evaluation/cells/worker.js'
 import { countFlag, numberFlag, required, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { plural } from '../format/numbers.js'
@@ -16,7 +16,7 @@ const longestLease = 86_400
 export const worker = defineCommand({
   name: 'salora worker',
   description:
-    'Train queued runs of salora glue --redis until Ctrl-C. Workers on any machine see the same model, data and sweep folders, or use the hub with --local-root. ' +
+    'Train the queued runs of salora glue --redis and salora tune --redis until Ctrl-C. Workers on any machine see the same model, data and output folders, or use the hub with --local-root. ' +
     'Workers renew the lease of their run; when a worker dies, another resumes from the last checkpoint. A failed run is tried three times.',
   flags: {
     Queue: {
@@ -32,7 +32,7 @@ export const worker = defineCommand({
     },
     Run: {
       jobs: countFlag('n', 'Parallel runs, each in its own process', { default: 1 }),
-      root: textFlag('folder', 'Folder that must contain the sweep folders', { defaultText: 'the current folder' }),
+      root: textFlag('folder', 'Folder that must contain the output folders', { defaultText: 'the current folder' }),
       localRoot: textFlag('folder', 'Train in this folder instead of shared ones: results are sent back, adapters stay here'),
     },
     Machine: offlineFlags,

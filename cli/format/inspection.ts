@@ -1,9 +1,11 @@
 /** Facts and findings about data as text: in short before a run, in full for salora inspect. */
 import { oneLine, quoted } from '../../accelerated/errors/inputError.js'
-import type { ClassCount, DataFacts, LengthFacts } from '../../finetuning/inspection/dataFacts.js'
+import type { ClassCount, DataFacts, LengthFacts, TruncationFacts } from '../../finetuning/inspection/dataFacts.js'
+import type { ShownExample } from '../../finetuning/inspection/shownExamples.js'
 import type { DataReport } from '../../finetuning/inspection/runReport.js'
 import { counted, percent, plural, short } from './numbers.js'
 import { alignedTable } from './table.js'
+import { exampleLines } from './tokenView.js'
 
 /** Classes in a line, the largest first. */
 const mostInLine = 5
@@ -46,12 +48,17 @@ const lengthsText = (lengths: LengthFacts | null): ReadonlyArray<string> =>
 /** Classes in the table of salora inspect; --json has all. */
 const mostInTable = 30
 
-export type Inspected = { readonly sets: ReadonlyArray<DataFacts>; readonly findings: DataReport['findings'] }
+export type Inspected = {
+  readonly sets: ReadonlyArray<DataFacts>
+  readonly findings: DataReport['findings']
+  readonly examples: ReadonlyArray<ShownExample>
+}
 
-/** All facts of each set, then all findings. */
-export const inspectionText = ({ sets, findings }: Inspected): string =>
+/** All facts of each set, then the examples and all findings. */
+export const inspectionText = ({ sets, findings, examples }: Inspected, { color }: { readonly color: boolean }): string =>
   [
     ...sets.flatMap((facts) => [...factLines(facts), '']),
+    ...exampleLines(examples, { color }),
     ...(findings.length === 0 ? ['nothing suspicious found'] : findings.map(({ message, warns }) => `${warns ? '! ' : '- '}${message}`)),
   ].join('\n')
 
@@ -84,5 +91,10 @@ const classLines = (title: 'classes' | 'entities', classes: ReadonlyArray<ClassC
 
 const lengthLines = ({ unit, p50, p90, p95, p99, longest, truncated }: LengthFacts): ReadonlyArray<string> => [
   `${unit.padEnd(12)}median ${counted(p50)}, 90 % up to ${counted(p90)}, 95 % ${counted(p95)}, 99 % ${counted(p99)}, longest ${counted(longest)}${unit === 'words' ? ' (--model counts tokens)' : ''}`,
-  ...(truncated === null ? [] : [`truncated   ${counted(truncated.texts)} texts by --max-length ${truncated.maxLength}`]),
+  ...(truncated === null
+    ? []
+    : [`truncated   ${counted(truncated.texts)} texts by --max-length ${truncated.maxLength}${exchangesText(truncated)}`]),
 ]
+
+const exchangesText = ({ texts, wholeExchanges = 0 }: TruncationFacts): string =>
+  wholeExchanges === 0 ? '' : `; ${counted(wholeExchanges)} lose whole exchanges, ${counted(texts - wholeExchanges)} lose tokens`

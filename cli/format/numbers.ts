@@ -8,6 +8,9 @@ export const percent = (share: number): string => `${(100 * share).toFixed(1)} %
 
 export const megabytes = (bytes: number): string => `${counted(bytes / 1e6)} MB`
 
+/** 1234 → 2 kB; from a megabyte on, 12 MB */
+export const bytesText = (bytes: number): string => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : megabytes(bytes))
+
 /** 83.2 → 1 min 23 s */
 export const duration = (seconds: number): string => {
   const whole = Math.round(seconds)

@@ -11,7 +11,7 @@ export const adapterFlags = {
     description: 'Model, instead of --run',
     parse: (where, typed) => (typed === undefined ? undefined : textOf(where, String(typed))),
   }),
-  adapter: textFlag('folder', "Adapter of --model, in PEFT's layout or that of the adapters library"),
+  adapter: textFlag('folder|id', "Adapter of --model, in PEFT's layout or that of the adapters library; a folder or a hub id"),
 }
 
 export const labelFlags = {

@@ -1,5 +1,6 @@
 /** From the flags of an adapter to the options that open it. */
 import { join } from 'node:path'
+import { resolveAdapter } from '../../accelerated/checkpoints/hub/hubAdapter.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { Settings } from '../../accelerated/training/settings.js'
 import type { TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
@@ -38,7 +39,7 @@ export const adapterRequest = async (flags: Values): Promise<AdapterRequest> => 
     adapter: {
       model: absolutePath(model ?? earlier?.model ?? ''),
       ...(model === null && typeof earlier?.revision === 'string' ? { revision: earlier.revision } : {}),
-      adapter: run === null ? adapter : join(run, 'adapter'),
+      adapter: run !== null ? join(run, 'adapter') : adapter === null ? null : await resolveAdapter(adapter),
       ...(earlier?.inputs === undefined || run === null ? {} : { trainedBy: { run, inputs: earlier.inputs } }),
       ...(Array.isArray(flags['labels']) ? { labelNames: flags['labels'].map(String) } : {}),
       device: settings.device,

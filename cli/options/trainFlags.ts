@@ -78,6 +78,7 @@ export const trainFlags = {
     ...settingFlags(scheduleSettings),
     metricForBestModel: advanced(text('metric', 'Metric that selects the best checkpoint, such as macroF1 or loss', "the task's own")),
     tensorboard: advanced(toggle('Also log to a TensorBoard event file in the run folder')),
+    reportTo: advanced(text('names', 'Also report to mlflow, the server of MLFLOW_TRACKING_URI, or to tensorboard; several with commas')),
   },
   Machine: { ...settingFlags(machineSettings), ...offlineFlags },
   ...flagsOfMethods(),

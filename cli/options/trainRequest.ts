@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { readRankPattern } from '../../finetuning/adapters/rankPattern.js'
+import { choiceOf, listOf } from '../../finetuning/commandLine/flag.js'
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import type { RunOptions } from '../../finetuning/runs/run.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
+import { trackerNames } from '../../finetuning/runs/tracking/trackerNames.js'
 import { configValues, runValues } from './configFile.js'
 import { layer, merged, settingsOf, type Layer } from './layers.js'
 import { presetValues } from './presets.js'
@@ -38,7 +40,18 @@ export const trainRequest = async (flags: Values, defaults: Values = {}): Promis
     output,
     resume,
     settings: settingsOf(layers),
-    ...(values['tensorboard'] === true ? { tensorboard: true } : {}),
+    ...reportOptions(values),
+  }
+}
+
+/** --tensorboard and --report-to. @throws UsageError for an unknown name */
+const reportOptions = ({ tensorboard, reportTo }: Values): Pick<RunOptions, 'tensorboard' | 'reportTo'> => {
+  const names = typeof reportTo === 'string' ? listOf('--report-to', reportTo) : []
+  const chosen = names.map((name) => choiceOf('--report-to', name, [...trackerNames, 'tensorboard'] as const))
+  const trackers = trackerNames.filter((name) => chosen.includes(name))
+  return {
+    ...(tensorboard === true || chosen.includes('tensorboard') ? { tensorboard: true } : {}),
+    ...(trackers.length > 0 ? { reportTo: trackers } : {}),
   }
 }
 

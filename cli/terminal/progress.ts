@@ -194,6 +194,8 @@ const lineOf = (event: FinetuneEvent): string | null => {
         (event.chosenEpochs === null ? '' : ` (${event.chosenEpochs} epochs; change them with --epochs)`) +
         (event.announcement === null ? '' : `; ${event.announcement}`)
       )
+    case 'tracking':
+      return `${event.tracker}: ${event.url}`
     case 'evaluation':
       return `${event.step === 0 ? 'before training' : `step ${event.step}`}: ${scoresText(event.scores)}${standing(event)}`
     case 'test':

@@ -89,7 +89,7 @@ const stoppedEarly = ({ output, resume }: RunOptions, { exitCode }: Interrupt, {
 }
 
 /** The result of a finished run that is not to be extended; null otherwise. @throws InputError if its settings differ from the requested ones */
-const finishedRun = async ({ output, model, adapter, task, settings, tensorboard = false }: RunOptions): Promise<RunResult | null> => {
+const finishedRun = async ({ output, model, adapter, task, settings, tensorboard, reportTo }: RunOptions): Promise<RunResult | null> => {
   const [result, config] = [await finishedResult(output), await readRunConfig(output)]
   if (result === null || config === null) return null
   const { device } = settings
@@ -98,6 +98,7 @@ const finishedRun = async ({ output, model, adapter, task, settings, tensorboard
   if (different.length > 0)
     throw inputError(join(output, 'config.json'), 'the settings that the run, which is finished, began with', different.join('; '))
   if (differingChoices(config, { ...asked, settings }).length > 0) return null
-  if (tensorboard) throw inputError('--tensorboard', 'an unfinished run, whose events it can still record', `a finished one in ${output}`)
+  const flag = tensorboard === true ? '--tensorboard' : reportTo === undefined ? null : '--report-to'
+  if (flag !== null) throw inputError(flag, 'an unfinished run, whose events it can still record', `a finished one in ${output}`)
   return result
 }

@@ -38,6 +38,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       'low-memory',
       'gpu',
       'exports',
+      'share',
       'library',
       'serve',
       'report-and-board',

@@ -1,13 +1,6 @@
-/** A cell: one run, and in a sweep its row, task and seed. */
-import type { RunOptions } from '../../finetuning/runs/run.js'
+/** A cell of a sweep over GLUE: a run, and its row, task and seed. */
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
-
-/** One run of a sweep or of a search. */
-export type RunCell = {
-  /** names the run's folder and its lines in logs: `mrpc.salora.seed-0` */
-  readonly id: string
-  readonly options: Omit<RunOptions, 'output' | 'resume'>
-}
+import type { RunCell } from '../cells/cell.js'
 
 export type Cell = RunCell & {
   /** the table's row: a method, or a method with changed settings */

@@ -8,14 +8,14 @@ import { systemInputError } from '../../accelerated/errors/systemError.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { versions } from '../../finetuning/runs/versions.js'
 import type { Cell } from './cell.js'
-import { runCells, type CellOutcome, type ExecutorOptions } from './executor.js'
+import { localExecutor, type CellOutcome, type Executor } from '../cells/executor.js'
 import { chooseRates, noChoice, type Choice } from './gridSearch.js'
 import { partialTable } from './partialTable.js'
 import { cellsOf, type Grid } from './plan.js'
 import { writePlan } from './storedPlan.js'
 import { loadTests, writeSubmission, type Submission } from './submission.js'
 import type { GlueSweepOptions, OnSweepEvent } from './sweepOptions.js'
-import { openSweepModel } from './sweepModel.js'
+import { openSweepModel } from '../cells/sweepModel.js'
 import { sweepPlan } from './sweepPlan.js'
 import type { EndedCell, SweepTable } from './sweepTable.js'
 import { sweepCsv, sweepLatex, sweepMarkdown } from './sweepTableText.js'
@@ -34,12 +34,6 @@ export type GlueSweepResult = {
   readonly versions: typeof versions
 }
 
-/** Makes the runs of cells: in child processes, or on the workers of a queue. Outcomes are in the order of the cells. */
-export type Executor = (
-  cells: ReadonlyArray<Cell>,
-  context: Pick<ExecutorOptions, 'output' | 'signal' | 'onEvent'>,
-) => Promise<ReadonlyArray<CellOutcome>>
-
 /**
  * Finished runs are reused, started ones resume, failed ones are retried. The result has all finished cells; after an abort some are missing.
  * @throws InputError or SettingsError for a wrong request, before the first run; InputError if another process uses the folder
@@ -48,10 +42,10 @@ export const glueSweep = async (
   options: GlueSweepOptions,
   signal: AbortSignal,
   onEvent: OnSweepEvent,
-  execute: Executor = (cells, context) => runCells(cells, { ...context, jobs: options.sweep.inTurn === true ? 1 : options.jobs }),
+  execute: Executor<Cell> = localExecutor(options.sweep.inTurn === true ? 1 : options.jobs),
 ): Promise<GlueSweepResult> => {
   const { output, grid } = options
-  const model = await openSweepModel(options.model)
+  const { model } = await openSweepModel(options.model)
   const planned = cellsOf(options, model.spec) // before anything is written: a wrong request leaves nothing behind
   await prepareFolders(options, planned)
   const lock = await lockFolder(output, `--output ${output}`)

@@ -1,7 +1,7 @@
 /** The search for learning rates. Each rate of the grid is tried with one seed; each task and row gets the best one. */
 import type { Model } from '../../accelerated/models/architecture.js'
 import type { Cell } from './cell.js'
-import type { CellOutcome } from './executor.js'
+import type { CellOutcome } from '../cells/executor.js'
 import type { GlueSweepOptions, OnSweepEvent } from './sweepOptions.js'
 import { gridCells, rateKey, type ChosenRates, type Grid } from './plan.js'
 import { scoreOf } from './score.js'

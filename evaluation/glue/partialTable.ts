@@ -1,5 +1,5 @@
 /** The table of a plan from the cells that are done so far. */
-import type { CellOutcome } from './executor.js'
+import type { CellOutcome } from '../cells/executor.js'
 import { paperScore } from './paperTables.js'
 import type { PlannedCell, SweepPlan } from './storedPlan.js'
 import { sweepTable, type SweepTable } from './sweepTable.js'

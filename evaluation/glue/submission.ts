@@ -9,7 +9,7 @@ import { readTexts } from '../../finetuning/data/delimited.js'
 import { GLUE_TASKS, type GlueName } from '../../finetuning/data/glueTasks.js'
 import { glueTests, glueTestsOnHub, submissionNames, type GlueTest } from '../../finetuning/data/glueTestSet.js'
 import { openTrainedAdapter, type Text } from '../../finetuning/adapters/trainedAdapter.js'
-import { cellFolder } from './cellFolder.js'
+import { cellFolder } from '../cells/cellFolder.js'
 import { scoreOf, type Reported } from './score.js'
 import type { EndedCell } from './sweepTable.js'
 

@@ -1,5 +1,5 @@
 /** What a sweep over GLUE is asked for, and the events that it emits. */
-import type { ExecutorEvent } from './executor.js'
+import type { ExecutorEvent } from '../cells/executor.js'
 import type { Grid, SweepRequest } from './plan.js'
 import type { Reported } from './score.js'
 

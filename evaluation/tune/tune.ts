@@ -10,10 +10,12 @@ import { resolveSettings } from '../../accelerated/training/settings.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
 import { looksLikeFile } from '../../finetuning/data/delimited.js'
+import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { runInputs, type RunInputs } from '../../finetuning/runs/runFingerprint.js'
 import { loadTask, type TaskOptions } from '../../finetuning/tasks/index.js'
-import type { RunCell } from '../glue/cell.js'
-import { openSweepModel } from '../glue/sweepModel.js'
-import { runCells, type CellOutcome, type ExecutorEvent, type Run } from '../glue/executor.js'
+import type { RunCell } from '../cells/cell.js'
+import { openSweepModel } from '../cells/sweepModel.js'
+import { localExecutor, type CellOutcome, type Executor, type ExecutorEvent } from '../cells/executor.js'
 import { candidatesOf, type Candidate, type SearchSpace } from './searchSpace.js'
 import { rungsOf, survivors, type Rung } from './successiveHalving.js'
 
@@ -66,47 +68,60 @@ export type TuneResult = {
 }
 
 /**
- * A run that fails only loses.
+ * A run that fails only loses. Runs on other rows, or on another model, are not compared: neither those of an earlier call nor those of a worker.
+ * @param execute makes the runs of a round
  * @throws InputError or SettingsError for a wrong request, before anything is written; InputError if another process uses the folder
  */
 export const tune = async (
   options: TuneOptions,
   signal: AbortSignal,
   onEvent: (event: TuneEvent) => void,
-  run?: Run,
+  execute: Executor = localExecutor(options.jobs),
 ): Promise<TuneResult> => {
   const candidates = candidatesOf(options)
-  const tasks = heldOutTasks(options)
-  await openSweepModel(options.model)
-  const rungs = rungsOf(candidates.length, await longestRun(candidates, tasks[0] ?? options.task))
+  const parts = await partsOf(heldOutTasks(options), await openSweepModel(options.model))
+  const rungs = rungsOf(candidates.length, longestRun(candidates, parts[0]?.rows ?? 0))
   await makeFolder(options.output)
   const lock = await lockFolder(options.output, `--output ${options.output}`)
   try {
-    return await search(options, { candidates, tasks, rungs }, { signal, onEvent, ...(run === undefined ? {} : { run }) })
+    return await search(options, { candidates, parts, rungs }, { signal, onEvent, execute })
   } finally {
     await lock.release()
   }
 }
 
+/** The task with one part held out, what its runs read, and the number of its training rows. */
+type Part = { readonly task: TaskOptions; readonly inputs: RunInputs; readonly rows: number }
+
+/** One after another, so that the rows of one part are in memory at a time. */
+const partsOf = async (tasks: ReadonlyArray<TaskOptions>, base: ModelFolder): Promise<ReadonlyArray<Part>> => {
+  const parts: Part[] = []
+  for (const task of tasks) {
+    const data = await loadTask(task)
+    parts.push({ task, inputs: await runInputs(base, data, undefined), rows: data.train.examples.length })
+  }
+  return parts
+}
+
 type Plan = {
   readonly candidates: ReadonlyArray<Candidate>
-  readonly tasks: ReadonlyArray<TaskOptions>
+  readonly parts: ReadonlyArray<Part>
   readonly rungs: ReadonlyArray<Rung>
 }
-type Context = { readonly signal: AbortSignal; readonly onEvent: (event: TuneEvent) => void; readonly run?: Run }
+type Context = { readonly signal: AbortSignal; readonly onEvent: (event: TuneEvent) => void; readonly execute: Executor }
 
 /** The rounds of the search, one after another. tune.json is written when the last has ended. */
-const search = async (options: TuneOptions, { candidates, tasks, rungs }: Plan, context: Context): Promise<TuneResult> => {
-  const { signal, onEvent } = context
+const search = async (options: TuneOptions, { candidates, parts, rungs }: Plan, context: Context): Promise<TuneResult> => {
+  const { signal, onEvent, execute } = context
   const trials: Trial[] = []
   let selectedBy = ''
   let left: ReadonlyArray<Candidate> = candidates
   for (const [rung, { steps }] of rungs.entries()) {
-    const cells = left.flatMap((candidate) => tasks.map((task, fold) => cellOf(options, candidate, { task, fold, steps })))
+    const cells = left.flatMap((candidate) => parts.map((part, fold) => cellOf(options, candidate, { ...part, fold, steps })))
     onEvent({ kind: 'rung', rung, rungs: rungs.length, candidates: left.length, steps, runs: cells.length })
-    const outcomes = await runCells(cells, { ...options, ...context })
+    const outcomes = await execute(cells, { output: options.output, signal, onEvent })
     if (signal.aborted) break
-    const judged = left.map((candidate, i) => trialOf(candidate, steps, outcomes.slice(i * tasks.length, (i + 1) * tasks.length)))
+    const judged = left.map((candidate, i) => trialOf(candidate, steps, outcomes.slice(i * parts.length, (i + 1) * parts.length)))
     trials.push(...judged)
     selectedBy = outcomes.flatMap((outcome) => (outcome.kind === 'done' ? [outcome.result.selectedBy ?? ''] : []))[0] ?? selectedBy
     const next = rungs[rung + 1]?.candidates ?? 0
@@ -135,17 +150,17 @@ const heldOutTasks = ({ task: { testData: _, ...task }, folds }: TuneOptions): R
 }
 
 /** The steps of the last rung: those of an ordinary run on the same data, which no candidate changes. */
-const longestRun = async (candidates: ReadonlyArray<Candidate>, task: TaskOptions): Promise<number> => {
-  const { train } = await loadTask(task)
+const longestRun = (candidates: ReadonlyArray<Candidate>, rows: number): number => {
   const { batchSize, gradientAccumulationSteps, ...length } = resolveSettings(candidates[0]?.settings ?? {})
-  return plannedSteps(length, Math.ceil(train.examples.length / (batchSize * gradientAccumulationSteps)))
+  return plannedSteps(length, Math.ceil(rows / (batchSize * gradientAccumulationSteps)))
 }
 
-type Part = { readonly task: TaskOptions; readonly fold: number; readonly steps: number }
+type PlannedRun = Omit<Part, 'rows'> & { readonly fold: number; readonly steps: number }
 
-const cellOf = ({ model, folds }: TuneOptions, { name, settings }: Candidate, { task, fold, steps }: Part): RunCell => ({
+const cellOf = ({ model, folds }: TuneOptions, { name, settings }: Candidate, { task, inputs, fold, steps }: PlannedRun): RunCell => ({
   id: [name.replaceAll(', ', '.').replaceAll(' ', '-'), `${steps}-steps`, ...(folds === 1 ? [] : [`fold-${fold + 1}`])].join('.'),
   options: { model, task, settings: resolveSettings({ ...settings, maxSteps: steps }) },
+  inputs,
 })
 
 const trialOf = ({ name, settings }: Candidate, steps: number, outcomes: ReadonlyArray<CellOutcome>): Trial => {

@@ -39,8 +39,11 @@ export type LengthFacts = {
   readonly p99: number
   readonly longest: number
   /** null: nothing truncates the texts */
-  readonly truncated: { readonly texts: number; readonly maxLength: number } | null
+  readonly truncated: TruncationFacts | null
 }
+
+/** `wholeExchanges`: conversations among the texts that lose whole exchanges alone; the others lose tokens. Absent: all lose tokens */
+export type TruncationFacts = { readonly texts: number; readonly maxLength: number; readonly wholeExchanges?: number }
 
 /** @param keys one per example (data/textKeys.ts) @param hasScores whether labels are numbers, not classes */
 export const dataFacts = (dataset: Dataset, keys: BigUint64Array, hasScores = false): DataFacts => {

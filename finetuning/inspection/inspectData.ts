@@ -1,10 +1,12 @@
 /** Inspects the data of a task without training: every set as a whole, in tokens where a model is named, otherwise in words. */
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import type { Dataset } from '../data/index.js'
+import type { Dataset, Example } from '../data/index.js'
+import { openTextTokens, type TextTokenOptions } from '../tokens/textTokens.js'
 import { textKeys } from '../data/textKeys.js'
 import { loadSets, withModelTemplate, type LoadedSets, type TaskOptions } from '../tasks/index.js'
 import { dataFacts, lengthFacts, wordLengths, type DataFacts, type LengthFacts, type RowKeys } from './dataFacts.js'
+import { shownExamples, type ShownExample } from './shownExamples.js'
 import { columnFindings, findingsIn, lengthFindings, overlapFindings, type Choices, type Finding } from './findings.js'
 
 export type InspectOptions = {
@@ -16,16 +18,26 @@ export type InspectOptions = {
   readonly maxLength: number
   /** The setting of `finetune`, so that no finding advises it. */
   readonly classWeights?: string | null
+  /** How many examples of a decoder's data are shown token by token, if a model is named. Default: 0 */
+  readonly examples?: number
 }
 
 export type Inspection = {
   /** The file or the training set, then the evaluation set and the test set, where there are. */
   readonly sets: ReadonlyArray<DataFacts>
   readonly findings: ReadonlyArray<Finding>
+  /** The first examples of the first set; none without a model, and for tasks other than text generation. */
+  readonly examples: ReadonlyArray<ShownExample>
 }
 
 /** @throws InputError for the first thing wrong in the data or the model */
-export const inspectData = async ({ task, model, maxLength, classWeights = null }: InspectOptions): Promise<Inspection> => {
+export const inspectData = async ({
+  task,
+  model,
+  maxLength,
+  classWeights = null,
+  examples: count = 0,
+}: InspectOptions): Promise<Inspection> => {
   const base = model === undefined ? null : await openBase(model)
   const loaded = await loadSets(base === null ? task : await withModelTemplate(task, base.folder))
   const { training, evaluation, test } = loaded.sets
@@ -39,7 +51,8 @@ export const inspectData = async ({ task, model, maxLength, classWeights = null 
       lengths: base === null ? lengthFacts(wordLengths(set.examples), 'words') : await tokenFacts(loaded, set, base, maxLength),
     })
   const choices: Choices = { classWeights, selectionMetric: loaded.selectionMetric }
-  return { sets, findings: allFindings(loaded, sets, keys, choices) }
+  const examples = base === null || loaded.text === undefined ? [] : await shownExamples(base, loaded.text, training, { count, maxLength })
+  return { sets, findings: allFindings(loaded, sets, keys, choices), examples }
 }
 
 const allFindings = ({ sets }: LoadedSets, facts: ReadonlyArray<DataFacts>, keys: RowKeys, choices: Choices): ReadonlyArray<Finding> => [
@@ -54,15 +67,32 @@ const openBase = async (model: string): Promise<ModelFolder> => {
 }
 
 /** Lengths up to the positions of the model: a longer text counts as that long. */
-const tokenFacts = (loaded: LoadedSets, set: Dataset, base: ModelFolder, maxLength: number): Promise<LengthFacts | null> =>
-  loaded.taskType.bind(
-    { ...loaded, evaluation: set },
+const tokenFacts = (loaded: LoadedSets, set: Dataset, base: ModelFolder, maxLength: number): Promise<LengthFacts | null> => {
+  const { text } = loaded
+  // whole exchanges that do not fit would leave a length far below the positions
+  const cut = text === undefined ? loaded : { ...loaded, text: { ...text, truncation: 'tokens' as const } }
+  return loaded.taskType.bind(
+    { ...cut, evaluation: set },
     null,
   )(async (adapter) => {
     const tokenizer = await adapter.tokenizer(base, base.model.spec.maxPositions)
     const examples = tokenizer.evaluation(set.examples)
     const lengths = Int32Array.from({ length: examples.length }, (_, i) => examples.at(i)?.inputIds.length ?? 0)
-    const longer = lengths.reduce((count, length) => count + (length > maxLength ? 1 : 0), 0)
-    const isCutIntoPieces = loaded.text?.promptTemplate === null
-    return lengthFacts(lengths, 'tokens', isCutIntoPieces ? null : { texts: longer, maxLength })
+    if (text?.promptTemplate === null) return lengthFacts(lengths, 'tokens') // cut into pieces, which lose nothing
+    const longer = set.examples.filter((_, i) => (lengths[i] ?? 0) > maxLength)
+    const byTurns = text?.truncation === 'turns' ? { wholeExchanges: await withWholeExchanges(base, text, longer, maxLength) } : {}
+    return lengthFacts(lengths, 'tokens', { texts: longer.length, maxLength, ...byTurns })
   })
+}
+
+/** How many of the examples lose whole exchanges alone. */
+const withWholeExchanges = async (
+  base: ModelFolder,
+  text: TextTokenOptions,
+  longer: ReadonlyArray<Example>,
+  maxLength: number,
+): Promise<number> => {
+  const { explained } = await openTextTokens(base, text, maxLength)
+  return longer.filter((example) => [...explained(example)].every(({ cuts }) => cuts.every(({ exchanges }) => exchanges !== undefined)))
+    .length
+}

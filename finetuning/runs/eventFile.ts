@@ -12,7 +12,8 @@ import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import { appendedFile } from './appendedFile.js'
 import type { MetricsLog } from './metricsLog.js'
-import { openings, openingRecords, scalarRecord, wallTimes, type Scalars } from './tensorBoardEvents.js'
+import { scalarsOf } from './scalars.js'
+import { openings, openingRecords, scalarRecord, wallTimes } from './tensorBoardEvents.js'
 
 /** Names of event files: TensorBoard requires the prefix, and reads files in the order of the number, seconds since 1970. */
 export const eventFile = /^events\.out\.tfevents\.(\d{10})\.salora$/
@@ -78,12 +79,3 @@ const parsed = (line: string): unknown => {
     return null
   }
 }
-
-/** Prefixes `train/` and `evaluation/`, since both may have a `loss`. NaN (null in JSON) has no point. */
-const scalarsOf = ({ kind, step: _, scores, ...columns }: z.infer<typeof lineSchema>): Scalars => {
-  if (kind === 'step') return numbersOf('train', columns)
-  return kind === 'evaluation' ? numbersOf('evaluation', scores ?? {}) : []
-}
-
-const numbersOf = (group: string, values: Readonly<Record<string, unknown>>): Scalars =>
-  Object.entries(values).flatMap(([name, value]) => (typeof value === 'number' ? [[`${group}/${name}`, value] as const] : []))

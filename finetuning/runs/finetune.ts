@@ -7,6 +7,7 @@ import { releaseThread } from '../../accelerated/storage/folderLock.js'
 import { callCount, waitUntilIdle, type CallCount } from '../../accelerated/engines/nativeCallGuard.js'
 import '../../accelerated/engines/loadOnnxRuntime.js' // turns its telemetry off; the worker thread cannot
 import type { FinetuneEvent, FinetuneOptions } from './run.js'
+import { reportRun } from './tracking/reportRun.js'
 import { fromSentError, toSentError, type SentError } from '../../accelerated/errors/sentError.js'
 
 /** The input of the worker thread. */
@@ -27,7 +28,14 @@ const grace = 100
  */
 export async function* finetune(
   options: FinetuneOptions,
-  { signal }: { readonly signal?: AbortSignal } = {},
+  more: { readonly signal?: AbortSignal } = {},
+): AsyncGenerator<FinetuneEvent, void> {
+  yield* reportRun(options, trainInThread(options, more)) // in this thread: a training step blocks the worker's, and its timeouts
+}
+
+async function* trainInThread(
+  options: FinetuneOptions,
+  { signal }: { readonly signal?: AbortSignal },
 ): AsyncGenerator<FinetuneEvent, void> {
   let [ready, ended] = [false, false]
   const calls = callCount()

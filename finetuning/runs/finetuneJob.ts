@@ -7,9 +7,10 @@ import { TrainingError } from '../../accelerated/errors/trainingError.js'
 import { formatOf, writeAdapter } from '../../accelerated/formats/index.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import type { TrainingEvent, TrainingResult } from '../../accelerated/training/events.js'
-import { leavesPromptTemplate, withModelTemplate } from '../tasks/index.js'
+import { leavesPromptTemplate, takesPromptTemplate, withModelTemplate, withTemplateOf } from '../tasks/index.js'
 import { estimateOf } from './estimate.js'
 import { writeDetails } from './evaluationDetails.js'
+import { lineOf } from './metricsLine.js'
 import type { MetricsLog } from './metricsLog.js'
 import { cardFile, modelCard } from './modelCard.js'
 import { prepareRun, type PreparedRun } from './prepareRun.js'
@@ -42,18 +43,15 @@ export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal):
   }
 }
 
-/** The options with the prompt template of the model, which config.json stores. A resumed run keeps the template that it began with. */
+/** The options with the prompt template of the model and its truncation, which config.json stores. A resumed run keeps those that it began with. */
 async function* withPromptTemplate(options: RunOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunOptions> {
   const { task, model, output, resume } = options
-  if (!leavesPromptTemplate(task)) return options
+  if (!takesPromptTemplate(task.task)) return options
   const earlier = resume ? await readRunConfig(output) : null
-  if (earlier !== null) {
-    const { promptTemplate } = earlier.task
-    return promptTemplate === undefined ? options : { ...options, task: { ...task, promptTemplate } }
-  }
+  if (earlier !== null) return { ...options, task: withTemplateOf(earlier.task, task) }
   const { folder } = await resolveModel(model, { signal })
   const resolved = await withModelTemplate(task, folder)
-  if (resolved.promptTemplate !== undefined)
+  if (leavesPromptTemplate(task) && resolved.promptTemplate !== undefined)
     yield { kind: 'preparing', what: "framing instructions in the model's chat template (--prompt-template names another)" }
   return { ...options, task: resolved }
 }
@@ -133,16 +131,6 @@ const recordDetails = async (
 ): Promise<void> => {
   const details = prepared.details()
   if (step > 0 && details !== null && (best || !eligible || !settings.loadBestModelAtEnd)) await writeDetails(output, { step, ...details })
-}
-
-/** An event as a line of metrics.jsonl. */
-const lineOf = (
-  event: Exclude<TrainingEvent, { readonly kind: 'start' | 'checkpoint' | 'evaluating' }>,
-): { readonly kind: string; readonly step: number } => {
-  if (event.kind === 'phase') return { kind: event.name, step: event.step, ...event.facts }
-  if (event.kind !== 'step') return event
-  const { columns, ...common } = event
-  return { ...common, ...columns }
 }
 
 /** Saves the adapter with its card, and result.json. A run without a step has no adapter. */

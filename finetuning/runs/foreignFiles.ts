@@ -7,6 +7,7 @@ import { temporary } from '../../accelerated/storage/atomicFile.js'
 import { eventFile } from './eventFile.js'
 import { detailsFile } from './evaluationDetails.js'
 import { rowsFile } from './runRows.js'
+import { trackerFile, trackerNames } from './tracking/trackerNames.js'
 
 /** What a run writes and deletes must be in its own folder. @throws InputError */
 export const refuseLinks = async (output: string): Promise<void> => {
@@ -25,6 +26,7 @@ const runFileNames = [
   'result.json',
   rowsFile,
   detailsFile,
+  ...trackerNames.map(trackerFile),
   'adapter_config.json',
   'adapter_model.safetensors',
   'model.safetensors',

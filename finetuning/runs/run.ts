@@ -6,6 +6,7 @@ import type { Estimate } from './estimate.js'
 import type { TaskOptions } from '../tasks/index.js'
 import type { DataReport } from '../inspection/runReport.js'
 import type { RunInputs } from './runFingerprint.js'
+import type { TrackerName } from './tracking/trackerNames.js'
 
 export type FinetuneOptions = {
   /** A folder in Hugging Face layout, or a hub id. */
@@ -24,6 +25,8 @@ export type FinetuneOptions = {
   readonly evalOnStart?: boolean
   /** Also write an event file for TensorBoard; a resumed run keeps writing an existing event file. Default: false */
   readonly tensorboard?: boolean
+  /** Also report to these experiment trackers; a resumed run keeps reporting to those it began with. Default: none */
+  readonly reportTo?: ReadonlyArray<TrackerName>
 }
 
 /** The options of a run with all settings resolved. */
@@ -46,6 +49,8 @@ export type FinetuneEvent =
   /** Before the first step: the memory that the run needs. */
   | ({ readonly kind: 'estimate' } & Estimate)
   | { readonly kind: 'saved'; readonly step: number }
+  /** Once: where an experiment tracker shows the run. */
+  | { readonly kind: 'tracking'; readonly tracker: TrackerName; readonly url: string }
   /** After training: the scores of the kept adapter on the test data, which took no part in choosing its step. */
   | ({ readonly kind: 'test' } & TestScores)
   | { readonly kind: 'result'; readonly result: RunResult }

@@ -18,13 +18,17 @@ const device = z.string().max(100)
 const scores = z.record(text, z.number().nullable())
 const count = z.int().min(0)
 
-const extended = z.array(z.strictObject({ epochs: z.number(), maxSteps: count.nullable(), steps: count, after: count })).max(10_000)
+const extended = z
+  .array(z.strictObject({ epochs: z.number().nullable(), maxSteps: count.nullable(), steps: count, after: count }))
+  .max(10_000)
 
 /** Which part of the data a cross-validation holds out. */
 const fold = z.strictObject({ index: count, of: count }).refine(({ index, of }) => index < of, 'an index below the number of parts')
 
 /** Checks only that options of a task are single values, lists of texts or a fold: loading the task checks the rest. */
 export const taskSchema = z.record(text, z.union([text, z.number(), z.boolean(), z.array(text).max(100_000), fold]))
+
+export const inputsSchema = z.record(text, text)
 
 /** Checks only that settings are single values or lists of texts: resolving them checks the rest. */
 const configSchema = z.looseObject({
@@ -35,7 +39,7 @@ const configSchema = z.looseObject({
   task: taskSchema,
   settings: z.record(text, z.union([text, z.number(), z.boolean(), z.null(), z.array(text).max(100_000), z.record(text, count)])),
   device: device.optional(),
-  inputs: z.record(text, text).optional(),
+  inputs: inputsSchema.optional(),
   evalOnStart: z.boolean().optional(),
   extended: extended.optional(),
   versions: z.record(text, text).optional(),

@@ -1,8 +1,7 @@
 /** The bytes of TensorBoard's event files: TFRecords (length, its checksum, data, its checksum), each with an Event in protocol buffers. */
 import protobuf from 'protobufjs'
 import { maskedCrc32c } from './crc32c.js'
-
-export type Scalars = ReadonlyArray<readonly [tag: string, value: number]>
+import type { Scalars } from './scalars.js'
 
 const { Event } = ((root) => ({ Event: root.lookupType('Event') }))(
   protobuf.Root.fromJSON({

@@ -1,4 +1,4 @@
-/** The prompt template of a task whose options name none: the model's own chat template, if it has one. */
+/** What the model decides where a task's options do not: the prompt template, and with a chat template truncation by turns. */
 import { loadChatTemplate } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import type { TaskOptions } from './task.js'
 import { taskSources } from './sources/index.js'
@@ -11,6 +11,21 @@ export const takesPromptTemplate = (task: string): boolean =>
 export const leavesPromptTemplate = ({ task, promptTemplate }: TaskOptions): boolean =>
   promptTemplate === undefined && takesPromptTemplate(task)
 
-/** The options with the template that the model's folder implies. @throws InputError for a chat template that cannot be read */
-export const withModelTemplate = async (options: TaskOptions, folder: string): Promise<TaskOptions> =>
-  leavesPromptTemplate(options) && (await loadChatTemplate(folder)) !== null ? { ...options, promptTemplate: 'chat' } : options
+/** The options with what the model's folder implies. @throws InputError for a chat template that cannot be read */
+export const withModelTemplate = async (options: TaskOptions, folder: string): Promise<TaskOptions> => {
+  if (!takesPromptTemplate(options.task)) return options
+  const { promptTemplate, truncation } =
+    leavesPromptTemplate(options) && (await loadChatTemplate(folder)) !== null ? { ...options, promptTemplate: 'chat' } : options
+  return {
+    ...options,
+    ...(promptTemplate === undefined ? {} : { promptTemplate }),
+    ...(promptTemplate === 'chat' && truncation === undefined ? { truncation: 'turns' } : {}),
+  }
+}
+
+/** The options as an earlier run began with them. A run of a version without one of these choices keeps the default of that version. */
+export const withTemplateOf = (earlier: TaskOptions, options: TaskOptions): TaskOptions => {
+  if (!takesPromptTemplate(options.task)) return options
+  const { promptTemplate, truncation } = earlier
+  return { ...(promptTemplate === undefined ? {} : { promptTemplate }), ...(truncation === undefined ? {} : { truncation }), ...options }
+}

@@ -8,6 +8,7 @@ import type { GlueName } from '../data/glueTasks.js'
 import type { PromptTemplate } from '../data/promptTemplates.js'
 import type { StyleName } from '../data/styles.js'
 import type { SelectionMetric } from '../metrics/index.js'
+import type { Truncation } from '../tokens/textTokens.js'
 import type { Scoring, TaskData } from './taskType.js'
 
 /** A union that editors complete, and that also takes any other text. */
@@ -37,6 +38,8 @@ export type TaskOptions = {
   readonly holdOutTrain?: boolean
   /** `alpaca` only: how an instruction becomes a prompt. Default: chat if the model has a chat template, else paper */
   readonly promptTemplate?: Or<PromptTemplate>
+  /** `alpaca` only: how a conversation of more than `maxLength` tokens becomes shorter. Default: turns with the chat template, else tokens */
+  readonly truncation?: Or<Truncation>
   /** `alpaca` only: also compute the loss on prompt tokens. Default: false */
   readonly trainOnInputs?: boolean
   /** `alpaca` and `text` only: pack several texts into each row. Default: false */

@@ -3,7 +3,6 @@ import { loadChatTemplate, type ChatTemplate, type Message } from '../../acceler
 import { eosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosToken.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { longestFirst } from '../../accelerated/checkpoints/tokenizer/truncation.js'
 import { loadTokenizer, type Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { Examples } from '../../accelerated/models/packing.js'
 import { unlabeled, type TextExample } from '../../accelerated/objectives/causalLM.js'
@@ -11,69 +10,92 @@ import { conversationIn } from '../data/conversations.js'
 import type { Example } from '../data/index.js'
 import type { PromptTemplate } from '../data/promptTemplates.js'
 import type { ExampleTokenizer } from './exampleTokenizer.js'
+import { conversationTokens, withinExchanges } from './conversationTokens.js'
+import { segmentTokens, withEnd, withinLength, type Cut, type LearnedTokens, type TruncatedTokens } from './learnedTokens.js'
 import { packed } from './packedTexts.js'
 
-/** Tokens of a text; `learned[i]`: whether the loss covers token i. */
-export type LearnedTokens = { readonly ids: ReadonlyArray<number>; readonly learned: ReadonlyArray<boolean> }
-
-/** A part of a text, and whether the loss covers it. */
-export type Segment = { readonly text: string; readonly learned: boolean }
+/** tokens: the prompt loses its beginning and the rest its end · turns: the oldest exchanges are dropped whole */
+export const truncations = ['turns', 'tokens'] as const
+export type Truncation = (typeof truncations)[number]
 
 export type TextTokenOptions = {
   /** null: plain text, where the loss covers every token */
   readonly promptTemplate: PromptTemplate | null
+  /** How a long conversation becomes shorter; `turns` needs `chat`. */
+  readonly truncation: Truncation
   /** Also compute the loss on prompt tokens. */
   readonly trainOnInputs: boolean
   /** Pack several training examples into one row. */
   readonly packing: boolean
 }
 
-export const plainTextOptions: TextTokenOptions = { promptTemplate: null, trainOnInputs: false, packing: false }
+export const plainTextOptions: TextTokenOptions = { promptTemplate: null, truncation: 'tokens', trainOnInputs: false, packing: false }
+
+/** An example as a run trains on it, and what truncation left out of it. */
+export type ExplainedText = { readonly example: TextExample; readonly cuts: ReadonlyArray<Cut> }
+
+/** `explained`: the examples of one text, before packing: several for a long plain text, otherwise one. */
+export type TextTokenizer = ExampleTokenizer<TextExample> & { readonly explained: (example: Example) => Iterable<ExplainedText> }
 
 /** Opens the tokenizer of a language modeling task. @throws InputError if the model has no chat template and `promptTemplate` is `chat` */
 export const openTextTokens = async (
   base: ModelFolder,
-  { promptTemplate, trainOnInputs, packing }: TextTokenOptions,
+  { promptTemplate, truncation, trainOnInputs, packing }: TextTokenOptions,
   maxLength: number,
-): Promise<ExampleTokenizer<TextExample>> => {
+): Promise<TextTokenizer> => {
   const { folder, model } = base
   const [tokenizer, ends] = [await loadTokenizer(folder, model), await eosTokenIds(folder, model.vocabularySize)]
   const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder) : null
   if (promptTemplate === 'chat' && chat === null)
     throw inputError(folder, 'a chat template (in tokenizer_config.json or chat_template.jinja), for --prompt-template chat', 'none')
-  let [texts, truncated] = [0, 0]
+  let [texts, truncated, withoutTokens] = [0, 0, 0]
   const lost = lostParts()
-  /** The examples of one text: several for a long plain text, otherwise one. */
-  const tokens = function* (example: Example): Generator<TextExample> {
+  const truncatedTokens = (example: Example): TruncatedTokens => {
+    if (chat === null) return withinLength(responseTokens(tokenizer, ends, example), tokenizer.start.length, maxLength)
+    const conversation = conversationIn(example.text)
+    lost.observe(conversation, chat)
+    const frame = { chat, tokenizer, ends }
+    if (truncation === 'turns') return withinExchanges(frame, conversation, maxLength)
+    return withinLength(conversationTokens(frame, conversation), tokenizer.start.length, maxLength)
+  }
+  const explained = function* (example: Example): Generator<ExplainedText> {
     texts++
     if (promptTemplate === null) {
-      yield* pieces([...tokenizer.start, ...tokenizer.ids(example.text), ends[0] as number], maxLength, example.row)
+      for (const piece of pieces([...tokenizer.start, ...tokenizer.ids(example.text), ends[0] as number], maxLength, example.row))
+        yield { example: piece, cuts: [] }
       return
     }
-    const conversation = chat === null ? null : conversationIn(example.text)
-    if (conversation !== null && chat !== null) lost.observe(conversation, chat)
-    const complete =
-      conversation === null || chat === null
-        ? responseTokens(tokenizer, ends, example)
-        : conversationTokens(tokenizer, ends, conversation, chat)
-    if (complete.ids.length > maxLength) truncated++
-    yield asExample(withinLength(complete, tokenizer.start.length, maxLength), trainOnInputs, example.row)
+    const { cuts, ...kept } = truncatedTokens(example)
+    if (cuts.length > 0) truncated++
+    if (cuts.some(({ exchanges }) => exchanges === undefined)) withoutTokens++
+    yield { example: asExample(kept, trainOnInputs, example.row), cuts }
   }
   const tokenizeAll = (examples: Iterable<Example>): ReadonlyArray<TextExample> => {
     const tokenized: TextExample[] = []
-    for (const example of examples) for (const part of tokens(example)) tokenized.push(part)
+    for (const example of examples) for (const part of explained(example)) tokenized.push(part.example)
     return tokenized
   }
   return {
+    explained,
     training: (examples) => examplesOf(packing ? packed(tokenizeAll(examples), maxLength) : tokenizeAll(examples)),
     evaluation: (examples) => examplesOf(tokenizeAll(examples)),
     warnings: () => [
       ...lost.warnings(),
-      ...(truncated === 0
-        ? []
-        : [`${truncated} of ${texts} texts are longer than --max-length ${maxLength}: prompts lose their beginning, responses their end`]),
+      ...(truncated === 0 ? [] : [truncationWarning({ texts, truncated, withoutTokens, truncation }, maxLength)]),
     ],
   }
+}
+
+type Truncated = { readonly texts: number; readonly truncated: number; readonly withoutTokens: number; readonly truncation: Truncation }
+
+const truncationWarning = ({ texts, truncated, withoutTokens, truncation }: Truncated, maxLength: number): string => {
+  const longer = `${truncated} of ${texts} texts are longer than --max-length ${maxLength}`
+  if (truncation === 'tokens') return `${longer}: prompts lose their beginning, responses their end`
+  const whole = truncated - withoutTokens
+  return `${longer}: ${[
+    ...(whole === 0 ? [] : [`${whole} lose their oldest exchanges`]),
+    ...(withoutTokens === 0 ? [] : [`${withoutTokens} are left with one exchange, which loses tokens`]),
+  ].join(', ')}`
 }
 
 /** Counts conversations whose tools or calls of tools the chat template does not render. */
@@ -104,94 +126,6 @@ const responseTokens = (tokenizer: Tokenizer, ends: ReadonlyArray<number>, { tex
     { text: textPair, learned: true },
   ]
   return withEnd(segmentTokens(tokenizer, segments, tokenizer.start), ends)
-}
-
-/** The loss covers every message of the assistant. @throws InputError if the template renders earlier messages differently once another follows */
-const conversationTokens = (
-  tokenizer: Tokenizer,
-  ends: ReadonlyArray<number>,
-  { turns, tools }: ReturnType<typeof conversationIn>,
-  chat: ChatTemplate,
-): LearnedTokens => withEnd(segmentTokens(tokenizer, conversationSegments(turns, chat, tools), []), ends)
-
-/** Splits the rendered conversation where each answer begins and ends. @throws InputError as `conversationTokens` */
-export const conversationSegments = (
-  messages: ReadonlyArray<Message>,
-  chat: ChatTemplate,
-  tools: ReadonlyArray<unknown> = [],
-): ReadonlyArray<Segment> => {
-  const segments: Segment[] = []
-  let done = ''
-  messages.forEach(({ role }, i) => {
-    if (role !== 'assistant') return
-    const [before, after] = [chat(messages.slice(0, i), true, tools), chat(messages.slice(0, i + 1), false, tools)]
-    if (!before.startsWith(done) || !after.startsWith(before))
-      throw inputError(
-        '--prompt-template chat',
-        'a template under which no message changes those before it (or paper, for instructions)',
-        `another at message ${i + 1}`,
-      )
-    segments.push({ text: before.slice(done.length), learned: false }, { text: after.slice(before.length), learned: true })
-    done = after
-  })
-  return segments
-}
-
-/** Tokenizes the joined text. A token that spans two segments belongs to the segment in which it ends. */
-export const segmentTokens = (
-  tokenizer: Pick<Tokenizer, 'ids'>,
-  segments: ReadonlyArray<Segment>,
-  start: ReadonlyArray<number>,
-): LearnedTokens => {
-  const ids = tokenizer.ids(segments.map(({ text }) => text).join(''))
-  const learned = new Array<boolean>(ids.length).fill(false)
-  let [from, text] = [0, '']
-  segments.forEach((segment, i) => {
-    text += segment.text
-    const to = i === segments.length - 1 ? ids.length : commonLength(tokenizer.ids(text), ids)
-    if (segment.learned) learned.fill(true, from, to)
-    from = to
-  })
-  return { ids: [...start, ...ids], learned: [...start.map(() => false), ...learned] }
-}
-
-/** How many tokens two lists share at their beginning. */
-export const commonLength = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => {
-  const at = a.findIndex((id, i) => id !== b[i])
-  return at === -1 ? Math.min(a.length, b.length) : at
-}
-
-/**
- * Ends each learned part at its first end-of-text token: what a template writes after it stays in the input, outside the loss.
- * The last learned part gets an end-of-text token if it has none, and everything after it is dropped.
- */
-export const withEnd = ({ ids, learned: isLearned }: LearnedTokens, ends: ReadonlyArray<number>): LearnedTokens => {
-  const isEnd = (id: number | undefined): boolean => ends.includes(id ?? -1)
-  let ended = false
-  const learned = isLearned.map((inPart, i) => {
-    const kept = inPart && !ended
-    ended = inPart && (ended || isEnd(ids[i]))
-    return kept
-  })
-  const last = learned.lastIndexOf(true)
-  const complete = { ids: ids.slice(0, last + 1), learned: learned.slice(0, last + 1) }
-  return isEnd(ids[last]) ? complete : { ids: [...complete.ids, ends[0] as number], learned: [...complete.learned, true] }
-}
-
-/**
- * Truncates to `maxLength` tokens. The prompt (before the first learned token) loses its beginning, the rest its end, the longer one first,
- * so neither is lost as a whole. The first `start` tokens stay.
- */
-export const withinLength = ({ ids, learned }: LearnedTokens, start: number, maxLength: number): LearnedTokens => {
-  if (ids.length <= maxLength) return { ids, learned }
-  const first = Math.max(start, learned.indexOf(true))
-  const [prompt, response] = longestFirst(first - start, ids.length - first, maxLength - start)
-  const kept = <T>(list: ReadonlyArray<T>): ReadonlyArray<T> => [
-    ...list.slice(0, start),
-    ...list.slice(first - prompt, first),
-    ...list.slice(first, first + response),
-  ]
-  return { ids: kept(ids), learned: kept(learned) }
 }
 
 /** The target of token i is token i + 1, so the first token is never a target. `everything`: the loss covers prompts too. */

@@ -2,7 +2,7 @@
 import type { Encoding, Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { unlabeled } from '../../accelerated/objectives/causalLM.js'
 import type { TaggedExample } from '../../accelerated/objectives/tokenClassification.js'
-import { commonLength } from './textTokens.js'
+import { commonLength } from './learnedTokens.js'
 
 /**
  * places: the first token of each word that is not cut off. A word without a token of its own shares that of the word before.

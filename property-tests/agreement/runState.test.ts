@@ -105,6 +105,36 @@ describe(`the state of a run (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 60 },
     ))
 
+  it('the state at T_end has the triplets of the largest ‖Bⱼ‖ ‖Aⱼ‖ if retention goes by magnitude', () =>
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1e6 }), fc.double({ min: 0.1, max: 0.9, noNaN: true }), (seed, density) => {
+        const state = noisy(plain, seed)
+        const triplets = matrices.flatMap(({ name, r, d, k }) => {
+          const [A, B] = [part(state, 'parameters', `${name}.A`), part(state, 'parameters', `${name}.B`)]
+          return Array.from({ length: r }, (_, j) => ({
+            name,
+            row: A.slice(j * k, (j + 1) * k),
+            cost: d + k,
+            size: Math.hypot(...B.filter((__, i) => i % r === j)) * Math.hypot(...A.slice(j * k, (j + 1) * k)),
+          }))
+        })
+        let left = density * triplets.reduce((sum, { cost }) => sum + cost, 0)
+        const expected = [...triplets]
+          .sort((a, b) => b.size - a.size)
+          .filter(({ cost }) => {
+            if (cost > left) return false
+            left -= cost
+            return true
+          })
+        const after = closed(state, { density, gateAfter: 'binary', retain: 'magnitude' })
+        const kept = phaseIn(after).matrices.flatMap(({ name, r, k }) =>
+          Array.from({ length: r }, (_, j) => part(after, 'parameters', `${name}.A`).slice(j * k, (j + 1) * k)),
+        )
+        expect(new Set(kept.map(String))).toEqual(new Set(expected.map(({ row }) => String(row))))
+      }),
+      { seed: SEED, numRuns: 60 },
+    ))
+
   it("the state without noise is the function of ĝ: only B's columns change, and nothing in a state without gates", () => {
     const folded = withoutNoise(phaseIn(gated), settings, 1, gated.parameters, relayout(gated))
     const logTheta = part(gated, 'parameters', 'logTheta')

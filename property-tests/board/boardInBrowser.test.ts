@@ -38,7 +38,7 @@ beforeAll(async () => {
         [17, 2],
         [3, 18],
       ],
-      errors: [],
+      errors: [{ row: 3, label: 'good', predicted: hostile, loss: 2.5, text: hostile }],
     }),
   )
   board = await startBoard({ folder: at('runs'), port: 0, redis: null })
@@ -92,6 +92,15 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     expect(await page.locator('#figure-confusion svg text').allTextContents()).toEqual(
       expect.arrayContaining(['label', 'prediction', 'good', '17', '2', '3', '18']),
     )
+    expect(await page.locator('#table-classes tbody tr').first().locator('td').allTextContents()).toEqual([
+      hostile,
+      '50.0 %',
+      '50.0 %',
+      '50.0 %',
+      '2',
+    ])
+    expect(await page.locator('#table-errors tbody td').allTextContents()).toEqual(['3', '2.5', 'good', hostile, hostile])
+    expect(await page.locator('#table-scores, #table-runs').count()).toBe(2)
     expect(await page.locator('#injected, main script').count()).toBe(0)
     await page.getByLabel('Try a sentence').fill('a good film')
     await page.keyboard.press('Enter')

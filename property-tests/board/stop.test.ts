@@ -171,7 +171,7 @@ setInterval(() => undefined, 1000)\n`,
   it.each([
     ['train', 'cli/salora.js'],
     ['quickstart', 'cli/salora.js'],
-    ['cell', 'glue/cellProcess.js'],
+    ['cell', 'cells/cellProcess.js'],
   ])('a lock that becomes true of a salora process (%s) stops that process', async (command, script) => {
     const { child } = await lockedBy(`held-${command}`, { command, script })
     expect(await stopRunProcess(at('runs', `held-${command}`))).toEqual({ pid: child.pid, command })

@@ -139,7 +139,7 @@ describe('an unknown option', () => {
     ['--lora-target-modules', '--target-modules? TRL: lora_target_modules'],
     ['--fp16', '--precision mixed? Trainer: fp16'],
     ['--load-in-8bit', '--precision int8? TRL: load_in_8bit'],
-    ['--report-to', '--tensorboard? Trainer: report_to'],
+    ['--report_to', '--report-to? Trainer: report_to'],
     ['--output-dir', '--output? Trainer: output_dir'],
     ['--dataset', '--task? LLaMA-Factory: dataset'],
     ['--model-name-or-path', '--model? Trainer: model_name_or_path'],

@@ -1,7 +1,7 @@
 /** Charts need no optional package. Without resvg, only PNG files are missing, and one line says how to install it. */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -19,7 +19,7 @@ const resvgLine = 'warning: PNG files: expected the package @resvg/resvg-js (npm
 const root = toyFolder('optional-packages')
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
 /** The packages in peerDependencies, and Vega, which drew the charts before. */
-const optional = ['@huggingface/transformers', '@resvg/resvg-js', 'bullmq', 'ioredis', 'vega', 'vega-lite']
+const optional = ['@huggingface/hub', '@huggingface/transformers', '@resvg/resvg-js', 'bullmq', 'ioredis', 'vega', 'vega-lite']
 const installed = 'without-optional-packages'
 const program = at(installed, 'dist/cli/salora.js')
 const salora = (...args: ReadonlyArray<string>) => run(process.execPath, [program, ...args], { cwd: root, env: environment })
@@ -69,5 +69,22 @@ describe('salora board', () => {
     view.close()
     child.kill('SIGINT')
     await once(child, 'exit')
+  })
+})
+
+describe('salora push', () => {
+  it('prints how to install its optional package', async () => {
+    await mkdir(at('published'))
+    for (const [name, content] of Object.entries({
+      'adapter_config.json': '{"base_model_name_or_path":"me/base"}',
+      'adapter_model.safetensors': '',
+    }))
+      await writeFile(at('published', name), content)
+    const online = { ...environment, HF_HUB_OFFLINE: '', HF_TOKEN: 'hf_x', HF_ENDPOINT: 'http://127.0.0.1:1' }
+    const failed = run(process.execPath, [program, 'push', 'published', 'me/x', '--quiet'], { cwd: root, env: online })
+    await expect(failed).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/\nsalora push: expected the package @huggingface\/hub \(npm install @huggingface\/hub\), got none\n$/),
+    })
   })
 })

@@ -1,5 +1,5 @@
 /**
- * salora glue --redis and salora worker with a real redis-server. Two workers run, and one of them is killed in the middle of a run. Redis is killed
+ * salora glue --redis, salora tune --redis and salora worker with a real redis-server. Two workers run, and one of them is killed in the middle of a run. Redis is killed
  * and restarted. Other cases are a poisoned job, a job delivered twice, and a password. Skipped, by name, where there is no redis-server.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
@@ -12,11 +12,13 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Queue } from 'bullmq'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stopRunProcess } from '../../reporting/board/runProcess.js'
+import type { TuneResult } from '../../evaluation/tune/tune.js'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
-import { queueName } from '../../evaluation/glue/cellJob.js'
+import { queueName } from '../../evaluation/cells/cellJob.js'
 import { hasRedis, startRedis, type RedisServer } from '../support/redisServer.js'
 import { saloraHere } from './inProcess.js'
 import { program, salora } from './spawnSalora.js'
+import { toyFile } from './toyTask.js'
 import { writeTinyModel } from './tinyModel.js'
 import { killedAfterEach } from '../support/childProcesses.js'
 
@@ -120,6 +122,61 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     // delivered once more, a done run is not made again
     const rerun = await salora(sweep('queued', '--redis', redis.url), { cwd: root })
     expect(rerun.stderr.match(/: already done/g)?.length).toBe(4)
+  }, 240_000)
+
+  it('of salora tune has the table of a local search despite a killed worker and a killed leader, and repeats no run', async () => {
+    const search = (output: string, ...more: ReadonlyArray<string>) => [
+      ...['tune', '--model', 'tiny', '--task', 'toy.tsv', '--methods', 'lora', '--ranks', '2', '--learning-rates', '1e-5,1e-3,1e-2'],
+      ...[
+        '--max-steps',
+        '300',
+        '--batch-size',
+        '4',
+        '--max-length',
+        '16',
+        '--device',
+        'cpu',
+        '--threads',
+        '1',
+        '--output',
+        output,
+        ...more,
+      ],
+    ]
+    const scoresOf = (stdout: string): object => {
+      const { trials, best, ...rest } = JSON.parse(stdout) as TuneResult
+      const timeless = trials.map((trial) => ({ ...trial, seconds: null }))
+      return { ...rest, best: best?.name, trials: timeless }
+    }
+    await writeFile(join(root, 'toy.tsv'), toyFile(60))
+    const local = await salora(search('searched-here', '--json', '--quiet'), { cwd: root })
+    expect(local.code, local.stderr).toBe(0)
+
+    const leader = tracked(spawn(process.execPath, [program, ...search('searched', '--redis', redis.url)], { cwd: root, stdio: 'ignore' }))
+    let killed = false
+    const first = worker(redis.url, (text, child) => {
+      const [, id] = /(lora\.\S+): starting/.exec(text) ?? []
+      if (killed || id === undefined) return
+      killed = true
+      const poll = setInterval(() => {
+        if (!existsSync(join(root, 'searched/cells', id, 'metrics.jsonl'))) return
+        clearInterval(poll)
+        child.kill('SIGKILL')
+      }, 5)
+    })
+    await once(first.child, 'exit')
+    const second = worker(redis.url)
+    await expect.poll(() => second.output).toMatch(/100-steps: \d/)
+    leader.kill('SIGKILL')
+    const queued = await salora(search('searched', '--redis', redis.url, '--json'), { cwd: root })
+    expect(queued.code, queued.stderr).toBe(0)
+    expect(scoresOf(queued.stdout)).toEqual(scoresOf(local.stdout))
+    expect(queued.stderr).toContain(': already done')
+
+    const output = first.output + second.output
+    expect(output.match(/: resuming\n/g)?.length).toBe(1)
+    expect(output.match(/: starting\n/g)?.length).toBe(4)
+    expect(output.match(/: \d.*accuracy/g)?.length).toBe(4)
   }, 240_000)
 
   it('can be trained by a worker that does not see its folder: results come back, adapters stay', async () => {
@@ -290,10 +347,13 @@ describe('an error of salora worker or salora glue with a queue', () => {
     20_000,
   )
 
-  it('salora glue prints one line for a timed sweep, and for --jobs with --redis', async () => {
+  it('salora glue and salora tune print one line for --jobs with --redis, and glue for a timed sweep', async () => {
     const glue = async (...more: ReadonlyArray<string>) =>
       (await saloraHere('glue', '--model', 'm', '--data', 'd', '--output', 'o', '--redis', 'redis://x', ...more, '--quiet')).stderr
     expect(await glue('--sweep', 'table4')).toMatch(/^--redis: expected none with this sweep/)
     expect(await glue('--jobs', '2')).toMatch(/^--jobs: expected none with --redis/)
+    const both = ['--redis', 'redis://x', '--jobs', '2', '--quiet']
+    const { code, stderr } = await saloraHere('tune', '--model', 'm', '--task', 't.csv', '--output', 'o', ...both)
+    expect([code, stderr]).toEqual([2, '--jobs: expected none with --redis: each worker has its own, got 2\n'])
   })
 })

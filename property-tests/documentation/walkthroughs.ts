@@ -135,6 +135,19 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     prints: [/rank_pattern/],
   },
   {
+    page: 'docs/how-to/share.md',
+    files: { 'reviews.csv': reviews },
+    before: [trainReviews],
+    notRun: {
+      'npx salora push runs': 'needs the network and an account; property-tests/cli/push.test.ts pushes to a server on the loopback',
+      npm: npmOnly,
+      echo: 'needs the network',
+      export: 'is for the command after it',
+    },
+    leaves: ['exported/reviews/onnx/model.onnx'],
+    prints: [/for my-reviews-web \(--dry-run: nothing was sent\)/],
+  },
+  {
     page: 'docs/how-to/from-peft.md',
     files: glue,
     before: [
@@ -212,22 +225,36 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
         '--methods lora --ranks 2 --learning-rates 1e-3,1e-2 --max-steps 3 --max-length 16 --threads 1 --output runs/tune',
       ],
     ],
+    notRun: {
+      'npx salora tune --model FacebookAI/roberta-base --task reviews.csv --text review --label stars --output runs/tune --redis':
+        'needs Redis; see property-tests/cli/queue.test.ts',
+      'npx salora worker': 'needs Redis; see property-tests/cli/queue.test.ts',
+    },
     leaves: ['runs/tune/tune.json'],
     prints: [/^lora, rank 2, 1e-[23] .*\*/m, /^salora train --model /m],
   },
-  { page: 'docs/how-to/training.md', files: yelp, leaves: ['runs/styles/adapter'] },
+  {
+    page: 'docs/how-to/training.md',
+    files: yelp,
+    notRun: {
+      'export MLFLOW_TRACKING_URI': 'it names a server',
+      'npx salora train --model FacebookAI/roberta-base --task mrpc --data glue/MRPC --report-to': 'it needs a server',
+    },
+    leaves: ['runs/styles/adapter'],
+  },
   {
     page: 'docs/how-to/your-own-data.md',
     files: {
       ...{ ...glue, 'reviews.csv': reviews, 'new.csv': 'review\na good film\na bad film\n' },
       ...{ 'train.csv': csvRows(40), 'test.csv': csvRows(8) },
+      'chats.jsonl': lines(JSON.stringify({ prompt: 'Name a color.', completion: ' Red is one.' })),
     },
     before: [
       'salora train --model encoder --task reviews.csv --text review --label stars --method lora --output runs/lora',
       'salora export --run runs/lora --format merged --output exported/merged',
     ],
     leaves: ['runs/reviews/adapter', 'runs/mrpc/adapter'],
-    prints: [/"label":"[15]"/, /^review,label,score,score_1,score_5,error\r?$/m, /accuracy/],
+    prints: [/"label":"[15]"/, /^review,label,score,score_1,score_5,error\r?$/m, /accuracy/, /⟦/],
   },
   { page: 'docs/explanation/int8.md', leaves: [], prints: [/^cpu/m] },
   {

@@ -96,8 +96,9 @@ const schema = protobuf.parse(`
   message ModelProto { repeated OperatorSetIdProto opset_import = 8; GraphProto graph = 7; }
   message OperatorSetIdProto { string domain = 1; int64 version = 2; }
   message GraphProto { repeated NodeProto node = 1; repeated TensorProto initializer = 5; repeated ValueInfoProto input = 11; repeated ValueInfoProto output = 12; }
-  message NodeProto { repeated string input = 1; repeated string output = 2; string op_type = 4; string domain = 7; }
-  message TensorProto { repeated int64 dims = 1; int32 data_type = 2; string name = 8; }
+  message NodeProto { repeated string input = 1; repeated string output = 2; string op_type = 4; repeated AttributeProto attribute = 5; string domain = 7; }
+  message AttributeProto { string name = 1; int64 i = 3; }
+  message TensorProto { repeated int64 dims = 1; int32 data_type = 2; string name = 8; bytes raw_data = 9; }
   message ValueInfoProto { string name = 1; }
 `).root
 
@@ -106,12 +107,14 @@ export type WrittenNode = {
   readonly domain: string
   readonly input: ReadonlyArray<string>
   readonly output: ReadonlyArray<string>
+  /** the value of a whole-numbered one */
+  readonly attribute: ReadonlyArray<{ readonly name: string; readonly i: { readonly toNumber: () => number } | number }>
 }
 export type WrittenGraph = {
   readonly domains: ReadonlyArray<string>
   readonly node: ReadonlyArray<WrittenNode>
   readonly input: ReadonlyArray<{ readonly name: string }>
-  readonly initializer: ReadonlyArray<{ readonly name: string }>
+  readonly initializer: ReadonlyArray<{ readonly name: string; readonly dataType: number; readonly rawData: Uint8Array }>
 }
 
 /** The graph in a model's bytes, and the domains of operators that it declares. */

@@ -12,7 +12,12 @@ import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.j
 import type * as serving from '../../finetuning/serving/servingThread.js'
 
 /** As finetune.ts, without its thread. */
-async function* finetuneHere(
+async function* finetuneHere(options: FinetuneOptions, more: { readonly signal?: AbortSignal } = {}): AsyncGenerator<FinetuneEvent, void> {
+  const { reportRun } = await import('../../finetuning/runs/tracking/reportRun.js')
+  yield* reportRun(options, trainHere(options, more))
+}
+
+async function* trainHere(
   options: FinetuneOptions,
   { signal = new AbortController().signal }: { readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<FinetuneEvent, void> {

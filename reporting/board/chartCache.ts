@@ -1,13 +1,14 @@
 /** Makes the figures of the runs that pages show, and caches them. Figures are made again when their curves have grown; the pages draw them. */
 import { csvOf } from '../charts/csv.js'
 import type { CurveCache } from './curveCache.js'
-import type { RenderedFigure } from './events.js'
+import type { RenderedFigure, RenderedTable } from './events.js'
 import { liveFigures, type LiveRun } from './liveFigures.js'
 import { noEvaluation, openEvaluations } from './liveEvaluation.js'
 import type { WatchedRun } from './watchRun.js'
 
 export type RenderedFigures = {
   readonly figures: ReadonlyArray<RenderedFigure>
+  readonly tables: ReadonlyArray<RenderedTable>
   /** one line for each problem with the curves */
   readonly problems: ReadonlyArray<string>
   /** identifies the rendered data */
@@ -43,7 +44,8 @@ export const openChartRenderer = (curves: CurveCache): ChartRenderer => {
     const started = performance.now()
     const problems = [...live.flatMap(({ live: { problem } }) => problem ?? []), ...evaluation.problems]
     const shown = [...liveFigures(live), ...evaluation.figures].map((figure) => ({ ...figure, csv: csvOf(figure.table) }))
-    const figures = { figures: shown, problems, version }
+    const tables = evaluation.tables.map(({ name, title, caption, table, csv = csvOf(table) }) => ({ name, title, caption, table, csv }))
+    const figures = { figures: shown, tables, problems, version }
     cache.delete(key)
     cache.set(key, { figures, validUntil: performance.now() + restFactor * (performance.now() - started) })
     for (const [oldest] of cache) if (cache.size > cacheSize) cache.delete(oldest)

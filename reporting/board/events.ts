@@ -127,6 +127,15 @@ export type RenderedFigure = {
   readonly csv: string
 }
 
+/** A table of the run's report. */
+export type RenderedTable = {
+  readonly name: string
+  readonly title: string
+  readonly caption: string
+  readonly table: Table
+  readonly csv: string
+}
+
 /** Everything that a view shows. The first event has all parts, and later events have the changed ones. */
 export type BoardState = {
   readonly board?: { readonly problem: string | null; readonly queue: QueueState | null }
@@ -138,6 +147,8 @@ export type BoardState = {
   readonly compare?: CompareView
   readonly sweep?: SweepView | null
   readonly figures?: { readonly names: ReadonlyArray<string>; readonly problems: ReadonlyArray<string> }
+  /** what the run's report has below its figures */
+  readonly tables?: ReadonlyArray<RenderedTable>
   readonly [run: `run ${string}`]: RunLine
   readonly [figure: `figure ${string}`]: RenderedFigure
 }

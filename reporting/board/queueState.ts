@@ -1,9 +1,9 @@
 /** The state of the queue of sweeps, for the board. Reading it changes nothing in Redis. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { oneLine } from '../../accelerated/errors/inputError.js'
-import { queueName } from '../../evaluation/glue/cellJob.js'
-import { loadBullmq, loadIoredis } from '../../evaluation/glue/queuePackages.js'
-import { redisAddress, redactedAddress } from '../../evaluation/glue/redis.js'
+import { queueName } from '../../evaluation/cells/cellJob.js'
+import { loadBullmq, loadIoredis } from '../../evaluation/cells/queuePackages.js'
+import { redisAddress, redactedAddress } from '../../evaluation/cells/redis.js'
 import { jobKinds, type JobKind, type QueueState } from './events.js'
 
 export type WatchedQueue = { readonly read: () => Promise<QueueState>; readonly close: () => Promise<void> }

@@ -89,7 +89,7 @@ const commandOf = async (pid: number): Promise<RunCommand | null> => {
   for (const [i, word] of words.entries()) {
     if (i === 0 || word === '' || word.startsWith('-')) continue
     const script = await realpath(resolve(cwd, word)).catch(() => '')
-    if (script.endsWith(`${sep}glue${sep}cellProcess.js`)) return 'cell'
+    if (script.endsWith(`${sep}cells${sep}cellProcess.js`)) return 'cell'
     if (!script.endsWith(`${sep}cli${sep}salora.js`)) continue
     const command = words.slice(i + 1).find((argument) => !argument.startsWith('-'))
     return stoppableCommands.find((stoppable) => stoppable === command) ?? null

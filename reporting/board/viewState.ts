@@ -36,7 +36,7 @@ export const viewState = async (
   if (rendered === null) return { state: { board, ...text }, figuresVersion: knownFigures }
   const figures = { names: rendered.figures.map(({ name }) => name), problems: rendered.problems.map(escapeText) }
   const byName = Object.fromEntries(rendered.figures.map((figure) => [`figure ${figure.name}`, figure]))
-  return { state: { board, ...text, figures, ...byName }, figuresVersion: rendered.version }
+  return { state: { board, ...text, figures, tables: rendered.tables, ...byName }, figuresVersion: rendered.version }
 }
 
 const listState = (watch: Watch): BoardState => {

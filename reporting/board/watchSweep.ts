@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { claimantsOf } from '../../accelerated/storage/folderLock.js'
-import { cellFailure, type CellFailure } from '../../evaluation/glue/cellFolder.js'
+import { cellFailure, type CellFailure } from '../../evaluation/cells/cellFolder.js'
 import { planFile, readPlan, type SweepPlan } from '../../evaluation/glue/storedPlan.js'
 import { readSweep, type StoredSweep } from '../discovery/storedSweep.js'
 import { resultOrMessage } from '../resultOrMessage.js'

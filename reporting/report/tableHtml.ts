@@ -1,8 +1,9 @@
 /** The HTML of a report's tables, with their numbers as CSV. */
 import { csvOf } from '../charts/csv.js'
 import { escapeHtml } from '../charts/escapeHtml.js'
-import { formatNumber, plural } from '../charts/formatNumber.js'
-import type { Cell, Table } from '../charts/table.js'
+import { plural } from '../charts/formatNumber.js'
+import type { Table } from '../charts/table.js'
+import { cellText, numericColumns } from '../charts/tableText.js'
 import type { ReportTable } from './tables/reportTable.js'
 
 export const tableSection = ({ name, title, caption, table, csv, folded = false }: ReportTable): string => {
@@ -18,11 +19,9 @@ export const csvBlock = (name: string, title: string, csv: string): string =>
   `<div class="csv"><button type="button" hidden data-action="copy" data-target="csv-${name}" aria-label="Copy as CSV: ${escapeHtml(title)}">Copy as CSV</button>\n` +
   `<details><summary>CSV</summary><textarea id="csv-${name}" readonly spellcheck="false" aria-label="CSV: ${escapeHtml(title)}">\n${escapeHtml(csv)}</textarea></details></div>\n`
 
-/** Numbers are on the right, and so are texts that begin with one. */
-const isNumeric = (cell: Cell): boolean => typeof cell !== 'string' || /^[-−+±]?\s?\d|^–$|^$/.test(cell)
-
-export const tableHtml = ({ columns, rows }: Table, label: string): string => {
-  const numeric = columns.map((_, i) => i > 0 && rows.some((row) => row[i] !== null) && rows.every((row) => isNumeric(row[i] ?? null)))
+export const tableHtml = (table: Table, label: string): string => {
+  const { columns, rows } = table
+  const numeric = numericColumns(table)
   const classOf = (i: number): string => (numeric[i] === true ? ' class="n"' : '')
   return (
     `<div class="wide" role="region" aria-label="${escapeHtml(label)}" tabindex="0"><table>\n<thead><tr>` +
@@ -31,9 +30,4 @@ export const tableHtml = ({ columns, rows }: Table, label: string): string => {
     rows.map((row) => `<tr>${row.map((cell, i) => `<td${classOf(i)}>${escapeHtml(cellText(cell))}</td>`).join('')}</tr>\n`).join('') +
     '</tbody></table></div>\n'
   )
-}
-
-const cellText = (cell: Cell): string => {
-  if (cell === null) return '–'
-  return typeof cell === 'string' ? cell : formatNumber(cell)
 }

@@ -5,6 +5,7 @@
  * .incomplete file. It compares neither length nor digest, bounds no size, and follows any redirect. It has no stall timeout and no AbortSignal.
  * It needs the hub's POST endpoint paths-info, which plain mirrors lack, and a request even for a cached branch, so nothing works offline.
  * A wrapper would have to replace the request, the stream, the checks and the file: all but the URL and three header names.
+ * Uploads use it (hubUpload.ts): there it knows protocols that are worth more than these checks.
  */
 import { basename } from 'node:path'
 import { writeFileAtomically } from '../../storage/atomicFile.js'

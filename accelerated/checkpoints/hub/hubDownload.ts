@@ -38,8 +38,8 @@ export const fileUrl = ({ endpoint, model, revision }: Remote, file: string): st
   `${endpoint}/${model}/resolve/${encodeURIComponent(revision)}/${file.split('/').map(encodeURIComponent).join('/')}`
 
 /** The current commit of the revision, so that all files are of one commit; undefined if the server does not give it. */
-export const commitOf = async (remote: Remote): Promise<string | undefined> => {
-  const response = await request(remote, fileUrl(remote, 'config.json'), 'HEAD')
+export const commitOf = async (remote: Remote, file = 'config.json'): Promise<string | undefined> => {
+  const response = await request(remote, fileUrl(remote, file), 'HEAD')
   await dismiss(response)
   return response.info.commit
 }

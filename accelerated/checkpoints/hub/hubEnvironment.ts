@@ -1,46 +1,84 @@
 /** The environment variables of the hub, validated. An empty one counts as unset, as in Python's tools. No message shows a secret. */
+import { readFileSync, statSync } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { inputError, quoted } from '../../errors/inputError.js'
+import { isAbsent, systemInputError } from '../../errors/systemError.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-const given = (environment: Environment, name: string): string | undefined => {
+/** A variable without the white space around it; an empty one counts as unset. */
+export const given = (environment: Environment, name: string): string | undefined => {
   const value = environment[name]?.trim()
   return value === '' ? undefined : value
 }
 
 /** The hub's address, without a slash at its end. @throws InputError */
-export const endpointOf = (environment: Environment): string => {
-  const endpoint = (given(environment, 'HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, '')
-  const url = URL.canParse(endpoint) ? new URL(endpoint) : null
+export const endpointOf = (environment: Environment): string =>
+  webAddress('HF_ENDPOINT', given(environment, 'HF_ENDPOINT') ?? 'https://huggingface.co', 'a token goes into HF_TOKEN')
+
+/** The address in an environment variable, without a slash at its end. @param secrets where secrets belong. @throws InputError */
+export const webAddress = (name: string, text: string, secrets: string): string => {
+  const address = text.replace(/\/+$/, '')
+  const url = URL.canParse(address) ? new URL(address) : null
   if (url === null || !/^https?:$/.test(url.protocol))
     throw inputError(
-      'HF_ENDPOINT',
+      name,
       'an http or https address',
-      endpoint.includes('@') ? 'another (not shown, for it may hold a password)' : quoted(endpoint),
+      address.includes('@') ? 'another (not shown, for it may hold a password)' : quoted(address),
     )
   if (url.username !== '' || url.password !== '')
-    throw inputError('HF_ENDPOINT', 'an address without user and password (a token goes into HF_TOKEN)', 'one with them')
-  if (/[?#]/.test(endpoint)) throw inputError('HF_ENDPOINT', 'an address without "?" and "#"', 'one with them')
-  return endpoint
+    throw inputError(name, `an address without user and password (${secrets})`, 'one with them')
+  if (/[?#]/.test(address)) throw inputError(name, 'an address without "?" and "#"', 'one with them')
+  return address
 }
 
-/** The token, without the white space around it. @throws InputError that does not show it */
-export const tokenOf = (environment: Environment): string | undefined => {
-  const token = given(environment, 'HF_TOKEN')
+/** The token of HF_TOKEN, without the white space around it. @throws InputError that does not show it */
+export const tokenOf = (environment: Environment): string | undefined => secretOf(environment, 'HF_TOKEN')
+
+/** The token to write with: HF_TOKEN, or else the one that `hf auth login` stored. @throws InputError that does not show it */
+export const writeTokenOf = (environment: Environment): string | undefined => {
+  const file = tokenFileOf(environment)
+  return tokenOf(environment) ?? checkedToken(file, storedToken(file))
+}
+
+/** Where Python's tools store the token. */
+export const tokenFileOf = (environment: Environment): string => given(environment, 'HF_TOKEN_PATH') ?? join(homeOf(environment), 'token')
+
+/** A secret in an environment variable. @throws InputError that does not show it */
+export const secretOf = (environment: Environment, name: string): string | undefined => checkedToken(name, given(environment, name))
+
+const checkedToken = (where: string, token: string | undefined): string | undefined => {
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
-    throw inputError('HF_TOKEN', 'one word of printable ASCII characters', 'something else (not shown, for it may be a secret)')
+    throw inputError(where, 'one word of printable ASCII characters', 'something else (not shown, for it may be a secret)')
   return token
+}
+
+/** No token is longer, by far. */
+const longestToken = 10_000
+
+const storedToken = (file: string): string | undefined => {
+  try {
+    const stats = statSync(file)
+    if (!stats.isFile() || stats.size > longestToken) throw inputError(file, 'a file with one token', 'something else')
+    return readFileSync(file, 'utf8').trim() || undefined
+  } catch (thrown) {
+    if (isAbsent(thrown)) return undefined
+    throw systemInputError(file, 'a readable file with a token', thrown)
+  }
 }
 
 /** The cache that Python's tools use too, so that each finds the other's downloads. */
 export const cacheOf = (environment: Environment): string => {
   const explicit = given(environment, 'SALORA_CACHE') ?? given(environment, 'HF_HUB_CACHE')
   if (explicit !== undefined) return explicit
-  const caches = given(environment, 'XDG_CACHE_HOME') ?? join(homedir() || userInfo().homedir, '.cache')
-  return join(given(environment, 'HF_HOME') ?? join(caches, 'huggingface'), 'hub')
+  return join(homeOf(environment), 'hub')
 }
+
+/** The folder of Python's tools. */
+const homeOf = (environment: Environment): string =>
+  given(environment, 'HF_HOME') ??
+  join(given(environment, 'XDG_CACHE_HOME') ?? join(homedir() || userInfo().homedir, '.cache'), 'huggingface')
 
 export const isOffline = (environment: Environment): boolean =>
   ['1', 'true', 'yes', 'on'].includes(given(environment, 'HF_HUB_OFFLINE')?.toLowerCase() ?? '')

@@ -103,7 +103,7 @@ export const dismiss = async ({ response, timer }: HubResponse): Promise<void> =
   await response.body?.cancel()
 }
 
-const stallTimer = ({ timeout, signal }: RequestContext): StallTimer => {
+export const stallTimer = ({ timeout, signal }: RequestContext): StallTimer => {
   const stalled = new AbortController()
   const expire = (): void => stalled.abort(new DOMException('silence', 'TimeoutError'))
   let running = setTimeout(expire, timeout)

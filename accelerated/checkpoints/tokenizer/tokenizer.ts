@@ -34,6 +34,8 @@ export type Tokenizer = {
   readonly start: ReadonlyArray<number>
   /** The text of tokens, without special ones. @throws InputError if the folder's decoder is not supported */
   readonly decode: (ids: ReadonlyArray<number>) => string
+  /** A token as the vocabulary writes it, special or not; undefined: no token has the id. */
+  readonly pieceOf: (id: number) => string | undefined
 }
 
 type TokenizerModel = Pick<Model, 'vocabularySize' | 'specialTokens' | 'spec'>
@@ -64,6 +66,7 @@ export const loadTokenizer = async (folder: string, model: TokenizerModel, stora
       const existing = tokens.filter((id) => library.id_to_token(id) !== undefined) // a vocabulary may have more rows than tokens
       return existing.length === 0 ? '' : library.decode(existing, { skip_special_tokens: true, clean_up_tokenization_spaces: false })
     },
+    pieceOf: (id) => library.id_to_token(id),
   }
 }
 

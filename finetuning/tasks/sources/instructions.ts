@@ -1,8 +1,23 @@
 /** Instruction tuning: the loss covers responses, given their prompts. */
+import { alternatives } from '../../../accelerated/errors/alternatives.js'
+import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import { truncations, type Truncation } from '../../tokens/textTokens.js'
+import type { TaskOptions } from '../task.js'
 import { readConversations } from '../../data/conversations.js'
 import { templateOf } from '../../data/promptTemplates.js'
 import { encoding, evalShare, packing, skipMissing } from './sharedFlags.js'
 import { textSource } from './textSource.js'
+
+/** @throws InputError for an unknown name, and for turns without the chat template */
+const truncationOf = (options: TaskOptions): Truncation => {
+  const { truncation = 'tokens' } = options
+  const named = truncations.find((name) => name === truncation)
+  if (named === undefined) throw inputError('--truncation', alternatives(truncations), quoted(truncation))
+  const template = templateOf(options)
+  if (named === 'turns' && template !== 'chat')
+    throw inputError('--truncation', `tokens, as --prompt-template ${template} has one exchange`, quoted(named))
+  return named
+}
 
 export const instructionsSource = textSource({
   name: 'alpaca',
@@ -20,6 +35,12 @@ export const instructionsSource = textSource({
       description: "Prompt template of instructions: paper (SaLoRA's Appendix C), alpaca (Stanford's) or chat (the model's own)",
       defaultText: 'chat if the model has a chat template, else paper',
     },
+    {
+      name: 'truncation',
+      placeholder: 'name',
+      description: 'Truncation of long conversations: turns (drop the oldest exchanges whole) or tokens',
+      defaultText: 'turns with the chat template, else tokens',
+    },
     { name: 'trainOnInputs', placeholder: '', description: 'Also compute the loss on prompt tokens (alpaca)' },
     skipMissing,
     encoding,
@@ -29,6 +50,7 @@ export const instructionsSource = textSource({
   read: (file, options) => readConversations(file, templateOf(options), options),
   textOptions: (options) => ({
     promptTemplate: templateOf(options),
+    truncation: truncationOf(options),
     trainOnInputs: options.trainOnInputs === true,
     packing: options.packing === true,
   }),

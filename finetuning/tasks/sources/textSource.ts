@@ -23,6 +23,7 @@ export const textSource = ({ name, read, textOptions, ...source }: TextSource): 
   recognizes: (task) => task === name,
   isOneFile: true,
   load: async (options) => {
+    const text = textOptions(options) // first: a wrong option needs no reading
     const all = await read(fileOf(options), options)
     const { evalData } = options
     const heldOf = heldOutShare(options)
@@ -30,11 +31,11 @@ export const textSource = ({ name, read, textOptions, ...source }: TextSource): 
       evalData === undefined
         ? { ...heldOutOf(all, options, heldOf), heldOut: true }
         : { train: all, evaluation: await read(evalData, options), heldOut: false }
-    return { name, ...parts, ...scoring, labelNames: null, text: textOptions(options) }
+    return { name, ...parts, ...scoring, labelNames: null, text }
   },
   loadEvaluation: async (options) => {
-    const evaluation = await read(options.evalData ?? fileOf(options), options)
-    return { ...scoring, evaluation, text: textOptions(options) }
+    const text = textOptions(options)
+    return { ...scoring, evaluation: await read(options.evalData ?? fileOf(options), options), text }
   },
 })
 

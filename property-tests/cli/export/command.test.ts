@@ -39,7 +39,7 @@ describe('salora export', () => {
     const files = await Promise.all(['adapter_config.json', 'adapter_model.safetensors', 'salora.json'].map(size))
     expect(stdout.replaceAll(/(?<=\S) +/g, ' ')).toMatch(
       new RegExp(
-        `^@/said\n${files.join('')}largest logit difference over 6 texts: 0 \\(logits up to [\\d.]+\\)\nto use it: PeftModel\\.from_pretrained\\(base, "@/said"\\)\n$`,
+        `^@/said\n${files.join('')}largest logit difference over 6 texts: 0 \\(logits up to [\\d.]+\\)\nto use it: PeftModel\\.from_pretrained\\(base, "@/said"\\)\nto share it: salora push @/said NAME\n$`,
       ),
     )
   })

@@ -140,6 +140,11 @@ describe(`decoding with a cache (seed ${SEED})`, () => {
     await follows(model, await unmerged(model, 'float64', chunk), [3, 1], 1e-9)
   })
 
+  it.each([4, 5])('has the logits of whole texts for a long prompt behind a short one, in chunks of %i tokens', async (chunk) => {
+    const model = drawDecoder(someDecoder({ lengths: [2, 11, 7] })) // the padding of the first row is longer than a chunk
+    await follows(model, await unmerged(model, 'float64', chunk), [3, 1], 1e-9)
+  })
+
   it('refuses a prompt without tokens', async () => {
     const decoder = await unmerged(drawDecoder(someDecoder()), 'float64')
     await expect(decoder.begin([[1], []])).rejects.toThrow(/expected prompts of at least one token, got lengths \[1,0\]/)

@@ -11,8 +11,12 @@ import { xlmRobertaArchitecture } from '../../../accelerated/models/xlmroberta/x
 import { pooledDropout } from '../../../accelerated/models/layers/dropout.js'
 import { batchInputs } from '../../../accelerated/models/batchInputs.js'
 import { plainHost } from '../../../accelerated/models/host.js'
-import { input } from '../../../accelerated/graph/operators.js'
+import { constant, input } from '../../../accelerated/graph/operators.js'
+import { packBatch } from '../../../accelerated/models/packing.js'
+import { uniforms } from '../../../accelerated/parameters/random.js'
 import type { Model } from '../../../accelerated/models/architecture.js'
+import { evaluate, resultOf } from '../../support/runGraph.js'
+import { SEED } from '../../support/seed.js'
 
 const distilbert = {
   model_type: 'distilbert',
@@ -113,6 +117,36 @@ describe('ModernBERT', () => {
     expect(model.spec.matrices).toHaveLength(88)
     expect([...model.spec.tensors.keys()].filter((name) => name.endsWith('.bias'))).toEqual([])
     expect(model.spec.maxPositions).toBe(8192)
+  })
+
+  it.each([
+    [5, 2],
+    [4, 2],
+    [1, 0],
+    [3, 1],
+  ])('attends within a window of %i to %i tokens on either side, half of it rounded down', async (window, reach) => {
+    const tiny = { model_type: 'modernbert', vocab_size: 20, hidden_size: 4, num_attention_heads: 1, intermediate_size: 4 }
+    const local = { num_hidden_layers: 1, layer_types: ['sliding_attention'], local_attention: window }
+    const model = modernbertArchitecture.open({ ...tiny, ...local }, 'config.json')
+    const tensors = new Map(
+      [...model.spec.tensors].map(([name, shape], at) => {
+        const size = shape.reduce((a, b) => a * b, 1)
+        return [name, constant(uniforms(SEED, 'split', at, size), shape, 'float64')] as const
+      }),
+    )
+    const host = plainHost(
+      (name) => tensors.get(name) ?? expect.fail(`no ${name}`),
+      () => false,
+    )
+    const outputs = { hidden: model.hidden(host, batchInputs('float64')) }
+    const rowOf = async (inputIds: ReadonlyArray<number>) =>
+      resultOf(await evaluate(outputs, packBatch([{ inputIds }], model.firstPosition, 'float64').feeds), 'hidden').slice(4 * 3, 4 * 4)
+    const plain = [3, 4, 5, 6, 7, 8, 9]
+    const before = await rowOf(plain)
+    for (const place of plain.keys()) {
+      const after = await rowOf(plain.with(place, 13))
+      expect(String(after) === String(before), `token 3 does not see token ${place}`).toBe(Math.abs(place - 3) > reach)
+    }
   })
 
   it('has its dropout sites with their own probabilities', () => {

@@ -67,6 +67,14 @@ describe(`the sampling distribution (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
+  it('ends top-p with the token at which the sum is exactly p', () => {
+    const halves = Float64Array.of(-Math.LN2, 0, -Math.LN2) // a quarter, a half, a quarter, without rounding
+    const kept = (topP: number) => samplingDistribution(halves, { ...plain, topP }).map(({ token, score }) => [token, score])
+    expect(kept(0.5)).toEqual([[1, 1]])
+    expect(kept(0.75).map(([token]) => token)).toEqual([1, 0])
+    expect(kept(0.76).map(([token]) => token)).toEqual([1, 0, 2])
+  })
+
   it('matches the frequencies of samples: χ² of 20,000 draws is below its 0.999 quantile', () => {
     const actual = samplingDistribution(Float64Array.of(1, 0.5, -1, 2, 0, 1.5, -3), { temperature: 0.8, topK: 5, topP: 0.95 })
     const count = 20_000
@@ -146,6 +154,45 @@ describe(`beam search (seed ${SEED})`, () => {
         expect(search.finished[0]?.score).toBeCloseTo(best?.score ?? NaN, 12)
       }),
       { seed: SEED, numRuns: 60 },
+    ))
+})
+
+describe(`the running texts of a beam search (seed ${SEED})`, () => {
+  const vocabulary = 7
+
+  it('are the most likely ones of all that do not end, with any number of end tokens', () =>
+    fc.assert(
+      fc.property(
+        fc.nat(100_000),
+        fc.integer({ min: 1, max: 3 }),
+        fc.subarray(
+          Array.from({ length: vocabulary }, (_, i) => i),
+          { minLength: 1, maxLength: 4 },
+        ),
+        (seed, numBeams, endTokens) => {
+          const isEnd = (tokens: ReadonlyArray<number>): boolean => endTokens.includes(tokens.at(-1) ?? NaN)
+          const settings = { numBeams, lengthPenalty: 1, maxNewTokens: 9, ends: endTokens.length, isEnd }
+          let search = startOfSearch
+          for (let step = 0; step < 3; step++) {
+            // end tokens are the likely ones, so that they crowd out the others
+            const rows = search.running.map((_, row) =>
+              logProbabilities(
+                uniforms(seed, 'generation', 10 * step + row, vocabulary).map((u, i) => u + (endTokens.includes(i) ? 2 : 0)),
+              ),
+            )
+            const all = search.running.flatMap(({ tokens, score }, row) =>
+              Array.from(rows[row] ?? [], (logProbability, token) => ({ tokens: [...tokens, token], score: score + logProbability })),
+            )
+            const expected = all
+              .filter(({ tokens }) => !isEnd(tokens))
+              .sort((a, b) => b.score - a.score)
+              .slice(0, numBeams)
+            search = searchStep(search, rows, settings).search
+            expect(search.running).toEqual(expected)
+          }
+        },
+      ),
+      { seed: SEED, numRuns: 200 },
     ))
 })
 

@@ -6,9 +6,10 @@ import { gradient } from '../../../accelerated/graph/gradient.js'
 import { add, input, mul, reduceSum, tanh } from '../../../accelerated/graph/operators.js'
 import { plainHost } from '../../../accelerated/models/host.js'
 import { offsetName, poolName, pooledDropout } from '../../../accelerated/models/layers/dropout.js'
+import { dropoutOffsets } from '../../../accelerated/training/dropoutFeeds.js'
 import { evenlyMany } from '../../support/arbitraries/graphNumbers.js'
 import { assertClose } from '../../support/assertClose.js'
-import { float64, int64, resultOf, withGraph } from '../../support/runGraph.js'
+import { float32, float64, int64, resultOf, withGraph } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'
 import { sameFormulaFloat64 } from '../../support/tolerance.js'
 
@@ -102,5 +103,35 @@ describe(`dropout (seed ${SEED})`, () => {
     const x = dropout('b', dropout('a', input('x', [2], 'float32'), 0.1), 0.1)
     expect(() => dropout('a', x, 0.1)).toThrow('dropout: expected each site once, got a twice')
     expect(() => dropout('a', x, 0.2)).toThrow('dropout: expected each site once, got a twice')
+  })
+})
+
+describe(`where the sites of a step read their pool (seed ${SEED})`, () => {
+  const sites = ['a', 'b', 'c', 'd'].map((site) => ({ site, probability: 0.1, shape: ['tokens', 2] as const }))
+  const placesOf = (draw: number, size: number): ReadonlyArray<number> => {
+    const offsets = dropoutOffsets(SEED, draw, sites, { [poolName(0.1)]: float32(new Array<number>(size).fill(1)) }, { tokens: 3 })
+    return sites.map(({ site }) => Number(offsets[offsetName(site)]?.data[0]))
+  }
+
+  it('is another place for each site and each draw, anywhere in the pool', () => {
+    const draws = Array.from({ length: 400 }, (_, draw) => placesOf(draw, 100_006))
+    for (const places of draws) {
+      expect(new Set(places).size).toBe(sites.length)
+      expect(Math.min(...places)).toBeGreaterThanOrEqual(0)
+      expect(Math.max(...places)).toBeLessThanOrEqual(100_000)
+    }
+    sites.forEach((_, i) => {
+      const places = draws.map((ofDraw) => ofDraw[i] ?? NaN)
+      expect(new Set(places).size).toBeGreaterThan(390)
+      const mean = places.reduce((a, b) => a + b, 0) / places.length
+      expect(Math.abs(mean / 100_000 - 0.5)).toBeLessThan(5 / Math.sqrt(12 * places.length)) // five standard errors
+    })
+  })
+
+  it('reaches the first and the last place at which a mask fits', () => {
+    const places = new Set(Array.from({ length: 100 }, (_, draw) => placesOf(draw, 7)).flat())
+    expect([...places].sort()).toEqual([0, 1])
+    expect(new Set(placesOf(0, 6))).toEqual(new Set([0]))
+    expect(() => placesOf(0, 5)).toThrow('expected a pool that holds 6 entries for a, got 1 too few')
   })
 })

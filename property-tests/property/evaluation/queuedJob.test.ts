@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
-import { checkWithin, jobIdOf, parseCellJob } from '../../../evaluation/glue/cellJob.js'
-import { keepFinishedRun } from '../../../evaluation/glue/finishedRun.js'
+import { checkWithin, jobDataOf, jobIdOf, parseCellJob } from '../../../evaluation/cells/cellJob.js'
+import { keepFinishedRun } from '../../../evaluation/cells/finishedRun.js'
 import { cellsOf } from '../../../evaluation/glue/plan.js'
-import { jobPoll, type JobSource } from '../../../evaluation/glue/queueExecutor.js'
+import { jobPoll, type JobSource } from '../../../evaluation/cells/queueExecutor.js'
 import { sweeps } from '../../../evaluation/glue/sweeps/index.js'
+import { versions } from '../../../finetuning/runs/versions.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 
 let root = ''
@@ -34,37 +35,79 @@ describe('a queued job', () => {
     },
   }
   const cell = {
-    ...{ id: 'cola.lora.seed-0', row: 'lora', task: 'cola', seed: 0 },
+    id: 'cola.lora.seed-0',
     options: { model: 'm', task: { task: 'cola', data: 'd' }, settings: { method: 'lora', rank: 4 } },
   }
+  const version = versions['salora']
+  const parsedJob = (output: string) => parseCellJob({ cell, output, version })
   it('is parsed with its settings resolved, and invalid jobs are refused', () => {
-    const { cell: read } = parseCellJob({ cell, output: '/runs' })
+    const { cell: read } = parsedJob('/runs')
     expect(read.options.settings).toMatchObject({ method: 'lora', rank: 4, loraAlpha: 16 })
     for (const wrong of [
       null,
       'text',
       { cell },
-      { cell: { ...cell, id: '../up' }, output: '/runs' },
-      { cell: { ...cell, id: 'a/b' }, output: '/runs' },
-      { cell: { ...cell, task: 'imdb' }, output: '/runs' },
-      { cell: { ...cell, options: { ...cell.options, output: '/etc' } }, output: '/runs' },
+      { cell, output: '/runs' },
+      ...[
+        { ...cell, id: '../up' },
+        { ...cell, id: 'a/b' },
+        { ...cell, more: 1 },
+        { ...cell, inputs: { rows: 1 } },
+        { ...cell, options: { ...cell.options, output: '/etc' } },
+        { ...cell, options: { ...cell.options, task: { data: 'd' } } },
+        { ...cell, options: { ...cell.options, task: { task: 't', fold: { index: 2, of: 2 } } } },
+      ].map((wrong) => ({ cell: wrong, output: '/runs', version })),
     ])
       expect(() => parseCellJob(wrong), JSON.stringify(wrong)).toThrow(/^a job of the queue: expected/)
-    expect(() => parseCellJob({ cell: { ...cell, options: { ...cell.options, settings: { rank: -1 } } }, output: '/r' })).toThrow(/rank/)
+    expect(() => parseCellJob({ cell: { ...cell, options: { ...cell.options, settings: { rank: -1 } } }, output: '/r', version })).toThrow(
+      /rank/,
+    )
   })
 
-  it('can hold every cell of every sweep', async () => {
+  it('is refused if its sweep has another version of salora', () =>
+    expect(() => parseCellJob({ cell, output: '/runs', version: '0.1.0' })).toThrow(
+      `a job of the queue: expected one of salora ${version}, which this worker has, got one of salora 0.1.0 (start both with the same version)`,
+    ))
+
+  it('can hold every cell of every sweep, without its row, task and seed', async () => {
     const { spec } = (await openModelFolder(join(root, 'tiny'))).model
     const none = { model: 'm', data: 'd', tasks: [], rows: null, seeds: [0], overrides: {}, maxTrainSamples: null }
     for (const one of sweeps) {
       const cells = cellsOf({ ...none, sweep: one }, spec)
-      expect(cells.map((own) => parseCellJob(JSON.parse(JSON.stringify({ cell: own, output: '/runs' }))).cell)).toEqual(cells)
+      expect(cells.map((own) => parseCellJob(JSON.parse(JSON.stringify(jobDataOf({ cell: own, output: '/runs' })))).cell)).toEqual(
+        cells.map(({ id, options }) => ({ id, options })),
+      )
     }
+  })
+
+  it('can hold a fold, class names and digests, as a search has them', () => {
+    const task = { task: '/toy.tsv', text: 'review', labelNames: ['a', 'b'], fold: { index: 1, of: 5 } }
+    const { settings } = parsedJob('/runs').cell.options
+    const own = {
+      id: 'lora.rank-8.4e-4.100-steps.fold-2',
+      options: { model: 'm', task, settings },
+      inputs: { 'training rows': '4 of sha256 ab' },
+    }
+    expect(parseCellJob(JSON.parse(JSON.stringify(jobDataOf({ cell: own, output: '/runs' }))))).toEqual({ cell: own, output: '/runs' })
+  })
+
+  it('takes no result of a run on other rows', async () => {
+    const output = join(root, 'other-rows')
+    const { cell: parsed } = parsedJob(output)
+    const config = { formatVersion: 2, ...parsed.options, device: 'cpu', versions: {}, inputs: { 'training rows': '4 of sha256 ab' } }
+    const returned = JSON.stringify({ config, result: { ...finished, output } })
+    const wanted = { ...parsed, inputs: { 'training rows': '5 of sha256 cd' } }
+    await expect(keepFinishedRun(returned, output, wanted)).rejects.toThrow(
+      'the result of cola.lora.seed-0 in the queue: expected a run on the same rows and the same model (or another --output), ' +
+        'got a run on others: training rows was "4 of sha256 ab" and is "5 of sha256 cd"',
+    )
+    expect(existsSync(output)).toBe(false)
+    expect(await keepFinishedRun(returned, output, { ...parsed, inputs: config.inputs })).toMatchObject({ steps: 1 })
   })
 
   it('accepts only a finished run of its own cell as its result', async () => {
     const output = join(root, 'came-back')
-    const { cell: parsed } = parseCellJob({ cell, output })
+    const { cell: parsed } = parsedJob(output)
     const { model, task, settings } = parsed.options
     const config = { formatVersion: 2, model, task, settings, device: 'cpu', versions: {} }
     const result = { ...finished, output: '/elsewhere' }
@@ -86,7 +129,7 @@ describe('a queued job', () => {
 
   it('is done, and not failed, when it completes between two reads of the queue', async () => {
     const output = join(root, 'completes')
-    const { cell: parsed } = parseCellJob({ cell, output })
+    const { cell: parsed } = parsedJob(output)
     const { model, task, settings } = parsed.options
     const returned = JSON.stringify({
       config: { formatVersion: 2, model, task, settings, device: 'cpu', versions: {} },
@@ -114,8 +157,8 @@ describe('a queued job', () => {
   })
 
   it('is unique for a cell and a folder', () => {
-    const job = parseCellJob({ cell, output: '/runs' })
-    expect(jobIdOf(job)).toBe(jobIdOf(parseCellJob({ cell, output: '/runs' })))
+    const job = parsedJob('/runs')
+    expect(jobIdOf(job)).toBe(jobIdOf(parsedJob('/runs')))
     expect(jobIdOf(job)).not.toBe(jobIdOf({ ...job, output: '/others' }))
   })
 

@@ -15,7 +15,7 @@ import { rowOf } from '../../../evaluation/glue/rows.js'
 import { bestRun } from '../../../evaluation/glue/submission.js'
 import type { EndedCell } from '../../../evaluation/glue/sweepTable.js'
 import { sweeps } from '../../../evaluation/glue/sweeps/index.js'
-import { runCells, type ExecutorEvent } from '../../../evaluation/glue/executor.js'
+import { runCells, type ExecutorEvent } from '../../../evaluation/cells/executor.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 
 let root = ''

@@ -4,14 +4,17 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { lockFolder } from '../../../accelerated/storage/folderLock.js'
 import { trainCommand, tuneTable } from '../../../cli/format/tuneTable.js'
+import { runCells, type Executor, type Run } from '../../../evaluation/cells/executor.js'
 import { candidatesOf } from '../../../evaluation/tune/searchSpace.js'
 import { rungsOf, survivors } from '../../../evaluation/tune/successiveHalving.js'
 import { tune, type TuneOptions } from '../../../evaluation/tune/tune.js'
 import { foldOf, holdOut } from '../../../finetuning/data/holdOut.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
+import { runInputs } from '../../../finetuning/runs/runFingerprint.js'
 import { runFormatVersion } from '../../../finetuning/runs/runFiles.js'
 import type { FinetuneEvent, RunOptions } from '../../../finetuning/runs/run.js'
 import { toyFile } from '../../cli/toyTask.js'
@@ -96,14 +99,21 @@ describe('folds', () => {
 
 const { folder } = temporaryFolder('tune')
 
+/** The runs of a search, one after another in this process. */
+const made =
+  (run: Run): Executor =>
+  (cells, context) =>
+    runCells(cells, { ...context, jobs: 1, run })
+
 /** A run that scores by its learning rate and length, and fails where `failing` says so. */
-const pretend = (begun: string[], failing: (options: RunOptions) => boolean = () => false) =>
+const pretendRun = (begun: string[], failing: (options: RunOptions) => boolean = () => false) =>
   async function* (options: RunOptions): AsyncGenerator<FinetuneEvent> {
     const { model, task, settings, output } = options
     begun.push(`${settings.method} ${settings.learningRate} ${settings.maxSteps} ${JSON.stringify(task.fold ?? null)}`)
     await mkdir(output, { recursive: true })
     if (failing(options)) throw new Error('no memory')
-    await writeFile(join(output, 'config.json'), JSON.stringify({ formatVersion: runFormatVersion, model, task, settings }))
+    const inputs = await runInputs(await openModelFolder(model), await loadTask(task), undefined)
+    await writeFile(join(output, 'config.json'), JSON.stringify({ formatVersion: runFormatVersion, model, task, settings, inputs }))
     const score = 1 - Math.abs(Math.log10(settings.learningRate / 1e-3)) / 4 + (settings.maxSteps ?? 0) / 1e5
     const scores = { accuracy: score, loss: 1 - score }
     const best = { step: settings.maxSteps ?? 0, scores, selection: score }
@@ -115,6 +125,8 @@ const pretend = (begun: string[], failing: (options: RunOptions) => boolean = ()
     await writeFile(join(output, 'result.json'), JSON.stringify(result))
     yield { kind: 'result', result }
   }
+
+const pretend = (...args: Parameters<typeof pretendRun>): Executor => made(pretendRun(...args))
 
 describe('a search', () => {
   const optionsOf = async (name: string, change: Partial<TuneOptions> = {}): Promise<TuneOptions> => {
@@ -168,6 +180,16 @@ describe('a search', () => {
     expect([result.best?.name, begun.length]).toEqual(['lora, rank 8, 1e-3', 6])
   })
 
+  it('compares no runs on other rows: it is refused once the file has changed', async () => {
+    const options = await optionsOf('changed', { overrides: { maxSteps: 3 } })
+    await tune(options, never, () => undefined, pretend([]))
+    expect((await tune(options, never, () => undefined, pretend([]))).best).not.toBeNull()
+    await writeFile(options.task.task, toyFile(60))
+    await expect(tune(options, never, () => undefined, pretend([]))).rejects.toThrow(
+      /1e-5\.3-steps: expected a run on the same rows and the same model \(or another --output\), got a run on others: training rows was "90 of sha256/,
+    )
+  })
+
   it('loses a candidate whose run fails, and says why', async () => {
     const failing = ({ settings }: RunOptions): boolean => settings.learningRate === 1e-3
     const result = await tune(await optionsOf('failing'), never, () => undefined, pretend([], failing))
@@ -209,11 +231,11 @@ describe('a search', () => {
     const begun: RunOptions[] = []
     const remember = async function* (options: RunOptions): AsyncGenerator<FinetuneEvent> {
       begun.push(options)
-      yield* pretend([])(options)
+      yield* pretendRun([])(options)
     }
     const options = await optionsOf('tested', { learningRates: [1e-3], overrides: { maxSteps: 3 } })
     const withTest = { ...options, task: { ...options.task, testData: 'missing.tsv' } }
-    const { best } = await tune(withTest, never, () => undefined, remember)
+    const { best } = await tune(withTest, never, () => undefined, made(remember))
     expect(begun.map(({ task }) => task)).toEqual([options.task])
     expect(best === null ? '' : trainCommand(withTest, best)).toContain(' --test-data missing.tsv ')
   })
@@ -222,15 +244,15 @@ describe('a search', () => {
     const begun: RunOptions[] = []
     const remember = async function* (options: RunOptions): AsyncGenerator<FinetuneEvent> {
       begun.push(options)
-      yield* pretend([])(options)
+      yield* pretendRun([])(options)
     }
     const data = join(folder, 'glue', 'SST-2')
     await mkdir(data, { recursive: true })
     await writeFile(join(data, 'train.tsv'), ['sentence\tlabel', ...Array.from({ length: 40 }, (_, i) => `text ${i}\t${i % 2}`)].join('\n'))
     const options = await optionsOf('glue', { task: { task: 'sst2', data }, learningRates: [1e-3], overrides: { maxSteps: 3 } })
-    await tune(options, never, () => undefined, remember)
+    await tune(options, never, () => undefined, made(remember))
     expect(begun.map(({ task }) => task)).toEqual([{ task: 'sst2', data, holdOutTrain: true }])
-    await expect(tune({ ...options, folds: 2 }, never, () => undefined, remember)).rejects.toThrow(
+    await expect(tune({ ...options, folds: 2 }, never, () => undefined, made(remember))).rejects.toThrow(
       '--folds: expected 1 with --task sst2: only files have folds, got 2',
     )
   })

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { chatTemplate } from '../../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { conversationIn, readConversations } from '../../../finetuning/data/conversations.js'
-import { conversationSegments } from '../../../finetuning/tokens/textTokens.js'
+import { conversationSegments } from '../../../finetuning/tokens/conversationTokens.js'
 import { refusalOf } from '../../support/refusal.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 

@@ -278,6 +278,14 @@ describe(`the hold-out, seed ${SEED}`, () => {
     )
   })
 
+  it('takes rows with the same text and different second texts as different examples', () => {
+    const pairs = Array.from({ length: 40 }, (_, i) => ({ text: `premise ${i % 2}`, textPair: `hypothesis ${i >> 1}`, label: 0, row: i }))
+    expect(split(0, pairs).held.length).toBe(4)
+    expect(split(0, [...pairs, ...pairs]).held.length).toBe(8) // each of these twice
+    const bare = pairs.map(({ textPair: _, ...row }) => row)
+    expect(split(0, bare).held.length).toBe(20) // one text of two
+  })
+
   it('counts a text with two labels once, under the first', async () => {
     const rows = [...labeled(10, () => 0), ...labeled(2, () => 1)].map(([text, label], row) => ({ text, label, row }))
     expect(new Set(split(0, rows).held.map(({ text }) => text)).size).toBe(1) // a tenth of ten, and none of class 1

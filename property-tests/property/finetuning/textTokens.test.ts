@@ -10,14 +10,9 @@ import { unlabeled, type TextExample } from '../../../accelerated/objectives/cau
 import { loadTask } from '../../../finetuning/tasks/index.js'
 import { promptOf } from '../../../finetuning/data/promptTemplates.js'
 import { packed } from '../../../finetuning/tokens/packedTexts.js'
-import {
-  conversationSegments,
-  openTextTokens,
-  plainTextOptions,
-  segmentTokens,
-  withEnd,
-  withinLength,
-} from '../../../finetuning/tokens/textTokens.js'
+import { segmentTokens, withEnd, withinLength } from '../../../finetuning/tokens/learnedTokens.js'
+import { conversationSegments } from '../../../finetuning/tokens/conversationTokens.js'
+import { openTextTokens, plainTextOptions } from '../../../finetuning/tokens/textTokens.js'
 import type { TaskOptions } from '../../../finetuning/tasks/index.js'
 import { fixtures } from '../../golden/golden.js'
 import { SEED } from '../../support/seed.js'

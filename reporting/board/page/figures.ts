@@ -2,10 +2,9 @@
 import { chartView } from '../../page/chartView.js'
 import { copyFrom } from '../../page/copy.js'
 import { defaultSmoothing, smoothingControl } from '../../page/smoothingControl.js'
-import type { Cell } from '../../charts/table.js'
+import { cellText } from '../../charts/tableText.js'
 import type { BoardState, RenderedFigure } from '../events.js'
 import { make, removeOthers, setText, textTable } from './elements.js'
-import { numberText } from './format.js'
 
 type FigureSection = { readonly element: HTMLElement; readonly show: (figure: RenderedFigure) => void }
 type ChartSection = FigureSection & { readonly smooth: (weight: number) => void }
@@ -122,9 +121,4 @@ const figureNumbers = (title: string): FigureSection => {
       render()
     },
   }
-}
-
-const cellText = (cell: Cell): string => {
-  if (cell === null) return '–'
-  return typeof cell === 'string' ? cell : numberText(cell)
 }

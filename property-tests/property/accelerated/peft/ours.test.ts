@@ -3,11 +3,13 @@ import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { writePaddedLora } from '../../../../accelerated/formats/peft/lora.js'
 import { padToRank, type LowRankAdapter, type LowRankPair } from '../../../../accelerated/formats/peft/lowRankAdapter.js'
 import { peftFiles, saveAdapter } from '../../../../accelerated/formats/peft/peft.js'
 import { readSafetensors } from '../../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { encoderModel } from '../../../../accelerated/models/bert/bert.js'
 import type { ModelOutputs, ProblemType } from '../../../../accelerated/models/modelOutputs.js'
+import { methodOf, resolveSettings } from '../../../../accelerated/training/settings.js'
 import { SEED } from '../../../support/seed.js'
 import { adapterOf, bert, headOf, load, place, roberta, sizes, twoClasses, usePlace, weights } from './adapters.js'
 
@@ -198,5 +200,42 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
     expect(() => peftFiles(adapterOf(encoderModel({ ...sizes, hiddenSize: 5 }), [1], { model: roberta, head: new Map() }))).toThrow(
       'query.A: expected [1, 4], got [1, 5]',
     )
+  })
+})
+
+describe('an adapter padded to one rank', () => {
+  const ranks = [2, 1, 5, 3, 0, 2]
+  const product = ({ A, B }: LowRankPair, scale: number): ReadonlyArray<number> => {
+    const [[r = 0, k = 0], [d = 0]] = [A.shape, B.shape]
+    return Array.from({ length: d * k }, (_, at) => {
+      const [i, j] = [Math.floor(at / k), at % k]
+      return (
+        scale * Array.from({ length: r }, (__, c) => (B.data[i * r + c] ?? NaN) * (A.data[c * k + j] ?? NaN)).reduce((a, b) => a + b, 0)
+      )
+    })
+  }
+
+  it.each([
+    [false, 3, 12],
+    [true, 3, 12],
+    [true, 8, 5],
+  ])('has the function of the adapter (rsLoRA %s, rank %i, alpha %i), though some ranks exceed it', async (useRslora, rank, loraAlpha) => {
+    const { modules, ...rest } = adapterOf(roberta, ranks)
+    const kept = [...modules].filter(([, { A }]) => A.shape[0] !== 0)
+    const tensors = kept.flatMap(([name, { A, B }]) => [[`${name}.A`, A] as const, [`${name}.B`, B] as const])
+    const matrices = kept.flatMap(([name, { A }]) =>
+      roberta.spec.matrices.filter((matrix) => matrix.name === name).map((matrix) => ({ ...matrix, r: A.shape[0] ?? 0 })),
+    )
+    const settings = { ...resolveSettings({ method: 'lora', rank, loraAlpha }), useRslora }
+    const adapter = { ...rest, method: methodOf('lora'), settings, phase: { matrices }, tensors: new Map(tensors), labelNames: undefined }
+    await writePaddedLora(place.folder, adapter, [])
+    const loaded = await load(roberta)
+    expect(loaded.rank).toBe(Math.max(rank, 5))
+    for (const [name, pair] of kept) {
+      const { scale, ...padded } = loaded.modules.get(name)!
+      expect(padded.A.shape[0]).toBe(Math.max(rank, 5))
+      const [actual, expected] = [product(padded, scale), product(pair, loraAlpha / (useRslora ? Math.sqrt(rank) : rank))]
+      actual.forEach((x, i) => expect(Math.abs(x / (expected[i] ?? NaN) - 1)).toBeLessThan(1e-12))
+    }
   })
 })

@@ -8,6 +8,7 @@ import { figureList } from '../figures.js'
 import { leftText, progressOf, scoreText, showProgress, showStatus, stepsText } from '../format.js'
 import { sentenceField } from '../sentenceField.js'
 import { stopControl } from '../stopControl.js'
+import { tableList } from '../tables.js'
 
 export const runView = ([id = '']: ReadonlyArray<string>): ((state: BoardState, changed: BoardState) => void) => {
   const board = boardStatus()
@@ -16,11 +17,12 @@ export const runView = ([id = '']: ReadonlyArray<string>): ((state: BoardState, 
   const resume = resumeHint()
   const facts = factList()
   const figures = figureList()
+  const tables = tableList()
   const sentence = sentenceField(id)
   const settings = settingsSection()
   elementById('main').replaceChildren(
     ...[board.problem, allRunsLink(), ...head.elements, stop.element, resume.element, facts.element, sentence.element],
-    ...[figures.element, settings.element, board.queue],
+    ...[figures.element, tables.element, settings.element, board.queue],
   )
   return (state, changed) => {
     board.show(state)
@@ -31,6 +33,7 @@ export const runView = ([id = '']: ReadonlyArray<string>): ((state: BoardState, 
     facts.show(factsOf(state.run))
     sentence.show(state.run)
     figures.show(state, changed)
+    tables.show(state)
     settings.show(state.run.settings)
   }
 }

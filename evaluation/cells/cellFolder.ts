@@ -33,13 +33,21 @@ export const cellState = async (output: string, cell: RunCell): Promise<CellStat
 }
 
 /** @throws InputError if the run has other settings, another model or other data than the cell */
-export const checkSameRun = ({ options }: RunCell, config: Pick<RunConfig, 'model' | 'task' | 'settings'>, where: string): void => {
+export const checkSameRun = (
+  { options, inputs }: RunCell,
+  config: Pick<RunConfig, 'model' | 'task' | 'settings' | 'inputs'>,
+  where: string,
+): void => {
   const { model, task, settings } = options
   const expected = { ...decisiveSettings(settings), model, ...task }
   const actual = { ...decisiveSettings(config.settings), model: config.model, ...config.task }
   const [difference] = differing(actual, expected, defaultsOf(settings))
   if (difference !== undefined)
     throw inputError(where, 'a run of this sweep (or another --output)', `a run of another sweep: ${difference}`)
+  // a run of a version that recorded none has no digests
+  const [changed] = inputs === undefined || config.inputs === undefined ? [] : differing(config.inputs, inputs)
+  if (changed !== undefined)
+    throw inputError(where, 'a run on the same rows and the same model (or another --output)', `a run on others: ${changed}`)
 }
 
 /** The states of all cells, one after another, so that the first wrong folder is reported. @throws InputError as cellState */

@@ -1,14 +1,14 @@
 /**
- * Runs the cells of a sweep on workers on any machine: each cell is a job in Redis (BullMQ). A worker renews its job's lease while it lives. If it
+ * Runs cells on workers on any machine: each cell is a job in Redis (BullMQ). A worker renews its job's lease while it lives. If it
  * dies, another worker takes the job and resumes from the run's checkpoint.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job, Queue } from 'bullmq'
 import { InputError } from '../../accelerated/errors/inputError.js'
-import type { Cell } from './cell.js'
+import type { RunCell } from './cell.js'
 import { cellState, cellStates } from './cellFolder.js'
-import { jobIdOf, queueName, type CellJob } from './cellJob.js'
-import type { CellOutcome, ExecutorOptions } from './executor.js'
+import { jobDataOf, jobIdOf, queueName, type CellJob } from './cellJob.js'
+import type { CellOutcome, Executor, ExecutorOptions } from './executor.js'
 import { keepFinishedRun } from './finishedRun.js'
 import { loadBullmq } from './queuePackages.js'
 import { aborted, closeQueue, isReachable, redisAddress, reportOutages, unreachableError } from './redis.js'
@@ -28,17 +28,23 @@ export type QueueOptions = Omit<ExecutorOptions, 'jobs' | 'run'> & {
   readonly delay?: number
 }
 
+/** Runs cells on the workers of this Redis. */
+export const queueExecutor =
+  (redis: string): Executor =>
+  (cells, context) =>
+    runQueuedCells(cells, { ...context, redis })
+
 /**
  * Outcomes in the order of the cells. If the signal aborts, the jobs stay in the queue: workers continue, and the same call finds their results.
  * @throws InputError if a cell's folder has another run, bullmq is not installed, or Redis does not answer
  */
-export const runQueuedCells = async (cells: ReadonlyArray<Cell>, options: QueueOptions): Promise<ReadonlyArray<CellOutcome>> => {
+export const runQueuedCells = async (cells: ReadonlyArray<RunCell>, options: QueueOptions): Promise<ReadonlyArray<CellOutcome>> => {
   const { output, signal, onEvent } = options
   const states = await cellStates(output, cells)
   const queue = await openQueue(options.redis)
   try {
     const outcomes = new Map<string, CellOutcome>()
-    const end = (cell: Cell, outcome: CellOutcome): void => {
+    const end = (cell: RunCell, outcome: CellOutcome): void => {
       outcomes.set(cell.id, outcome)
       onEvent({ kind: 'ended', cell, outcome })
     }
@@ -84,7 +90,7 @@ const enqueue = async (queue: Pick<Queue, 'getJob' | 'add'>, data: CellJob, dela
   const jobId = jobIdOf(data)
   const earlier = await queue.getJob(jobId)
   if (earlier !== undefined && ['completed', 'failed'].includes(await earlier.getState())) await earlier.remove()
-  await queue.add('cell', data, {
+  await queue.add('cell', jobDataOf(data), {
     jobId,
     attempts: retries.attempts,
     backoff: { type: 'exponential', delay },
@@ -100,10 +106,10 @@ export type JobSource = Pick<Queue, 'getJobState' | 'getJob' | 'add'>
 export const jobPoll = (
   queue: JobSource,
   { output, onEvent, delay }: Pick<QueueOptions, 'output' | 'onEvent' | 'delay'>,
-): ((cell: Cell) => Promise<CellOutcome | null>) => {
+): ((cell: RunCell) => Promise<CellOutcome | null>) => {
   const started = new Set<string>()
   /** Redis lost the job, or somebody removed it: the cell is queued again. */
-  const withoutJob = async (cell: Cell): Promise<CellOutcome | null> => {
+  const withoutJob = async (cell: RunCell): Promise<CellOutcome | null> => {
     const state = await cellState(output, cell)
     if (state.kind === 'done') return { ...state, reused: false }
     await enqueue(queue, { cell, output }, delay)

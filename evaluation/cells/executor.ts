@@ -33,6 +33,18 @@ export type ExecutorOptions = {
   readonly run?: Run
 }
 
+/** Makes the runs of cells: in child processes, or on the workers of a queue. Outcomes are in the order of the cells. */
+export type Executor<Cell extends RunCell = RunCell> = (
+  cells: ReadonlyArray<Cell>,
+  context: Pick<ExecutorOptions, 'output' | 'signal' | 'onEvent'>,
+) => Promise<ReadonlyArray<CellOutcome>>
+
+/** @param jobs cells at a time */
+export const localExecutor =
+  (jobs: number): Executor =>
+  (cells, context) =>
+    runCells(cells, { ...context, jobs })
+
 /** Outcomes in the order of the cells. @throws InputError if a cell's folder has another run; then no run starts */
 export const runCells = async (cells: ReadonlyArray<RunCell>, options: ExecutorOptions): Promise<ReadonlyArray<CellOutcome>> => {
   const states = await cellStates(options.output, cells)

@@ -8,11 +8,11 @@ import { makeFolder } from '../../accelerated/storage/makeFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { parseRunConfig, parseRunResult, readRunConfig, readRunResult } from '../../finetuning/runs/runFiles.js'
-import type { Cell } from './cell.js'
+import type { RunCell } from './cell.js'
 import { cellFolder, cellState, checkSameRun } from './cellFolder.js'
 
 /** The JSON text of a finished cell. */
-export const finishedRun = async (output: string, cell: Cell): Promise<string> => {
+export const finishedRun = async (output: string, cell: RunCell): Promise<string> => {
   const folder = cellFolder(output, cell)
   return JSON.stringify({ config: await readRunConfig(folder), result: await readRunResult(folder) })
 }
@@ -23,7 +23,7 @@ const schema = z.strictObject({ config: z.looseObject({}), result: z.looseObject
  * The result in the text of `finishedRun`. If the cell's folder has no result, both files are written into it, so that the next call finds the
  * cell done. @throws InputError if the text is no finished run of this cell: anyone who can write to Redis may have written it
  */
-export const keepFinishedRun = async (returned: unknown, output: string, cell: Cell): Promise<RunResult> => {
+export const keepFinishedRun = async (returned: unknown, output: string, cell: RunCell): Promise<RunResult> => {
   const where = `the result of ${cell.id} in the queue`
   const { config, result } = validate(schema, parseJson(String(returned), where), where, 'a finished run')
   const folder = cellFolder(output, cell)

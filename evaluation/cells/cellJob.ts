@@ -6,16 +6,20 @@ import { validate } from '../../accelerated/errors/validate.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
-import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
-import type { Cell } from './cell.js'
+import type { TaskOptions } from '../../finetuning/tasks/index.js'
+import { inputsSchema, taskSchema } from '../../finetuning/runs/runFiles.js'
+import { versions } from '../../finetuning/runs/versions.js'
+import type { RunCell } from './cell.js'
 
-/** One queue for all sweeps: workers take any job. */
+/** One queue for all sweeps and searches: workers take any job. */
 export const queueName = 'salora-sweeps'
 
-export type CellJob = { readonly cell: Cell; readonly output: string }
+export type CellJob = { readonly cell: RunCell; readonly output: string }
 
 const text = z.string().min(1).max(10_000)
 const schema = z.strictObject({
+  /** of salora: another version may train other numbers */
+  version: z.string().max(100),
   output: text,
   cell: z.strictObject({
     // the name of a folder, without a path
@@ -23,28 +27,44 @@ const schema = z.strictObject({
       .string()
       .max(200)
       .regex(/^[\p{L}\p{N}_][\p{L}\p{N}_.=-]*$/u),
-    row: text,
-    task: z.enum(GLUE_NAMES as [string, ...string[]]),
-    seed: z.int().min(0),
+    inputs: inputsSchema.optional(),
     options: z.strictObject({
       model: text,
-      task: z.strictObject({
-        task: text,
-        data: text,
-        maxTrainSamples: text.optional(),
-        holdOutTrain: z.boolean().optional(),
-      }),
+      task: taskSchema,
       settings: z.record(z.string().max(100), z.unknown()),
     }),
   }),
 })
 
-/** @throws InputError if `data` is no cell; SettingsError if its settings are invalid */
+/** What the queue holds of a cell: only what its run needs. */
+export const jobDataOf = ({ cell: { id, options, inputs }, output }: CellJob): object => ({
+  version: versions['salora'],
+  output,
+  cell: { id, options, ...(inputs === undefined ? {} : { inputs }) },
+})
+
+/** @throws InputError if `data` is no cell, or one of another version of salora; SettingsError if its settings are invalid */
 export const parseCellJob = (data: unknown): CellJob => {
-  const { cell, output } = validate(schema, data, 'a job of the queue', 'a cell of a sweep')
+  const where = 'a job of the queue'
+  const { cell, output, version } = validate(schema, data, where, 'a cell of a sweep')
+  if (version !== versions['salora'])
+    throw inputError(
+      where,
+      `one of salora ${versions['salora']}, which this worker has`,
+      `one of salora ${version} (start both with the same version)`,
+    )
+  const { id, inputs, options } = cell
+  if (typeof options.task['task'] !== 'string') throw inputError(where, 'a cell of a sweep whose task is a text', 'none')
   return {
     output,
-    cell: { ...cell, options: { ...cell.options, settings: resolveSettings(cell.options.settings as SettingsInput) } } as Cell,
+    cell: {
+      ...{ id, ...(inputs === undefined ? {} : { inputs }) },
+      options: {
+        model: options.model,
+        task: options.task as object as TaskOptions,
+        settings: resolveSettings(options.settings as SettingsInput),
+      },
+    },
   }
 }
 

@@ -1,0 +1,210 @@
+/** Uploads files as one commit of a model repository on the hub. It creates the repository, and sends only what differs from it. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import { InputError, inputError, oneLine, quoted } from '../../errors/inputError.js'
+import { systemInputError } from '../../errors/systemError.js'
+import { isHubId, isRevision } from './hub.js'
+import { endpointOf, isOffline, tokenFileOf, writeTokenOf, type Environment } from './hubEnvironment.js'
+import { loadHubLibrary, statusOf, type Addition, type HubLibrary, type RemoteFile } from './hubLibrary.js'
+import { uploadFetch } from './uploadRequest.js'
+
+/** A file to upload: its bytes are in a file of this disk, or are given. */
+export type UploadFile = {
+  /** in the repository, with slashes */
+  readonly path: string
+  readonly bytes: number
+  readonly content: { readonly file: string } | { readonly text: string }
+}
+
+export type UploadOptions = {
+  /** OWNER/NAME, or NAME in the account of the token */
+  readonly repository: string
+  /** a branch; created from the main one if it is new */
+  readonly revision?: string
+  /** the title of the commit */
+  readonly message: string
+  /** a new repository is private; an existing one stays as it is */
+  readonly isPrivate: boolean
+  readonly environment?: Environment
+  readonly signal?: AbortSignal
+  readonly onEvent?: (event: UploadEvent) => void
+  /** milliseconds without a byte after which a request fails */
+  readonly timeout?: number
+  /** milliseconds before the first retry */
+  readonly firstDelay?: number
+}
+
+export type UploadEvent =
+  | { readonly kind: 'created'; readonly repository: string }
+  /** the files that differ from those of the repository, which are sent now */
+  | { readonly kind: 'begin'; readonly files: ReadonlyArray<UploadFile>; readonly unchanged: ReadonlyArray<string> }
+  | { readonly kind: 'sent'; readonly bytes: number }
+  | { readonly kind: 'waiting'; readonly reason: string; readonly seconds: number }
+
+export type UploadResult = {
+  readonly repository: string
+  readonly revision: string
+  readonly url: string
+  readonly uploaded: ReadonlyArray<string>
+  /** files that the repository had already, with the same bytes */
+  readonly unchanged: ReadonlyArray<string>
+  /** null: nothing differed, so there is no new commit */
+  readonly commit: string | null
+}
+
+/** Milliseconds: storage may answer only after it has checked a large file. */
+const defaultTimeout = 120_000
+
+/** @throws InputError with one line; an upload that failed can be repeated, and then sends only what is missing */
+export const uploadFiles = async (files: ReadonlyArray<UploadFile>, options: UploadOptions): Promise<UploadResult> => {
+  const { repository: asked, revision = 'main', environment = process.env, signal, onEvent = () => undefined } = options
+  checkNames(asked, revision)
+  const { endpoint, token } = accessOf(environment)
+  const library = await loadHubLibrary()
+  const fetch = uploadFetch({
+    ...{ endpoint, token, timeout: options.timeout ?? defaultTimeout, firstDelay: options.firstDelay ?? 1_000 },
+    ...(signal === undefined ? {} : { signal }),
+    onSent: (bytes) => onEvent({ kind: 'sent', bytes }),
+    onWait: (reason, seconds) => onEvent({ kind: 'waiting', reason, seconds }),
+  })
+  const access = { hubUrl: endpoint, fetch }
+  let name = asked
+  try {
+    name = asked.includes('/') ? asked : `${(await library.whoAmI(access)).name}/${asked}`
+    const target: Target = { ...access, repo: { type: 'model', name } }
+    if (await createMissing(library, target, revision, options.isPrivate)) onEvent({ kind: 'created', repository: name })
+    const { changed, unchanged } = await compare(library, target, revision, files)
+    onEvent({ kind: 'begin', files: changed, unchanged })
+    const commit = changed.length === 0 ? null : await commitOf(library, target, revision, changed, options)
+    const url = `${endpoint}/${name}${revision === 'main' ? '' : `/tree/${encodeURIComponent(revision)}`}`
+    return { repository: name, revision, url, uploaded: changed.map(({ path }) => path), unchanged, commit }
+  } catch (thrown) {
+    throw explained(thrown, name, revision)
+  }
+}
+
+type Target = Parameters<HubLibrary['checkRepoAccess']>[0]
+
+/** @throws InputError */
+const checkNames = (repository: string, revision: string): void => {
+  if (!isHubId(repository)) throw inputError('NAME', 'the name of a repository, as OWNER/NAME or NAME', quoted(repository))
+  if (!isRevision(revision)) throw inputError('--revision', 'a branch of letters, digits, ".", "_" and "-"', quoted(revision))
+}
+
+/** @throws InputError without a network or a token */
+const accessOf = (environment: Environment): { readonly endpoint: string; readonly token: string } => {
+  if (isOffline(environment)) throw inputError('HF_HUB_OFFLINE', 'it unset, to reach the hub', 'it set')
+  const token = writeTokenOf(environment)
+  if (token === undefined)
+    throw inputError(
+      'HF_TOKEN',
+      `a token with write access, there or in ${tokenFileOf(environment)} (make one at https://huggingface.co/settings/tokens)`,
+      'none',
+    )
+  return { endpoint: endpointOf(environment), token }
+}
+
+/** Creates repository and branch where they are missing. → whether the repository is new */
+const createMissing = async (library: HubLibrary, target: Target, revision: string, isPrivate: boolean): Promise<boolean> => {
+  const isMissing = await library.checkRepoAccess(target).then(
+    () => false,
+    (thrown: unknown) => {
+      if (statusOf(thrown) === 404) return true
+      throw thrown
+    },
+  )
+  if (isMissing) await library.createRepo({ ...target, ...(isPrivate ? { visibility: 'private' } : {}) }).catch(ignoreConflict) // made meanwhile
+  if (revision !== 'main') await library.createBranch({ ...target, branch: revision }).catch(ignoreConflict)
+  return isMissing
+}
+
+const ignoreConflict = (thrown: unknown): void => {
+  if (statusOf(thrown) !== 409) throw thrown
+}
+
+/** Which files the repository has already, by their hashes. */
+const compare = async (
+  library: HubLibrary,
+  target: Target,
+  revision: string,
+  files: ReadonlyArray<UploadFile>,
+): Promise<{ readonly changed: ReadonlyArray<UploadFile>; readonly unchanged: ReadonlyArray<string> }> => {
+  const there = new Map<string, RemoteFile>()
+  for await (const file of library.listFiles({ ...target, revision, recursive: true })) there.set(file.path, file)
+  const same = new Set<string>()
+  for (const file of files) {
+    const remote = there.get(file.path)
+    if (remote?.type !== 'file') continue
+    const [hash, expected] = remote.lfs === undefined ? ['git' as const, remote.oid] : ['sha256' as const, remote.lfs.oid]
+    if ((await hashOf(file, hash)) === expected) same.add(file.path)
+  }
+  return { changed: files.filter(({ path }) => !same.has(path)), unchanged: [...same] }
+}
+
+/** SHA-256, or git's SHA-1 of a blob. */
+const hashOf = async ({ bytes, content }: UploadFile, kind: 'git' | 'sha256'): Promise<string> => {
+  const hash = kind === 'git' ? createHash('sha1').update(`blob ${bytes}\0`) : createHash('sha256')
+  if ('text' in content) return hash.update(content.text).digest('hex')
+  try {
+    for await (const chunk of createReadStream(content.file)) hash.update(chunk as Buffer)
+  } catch (thrown) {
+    throw systemInputError(content.file, 'a readable file', thrown)
+  }
+  return hash.digest('hex')
+}
+
+const commitOf = async (
+  library: HubLibrary,
+  target: Target,
+  branch: string,
+  files: ReadonlyArray<UploadFile>,
+  { message, signal }: UploadOptions,
+): Promise<string | null> => {
+  const operations = files.map(
+    ({ path, content }): Addition => ({
+      operation: 'addOrUpdate',
+      path,
+      content: 'text' in content ? new Blob([content.text]) : pathToFileURL(content.file),
+    }),
+  )
+  const result = await library.commit({
+    ...target,
+    ...{ title: message, branch, operations },
+    ...(signal === undefined ? {} : { abortSignal: signal }),
+  })
+  return result?.commit.oid ?? null
+}
+
+/** Statuses in words: the expected state, and the meaning of the status. */
+const statuses: Readonly<Record<number, readonly [expected: string, got: string]>> = {
+  401: ['a token that the hub accepts (in HF_TOKEN, or by hf auth login)', 'one that it refuses'],
+  403: ['a token with write access to it (https://huggingface.co/settings/tokens)', 'one without'],
+  404: ['a repository and a branch that the token may see', 'none'],
+  409: ['nobody else to change it at the same time (run the command again)', 'a conflict'],
+  412: ['nobody else to change it at the same time (run the command again)', 'a conflict'],
+  413: ['files that the hub accepts', 'one that is too large'],
+  429: ['to send requests (wait a few minutes, and run the command again)', 'too many requests'],
+}
+
+/** An error of the library as one line; the token is in none of them. */
+const explained = (thrown: unknown, repository: string, revision: string): unknown => {
+  if (thrown instanceof InputError) return thrown
+  const status = statusOf(thrown)
+  const where = revision === 'main' ? repository : `${repository}@${revision}`
+  if (status === null)
+    return thrown instanceof Error && thrown.name === 'AbortError'
+      ? thrown
+      : inputError(where, 'the hub to accept the files', String(thrown))
+  const [expected, got] = statuses[status] ?? [
+    'the hub to accept the files (run the command again: it sends only what is missing)',
+    'an error',
+  ]
+  return inputError(where, expected, `${got} (status ${status}${saidBy(thrown)})`)
+}
+
+/** What the server itself says, without the library's address and request id. */
+const saidBy = (thrown: unknown): string => {
+  const said = oneLine(thrown instanceof Error ? thrown.message : '').replace(/\.? ?(?:URL|Request ID): .*$/, '')
+  return said === '' || said.startsWith('Api error with status') ? '' : `: ${said.slice(0, 200)}`
+}

@@ -1,0 +1,138 @@
+/** salora train --report-to: what MLflow gets of a real run is what its folder has, also after a resume, and no secret is written. */
+import { readdir, readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import { reportRun } from '../../finetuning/runs/tracking/reportRun.js'
+import { startMlflow, type MlflowServer, type StoredRun } from '../support/mlflowServer.js'
+import { saloraIn, type Output } from './inProcess.js'
+import { toyFolder, toyTrain } from './toyFolder.js'
+import { typedRequest } from './typedFlags.js'
+
+const cwd = toyFolder('report-to')
+const secret = 'tok_0123456789abcdef'
+let server: MlflowServer
+beforeAll(async () => {
+  server = await startMlflow()
+  vi.stubEnv('MLFLOW_TRACKING_URI', server.address)
+  vi.stubEnv('MLFLOW_TRACKING_TOKEN', secret)
+  vi.stubEnv('MLFLOW_EXPERIMENT_NAME', 'toys')
+})
+afterAll(() => server.close())
+
+const train = (output: string, ...flags: ReadonlyArray<string>): Promise<Output> =>
+  saloraIn([...toyTrain, '--batch-size', '8', '--max-steps', '12', '--eval-steps', '4', '--output', output, ...flags], { cwd })
+
+const runOf = async (output: string): Promise<StoredRun> => {
+  const { runId } = JSON.parse(await readFile(join(cwd, output, 'mlflow.json'), 'utf8')) as { readonly runId: string }
+  return server.runs.get(runId) as StoredRun
+}
+
+type Line = Readonly<Record<string, unknown>> & { readonly kind: string; readonly step: number; readonly scores?: object }
+/** `STEP train/loss VALUE` of each finite number in metrics.jsonl. */
+const inFolder = async (output: string): Promise<ReadonlyArray<string>> =>
+  (await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Line)
+    .flatMap(({ kind, step, scores = {}, ...columns }) =>
+      Object.entries(kind === 'step' ? columns : kind === 'evaluation' ? scores : {}).flatMap(([name, value]) =>
+        typeof value === 'number' ? [`${step} ${kind === 'step' ? 'train' : kind}/${name} ${value}`] : [],
+      ),
+    )
+const atServer = ({ metrics }: StoredRun): ReadonlyArray<string> =>
+  metrics.filter(({ key }) => /^(train|evaluation)\//.test(key)).map(({ key, value, step }) => `${step} ${key} ${value}`)
+const timeless = (points: ReadonlyArray<string>): ReadonlyArray<string> => points.filter((point) => !point.includes('tokensPerSecond'))
+
+const textIn = async (folder: string): Promise<string> => {
+  const names = await readdir(folder, { recursive: true })
+  const texts = names.map(async (name) => ((await stat(join(folder, name))).isFile() ? readFile(join(folder, name), 'latin1') : name))
+  return (await Promise.all(texts)).join('\n')
+}
+
+describe('salora train --report-to mlflow', () => {
+  it('records settings, losses, rates, norms, density and scores of the run, and prints its address once', async () => {
+    const { code, stderr } = await train('whole', '--report-to', 'mlflow')
+    expect(code, stderr).toBe(0)
+    const run = await runOf('whole')
+    expect(atServer(run)).toEqual(await inFolder('whole'))
+    for (const key of [
+      'train/taskLoss',
+      'train/learningRate',
+      'train/gradientNorm',
+      'train/density',
+      'evaluation/accuracy',
+      'best/accuracy',
+    ])
+      expect(
+        run.metrics.map((metric) => metric.key),
+        key,
+      ).toContain(key)
+    const result = JSON.parse(await readFile(join(cwd, 'whole', 'result.json'), 'utf8')) as { readonly retainedDensity: number }
+    expect(run.metrics.at(-1)).toMatchObject({ key: 'result/retainedDensity', value: result.retainedDensity, step: 12 })
+    expect(Object.fromEntries(run.params)).toMatchObject({
+      model: join(cwd, 'tiny'),
+      method: 'salora',
+      maxSteps: '12',
+      rank: '8',
+      device: 'cpu',
+    })
+    expect(run.statuses.at(-1)).toBe('FINISHED')
+    expect(run.run_name).toBe('whole')
+    expect(stderr.split(`mlflow: ${server.address}/#/experiments/${server.experiments.get('toys')}/runs/${run.run_id}\n`).length).toBe(2)
+    expect(stderr.split(server.address).length).toBe(2)
+  })
+
+  it('shows its token to the server alone', async () => {
+    expect(new Set(server.requests.map(({ authorization }) => authorization))).toEqual(new Set([`Bearer ${secret}`]))
+    expect(server.requests.map(({ body }) => body).join()).not.toContain(secret)
+    const { stdout, stderr } = await saloraIn(['train', '--resume', '--output', 'whole'], { cwd })
+    expect(stdout + stderr + (await textIn(join(cwd, 'whole')))).not.toContain(secret)
+  })
+
+  it('continues the MLflow run of a resumed run, without the steps that it has', async () => {
+    const flags = { model: join(cwd, 'tiny'), task: join(cwd, 'toy.tsv'), maxLength: '16', device: 'cpu', batchSize: '8', maxSteps: '12' }
+    const request = await typedRequest({ ...flags, evalSteps: '4', saveSteps: '3', output: join(cwd, 'stopped'), reportTo: 'mlflow' })
+    const options = { ...request, output: join(cwd, 'stopped') }
+    const stop = new AbortController()
+    for await (const event of reportRun(options, finetuneJob(options, stop.signal)))
+      if (event.kind === 'step' && event.step === 8) stop.abort()
+
+    expect((await runOf('stopped')).statuses).toEqual(['RUNNING', 'KILLED'])
+    await rm(join(cwd, 'stopped', 'checkpoints', 'step-000000008.safetensors')) // steps 7 and 8 are repeated
+    const { code, stderr } = await saloraIn(['train', '--resume', '--output', 'stopped'], { cwd })
+    expect([code, stderr.match(/resuming after step 6 of 12/)?.length]).toEqual([0, 1])
+    const run = await runOf('stopped')
+    expect(run.statuses).toEqual(['RUNNING', 'KILLED', 'RUNNING', 'FINISHED'])
+    expect(timeless(atServer(run)).toSorted()).toEqual(timeless(await inFolder('stopped')).toSorted())
+  })
+
+  it('needs a server, before anything is written; a finished run and an unknown name are refused', async () => {
+    vi.stubEnv('MLFLOW_TRACKING_URI', '')
+    expect(await train('none', '--report-to', 'mlflow')).toEqual({
+      ...{ code: 1, stdout: '' },
+      stderr: 'MLFLOW_TRACKING_URI: expected the address of an MLflow server, as http://localhost:5000, got nothing\n',
+    })
+    expect(await readdir(cwd)).not.toContain('none')
+    vi.stubEnv('MLFLOW_TRACKING_URI', server.address)
+    expect(await saloraIn(['train', '--resume', '--output', 'whole', '--report-to', 'mlflow'], { cwd })).toMatchObject({
+      code: 2,
+      stderr: '--report-to: expected an unfinished run, whose events it can still record, got a finished one in whole\n',
+    })
+    expect(await train('none', '--report-to', 'comet')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^--report-to: expected one of mlflow, .*tensorboard, got "comet"/),
+    })
+  })
+
+  it('trains to its end without the server, and writes a TensorBoard file beside it', async () => {
+    server.fault = () => 503
+    vi.stubEnv('MLFLOW_EXPERIMENT_NAME', '')
+    const { code, stderr } = await train('alone', '--method', 'lora', '--report-to', 'mlflow,tensorboard')
+    server.fault = () => undefined
+    expect(code).toBe(0)
+    expect(stderr.match(/^warning: .*expected the tracker to record the run, got HTTP 503; training continues$/gm)?.length).toBe(1)
+    expect(stderr.match(/^warning: .*: \d+ points of the run were not recorded; metrics\.jsonl has all of them$/gm)?.length).toBe(1)
+    expect((await readdir(join(cwd, 'alone'))).filter((name) => /mlflow|tfevents/.test(name))).toEqual([expect.stringMatching(/tfevents/)])
+  })
+})
