@@ -149,3 +149,20 @@ describe('a page with the token', () => {
     for (const view of views) view.close()
   })
 })
+
+describe('connections that send nothing', () => {
+  it('do not lock the owner out: the oldest gives way, and each is closed when its time is over', async () => {
+    const silent = Array.from({ length: 80 }, () => {
+      const socket = connect(board.port, '127.0.0.1').on('error', () => undefined)
+      socket.write('GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n')
+      return socket.resume()
+    })
+    await Promise.all(silent.slice(-1).map((socket) => new Promise((resolve) => socket.once('connect', resolve))))
+    expect((await send(board, '/')).status).toBe(200)
+    const page = await follow(board, 'view=list')
+    for (const socket of silent.slice(0, 60)) await expect.poll(() => socket.closed).toBe(true)
+    expect((await send(board, '/', { headers: pageHeaders(board) })).status).toBe(200)
+    page.close()
+    for (const socket of silent) socket.destroy()
+  })
+})

@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { realpath, stat } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { basename } from 'node:path'
 import { z } from 'zod'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
@@ -109,11 +110,29 @@ const resolveFolder = async (path: string): Promise<string> => {
 type StaticFile = { readonly type: string; readonly text: string }
 type Context = { readonly token: string; readonly files: ReadonlyMap<string, StaticFile>; readonly stream: EventStream }
 
+/** Milliseconds for a request, and between the looks at which one takes longer. Node's own are 60 and 30 seconds. */
+const [slowest, lookEvery] = [10_000, 1_000]
+
+/** Connections that have not shown the token yet. The oldest gives way to a new one, so that silent ones never lock the owner out. */
+const strangerLimit = 2 * clientLimit
+
 const newServer = (context: Context): Server => {
-  const server = createServer({ maxHeaderSize: 8_192, requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => {
-    respond(request, response, context).catch((thrown: unknown) => answer(response, 500, reason(thrown)))
-  })
+  const strangers = new Set<Socket>()
+  const server = createServer(
+    { maxHeaderSize: 8_192, requestTimeout: slowest, headersTimeout: slowest, connectionsCheckingInterval: lookEvery },
+    (request, response) => {
+      respond(request, response, context, () => strangers.delete(request.socket)).catch((thrown: unknown) =>
+        answer(response, 500, reason(thrown)),
+      )
+    },
+  )
   server.maxConnections = 4 * clientLimit
+  server.on('connection', (socket) => {
+    strangers.add(socket)
+    socket.once('close', () => strangers.delete(socket))
+    const [oldest] = strangers
+    if (strangers.size > strangerLimit) oldest?.destroy()
+  })
   server.on('clientError', (_, socket) => socket.destroy())
   return server
 }
@@ -137,7 +156,13 @@ const answer = (response: ServerResponse, status: number, message: string, more:
   response.writeHead(status, { ...securityHeaders, 'Content-Type': 'application/json; charset=utf-8' }).end(`${JSON.stringify(body)}\n`)
 }
 
-const respond = async (request: IncomingMessage, response: ServerResponse, { token, files, stream }: Context): Promise<void> => {
+/** @param hasToken called for a request that shows the token */
+const respond = async (
+  request: IncomingMessage,
+  response: ServerResponse,
+  { token, files, stream }: Context,
+  hasToken: () => void,
+): Promise<void> => {
   const [path, base] = [request.url ?? '', 'http://127.0.0.1']
   const url = URL.canParse(path, base) ? new URL(path, base) : null
   const rejection =
@@ -153,6 +178,7 @@ const respond = async (request: IncomingMessage, response: ServerResponse, { tok
     response.writeHead(200, { ...securityHeaders, 'Content-Type': `${file.type}; charset=utf-8` }).end(file.text)
     return
   }
+  hasToken()
   if (url.pathname === '/stop') {
     const { isStopped, message } = await stream.stopRun(idIn(await bodyOf(request)))
     return answer(response, isStopped ? 200 : 409, message)

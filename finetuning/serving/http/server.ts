@@ -65,7 +65,13 @@ const listening = (app: ServingApp, host: string, port: number): Promise<Server>
         fetch: app.fetch,
         hostname: host,
         port,
-        serverOptions: { maxHeaderSize: 16_384, headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5_000 },
+        serverOptions: {
+          maxHeaderSize: 16_384,
+          headersTimeout: 10_000,
+          requestTimeout: 30_000,
+          keepAliveTimeout: 5_000,
+          connectionsCheckingInterval: 1_000,
+        },
       },
       () => done(server),
     ) as Server
