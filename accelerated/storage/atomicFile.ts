@@ -22,8 +22,8 @@ type WritableFile = {
 const [writeTo, sync] = [promisify(write), promisify(fsync)]
 
 /**
- * Opens a file at once. Node closes the descriptors of a terminated thread, except one that is just being opened in the background: a run that is
- * left in mid-write would leak it.
+ * Opens a file at once. Node closes the descriptors of a terminated thread, except one that is just being opened in the background. A run that is
+ * left in mid-write would leak that one.
  */
 export const openNow = async (path: string, flags: string): Promise<WritableFile> => {
   const descriptor = openSync(path, flags)

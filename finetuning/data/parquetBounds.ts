@@ -1,4 +1,4 @@
-/** Bounds on what a Parquet file may expand to: its pages say how many values and bytes they hold, and a page of a few bytes can say a billion. */
+/** Bounds on what a Parquet file may expand to. Its pages say how many values and bytes they hold; a page of a few bytes can say a billion. */
 import type { FileMetaData } from 'hyparquet'
 import { parquetHeader } from 'hyparquet/src/column.js'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'

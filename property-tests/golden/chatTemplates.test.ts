@@ -77,7 +77,7 @@ describe('an invalid chat template', () => {
     expect(performance.now() - began).toBeLessThan(20_000)
   })
 
-  it('leaves room for a conversation of 1,000 messages, each of which looks at all of them', () => {
+  it('leaves room for a conversation of 1,000 messages, where each looks at all of them', () => {
     const template = `{% for m in messages %}{% if messages[loop.index0 - 1].role != m.role and messages | length > 2 %}{{ m.content | trim }}{% endif %}{% endfor %}`
     const messages = Array.from({ length: 1_000 }, (_, i) => ({
       role: i % 2 === 0 ? 'user' : 'assistant',

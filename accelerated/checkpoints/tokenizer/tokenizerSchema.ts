@@ -89,7 +89,7 @@ type Component = {
   readonly content?: string
 }
 
-/** Components may follow one another: the replacements of all may make a text this many times as long, and no more than two may expand bytes. */
+/** All replacements of a sequence may make a text this many times as long. No more than two of its components may expand bytes. */
 const [longestGrowth, mostExpanding] = [64, 2]
 const expanding = new Set(['Precompiled', 'ByteLevel', 'Metaspace'])
 const growth = ({ type, pattern, content = '' }: Component): number =>
