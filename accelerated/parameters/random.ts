@@ -14,6 +14,7 @@ export const streams = {
   split: 7,
   retention: 8,
   generation: 9,
+  mixture: 10,
 } as const
 export type Stream = keyof typeof streams
 

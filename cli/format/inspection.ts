@@ -63,10 +63,11 @@ export const inspectionText = ({ sets, findings, examples }: Inspected, { color 
   ].join('\n')
 
 const factLines = (facts: DataFacts): ReadonlyArray<string> => {
-  const { source, rows, skipped, classes, entities, scores, duplicates, contradictions, lengths } = facts
+  const { source, rows, files, skipped, classes, entities, scores, duplicates, contradictions, lengths } = facts
   return [
     oneLine(source),
     `rows        ${counted(rows)}${skipped === 0 ? '' : ` (${counted(skipped)} skipped)`}`,
+    ...(files === null ? [] : fileLines(files)),
     ...(classes === null ? [] : classLines('classes', classes, rows)),
     ...(entities === null ? [] : classLines('entities', entities, sumOf(entities))),
     ...(scores === null ? [] : [`labels      ${scoresText(scores)}`]),
@@ -74,6 +75,12 @@ const factLines = (facts: DataFacts): ReadonlyArray<string> => {
     ...(lengths === null ? [] : lengthLines(lengths)),
   ]
 }
+
+/** Rows of each file, and those of an epoch where these are others. */
+const fileLines = (files: NonNullable<DataFacts['files']>): ReadonlyArray<string> =>
+  alignedTable(
+    files.map(({ source, rows, drawn }) => [oneLine(source), counted(rows), ...(drawn === rows ? [] : [`${counted(drawn)} in an epoch`])]),
+  ).map((line) => `  ${line}`)
 
 /** @param rows the total that shares are of */
 const classLines = (title: 'classes' | 'entities', classes: ReadonlyArray<ClassCount>, rows: number): ReadonlyArray<string> => {

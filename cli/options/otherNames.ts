@@ -105,6 +105,7 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     eval_dataset: 'evalData',
     export_dir: 'output',
     finetuning_type: 'method',
+    interleave_probs: 'mixWeights',
     lora_rank: 'rank',
     lora_target: 'targetModules',
     max_samples: 'maxTrainSamples',

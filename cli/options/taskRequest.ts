@@ -1,6 +1,6 @@
 /** Where the examples are, from the flags of a task. */
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
-import { isPart, taskFlags, taskNames, type TaskOptions } from '../../finetuning/tasks/index.js'
+import { isPart, mixedFiles, taskFlags, taskNames, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import type { Values } from './settingFlags.js'
 
@@ -8,6 +8,9 @@ export const taskFlagNames: ReadonlyArray<string> = ['task', 'evalData', 'positi
 
 /** Options of a task that only training and inspecting take. */
 const trainingNames: ReadonlyArray<string> = ['testData', 'metricForBestModel']
+
+/** An empty name stays one, which is an error. */
+const mixedPath = (file: string): string => (file === '' ? file : absolutePath(file))
 
 /** Paths become absolute, so that a run can be evaluated and resumed from anywhere. @throws UsageError */
 export const taskOptions = (values: Values): TaskOptions => {
@@ -19,7 +22,9 @@ export const taskOptions = (values: Values): TaskOptions => {
     (['evalData', 'testData'].includes(name) && !isPart(task, String(value))) ||
     (name === 'task' && !taskNames.includes(String(value)))
   const given = [...taskFlagNames, ...trainingNames].filter((name) => values[name] !== undefined)
-  return Object.fromEntries(
-    given.map((name) => [name, isPath(name, values[name]) ? absolutePath(String(values[name])) : values[name]]),
-  ) as TaskOptions
+  const absolute = (name: string, value: unknown): unknown => {
+    if (name === 'mixData') return (Array.isArray(value) ? value.map(String) : mixedFiles(String(value))).map(mixedPath)
+    return isPath(name, value) ? absolutePath(String(value)) : value
+  }
+  return Object.fromEntries(given.map((name) => [name, absolute(name, values[name])])) as TaskOptions
 }

@@ -30,7 +30,12 @@ export type Dataset = {
   readonly mergedLabels?: ReadonlyArray<ReadonlyArray<string>>
   /** A second set at the end of `examples`, with scores of its own: MNLI's mismatched sentences. */
   readonly second?: SecondSet
+  /** The files of a mixture in their order; absent: there is one file. */
+  readonly files?: ReadonlyArray<FileRows>
 }
+
+/** A file of a mixture. `drawn`: its rows in an epoch, which repeats or leaves out rows where files have weights */
+export type FileRows = { readonly source: string; readonly rows: number; readonly drawn: number }
 
 export type SecondSet = { readonly name: string; readonly from: number }
 

@@ -2,7 +2,7 @@
  * Facts about a dataset that decide whether training on it makes sense: classes, duplicates, contradictions, lengths.
  * The folder inspection/ looks at data before a run; it changes nothing. Reading files is ../data.
  */
-import type { Dataset, Example } from '../data/index.js'
+import type { Dataset, Example, FileRows } from '../data/index.js'
 import { firstRows } from '../data/textKeys.js'
 import { parseTag } from '../metrics/index.js'
 
@@ -11,6 +11,8 @@ export type ClassCount = { readonly label: string; readonly rows: number }
 export type DataFacts = {
   readonly source: string
   readonly rows: number
+  /** The files of a mixture; null: one file. `drawn`: rows in an epoch */
+  readonly files: ReadonlyArray<FileRows> | null
   readonly skipped: number
   /** Rows of each class, in the order of the classes; null: there are none. */
   readonly classes: ReadonlyArray<ClassCount> | null
@@ -52,6 +54,7 @@ export const dataFacts = (dataset: Dataset, keys: BigUint64Array, hasScores = fa
   return {
     source,
     rows: examples.length,
+    files: dataset.files ?? null,
     skipped: skipped.length,
     classes: labelNames === null || isTagged ? null : countsOf(labelNames, examples),
     hasLabelSets: !isTagged && examples[0]?.labels !== undefined,
@@ -94,7 +97,7 @@ const repetitions = (examples: ReadonlyArray<Example>, keys: BigUint64Array): Pi
   examples.forEach((example, i) => {
     const at = firstRow(keys, i)
     const earlier = examples[at]
-    if (at === i || earlier === undefined) return
+    if (at === i || earlier === undefined || earlier === example) return // a mixture repeats examples
     duplicates++
     if (labelOf(earlier) === labelOf(example)) return
     contradicted.add(at)

@@ -1,7 +1,8 @@
 /** The Markdown of a model card: data, scores, settings, budget, and the command that makes the same adapter again. */
 import { flagsOf, inShell } from '../commandLine/shell.js'
+import { mixedFiles } from '../tasks/index.js'
 import { metricTitle } from '../metrics/index.js'
-import { cardTitle, changedSettings, lastName, savedScores, sourceName, type CardFacts } from './cardFacts.js'
+import { cardTitle, changedSettings, lastName, savedScores, sourceName, sourceNames, type CardFacts } from './cardFacts.js'
 import { bulletList, code, codeBlock, codeList, escapeHeading, shellBlock } from './markdown.js'
 import { usageCode, usageOf, type Usage } from './usage.js'
 import type { RunResult, Scores } from './run.js'
@@ -47,11 +48,17 @@ const summary = ({ options: { model, settings }, hubId, result }: CardFacts): st
   return `${code(hubId ?? lastName(model))} fine-tuned by salora with the method ${code(settings.method)}: step ${step} of ${result.steps}, ${chosen}${stopped}.${extended}`
 }
 
+/** The rows of each file in an epoch. */
+const drawnText = ({ files = [] }: CardFacts['data']['train']): string =>
+  files.length === 0
+    ? ''
+    : `; an epoch has ${files.map(({ source, rows, drawn }) => `${drawn} of ${code(sourceName(source))}${drawn === rows ? '' : `, which has ${rows}`}`).join(', ')}`
+
 const dataList = ({ options: { task }, data, result: { examples } }: CardFacts): string =>
   bulletList([
     `task: ${code(lastName(task.task))}, ${data.taskType.noun}`,
-    `trained on ${examples.training} rows of ${code(sourceName(data.train.source))}`,
-    `evaluated on ${examples.evaluation} rows of ${code(sourceName(data.evaluation.source))}${data.heldOut ? ', held out of the same file' : ''}`,
+    `trained on ${examples.training} rows of ${sourceNames(data.train).map(code).join(' and ')}${drawnText(data.train)}`,
+    `evaluated on ${examples.evaluation} rows of ${sourceNames(data.evaluation).map(code).join(' and ')}${data.heldOut ? `, held out of the same file${data.train.files === undefined ? '' : 's'}` : ''}`,
     ...(data.test === null || examples.test === undefined
       ? []
       : [`tested on ${examples.test} rows of ${code(sourceName(data.test.source))}`]),
@@ -144,12 +151,16 @@ const command = ({ options: { model, adapter, task, settings }, hubId }: CardFac
   const { task: name, labelNames: _, ...ofTask } = task
   const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value)
   const changed = Object.entries(changedSettings(settings)).map(([key, value]) => [key, isObject(value) ? `${key}.json` : value])
-  const paths = ['data', 'evalData', 'testData']
+  const shown = (key: string, value: unknown): unknown => {
+    if (key === 'mixData') return mixedFiles(task.mixData).map(lastName).join(',')
+    if (key === 'mixWeights') return String(value)
+    return ['data', 'evalData', 'testData'].includes(key) ? lastName(String(value)) : value
+  }
   const flags = flagsOf({
     model: hubId ?? lastName(model),
     ...(adapter === undefined ? {} : { adapter: lastName(adapter) }),
     task: lastName(name),
-    ...Object.fromEntries(Object.entries(ofTask).map(([key, value]) => [key, paths.includes(key) ? lastName(String(value)) : value])),
+    ...Object.fromEntries(Object.entries(ofTask).map(([key, value]) => [key, shown(key, value)])),
     method: settings.method,
     ...Object.fromEntries(changed),
   })

@@ -2,15 +2,18 @@
 import { basename } from 'node:path'
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { methodOf, settingsOfMethod } from '../../accelerated/training/settings.js'
+import type { Dataset } from '../data/index.js'
 import { taskNames, type Task } from '../tasks/index.js'
 import { wellFormed } from './markdown.js'
 import type { Opener } from './usage.js'
 import type { RunOptions, RunResult, Scores } from './run.js'
 
+type Source = Pick<Dataset, 'source' | 'files'>
+
 /** The data, without its examples. */
 export type CardData = Pick<Task, 'taskType' | 'labelNames' | 'heldOut'> & {
-  readonly train: { readonly source: string }
-  readonly evaluation: { readonly source: string }
+  readonly train: Source
+  readonly evaluation: Source
   /** null: there is no test data */
   readonly test: { readonly source: string } | null
 }
@@ -39,6 +42,10 @@ export const lastName = (path: string): string => (taskNames.includes(path) ? pa
 
 /** A source without the folders of its path; words may follow the path. */
 export const sourceName = (source: string): string => source.replace(/^.*[\\/]/s, '')
+
+/** The name of each file. */
+export const sourceNames = ({ source, files }: Source): ReadonlyArray<string> =>
+  (files ?? [{ source }]).map((file) => sourceName(file.source))
 
 /** The settings that differ from their defaults. */
 export const changedSettings = ({ method, ...values }: RunOptions['settings']): Readonly<Record<string, unknown>> => {

@@ -1,7 +1,7 @@
 /** The YAML front matter of a model card, which the Hugging Face hub reads. */
 import { metricTitle } from '../metrics/index.js'
 import { glueSource } from '../tasks/sources/glue.js'
-import { cardTitle, lastName, savedScores, sourceName, type CardFacts } from './cardFacts.js'
+import { cardTitle, lastName, savedScores, sourceNames, type CardFacts } from './cardFacts.js'
 import { wellFormed } from './markdown.js'
 
 const glueDataset = 'nyu-mll/glue'
@@ -33,7 +33,7 @@ const resultsText = ({ options: { task }, data, result }: CardFacts, scores: Nam
   const isGlue = glueSource.recognizes(task.task)
   return [
     `  results:\n  - task:\n      type: ${data.taskType.pipelineTag}\n`,
-    `    dataset:\n      name: ${yamlText(sourceName((result.test === undefined ? null : data.test)?.source ?? data.evaluation.source))}\n      type: ${yamlText(isGlue ? glueDataset : lastName(task.task))}\n`,
+    `    dataset:\n      name: ${yamlText(sourceNames((result.test === undefined ? null : data.test) ?? data.evaluation).join(', '))}\n      type: ${yamlText(isGlue ? glueDataset : lastName(task.task))}\n`,
     isGlue ? `      config: ${yamlText(task.task)}\n` : '',
     '    metrics:\n',
     ...scores.map(([metric, value]) => {

@@ -181,9 +181,9 @@ const parametersOf = ({ tensors }: Pick<ModelFolder, 'tensors'>): number =>
 const testScorer = <O>(data: RunData, test: Dataset, settings: Settings): TaskAdapter<TrainingExample, O>['score'] =>
   bindTask({ ...data, evaluation: test }, settings)((adapter) => adapter.score as unknown as TaskAdapter<TrainingExample, O>['score'])
 
-const cardDataOf = ({ taskType, labelNames, heldOut, train: { source }, evaluation, test }: RunData): CardData => ({
+const cardDataOf = ({ taskType, labelNames, heldOut, train: { source, files }, evaluation, test }: RunData): CardData => ({
   ...{ taskType, labelNames, heldOut },
-  train: { source },
-  evaluation: { source: evaluation.source },
+  train: { source, ...(files === undefined ? {} : { files }) },
+  evaluation: { source: evaluation.source, ...(files === undefined || !heldOut ? {} : { files }) },
   test: test === undefined ? null : { source: test.source },
 })

@@ -26,7 +26,7 @@ const extended = z
 const fold = z.strictObject({ index: count, of: count }).refine(({ index, of }) => index < of, 'an index below the number of parts')
 
 /** Checks only that options of a task are single values, lists of texts or a fold: loading the task checks the rest. */
-export const taskSchema = z.record(text, z.union([text, z.number(), z.boolean(), z.array(text).max(100_000), fold]))
+export const taskSchema = z.record(text, z.union([text, z.number(), z.boolean(), z.array(z.union([text, z.number()])).max(100_000), fold]))
 
 export const inputsSchema = z.record(text, text)
 

@@ -1,6 +1,7 @@
 /** Tasks: what to train and evaluate on, and how it is scored. Reading files is data/; training is runs/. */
 export { isPart, loadEvaluation, loadSets, loadTask, taskNames } from './loadTask.js'
 export { leavesPromptTemplate, takesPromptTemplate, withModelTemplate, withTemplateOf } from './promptTemplate.js'
+export { mixedFiles } from './sources/mixture.js'
 export { taskFlags } from './taskFlags.js'
 export { taskSources } from './sources/index.js'
 export type { LoadedSets } from './loadTask.js'

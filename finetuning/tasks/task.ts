@@ -28,6 +28,10 @@ export type TaskOptions = {
   readonly evalShare?: number | string
   /** A file that is scored once, after training, by the adapter that is kept. It takes no part in choosing the step. Styles: also a part */
   readonly testData?: string
+  /** Files, `alpaca` and `text` only: further files of the same kind to train on. Default: none */
+  readonly mixData?: ReadonlyArray<string> | string
+  /** With `mixData`: shares of an epoch's rows, one for each file, the task's own first. Default: every row once */
+  readonly mixWeights?: ReadonlyArray<number> | string
   /** Files only: which part is held out if there is no `evalData`. It is not the run's seed, so that runs compare. Default: 0 */
   readonly holdOutSeed?: number
   /** Files only: hold out this part of the data instead of a tenth. Each part is held out once in a cross-validation. */

@@ -247,6 +247,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     files: {
       ...{ ...glue, 'reviews.csv': reviews, 'new.csv': 'review\na good film\na bad film\n' },
       ...{ 'train.csv': csvRows(40), 'test.csv': csvRows(8) },
+      'more.csv': csvRows(24),
       'chats.jsonl': lines(JSON.stringify({ prompt: 'Name a color.', completion: ' Red is one.' })),
     },
     before: [

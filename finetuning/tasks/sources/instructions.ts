@@ -5,6 +5,7 @@ import { truncations, type Truncation } from '../../tokens/textTokens.js'
 import type { TaskOptions } from '../task.js'
 import { readConversations } from '../../data/conversations.js'
 import { templateOf } from '../../data/promptTemplates.js'
+import { mixtureFlags } from './mixture.js'
 import { encoding, evalShare, packing, skipMissing } from './sharedFlags.js'
 import { textSource } from './textSource.js'
 
@@ -45,6 +46,7 @@ export const instructionsSource = textSource({
     skipMissing,
     encoding,
     evalShare,
+    ...mixtureFlags,
     packing,
   ],
   read: (file, options) => readConversations(file, templateOf(options), options),

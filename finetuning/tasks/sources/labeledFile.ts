@@ -12,21 +12,22 @@ import { taskTypes } from '../taskTypes/index.js'
 import { singleLabel } from '../taskTypes/singleLabel.js'
 import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
 import type { FileReading } from '../taskType.js'
+import { mixedTraining, mixtureFlags, readFiles } from './mixture.js'
 import { encoding, evalShare, skipMissing, textColumn } from './sharedFlags.js'
 
 const load = async (options: TaskOptions): Promise<Task> => {
   const { file, scoring } = readingOf(options)
-  const all = await file.read(options.task, options)
+  const all = await readFiles(options.task, options, file.read)
   const { evalData } = options
   const part = options.fold === undefined ? { heldOf: heldOutShare(options) } : foldOf(options.fold)
-  const parts =
-    evalData === undefined ? heldOutOf(all, file, options.holdOutSeed, part) : await withEvaluationFile(all, evalData, file, options)
+  const parts = evalData === undefined ? heldOutOf(all, file, options, part) : await withEvaluationFile(all, evalData, file, options)
   return { name: options.task, ...parts, ...scoring, labelNames: all.labelNames }
 }
 
 const loadEvaluation = async (options: TaskOptions): Promise<Evaluation> => {
   const { file, scoring } = readingOf(options)
-  const evaluation = await file.read(options.evalData ?? options.task, options)
+  const { evalData } = options
+  const evaluation = await (evalData === undefined ? readFiles(options.task, options, file.read) : file.read(evalData, options))
   return { ...scoring, evaluation, sorted: options.labelNames === undefined }
 }
 
@@ -44,12 +45,14 @@ const readingOf = ({ task, problemType, labelsAsText }: TaskOptions): { readonly
 
 type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
 
-const heldOutOf = (all: Dataset, { strata }: FileReading, seed = 0, part: HoldOutPart): Parts => {
+const heldOutOf = (all: Dataset, { strata }: FileReading, options: TaskOptions, part: HoldOutPart): Parts => {
+  const seed = options.holdOutSeed ?? 0
   const split = holdOut<Example>({ seed, stratumOf: strata(all.examples), ...part })
   const { kept, held } = split(all.examples)
   if (held.length === 0) throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
   const examples = held.map(exampleStore()) // a store of their own, so each part can be released separately
-  return { train: { ...all, examples: kept }, evaluation: { ...all, examples, skipped: [] }, heldOut: true }
+  const { files: _, ...whole } = all
+  return { train: mixedTraining(all, kept, options), evaluation: { ...whole, examples, skipped: [] }, heldOut: true }
 }
 
 const enough = ({ labelNames, examples }: Dataset): string =>
@@ -70,7 +73,7 @@ const differentTexts = ({ examples, labelNames }: Dataset): string => {
 const withEvaluationFile = async (train: Dataset, evalFile: string, { read }: FileReading, options: TaskOptions): Promise<Parts> => {
   const { labelNames } = train
   const evaluation = await read(evalFile, labelNames === null ? options : { ...options, labelNames })
-  return { train, evaluation, heldOut: false }
+  return { train: mixedTraining(train, train.examples, options), evaluation, heldOut: false }
 }
 
 export const labeledFileSource: TaskSource = {
@@ -93,6 +96,7 @@ export const labeledFileSource: TaskSource = {
     { name: 'quote', placeholder: '', description: 'Allow quoted cells in a .tsv file, as in a .csv file' },
     skipMissing,
     evalShare,
+    ...mixtureFlags,
     {
       name: 'problemType',
       placeholder: 'name',

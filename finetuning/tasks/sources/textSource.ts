@@ -5,6 +5,7 @@ import { heldOutShare, holdOut } from '../../data/holdOut.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import type { TextTokenOptions } from '../../tokens/textTokens.js'
 import { causalLM } from '../taskTypes/causalLM.js'
+import { mixedTraining, readFiles } from './mixture.js'
 import type { Scoring, Task, TaskSource, TaskOptions } from '../task.js'
 
 const scoring: Scoring = { taskType: causalLM, metrics: [], selectionMetric: 'loss' }
@@ -24,18 +25,20 @@ export const textSource = ({ name, read, textOptions, ...source }: TextSource): 
   isOneFile: true,
   load: async (options) => {
     const text = textOptions(options) // first: a wrong option needs no reading
-    const all = await read(fileOf(options), options)
+    const all = await readFiles(fileOf(options), options, read)
     const { evalData } = options
     const heldOf = heldOutShare(options)
     const parts =
       evalData === undefined
         ? { ...heldOutOf(all, options, heldOf), heldOut: true }
-        : { train: all, evaluation: await read(evalData, options), heldOut: false }
+        : { train: mixedTraining(all, all.examples, options), evaluation: await read(evalData, options), heldOut: false }
     return { name, ...parts, ...scoring, labelNames: null, text }
   },
   loadEvaluation: async (options) => {
     const text = textOptions(options)
-    return { ...scoring, evaluation: await read(options.evalData ?? fileOf(options), options), text }
+    const { evalData } = options
+    const evaluation = await (evalData === undefined ? readFiles(fileOf(options), options, read) : read(evalData, options))
+    return { ...scoring, evaluation, text }
   },
 })
 
@@ -44,9 +47,10 @@ const fileOf = ({ task, data }: TaskOptions): string => {
   return data
 }
 
-const heldOutOf = (all: Dataset, { holdOutSeed }: TaskOptions, heldOf: (size: number) => number): Pick<Task, 'train' | 'evaluation'> => {
-  const { kept, held } = holdOut({ seed: holdOutSeed ?? 0, stratumOf: () => 0, heldOf })(all.examples)
+const heldOutOf = (all: Dataset, options: TaskOptions, heldOf: (size: number) => number): Pick<Task, 'train' | 'evaluation'> => {
+  const { kept, held } = holdOut({ seed: options.holdOutSeed ?? 0, stratumOf: () => 0, heldOf })(all.examples)
   if (held.length === 0)
     throw inputError(all.source, 'at least two different texts, so that one can be held out (or --eval-data)', `${all.examples.length}`)
-  return { train: { ...all, examples: kept }, evaluation: { ...all, examples: held.map(exampleStore()), skipped: [] } }
+  const { files: _, ...whole } = all
+  return { train: mixedTraining(all, kept, options), evaluation: { ...whole, examples: held.map(exampleStore()), skipped: [] } }
 }

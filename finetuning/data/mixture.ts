@@ -1,0 +1,99 @@
+/** Several files as one dataset, and how many rows of each an epoch trains on. */
+import { permutation } from '../../accelerated/parameters/random.js'
+import type { Dataset, Example, FileRows } from './dataset.js'
+
+/** The rows of several files, one file after another. */
+export const joined = (sets: ReadonlyArray<Dataset>): Dataset => {
+  const notes = sets.flatMap((set) => set.notes ?? [])
+  const mergedLabels = sets.flatMap((set) => set.mergedLabels ?? [])
+  return {
+    source: sets.map(({ source }) => source).join(' and '),
+    examples: sets.flatMap(({ examples }) => examples),
+    labelNames: sets[0]?.labelNames ?? null,
+    skipped: sets.flatMap(({ skipped }) => skipped),
+    ...(notes.length === 0 ? {} : { notes }),
+    ...(mergedLabels.length === 0 ? {} : { mergedLabels }),
+    files: sets.map(({ source, examples }) => ({ source, rows: examples.length, drawn: examples.length })),
+  }
+}
+
+/**
+ * Rows of each file in an epoch that is as long as the files together: total · weight / Σ weights, and at least 1.
+ * They are rounded so that they add up: the largest remainder is rounded up first.
+ */
+export const rowsDrawn = (rows: ReadonlyArray<number>, weights: ReadonlyArray<number>): ReadonlyArray<number> => {
+  const total = rows.reduce((sum, n) => sum + n, 0)
+  const weight = weights.reduce((sum, w) => sum + w, 0)
+  const exact = weights.map((w) => (total * w) / weight)
+  const missing = total - exact.reduce((sum, x) => sum + Math.floor(x), 0)
+  const order = exact.map((_, i) => i).sort((a, b) => ((exact[b] ?? 0) % 1) - ((exact[a] ?? 0) % 1) || a - b)
+  const up = new Set(order.slice(0, missing))
+  return exact.map((x, i) => Math.max(1, Math.floor(x) + (up.has(i) ? 1 : 0)))
+}
+
+/** The dataset with the rows that an epoch would draw, all rows given. @param weights null: every row once */
+export const withDraws = (set: Dataset, weights: ReadonlyArray<number> | null): Dataset => {
+  if (set.files === undefined || weights === null) return set
+  const drawn = rowsDrawn(
+    set.files.map(({ rows }) => rows),
+    weights,
+  )
+  return { ...set, files: set.files.map((file, i) => ({ ...file, drawn: drawn[i] ?? 0 })) }
+}
+
+/**
+ * The rows of an epoch. A file with fewer rows than its share is repeated whole; the rest is chosen at random without repetition.
+ * @param all rows of the files in order @param kept some of them, in the same order @param weights null: every row once
+ */
+export const drawMixture = (
+  all: Dataset,
+  kept: ReadonlyArray<Example>,
+  weights: ReadonlyArray<number> | null,
+  seed: number,
+): Pick<Dataset, 'examples' | 'files' | 'notes'> => {
+  const { files, notes } = all
+  if (files === undefined) return { examples: kept, ...(notes === undefined ? {} : { notes }) }
+  const parts = keptByFile(all.examples, files, kept)
+  const present = parts.flatMap((part, i) => (part.length === 0 ? [] : [i]))
+  const of = <T>(list: ReadonlyArray<T>): ReadonlyArray<T> => present.map((i) => list[i] as T)
+  const counts = of(parts).map(({ length }) => length)
+  const drawn = weights === null ? counts : rowsDrawn(counts, of(weights))
+  const found = of(files).map(({ source }, i): FileRows => ({ source, rows: counts[i] ?? 0, drawn: drawn[i] ?? 0 }))
+  return {
+    examples: of(parts).flatMap((part, i) => drawRows(part, drawn[i] ?? 0, seed, present[i] ?? 0)),
+    files: found,
+    notes: [...(notes ?? []), ...(weights === null ? [] : [mixtureNote(found)])],
+  }
+}
+
+const mixtureNote = (files: ReadonlyArray<FileRows>): string =>
+  `each epoch draws ${files.map(({ source, rows, drawn }) => `${counted(drawn)} rows from the ${counted(rows)} of ${source}`).join(', ')}`
+
+const counted = (n: number): string => n.toLocaleString('en-US')
+
+/** `kept` has examples of `all` in their order. */
+const keptByFile = (
+  all: ReadonlyArray<Example>,
+  files: ReadonlyArray<FileRows>,
+  kept: ReadonlyArray<Example>,
+): ReadonlyArray<ReadonlyArray<Example>> => {
+  let [at, next] = [0, 0]
+  return files.map(({ rows }) => {
+    const part: Example[] = []
+    for (const end = at + rows; at < end; at++) {
+      const example = kept[next]
+      if (example === undefined || example !== all[at]) continue
+      part.push(example)
+      next++
+    }
+    return part
+  })
+}
+
+const drawRows = (part: ReadonlyArray<Example>, count: number, seed: number, file: number): ReadonlyArray<Example> => {
+  const rest = count % part.length
+  const copies = Array.from({ length: Math.floor(count / part.length) }, () => part).flat()
+  if (rest === 0) return copies
+  const chosen = permutation(seed, 'mixture', file, part.length).slice(0, rest).sort()
+  return [...copies, ...Array.from(chosen, (i) => part[i] as Example)]
+}
