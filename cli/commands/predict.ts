@@ -8,7 +8,7 @@ import type { PredictionFormat, ReadText } from '../../finetuning/tasks/taskType
 import { truncationWarnings } from '../../finetuning/tokens/truncationWarning.js'
 import type { EncodedText } from '../../finetuning/adapters/reader.js'
 import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/adapters/trainedAdapter.js'
-import { choiceFlag, textFlag } from '../../finetuning/commandLine/flag.js'
+import { choiceFlag, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { openOutput, outputFormats, type Answer, type OutputFormat } from '../format/answers.js'
 import { fileTexts, inputFormats, streamTexts, type InputFormat } from '../input/textInput.js'
@@ -39,6 +39,9 @@ export const predict = defineCommand({
       to: choiceFlag(outputFormats, 'format', 'Output format: jsonl, or csv; both keep the other columns of the input', {
         defaultText: 'jsonl',
       }),
+      escapeFormulas: switchFlag(
+        'With --to csv, write an apostrophe before a text that begins with =, +, - or @, which a spreadsheet would run',
+      ),
       ...columnFlags,
     },
     Machine: adapterMachineFlags(['device', 'precision', 'threads', 'maxLength', 'batchSize']),
@@ -53,9 +56,9 @@ export const predict = defineCommand({
       result: 'Writes the rows of new.csv with the columns label, score, a score of each class, and error.',
     },
   ],
-  run: async ({ input, from, to, text, textPair, delimiter, quote, encoding, ...model }, terminal) => {
+  run: async ({ input, from, to, escapeFormulas, text, textPair, delimiter, quote, encoding, ...model }, terminal) => {
     const given = givenOf({ text, textPair, delimiter, quote, encoding }) as TextColumns
-    const requested = requestOf({ input, from, to, columns: given }, terminal)
+    const requested = requestOf({ input, from, to, escapeFormulas, columns: given }, terminal)
     const { adapter: options, runTask } = await adapterRequest(model)
     const isNamed = input !== null || requested.from !== 'lines'
     const { text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e } = columnsOfRun(runTask, input)
@@ -89,7 +92,7 @@ const answerAll = async (
   const put = (text: string) => process.stdout.write(request.to === 'csv' && process.stdout.isTTY !== true ? text : printable(text))
   const names = labelsOf(adapter.outputs, adapter.labelNames)
   const classes = hasScores(adapter) && names.length <= mostScoreColumns ? names : []
-  const output = openOutput(request.to, request.columns, { ...predictionsOf(adapter), classes }, put)
+  const output = openOutput(request.to, request.columns, { ...predictionsOf(adapter), classes }, put, request)
   const problems: Problem[] = []
   let [read, truncated] = [0, 0]
   const prompt = promptOf(request.input, terminal)
@@ -125,6 +128,7 @@ type Request = {
   readonly input: string | null
   readonly from: InputFormat
   readonly to: OutputFormat
+  readonly escapeFormulas: boolean
   readonly columns: TextColumns
 }
 
@@ -132,16 +136,18 @@ type Given = {
   readonly input: string | null
   readonly from: InputFormat | null
   readonly to: (typeof outputFormats)[number] | null
+  readonly escapeFormulas: boolean
   readonly columns: TextColumns
 }
 
 /** @throws UsageError for flags that exclude each other */
-const requestOf = ({ input, from, to, columns }: Given, { json }: Terminal): Request => {
+const requestOf = ({ input, from, to, escapeFormulas, columns }: Given, { json }: Terminal): Request => {
   if (input !== null && from !== null) throw usageError('--from', 'either --input, whose ending says what it holds, or --from', 'both')
   if (json && to === 'csv') throw usageError('--to', 'jsonl, as --json is given', 'csv')
   if (input === null && (from ?? 'lines') === 'lines' && Object.keys(columns).some((name) => name !== 'encoding'))
     throw usageError('--from', `one of ${inputFormats.slice(1).join(', ')}, or --input, where columns are named`, 'lines')
-  return { input, from: from ?? 'lines', to: json ? 'json' : (to ?? 'jsonl'), columns }
+  if (escapeFormulas && to !== 'csv') throw usageError('--escape-formulas', 'it with --to csv', to ?? (json ? 'json' : 'jsonl'))
+  return { input, from: from ?? 'lines', escapeFormulas, to: json ? 'json' : (to ?? 'jsonl'), columns }
 }
 
 const texts = ({ input, from, columns }: Request, { note }: Terminal): AsyncGenerator<ReadonlyArray<TextLine>> =>

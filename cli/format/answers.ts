@@ -1,5 +1,6 @@
 /** The output of predict: a JSON object per line, one JSON array, or CSV with the text beside each prediction. */
 import { columnNamed } from '../../finetuning/data/columns.js'
+import { decimal } from '../../finetuning/data/dataset.js'
 import type { TextColumns } from '../../finetuning/data/index.js'
 import type { WholeRow } from '../../finetuning/data/rows.js'
 import type { Prediction, PredictionFormat } from '../../finetuning/tasks/taskType.js'
@@ -21,14 +22,20 @@ export type AnswerOutput = {
 /** What the task type predicts: its columns in a CSV file, and the classes that have a score each there. */
 export type AnswerColumns = Pick<PredictionFormat, 'columns'> & { readonly classes: ReadonlyArray<string> }
 
+export type OutputChoices = {
+  /** in CSV, an apostrophe goes before a text that a spreadsheet would run as a formula */
+  readonly escapeFormulas?: boolean
+}
+
 /** The other columns of the input are kept: all in CSV, all but the texts in JSON. One that has the name of an answer's becomes `input_NAME`. */
 export const openOutput = (
   format: OutputFormat,
   columns: TextColumns,
   predictions: AnswerColumns,
   put: (text: string) => void,
+  { escapeFormulas = false }: OutputChoices = {},
 ): AnswerOutput => {
-  if (format === 'csv') return csvOutput(columns, predictions, put)
+  if (format === 'csv') return csvOutput(columns, predictions, put, escapeFormulas ? withoutFormula : (text) => text)
   const jsonOf = (answer: Answer, row: WholeRow = {}): string => {
     const json = 'error' in answer ? answer : answer.json
     return JSON.stringify({ ...keptOf(row, columns, Object.keys(json)), ...json }, plainValue)
@@ -60,9 +67,10 @@ const csvOutput = (
   { text = 'text', textPair }: TextColumns,
   { columns, classes }: AnswerColumns,
   put: (text: string) => void,
+  safe: (text: string) => string,
 ): AnswerOutput => {
   const answers = [...columns, ...classes.map((name) => `score_${name}`)]
-  const write = (cells: ReadonlyArray<string>): void => put(`${cells.map(cell).join(',')}\n`)
+  const write = (cells: ReadonlyArray<string>): void => put(`${cells.map((text) => cell(safe(text))).join(',')}\n`)
   const textNames = [text, ...(textPair === undefined ? [] : [textPair])]
   let names: ReadonlyArray<string> | null = null
   const begin = (row: WholeRow | undefined): ReadonlyArray<string> => {
@@ -90,6 +98,9 @@ const shown = (value: unknown): string => {
   if (value === null || value === undefined) return ''
   return typeof value === 'object' ? JSON.stringify(value, plainValue) : String(value)
 }
+
+/** Spreadsheets run a cell that begins so as a formula, except a number. */
+const withoutFormula = (text: string): string => (/^[=+\-@\t\r]/.test(text) && decimal(text) === null ? `'${text}` : text)
 
 /** RFC 4180 */
 const cell = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)

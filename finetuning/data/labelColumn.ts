@@ -1,4 +1,5 @@
 /** How the label column of a file is read: one class per row, any number of classes, or a number. */
+import { inputError } from '../../accelerated/errors/inputError.js'
 import type { StoredExample } from './compactExamples.js'
 import type { Example } from './dataset.js'
 import { atRow } from './errorText.js'
@@ -76,6 +77,9 @@ export const scoreColumn: LabelColumn = {
   },
 }
 
+/** Half of a character, as JSON can write it. UTF-8 cannot: all of them would have one name in the run's files. */
+const loneSurrogate = /\p{Surrogate}/u
+
 /** Reads class names. Without `labelNames` a label is its place among those met, until `finish` has seen all of them and sorts them. */
 const classReader = (
   file: string,
@@ -91,6 +95,8 @@ const classReader = (
       if (knownIndex !== null) return knownIndex(written, () => atRow(file, row))
       const place = places.get(written)
       if (place !== undefined) return place
+      if (loneSurrogate.test(written))
+        throw inputError(atRow(file, row), 'a label in Unicode', `half of a character (${JSON.stringify(written)})`)
       firstRows.set(written, row)
       places.set(written, places.size)
       return places.size - 1

@@ -84,6 +84,17 @@ describe('multi-line texts of salora predict', () => {
     ])
   })
 
+  it('with --escape-formulas have an apostrophe before what a spreadsheet would run, and numbers have none', async () => {
+    const given = ['=1+1', '+a', '-a', '@a', '\ta', '-5', '+1.5', 'a=b']
+    const csv = ['id,text', ...given.map((id) => `"${id}",a`)].join('\n')
+    const idsOf = async (...flags: ReadonlyArray<string>): Promise<ReadonlyArray<unknown>> => {
+      const { stdout } = await saloraIn([...predict, '--quiet', '--from', 'csv', '--to', 'csv', ...flags], { cwd, input: csv })
+      return parse(stdout).map(([id]) => id)
+    }
+    expect(await idsOf()).toEqual(['id', ...given])
+    expect(await idsOf('--escape-formulas')).toEqual(['id', "'=1+1", "'+a", "'-a", "'@a", "'\ta", '-5', '+1.5', 'a=b'])
+  })
+
   it('are refused in one line if flags exclude each other', async () => {
     const refusal = async (...args: ReadonlyArray<string>): Promise<string> => {
       const { code, stdout, stderr } = await salora([...predict, ...args], { cwd, input: 'a' })
@@ -94,6 +105,7 @@ describe('multi-line texts of salora predict', () => {
     expect(await refusal('--text', 'review')).toBe(
       '--from: expected one of jsonl, csv, tsv, or --input, where columns are named, got lines\n',
     )
+    expect(await refusal('--escape-formulas')).toBe('--escape-formulas: expected it with --to csv, got jsonl\n')
     expect(await refusal('--to', 'csv', '--json')).toBe('--to: expected jsonl, as --json is given, got csv\n')
   })
 

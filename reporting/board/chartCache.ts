@@ -42,8 +42,9 @@ export const openChartRenderer = (curves: CurveCache): ChartRenderer => {
     if (cached !== undefined && (cached.figures.version === version || performance.now() < cached.validUntil))
       return knownVersion === cached.figures.version ? null : cached.figures
     const started = performance.now()
-    const problems = [...live.flatMap(({ live: { problem } }) => problem ?? []), ...evaluation.problems]
-    const shown = [...liveFigures(live), ...evaluation.figures].map((figure) => ({ ...figure, csv: csvOf(figure.table) }))
+    const { figures: plotted, failed } = liveFigures(live)
+    const problems = [...live.flatMap(({ live: { problem } }) => problem ?? []), ...evaluation.problems, ...failed]
+    const shown = [...plotted, ...evaluation.figures].map((figure) => ({ ...figure, csv: csvOf(figure.table) }))
     const tables = evaluation.tables.map(({ name, title, caption, table, csv = csvOf(table) }) => ({ name, title, caption, table, csv }))
     const figures = { figures: shown, tables, problems, version }
     cache.delete(key)

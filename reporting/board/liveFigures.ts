@@ -3,7 +3,7 @@ import { seriesLimit } from '../charts/chartStyle.js'
 import { bandOf, coarsen, type Band, type Bucket } from '../charts/downSample.js'
 import { escapeText } from '../charts/escapeText.js'
 import type { FigureContent, PlottedSeries } from '../charts/figure.js'
-import { figures } from '../charts/figures/index.js'
+import { plotFigures } from '../charts/figures/plotFigures.js'
 import { ranksContent } from '../charts/figures/ranks.js'
 import { lineChart } from '../charts/lineChart.js'
 import { matrixPlace, matrixTitles } from '../charts/matrixNames.js'
@@ -17,16 +17,17 @@ export type LiveRun = { readonly run: WatchedRun; readonly live: LiveCurves }
 
 export type LiveFigure = { readonly name: string; readonly title: string } & FigureContent
 
-export const liveFigures = (runs: ReadonlyArray<LiveRun>): ReadonlyArray<LiveFigure> => {
+/** The figures, and one line for each that failed. */
+export const liveFigures = (
+  runs: ReadonlyArray<LiveRun>,
+): { readonly figures: ReadonlyArray<LiveFigure>; readonly failed: ReadonlyArray<string> } => {
   const width = Math.max(1, ...runs.map(({ live }) => live.width))
   const isComparison = runs.length > 1
   const series = runs.map((one) => seriesOf(one, isComparison, width))
-  const curves = figures.flatMap(({ name, title, plot }) => {
-    const content = plot(series)
-    return content === null ? [] : [{ name, title, ...content }]
-  })
+  const { plotted, failed } = plotFigures(series)
   const [first] = runs
-  return [...curves, ...(isComparison || first === undefined ? [] : closingRanks(first, width)), ...currentRanks(runs, isComparison)]
+  const closing = isComparison || first === undefined ? [] : closingRanks(first, width)
+  return { figures: [...plotted, ...closing, ...currentRanks(runs, isComparison)], failed }
 }
 
 const taskOf = ({ config }: WatchedRun): string => (config === null ? 'no config.json' : taskName(config))

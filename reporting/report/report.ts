@@ -15,7 +15,7 @@ import { bucketWidth } from '../charts/downSample.js'
 import { loadPngRenderer, svgFile } from '../charts/drawing.js'
 import { escapeText } from '../charts/escapeText.js'
 import type { PlottedSeries } from '../charts/figure.js'
-import { figures } from '../charts/figures/index.js'
+import { plotFigures, type PlottedFigure } from '../charts/figures/plotFigures.js'
 import { plural } from '../charts/formatNumber.js'
 import { readRunCurves, type RunCurves } from '../charts/runCurves.js'
 import { keptStep } from '../charts/savedScore.js'
@@ -56,7 +56,7 @@ export type ReportResult = {
   readonly files: ReadonlyArray<string>
   /** one line for each skipped run, sweep or style transfer */
   readonly skipped: ReadonlyArray<string>
-  /** why there are no PNG files */
+  /** why there are no PNG files, and figures that failed */
   readonly warnings: ReadonlyArray<string>
 }
 
@@ -81,7 +81,9 @@ export const makeReport = async (options: ReportOptions, emit: (event: ReportEve
     warnings.push(message)
     emit({ kind: 'warning', message })
   }
-  const drawn = figuresOf(plotted, evaluated)
+  const { plotted: all, failed } = plotFigures(plotted)
+  failed.forEach(warn)
+  const drawn = inOrder(all, evaluated)
   const { comparisons, details } = tablesOf(collected, series, evaluated)
   const name = nameOf(options)
   const overview = overviewOf(collected.runs, series, name)
@@ -132,11 +134,7 @@ const lastStep = ({ result: { steps, last } }: FinishedRun): number => Math.max(
 /** Figures of the first rows, before the curves. */
 const firstFigures: ReadonlySet<string> = new Set(['score', 'figure7-ranks'])
 
-const figuresOf = (series: ReadonlyArray<PlottedSeries>, evaluated: ReadonlyArray<EvaluatedRun>): ReadonlyArray<PageFigure> => {
-  const plotted = figures.flatMap(({ name, title, plot }) => {
-    const content = plot(series)
-    return content === null ? [] : [{ name, title, ...content }]
-  })
+const inOrder = (plotted: ReadonlyArray<PlottedFigure>, evaluated: ReadonlyArray<EvaluatedRun>): ReadonlyArray<PageFigure> => {
   const first = plotted.filter(({ name }) => firstFigures.has(name))
   return [...first, ...nonNull(confusionFigure(evaluated)), ...plotted.filter((figure) => !first.includes(figure))]
 }

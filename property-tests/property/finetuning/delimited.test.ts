@@ -112,6 +112,14 @@ describe('labels of a file', () => {
     )
   })
 
+  it('refuses half of a character, which the files of a run could not tell from another', async () => {
+    expect(await refusal('a.jsonl', '{"text":"a","label":"\\ud800"}\n{"text":"b","label":"\\ud801"}\n')).toMatch(
+      /^a\.jsonl, (row|line) 1: expected a label in Unicode, got half of a character \("\\ud800"\)$/,
+    )
+    const { labelNames } = await read('a.jsonl', '{"text":"a","label":"\\ud83c\\udfac"}\n{"text":"b","label":"b"}\n')
+    expect(labelNames).toEqual(['b', '🎬'])
+  })
+
   it('refuses real numbers as classes, invalid numbers as scores, and a single class', async () => {
     expect(await refusal('l.csv', csv('1', '0', '0.5'))).toBe(
       'l.csv, row 4: expected a class (text or an integer; --problem-type regression reads real numbers, and --labels-as-text any text), got "0.5"',

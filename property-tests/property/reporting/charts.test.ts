@@ -8,6 +8,7 @@ import { seriesColors } from '../../../reporting/charts/chartStyle.js'
 import { lineChart } from '../../../reporting/charts/lineChart.js'
 import { bandOf, bucketWidth, downSampler } from '../../../reporting/charts/downSample.js'
 import { agreements } from '../../../reporting/charts/figures/agreement.js'
+import { plotFigures } from '../../../reporting/charts/figures/plotFigures.js'
 import { heatMapChart } from '../../../reporting/charts/heatMapChart.js'
 import { bytesText, durationText, scoreText } from '../../../reporting/charts/humanUnits.js'
 import { intervalChart } from '../../../reporting/charts/intervalChart.js'
@@ -242,5 +243,20 @@ describe('the colors of series', () => {
   }
   it.each(['#ffffff', '#15171a'])('have a contrast of at least 3 : 1 on %s', (ground) => {
     for (const color of seriesColors) expect(contrast(color, ground), color).toBeGreaterThanOrEqual(3)
+  })
+})
+
+describe('a figure that fails', () => {
+  it('is named, and the others are shown', () => {
+    const good = { name: 'good', title: 'Good', plot: () => ({ caption: '', panels: [], table: { columns: [], rows: [] } }) }
+    const bad = {
+      ...{ name: 'bad', title: 'Bad' },
+      plot: () => {
+        throw new Error('no such number')
+      },
+    }
+    const { plotted, failed } = plotFigures([], [good, bad, { ...good, name: 'empty', plot: () => null }])
+    expect(plotted.map(({ name }) => name)).toEqual(['good'])
+    expect(failed).toEqual(['the figure "Bad" is missing: no such number'])
   })
 })

@@ -31,6 +31,20 @@ const reportOf = async (...folders: ReadonlyArray<string>) => {
 }
 
 describe('a report', () => {
+  it('shows matrices with names of JavaScript's own, where one run has only some of them', async () => {
+    const names = ['constructor', 'valueOf', 'toString', 'hasOwnProperty', 'isPrototypeOf']
+    const ranks = (count: number) =>
+      Object.fromEntries(names.slice(0, count).flatMap((name, i) => [`a.layer.${i}.${name}`, name].map((one) => [one, i + 1] as const)))
+    await writeRun(at('names', 'one'), { seed: 0, ranks: ranks(5) })
+    await writeRun(at('names', 'two'), { seed: 1, ranks: ranks(2) })
+    const { page, result } = await reportOf(at('names'))
+    expect(result.warnings).toEqual([])
+    const means = recordsIn(page, 'figure7-ranks').map((record) => [record['matrix'], Number(record['mean rank'])])
+    expect(new Map(means as Iterable<[string, number]>)).toEqual(
+      new Map(names.flatMap((name, i) => [`a.layer.${i}.${name}`, name].map((one) => [one, i + 1] as const))),
+    )
+  })
+
   it('has the numbers of result.json and metrics.jsonl, to the last digit', async () => {
     const accuracies = [0.70123456789012, 0.80987654321098]
     const losses = [(step: number) => 1 / step, (step: number) => 3 / step]

@@ -58,7 +58,7 @@ type MeanRank = {
 const meansOf = ({ ranks: byRun }: RankedSeries): ReadonlyArray<MeanRank> => {
   const names = [...new Set(byRun.flatMap((run) => Object.keys(run)))]
   return names.map((name) => {
-    const values = byRun.flatMap((run) => run[name] ?? [])
+    const values = byRun.flatMap((run) => (Object.hasOwn(run, name) ? (run[name] ?? []) : []))
     const { layer, column } = matrixPlace(name)
     return { layer, column, matrix: escapeText(name), value: mean(values), low: Math.min(...values), high: Math.max(...values) }
   })
