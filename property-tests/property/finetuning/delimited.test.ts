@@ -112,7 +112,7 @@ describe('labels of a file', () => {
     )
   })
 
-  it('refuses half of a character, which the files of a run could not tell from another', async () => {
+  it('refuses half of a character, because two of them would have one name in the files of a run', async () => {
     expect(await refusal('a.jsonl', '{"text":"a","label":"\\ud800"}\n{"text":"b","label":"\\ud801"}\n')).toMatch(
       /^a\.jsonl, (row|line) 1: expected a label in Unicode, got half of a character \("\\ud800"\)$/,
     )

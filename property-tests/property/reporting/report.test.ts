@@ -31,7 +31,7 @@ const reportOf = async (...folders: ReadonlyArray<string>) => {
 }
 
 describe('a report', () => {
-  it('shows matrices with names of JavaScript's own, where one run has only some of them', async () => {
+  it('shows matrices named like parts of JavaScript, where one run has only some of them', async () => {
     const names = ['constructor', 'valueOf', 'toString', 'hasOwnProperty', 'isPrototypeOf']
     const ranks = (count: number) =>
       Object.fromEntries(names.slice(0, count).flatMap((name, i) => [`a.layer.${i}.${name}`, name].map((one) => [one, i + 1] as const)))
