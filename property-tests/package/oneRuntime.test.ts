@@ -41,7 +41,7 @@ describe('npm run pack:slim', () => {
     // npm adds the README beside a packed folder, which nothing reads
     const whole = (await filesOf()).filter((path) => !path.startsWith('node_modules/') && path !== 'finetuning/embedded/README.md')
     expect(await filesOf(join(folder, packed[0] ?? ''))).toEqual(whole)
-  })
+  }, 600_000)
 
   it('installs without transformers.js in the megabytes that the guide names', async () => {
     await install(...packed.map((name) => join(folder, name)))
