@@ -5,6 +5,7 @@ import { MessagePort } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { finetuneJob, openRun, openTrainedAdapter, type OpenRun, type RunPrediction, type TaskOptions } from '../../../index.js'
 import { textOf } from '../../../finetuning/serving/openRun.js'
+import { columnsOf } from '../../../finetuning/serving/runOptions.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyRows } from '../../cli/toyTask.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -227,6 +228,14 @@ describe('a folder that is no run', () => {
 })
 
 describe('the texts of a row', () => {
+  it('are a pair for the tasks of GLUE that have pairs, under our own names', () => {
+    const columnsOfTask = (task: string) => columnsOf({ task: { task } })
+    expect(['mrpc', 'stsb', 'mnli'].map(columnsOfTask)).toEqual(Array(3).fill({ text: 'text', textPair: 'textPair' }))
+    expect(['cola', 'sst2', 'toy.tsv', 'toString'].map(columnsOfTask)).toEqual(Array(4).fill({ text: 'text' }))
+    expect(columnsOf({ task: { task: 'x.csv', text: 'a', textPair: 'b' } })).toEqual({ text: 'a', textPair: 'b' })
+    expect(textOf({ text: 'a', textPair: 'b' }, columnsOfTask('mrpc'), 'run')).toEqual({ text: 'a', textPair: 'b' })
+  })
+
   it('come from the columns of the run, with a pair where the run has one', () => {
     const columns = { text: 'premise', textPair: 'hypothesis' }
     expect(textOf({ premise: 'a', hypothesis: 'b', id: 1 }, columns, 'run')).toEqual({ text: 'a', textPair: 'b' })
