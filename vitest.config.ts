@@ -36,11 +36,13 @@ const long = files(
   'cli/tune',
   'documentation/examples',
   'documentation/walkthroughs',
+  'package/oneRuntime',
   'package/runtimes',
   'package/start',
   'package/tarball',
   'package/telemetry',
   'property/accelerated/folderLock',
+  'serving/openRunMemory',
   'serving/serveProcess',
 )
 

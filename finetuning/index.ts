@@ -20,7 +20,7 @@ export type { Dataset, Example } from './data/index.js'
 export { accuracy, f1, macroF1, majorityClass, matthews, pearson, score, spearman, type MetricName } from './metrics/index.js'
 
 // Use a run
-export { openRun, type GenerationPiece, type OpenRun, type RunPrediction, type RunText } from './serving/openRun.js'
+export { openRun, type GenerationPiece, type OpenRun, type RunEntity, type RunPrediction, type RunText } from './serving/openRun.js'
 
 // Use an adapter
 export {

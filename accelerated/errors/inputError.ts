@@ -58,5 +58,16 @@ export const quoted = (text: string, limit = 80): string => {
 export const shown = (value: unknown): string => {
   if (value === undefined) return 'nothing'
   if (typeof value === 'string') return quoted(value)
-  return typeof value === 'number' ? String(value) : quoted(JSON.stringify(value)).slice(1, -1)
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`
+  return typeof value === 'number' ? String(value) : quoted(jsonOf(value)).slice(1, -1)
+}
+
+/** JSON, also of what has none: a circle, or a bigint within. */
+const jsonOf = (value: unknown): string => {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return 'an object'
+  }
 }

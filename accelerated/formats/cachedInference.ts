@@ -1,8 +1,9 @@
 /** A decoder with the inputs and outputs of other tools: token ids, attention mask, positions and key-value cache in, logits and the longer cache out. */
 import type { Expression, Shape } from '../graph/expression.js'
-import { cast, input, mul, reshape, sub } from '../graph/operators.js'
+import { cast, input, mul, quantizedMatMul, quantizedOf, reshape, sub } from '../graph/operators.js'
 import { cache, type Cached } from '../generation/cache.js'
 import { cacheShape, paddedRows, parts } from '../generation/graph.js'
+import { int8 } from '../precisions/int8/int8.js'
 import { plainHost, type Host, type TensorSource } from '../models/host.js'
 import type { Adapter } from './adapter.js'
 
@@ -43,7 +44,7 @@ export const cachedInference = (
     return { key: of('key'), value: of('value') }
   }
   const { wrap, present } = cache(past)
-  const plain = plainHost(tensor, (name) => model.spec.tensors.has(name))
+  const plain = int8.wrap(plainHost(tensor, (name) => model.spec.tensors.has(name)))
   const host: Host = wrap(method.export.merge === undefined ? method.train.wrap(phase, settings, tensor)(plain) : plain)
   const mask = input('attention_mask', [batch, 'past+sequence'], 'int64')
   const rows = {
@@ -52,8 +53,10 @@ export const cachedInference = (
     keyBias: mul(sub(1, cast(mask, 'float32')), paddingBias),
   }
   const hidden = model.hidden(host, paddedRows(rows)) // [batch*sequence, hidden]
+  const words = quantizedOf(head.words(host))
+  const logits = words === null ? head.outputs(hidden, host) : quantizedMatMul(hidden, words)
   return {
-    logits: reshape(head.outputs(hidden, host), [...tokens, model.vocabularySize]),
+    logits: reshape(logits, [...tokens, model.vocabularySize]),
     ...Object.fromEntries(
       layers.flatMap(({ name }, n) =>
         parts.flatMap((part) => {

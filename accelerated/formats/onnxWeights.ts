@@ -1,9 +1,9 @@
-/** The weights of an ONNX export: in float32, in float16, or matrices in int8 with one scale per row. The graph converts them to float32. */
+/** The weights of an ONNX export: in float32, in float16, or matrices in int8 with one scale per row. The graph multiplies the layers' in int8. */
 import { elementCount } from '../checkpoints/safetensors/safetensorsHeader.js'
 import { encode } from '../checkpoints/safetensors/writeSafetensors.js'
 import type { DType, Expression, ExternalData } from '../graph/expression.js'
-import { cast, mul, weight } from '../graph/operators.js'
-import { rowLevels, rowScales } from '../precisions/int8/quantize.js'
+import { cast, dequantize, transposedView, weight } from '../graph/operators.js'
+import { largestLevel, portableLevel, rowLevels, rowScales } from '../precisions/int8/quantize.js'
 import { checkFloat16 } from './float16Range.js'
 import type { MergedTensor } from './mergedWeights.js'
 
@@ -24,9 +24,18 @@ export type StoredWeight = {
   readonly value: (read: (name: string) => Expression) => Expression
 }
 
-/** @param file for messages. Its bytes throw an InputError for a number beyond the precision's range. */
-export const storedWeight = (name: string, tensor: MergedTensor, precision: OnnxPrecision, file: string): StoredWeight => {
-  if (precision === 'int8' && tensor.shape.length === 2) return inInt8(name, tensor)
+/**
+ * @param file for messages. Its bytes throw an InputError for a number beyond the precision's range.
+ * @param isMultiplied whether a matrix is one of a product in int8; asked when its bytes are computed
+ */
+export const storedWeight = (
+  name: string,
+  tensor: MergedTensor,
+  precision: OnnxPrecision,
+  file: string,
+  isMultiplied: () => boolean,
+): StoredWeight => {
+  if (precision === 'int8' && tensor.shape.length === 2) return inInt8(name, tensor, () => (isMultiplied() ? portableLevel : largestLevel))
   const half = precision === 'float16'
   const bytes = async (): Promise<Uint8Array> => {
     const data = await tensor.read()
@@ -38,19 +47,20 @@ export const storedWeight = (name: string, tensor: MergedTensor, precision: Onnx
 }
 
 /** W ≈ diag(s) Q, as in the precision int8. */
-const inInt8 = (name: string, { shape, read }: MergedTensor): StoredWeight => {
+const inInt8 = (name: string, { shape, read }: MergedTensor, largest: () => number): StoredWeight => {
   const values = async (): Promise<Float32Array> => Float32Array.from(await read())
+  const scales = (W: Float32Array): Float32Array => rowScales(W, shape, largest())
   const levels = async (): Promise<Int8Array> => {
     const W = await values()
-    return rowLevels(W, rowScales(W, shape))
+    return rowLevels(W, scales(W), largest())
   }
   const scale = `${name}.scale`
   return {
     parts: new Map<string, StoredTensor>([
       [name, { shape, dtype: 'int8', bytes: async () => new Uint8Array((await levels()).buffer) }],
-      [scale, { shape: [shape[0] ?? 0, 1], dtype: 'float32', bytes: async () => new Uint8Array(rowScales(await values(), shape).buffer) }],
+      [scale, { shape: [shape[0] ?? 0], dtype: 'float32', bytes: async () => new Uint8Array(scales(await values()).buffer) }],
     ]),
-    value: (stored) => mul(cast(stored(name), 'float32'), stored(scale)),
+    value: (stored) => dequantize({ levels: stored(name), transposed: transposedView(stored(name)), scales: stored(scale) }),
   }
 }
 

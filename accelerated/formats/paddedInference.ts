@@ -18,6 +18,7 @@ import {
   sub,
   transpose,
 } from '../graph/operators.js'
+import { int8 } from '../precisions/int8/int8.js'
 import type { PaddedInputs } from '../models/batchInputs.js'
 import { plainHost, type Host, type TensorSource } from '../models/host.js'
 import { tokenHeadOf } from '../models/modelOutputs.js'
@@ -43,7 +44,7 @@ export const paddedInference = (
   const types = model.tokenTypes ? input('token_type_ids', slots, 'int64') : zeros
   const isToken = outputs.head === 'token'
   const head = isToken ? tokenHeadOf(model, outputs.labels) : model.sequenceHead(Math.max(1, outputs.labels))
-  const plain = plainHost(tensor, (name) => model.spec.tensors.has(name) || head.tensors.has(name))
+  const plain = int8.wrap(plainHost(tensor, (name) => model.spec.tensors.has(name) || head.tensors.has(name)))
   const host: Host = method.export.merge === undefined ? method.train.wrap(phase, settings, tensor)(plain) : plain
 
   const { count, at } = method.train.virtualTokens?.(settings) ?? noVirtualTokens

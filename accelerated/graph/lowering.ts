@@ -1,8 +1,8 @@
-/** Lowering: replaces operators that a provider lacks for a dtype by operators that it has. */
+/** Lowering: replaces operators that a provider lacks for a dtype by operators that it has, and rows of a quantized matrix by quantized rows. */
 import type { Expression } from './expression.js'
 import { topologicalOrder } from './expression.js'
 import { erfFloat64 } from './erf.js'
-import { add, div, mul, reduceMean, sqrt, square, sub } from './operators.js'
+import { add, cast, div, gather, mul, quantizedOf, reduceMean, reshape, sqrt, square, sub } from './operators.js'
 
 /**
  * Replaces what ONNX Runtime's CPU provider lacks in float64: `Erf`, GELU and LayerNormalization. Its LayerNormalization gives mean and inverse
@@ -28,9 +28,17 @@ export const lower = (outputs: Readonly<Record<string, Expression>>): Readonly<R
   for (const node of topologicalOrder(Object.values(outputs))) {
     const inputs = node.inputs.map((x) => lowered.get(x) ?? x)
     const same = inputs.every((x, i) => x === node.inputs[i]) ? node : { ...node, inputs }
-    lowered.set(node, node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : same)
+    lowered.set(node, node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : node.op === 'Gather' ? rowsOf(inputs, same) : same)
   }
   return Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node]))
+}
+
+/** Rows of diag(scales) levels: only the rows asked for become float32, not the matrix. */
+const rowsOf = ([matrix, index]: ReadonlyArray<Expression>, same: Expression): Expression => {
+  const quantized = matrix === undefined ? null : quantizedOf(matrix)
+  if (quantized?.scales === undefined || index === undefined || quantized.scales.shape.length !== 1) return same
+  const scales = gather(quantized.scales, index)
+  return mul(cast(gather(quantized.levels, index), 'float32'), reshape(scales, [...index.shape, 1]))
 }
 
 type Statistics = { readonly mean: Expression; readonly inverseDeviation: Expression }

@@ -9,8 +9,8 @@ export type OnnxTarget = {
   readonly fusedMatMul: boolean
   /** writes GELU as one node of ONNX Runtime's domain */
   readonly fusedGelu?: boolean
-  /** has products with int8 matrices */
-  readonly quantizedMatMul?: boolean
+  /** has products with int8 matrices: as a node of ONNX Runtime's domain, or 'plain' in ONNX's own operators */
+  readonly quantizedMatMul?: boolean | 'plain'
   /** has products in float16 */
   readonly halfMatMul?: boolean
   /** the most parts of one Split; a larger one becomes one Slice per part (default: no limit) */

@@ -50,7 +50,8 @@ export const emitQuantizedProduct = (
   { node, x: [x = '', , stored = '', scales = ''], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
 ): string => {
   const { emit, constant, integers, target } = builder
-  if (target.quantizedMatMul !== true) throw new Error('toOnnx: expected a target with products in int8, got one without')
+  if (target.quantizedMatMul === undefined || target.quantizedMatMul === false)
+    throw new Error('toOnnx: expected a target with products in int8, got one without')
   const [input, , other] = node.inputs
   const [rows = 1] = input?.shape ?? []
   const number = (value: number): string => constant([value], [], 'float32')
@@ -58,6 +59,10 @@ export const emitQuantizedProduct = (
   const zeros = emit('Expand', [constant([zeroPoint], [1], 'uint8'), shapes.shape([rows])])
   const levels = emit('QuantizeLinear', [x, emit('Reshape', [scale, integers([-1])]), zeros], { axis: 0 })
   const matrix = other?.op === 'TransposedView' ? emit('Transpose', [stored], { perm: [1, 0] }) : stored
+  if (target.quantizedMatMul === 'plain') {
+    const sums = emit('MatMulInteger', [levels, matrix, constant([zeroPoint], [], 'uint8')]) // int32
+    return emit('Mul', [emit('Mul', [emit('Cast', [sums], { to: elementType('float32') }), scales]), scale], {}, [result])
+  }
   const product = emit(
     'MatMulIntegerToFloat',
     [levels, matrix, number(1), scales, constant([zeroPoint], [], 'uint8')],

@@ -10,10 +10,11 @@ import { quoted, reason } from '../../accelerated/errors/inputError.js'
 import { choiceFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
-import type { TaskOptions } from '../../finetuning/tasks/index.js'
+import type { Evaluation, TaskOptions } from '../../finetuning/tasks/index.js'
 import { evaluationOfRun } from '../../finetuning/adapters/runEvaluation.js'
-import type { Text, TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
-import { bytesText, short } from '../format/numbers.js'
+import type { ScoreComparison } from '../../finetuning/adapters/exportComparison.js'
+import type { TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
+import { bytesText, counted, short } from '../format/numbers.js'
 import { adapterFlags, labelFlags } from '../options/adapterFlags.js'
 import { adapterRequest } from '../options/adapterRequest.js'
 import { pickFlags } from '../options/settingFlags.js'
@@ -22,6 +23,7 @@ import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { onInterrupt } from '../terminal/interrupt.js'
 import type { Terminal } from '../terminal/output.js'
+import { countProgress } from '../terminal/progress.js'
 
 const explained: Readonly<Record<ExportFormat, string>> = {
   peft: "PEFT's layout, each matrix at its own rank (rank_pattern, alpha_pattern)",
@@ -45,7 +47,7 @@ export const exportCommand = defineCommand({
       output: required(textFlag('folder', 'New or empty folder'), 'a folder to write'),
       precision: textFlag(
         'name',
-        'Precision of the weights: float32 or float16 for merged; float32, float16 or int8 (fp32, fp16 and q8) for transformers.js',
+        'Precision: float32 or float16 for merged; float32, float16 or int8 (fp32, fp16 and q8) for transformers.js. float16 is of the weights; int8 multiplies in int8 too, and prints what that costs on the evaluation data of the run',
         { default: 'float32' },
       ),
       ...pickFlags(allTrainFlags, ['maxLength'], { maxLength: "the run's" }),
@@ -66,13 +68,22 @@ export const exportCommand = defineCommand({
     const precision = precisionOf(asked, format)
     const { adapter, runSettings, runTask } = await adapterRequest({ run, model, adapter: folder, labels, maxLength })
     if (adapter.adapter === null) throw requiredError('--adapter', 'the adapter to export')
-    const texts = runTask === null ? [] : await textsOf(runTask, terminal)
+    const labeled = runTask === null ? null : await evaluationDataOf(runTask, terminal)
     terminal.note(`writing ${output} …`)
     const targeted = runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules ?? null)
     const release = onInterrupt(removeStages)
-    const report = await exportAdapter({ ...adapter, adapter: adapter.adapter, format, output, precision, texts, targeted }).finally(
-      release,
-    )
+    let progress: ReturnType<typeof countProgress> | null = null
+    const report = await exportAdapter({
+      ...{ ...adapter, adapter: adapter.adapter, format, output, precision, targeted, labeled },
+      texts: labeled?.evaluation.examples ?? [],
+      onScoring: (done, total) => {
+        progress ??= countProgress('rows scored', total, terminal)
+        progress.show(done)
+      },
+    }).finally(() => {
+      progress?.close()
+      release()
+    })
     for (const warning of report.warnings) terminal.warn(warning)
     terminal.result(textOf(report), report)
     return exitCodes.success
@@ -87,13 +98,13 @@ const precisionOf = (precision: string, format: ExportFormat): OnnxPrecision => 
   return chosen
 }
 
-/** The run's evaluation texts; none if their files are gone. */
-const textsOf = async (task: TaskOptions, { warn }: Terminal): Promise<ReadonlyArray<Text>> => {
+/** The run's evaluation data; null if its files are gone. */
+const evaluationDataOf = async (task: TaskOptions, { warn }: Terminal): Promise<Evaluation | null> => {
   try {
-    return (await evaluationOfRun(task)).evaluation.examples
+    return await evaluationOfRun(task)
   } catch (error) {
     warn(`comparing without the run's texts: ${reason(error)}`)
-    return []
+    return null
   }
 }
 
@@ -105,11 +116,18 @@ const targetsOf = async (
   return targetedMatrices(base.spec, targets).map(({ name }) => name)
 }
 
-const textOf = ({ output, files, usage, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string =>
+const textOf = ({ output, files, usage, scores, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string =>
   [
     `${output}`,
     ...files.map(({ name, bytes }) => `  ${name.padEnd(26)}${bytesText(bytes)}`),
     `largest logit difference over ${texts} texts: ${short(largestLogitDifference)} (logits up to ${short(largestLogit)})`,
+    ...(scores === null ? [] : scoreLines(scores)),
     `to use it: ${usage}`,
     `to share it: salora push ${inShell(output)} NAME`,
   ].join('\n')
+
+/** `accuracy 0.9167 → 0.9150 in int8`, a line for each score. */
+const scoreLines = ({ rows, ofRows, source, before, after }: ScoreComparison): ReadonlyArray<string> => [
+  `scores on ${rows === ofRows ? counted(rows) : `${counted(rows)} of ${counted(ofRows)}`} rows of ${source}:`,
+  ...Object.entries(before).map(([name, score]) => `  ${name.padEnd(12)}${score.toFixed(4)} → ${after[name]?.toFixed(4) ?? '–'} in int8`),
+]

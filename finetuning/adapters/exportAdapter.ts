@@ -11,8 +11,9 @@ import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { cardFile, cardOfExport } from '../runs/modelCard.js'
 import { usageOf, type Opener, type Usage } from '../runs/usage.js'
+import type { Evaluation } from '../tasks/index.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
-import { comparedTexts, compareExport, type Comparison } from './exportComparison.js'
+import { comparedTexts, compareExport, compareScores, type Comparison, type ScoreComparison } from './exportComparison.js'
 import { precisionsOf, supportedFormats, type ExportFormat } from './exportFormats.js'
 import { resolveLabels } from './labelNames.js'
 import { inNewFolder } from './newFolder.js'
@@ -30,6 +31,10 @@ export type ExportOptions = Pick<TrainedAdapterOptions, 'model' | 'revision' | '
   readonly precision: OnnxPrecision
   /** texts of the task, for the comparison */
   readonly texts?: ReadonlyArray<Text>
+  /** the run's evaluation data, on which an export in int8 is scored */
+  readonly labeled?: Evaluation | null
+  /** Reports how many rows are scored. */
+  readonly onScoring?: (done: number, total: number) => void
   /** module paths that training adapted; null: only those of the adapter are known */
   readonly targeted: ReadonlyArray<string> | null
 }
@@ -40,6 +45,8 @@ export type ExportReport = {
   readonly files: ReadonlyArray<{ readonly name: string; readonly bytes: number }>
   /** the export against model + adapter, both in float32 on the CPU */
   readonly comparison: Comparison
+  /** of an export in int8; null without data, or where its answers cannot be scored */
+  readonly scores: ScoreComparison | null
   /** the call that opens the export in its tool */
   readonly usage: string
   /** what a user of the export must know */
@@ -54,12 +61,17 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
   const others = { "the model's folder": trained.base.folder, "the adapter's folder": folder }
   return inNewFolder(output, others, async (stage) => {
     await writeExport(stage, trained, options)
-    await writeCard(stage, folder, options, trained)
     const compared = comparedTexts(trained.adapter.outputs, texts)
     const comparison = await compareExport(trained, { folder: stage, format, precision }, compared, options)
+    const isRounded = format === 'transformers.js' && precision === 'int8'
+    const scores =
+      isRounded && options.labeled != null
+        ? await compareScores(trained, { folder: stage, precision }, options.labeled, options, options.onScoring)
+        : null
+    await writeCard(stage, folder, options, trained, scores)
     const havePairs = texts.some(({ textPair }) => textPair !== undefined)
     const warnings = taskTypeOf(trained.adapter.outputs, folder).exportWarnings?.(format, { havePairs }) ?? []
-    return { format, output, files: await filesOf(stage), comparison, usage: usageFor(trained, options, output).call, warnings }
+    return { format, output, files: await filesOf(stage), comparison, scores, usage: usageFor(trained, options, output).call, warnings }
   })
 }
 
@@ -110,13 +122,24 @@ const usageFor = ({ base, adapter: { outputs } }: TrainedModel, { format, precis
 const largestCard = 1_000_000
 
 /** Adapts the card that a run left beside the adapter. Any other card is not copied: it may say what does not hold of the export. */
-const writeCard = async (stage: string, adapter: string, options: ExportOptions, trained: TrainedModel): Promise<void> => {
+const writeCard = async (
+  stage: string,
+  adapter: string,
+  options: ExportOptions,
+  trained: TrainedModel,
+  scores: ScoreComparison | null,
+): Promise<void> => {
   const file = await fileInFolder(adapter, cardFile).catch(() => undefined) // a card that cannot be read is not ours
   if (file === undefined || (await stat(file)).size > largestCard) return
   const opener = openers[options.format]
   const library = opener === 'transformers' || opener === 'transformers.js' ? opener : null
   const usage = library === null ? null : usageFor(trained, options, 'MODEL') // a published card has no folders
-  const card = cardOfExport(await readFile(file, 'utf8'), library, usage)
+  const card = cardOfExport(
+    await readFile(file, 'utf8'),
+    library,
+    usage,
+    scores === null ? null : { precision: options.precision, ...scores },
+  )
   if (card !== null) await writeFileAtomically(join(stage, cardFile), card)
 }
 

@@ -1,4 +1,4 @@
-/** Compares an export, read back from disk, with its model and adapter: logits on the same texts, in float32 on the CPU. */
+/** Compares an export, read back from disk, with its model and adapter on the CPU: logits of the same texts, scores on the same rows. */
 import { join } from 'node:path'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import type { Feed } from '../../accelerated/engines/feeds.js'
@@ -8,11 +8,13 @@ import { onnxFiles } from '../../accelerated/formats/exportOnnx.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
+import type { Evaluation } from '../tasks/index.js'
 import type { ExportFormat } from './exportFormats.js'
 import { nextTokenLogits, nextTokenLogitsOfOnnx } from './nextTokenLogits.js'
-import { openEncoder, type Text } from './openModel.js'
+import { openEncoder, type OnProgress, type Text } from './openModel.js'
 import { openWordEncoder, type EncodedText } from './reader.js'
-import { openPredictions } from './trainedAdapter.js'
+import { scoreAdapter } from './scoreAdapter.js'
+import { openPredictions, type TrainedAdapter } from './trainedAdapter.js'
 import { loadTrainedModel, type TrainedModel, type TrainedModelOptions } from './trainedModel.js'
 
 /** Unequal lengths test padding, a pair tests token types, and a text has special tokens. */
@@ -93,7 +95,57 @@ const logitsOfExport = async (
   const file = join(folder, onnx.folder, onnx.model)
   return trained.adapter.outputs.head === 'causal'
     ? nextTokenLogitsOfOnnx(file, trained, texts)
-    : logitsOfOnnx(file, trained, texts, maxLength)
+    : (await answersOfOnnx(file, trained, texts, maxLength)).flat()
+}
+
+export type Scores = Readonly<Record<string, number>>
+
+/** Scores on labeled rows: those of model and adapter in float32, and those of the export. */
+export type ScoreComparison = {
+  readonly rows: number
+  /** rows of the data; of more than a thousand, every n-th is scored */
+  readonly ofRows: number
+  readonly source: string
+  readonly before: Scores
+  readonly after: Scores
+}
+
+/** Rows that both are scored on; of more, every n-th. */
+const scoredRows = 1_000
+
+/** null where an export's answers cannot be scored one text at a time: a decoder's, and embeddings. @throws InputError if the data does not fit */
+export const compareScores = async (
+  trained: TrainedModel,
+  { folder, precision }: Pick<Exported, 'folder' | 'precision'>,
+  labeled: Evaluation,
+  { maxLength }: { readonly maxLength: number | null },
+  onProgress?: (done: number, total: number) => void,
+): Promise<ScoreComparison | null> => {
+  const { outputs } = trained.adapter
+  if (outputs.head === 'causal' || outputs.head === 'embedding') return null
+  const all = labeled.evaluation.examples
+  const every = Math.ceil(all.length / scoredRows)
+  const examples = all.filter((_, i) => i % every === 0)
+  const taken: Evaluation = { ...labeled, evaluation: { ...labeled.evaluation, examples } }
+  const onnx = onnxFiles(precision)
+  const opened = await openPredictions(trained, { precision: 'float32', threads: 0, batchSize, maxLength }, deviceOf('cpu'))
+  try {
+    const { called, labelNames } = opened
+    const score = async (predict: TrainedAdapter['predict'], done: number): Promise<Scores> =>
+      (
+        await scoreAdapter({ ...{ called: called ?? 'adapter', labelNames, outputs }, predict }, taken, {
+          onProgress: (n) => onProgress?.(done + n, 2 * examples.length),
+        })
+      ).scores
+    const before = await score(opened.predict, 0)
+    const file = join(folder, onnx.folder, onnx.model)
+    const ofExport: TrainedAdapter['predict'] = async (texts, report) =>
+      answersOfOnnx(file, trained, texts, await modelMaxLength(folder), report)
+    const after = await score(ofExport, examples.length)
+    return { rows: examples.length, ofRows: all.length, source: labeled.evaluation.source, before, after }
+  } finally {
+    await opened.release()
+  }
 }
 
 const modelMaxLength = async (folder: string): Promise<number> => {
@@ -101,60 +153,83 @@ const modelMaxLength = async (folder: string): Promise<number> => {
   return (parseJson(await readText(file), file) as { readonly model_max_length: number }).model_max_length
 }
 
-const logitsOfOnnx = async (
+/** Texts that an ONNX file reads at once. */
+const batchSize = 32
+
+/** The answer to each text of an ONNX file that paddedInference wrote: logits, those of each word one after another, or a vector. */
+const answersOfOnnx = async (
   file: string,
   trained: TrainedModel,
   texts: ReadonlyArray<Text>,
   maxLength: number,
-): Promise<ReadonlyArray<number>> => {
-  const { head, labels } = trained.adapter.outputs
-  const encodings: ReadonlyArray<EncodedText> = texts.map(await (head === 'token' ? openWordEncoder : openEncoder)(trained, maxLength))
+  onProgress?: OnProgress,
+): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
+  const { head } = trained.adapter.outputs
+  const encode: (text: Text) => EncodedText = await (head === 'token' ? openWordEncoder : openEncoder)(trained, maxLength)
+  const session = await openModelFile(file, { threads: 0 })
+  const answers: ReadonlyArray<number>[] = []
+  try {
+    for (let start = 0; start < texts.length; start += batchSize) {
+      answers.push(...(await answerBatch(session, trained, texts.slice(start, start + batchSize).map(encode))))
+      onProgress?.(answers.length)
+    }
+    return answers
+  } finally {
+    await session.release()
+  }
+}
+
+type ModelSession = Awaited<ReturnType<typeof openModelFile>>
+
+const answerBatch = async (
+  session: ModelSession,
+  { adapter: { outputs, model } }: TrainedModel,
+  encodings: ReadonlyArray<EncodedText>,
+): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
+  const { head, labels } = outputs
   const sequence = Math.max(...encodings.map(({ inputIds }) => inputIds.length))
   const padded = (rows: ReadonlyArray<ReadonlyArray<number>>, padding: number): Feed => ({
     shape: [rows.length, sequence],
     data: BigInt64Array.from(rows.flatMap((row) => Array.from({ length: sequence }, (_, i) => BigInt(row[i] ?? padding)))),
   })
   const inputIds = encodings.map((encoding) => encoding.inputIds)
-  const session = await openModelFile(file, { threads: 0 })
-  try {
-    const { logits, last_hidden_state: hidden } = await session.run({
-      input_ids: padded(inputIds, trained.adapter.model.paddingIndex),
-      attention_mask: padded(
-        inputIds.map((ids) => ids.map(() => 1)),
-        0,
-      ),
-      token_type_ids: padded(
-        encodings.map(({ tokenTypeIds }) => tokenTypeIds),
-        0,
-      ),
-    })
-    const numbers = Array.from(logits ?? hidden ?? [], Number)
-    if (head === 'embedding') return embeddingsOf(numbers, encodings, sequence, trained.adapter.model.spec.hiddenSize)
-    return head === 'token' ? ofWords(numbers, encodings, sequence, labels) : numbers
-  } finally {
-    await session.release()
-  }
+  const { logits, last_hidden_state: hidden } = await session.run({
+    input_ids: padded(inputIds, model.paddingIndex),
+    attention_mask: padded(
+      inputIds.map((ids) => ids.map(() => 1)),
+      0,
+    ),
+    token_type_ids: padded(
+      encodings.map(({ tokenTypeIds }) => tokenTypeIds),
+      0,
+    ),
+  })
+  const numbers = Array.from(logits ?? hidden ?? [], Number)
+  if (head === 'embedding') return embeddingsOf(numbers, encodings, sequence, model.spec.hiddenSize)
+  return head === 'token'
+    ? ofWords(numbers, encodings, sequence, labels)
+    : encodings.map((_, i) => numbers.slice(i * labels, (i + 1) * labels))
 }
 
-/** The logits of words among those of all slots: [texts · sequence · labels] → [words · labels] */
+/** The logits of words among those of all slots: [texts · sequence · labels] → [texts][words · labels] */
 const ofWords = (
   logits: ReadonlyArray<number>,
   encodings: ReadonlyArray<EncodedText>,
   sequence: number,
   labels: number,
-): ReadonlyArray<number> =>
-  encodings.flatMap(({ places = [] }, text) =>
+): ReadonlyArray<ReadonlyArray<number>> =>
+  encodings.map(({ places = [] }, text) =>
     places.flatMap((place) => logits.slice((text * sequence + place) * labels, (text * sequence + place + 1) * labels)),
   )
 
-/** The mean of each text's hidden states, at length 1: [texts · sequence · width] → [texts · width] */
+/** The mean of each text's hidden states, at length 1: [texts · sequence · width] → [texts][width] */
 const embeddingsOf = (
   hidden: ReadonlyArray<number>,
   encodings: ReadonlyArray<EncodedText>,
   sequence: number,
   width: number,
-): ReadonlyArray<number> =>
-  encodings.flatMap(({ inputIds: { length } }, text) => {
+): ReadonlyArray<ReadonlyArray<number>> =>
+  encodings.map(({ inputIds: { length } }, text) => {
     const sums = Array.from({ length: width }, (_, j) => {
       let sum = 0
       for (let i = 0; i < length; i++) sum += hidden[(text * sequence + i) * width + j] ?? NaN

@@ -64,7 +64,7 @@ export const scoreTrained = (
 
 /** Scores an adapter that is open. @throws as scoreTrained */
 export const scoreAdapter = async (
-  adapter: TrainedAdapter,
+  adapter: Pick<TrainedAdapter, 'outputs' | 'labelNames' | 'called' | 'predict'>,
   labeled: Evaluation,
   { rows = null, onProgress }: ScoringOptions = {},
 ): Promise<AdapterScore> => {

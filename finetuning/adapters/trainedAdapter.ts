@@ -9,10 +9,12 @@ import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import type { CausalOutputs, ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { labelsOf } from '../../accelerated/formats/modelConfig.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
+import { givenText, givenTexts } from './givenText.js'
 import { resolveLabels } from './labelNames.js'
 import { resolveMaxLength, type DeviceName, type MachineOptions, type OnProgress, type Text } from './openModel.js'
 import { openReader, type EncodedText, type Reader } from './reader.js'
 import { calledOf, loadTrainedModel, type TrainedModelOptions } from './trainedModel.js'
+import { untilRelease } from './untilRelease.js'
 
 export type { Text }
 
@@ -34,7 +36,7 @@ export type TrainedAdapter = {
   readonly labelNames: ReadonlyArray<string> | undefined
   /** → [texts][labels]: logits, or the value of a regression. Of token classification: [texts][words · labels]. Of embeddings: the vectors of each text's parts */
   readonly predict: (texts: ReadonlyArray<Text>, onProgress?: OnProgress) => Promise<ReadonlyArray<ReadonlyArray<number>>>
-  /** Frees the session. */
+  /** Waits for running calls, then frees the session. It may be called twice; later calls of `predict` are refused. */
   readonly release: () => Promise<void>
 }
 
@@ -76,15 +78,18 @@ export const openPredictions = async (
     throw inputError(base.folder, 'a classifier, or an adapter of one', 'what writes text (salora generate, or salora evaluate)')
   const taskType = taskTypeOf(outputs, base.folder)
   const limit = resolveMaxLength(trained, maxLength)
-  const { encode, answer, release } = await openReader(trained, outputs, limit, machine, device)
+  const reader = await openReader(trained, outputs, limit, machine, device)
+  const { call, release } = untilRelease(base.folder, reader.release)
+  const encode: OpenAdapter['encode'] = (text) => reader.encode(givenText(text))
+  const answer: OpenAdapter['answer'] = (encodings, onProgress) => call(() => reader.answer(encodings, onProgress))
   const labelNames = resolveLabels(trained)
-  const predict: OpenAdapter['predict'] = async (texts, onProgress) => answer(texts.map(encode), onProgress)
+  const predict: OpenAdapter['predict'] = async (texts, onProgress) => answer(givenTexts(texts).map(encode), onProgress)
   return {
     called: calledOf(trained),
     ...{ device: device.name, outputs, labelNames, maxLength: limit, encode, answer, predict, release },
     predictions: async (texts, onProgress) => {
       const names = labelsOf(outputs, labelNames)
-      const encodings = texts.map(encode)
+      const encodings = givenTexts(texts).map(encode)
       const answers = await answer(encodings, onProgress)
       return answers.map(
         (output, i) =>

@@ -56,6 +56,21 @@ export const comparableNames = (labelNames: ReadonlyArray<string>): ReadonlyArra
   return areNumbers(labelNames) && new Set(wholes).size === labelNames.length ? wholes : labelNames
 }
 
+/** A class under two spellings. */
+export type Respelled = { readonly first: string; readonly second: string; readonly as: 'number' | 'case' }
+
+/** The first class that two lists spell differently, if they have the same classes but for how numbers are written, and for case; else null. */
+export const respelled = (first: ReadonlyArray<string>, second: ReadonlyArray<string>): Respelled | null => {
+  const keyOf = (name: string): string => String(decimal(name) ?? name.toLowerCase())
+  const bySpelling = new Map(second.map((name) => [keyOf(name), name]))
+  const pairs = first.map((name) => ({ first: name, second: bySpelling.get(keyOf(name)) }))
+  const differing = pairs.find((pair) => pair.second !== pair.first)?.first
+  const other = differing === undefined ? undefined : bySpelling.get(keyOf(differing))
+  const same = bySpelling.size === second.length && second.length === first.length && new Set(first.map(keyOf)).size === first.length
+  if (!same || pairs.some((pair) => pair.second === undefined) || differing === undefined || other === undefined) return null
+  return { first: differing, second: other, as: decimal(differing) === null ? 'case' : 'number' }
+}
+
 /** The index of a label among names; a whole number may be written otherwise (1, 1.0). undefined: it is not there */
 export const labelIndexIn = (labelNames: ReadonlyArray<string>): ((label: string) => number | undefined) => {
   const wholes = new Map(comparableNames(labelNames).map((name, index) => [name, index]))

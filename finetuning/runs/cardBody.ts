@@ -29,6 +29,30 @@ export const cardBody = (facts: CardFacts): string =>
 /** The first section, so that an export can replace it by its own. */
 export const useSection = (usage: Usage): string => `## Use\n\n${codeBlock(usage.language, usageCode(usage))}`
 
+/** Scores before and after the weights were rounded. */
+export type RoundedScores = {
+  readonly precision: string
+  readonly rows: number
+  readonly ofRows: number
+  readonly source: string
+  readonly before: Scores
+  readonly after: Scores
+}
+
+/** The section after `Use` in the card of an export that loses something. */
+export const precisionSection = ({ precision, rows, ofRows, source, before, after }: RoundedScores): string =>
+  [
+    '## Precision',
+    `This export is in ${precision}. On ${rows === ofRows ? rows : `${rows} of ${ofRows}`} rows of ${code(sourceName(source))}:`,
+    [
+      `| metric | float32 | ${precision} |`,
+      '| --- | --- | --- |',
+      ...Object.entries(before).map(
+        ([name, score]) => `| ${metricTitle(name).title} | ${score?.toFixed(4) ?? '–'} | ${after[name]?.toFixed(4) ?? '–'} |`,
+      ),
+    ].join('\n'),
+  ].join('\n\n')
+
 /** A card has no folders: ADAPTER stands for its folder or its hub id. */
 const cardUsage = ({ options: { model }, hubId, library, data: { labelNames, taskType } }: CardFacts): Usage =>
   usageOf(library, {

@@ -2,7 +2,7 @@
  * The model card of a run's adapter: README.md with front matter for the Hugging Face hub. It is made to be published, so it has no folders. It has
  * no time and no output folder either, so that equal runs have equal cards.
  */
-import { cardBody, useSection } from './cardBody.js'
+import { cardBody, precisionSection, useSection, type RoundedScores } from './cardBody.js'
 import type { CardFacts } from './cardFacts.js'
 import { frontMatter } from './cardFrontMatter.js'
 import type { Usage } from './usage.js'
@@ -12,13 +12,19 @@ export const cardFile = 'README.md'
 export const modelCard = (facts: CardFacts): string => `---\n${frontMatter(facts)}---\n\n${cardBody(facts)}`
 
 /**
- * The card of an export. @param library what opens it; null: the same as before @param usage how it is opened
- * @returns null for a card that salora did not write
+ * The card of an export. @param library what opens it; null: the same as before @param usage how it is opened @param rounded its scores in
+ * another precision @returns null for a card that salora did not write
  */
-export const cardOfExport = (card: string, library: string | null, usage: Usage | null = null): string | null => {
+export const cardOfExport = (
+  card: string,
+  library: string | null,
+  usage: Usage | null = null,
+  rounded: RoundedScores | null = null,
+): string | null => {
   const head = /^---\nlibrary_name: (?:peft|adapter-transformers|transformers)\n/.exec(card)?.[0]
   if (head === undefined) return null
-  const used = usage === null ? card : card.replace(/^## Use\n[\s\S]*?(?=^## )/m, () => `${useSection(usage)}\n\n`)
+  const withScores = rounded === null ? '' : `${precisionSection(rounded)}\n\n`
+  const used = usage === null ? card : card.replace(/^## Use\n[\s\S]*?(?=^## )/m, () => `${useSection(usage)}\n\n${withScores}`)
   if (library === null) return used
   return `---\nlibrary_name: ${library}\n${used.slice(head.length).replace(/^(base_model: .*\nbase_model_relation: )adapter\n/, '$1finetune\n')}`
 }

@@ -20,6 +20,8 @@ import { runLength, type RunLength } from '../../accelerated/training/runLength.
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
 import type { Dataset } from '../data/index.js'
+import { respelled } from '../data/labels.js'
+import { quoted } from '../../accelerated/errors/inputError.js'
 import { reportOf, withLengths, type DataReport } from '../inspection/runReport.js'
 import type { TaskAdapter } from '../tasks/taskType.js'
 import type { CardData } from './cardFacts.js'
@@ -168,9 +170,23 @@ async function* initialState(
 ): AsyncGenerator<FinetuneEvent, RunState> {
   const drawn = await startOfRun(run, checkpointNumbers(base))
   if (adapter === undefined) return drawn
-  const { state, withHead } = warmStart(run, drawn, await readAdapter(adapter, base), labelNames ?? undefined, `--adapter ${adapter}`)
-  if (!withHead) yield { kind: 'warning', message: `${adapter}: its head is not of the task's classes; the run begins with another` }
+  const read = await readAdapter(adapter, base)
+  const { state, withHead } = warmStart(run, drawn, read, labelNames ?? undefined, `--adapter ${adapter}`)
+  if (!withHead)
+    yield {
+      kind: 'warning',
+      message: `${adapter}: its head is not of the task's classes; the run begins with another${spellingRemedy(read.labelNames, labelNames)}`,
+    }
   return state
+}
+
+/** How to keep the adapter's head if its classes are the task's, spelled in another way. */
+const spellingRemedy = (theirs: ReadonlyArray<string> | undefined, ours: ReadonlyArray<string> | null): string => {
+  const name = theirs === undefined || ours === null ? null : respelled(theirs, ours)
+  if (name === null) return ''
+  const labels =
+    name.as === 'number' ? 'write the labels in the data as the adapter does, with --labels-as-text' : 'rename the labels in the data'
+  return `. The classes differ only in ${name.as === 'number' ? 'how numbers are written' : 'case'}: ${quoted(name.first)} in the adapter, ${quoted(name.second)} in the data. To keep its head, ${labels}`
 }
 
 /** The number of the model's weights, without heads. */

@@ -12,6 +12,7 @@ import type { MachineChoice, RunColumns } from './runOptions.js'
 
 /**
  * A prediction. A classification has `label`, `score` and `scores`. A multi-label classification has `labels` and `scores`, and a regression `value`.
+ * Token classification has `entities`. Embeddings have the `similarity` of two texts, or the `embedding` of one.
  * Scores are probabilities by class.
  */
 export type RunPrediction = {
@@ -20,6 +21,19 @@ export type RunPrediction = {
   readonly scores?: Readonly<Record<string, number>>
   readonly labels?: ReadonlyArray<string>
   readonly value?: number
+  readonly entities?: ReadonlyArray<RunEntity>
+  /** cosine of the two embeddings */
+  readonly similarity?: number
+  readonly embedding?: ReadonlyArray<number>
+}
+
+/** An entity of a text. start, end: characters of the text */
+export type RunEntity = {
+  readonly entity_group: string
+  readonly score: number
+  readonly word: string
+  readonly start: number
+  readonly end: number
 }
 
 /** A text, `{ text, textPair }`, or a row with the columns of the run's data; other columns do not count. */

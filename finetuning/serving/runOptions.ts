@@ -5,6 +5,7 @@ import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { TrainedAdapterOptions } from '../adapters/trainedAdapter.js'
+import { GLUE_TASKS, type GlueName } from '../data/glueTasks.js'
 import { absolutePath } from '../runs/absolutePath.js'
 import type { RunConfig } from '../runs/run.js'
 import { readRunConfig } from '../runs/runFiles.js'
@@ -49,10 +50,16 @@ export const runSource = async (run: string, machine: MachineChoice = {}): Promi
   }
 }
 
-const columnsOf = ({ task: { text = 'text', textPair } }: RunConfig): RunColumns => ({
-  text,
-  ...(textPair === undefined ? {} : { textPair }),
-})
+/** GLUE's pairs have other columns in each of its sources, so they have our own names. */
+export const columnsOf = ({ task: { task, text = 'text', textPair } }: Pick<RunConfig, 'task'>): RunColumns => {
+  const second = textPair ?? (isGluePair(task) ? 'textPair' : undefined)
+  return { text, ...(second === undefined ? {} : { textPair: second }) }
+}
+
+const isGluePair = (task: string): boolean => {
+  const columns = Object.hasOwn(GLUE_TASKS, task) ? GLUE_TASKS[task as GlueName].columns : null
+  return columns?.header === true && columns.textPair !== undefined
+}
 
 const expected = 'the folder of a run of salora train'
 

@@ -2,8 +2,10 @@
  * Products with a matrix in int8: the graph against the reference, forward and backward. The graph divides in float32, so a value at the
  * boundary between two levels may fall on either side; nothing else may differ. A row with a boundary value may differ by one level of it.
  */
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
 import {
   add,
@@ -18,12 +20,13 @@ import {
   type QuantizedMatrix,
 } from '../../accelerated/graph/operators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
-import { rowLevels, rowScales, transposedOf } from '../../accelerated/precisions/int8/quantize.js'
+import { portableLevel, rowLevels, rowScales, transposedOf } from '../../accelerated/precisions/int8/quantize.js'
 import { dequantize, largestLevel, quantizedLinear, quantizedLinearInputVjp, quantizeRows } from '../../reference/layers/quantizedLinear.js'
 import { filled, generate, multiplyRow, tensor, type Tensor } from '../../reference/tensor/tensor.js'
 import { evenlyMany } from '../support/arbitraries/graphNumbers.js'
 import { assertClose } from '../support/assertClose.js'
-import { evaluate, float32, resultOf } from '../support/runGraph.js'
+import { evaluate, float32, readModel, resultOf } from '../support/runGraph.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { SEED } from '../support/seed.js'
 
 const matrix = (n: number, m: number): fc.Arbitrary<Tensor> =>
@@ -32,12 +35,14 @@ const cases = fc
   .record({ n: fc.integer({ min: 1, max: 9 }), k: fc.integer({ min: 1, max: 70 }), p: fc.integer({ min: 1, max: 40 }) })
   .chain(({ n, k, p }) => fc.record({ x: matrix(n, k), W: matrix(p, k), yBar: matrix(n, p), b: matrix(1, p) }))
 
+const plainModels = temporaryFolder('plain-products')
+
 /** As the accelerated side stores it, and as the reference reads it. */
-const stored = (W: Tensor) => {
+const stored = (W: Tensor, largest: number = largestLevel) => {
   const numbers = Float32Array.from(W.data)
   const [p = 0, k = 0] = W.shape
-  const scales = rowScales(numbers, W.shape)
-  const levels = rowLevels(numbers, scales)
+  const scales = rowScales(numbers, W.shape, largest)
+  const levels = rowLevels(numbers, scales, largest)
   const transposed = transposedOf(levels, W.shape)
   return {
     graph: {
@@ -139,6 +144,46 @@ describe(`a product in int8 (seed ${SEED})`, () => {
       }),
       { seed: SEED, numRuns: 20 },
     ))
+
+  it('in plain ONNX multiplies integers, has the same values as the reference, and stays within the bound of its two roundings', async () => {
+    const { folder, write } = plainModels
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ x, W }) => {
+        const [[n = 0, k = 0], [p = 0]] = [x.shape, W.shape]
+        const { graph, reference } = stored(W, portableLevel)
+        const bytes = toOnnx({ y: quantizedMatMul(input('x', [n, k], 'float32'), graph) }, { fusedMatMul: false, quantizedMatMul: 'plain' })
+        const { node, domains } = readModel(bytes)
+        expect(node.filter(({ opType }) => /MatMul|Gemm/.test(opType)).map(({ opType }) => opType)).toEqual(['MatMulInteger'])
+        expect(domains.filter((domain) => domain !== '')).toEqual([])
+        write('plain.onnx', bytes)
+        const session = await openModelFile(join(folder, 'plain.onnx'), { threads: 1 })
+        const y = resultOf(await session.run({ x: float32(x.data, [n, k]) }), 'y')
+        await session.release()
+        assertRows(y, quantizedLinear(x, reference, filled([p], 0)), x, reference.levels, reference.scales)
+        // |x̂ ŵ − x w| ≤ Σ |x̂ − x| |ŵ| + |x| |ŵ − w|, half a level each
+        const [rows, columns] = [quantizeRows(x).scales.data, reference.scales.data]
+        y.forEach((value, i) => {
+          const [row, column] = [Math.floor(i / p), i % p]
+          let [exact, bound] = [0, 1e-6]
+          for (let j = 0; j < k; j++) {
+            const [a, w] = [x.data[row * k + j] ?? NaN, W.data[column * k + j] ?? NaN]
+            exact += a * w
+            bound += ((rows[row] ?? NaN) / 2) * (Math.abs(w) + (columns[column] ?? NaN) / 2) + (Math.abs(a) * (columns[column] ?? NaN)) / 2
+          }
+          expect(Math.abs(value - exact)).toBeLessThanOrEqual(bound * (1 + 1e-5))
+        })
+      }),
+      { seed: SEED, numRuns: 40 },
+    )
+  })
+
+  it('has levels whose products fit into 16 bits two at a time, as processors without VNNI add them', () => {
+    const scales = rowScales(Float32Array.of(2, -6, 4, 0, 0, 0), [2, 3], portableLevel)
+    expect([...scales]).toEqual([Math.fround(6 / 63), 0])
+    expect([...rowLevels(Float32Array.of(2, -6, 4, 0, 0, 0), scales, portableLevel)]).toEqual([21, -63, 42, 0, 0, 0])
+    expect(2 * 255 * portableLevel).toBeLessThan(2 ** 15)
+    expect(2 * 255 * largestLevel).toBeGreaterThan(2 ** 15)
+  })
 
   it('is written only for a device with int8 products', () => {
     const y = quantizedMatMul(input('x', [1, 3], 'float32'), stored(tensor([1, 3], [1, 2, 3])).graph)

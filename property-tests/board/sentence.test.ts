@@ -2,8 +2,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { OpenRun } from '../../finetuning/serving/openRun.js'
+import { shownAnswer } from '../../reporting/board/sentenceAnswer.js'
 import { openSentenceModel, sentenceLimit, waitingLimit } from '../../reporting/board/sentenceModel.js'
 import { startBoard, type Board } from '../../reporting/board/server.js'
 import { idOf } from '../../reporting/board/watch.js'
@@ -11,7 +13,24 @@ import { saloraIn } from '../cli/inProcess.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
 import { writeRun } from '../property/reporting/reportRuns.js'
+import { SEED } from '../support/seed.js'
 import { follow, pageHeaders, send } from './boardClient.js'
+
+const pairRows = ['a,b,label', ...Array.from({ length: 40 }, (_, i) => `the film ${i},a soup of ${i % 7},${i % 2 === 0 ? 1 : 0.25}`)].join(
+  '\n',
+)
+const asPairs = ['--text', 'a', '--text-pair', 'b']
+/** Runs of the other types of tasks. */
+const others = {
+  pair: { file: 'pair.csv', content: pairRows, flags: [...asPairs, '--labels-as-text'] },
+  similar: { file: 'similar.csv', content: pairRows, flags: [...asPairs, '--problem-type', 'similarity'] },
+  found: { file: 'found.csv', content: pairRows, flags: [...asPairs, '--problem-type', 'pairs'] },
+  tagged: {
+    file: 'tagged.conll',
+    content: Array.from({ length: 40 }, (_, i) => `Ann\tB-person\nSue\tI-person\nwent\tO\nto\tO\nRome\tB-place\n${i}\tO\n`).join('\n'),
+    flags: ['--learning-rate', '0.05', '--max-steps', '60'],
+  },
+}
 
 let cwd = ''
 let board: Board
@@ -24,7 +43,14 @@ beforeAll(async () => {
     cwd,
   })
   expect(code).toBe(0)
+  for (const [name, { file, content, flags }] of Object.entries(others)) {
+    await writeFile(join(cwd, file), content)
+    const run = ['train', '--model', join(cwd, 'tiny'), '--task', file, ...settings, ...flags, '--output', `runs/${name}`]
+    const { code, stderr } = await saloraIn(run, { cwd })
+    expect(code, stderr).toBe(0)
+  }
   await writeRun(join(cwd, 'runs/empty'), {}) // a run without an adapter
+  await writeRun(join(cwd, 'runs/writes'), { result: { taskType: 'causal' } })
   board = await startBoard({ folder: join(cwd, 'runs'), port: 0, redis: null })
 })
 afterAll(async () => {
@@ -47,6 +73,58 @@ describe('a sentence on the board', () => {
     expect(await ask({ id: idOf('toy'), text: ' good fine film ' })).toEqual({ status: 200, answer: { message: '', prediction: expected } })
   })
 
+  const viewOf = async (name: string) => {
+    const view = await follow(board, `view=run&id=${idOf(name)}`)
+    await expect.poll(() => view.state().run ?? null).not.toBeNull()
+    const { run } = view.state()
+    view.close()
+    return { sentence: run?.sentence, obstacle: run?.sentenceObstacle }
+  }
+  const predicted = async (name: string, input: string): Promise<unknown> => {
+    const { stdout } = await saloraIn(['predict', '--run', `runs/${name}`, '--json', '--quiet'], { cwd, input })
+    const [{ row: _, ...prediction }] = JSON.parse(stdout) as readonly [{ readonly row?: unknown }]
+    return prediction
+  }
+
+  it.each(['pair', 'similar', 'found'])(
+    'has two texts where the run was trained on pairs, with the prediction of salora predict: %s',
+    async (name) => {
+      expect(await viewOf(name)).toEqual({ sentence: 'pair', obstacle: null })
+      const body = { id: idOf(name), text: 'the film 3', textPair: 'a soup of 4' }
+      const { status, answer } = await ask(body)
+      const expected = await predicted(name, 'the film 3\ta soup of 4\n')
+      expect({ status, answer }).toEqual({ status: 200, answer: { message: '', prediction: expected } })
+      expect((await ask({ ...body, textPair: 'the film 3' })).answer.prediction).not.toEqual(expected)
+      expect(await ask({ id: idOf(name), text: 'the film 3' })).toEqual({
+        status: 409,
+        answer: { message: expect.stringMatching(new RegExp(`${name}: expected two texts, as in the data of the run, got one$`)) },
+      })
+      if (name !== 'pair') expect(shownAnswer('the film 3', expected as object).headline).toMatch(/^cosine -?\d\.\d{4}$/)
+    },
+  )
+
+  it('shows the entities of token classification within the text', async () => {
+    expect(await viewOf('tagged')).toEqual({ sentence: 'text', obstacle: null })
+    const text = '😀 Ann Sue went to Rome'
+    const { answer } = await ask({ id: idOf('tagged'), text })
+    expect(answer.prediction).toEqual(await predicted('tagged', text))
+    const { parts } = shownAnswer(text, answer.prediction as object)
+    expect(parts.map((part) => part.text).join('')).toBe(text)
+    const { entities } = answer.prediction as { readonly entities: ReadonlyArray<{ readonly word: string; readonly entity_group: string }> }
+    expect(entities.map(({ word }) => word)).toContain('Rome')
+    expect(parts.flatMap(({ text: word, entity }) => (entity === null ? [] : [[word, entity.type]]))).toEqual(
+      entities.map(({ word, entity_group }) => [word, entity_group]),
+    )
+  })
+
+  it('is hidden with a reason for a run that writes text, and without one before there is an adapter', async () => {
+    expect(await viewOf('writes')).toEqual({
+      sentence: null,
+      obstacle: 'This run writes text: salora generate and salora serve answer its prompts.',
+    })
+    expect(await viewOf('empty')).toMatchObject({ sentence: 'pair' }) // MRPC's
+  })
+
   it.each([
     ['an unknown run', { id: 'x', text: 'good' }, 409, /^the board: expected a run of this folder, got an unknown one$/],
     ['a run without an adapter', { id: idOf('empty'), text: 'good' }, 409, /empty: expected a run with an adapter, got one without/],
@@ -56,6 +134,40 @@ describe('a sentence on the board', () => {
     ['no object', 3, 400, /^expected a text of 1 to 5000 characters$/],
   ])('has one line for %s', async (_, body, status, message) => {
     expect(await ask(body)).toEqual({ status, answer: { message: expect.stringMatching(message) } })
+  })
+})
+
+describe('the answer to a sentence', () => {
+  it('keeps each character of the text once, whatever the places of the entities are', () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'grapheme' }),
+        fc.array(
+          fc.record({
+            entity_group: fc.string(),
+            score: fc.double(),
+            start: fc.integer({ min: 0, max: 30 }),
+            end: fc.integer({ min: 0, max: 30 }),
+          }),
+        ),
+        (text, entities) => {
+          const { parts, headline } = shownAnswer(text, { entities })
+          expect(parts.map((part) => part.text).join('')).toBe(text)
+          expect(headline).toBe(entities.length === 0 ? 'no entity' : null)
+        },
+      ),
+      { seed: SEED },
+    )
+  })
+
+  it.each([
+    [{ label: 'good', scores: { bad: 0.1, good: 0.9 } }, 'good'],
+    [{ labels: ['a', 'b'], scores: {} }, 'a, b'],
+    [{ value: 1.23456789 }, '1.23457'],
+    [{ similarity: 0.98765 }, 'cosine 0.9877'],
+    [{ embedding: [1, 2, 3] }, 'an embedding of 3 numbers'],
+  ])('has a headline for %j', (prediction, headline) => {
+    expect(shownAnswer('x', prediction).headline).toBe(headline)
   })
 })
 

@@ -3,6 +3,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { respelled } from '../../finetuning/data/labels.js'
 import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 import { writeAdapter } from './tinyAdapter.js'
@@ -17,6 +18,8 @@ beforeAll(async () => {
   await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
   await writeAdapter(join(cwd, 'adapter'), model, ['good', 'bad']) // ranks 4, 3, 2, 1, 0, …; the data have bad first
   await writeAdapter(join(cwd, 'three'), model)
+  await writeAdapter(join(cwd, 'case-adapter'), model, ['good', 'bad'])
+  await writeAdapter(join(cwd, 'numbers-adapter'), model, ['1.0', '0.0'])
   const scored = await salora(['evaluate', ...machine, '--model', 'tiny', '--adapter', 'adapter', '--task', 'toy.tsv', '--json'], { cwd })
   expected = (JSON.parse(scored.stdout) as { scores: { loss: number } }).scores.loss
 })
@@ -123,6 +126,57 @@ describe('a run that starts from an adapter', () => {
   })
 
   it.each([
+    [
+      'case',
+      ['Good', 'Bad'],
+      'case: "good" in the adapter, "Good" in the data. To keep its head, rename the labels in the data',
+      ['good', 'bad'],
+      [],
+    ],
+    [
+      'numbers',
+      ['1', '0'],
+      'how numbers are written: "1.0" in the adapter, "1" in the data. To keep its head, write the labels in the data as the adapter does, with --labels-as-text',
+      ['1.0', '0.0'],
+      ['--labels-as-text'],
+    ],
+  ] as const)(
+    'names the classes that are spelled in another way, and keeps the head with the remedy: %s',
+    async (name, written, message, repaired, flags) => {
+      const data = (labels: readonly [string, string]) =>
+        writeFile(
+          join(cwd, `${name}.tsv`),
+          toyFile(40)
+            .replaceAll(/\tgood$/gm, `\t${labels[0]}`)
+            .replaceAll(/\tbad$/gm, `\t${labels[1]}`),
+        )
+      const files = [
+        '--task',
+        `${name}.tsv`,
+        '--eval-data',
+        `${name}.tsv`,
+        '--method',
+        'lora',
+        '--rank',
+        '4',
+        '--lora-alpha',
+        '8',
+        '--max-steps',
+        '1',
+      ]
+      await data(written)
+      const warned = await train(`${name}-warned`, '--adapter', `${name}-adapter`, ...files)
+      expect(warned.stderr).toContain(
+        `warning: ${join(cwd, `${name}-adapter`)}: its head is not of the task's classes; the run begins with another. The classes differ only in ${message}\n`,
+      )
+      await data(repaired)
+      const kept = await train(`${name}-kept`, '--adapter', `${name}-adapter`, ...files, ...flags)
+      expect([kept.code, kept.stderr]).toEqual([0, expect.not.stringContaining('its head is not')])
+      expect(await firstLoss(`${name}-kept`)).toBeCloseTo(expected, 4)
+    },
+  )
+
+  it.each([
     [['--method', 'lora', '--rank', '3'], "ranks of at most 3, the run's (--rank), got 4 of encoder.layer.0.attention.self.query"],
     [
       ['--method', 'lora', '--target-modules', 'key'],
@@ -135,3 +189,13 @@ describe('a run that starts from an adapter', () => {
     expect([code, stderr]).toEqual([1, `--adapter ${join(cwd, 'adapter')}: expected ${message}\n`])
   })
 })
+
+it.each([
+  [['1', '0'], ['0.0', '1.0'], { first: '1', second: '1.0', as: 'number' }],
+  [['Good', 'bad'], ['bad', 'good'], { first: 'Good', second: 'good', as: 'case' }],
+  [['good', 'bad'], ['bad', 'good'], null],
+  [['good', 'bad'], ['good', 'dull'], null],
+  [['good', 'bad'], ['good', 'bad', 'BAD'], null],
+  [['good', 'GOOD'], ['Good', 'bad'], null],
+  [['1', '1.0'], ['1', '2'], null],
+])('%j and %j are compared by number and case: %j', (first, second, expected) => expect(respelled(first, second)).toEqual(expected))

@@ -159,7 +159,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
   { page: 'docs/how-to/gpu.md', leaves: [], prints: [/^cpu/m] },
   {
     page: 'docs/how-to/library.md',
-    notRun: { npm: 'needs a packed clone; property-tests/package installs it', find: 'changes an installed package' },
+    notRun: { npm: 'needs a packed clone; property-tests/package packs and installs it' },
     leaves: [],
   },
   {

@@ -57,8 +57,10 @@ export type RunView = {
   readonly stopEffect: string | null
   /** why the board cannot stop a run that is running */
   readonly stopObstacle: string | null
-  /** whether the run's adapter classifies one text or a pair; null if it cannot be asked */
+  /** whether the run's adapter reads one text or a pair; null if it cannot be asked */
   readonly sentence: 'text' | 'pair' | null
+  /** why a run with an adapter cannot be asked */
+  readonly sentenceObstacle: string | null
   /** the command that resumes the run; null if it is running or finished */
   readonly resume: string | null
 }
@@ -164,5 +166,15 @@ export type SentenceAnswer = Answer & {
     readonly value?: number
     /** probabilities by class */
     readonly scores?: Readonly<Record<string, number>>
+    /** of token classification; places are characters of the text */
+    readonly entities?: ReadonlyArray<{
+      readonly entity_group: string
+      readonly score: number
+      readonly start: number
+      readonly end: number
+    }>
+    /** cosine of two texts */
+    readonly similarity?: number
+    readonly embedding?: ReadonlyArray<number>
   }
 }

@@ -56,6 +56,8 @@ export const openSentenceModel = (open: (folder: string) => Promise<OpenRun> = o
       try {
         return await inTurn(async () => {
           const opened = await modelOf(run)
+          if (opened.columns.textPair !== undefined && sentence.textPair === undefined)
+            throw inputError(run.folder, 'two texts, as in the data of the run', 'one')
           return opened.predict(rowOf(sentence, opened.columns))
         })
       } finally {

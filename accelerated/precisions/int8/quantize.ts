@@ -1,7 +1,13 @@
 /** Quantization of a matrix to int8: W ≈ diag(s) Q with one scale per row (an output channel). One Q serves both directions of a layer. */
 
 /** Levels are symmetric: the levels of −W are those of W with the other sign. */
-const largestLevel = 127
+export const largestLevel = 127
+
+/**
+ * The largest level of a matrix whose products must be exact on every processor. Those without VNNI add two products of an unsigned byte and a level
+ * in 16 bits, which saturate beyond 2 · 255 · 64.
+ */
+export const portableLevel = 63
 
 /**
  * A matrix with at least this many bytes of levels is stored in one orientation only, and transposed for each product that needs the other.
@@ -12,19 +18,19 @@ export const largeLevels = 2 ** 29
 /** 1.5 · 2⁵²: numbers of this size are integers, so adding it rounds half to even, in a quarter of the time of explicit rounding. */
 const roundingShift = 1.5 * 2 ** 52
 
-/** max |row| / 127. W: [rows, columns] → [rows] */
-export const rowScales = (W: Float32Array, [rows = 0, columns = 0]: ReadonlyArray<number>): Float32Array => {
+/** max |row| / the largest level. W: [rows, columns] → [rows] */
+export const rowScales = (W: Float32Array, [rows = 0, columns = 0]: ReadonlyArray<number>, largestOf = largestLevel): Float32Array => {
   const scales = new Float32Array(rows)
   for (let row = 0; row < rows; row++) {
     let largest = 0
     for (let i = row * columns; i < (row + 1) * columns; i++) largest = Math.max(largest, Math.abs(W[i] ?? NaN))
-    scales[row] = largest / largestLevel
+    scales[row] = largest / largestOf
   }
   return scales
 }
 
 /** W / scale rounded half to even; a row of zeros keeps zeros. W: [rows, columns], scales: [rows] → [rows, columns] */
-export const rowLevels = (W: Float32Array, scales: Float32Array): Int8Array => {
+export const rowLevels = (W: Float32Array, scales: Float32Array, largestOf = largestLevel): Int8Array => {
   const levels = new Int8Array(W.length)
   const columns = W.length / scales.length
   for (let row = 0; row < scales.length; row++) {
@@ -32,7 +38,7 @@ export const rowLevels = (W: Float32Array, scales: Float32Array): Int8Array => {
     if (scale === 0) continue
     for (let i = row * columns; i < (row + 1) * columns; i++) {
       const rounded = (W[i] ?? NaN) / scale + roundingShift - roundingShift
-      levels[i] = Math.max(-largestLevel, Math.min(largestLevel, rounded)) // a scale below float32's range can exceed it
+      levels[i] = Math.max(-largestOf, Math.min(largestOf, rounded)) // a scale below float32's range can exceed it
     }
   }
   return levels

@@ -13,6 +13,7 @@ import { exportAdapter } from '../../../finetuning/adapters/exportAdapter.js'
 import type { ExportFormat } from '../../../finetuning/adapters/exportFormats.js'
 import { openGenerator } from '../../../index.js'
 import { fixtures } from '../../golden/golden.js'
+import { readModel } from '../../support/runGraph.js'
 import { saloraHere } from '../inProcess.js'
 
 const families = ['llama', 'mistral', 'qwen2'] as const
@@ -59,12 +60,12 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-const exported = (family: Family, format: ExportFormat, precision: 'float32' | 'float16' | 'int8' = 'float32') =>
+const exported = (family: Family, format: ExportFormat, precision: 'float32' | 'float16' | 'int8' = 'float32', name = '') =>
   exportAdapter({
     model: at(family),
     adapter: at(`${family}-adapter`),
     format,
-    output: at(`${family}-${format}-${precision}`),
+    output: at(`${family}-${format}-${precision}${name}`),
     precision,
     maxLength: null,
     targeted: null,
@@ -113,6 +114,18 @@ describe.each(families)('%s, with an adapter', (family) => {
     expect(half.comparison.largestLogitDifference).toBeLessThan(5e-3 * half.comparison.largestLogit)
     expect(int8.comparison.largestLogitDifference).toBeGreaterThan(half.comparison.largestLogitDifference)
     expect(int8.comparison.largestLogitDifference).toBeLessThan(0.2 * int8.comparison.largestLogit)
+  })
+
+  it('multiplies every matrix in int8 with a cache, the one over the vocabulary too, and writes text in the pipeline', async () => {
+    const { output, scores } = await exported(family, 'transformers.js', 'int8', 'integers')
+    expect(scores).toBeNull()
+    const { node } = readModel(await readFile(join(output, 'onnx', 'model_quantized.onnx')))
+    const { model } = await openModelFolder(at(family))
+    expect(node.filter(({ opType }) => opType === 'MatMulInteger')).toHaveLength(model.spec.matrices.length + 1)
+    const write = await pipeline('text-generation', output, { dtype: 'q8', device: 'cpu', local_files_only: true })
+    const options = { max_new_tokens: 16, do_sample: false, return_full_text: false }
+    for (const prompt of prompts) expect(String((await write(prompt, options))[0]?.generated_text)).toMatch(/w\d+/)
+    await write.dispose()
   })
 })
 

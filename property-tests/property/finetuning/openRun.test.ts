@@ -1,9 +1,11 @@
 /** openRun: what a run's folder knows about itself, batches that answer as single calls do, and folders that are no run. */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { MessagePort } from 'node:worker_threads'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { finetuneJob, openRun, openTrainedAdapter, type OpenRun, type RunPrediction, type TaskOptions } from '../../../index.js'
 import { textOf } from '../../../finetuning/serving/openRun.js'
+import { columnsOf } from '../../../finetuning/serving/runOptions.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyRows } from '../../cli/toyTask.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -88,6 +90,16 @@ describe('openRun', () => {
     expect((await Promise.all(answers)).every(({ label }) => label !== undefined)).toBe(true)
     await other.release()
     await expect(other.predict('late')).rejects.toThrow(`${at('reviews')}: expected calls before release, got one after it`)
+    await expect(other.predict(['late'])).rejects.toThrow(`${at('reviews')}: expected calls before release, got one after it`)
+  })
+
+  it('asks its thread once to free the model, however often it is released', async () => {
+    const sent = vi.spyOn(MessagePort.prototype, 'postMessage')
+    const other = await openRun(at('reviews'), { threads: 1 })
+    await Promise.all([other.release(), other.release()])
+    await other.release()
+    expect(sent.mock.calls.filter(([message]) => (message as { readonly kind?: string }).kind === 'release')).toHaveLength(1)
+    sent.mockRestore()
   })
 
   it('answers { value } for a regression and { labels, scores } for several labels', async () => {
@@ -114,6 +126,72 @@ describe('openRun', () => {
     })
     await value.release()
     await several.release()
+  })
+})
+
+/** What a caller without types may hand over, and what the message says that it got. */
+const circle: { itself?: unknown } = {}
+circle.itself = circle
+const wrongTexts: ReadonlyArray<readonly [string, unknown, string]> = [
+  ['a number', 5, '5'],
+  ['null', null, 'null'],
+  ['nothing', undefined, 'nothing'],
+  ['no text', {}, '{}'],
+  ['a number as its text', { text: 5 }, '5'],
+  ['null as its text', { text: null }, 'null'],
+  ['a list as its text', { text: ['good'] }, '["good"]'],
+  ['a truth value', true, 'true'],
+  ['a function', () => 'good', 'a function'],
+  ['a symbol', Symbol('good'), 'a symbol'],
+  ['a bigint', 5n, '5n'],
+  ['a circle', circle, 'an object'],
+]
+
+describe('predict in JavaScript, with what is no text', () => {
+  it.each(wrongTexts)('is refused by openRun in one line: %s', async (_, wrong, got) => {
+    const expected = `${at('reviews')}: expected a text, or an object with "review", got ${got}`
+    await expect(run.predict(wrong as never)).rejects.toThrow(expected)
+    await expect(run.predict(['good', wrong as never])).rejects.toThrow(expected)
+  })
+
+  it('is refused by openRun for a list within a list', () =>
+    expect(run.predict([['good'] as never])).rejects.toThrow(`expected a text, or an object with "review", got ["good"]`))
+
+  describe('is refused by openTrainedAdapter in one line that names the text', () => {
+    let adapter: Awaited<ReturnType<typeof openTrainedAdapter>>
+    beforeAll(async () => {
+      adapter = await openTrainedAdapter({ model: at('tiny'), adapter: join(at('reviews'), 'adapter'), maxLength: 16 })
+    })
+    afterAll(() => adapter.release())
+
+    it.each([...wrongTexts, ['a text without its object', 'good', '"good"'] as const])('%s', async (_, wrong, got) => {
+      const expected = `texts[1]: expected an object with a text, such as { text: "…" }, got ${got}`
+      await expect(adapter.predict([{ text: 'good' }, wrong as never])).rejects.toThrow(expected)
+      await expect(adapter.predictions([{ text: 'good' }, wrong as never])).rejects.toThrow(expected)
+    })
+
+    it.each([null, undefined, 'good', { text: 'good' }])('no list: %j', (wrong) =>
+      expect(adapter.predict(wrong as never)).rejects.toThrow('texts: expected a list such as [{ text: "…" }], got '),
+    )
+
+    it('a second text that is none', () =>
+      expect(adapter.predict([{ text: 'good', textPair: 5 as never }])).rejects.toThrow(
+        'texts[0].textPair: expected a text, or none, got 5',
+      ))
+  })
+})
+
+describe('openTrainedAdapter', () => {
+  it('waits for running calls when it is released, may be released twice, and then refuses calls', async () => {
+    const adapter = await openTrainedAdapter({ model: at('tiny'), adapter: join(at('reviews'), 'adapter'), maxLength: 16 })
+    const expected = await adapter.predict([{ text: 'good film' }])
+    const running = adapter.predict([{ text: 'good film' }])
+    await Promise.all([adapter.release(), adapter.release()])
+    expect(await running).toEqual(expected)
+    await adapter.release()
+    const late = `${at('tiny')}: expected calls before release, got one after it`
+    await expect(adapter.predict([{ text: 'late' }])).rejects.toThrow(late)
+    await expect(adapter.predictions([{ text: 'late' }])).rejects.toThrow(late)
   })
 })
 
@@ -150,6 +228,14 @@ describe('a folder that is no run', () => {
 })
 
 describe('the texts of a row', () => {
+  it('are a pair for the tasks of GLUE that have pairs, under our own names', () => {
+    const columnsOfTask = (task: string) => columnsOf({ task: { task } })
+    expect(['mrpc', 'stsb', 'mnli'].map(columnsOfTask)).toEqual(Array(3).fill({ text: 'text', textPair: 'textPair' }))
+    expect(['cola', 'sst2', 'toy.tsv', 'toString'].map(columnsOfTask)).toEqual(Array(4).fill({ text: 'text' }))
+    expect(columnsOf({ task: { task: 'x.csv', text: 'a', textPair: 'b' } })).toEqual({ text: 'a', textPair: 'b' })
+    expect(textOf({ text: 'a', textPair: 'b' }, columnsOfTask('mrpc'), 'run')).toEqual({ text: 'a', textPair: 'b' })
+  })
+
   it('come from the columns of the run, with a pair where the run has one', () => {
     const columns = { text: 'premise', textPair: 'hypothesis' }
     expect(textOf({ premise: 'a', hypothesis: 'b', id: 1 }, columns, 'run')).toEqual({ text: 'a', textPair: 'b' })

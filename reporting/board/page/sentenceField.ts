@@ -1,12 +1,9 @@
-/** A field to try a sentence: the board classifies it with the run's adapter. */
+/** A field to try a sentence, or a pair: the board answers it with the run's adapter. */
 import { percentText } from '../../charts/humanUnits.js'
 import type { RunView, SentenceAnswer } from '../events.js'
+import { shownAnswer, type ShownAnswer } from '../sentenceAnswer.js'
 import { request } from './connection.js'
 import { make, setText } from './elements.js'
-import { numberText } from './format.js'
-
-/** Maximum number of classes in an answer. */
-const shownClasses = 8
 
 export const sentenceField = (id: string) => {
   const text = make('input', { type: 'text', autocomplete: 'off', required: true, maxLength: 5000, placeholder: 'The food was superb.' })
@@ -15,22 +12,28 @@ export const sentenceField = (id: string) => {
   const button = make('button', { type: 'submit', textContent: 'Try it' })
   const answer = make('div', { className: 'answer', role: 'status' })
   const form = make('form', { className: 'bar' }, make('label', { textContent: 'Try a sentence' }, text), pairLabel, button)
-  const element = make('section', { className: 'card sentence', hidden: true }, form, answer)
+  const obstacle = make('p', { className: 'quiet', hidden: true })
+  const element = make('section', { className: 'card sentence', hidden: true }, form, answer, obstacle)
   form.addEventListener('submit', (event) => {
     event.preventDefault()
     if (button.disabled) return
     button.disabled = true
     setText(answer, 'The model answers … (the first answer opens it)')
-    void ask(id, text.value, pairLabel.hidden ? undefined : pair.value).then((received) => {
+    const asked = text.value.trim() // as the board reads it
+    void ask(id, asked, pairLabel.hidden ? undefined : pair.value).then((received) => {
       button.disabled = false
-      show(answer, received)
+      show(answer, asked, received)
     })
   })
   return {
     element,
-    show: ({ sentence }: RunView): void => {
-      element.hidden = sentence === null
+    show: ({ sentence, sentenceObstacle }: RunView): void => {
+      element.hidden = sentence === null && sentenceObstacle === null
+      form.hidden = sentence === null
       pairLabel.hidden = sentence !== 'pair'
+      pair.required = sentence === 'pair'
+      obstacle.hidden = sentenceObstacle === null
+      setText(obstacle, sentenceObstacle ?? '')
     },
   }
 }
@@ -45,19 +48,22 @@ const ask = async (id: string, text: string, textPair: string | undefined): Prom
   }
 }
 
-/** The answer, and a bar for each class. Texts are only ever set as text. */
-const show = (element: HTMLElement, { message, prediction }: SentenceAnswer): void => {
+/** The answer, a bar for each class, and entities within the text. Texts are only ever set as text. */
+const show = (element: HTMLElement, text: string, { message, prediction }: SentenceAnswer): void => {
   if (prediction === undefined) {
     setText(element, message)
     return
   }
-  const { label, labels, value, scores = {} } = prediction
-  const said = label ?? (labels === undefined ? numberText(value) : labels.join(', ') || 'none')
-  const classes = Object.entries(scores)
-    .sort(([, a], [, b]) => b - a)
-    .slice(0, shownClasses)
-  element.replaceChildren(make('strong', { textContent: said }), ...classes.map(([name, score]) => classBar(name, score)))
+  const { headline, classes, parts } = shownAnswer(text, prediction)
+  element.replaceChildren(
+    ...(headline === null ? [] : [make('strong', { textContent: headline || 'none' })]),
+    ...classes.map(([name, score]) => classBar(name, score)),
+    ...(parts.length === 0 ? [] : [make('p', { className: 'tagged' }, ...parts.map(partOf))]),
+  )
 }
+
+const partOf = ({ text, entity }: ShownAnswer['parts'][number]): Node | string =>
+  entity === null ? text : make('mark', { title: percentText(entity.score) }, text, make('small', { textContent: ` ${entity.type}` }))
 
 const classBar = (name: string, score: number): HTMLElement => {
   const filled = make('span')

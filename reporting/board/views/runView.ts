@@ -1,7 +1,7 @@
 /** One run in detail: its numbers, its settings, and whether the board can stop it. */
 import { resumeCommand } from '../../../finetuning/commandLine/shell.js'
-import { GLUE_TASKS } from '../../../finetuning/data/glueTasks.js'
 import type { Scores } from '../../../finetuning/runs/run.js'
+import { columnsOf } from '../../../finetuning/serving/runOptions.js'
 import { escapeText } from '../../charts/escapeText.js'
 import { bytesText, dateText, durationText, percentText, scoreText } from '../../charts/humanUnits.js'
 import type { RunView } from '../events.js'
@@ -23,17 +23,16 @@ export const runView = (run: WatchedRun, process: RunProcess | string | null): R
   settings: run.config === null ? [] : settingsOf(run.config),
   stopEffect: process === null || typeof process === 'string' ? null : stopEffect(process, run),
   stopObstacle: typeof process === 'string' ? process : null,
-  sentence: sentenceOf(run),
+  ...sentenceOf(run),
   resume: resumeHint(run),
 })
 
-/** A run has an adapter when it has ended after a step. Pairs have the names of the run's columns, which a task of GLUE does not have. */
-const sentenceOf = ({ config, result }: WatchedRun): RunView['sentence'] => {
-  if (config === null || result === null || result.stepsDone === 0 || result.taskType === 'causal') return null
-  if (config.task.textPair !== undefined) return 'pair'
-  const { task } = config.task
-  const columns = Object.hasOwn(GLUE_TASKS, task) ? GLUE_TASKS[task as keyof typeof GLUE_TASKS].columns : null
-  return columns?.header === true && columns.textPair !== undefined ? null : 'text'
+/** A run has an adapter when it has ended after a step. */
+const sentenceOf = ({ config, result }: WatchedRun): Pick<RunView, 'sentence' | 'sentenceObstacle'> => {
+  if (config === null || result === null || result.stepsDone === 0) return { sentence: null, sentenceObstacle: null }
+  if (result.taskType === 'causal')
+    return { sentence: null, sentenceObstacle: 'This run writes text: salora generate and salora serve answer its prompts.' }
+  return { sentence: columnsOf(config).textPair === undefined ? 'text' : 'pair', sentenceObstacle: null }
 }
 
 const numbersOf = ({ metrics, result }: WatchedRun): RunView['numbers'] => {

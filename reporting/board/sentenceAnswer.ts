@@ -1,0 +1,46 @@
+/** What the sentence field shows of a prediction, for every type of task. Page scripts import this file, so it imports no file that needs Node. */
+import type { SentenceAnswer } from './events.js'
+
+type Prediction = NonNullable<SentenceAnswer['prediction']>
+
+export type ShownAnswer = {
+  /** the answer in large letters; null where the parts of the text are the answer */
+  readonly headline: string | null
+  /** the classes and their probabilities, the likeliest first */
+  readonly classes: ReadonlyArray<readonly [name: string, score: number]>
+  /** the text in pieces; an entity has its type and score */
+  readonly parts: ReadonlyArray<{ readonly text: string; readonly entity: { readonly type: string; readonly score: number } | null }>
+}
+
+/** Maximum number of classes in an answer. */
+const shownClasses = 8
+
+/** @param text as the model read it */
+export const shownAnswer = (text: string, prediction: Prediction): ShownAnswer => {
+  const { label, labels, value, similarity, embedding, entities, scores = {} } = prediction
+  const classes = Object.entries(scores)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, shownClasses)
+  const said = (headline: string): ShownAnswer => ({ headline, classes, parts: [] })
+  if (entities !== undefined) return { headline: entities.length === 0 ? 'no entity' : null, classes: [], parts: partsOf(text, entities) }
+  if (similarity !== undefined) return said(`cosine ${similarity.toFixed(4)}`)
+  if (embedding !== undefined) return said(`an embedding of ${embedding.length} numbers`)
+  return said(label ?? labels?.join(', ') ?? (value === undefined ? '' : String(Number(value.toPrecision(6)))))
+}
+
+/** The text between the entities, and the entities, in the order of the text. Places count characters, not UTF-16 units. */
+const partsOf = (text: string, entities: NonNullable<Prediction['entities']>): ShownAnswer['parts'] => {
+  const characters = Array.from(text)
+  const parts: ShownAnswer['parts'][number][] = []
+  let at = 0
+  const take = (end: number, entity: ShownAnswer['parts'][number]['entity']): void => {
+    if (end > at) parts.push({ text: characters.slice(at, end).join(''), entity })
+    at = Math.max(at, end)
+  }
+  for (const { entity_group: type, score, start, end } of [...entities].sort((a, b) => a.start - b.start)) {
+    take(start, null)
+    take(end, { type, score })
+  }
+  take(characters.length, null)
+  return parts
+}
