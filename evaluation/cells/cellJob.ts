@@ -1,6 +1,7 @@
 /** A cell as a job of the queue. A job is validated like a file from anyone, since anyone who can write to Redis may have written it. */
 import { createHash } from 'node:crypto'
-import { isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { lstat, realpath } from 'node:fs/promises'
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { z } from 'zod'
 import { validate } from '../../accelerated/errors/validate.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
@@ -74,11 +75,21 @@ export const jobIdOf = ({ cell, output }: CellJob): string =>
     .update(JSON.stringify([output, cell.id]))
     .digest('hex')
 
-/** @throws InputError if the job's folder is outside `root` */
-export const checkWithin = (root: string, output: string): void => {
-  const path = relative(resolve(root), resolve(output))
+/** @throws InputError if the job's folder is outside `root`, in its path or behind the links that the path follows */
+export const checkWithin = async (root: string, output: string): Promise<void> => {
+  const path = relative(await pathBehindLinks(resolve(root)), await pathBehindLinks(resolve(output)))
   if (isAbsolute(path) || path === '..' || path.startsWith(`..${sep}`))
     throw inputError(`--root ${root}`, 'jobs whose folder is inside it', `a job for ${output}`)
+}
+
+/** The path with the links of its deepest existing folder followed; the rest of it does not exist yet. A link that leads nowhere exists. */
+const pathBehindLinks = async (path: string): Promise<string> => {
+  const isThere = await lstat(path).then(
+    () => true,
+    () => false,
+  )
+  if (isThere) return realpath(path)
+  return dirname(path) === path ? path : join(await pathBehindLinks(dirname(path)), basename(path))
 }
 
 /** The folder within `localRoot` for a sweep's folder on another machine: the same one each time. */

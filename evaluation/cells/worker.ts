@@ -102,7 +102,7 @@ type TakenJob = { readonly job: Job; readonly token: string; readonly bullmq: Bu
 
 /** Runs the job's cell. → config.json and result.json, since the sweep may not see this worker's disk */
 const runJob = async (takenJob: TakenJob, options: WorkerOptions): Promise<string> => {
-  const { cell, output } = cellOf(takenJob, options)
+  const { cell, output } = await cellOf(takenJob, options)
   const state = await cellState(output, cell)
   if (state.kind === 'done') return finishedRun(output, cell) // the queue delivered the job twice
   const occupant = await occupantOf(cellFolder(output, cell))
@@ -128,11 +128,11 @@ const returnToQueue = async ({ job, token, bullmq }: TakenJob, delay: number): P
 }
 
 /** @throws UnrecoverableError for data that is no cell, or a folder that this worker may not write to: a retry would not help */
-const cellOf = ({ job, bullmq }: TakenJob, { root, localRoot }: Pick<WorkerOptions, 'root' | 'localRoot'>): CellJob => {
+const cellOf = async ({ job, bullmq }: TakenJob, { root, localRoot }: Pick<WorkerOptions, 'root' | 'localRoot'>): Promise<CellJob> => {
   try {
     const parsed = parseCellJob(job.data)
     if (localRoot !== null) return { ...parsed, output: localFolder(localRoot, parsed.output) }
-    checkWithin(root, parsed.output)
+    await checkWithin(root, parsed.output)
     return parsed
   } catch (thrown) {
     throw new bullmq.UnrecoverableError(thrown instanceof Error ? thrown.message : String(thrown))

@@ -1,6 +1,6 @@
 /** A queued job of a sweep: what a worker accepts, what comes back from it, and what is read while it ends. */
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -162,9 +162,23 @@ describe('a queued job', () => {
     expect(jobIdOf(job)).not.toBe(jobIdOf({ ...job, output: '/others' }))
   })
 
-  it('is refused outside the root of the worker', () => {
-    for (const inside of ['/runs', '/runs/a', '/runs/a/../b', '/runs/..a']) expect(() => checkWithin('/runs', inside), inside).not.toThrow()
+  it('is refused outside the root of the worker', async () => {
+    for (const inside of ['/runs', '/runs/a', '/runs/a/../b', '/runs/..a'])
+      await expect(checkWithin('/runs', inside), inside).resolves.toBeUndefined()
     for (const outside of ['/', '/run', '/runs/../etc', '/runs2'])
-      expect(() => checkWithin('/runs', outside), outside).toThrow(/--root \/runs/)
+      await expect(checkWithin('/runs', outside), outside).rejects.toThrow(/--root \/runs/)
+  })
+
+  it('is refused if a link leads out of the root of the worker, and accepted if one leads to it', async () => {
+    const [within, outside] = [join(root, 'linked/runs'), join(root, 'linked/secret')]
+    await mkdir(within, { recursive: true })
+    await mkdir(outside)
+    await symlink(outside, join(within, 'out'))
+    await symlink(within, join(root, 'linked/alias'))
+    await symlink(join(outside, 'nothing'), join(within, 'nowhere'))
+    for (const path of ['out', 'out/new/folder', 'nowhere', 'nowhere/new'])
+      await expect(checkWithin(within, join(within, path)), path).rejects.toThrow()
+    await expect(checkWithin(join(root, 'linked/alias'), join(within, 'new/folder'))).resolves.toBeUndefined()
+    await expect(checkWithin(within, join(root, 'linked/alias/new'))).resolves.toBeUndefined()
   })
 })
