@@ -42,6 +42,30 @@ export const parseJson = (text: string, where: string): unknown => {
   }
 }
 
+/**
+ * The value of JSON that this program wrote: it is valid and has each key once, so only its size and depth are checked.
+ * @throws InputError as `parseJson`
+ */
+export const parseWritten = (text: string, where: string): unknown =>
+  text.length <= valueLimit && isShallow(text) ? JSON.parse(text) : parseJson(text, where)
+
+/** Whether the text has at most `depthLimit` levels. */
+const isShallow = (text: string): boolean => {
+  let [depth, inString] = [0, false]
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (inString) {
+      if (code === backslash) i++
+      else if (code === quote) inString = false
+    } else if (code === quote) inString = true
+    else if (code === brace || code === bracket) {
+      if (++depth > depthLimit) return false
+    } else if (code === brace + 2 || code === bracket + 2) depth--
+  }
+  return true
+}
+const [quote, backslash, bracket, brace] = [0x22, 0x5c, 0x5b, 0x7b]
+
 /** Checks the tokens before any value is built: their depth, their number, and that keys are unique. JSON.parse silently keeps the last of equal keys. */
 const checkTokens = (text: string, where: string): void => {
   const tokenizer = new Tokenizer({ stringBufferSize: 1 << 16 })

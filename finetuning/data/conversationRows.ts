@@ -6,7 +6,7 @@ import { z } from 'zod'
 import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { validate } from '../../accelerated/errors/validate.js'
-import { parseJson } from '../../accelerated/storage/boundedJson.js'
+import { parseJson, parseWritten } from '../../accelerated/storage/boundedJson.js'
 import type { Cell } from './rows.js'
 import type { RequestedColumn } from './table.js'
 
@@ -42,6 +42,9 @@ const roles: Readonly<Record<string, string>> = {
   ...{ human: 'user', gpt: 'assistant', model: 'assistant', chatgpt: 'assistant', bing: 'assistant', bard: 'assistant' },
   ...{ function_call: 'assistant', observation: 'tool', function_response: 'tool' },
 }
+
+/** Not for names that every object inherits, such as `constructor`. */
+const roleOf = (name: string): string => (Object.hasOwn(roles, name) ? (roles[name] ?? name) : name)
 
 const text = z.string().max(longestMessage)
 const part = z.looseObject({ type: z.string().max(100), text: text.optional() })
@@ -80,12 +83,13 @@ export const conversationOf = (cells: ReadonlyArray<Cell>, where: string): Conve
   }
 }
 
-/** A text needs no check of its nesting, which takes most of the time. */
-const parsedCell = (json: string, where: string): unknown => (json.startsWith('"') ? JSON.parse(json) : parseJson(json, where))
+/** Cells of JSON are written by the reader of the file. */
+const parsedCell = (json: string, where: string): unknown => parseWritten(json, where)
 
 type Turns = Pick<Conversation, 'turns'> & { readonly unread?: ReadonlyArray<string>; readonly read: ReadonlyArray<string> }
 
 const turnsIn = (value: unknown, where: string): Omit<Turns, 'read'> => {
+  if (arePlain(value)) return { turns: value.map(({ role, content }) => ({ role: roleOf(role), content })) }
   const list = validate(messages, value, where, 'a list of messages, each with its role and its content')
   const unread = new Set<string>()
   const turns = list.map(({ role, from, content, value: said, tool_calls: calls, ...others }, i): Message => {
@@ -98,13 +102,23 @@ const turnsIn = (value: unknown, where: string): Omit<Turns, 'read'> => {
       ...(others['tool_call_id'] == null ? {} : { tool_call_id: others['tool_call_id'] }),
     }
     return {
-      role: roles[named] ?? named,
+      role: roleOf(named),
       content: written,
       ...(calls == null || calls.length === 0 ? {} : { tool_calls: calls.map(withArguments) }),
       ...extra,
     }
   })
   return { turns, unread: [...unread] }
+}
+
+/** Whether all messages have a role and a text alone, as most have. They need no schema, which takes a third of the time. */
+const arePlain = (value: unknown): value is ReadonlyArray<{ readonly role: string; readonly content: string }> =>
+  Array.isArray(value) && value.length > 0 && value.length <= mostMessages && value.every(isPlain)
+
+const isPlain = (one: unknown): boolean => {
+  if (typeof one !== 'object' || one === null || Object.keys(one).length !== 2 || !('role' in one && 'content' in one)) return false
+  const { role, content } = one
+  return typeof role === 'string' && role !== '' && role.length <= 100 && typeof content === 'string' && content.length <= longestMessage
 }
 
 /** Parts of text are joined. @throws InputError for other parts, such as images, and for no content without calls */

@@ -38,10 +38,20 @@ export const longestRow = Math.min(2 ** 27, constants.MAX_STRING_LENGTH)
 export const rowTooLong = (file: string, row: number, bytes: number): InputError =>
   inputError(atRow(file, row), `at most ${longestRow} bytes in a row`, `${bytes}`)
 
+/** Parquet's int64 is a bigint, which JSON does not have. A function for each value takes most of the time, so it comes second. */
+const jsonText = (value: unknown): string => {
+  try {
+    return JSON.stringify(value)
+  } catch (thrown) {
+    if (!(thrown instanceof TypeError)) throw thrown
+    return JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? Number(part) : part))
+  }
+}
+
 /** A JSON or Parquet value as text. Numbers and booleans are as in JSON, so that 1.0 is `1`. @throws InputError for lists, objects and dates */
 export const cellOf = (where: string, { name, list, json }: RequestedColumn, value: unknown): Cell => {
   if (value === null || value === undefined) return null
-  if (json === true) return JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? Number(part) : part)) // Parquet's int64
+  if (json === true) return jsonText(value)
   if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value)
   if (list !== undefined && Array.isArray(value) && value.every((part) => typeof part === 'string' && !part.includes(list)))

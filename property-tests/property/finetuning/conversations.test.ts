@@ -1,8 +1,11 @@
 /** Conversation files in the layouts of other tools: the same messages from each, and no field is dropped without a word. */
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { chatTemplate } from '../../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { conversationIn, readConversations } from '../../../finetuning/data/conversations.js'
 import { conversationSegments } from '../../../finetuning/tokens/conversationTokens.js'
+import { parseJson, parseWritten } from '../../../accelerated/storage/boundedJson.js'
+import { SEED } from '../../support/seed.js'
 import { refusalOf } from '../../support/refusal.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -90,6 +93,72 @@ describe('the layout of a conversation file', () => {
     expect((await readConversations(path, 'chat')).examples.map(({ row }) => row)).toEqual([2, 5])
     const blank = await refusalOf(() => readConversations(write('nothing.jsonl', ' \n\t\n'), 'chat'))
     expect(blank).toContain('nothing.jsonl: expected at least one row, got blank lines alone')
+  })
+})
+
+describe('messages of a role and a text alone', () => {
+  it(`are read as those with other fields are (seed ${SEED})`, async () => {
+    const message = fc.record({
+      role: fc.constantFrom('user', 'assistant', 'system', 'gpt', 'human', 'constructor', 'toString'),
+      content: fc.string(),
+    })
+    const given = fc.array(message, { minLength: 1, maxLength: 6 })
+    const rows = fc.sample(given, { seed: SEED, numRuns: 100 }).map((messages) => [...messages, answer])
+    const [plain, others] = [
+      await readConversations(file(...rows.map((messages) => ({ messages }))), 'chat', { skipMissing: true }),
+      await readConversations(file(...rows.map((messages) => ({ messages: messages.map((one) => ({ ...one, name: null })) }))), 'chat', {
+        skipMissing: true,
+      }),
+    ]
+    expect(plain.examples.map(({ text }) => text)).toEqual(others.examples.map(({ text }) => text))
+    expect(plain.skipped).toEqual(others.skipped)
+    expect(plain.examples.length).toBeGreaterThan(50)
+  })
+
+  it('have roles that are texts, also where objects inherit the name', async () => {
+    expect((await turnsOf({ messages: [{ role: 'constructor', content: 'a' }, answer] }))?.[0]).toEqual({
+      role: 'constructor',
+      content: 'a',
+    })
+    expect((await turnsOf({ messages: [{ role: 'constructor', content: 'a', name: null }, answer] }))?.[0]).toEqual({
+      role: 'constructor',
+      content: 'a',
+    })
+  })
+
+  it('are refused within the same bounds', async () => {
+    expect(await refusal({ messages: [{ role: 'r'.repeat(101), content: 'a' }, answer] })).toContain('a text of at most 100 characters')
+    expect(await refusal({ messages: [{ role: '', content: 'a' }, answer] })).toContain('a text of at least 1 character')
+    expect(await refusal({ messages: [{ role: 'user', content: 1 }, answer] })).toContain('expected a list of messages')
+    expect(await refusal({ messages: [] })).toContain('expected a list of messages')
+    expect(await refusal({ messages: Array.from({ length: 10_001 }, () => answer) })).toContain('a list of at most 10000 entries')
+  })
+})
+
+describe('JSON that salora writes', () => {
+  it(`is parsed as other JSON is, within the same depth (seed ${SEED})`, () => {
+    const nested = (depth: number): unknown => (depth === 0 ? '[{"' : depth % 2 === 0 ? [nested(depth - 1)] : { a: nested(depth - 1) })
+    const outcome = (parse: (text: string, where: string) => unknown, text: string): unknown => {
+      try {
+        return parse(text, 'here')
+      } catch (error) {
+        return (error as Error).message
+      }
+    }
+    const values = [
+      ...fc.sample(fc.jsonValue(), { seed: SEED, numRuns: 300 }),
+      ...[63, 64, 65, 200].map(nested),
+      ['\\', '"', '[[', '}}'],
+      '['.repeat(500),
+    ]
+    for (const value of values) {
+      const text = JSON.stringify(value)
+      expect(outcome(parseWritten, text)).toEqual(outcome(parseJson, text))
+    }
+    expect(outcome(parseWritten, JSON.stringify(nested(65)))).toBe('here: expected at most 64 levels of JSON, got more')
+    expect(outcome(parseWritten, JSON.stringify(['[]]]]]]]]'.repeat(100), nested(64)]))).toBe(
+      'here: expected at most 64 levels of JSON, got more',
+    )
   })
 })
 
