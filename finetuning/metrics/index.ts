@@ -6,7 +6,7 @@ export { entitiesOf, iob2, outside, parseTag, reportByType, scoreEntities, tagOf
 export { predictedSets, reportBySets, scoreSets, type LabelSets } from './labelSets.js'
 export { crossEntropy, mae, mse } from './losses.js'
 export { metricTitle } from './metricTitles.js'
-export { scorePairs } from './pairScores.js'
+export { findSeconds, scorePairs } from './pairScores.js'
 export { scoreTexts } from './text.js'
 export {
   isLowerBetter,

@@ -6,6 +6,7 @@ import { env, pipeline } from '@huggingface/transformers'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { scorePairs, spearman } from '../../finetuning/metrics/index.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
+import { readDetails } from '../../finetuning/runs/evaluationDetails.js'
 import { loadTask } from '../../finetuning/tasks/index.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { fixtures } from '../golden/golden.js'
@@ -103,6 +104,24 @@ describe('--problem-type similarity', () => {
     expect(both?.similarity).toBeCloseTo(dot(one?.embedding ?? [], other?.embedding ?? []), 5)
     const csv = await saloraIn(['predict', '--run', 'run', '--to', 'csv', '--quiet'], { cwd, input: 'the film\n' })
     expect(csv.stdout).toMatch(/^text,similarity,embedding,error\nthe film,,"\[/)
+  })
+
+  it('has in evaluation.json the pairs whose cosine is furthest from their score, in the units of the scores', async () => {
+    const { errors = [] } = (await readDetails(at('run'))) ?? {}
+    expect(errors).toHaveLength(trained.examples.evaluation)
+    const input = errors.map(({ text, textPair }) => `${text}\t${textPair}\n`).join('')
+    const { stdout } = await saloraIn(['predict', '--run', 'run', '--quiet'], { cwd, input })
+    const cosines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { readonly similarity: number }).similarity)
+    errors.forEach(({ row, text, textPair, label, predicted, loss }, i) => {
+      const pair = pairs[row - 1]
+      expect({ a: text, b: textPair, score: Number(label) }).toEqual({ a: pair?.a, b: pair?.b, score: pair?.score })
+      expect(Number(predicted)).toBeCloseTo(5 * (cosines[i] ?? NaN), 3) // 5 is the largest score
+      expect(loss).toBeCloseTo(Math.abs(Number(label) - Number(predicted)), 4)
+    })
+    expect(errors.map(({ loss }) => loss)).toEqual(errors.map(({ loss }) => loss).toSorted((a, b) => b - a))
   })
 
   it("opens in transformers.js' feature-extraction pipeline, with the same vectors", async () => {

@@ -5,6 +5,8 @@ import { AutoModelForTokenClassification, AutoTokenizer, env, pipeline } from '@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { scoreAdapter } from '../../finetuning/adapters/scoreAdapter.js'
+import { readDetails } from '../../finetuning/runs/evaluationDetails.js'
+import { makeReport } from '../../reporting/report/report.js'
 import { readRunRows } from '../../finetuning/runs/runRows.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { loadEvaluation } from '../../finetuning/tasks/index.js'
@@ -143,6 +145,30 @@ describe('token classification', () => {
     }
     expect(byClass.find(({ label }) => label === 'place')).toMatchObject({ recall: 0, examples: 30 })
     expect(scores['recall']).toBeLessThan(1)
+  })
+
+  it('has in evaluation.json the sentences with wrong tags, as salora predict finds entities, and the report shows them', async () => {
+    const short = { ...trainFlags, learningRate: '0.002', maxSteps: '2', evalSteps: '2', model: at('tiny'), task: at('people.conll') }
+    await runJob({ ...short, output: at('short') })
+    const { errors = [] } = (await readDetails(at('short'))) ?? {}
+    expect(errors.length).toBeGreaterThan(2)
+    const { stdout } = await saloraIn(['predict', '--run', 'short', '--quiet'], {
+      cwd,
+      input: errors.map(({ text }) => `${text}\n`).join(''),
+    })
+    const lines = stdout.trimEnd().split('\n')
+    errors.forEach(({ text, label, predicted }, i) => {
+      const sentence = sentences.find((words) => words.map(([word]) => word).join(' ') === text)
+      expect(label).toBe(sentence?.map(([, tag]) => tag).join(' '))
+      const { entities } = JSON.parse(lines[i] ?? '') as { readonly entities: ReadonlyArray<Entity> }
+      const types = predicted.split(' ').filter((tag) => tag.startsWith('B-')).length
+      expect(predicted.split(' ')).toHaveLength(sentence?.length ?? 0)
+      expect(predicted).not.toBe(label)
+      expect(entities.length).toBeGreaterThanOrEqual(types)
+    })
+    expect(errors.map(({ loss }) => loss)).toEqual(errors.map(({ loss }) => loss).toSorted((a, b) => b - a))
+    await makeReport({ folders: [at('short')], output: at('short.html'), figures: null })
+    expect(await readFile(at('short.html'), 'utf8')).toContain(`<td>${errors[0]?.label}</td>`)
   })
 
   it('scores an adapter that is open on the words of the data', async () => {

@@ -9,10 +9,11 @@ import { readDelimited, readTexts } from '../../data/delimited.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import { atRow } from '../../data/errorText.js'
 import { scoreColumn } from '../../data/labelColumn.js'
-import { pearson, scorePairs, selectionScore, spearman } from '../../metrics/index.js'
+import { findSeconds, pearson, scorePairs, selectionScore, spearman } from '../../metrics/index.js'
 import { encodePair } from '../../tokens/pairTokens.js'
 import { truncationWarnings } from '../../tokens/truncationWarning.js'
-import type { FileOptions, PredictionFormat, TaskAdapter, TaskData, TaskType } from '../taskType.js'
+import type { EvaluationError, FileOptions, PredictionFormat, TaskAdapter, TaskData, TaskType } from '../taskType.js'
+import { worstOf } from './worstErrors.js'
 
 type Definition = Pick<TaskType, 'name' | 'noun' | 'dataNoun'> & {
   readonly loss: EmbeddingLoss
@@ -20,6 +21,12 @@ type Definition = Pick<TaskType, 'name' | 'noun' | 'dataNoun'> & {
   readonly metricNames: ReadonlyArray<string>
   /** @param pairs the two embeddings of each pair @param labels its score */
   readonly score: (pairs: ReadonlyArray<Pair>, labels: ReadonlyArray<number>) => Readonly<Record<string, number>>
+  /** @param rows of the pairs in their file */
+  readonly errors: (
+    pairs: ReadonlyArray<Pair>,
+    labels: ReadonlyArray<number>,
+    rows: ReadonlyArray<number>,
+  ) => ReadonlyArray<EvaluationError>
 }
 
 type Pair = readonly [ReadonlyArray<number>, ReadonlyArray<number>]
@@ -38,6 +45,8 @@ const predictions: PredictionFormat = {
   },
 }
 
+const sixDigits = (value: number): string => String(Number(value.toPrecision(6)))
+
 const outputsFor = (name: string): EmbeddingOutputs => ({ head: 'embedding', labels: 0, taskType: name })
 
 const tokenizeWith =
@@ -51,17 +60,20 @@ const tokenizeWith =
 
 /** Scores above 1, such as those of STS-B, become shares of the largest one: a cosine is at most 1. */
 const scaled = (examples: ReadonlyArray<PairExample>): ReadonlyArray<PairExample> => {
-  const largest = examples.reduce((most, { score }) => Math.max(most, Math.abs(score)), 1)
+  const largest = largestOf(examples.map(({ score }) => score))
   return largest === 1 ? examples : examples.map((example) => ({ ...example, score: example.score / largest }))
 }
+
+const largestOf = (scores: ReadonlyArray<number>): number => scores.reduce((most, score) => Math.max(most, Math.abs(score)), 1)
 
 const listed = (list: ReadonlyArray<PairExample>): Examples<PairExample> => ({ length: list.length, at: (index) => list[index] })
 
 const boundTo = (
-  { name, loss, score }: Definition,
+  { name, loss, score, errors }: Definition,
   { selectionMetric, metrics, evaluation }: TaskData,
 ): TaskAdapter<PairExample, ReadonlyArray<number>> => {
   const labels = evaluation.examples.map(({ label }) => label)
+  const rows = evaluation.examples.map(({ row }, i) => row ?? i)
   return {
     outputs: outputsFor(name),
     objective: (model) => sentenceEmbedding(model, loss),
@@ -79,6 +91,7 @@ const boundTo = (
       const scores = score(answers.map(halves), labels)
       return { scores, selection: selectionScore(selectionMetric, metrics)(scores), constant: null }
     },
+    worstErrors: (answers, count) => worstOf(errors(answers.map(halves), labels, rows), count),
     report: () => ({ byClass: null, confusion: null }),
     majority: null,
   }
@@ -133,6 +146,14 @@ export const similarity = embeddingType(
       const cosines = pairs.map(cosine)
       return { spearman: spearman(cosines, labels), pearson: pearson(cosines, labels) }
     },
+    // the cosine in the units of the labels, and its distance from the label
+    errors: (pairs, labels) => {
+      const largest = largestOf(labels)
+      return pairs.map((pair, index) => {
+        const [label = NaN, predicted] = [labels[index], largest * cosine(pair)]
+        return { index, label: sixDigits(label), predicted: sixDigits(predicted), loss: Math.abs(predicted - label) }
+      })
+    },
   },
   true,
 )
@@ -164,6 +185,11 @@ export const pairs = embeddingType(
     file: { strata: () => () => 0, noClasses: 'pairs', read: readPairs, metrics: ['accuracy'], selectionMetric: 'accuracy' },
     metricNames: ['accuracy', 'loss'],
     score: (all) => scorePairs(all),
+    // the text that is nearest to the first one, by its row
+    errors: (all, _, rows) =>
+      findSeconds(all).flatMap(({ nearest, loss }, index) =>
+        nearest === index ? [] : [{ index, label: `text of row ${rows[index]}`, predicted: `text of row ${rows[nearest]}`, loss }],
+      ),
   },
   false,
 )

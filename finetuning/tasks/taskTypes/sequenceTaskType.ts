@@ -11,6 +11,7 @@ import { secondSetMetric, selectionScore, type ClassReport, type MajorityClass }
 import { tokenize } from '../../tokens/tokenizedExamples.js'
 import { truncationWarnings } from '../../tokens/truncationWarning.js'
 import type { EvaluationError, EvaluationReport, Scoring, TaskAdapter, TaskData, TaskType } from '../taskType.js'
+import { worstOf } from './worstErrors.js'
 
 /** A model's outputs: [examples][labels] */
 export type Outputs = ReadonlyArray<ReadonlyArray<number>>
@@ -130,16 +131,13 @@ const worstErrorsBy =
   (answers: Outputs, count: number): ReadonlyArray<EvaluationError> => {
     const errors = truths.flatMap((label, index) => {
       const error = errorOf(answers[index] ?? [], label)
-      return error === null || !Number.isFinite(error.loss) ? [] : [{ index, label, ...error }]
+      return error === null ? [] : [{ index, label, ...error }]
     })
-    return errors
-      .sort((a, b) => b.loss - a.loss || a.index - b.index)
-      .slice(0, count)
-      .map(({ predicted, label, ...error }) => ({
-        ...error,
-        label: truthText(label, labelNames),
-        predicted: truthText(predicted, labelNames),
-      }))
+    return worstOf(errors, count).map(({ predicted, label, ...error }) => ({
+      ...error,
+      label: truthText(label, labelNames),
+      predicted: truthText(predicted, labelNames),
+    }))
   }
 
 /** Classes by name, and numbers with six digits. */

@@ -19,6 +19,7 @@ import { encodeWords } from '../../tokens/wordTokens.js'
 import { truncationWarnings } from '../../tokens/truncationWarning.js'
 import type { TaskAdapter, TaskData, TaskType } from '../taskType.js'
 import { entityPredictions, rowsOf, tagsOf } from './entityPredictions.js'
+import { worstOf } from './worstErrors.js'
 
 const name = 'token-classification'
 
@@ -71,6 +72,15 @@ const boundTo = (data: TaskData): TaskAdapter<TaggedExample, ReadonlyArray<numbe
         constant: constant === null ? null : (names[constant] ?? outside),
       }
     },
+    worstErrors: (answers, count) => {
+      const errors = predictedOf(answers).flatMap((predicted, index) => {
+        const [labels, rows] = [labeled[index] ?? [], rowsOf(answers[index] ?? [], names.length)]
+        const reached = (truths[index] ?? []).slice(0, rows.length)
+        if (reached.length === 0 || predicted.every((tag, i) => tag === labels[i])) return []
+        return [{ index, label: tagsText(labels), predicted: tagsText(predicted), loss: crossEntropy(rows, reached) }]
+      })
+      return worstOf(errors, count)
+    },
     report: (answers) => {
       const byClass = reportByType(predictedOf(answers), labeled)
       return { byClass: byClass.length > mostReportedTypes ? null : byClass, confusion: null }
@@ -78,6 +88,14 @@ const boundTo = (data: TaskData): TaskAdapter<TaggedExample, ReadonlyArray<numbe
     majority: { label: names[majority.label] ?? outside, share: majority.share },
   }
 }
+
+/** A tag for each word; very long sentences lose their end. */
+const tagsText = (tags: ReadonlyArray<string>): string => {
+  const text = tags.join(' ')
+  return text.length > longestTags ? `${text.slice(0, longestTags - 1)}…` : text
+}
+
+const longestTags = 2000
 
 /** More are not read. */
 const mostReportedTypes = 100

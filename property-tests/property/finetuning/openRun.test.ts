@@ -195,6 +195,39 @@ describe('openTrainedAdapter', () => {
   })
 })
 
+describe('openRun of other types of tasks', () => {
+  it('answers { similarity } for two texts and { embedding } for one, whose products it is', async () => {
+    const rows = Array.from({ length: 40 }, (_, i) => `the film ${i},a soup of ${i % 7},${i % 2 === 0 ? 1 : 0.25}`)
+    await train('similar', { text: 'a', textPair: 'b', problemType: 'similarity' }, ['a,b,label', ...rows])
+    const similar = await openRun(at('similar'))
+    expect([similar.taskType, similar.labelNames, similar.columns]).toEqual(['similarity', null, { text: 'a', textPair: 'b' }])
+    const [pair, first, second] = await similar.predict([{ a: 'the film', b: 'a soup' }, 'the film', 'a soup'])
+    await similar.release()
+    const product = first?.embedding?.reduce((sum, x, i) => sum + x * (second?.embedding?.[i] ?? NaN), 0)
+    expect(pair).toEqual({ similarity: expect.closeTo(product ?? NaN, 5) as number })
+    expect(Object.keys(first ?? {})).toEqual(['embedding'])
+  })
+
+  it('answers { entities } for token classification, each with its place in the text', async () => {
+    const sentence = (i: number): string => `Ann\tB-person\nwent\tO\nto\tO\nRome\tB-place\n${i}\tO\n`
+    const file = write('tagged.conll', Array.from({ length: 24 }, (_, i) => sentence(i)).join('\n'))
+    const settings = { method: 'lora', maxSteps: 30, batchSize: 8, maxLength: 16, learningRate: 0.05, device: 'cpu' } as const
+    const options = { model: at('tiny'), task: { task: file }, output: at('tagged'), settings }
+    for await (const _ of finetuneJob(options, new AbortController().signal));
+    const tagged = await openRun(at('tagged'))
+    const text = 'Ann went to Rome 3'
+    const { entities = [], ...others } = await tagged.predict(text)
+    await tagged.release()
+    expect([tagged.taskType, others]).toEqual(['token-classification', {}])
+    expect(entities.length).toBeGreaterThan(0)
+    for (const { word, start, end, entity_group, score } of entities) {
+      expect(text.slice(start, end)).toBe(word)
+      expect(['person', 'place']).toContain(entity_group)
+      expect(score > 1 / 5 && score <= 1).toBe(true)
+    }
+  })
+})
+
 describe('a folder that is no run', () => {
   const refusal = (name: string): Promise<string> =>
     openRun(at(name)).then(
