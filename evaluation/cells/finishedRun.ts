@@ -7,7 +7,7 @@ import { parseJson } from '../../accelerated/storage/boundedJson.js'
 import { makeFolder } from '../../accelerated/storage/makeFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
-import { parseRunConfig, parseRunResult, readRunConfig, readRunResult } from '../../finetuning/runs/runFiles.js'
+import { parseRunConfig, parseRunResult, readRunConfig, readRunResult, runFileLimit } from '../../finetuning/runs/runFiles.js'
 import type { RunCell } from './cell.js'
 import { cellFolder, cellState, checkSameRun } from './cellFolder.js'
 
@@ -17,6 +17,9 @@ export const finishedRun = async (output: string, cell: RunCell): Promise<string
   return JSON.stringify({ config: await readRunConfig(folder), result: await readRunResult(folder) })
 }
 
+/** The characters of both files, and of the JSON around them. */
+const returnedLimit = 2 * runFileLimit + 100
+
 const schema = z.strictObject({ config: z.looseObject({}), result: z.looseObject({}) })
 
 /**
@@ -25,7 +28,9 @@ const schema = z.strictObject({ config: z.looseObject({}), result: z.looseObject
  */
 export const keepFinishedRun = async (returned: unknown, output: string, cell: RunCell): Promise<RunResult> => {
   const where = `the result of ${cell.id} in the queue`
-  const { config, result } = validate(schema, parseJson(String(returned), where), where, 'a finished run')
+  const text = String(returned)
+  if (text.length > returnedLimit) throw inputError(where, `at most ${returnedLimit} characters`, `${text.length}`)
+  const { config, result } = validate(schema, parseJson(text, where), where, 'a finished run')
   const folder = cellFolder(output, cell)
   const state = await cellState(output, cell)
   if (state.kind === 'done') return state.result

@@ -31,6 +31,17 @@ export const jsonLineRows: ReadRows = async (file, requested, format, take) => {
 }
 
 const blanks = [0x20, 0x09]
+/** Levels of a row: those who read it recursively need a bound, and the rows of the hub have ten at most. */
+const rowLevels = 64
+
+const isDeep = (value: unknown, levels = rowLevels): boolean =>
+  typeof value === 'object' && value !== null && (levels === 0 || Object.values(value).some((part) => isDeep(part, levels - 1)))
+
+/** @throws InputError */
+const checkLevels = (value: object, where: string): void => {
+  if (isDeep(value)) throw inputError(where, `at most ${rowLevels} levels of JSON`, 'more')
+}
+
 const isBlank = (line: Buffer): boolean => line.every((byte) => blanks.includes(byte))
 
 /** Reports the columns of the first object that have other names than the requested ones. */
@@ -46,13 +57,18 @@ const keysOf = (object: Readonly<Record<string, unknown>>): ReadonlyArray<string
   Object.keys(object).filter((name) => object[name] !== null)
 
 const objectIn = (text: string, where: string): Readonly<Record<string, unknown>> => {
+  const value = parsedOrNull(text)
+  if (!isObject(value)) throw inputError(where, 'a JSON object', quoted(text))
+  checkLevels(value, where)
+  return value
+}
+
+const parsedOrNull = (text: string): unknown => {
   try {
-    const value: unknown = JSON.parse(text)
-    if (isObject(value)) return value
+    return JSON.parse(text)
   } catch {
-    // reported below
+    return null
   }
-  throw inputError(where, 'a JSON object', quoted(text))
 }
 
 /** A row's number is its place in the list, from 1. */
@@ -66,6 +82,7 @@ export const jsonRows: ReadRows = async (file, requested, format, take) => {
   list.forEach((value: unknown, index) => {
     const where = atRow(file, index + 1)
     if (!isObject(value)) throw inputError(where, 'a JSON object', shown(value))
+    checkLevels(value, where)
     const cells = cellsOf(where, requested, value)
     noted(value)
     format.whole?.(value)

@@ -2,6 +2,7 @@
 import type { FileMetaData } from 'hyparquet'
 import { parquetHeader } from 'hyparquet/src/column.js'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
+import { structEnd } from './thriftBounds.js'
 
 /** Bytes of one page, once decompressed. Writers aim at 1 MB. */
 const largestPage = 256 * 2 ** 20
@@ -12,8 +13,32 @@ const [alwaysBytes, bytesPerByte] = [64 * 2 ** 20, 1_100]
 /** Values of a column that a file may always have, and how many more for each of its bytes. A run of equal values takes a few bytes. */
 const [alwaysValues, valuesPerByte] = [1_000_000, 64]
 
+/** Bytes of the footer, whose objects take sixty times as many. A thousand row groups of ten columns need 2 MB. */
+const footerLimit = 16_000_000
+
+/** The footer's length in four bytes, and the mark at the end. */
+const tail = 8
+
 /** A part of the file. */
 export type ReadPart = (start: number, end: number) => Promise<ArrayBufferLike>
+
+/** Checks the footer before a reader believes the lengths in it. @throws InputError if it is too long, or claims more than it holds */
+export const checkParquetFooter = async (file: string, size: number, read: ReadPart): Promise<void> => {
+  if (size < tail) throw inputError(file, 'a Parquet file', `one that cannot be read (${size} bytes)`)
+  const length = new DataView(await read(size - tail, size)).getUint32(0, true)
+  if (length > size - tail) throw inputError(file, 'a Parquet file', `one that cannot be read (a footer of ${length} bytes in ${size})`)
+  if (length > footerLimit) throw inputError(file, `a footer of at most ${footerLimit} bytes`, `${length}`)
+  checkStruct(new DataView(await read(size - tail - length, size - tail)), 0, file)
+}
+
+/** @throws InputError */
+const checkStruct = (bytes: DataView, at: number, file: string): void => {
+  try {
+    structEnd(bytes, at)
+  } catch (thrown) {
+    throw inputError(file, 'a Parquet file', `one that cannot be read (${reason(thrown)})`)
+  }
+}
 
 /**
  * Reads the header of each page of `columns`, and none of its data. All other readers believe these headers.
@@ -55,6 +80,7 @@ function* pagesOf(chunk: ArrayBufferLike, file: string): Iterable<Page> {
   const reader = { view: new DataView(chunk), offset: 0 }
   // as the reader's own loop ends
   while (reader.offset < reader.view.byteLength - 1) {
+    checkStruct(reader.view, reader.offset, file)
     const header = headerOf(reader, file)
     const { data_page_header: data, data_page_header_v2: second, dictionary_page_header: dictionary } = header
     if (!(header.compressed_page_size >= 0)) throw inputError(file, 'a page of some size', `${header.compressed_page_size} bytes`)

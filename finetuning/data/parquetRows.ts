@@ -13,7 +13,7 @@ export const parquetRows: ReadRows = (file, requested, { note, whole, keys }, ta
   withRegularFile(file, async (handle, size) => {
     const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet')
     const { compressors } = await import('hyparquet-compressors')
-    const { checkParquetPages } = await import('./parquetBounds.js')
+    const { checkParquetFooter, checkParquetPages } = await import('./parquetBounds.js')
     const bytes = {
       byteLength: size,
       slice: async (start: number, end = size) => (await readBytes(handle, file, start, end - start)).buffer,
@@ -22,8 +22,9 @@ export const parquetRows: ReadRows = (file, requested, { note, whole, keys }, ta
       work.catch((thrown: unknown) => {
         throw thrown instanceof InputError ? thrown : inputError(file, 'a Parquet file', `one that cannot be read (${reason(thrown)})`)
       })
+    await refusing(checkParquetFooter(file, size, bytes.slice))
     const metadata = await refusing(parquetMetadataAsync(bytes))
-    const names = parquetSchema(metadata).children.map(({ element }) => element.name)
+    const names = await refusing((async () => parquetSchema(metadata).children.map(({ element }) => element.name))())
     checkColumns(file, names, requested)
     if (note !== undefined) for (const line of renamedColumns(file, names, requested)) note(line)
     const rows = Number(metadata.num_rows)

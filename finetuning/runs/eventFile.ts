@@ -5,11 +5,12 @@
  * left behind, and steps before `--tensorboard` was set are included. (TensorBoard's own way is a second file whose purge step hides points
  * of the first; readers without purging would show both.)
  */
-import { readdir, readFile, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
-import { systemInputError } from '../../accelerated/errors/systemError.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { readBytes, withRegularFile } from '../../accelerated/storage/regularFile.js'
 import { appendedFile } from './appendedFile.js'
 import type { MetricsLog } from './metricsLog.js'
 import { scalarsOf } from './scalars.js'
@@ -59,9 +60,13 @@ const recordsOf = async (output: string, lines: number, earlier: string | undefi
   return Buffer.concat(records)
 }
 
+/** Bytes of either file, which are in memory at once: a JavaScript string holds no more. A million steps need 400 MB. */
+const logLimit = 500_000_000
+
 const read = (file: string): Promise<Buffer> =>
-  readFile(file).catch((error: unknown) => {
-    throw systemInputError(file, 'a readable file', error)
+  withRegularFile(file, async (handle, size) => {
+    if (size > logLimit) throw inputError(file, `at most ${logLimit} bytes for TensorBoard`, `${size}`)
+    return readBytes(handle, file, 0, size)
   })
 
 const lineSchema = z.looseObject({ kind: z.string(), step: z.int().min(0), scores: z.record(z.string(), z.unknown()).optional() })

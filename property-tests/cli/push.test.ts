@@ -113,6 +113,21 @@ describe.skipIf(!existsSync(resolve('node_modules/@huggingface/hub')))('salora p
     expect(String(filesOf('me/reviews').get('README.md'))).toContain('More.')
   })
 
+  it('refuses a repository whose list of files goes on without end', async () => {
+    await upload()
+    let pages = 0
+    hub.intercept = ({ line }, response) => {
+      if (!line.startsWith('GET /api/models/me/reviews/tree/')) return false
+      const page = Array.from({ length: 10_000 }, (_, i) => ({ type: 'file', path: `${pages}-${i}`, size: 1, oid: 'a' }))
+      pages++
+      const link = `<${hub.url}/api/models/me/reviews/tree/main?cursor=${pages}>; rel="next"`
+      response.writeHead(200, { 'content-type': 'application/json', link }).end(JSON.stringify(page))
+      return true
+    }
+    expect(await refusal()).toBe('me/reviews: expected at most 100000 files in the repository, got more')
+    expect(pages).toBeLessThan(20)
+  })
+
   it('resumes after a lost connection: weights that the storage has are not sent again', async () => {
     hub.intercept = ({ line }, response) => line.includes('/commit/') && void response.destroy() === undefined
     expect(await refusal()).toBe('HUB/api/models/me/reviews/commit/main: expected an answer, got fetch failed: other side closed')

@@ -123,6 +123,9 @@ const ignoreConflict = (thrown: unknown): void => {
   if (statusOf(thrown) !== 409) throw thrown
 }
 
+/** Files of a repository: the hub itself advises against more. Its answer comes in pages, which may go on without end. */
+const listedLimit = 100_000
+
 /** Which files the repository has already, by their hashes. */
 const compare = async (
   library: HubLibrary,
@@ -131,7 +134,11 @@ const compare = async (
   files: ReadonlyArray<UploadFile>,
 ): Promise<{ readonly changed: ReadonlyArray<UploadFile>; readonly unchanged: ReadonlyArray<string> }> => {
   const there = new Map<string, RemoteFile>()
-  for await (const file of library.listFiles({ ...target, revision, recursive: true })) there.set(file.path, file)
+  let listed = 0
+  for await (const file of library.listFiles({ ...target, revision, recursive: true })) {
+    if (++listed > listedLimit) throw inputError(target.repo.name, `at most ${listedLimit} files in the repository`, 'more')
+    there.set(file.path, file)
+  }
   const same = new Set<string>()
   for (const file of files) {
     const remote = there.get(file.path)

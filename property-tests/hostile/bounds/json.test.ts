@@ -6,6 +6,7 @@ import { InputError } from '../../../accelerated/errors/inputError.js'
 import { parseJson, readText } from '../../../accelerated/storage/boundedJson.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { parseShardIndex } from '../../../accelerated/checkpoints/safetensors/weightFiles.js'
+import { jsonLineRows, jsonRows } from '../../../finetuning/data/jsonRows.js'
 import { parseRunConfig } from '../../../finetuning/runs/runFiles.js'
 import { SEED } from '../../support/seed.js'
 import { applyEdits, edits } from '../cases.js'
@@ -27,6 +28,19 @@ describe('JSON', () => {
     ] as const) {
       expect(await refusal(() => read(`{"a":${nested(100_000)}}`, name))).toBe(`${name}: expected at most 64 levels of JSON, got more`)
     }
+  })
+  it.each(['jsonl', 'json'])('a row of a .%s with more than 64 levels is refused by its number', async (kind) => {
+    const row = (levels: number): string => `{"text": "a", "label": 1, "more": ${'['.repeat(levels)}${']'.repeat(levels)}}`
+    const rowsOf = async (levels: number): Promise<number> => {
+      const rows = [row(1), row(levels)]
+      await put(`rows.${kind}`, kind === 'json' ? `[${rows.join(',')}]` : rows.join('\n'))
+      let count = 0
+      await (kind === 'json' ? jsonRows : jsonLineRows)(at(`rows.${kind}`), [{ name: 'more', json: true }], {}, () => count++)
+      return count
+    }
+    expect(await rowsOf(63)).toBe(2)
+    for (const levels of [64, 1_000_000])
+      expect(await refusal(() => rowsOf(levels))).toBe(`F/rows.${kind}, row 2: expected at most 64 levels of JSON, got more`)
   })
   it('may have any number of brackets within strings', () => {
     expect(parseJson(JSON.stringify({ a: '[{'.repeat(100), b: '\\"['.repeat(200) }), 'x')).toEqual({

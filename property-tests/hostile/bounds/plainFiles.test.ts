@@ -10,6 +10,8 @@ import { readSafetensors } from '../../../accelerated/checkpoints/safetensors/sa
 import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { rankPatternOfRun } from '../../../finetuning/adapters/rankPattern.js'
+import { withEventFile } from '../../../finetuning/runs/eventFile.js'
+import { openMetricsLog } from '../../../finetuning/runs/metricsLog.js'
 import { readRunConfig } from '../../../finetuning/runs/runFiles.js'
 import { bytePair, roberta, runConfig, runResult } from '../validFiles.js'
 import { adapter, at, model, outputs, place, put, refusal, sized, usePlace, zeros } from './folder.js'
@@ -106,5 +108,18 @@ describe('the file', () => {
     expect(await refusalOf(of, () => sized(name, Buffer.from('{'), limit + 1))).toBe(
       `F/${name}: expected at most ${limit} bytes, got ${limit + 1}`,
     )
+  })
+})
+
+describe("the log of a run's steps", () => {
+  it('is refused unread for TensorBoard if it has more than 500 MB, and so is an event file', async () => {
+    await put('metrics.jsonl', '{"kind":"step","step":1,"loss":2}\n')
+    const log = await openMetricsLog(place.folder, 1)
+    await sized('metrics.jsonl', Buffer.from('{}\n'), 500_000_001)
+    const open = () => withEventFile(log, place.folder, true)
+    expect(await refusal(open)).toBe('F/metrics.jsonl: expected at most 500000000 bytes for TensorBoard, got 500000001')
+    const events = 'events.out.tfevents.1700000000.salora'
+    await sized(events, Buffer.alloc(8), 500_000_001)
+    expect(await refusal(open)).toBe(`F/${events}: expected at most 500000000 bytes for TensorBoard, got 500000001`)
   })
 })

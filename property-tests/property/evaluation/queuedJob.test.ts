@@ -113,6 +113,7 @@ describe('a queued job', () => {
     const result = { ...finished, output: '/elsewhere' }
     const keep = (run: unknown) => keepFinishedRun(typeof run === 'string' ? run : JSON.stringify(run), output, parsed)
     for (const [wrong, message] of [
+      ['x'.repeat(32_000_101), /^the result of cola\.lora\.seed-0 in the queue: expected at most 32000100 characters, got 32000101$/],
       ['no JSON', /^the result of cola\.lora\.seed-0 in the queue: expected/],
       [{ result }, /a finished run whose config is/],
       [{ config, result: { ...result, interrupted: true } }, /expected a finished run, got an interrupted run/],
