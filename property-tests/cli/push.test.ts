@@ -113,7 +113,7 @@ describe.skipIf(!existsSync(resolve('node_modules/@huggingface/hub')))('salora p
     expect(String(filesOf('me/reviews').get('README.md'))).toContain('More.')
   })
 
-  it('refuses a repository whose list of files goes on without end', async () => {
+  it('refuses a repository whose list of files never ends', async () => {
     await upload()
     let pages = 0
     hub.intercept = ({ line }, response) => {

@@ -123,7 +123,7 @@ const ignoreConflict = (thrown: unknown): void => {
   if (statusOf(thrown) !== 409) throw thrown
 }
 
-/** Files of a repository: the hub itself advises against more. Its answer comes in pages, which may go on without end. */
+/** Files of a repository: the hub itself advises against more. Its answer comes in pages, which may never end. */
 const listedLimit = 100_000
 
 /** Which files the repository has already, by their hashes. */

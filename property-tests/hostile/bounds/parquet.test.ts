@@ -44,7 +44,8 @@ describe('a Parquet file', () => {
 })
 
 /** A struct of one field: a list in a list in a list…, each of 16 million elements. Its reader would allocate 128 MB for each. */
-const nestedLists = (levels: number): Buffer => Buffer.from([0x19, ...Array.from({ length: levels }, () => [0xf9, 0x80, 0x80, 0x80, 0x08]).flat()])
+const nestedLists = (levels: number): Buffer =>
+  Buffer.from([0x19, ...Array.from({ length: levels }, () => [0xf9, 0x80, 0x80, 0x80, 0x08]).flat()])
 
 describe('headers of a Parquet file', () => {
   const refusalOfFile = (content: Uint8Array): Promise<string> =>
@@ -84,7 +85,31 @@ describe('headers of a Parquet file', () => {
 
   it('of every type are walked to their last byte', () => {
     // bool, byte, i32 of two bytes, i64, double, text, list of bools, list of structs, and a field whose number is written in full
-    const struct = [0x11, 0x13, 7, 0x15, 0x80, 1, 0x16, 2, 0x17, ...Array(8).fill(0), 0x18, 2, 65, 66, 0x19, 0x21, 1, 2, 0x19, 0x2c, 0, 0x11, 0]
+    const struct = [
+      0x11,
+      0x13,
+      7,
+      0x15,
+      0x80,
+      1,
+      0x16,
+      2,
+      0x17,
+      ...Array(8).fill(0),
+      0x18,
+      2,
+      65,
+      66,
+      0x19,
+      0x21,
+      1,
+      2,
+      0x19,
+      0x2c,
+      0,
+      0x11,
+      0,
+    ]
     const bytes = Uint8Array.from([...struct, 0x05, 0x80, 1, 4, 0, 99])
     expect(structEnd(new DataView(bytes.buffer), 0)).toBe(bytes.length - 1)
   })
