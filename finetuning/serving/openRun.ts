@@ -36,7 +36,7 @@ export type RunEntity = {
   readonly end: number
 }
 
-/** A text, `{ text, textPair }`, or a row with the columns of the run's data; other columns do not count. */
+/** A text, `{ text, textPair }` for a run of pairs, or a row with the columns of the run's data; other columns do not count. */
 export type RunText = string | Text | Readonly<Record<string, unknown>>
 
 /** A piece of a text as soon as it is certain, and the whole at the end. */
@@ -63,7 +63,11 @@ export const openRun = async (folder: string, machine: MachineChoice = {}): Prom
   const { runs, release } = await openRuns({ runs: [folder], machine })
   const [run] = runs as readonly [ServedRun]
   const { answers: _, batchSize: __, promptTemplate: ___, ...info } = run.info
-  const one = async (given: RunText): Promise<RunPrediction> => (await run.predict(textOf(given, info.columns, folder))).value
+  const one = async (given: RunText): Promise<RunPrediction> => {
+    const text = textOf(given, info.columns, folder)
+    checkTextCount(text, info, folder)
+    return (await run.predict(text)).value
+  }
   return {
     ...info,
     predict: ((given: RunText | ReadonlyArray<RunText>) =>
@@ -75,18 +79,29 @@ export const openRun = async (folder: string, machine: MachineChoice = {}): Prom
 
 const isList = (given: RunText | ReadonlyArray<RunText>): given is ReadonlyArray<RunText> => Array.isArray(given)
 
-/** @throws InputError if there is no text, or not as many as the run was trained on */
+/** @throws InputError if there is no text */
 export const textOf = (given: RunText, { text, textPair }: RunColumns, where: string): Text => {
   if (typeof given === 'string') return checked({ text: given }, where)
   const row = given as Readonly<Record<string, unknown>>
-  const columns = typeof row === 'object' && row !== null && text in row ? { text, textPair } : { text: 'text', textPair: 'textPair' }
-  const [first, second] = [row?.[columns.text], columns.textPair === undefined ? undefined : row?.[columns.textPair]]
+  const isRow = typeof row === 'object' && row !== null && text in row
+  const first = row?.[isRow ? text : 'text']
+  const ofRow = isRow && textPair !== undefined ? row[textPair] : undefined
+  const second = ofRow ?? (isRow && text !== 'text' ? undefined : row?.['textPair']) // `text` may be a column, and the form { text, textPair }
   if (typeof first !== 'string')
     throw inputError(where, `a text, or an object with ${JSON.stringify(text)}`, first === undefined ? shown(given) : shown(first))
   if (second !== undefined && typeof second !== 'string')
-    throw inputError(where, `a second text in ${JSON.stringify(columns.textPair)}`, shown(second))
+    throw inputError(where, `a second text in ${JSON.stringify(textPair ?? 'textPair')}`, shown(second))
   return checked(second === undefined ? { text: first } : { text: first, textPair: second }, where)
 }
+
+/** @throws InputError unless there are as many texts as the run was trained on; a run that compares embeddings also gives that of one text */
+export const checkTextCount = ({ textPair }: Text, { columns, taskType }: Pick<RunInfo, 'columns' | 'taskType'>, where: string): void => {
+  const [expected, got] = [columns.textPair, textPair].map((second) => second !== undefined)
+  if (expected === got || (expected && embeddings.includes(taskType))) return
+  throw inputError(where, `${expected ? 'two texts' : 'one text'}, as in the data of the run`, got ? 'two' : 'one')
+}
+
+const embeddings: ReadonlyArray<string> = ['similarity', 'pairs']
 
 const checked = (texts: Text, where: string): Text => {
   if (texts.text.trim() === '' || texts.textPair?.trim() === '') throw inputError(where, 'a text', 'an empty one')

@@ -60,6 +60,8 @@ const writer = (over: Partial<RunInfo> = {}, pieces: ReadonlyArray<string> = ['H
 const appOf = (runs: Readonly<Record<string, ServedRun>>, limits: Partial<Limits> = {}): ServingApp =>
   servingApp({ runs: new Map(Object.entries(runs)), limits: { ...defaultLimits, ...limits }, isLocal: true })
 const app = appOf({ reviews: classifier() })
+const pairsInfo: RunInfo = { ...info, columns: { text: 'premise', textPair: 'hypothesis' } }
+const pairsApp = appOf({ pairs: classifier({ info: pairsInfo }) })
 
 const ask = async (to: ServingApp, path: string, body?: unknown, init: RequestInit = {}) => {
   const sent = body === undefined ? {} : { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body) }
@@ -71,7 +73,7 @@ const ask = async (to: ServingApp, path: string, body?: unknown, init: RequestIn
 describe('/classify', () => {
   it('answers { text } as salora predict does, with pairs', async () => {
     expect((await ask(app, '/classify', { text: 'abc' })).json()).toEqual({ label: 'good', score: 0.75, scores: { bad: 0.25, good: 0.75 } })
-    expect((await ask(app, '/classify', { text: 'abc', text_pair: 'b' })).json()).toMatchObject({ label: 'b' })
+    expect((await ask(pairsApp, '/classify', { text: 'abc', text_pair: 'b' })).json()).toMatchObject({ label: 'b' })
   })
 
   it("answers { inputs } in the shape of Hugging Face's text classification", async () => {
@@ -80,9 +82,28 @@ describe('/classify', () => {
       { label: 'bad', score: 0.25 },
     ]
     expect((await ask(app, '/classify', { inputs: 'abc' })).json()).toEqual(abc)
-    const pairs = { inputs: ['abc', { text: 'a', text_pair: 'b' }], parameters: { top_k: 1 }, options: { wait_for_model: true } }
-    expect((await ask(app, '/classify', pairs)).json()).toEqual([[abc[0]], [{ label: 'bad', score: 0.5 }]])
+    const [abcPair, aPair] = ['abc', 'a'].map((one) => ({ text: one, text_pair: 'b' }))
+    const pairs = { inputs: [abcPair, aPair], parameters: { top_k: 1 }, options: { wait_for_model: true } }
+    expect((await ask(pairsApp, '/classify', pairs)).json()).toEqual([[abc[0]], [{ label: 'bad', score: 0.5 }]])
     expect(labelScores({ value: 2.5 })).toEqual([{ label: 'LABEL_0', score: 2.5 }])
+  })
+
+  it('refuses one text for a run of pairs and two for a run of single texts, but gives the embedding of one', async () => {
+    const errorOf = async (to: ServingApp, body: object): Promise<readonly [number, unknown]> => {
+      const { status, json } = await ask(to, '/classify', body)
+      return [status, json()]
+    }
+    const pair = { text: 'a', text_pair: 'b' }
+    const [one, two] = [
+      { error: 'the request: expected two texts, as in the data of the run, got one' },
+      { error: 'the request: expected one text, as in the data of the run, got two' },
+    ]
+    for (const body of [{ text: 'a' }, { inputs: 'a' }, { inputs: [pair, { text: 'a' }] }])
+      expect(await errorOf(pairsApp, body), JSON.stringify(body)).toEqual([400, one])
+    for (const body of [pair, { inputs: pair }, { inputs: ['a', pair] }])
+      expect(await errorOf(app, body), JSON.stringify(body)).toEqual([400, two])
+    for (const taskType of ['similarity', 'pairs'])
+      expect((await ask(appOf({ similar: classifier({ info: { ...pairsInfo, taskType } }) }), '/classify', { text: 'a' })).status).toBe(200)
   })
 
   it.each<readonly [unknown, number, string]>([

@@ -5,6 +5,7 @@ import { streamSSE, type SSEStreamingApi } from 'hono/streaming'
 import { isExpected } from '../../../accelerated/errors/expectedErrors.js'
 import { inputError, oneLine, reason } from '../../../accelerated/errors/inputError.js'
 import { parseJson } from '../../../accelerated/storage/boundedJson.js'
+import { checkTextCount } from '../openRun.js'
 import type { ServedRun } from '../openRuns.js'
 import { chatRequest, completion, promptOfChat, usageOf, type ChatRequest } from './chat.js'
 import { classifyRequest } from './classify.js'
@@ -104,6 +105,7 @@ const classify = async (c: Context, state: State): Promise<Response> => {
   const [name, run] = runFor(model, state, 'predict')
   if (texts.length > state.limits.textsPerRequest)
     throw new Rejection(413, `expected at most ${state.limits.textsPerRequest} texts in a request, got ${texts.length}`)
+  for (const text of texts) checkTextCount(text, run.info, 'the request')
   const answered = await state.queue.take(texts.length, () =>
     withinTime(state.limits.timeout, c.req.raw.signal, (signal) => Promise.all(texts.map((text) => run.predict(text, signal)))),
   )

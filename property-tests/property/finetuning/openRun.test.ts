@@ -208,6 +208,31 @@ describe('openRun of other types of tasks', () => {
     expect(Object.keys(first ?? {})).toEqual(['embedding'])
   })
 
+  it('refuses one text in one line where the run was trained on pairs, and two where it was not', async () => {
+    const rows = Array.from({ length: 40 }, (_, i) => `the film ${i},a soup of ${i % 7},${i % 2 === 0 ? 'good' : 'bad'}`)
+    await train('pairs', { text: 'text', textPair: 'other' }, ['text,other,label', ...rows])
+    const pairs = await openRun(at('pairs'))
+    const wrong = ['the film', { text: 'the film' }, { text: 'the film', label: 'good' }]
+    const messageOf = (work: Promise<unknown>): Promise<string> =>
+      work.then(
+        () => 'answered',
+        (thrown: unknown) => (thrown as Error).message,
+      )
+    for (const given of wrong)
+      expect(await messageOf(pairs.predict(given))).toBe(`${at('pairs')}: expected two texts, as in the data of the run, got one`)
+    expect(await pairs.predict([{ text: 'the film', other: 'a soup' }])).toEqual([
+      await pairs.predict({ text: 'the film', other: 'a soup', id: 7 }),
+    ])
+    await pairs.release()
+    expect(await messageOf(run.predict({ text: 'the film', textPair: 'a soup' }))).toBe(
+      `${at('reviews')}: expected one text, as in the data of the run, got two`,
+    )
+    const plain = { text: 'text' }
+    expect(textOf({ text: 'a', textPair: 'b' }, plain, 'run')).toEqual({ text: 'a', textPair: 'b' })
+    expect(textOf({ text: 'a', other: 'b' }, plain, 'run')).toEqual({ text: 'a' })
+    expect(textOf({ text: 'a', textPair: 'b' }, { text: 'text', textPair: 'other' }, 'run')).toEqual({ text: 'a', textPair: 'b' })
+  })
+
   it('answers { entities } for token classification, each with its place in the text', async () => {
     const sentence = (i: number): string => `Ann\tB-person\nwent\tO\nto\tO\nRome\tB-place\n${i}\tO\n`
     const file = write('tagged.conll', Array.from({ length: 24 }, (_, i) => sentence(i)).join('\n'))
