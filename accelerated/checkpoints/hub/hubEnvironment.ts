@@ -33,13 +33,10 @@ export const webAddress = (name: string, text: string, secrets: string): string 
   return address
 }
 
-/** The token of HF_TOKEN, without the white space around it. @throws InputError that does not show it */
-export const tokenOf = (environment: Environment): string | undefined => secretOf(environment, 'HF_TOKEN')
-
-/** The token to write with: HF_TOKEN, or else the one that `hf auth login` stored. @throws InputError that does not show it */
-export const writeTokenOf = (environment: Environment): string | undefined => {
+/** The token: HF_TOKEN, or else the one that `hf auth login` stored, as Python's tools choose. @throws InputError that does not show it */
+export const tokenOf = (environment: Environment): string | undefined => {
   const file = tokenFileOf(environment)
-  return tokenOf(environment) ?? checkedToken(file, storedToken(file))
+  return secretOf(environment, 'HF_TOKEN') ?? checkedToken(file, storedToken(file))
 }
 
 /** Where Python's tools store the token. */

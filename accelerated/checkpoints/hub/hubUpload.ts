@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { InputError, inputError, oneLine, quoted } from '../../errors/inputError.js'
 import { systemInputError } from '../../errors/systemError.js'
 import { isHubId, isRevision } from './hub.js'
-import { endpointOf, isOffline, tokenFileOf, writeTokenOf, type Environment } from './hubEnvironment.js'
+import { endpointOf, isOffline, tokenFileOf, tokenOf, type Environment } from './hubEnvironment.js'
 import { loadHubLibrary, statusOf, type Addition, type HubLibrary, type RemoteFile } from './hubLibrary.js'
 import { uploadFetch } from './uploadRequest.js'
 
@@ -95,7 +95,7 @@ const checkNames = (repository: string, revision: string): void => {
 /** @throws InputError without a network or a token */
 const accessOf = (environment: Environment): { readonly endpoint: string; readonly token: string } => {
   if (isOffline(environment)) throw inputError('HF_HUB_OFFLINE', 'it unset, to reach the hub', 'it set')
-  const token = writeTokenOf(environment)
+  const token = tokenOf(environment)
   if (token === undefined)
     throw inputError(
       'HF_TOKEN',

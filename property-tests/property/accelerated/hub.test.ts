@@ -196,13 +196,28 @@ describe('downloading a model', () => {
     expect(header).toBe('Bearer secret')
   })
 
+  it('sends the token that hf auth login stored, unless HF_TOKEN has another', async () => {
+    let header: string | undefined
+    answer = (request, response) => {
+      header = request.headers.authorization
+      serving(files)(request, response)
+    }
+    await mkdir(join(cache, 'login'), { recursive: true })
+    await writeFile(join(cache, 'login', 'token'), 'stored\n')
+    await resolve('stored-token', { environment: { HF_HOME: join(cache, 'login'), SALORA_CACHE: cache } })
+    expect(header).toBe('Bearer stored')
+    await resolve('given-token', { environment: { HF_HOME: join(cache, 'login'), SALORA_CACHE: cache, HF_TOKEN: 'given' } })
+    expect(header).toBe('Bearer given')
+  })
+
   it('sends no token if HF_TOKEN is empty', async () => {
     const headers: (string | undefined)[] = []
     answer = (request, response) => {
       headers.push(request.headers.authorization)
       serving(files)(request, response)
     }
-    for (const empty of ['', ' ', '\n']) await resolve(`model-${headers.length}`, { environment: { HF_TOKEN: empty } })
+    for (const empty of ['', ' ', '\n'])
+      await resolve(`model-${headers.length}`, { environment: { HF_TOKEN: empty, HF_HOME: join(cache, 'none') } })
     expect(new Set(headers)).toEqual(new Set([undefined]))
   })
 
