@@ -12,8 +12,8 @@ export type GivenPrompt = { readonly where: string; readonly prompt: Prompt; rea
 
 type PromptFlags = { readonly prompt: string | null; readonly input: string | null; readonly template: PromptTemplate | null }
 
-/** Bytes of a file of prompts. */
-const promptsLimit = 1_000_000_000
+/** Bytes of a file of prompts: a JavaScript string holds no more. */
+const promptsLimit = 500_000_000
 
 /**
  * With a template, --prompt is an instruction.
@@ -41,15 +41,15 @@ const linesOf = (text: string, file: string, template: PromptTemplate | null): R
   return lines.map(({ where, line }) => lineOf(line, where, template))
 }
 
-const [longest, most] = [10_000_000, 10_000]
+const [longestPrompt, mostMessages] = [10_000_000, 10_000]
 const row = z.object({
-  prompt: z.string().min(1).max(longest).optional(),
-  instruction: z.string().min(1).max(longest).optional(),
-  input: z.string().max(longest).nullish(),
+  prompt: z.string().min(1).max(longestPrompt).optional(),
+  instruction: z.string().min(1).max(longestPrompt).optional(),
+  input: z.string().max(longestPrompt).nullish(),
   messages: z
-    .array(z.object({ role: z.string().min(1).max(100), content: z.string().max(longest) }))
+    .array(z.object({ role: z.string().min(1).max(100), content: z.string().max(longestPrompt) }))
     .min(1)
-    .max(most)
+    .max(mostMessages)
     .optional(),
 })
 

@@ -81,7 +81,7 @@ const schema = z.object({
 })
 
 /** The maximum bytes of the file: a confusion matrix of a hundred classes needs 100 kB. */
-const limit = 8_000_000
+const detailsLimit = 8_000_000
 
 export const writeDetails = (output: string, details: EvaluationDetails): Promise<void> =>
   writeFileAtomically(join(output, detailsFile), `${JSON.stringify(details)}\n`)
@@ -90,5 +90,5 @@ export const writeDetails = (output: string, details: EvaluationDetails): Promis
 export const readDetails = async (output: string): Promise<EvaluationDetails | null> => {
   if ((await fileInFolder(output, detailsFile)) === undefined) return null
   const file = join(output, detailsFile)
-  return validate(schema, parseJson(await readText(file, limit), file), file, 'the evaluation of a run') as object as EvaluationDetails
+  return validate(schema, parseJson(await readText(file, detailsLimit), file), file, 'the evaluation of a run') as object as EvaluationDetails
 }

@@ -16,7 +16,7 @@ import type { Task } from '../tasks/index.js'
 export const rowsFile = 'rows.json'
 
 /** The maximum characters of rows.json: 30 million rows, more than a data file may hold. */
-const limit = 400_000_000
+const rowsLimit = 400_000_000
 
 /** `training`, `evaluation`: the first 8 bytes of each row's SHA-256, concatenated in base64. */
 const schema = z.object({
@@ -68,7 +68,7 @@ export const runRowsOf = (task: Task, { training, evaluation }: RowKeys = rowKey
 
 /** @throws InputError if there are too many rows, or the file cannot be written */
 export const writeRunRows = async (output: string, rows: string): Promise<void> => {
-  if (rows.length > limit) throw inputError(join(output, rowsFile), `at most ${limit} bytes`, String(rows.length))
+  if (rows.length > rowsLimit) throw inputError(join(output, rowsFile), `at most ${rowsLimit} bytes`, String(rows.length))
   await writeFileAtomically(join(output, rowsFile), rows)
 }
 
@@ -76,7 +76,7 @@ export const writeRunRows = async (output: string, rows: string): Promise<void> 
 export const readRunRows = async (output: string): Promise<RunRows | null> => {
   if ((await fileInFolder(output, rowsFile)) === undefined) return null
   const file = join(output, rowsFile)
-  const { heldOut, training, evaluation } = validate(schema, parseJson(await readText(file, limit), file), file, 'the rows of a run')
+  const { heldOut, training, evaluation } = validate(schema, parseJson(await readText(file, rowsLimit), file), file, 'the rows of a run')
   return { heldOut, training: keysIn(training, file), evaluation: keysIn(evaluation, file) }
 }
 

@@ -128,6 +128,15 @@ describe.skipIf(!existsSync(resolve('node_modules/@huggingface/hub')))('salora p
     expect(pages).toBeLessThan(20)
   })
 
+  it('refuses an answer of more than 64 MB', async () => {
+    hub.intercept = ({ line }, response) => {
+      if (!line.startsWith('GET /api/models/me/reviews')) return false
+      response.writeHead(200, { 'content-type': 'application/json' }).end(Buffer.alloc(64_000_001, ' '))
+      return true
+    }
+    expect(await refusal()).toMatch(/: expected an answer of at most 64000000 bytes, got more$/)
+  })
+
   it('resumes after a lost connection: weights that the storage has are not sent again', async () => {
     hub.intercept = ({ line }, response) => line.includes('/commit/') && void response.destroy() === undefined
     expect(await refusal()).toBe('HUB/api/models/me/reviews/commit/main: expected an answer, got fetch failed: other side closed')

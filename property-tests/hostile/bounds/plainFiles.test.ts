@@ -11,6 +11,10 @@ import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/w
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { rankPatternOfRun } from '../../../finetuning/adapters/rankPattern.js'
 import { withEventFile } from '../../../finetuning/runs/eventFile.js'
+import { promptsOf } from '../../../cli/input/promptInput.js'
+import { readDetails } from '../../../finetuning/runs/evaluationDetails.js'
+import { readRunRows } from '../../../finetuning/runs/runRows.js'
+import { readSmallFile } from '../../../reporting/board/smallFile.js'
 import { openMetricsLog } from '../../../finetuning/runs/metricsLog.js'
 import { readRunConfig } from '../../../finetuning/runs/runFiles.js'
 import { bytePair, roberta, runConfig, runResult } from '../validFiles.js'
@@ -121,5 +125,32 @@ describe("the log of a run's steps", () => {
     const events = 'events.out.tfevents.1700000000.salora'
     await sized(events, Buffer.alloc(8), 500_000_001)
     expect(await refusal(open)).toBe(`F/${events}: expected at most 500000000 bytes for TensorBoard, got 500000001`)
+  })
+})
+
+describe('a file of a run', () => {
+  it('is refused unread if it holds too many rows or too large an evaluation', async () => {
+    for (const [name, limit, read] of [
+      ['rows.json', 400_000_000, readRunRows],
+      ['evaluation.json', 8_000_000, readDetails],
+    ] as const) {
+      await sized(name, Buffer.from('{'), limit + 1)
+      expect(await refusal(() => read(place.folder))).toBe(`F/${name}: expected at most ${limit} bytes, got ${limit + 1}`)
+    }
+  })
+  it('is refused unread on the board if it has more than 2 MB', async () => {
+    await sized('result.json', Buffer.from('{'), 2_000_001)
+    expect(await refusal(() => readSmallFile(at('result.json'), async () => 'read'))).toBe(
+      'F/result.json: expected at most 2000000 bytes to be shown on a board, got 2000001',
+    )
+  })
+})
+
+describe('prompts', () => {
+  it('are refused unread if their file is longer than a text can be', async () => {
+    await sized('prompts.jsonl', Buffer.from('{'), 500_000_001)
+    expect(await refusal(() => promptsOf({ prompt: null, input: at('prompts.jsonl'), template: null }, null))).toBe(
+      'F/prompts.jsonl: expected at most 500000000 bytes, got 500000001',
+    )
   })
 })

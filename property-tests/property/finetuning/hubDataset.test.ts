@@ -158,6 +158,11 @@ describe('GLUE on the hub', () => {
     expect(requests.slice(1)).toEqual([`/datasets/nyu-mll/glue/resolve/${commit}/a/b.parquet`])
   })
 
+  it('is refused if the file list has more than 16 MB', async () => {
+    instead = { 'revision/main': { body: Buffer.alloc(16_000_001, ' ') } }
+    expect(await refusal('mrpc')).toMatch(/revision\/main: expected at most 16000000 bytes, got more$/)
+  })
+
   it('is refused in one line if the file list is invalid, has paths outside the dataset, or lacks the task', async () => {
     const list = (siblings: ReadonlyArray<string>, sha = commit): Buffer =>
       Buffer.from(JSON.stringify({ sha, siblings: siblings.map((rfilename) => ({ rfilename })) }))
