@@ -90,5 +90,10 @@ export const writeDetails = (output: string, details: EvaluationDetails): Promis
 export const readDetails = async (output: string): Promise<EvaluationDetails | null> => {
   if ((await fileInFolder(output, detailsFile)) === undefined) return null
   const file = join(output, detailsFile)
-  return validate(schema, parseJson(await readText(file, detailsLimit), file), file, 'the evaluation of a run') as object as EvaluationDetails
+  return validate(
+    schema,
+    parseJson(await readText(file, detailsLimit), file),
+    file,
+    'the evaluation of a run',
+  ) as object as EvaluationDetails
 }
