@@ -3,7 +3,9 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-export const program = fileURLToPath(new URL('../../dist/cli/salora.js', import.meta.url))
+/** Scripts that use this file are compiled into dist/, and tests are not. */
+const fromHere = import.meta.url.includes('/dist/') ? '../../cli/salora.js' : '../../dist/cli/salora.js'
+export const program = fileURLToPath(new URL(fromHere, import.meta.url))
 
 export type Finished = {
   readonly code: number | null
