@@ -149,4 +149,18 @@ export const evaluation: ReadonlyArray<Mutation> = [
     after: 'n[0] / float32(n[0] + n[1])',
     tests: ['property/evaluation/ngram'],
   },
+  {
+    file: 'evaluation/ngram/kneserNey.ts',
+    mistake: 'Pruned n-grams leave their probability nowhere.',
+    before: 'isKept === 1 ? discountOf(discounts, count) : count',
+    after: 'isKept === 1 ? discountOf(discounts, count) : 0',
+    tests: ['property/evaluation/ngram'],
+  },
+  {
+    file: 'evaluation/ngram/kneserNey.ts',
+    mistake: '<s> counts as a word of the uniform distribution.',
+    before: 'gamma / total / (grams.length - 1)',
+    after: 'gamma / total / grams.length',
+    tests: ['property/evaluation/ngram'],
+  },
 ]

@@ -156,4 +156,32 @@ export const finetuning: ReadonlyArray<Mutation> = [
     after: 'learned: [...complete.learned, false]',
     tests: ['property/finetuning/textTokens'],
   },
+  {
+    file: 'finetuning/tokens/textTokens.ts',
+    mistake: 'The target of a token is the token itself.',
+    before: 'learned[i + 1] === true) ? (ids[i + 1] ?? 0)',
+    after: 'learned[i + 1] === true) ? (ids[i] ?? 0)',
+    tests: ['property/finetuning/textTokens'],
+  },
+  {
+    file: 'finetuning/tokens/textTokens.ts',
+    mistake: 'The loss covers the token after the response.',
+    before: '(everything || learned[i + 1] === true)',
+    after: '(everything || learned[i] === true)',
+    tests: ['property/finetuning/textTokens'],
+  },
+  {
+    file: 'finetuning/tokens/textTokens.ts',
+    mistake: 'Pieces of a long text do not overlap, so a target is lost.',
+    before: 'at += maxLength - 1)',
+    after: 'at += maxLength)',
+    tests: ['property/finetuning/textTokens'],
+  },
+  {
+    file: 'finetuning/tokens/packedTexts.ts',
+    mistake: 'Packed texts see each other.',
+    before: 'const ends = texts.map((text) => (end += lengthOf(text)))',
+    after: 'const ends = [texts.reduce((sum, text) => (end = sum + lengthOf(text)), 0)]',
+    tests: ['property/finetuning/textTokens'],
+  },
 ]

@@ -123,9 +123,37 @@ export const graph: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/graph/padding.ts',
+    mistake: 'A part that begins before the zeros is put into them.',
+    before: 'start <= inner.start && end <= start + size',
+    after: 'end <= start + size',
+    tests: ['property/graph/padding'],
+  },
+  {
+    file: 'accelerated/graph/padding.ts',
     mistake: 'The zeros after a part are one too few.',
     before: 'around.start + around.size - end)',
     after: 'around.start + around.size - end - 1)',
     tests: ['property/graph/padding'],
+  },
+  {
+    file: 'accelerated/graph/dimension.ts',
+    mistake: 'A sum inside a product loses its parentheses.',
+    before: '(terms(d).length > 1 ? `(${d})` : d)',
+    after: 'd',
+    tests: ['property/graph/dimension'],
+  },
+  {
+    file: 'accelerated/graph/dimension.ts',
+    mistake: 'Sizes of a product are added.',
+    before: 'multiplied.map(size).reduce((a, b) => a * b)',
+    after: 'multiplied.map(size).reduce((a, b) => a + b)',
+    tests: ['property/graph/dimension'],
+  },
+  {
+    file: 'accelerated/graph/onnxShapes.ts',
+    mistake: 'A size is read from the wrong axis of an input.',
+    before: '{ start: source.axis, end: source.axis + 1 }',
+    after: '{ start: 0, end: 1 }',
+    tests: ['property/graph/onnx'],
   },
 ]

@@ -142,4 +142,25 @@ export const methods: ReadonlyArray<Mutation> = [
     after: 't % deltaT === 0',
     tests: ['property/accelerated/adalora'],
   },
+  {
+    file: 'accelerated/methods/adalora/adalora.ts',
+    mistake: 'Ranks are fixed one step early.',
+    before: 'step > scheduleOf(settings, steps).last',
+    after: 'step >= scheduleOf(settings, steps).last',
+    tests: ['golden/adalora'],
+  },
+  {
+    file: 'accelerated/methods/adalora/adalora.ts',
+    mistake: 'alpha is divided by the target rank.',
+    before: 'loraAlpha / (initR + 1e-5)',
+    after: 'loraAlpha / (initR + 1e-3)',
+    tests: ['golden/adalora'],
+  },
+  {
+    file: 'accelerated/methods/bottleneck.ts',
+    mistake: 'The adapter has no bias after it.',
+    before: 'adapter: sublayers.length * (2 * hiddenSize * neurons + neurons + hiddenSize)',
+    after: 'adapter: sublayers.length * (2 * hiddenSize * neurons + neurons)',
+    tests: ['property/accelerated/bottleneck'],
+  },
 ]

@@ -38,6 +38,13 @@ export const precisions: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/int8'],
   },
   {
+    file: 'accelerated/precisions/int8/int8.ts',
+    mistake: 'Large matrices count in both orientations.',
+    before: 'matrices * (matrices < largeLevels ? 2 : 1)',
+    after: 'matrices * 2',
+    tests: ['property/accelerated/precisionBytes'],
+  },
+  {
     file: 'accelerated/precisions/mixed.ts',
     mistake: 'Matrices count four bytes in mixed.',
     before: 'return 2 * matrices + 4',
