@@ -151,6 +151,13 @@ export const evaluation: ReadonlyArray<Mutation> = [
   },
   {
     file: 'evaluation/ngram/kneserNey.ts',
+    mistake: 'Lower orders use raw counts.',
+    before: '{ adjusted, places }: Counted,\n  below',
+    after: '{ raw: adjusted, places }: Counted,\n  below',
+    tests: ['golden/ngram'],
+  },
+  {
+    file: 'evaluation/ngram/kneserNey.ts',
     mistake: 'Pruned n-grams leave their probability nowhere.',
     before: 'isKept === 1 ? discountOf(discounts, count) : count',
     after: 'isKept === 1 ? discountOf(discounts, count) : 0',
@@ -161,6 +168,34 @@ export const evaluation: ReadonlyArray<Mutation> = [
     mistake: '<s> counts as a word of the uniform distribution.',
     before: 'gamma / total / (grams.length - 1)',
     after: 'gamma / total / grams.length',
+    tests: ['property/evaluation/ngram'],
+  },
+  {
+    file: 'evaluation/ngram/scorer.ts',
+    mistake: 'Weights of the matched context are added too.',
+    before: 'for (let k = scoredLength - 1; k < length; k++)',
+    after: 'for (let k = Math.max(0, scoredLength - 2); k < length; k++)',
+    tests: ['property/evaluation/ngram'],
+  },
+  {
+    file: 'evaluation/ngram/perplexity.ts',
+    mistake: 'Ends of sentences are counted as words.',
+    before: 'perplexity: perplexity(log10, words),',
+    after: 'perplexity: perplexity(log10, words + sentences),',
+    tests: ['property/evaluation/ngram'],
+  },
+  {
+    file: 'evaluation/ngram/vocabulary.ts',
+    mistake: 'Words with the same hash are one word.',
+    before: 'hashes[stored - 1] === hash && isWord(stored - 1, bytes, start, end)',
+    after: 'hashes[stored - 1] === hash',
+    tests: ['property/evaluation/ngram'],
+  },
+  {
+    file: 'evaluation/ngram/counts.ts',
+    mistake: 'The last word of a context is compared once too often.',
+    before: 'while (n < order && tokens[place - n] === tokens[before - n]) n++',
+    after: 'while (n < order - 1 && tokens[place - n] === tokens[before - n]) n++',
     tests: ['property/evaluation/ngram'],
   },
 ]

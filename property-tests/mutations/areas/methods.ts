@@ -163,4 +163,32 @@ export const methods: ReadonlyArray<Mutation> = [
     after: 'adapter: sublayers.length * (2 * hiddenSize * neurons + neurons)',
     tests: ['property/accelerated/bottleneck'],
   },
+  {
+    file: 'accelerated/methods/bottleneck.ts',
+    mistake: 'The width is rounded up.',
+    before: 'Math.floor(hiddenSize / reductionFactor)',
+    after: 'Math.ceil(hiddenSize / reductionFactor)',
+    tests: ['property/accelerated/bottleneck'],
+  },
+  {
+    file: 'accelerated/methods/prefix.ts',
+    mistake: 'Every layer gets the keys of the first.',
+    before: 'const i = 2 * layers.indexOf(layer)',
+    after: 'const i = 0',
+    tests: ['golden/prefix'],
+  },
+  {
+    file: 'accelerated/methods/prefix.ts',
+    mistake: 'Keys and values of the prefix are swapped.',
+    before: 'withPrefix(block(i), block(i + 1), text)',
+    after: 'withPrefix(block(i + 1), block(i), text)',
+    tests: ['golden/prefix'],
+  },
+  {
+    file: 'accelerated/methods/prompt.ts',
+    mistake: 'Real tokens keep part of the last virtual one.',
+    before: 'cast(less(numberOfToken, count), words.dtype)',
+    after: 'cast(less(numberOfToken, count - 1), words.dtype)',
+    tests: ['golden/prompt'],
+  },
 ]
