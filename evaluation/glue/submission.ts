@@ -101,7 +101,7 @@ const testTexts = async ({ files, columns }: GlueTest): Promise<ReadonlyArray<Te
 }
 
 /** A label as GLUE writes it, or a similarity from 0 to 5. */
-const answerOf = (task: GlueName, logits: ReadonlyArray<number>): string => {
+export const answerOf = (task: GlueName, logits: ReadonlyArray<number>): string => {
   const { labels } = GLUE_TASKS[task]
   return labels === null
     ? Math.min(5, Math.max(0, logits[0] ?? NaN)).toFixed(3)

@@ -49,13 +49,21 @@ export const likelyColumns = (names: ReadonlyArray<string>, requested: ReadonlyA
   return likely.length === 0 ? null : likely.join(' ')
 }
 
+/** The columns of conversations and instructions, any of these. They have no label. */
+const ofConversations = [['messages'], ['conversations'], ['instruction', 'output'], ['instruction', 'response'], ['prompt', 'completion']]
+
+/** What was probably meant, in words; empty if nothing is likely. */
+const suggestion = (names: ReadonlyArray<string>, requested: ReadonlyArray<RequestedColumn>): string => {
+  if (ofConversations.some((columns) => columns.every((column) => names.includes(column))))
+    return ' (for conversations and instructions, give this file by --data, with --task alpaca)'
+  const likely = likelyColumns(names, requested)
+  return likely === null ? '' : ` (did you mean ${likely}?)`
+}
+
 /** @throws InputError for the first requested column that is missing, with those that are there and those that were probably meant */
 export const checkColumns = (where: string, names: ReadonlyArray<string>, requested: ReadonlyArray<RequestedColumn>): void => {
   const missing = requested.find(({ name, optional }) => optional !== true && columnNamed(names, name) === undefined)
-  if (missing !== undefined) {
-    const likely = likelyColumns(names, requested)
-    throw inputError(where, columnExpected(missing), columnsFound(names) + (likely === null ? '' : ` (did you mean ${likely}?)`))
-  }
+  if (missing !== undefined) throw inputError(where, columnExpected(missing), columnsFound(names) + suggestion(names, requested))
   const twice = requested.find(({ name }, i) => {
     const actual = columnNamed(names, name)
     return actual !== undefined && requested.findIndex((other) => columnNamed(names, other.name) === actual) !== i

@@ -1,6 +1,6 @@
 /** Where training starts: the laws of A, B and a new head. */
 import { describe, expect, it } from 'vitest'
-import { factorA, factorB, modelInitial } from '../../accelerated/parameters/initialization.js'
+import { factorA, factorB, modelInitial, normalInitial } from '../../accelerated/parameters/initialization.js'
 import { weightGroups } from '../../accelerated/parameters/optimizerGroup.js'
 import { parameterLayout } from '../../accelerated/parameters/layout.js'
 import { SEED } from '../support/seed.js'
@@ -46,5 +46,36 @@ describe(`initialization (seed ${SEED})`, () => {
     expect(factorA('kaiming').draw(SEED, entry('m.A'))).toEqual(A)
     expect(factorA('kaiming').draw(SEED + 1, entry('m.A'))).not.toEqual(A)
     expect(factorA('kaiming').draw(SEED, entry('other.A'))).not.toEqual(A)
+    const initials = [factorA('kaiming'), factorA('gaussian'), normalInitial(0.02), modelInitial]
+    for (const { draw } of initials) {
+      const [one, other] = [entry('m.A'), entry('other.A')].map((tensor) => [...Array.from(draw(SEED, tensor))])
+      expect(one?.filter((x) => other?.includes(x))).toEqual([])
+    }
+  })
+})
+
+describe('the layout of trained numbers', () => {
+  it('gives each number of each tensor a place of its own, and each block one stretch, for small and large tensors', () => {
+    const large = [1024, 300]
+    const mixed = parameterLayout(
+      [['a', [3, 4]] as const, ['large', large] as const, ['b', [5]] as const, ['c', [7]] as const, ['other', large] as const].map(
+        ([name, shape], i) => ({ name, shape, group: i === 2 ? undecayed : decayed, initial: factorB }),
+      ),
+    )
+    const places = mixed.entries.flatMap(({ offset, size }) => [offset, offset + size - 1])
+    expect(places).toEqual([...places].sort((one, other) => one - other))
+    expect(mixed.entries.reduce((sum, { size }) => sum + size, 0)).toBe(mixed.size)
+    let end = 0
+    for (const { offset, size, entries } of mixed.blocks) {
+      expect([offset, entries[0]?.offset, entries.reduce((sum, entry) => sum + entry.size, 0)]).toEqual([end, end, size])
+      end += size
+    }
+    expect(end).toBe(mixed.size)
+    expect(mixed.blocks.map(({ name, entries }) => [name, entries.length])).toEqual([
+      [decayed.name, 2],
+      ['large', 1],
+      ['other', 1],
+      [undecayed.name, 1],
+    ])
   })
 })

@@ -260,4 +260,26 @@ describe('the best evaluation of a run', () => {
       ),
     ).toEqual({ best: [16, 17, 18], last: 18 })
   })
+  it('keeps its parameters, whatever later steps write', async () => {
+    const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 3, 3, 4] }))
+    const score: Task['score'] = () => ({ scores: {}, selection: 1, constant: null }) // the first that can be the best stays it
+    const events = train(
+      { ...taskOf(model, { maxSteps: 20, evalSteps: 1 }), score },
+      startOfRun(model, 'float64').accelerated,
+      null,
+      new AbortController().signal,
+    )
+    let after16: ReadonlyArray<number> = []
+    for (;;) {
+      const next = await events.next()
+      if (next.done === true) {
+        const { best, last } = next.value
+        expect(best?.step).toBe(16)
+        expect([...(best?.parameters ?? [])]).toEqual(after16)
+        expect([...last.parameters]).not.toEqual(after16)
+        return
+      }
+      if (next.value.kind === 'checkpoint' && next.value.state.step === 16) after16 = [...next.value.state.parameters]
+    }
+  })
 })

@@ -61,6 +61,25 @@ describe('a step in parts', () => {
   )
 })
 
+describe('the clipping of a step', () => {
+  it('changes nothing if the norm of the gradient is below the bound', async () => {
+    const { model, state, assembly, objective, examples } = runOf(0, 1)
+    const stateWith = async (maxGradNorm: number | null) => {
+      const clipped = { ...assembly, settings: { ...assembly.settings, maxGradNorm } }
+      const sessions = await openPhaseSessions(clipped, phaseIn(state), runtimeOf({ device: 'cpu', precision: 'float64' }), sizes)
+      const start = startOf(model, 'open', 'float64') // a step overwrites its moments
+      return trainStep({ ...context, assembly: clipped, objective }, sessions, start, [examples]).finally(sessions.release)
+    }
+    const [free, wide, narrow] = [await stateWith(null), await stateWith(1e6), await stateWith(1e-3)]
+    const norm = Number(free.results['gradientNorm']?.[0])
+    expect(norm).toBeGreaterThan(1e-3)
+    const close = { relative: 1e-12, absolute: 1e-15 }
+    assertClose(wide.state.firstMoment, free.state.firstMoment, { ...close, name: 'gradient below the bound' })
+    const scaled = free.state.firstMoment.map((x) => (x * 1e-3) / (norm + 1e-6))
+    assertClose(narrow.state.firstMoment, scaled, { relative: 1e-9, absolute: 1e-15, name: 'gradient above the bound' })
+  })
+})
+
 describe('the noise of a step in parts', () => {
   it('is drawn anew for each part of each step: masks and what the objective draws', async () => {
     const { state, assembly, objective, examples, open } = runOf(0.5, 3)

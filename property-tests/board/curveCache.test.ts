@@ -50,6 +50,21 @@ describe('down-sampling a growing curve', () => {
 const step = (n: number, more: object = {}): string => `${JSON.stringify({ kind: 'step', step: n, taskLoss: 1 / n, ...more })}\n`
 
 describe('the curves of a run', () => {
+  it('stay in memory for the runs that were shown last, and are read anew for the one shown longest ago', async () => {
+    const runs = Array.from({ length: 25 }, (_, i) => ({ id: `${i}`, folder: at(`many-${i}`) }))
+    for (const { folder } of runs) {
+      await mkdir(folder)
+      await writeFile(join(folder, 'metrics.jsonl'), step(1))
+    }
+    const cache = openCurveCache()
+    const [first, second, ...others] = runs as [(typeof runs)[0], (typeof runs)[0], ...typeof runs]
+    const extra = others.pop() ?? first
+    for (const run of [first, second, ...others, first, extra]) await cache.read(run) // 24 have room: the second was shown longest ago
+    for (const { folder } of [first, second]) await appendFile(join(folder, 'metrics.jsonl'), step(2))
+    expect((await cache.read(first)).version, 'grown since it was shown').toBe(2)
+    expect((await cache.read(second)).version, 'read from its start').toBe(1)
+  })
+
   it('grow with new lines, include the newest ranks, and start again if a resume has truncated the file', async () => {
     await mkdir(at('run'))
     const file = at('run/metrics.jsonl')

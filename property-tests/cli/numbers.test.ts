@@ -1,6 +1,7 @@
 /** Numbers on the terminal: the defaults in --help, both losses, the kept evaluation, and a progress bar that fits. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { counted, duration, megabytes, percent, plural, short } from '../../cli/format/numbers.js'
 import { barLine, numbersOf, openProgress } from '../../cli/terminal/progress.js'
 import { quickstartSettings } from '../../finetuning/embedded/quickstart.js'
 import type { FinetuneEvent } from '../../finetuning/runs/run.js'
@@ -12,6 +13,39 @@ const help = async (command: string): Promise<string> => {
   expect(code).toBe(0)
   return stdout.replace(/\s+/g, ' ')
 }
+
+describe('numbers in text', () => {
+  it('durations have one unit or two neighbors', () =>
+    expect([0.04, 9.94, 9.96, 59.4, 59.6, 83.2, 3_599.6, 3_661, 90_000].map(duration)).toEqual([
+      '0.0 s',
+      '9.9 s',
+      '10 s',
+      '59 s',
+      '1 min 0 s',
+      '1 min 23 s',
+      '1 h 0 min',
+      '1 h 1 min',
+      '25 h 0 min',
+    ]))
+
+  it('shares are in percent, and bytes in millions of bytes', () => {
+    expect([0, 0.1234, 1].map(percent)).toEqual(['0.0 %', '12.3 %', '100.0 %'])
+    expect([megabytes(1_234_567_890), counted(1_327_104.4)]).toEqual(['1,235 MB', '1,327,104'])
+    expect([plural(1, 'row'), plural(1_000, 'row')]).toEqual(['1 row', '1,000 rows'])
+  })
+
+  it('losses have four digits, and an exponent where these would not show their size', () =>
+    expect([0, 0.123456, 12.34567, 999.96, 1_234.5, 0.00123456, 0.00012345, -0.5].map(short)).toEqual([
+      '0',
+      '0.1235',
+      '12.35',
+      '1000',
+      '1.23e+3',
+      '0.001235',
+      '1.23e-4',
+      '-0.5',
+    ]))
+})
 
 describe('the help', () => {
   it('the help of quickstart has its number of epochs and its run folder', async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { methodOf, parseSettings } from '../../../accelerated/training/settings.js'
 import { debertaArchitecture } from '../../../accelerated/models/deberta/deberta.js'
-import { distanceBucket as debertaBucket } from '../../../accelerated/models/deberta/distances.js'
+import { distanceBucket as debertaBucket, distanceRows } from '../../../accelerated/models/deberta/distances.js'
 import { distilbertArchitecture } from '../../../accelerated/models/distilbert/distilbert.js'
 import { electraArchitecture } from '../../../accelerated/models/electra/electra.js'
 import { distanceBucket, mpnetArchitecture } from '../../../accelerated/models/mpnet/mpnet.js'
@@ -202,6 +202,17 @@ describe('MPNet', () => {
     }
     expect(distanceBucket(-10_000, 32)).toBe(15)
     for (const n of [1, 7, 8, 40, 500]) expect(distanceBucket(n, 32)).toBe(16 + distanceBucket(-n, 32))
+  })
+})
+
+describe('the distances of DeBERTa', () => {
+  it('beyond the table have its outermost rows, with and without buckets', () => {
+    expect(distanceRows(5, null, 3)).toEqual([0, 0, 0, 1, 2, 3, 4, 5, 5, 5, 5])
+    const rows = distanceRows(600, 32, 512) // 16 rows of single distances on either side, and logarithmic ones up to 511
+    expect([rows[0], rows[600 - 511], rows[600 - 16], rows[600], rows[600 + 16], rows[600 + 511], rows.at(-1)]).toEqual([
+      0, 1, 16, 32, 48, 63, 63,
+    ])
+    expect(rows).toEqual([...rows].sort((a, b) => a - b))
   })
 })
 

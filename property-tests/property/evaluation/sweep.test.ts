@@ -12,7 +12,7 @@ import { glueSweep } from '../../../evaluation/glue/glueSweep.js'
 import type { GlueSweepOptions } from '../../../evaluation/glue/sweepOptions.js'
 import { cellsOf, gridCells } from '../../../evaluation/glue/plan.js'
 import { rowOf } from '../../../evaluation/glue/rows.js'
-import { bestRun } from '../../../evaluation/glue/submission.js'
+import { answerOf, bestRun } from '../../../evaluation/glue/submission.js'
 import type { EndedCell } from '../../../evaluation/glue/sweepTable.js'
 import { sweeps } from '../../../evaluation/glue/sweeps/index.js'
 import { runCells, type ExecutorEvent } from '../../../evaluation/cells/executor.js'
@@ -368,4 +368,13 @@ describe('a sweep', () => {
     }
     expect(config.settings).toMatchObject({ learningRate: 5e-4 }) // Table A2's of CoLA
   })
+})
+
+it('the predictions of a submission are labels as GLUE writes them, and similarities between 0 and 5', () => {
+  expect([[-0.2], [2.34567], [5.1]].map((logits) => answerOf('stsb', logits))).toEqual(['0.000', '2.346', '5.000'])
+  expect([answerOf('rte', [1, 3]), answerOf('mnli', [0, -1, 2]), answerOf('cola', [2, 1])]).toEqual([
+    'not_entailment',
+    'contradiction',
+    '0',
+  ])
 })

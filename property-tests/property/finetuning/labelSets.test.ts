@@ -1,4 +1,5 @@
 /** Multi-label data: reading, scores and loss, against numbers of scikit-learn and closed forms. */
+import { classesOf, labelsIn } from '../../../finetuning/data/labels.js'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -108,4 +109,30 @@ describe(`the multi-label training loss, seed ${SEED}`, () => {
       ),
       { seed: SEED, numRuns: 20 },
     ))
+})
+
+it('the labels of a cell count once each, without blanks around them and without empty ones', () => {
+  expect(labelsIn(' a | b|a||  ')).toEqual(['a', 'b'])
+  expect(labelsIn('')).toEqual([])
+})
+
+it('labels that are to stay text are as many classes as they have forms', () => {
+  const written = new Map([
+    ['2', 1],
+    ['1.0', 2],
+    ['1', 3],
+  ])
+  expect(classesOf('file', written, true)).toMatchObject({ names: ['1', '1.0', '2'], merged: [] })
+  expect(classesOf('file', written)).toMatchObject({ names: ['1', '2'], merged: [['1.0', '1']] })
+})
+
+it('a logit of exactly 0 is no label, and only an equal set counts as accurate', () => {
+  expect(predictedSets([[0, 0.1, -0.1]])).toEqual([[1]])
+  const [one, both, none] = [
+    [2, -2],
+    [2, 2],
+    [-2, -2],
+  ] as const
+  expect(scoreSets([one, both, none], [[0, 1], [0, 1], []]).accuracy).toBe(2 / 3) // a part of the labels is not enough
+  expect(scoreSets([both, one], [[0], [0]]).accuracy).toBe(1 / 2) // nor is more than the labels
 })

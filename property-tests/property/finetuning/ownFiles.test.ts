@@ -115,6 +115,15 @@ describe('a header', () => {
     'h.jsonl': '{"TEXT":"a","Label":1}\n{"TEXT":"b","Label":0}\n',
     'h.json': '[{"TEXT":"a","Label":1},{"TEXT":"b","Label":0}]',
   }
+  it.each(['{"messages":[]}', '{"conversations":[],"source":"x"}', '{"instruction":"a","output":"b"}', '{"prompt":"a","completion":"b"}'])(
+    'a file of conversations is recognized where a label is missing: %s',
+    async (row) => {
+      expect(await refusal(() => readDelimited(file('chats.jsonl', `${row}\n`)))).toMatch(
+        / \(for conversations and instructions, give this file by --data, with --task alpaca\)$/,
+      )
+    },
+  )
+
   it.each(Object.entries(contents))('matches without regard to case in %s, with a note', async (name, content) => {
     const path = file(name, content)
     const { examples, notes } = await readDelimited(path)

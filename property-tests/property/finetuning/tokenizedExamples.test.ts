@@ -29,6 +29,11 @@ it('return encodings with label and row, for a small and a large vocabulary', ()
   }
 })
 
+it.each([65_536, 65_537, 120_000, 262_144])('keep the last id of a vocabulary of %i', (vocabulary) => {
+  const last: typeof tokenizer = { encode: () => ({ inputIds: [0, vocabulary - 1], tokenTypeIds: [0, 0] }) }
+  expect(Array.from(tokenize(last, vocabulary, labeled(['a']), 512).at(0)?.inputIds ?? [])).toEqual([0, vocabulary - 1])
+})
+
 it('take two bytes per token and a few per example', () => {
   const texts = labeled(Array.from({ length: 2 ** 15 }, () => 'x'.repeat(100)))
   const { least, most } = bytesHeld(() => tokenize(tokenizer, 60_000, texts, 512))

@@ -158,6 +158,12 @@ describe(`the arena (seed ${SEED})`, () => {
     expect(simulateArena([take(a, mega / 4), take(b, mega / 4), ...back, take(c, mega / 2)])).toBe(mega / 2)
   })
 
+  it('asks for regions each twice as large as the one before', () => {
+    const [piece, buffers] = [0.6 * 1000 * 1024, [{}, {}, {}, {}]] // the second region has room for three of them, and then for 1.5 MiB
+    const events = [...buffers.map((buffer) => take(buffer, piece)), ...buffers.map((buffer) => give(buffer, piece)), take(a, 1.5 * mega)]
+    expect(simulateArena(events)).toBe(4 * piece)
+  })
+
   it('cannot serve a large request from two separate free chunks', () =>
     expect(
       simulateArena([take(a, mega / 4), take(b, mega / 4), take(c, mega / 4), give(a, mega / 4), give(c, mega / 4), take(a, mega)]),

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { bestSeries } from '../../../reporting/charts/bestRun.js'
 import { seriesColors } from '../../../reporting/charts/chartStyle.js'
 import { lineChart } from '../../../reporting/charts/lineChart.js'
-import { bandOf, bucketWidth, downSampler } from '../../../reporting/charts/downSample.js'
+import { bandOf, bucketWidth, coarsen, downSampler, growingSampler } from '../../../reporting/charts/downSample.js'
 import { agreements } from '../../../reporting/charts/figures/agreement.js'
 import { plotFigures } from '../../../reporting/charts/figures/plotFigures.js'
 import { heatMapChart } from '../../../reporting/charts/heatMapChart.js'
@@ -14,7 +15,9 @@ import { bytesText, durationText, scoreText } from '../../../reporting/charts/hu
 import { intervalChart } from '../../../reporting/charts/intervalChart.js'
 import { readRunCurves } from '../../../reporting/charts/runCurves.js'
 import { drawChart, fileLayout } from '../../../reporting/charts/svg/drawChart.js'
-import { linearScale, symmetricLogScale } from '../../../reporting/charts/svg/scales.js'
+import { linearScale, logarithmicScale, symmetricLogScale } from '../../../reporting/charts/svg/scales.js'
+import type { Series } from '../../../reporting/charts/series.js'
+import type { FinishedRun } from '../../../reporting/discovery/collectRuns.js'
 import { smoothed } from '../../../reporting/charts/svg/smoothing.js'
 import { SEED } from '../../support/seed.js'
 import { ranksOf, writeRun } from './reportRuns.js'
@@ -26,6 +29,30 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }))
 
 describe('down-sampling', () => {
+  it('in two stages gives the buckets of one stage, for a curve as it grows too', () =>
+    fc.assert(
+      fc.property(
+        fc.array(fc.double({ min: -1e3, max: 1e3, noNaN: true }), { minLength: 1, maxLength: 120 }),
+        fc.constantFrom(1, 2, 3),
+        fc.constantFrom(1, 2, 4),
+        (values, width, factor) => {
+          const [narrow, wide, growing] = [downSampler(width), downSampler(width * factor), growingSampler(4)]
+          values.forEach((value, step) => {
+            for (const sampler of [narrow, wide, growing]) sampler.add(step, value)
+          })
+          const expectSame = (actual: ReturnType<typeof coarsen>, expected: ReturnType<typeof coarsen>): void => {
+            expect(actual.map(({ mean: _, ...rest }) => rest)).toEqual(expected.map(({ mean: _, ...rest }) => rest))
+            actual.forEach(({ mean }, i) => expect(mean).toBeCloseTo(expected[i]?.mean ?? NaN, 9))
+          }
+          expectSame(coarsen(narrow.buckets(), width * factor), wide.buckets())
+          const ofWidth = downSampler(growing.width())
+          values.forEach((value, step) => ofWidth.add(step, value))
+          expectSame(growing.buckets(), ofWidth.buckets())
+        },
+      ),
+      { seed: SEED, numRuns: 200 },
+    ))
+
   it('keeps all extremes and means of any curve', () => {
     const curves = fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 400, size: 'max' })
     fc.assert(
@@ -79,7 +106,28 @@ describe('the agreement of ranks', () => {
   })
 })
 
+describe('the best series of a task', () => {
+  const runs = (scores: Readonly<Record<string, number>>) => [
+    { result: { best: null, last: { step: 5, scores } } } as unknown as FinishedRun,
+  ]
+  const series = (task: string, metric: string, values: ReadonlyArray<number>): ReadonlyArray<Series> =>
+    values.map((value) => ({ task, metric, label: String(value), runs: runs({ [metric]: value }) }))
+
+  it('has the highest score, or the lowest loss, and of equal ones the first', () => {
+    const best = bestSeries([...series('a', 'accuracy', [0.5, 0.9, 0.7]), ...series('b', 'loss', [0.5, 0.9, 0.2, 0.2])])
+    expect(best.map(({ task, label }) => [task, label])).toEqual([
+      ['a', '0.9'],
+      ['b', '0.2'],
+    ])
+  })
+})
+
 describe('the axis of a chart', () => {
+  it('puts equal ratios at equal distances on a logarithmic scale', () => {
+    const { at } = logarithmicScale([1, 16], [100, 500], [1, 4, 16])
+    expect([1, 2, 4, 8, 16].map(at)).toEqual([100, 200, 300, 400, 500])
+  })
+
   const labels = (y: number): ReadonlyArray<string> =>
     textsIn(drawChart(lineChart([{ series: 'one', x: 1, y }], { title: 'step' }, { title: 'score' })))
 

@@ -1,0 +1,43 @@
+/** All mutations, by the folder that they are in. */
+import type { Areas } from '../mutation.js'
+import { checkpoints } from './checkpoints.js'
+import { checks } from './checks.js'
+import { cli } from './cli.js'
+import { engines } from './engines.js'
+import { evaluation } from './evaluation.js'
+import { finetuning } from './finetuning.js'
+import { formats } from './formats.js'
+import { generation } from './generation.js'
+import { graph } from './graph.js'
+import { methods } from './methods.js'
+import { models } from './models.js'
+import { objectives } from './objectives.js'
+import { parameters } from './parameters.js'
+import { precisions } from './precisions.js'
+import { reference } from './reference.js'
+import { reporting } from './reporting.js'
+import { schedules } from './schedules.js'
+import { storage } from './storage.js'
+import { training } from './training.js'
+
+export const areas: Areas = {
+  reference,
+  'accelerated/graph': graph,
+  'accelerated/methods': methods,
+  'accelerated/models': models,
+  'accelerated/objectives': objectives,
+  'accelerated/training': training,
+  'accelerated/parameters': parameters,
+  'accelerated/schedules': schedules,
+  'accelerated/precisions': precisions,
+  'accelerated/generation': generation,
+  'accelerated/formats': formats,
+  'accelerated/checkpoints': checkpoints,
+  'accelerated/storage': storage,
+  'accelerated/engines': engines,
+  finetuning,
+  evaluation,
+  reporting,
+  cli,
+  checks,
+}

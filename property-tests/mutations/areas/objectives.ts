@@ -1,0 +1,103 @@
+/** Mutations of the objectives: losses and what they are divided by. */
+import type { Mutation } from '../mutation.js'
+
+export const objectives: ReadonlyArray<Mutation> = [
+  {
+    file: 'accelerated/objectives/sequenceClassification.ts',
+    mistake: 'The mean of a multi-label loss forgets the number of labels.',
+    before: 'multiLabel ? whole * labels : whole',
+    after: 'whole',
+    tests: ['agreement/multiLabel'],
+  },
+  {
+    file: 'accelerated/objectives/causalLM.ts',
+    mistake: 'The loss is a mean over texts, not over tokens.',
+    before: 'weight: total,',
+    after: 'weight: examples.length,',
+    tests: ['property/accelerated/causalLM'],
+  },
+  {
+    file: 'accelerated/objectives/causalLM.ts',
+    mistake: 'The answers of examples are shifted by one.',
+    before: 'loss: all.slice(at - tokens, at)',
+    after: 'loss: all.slice(at - tokens + 1, at + 1)',
+    tests: ['property/accelerated/causalLM'],
+  },
+  {
+    file: 'accelerated/objectives/causalLM.ts',
+    mistake: 'Rows that fill the last slice count too.',
+    before: '(j < part.length ? 1 : 0)',
+    after: '1',
+    tests: ['property/accelerated/causalLM'],
+  },
+  {
+    file: 'accelerated/objectives/tokenClassification.ts',
+    mistake: 'Tokens without a label count in the loss.',
+    before: 'new Array<number>(tokens).fill(0)',
+    after: 'new Array<number>(tokens).fill(1)',
+    tests: ['agreement/tokens'],
+  },
+  {
+    file: 'accelerated/objectives/tokenClassification.ts',
+    mistake: 'Labels are read from the start of the batch.',
+    before: 'const first = firstToken(targets.length, lastTokens[example])',
+    after: 'const first = 0',
+    tests: ['agreement/tokens'],
+  },
+  {
+    file: 'accelerated/objectives/sentenceEmbedding.ts',
+    mistake: 'The mean of a text forgets its first token.',
+    before: 'text * tokens + last + 1 - length,',
+    after: 'text * tokens + last + 2 - length,',
+    tests: ['agreement/embeddings'],
+  },
+  {
+    file: 'accelerated/objectives/sentenceEmbedding.ts',
+    mistake: 'Embeddings are not of length 1.',
+    before: "unit(matMul(input('pooling', ['texts', 'tokens'], dtype), hidden))",
+    after: "matMul(input('pooling', ['texts', 'tokens'], dtype), hidden)",
+    tests: ['agreement/embeddings'],
+  },
+  {
+    file: 'accelerated/objectives/sentenceEmbedding.ts',
+    mistake: 'The ranking loss forgets the scale of its own cosine.',
+    before: 'mul(cosines, rankingScale))',
+    after: 'cosines)',
+    tests: ['agreement/embeddings'],
+  },
+  {
+    file: 'accelerated/objectives/sequenceClassification.ts',
+    mistake: 'A weighted batch is divided by its number of examples.',
+    before: 'examples.reduce((sum, example) => sum + weightOf(example), 0)',
+    after: 'examples.length',
+    tests: ['agreement/classWeights'],
+  },
+  {
+    file: 'accelerated/objectives/sequenceClassification.ts',
+    mistake: 'A decoder reads the first token.',
+    before: "model.pooling === 'first' ? firstTokens : lastTokens",
+    after: 'firstTokens',
+    tests: ['golden/decoders'],
+  },
+  {
+    file: 'accelerated/objectives/maskedLM.ts',
+    mistake: 'The loss is over the shown tokens, not the original ones.',
+    before: 'labels: places.map((place) => inputIds[place] ?? 0) }',
+    after: 'labels: places.map((place) => shown(inputIds[place] ?? 0, place)) }',
+    tests: ['property/accelerated/maskedLM'],
+  },
+  {
+    file: 'accelerated/objectives/maskedLM.ts',
+    mistake: 'Tokens that the draw did not choose are replaced too.',
+    before: 'if (!chosen.has(place) || kind >= 0.9) return id',
+    after: 'if (kind >= 0.9) return id',
+    tests: ['property/accelerated/maskedLM'],
+  },
+  {
+    file: 'accelerated/objectives/losses.ts',
+    mistake: 'The two classes of a binary label are swapped.',
+    before: 'concat([mul(column, 0), column], 1)',
+    after: 'concat([column, mul(column, 0)], 1)',
+    tests: ['agreement/multiLabel'],
+  },
+]

@@ -1,0 +1,54 @@
+/** Mutations of storage: whole files, locks and paths. */
+import type { Mutation } from '../mutation.js'
+
+export const storage: ReadonlyArray<Mutation> = [
+  {
+    file: 'accelerated/storage/atomicFile.ts',
+    mistake: 'The file has its name before its bytes are on the disk.',
+    before: 'await guarded(() => handle.sync())',
+    after: '',
+    tests: ['property/accelerated/atomicFile'],
+  },
+  {
+    file: 'accelerated/storage/atomicFile.ts',
+    mistake: 'A failed write leaves its temporary file.',
+    before: 'await fileSystem.unlink(temporary).catch(() => undefined)',
+    after: '',
+    tests: ['property/accelerated/atomicFile'],
+  },
+  {
+    file: 'accelerated/storage/atomicFile.ts',
+    mistake: 'A short write loses the rest of the bytes.',
+    before: 'handle.write(bytes.subarray(written))',
+    after: 'handle.write(bytes)',
+    tests: ['property/accelerated/atomicFile'],
+  },
+  {
+    file: 'accelerated/storage/boundedJson.ts',
+    mistake: 'The last of equal keys wins silently.',
+    before: "if (keys?.has(string)) throw inputError(where, 'each key once', `${quoted(string)} twice`)",
+    after: '',
+    tests: ['hostile/bounds/json'],
+  },
+  {
+    file: 'accelerated/storage/boundedJson.ts',
+    mistake: 'Lists do not count as levels.',
+    before: 'if (open.push(keys) > depthLimit)',
+    after: 'if (open.push(keys) > depthLimit && keys !== undefined)',
+    tests: ['hostile/bounds/json'],
+  },
+  {
+    file: 'accelerated/storage/memory.ts',
+    mistake: 'A read gives the stored bytes, which a caller may change.',
+    before: 'return bytes.slice(position, position + length)',
+    after: 'return bytes.subarray(position, position + length)',
+    tests: ['property/accelerated/storage'],
+  },
+  {
+    file: 'accelerated/storage/memory.ts',
+    mistake: 'A renamed file stays under its old name too.',
+    before: 'if (from !== to) tree.files.delete(from)',
+    after: '',
+    tests: ['property/accelerated/storage'],
+  },
+]
