@@ -59,10 +59,31 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/eosToken'],
   },
   {
+    file: 'accelerated/checkpoints/hub/hubDownload.ts',
+    mistake: 'A partial file is taken as whole.',
+    before: 'if (actual !== hash) throw',
+    after: 'if (false) throw',
+    tests: ['hostile/hub/download'],
+  },
+  {
+    file: 'accelerated/checkpoints/hub/partialFile.ts',
+    mistake: 'A file that is sent anew keeps the old end.',
+    before: 'await guarded(handle.truncate(at))',
+    after: '',
+    tests: ['hostile/hub/download'],
+  },
+  {
     file: 'accelerated/checkpoints/newestCheckpoint.ts',
     mistake: 'The oldest checkpoint is resumed.',
     before: '[...(await checkpointSteps(folder, storage))].reverse()',
     after: '[...(await checkpointSteps(folder, storage))]',
+    tests: ['hostile/checkpoint'],
+  },
+  {
+    file: 'accelerated/checkpoints/newestCheckpoint.ts',
+    mistake: 'A damaged checkpoint is resumed.',
+    before: 'if (damage !== null) {',
+    after: 'if (damage === undefined) {',
     tests: ['hostile/checkpoint'],
   },
 ]

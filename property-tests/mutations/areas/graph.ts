@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const graph: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/graph/onnxProducts.ts',
+    mistake: 'Rows are rounded to float16 without their scales.',
+    before: "const half = emit('Cast', [emit('Div', [x, scale])]",
+    after: "const half = emit('Cast', [x]",
+    tests: ['agreement/halfMatMul'],
+  },
+  {
     file: 'accelerated/graph/vjps.ts',
     mistake: 'The gradient of a division forgets its sign.',
     before: '[div(yBar, required(b)), neg(div(mul(yBar, y), required(b)))]',

@@ -4,6 +4,7 @@ import { checkpoints } from './checkpoints.js'
 import { checks } from './checks.js'
 import { cli } from './cli.js'
 import { engines } from './engines.js'
+import { errors } from './errors.js'
 import { evaluation } from './evaluation.js'
 import { finetuning } from './finetuning.js'
 import { formats } from './formats.js'
@@ -35,6 +36,7 @@ export const areas: Areas = {
   'accelerated/checkpoints': checkpoints,
   'accelerated/storage': storage,
   'accelerated/engines': engines,
+  'accelerated/errors': errors,
   finetuning,
   evaluation,
   reporting,

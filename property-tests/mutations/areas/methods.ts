@@ -3,6 +3,27 @@ import type { Mutation } from '../mutation.js'
 
 export const methods: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/methods/salora/transitions.ts',
+    mistake: 'The magnitude of a triplet has the square of the norm of A.',
+    before: 'Math.sqrt(squared * row.reduce((sum, x) => sum + x * x, 0))',
+    after: 'Math.sqrt(squared) * row.reduce((sum, x) => sum + x * x, 0)',
+    tests: ['agreement/runState'],
+  },
+  {
+    file: 'accelerated/methods/lowRank.ts',
+    mistake: 'A merge forgets the scale.',
+    before: '(W[row * k + column] ?? 0) + scale * (sums[column] ?? 0)',
+    after: '(W[row * k + column] ?? 0) + (sums[column] ?? 0)',
+    tests: ['property/accelerated/decoding'],
+  },
+  {
+    file: 'accelerated/methods/lora.ts',
+    mistake: 'rsLoRA divides by the rank.',
+    before: 'loraAlpha / (useRslora ? Math.sqrt(rank) : rank)',
+    after: 'loraAlpha / rank',
+    tests: ['golden/variants'],
+  },
+  {
     file: 'accelerated/methods/salora/hardConcrete.ts',
     mistake: 'The sampled gate forgets τ.',
     before: 'sigmoid(div(add(sub(log(noise), log(sub(1, noise))), logTheta), tau))',
@@ -85,6 +106,34 @@ export const methods: ReadonlyArray<Mutation> = [
     before: 'Math.ceil(fraction * steps - rounding)',
     after: 'Math.ceil(fraction * steps)',
     tests: ['agreement/gateControl'],
+  },
+  {
+    file: 'accelerated/methods/salora/phases.ts',
+    mistake: 'Gates open one step late.',
+    before: 'step >= start && step < end',
+    after: 'step > start && step < end',
+    tests: ['agreement/train'],
+  },
+  {
+    file: 'accelerated/methods/salora/phases.ts',
+    mistake: 'Early evaluations may be the best.',
+    before: "isEligible: ({ stage }) => stage === 'after'",
+    after: "isEligible: ({ stage }) => stage !== 'before'",
+    tests: ['agreement/train'],
+  },
+  {
+    file: 'accelerated/methods/salora/transitions.ts',
+    mistake: 'Columns of B are folded by the gate of another column.',
+    before: '* factorOf(i, to)',
+    after: '* factorOf(i, 0)',
+    tests: ['agreement/runState'],
+  },
+  {
+    file: 'accelerated/methods/salora/transitions.ts',
+    mistake: 'Moments of a folded column grow with its gate.',
+    before: 'firstMoment: (i, column) => 1 / sizeOf(i, column)',
+    after: 'firstMoment: (i, column) => sizeOf(i, column)',
+    tests: ['agreement/runState'],
   },
   {
     file: 'accelerated/methods/salora/retention.ts',

@@ -67,10 +67,24 @@ export const models: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/models/layers/attention.ts',
+    mistake: 'Cached keys do not shift the queries.',
+    before: 'query: keys === queries ? query : add(query, reshape(past, [1, 1, 1, 1]))',
+    after: 'query',
+    tests: ['property/accelerated/decoding'],
+  },
+  {
+    file: 'accelerated/models/layers/attention.ts',
     mistake: 'The scores are divided by the head size.',
     before: '1 / Math.sqrt(shape.headSize)',
     after: '1 / shape.headSize',
     tests: ['agreement/accumulation'],
+  },
+  {
+    file: 'accelerated/models/layers/rotary.ts',
+    mistake: 'The second half of a pair is not rotated.',
+    before: 'add(mul(second, cosine), mul(first, sine))',
+    after: 'mul(second, cosine)',
+    tests: ['agreement/decoder'],
   },
   {
     file: 'accelerated/models/layers/rotary.ts',
@@ -106,6 +120,13 @@ export const models: ReadonlyArray<Mutation> = [
     before: "tanh(host.linear('pooler.dense', rows))",
     after: "host.linear('pooler.dense', rows)",
     tests: ['golden/lora'],
+  },
+  {
+    file: 'accelerated/models/llama/decoder.ts',
+    mistake: 'The gate is a sigmoid instead of SiLU.',
+    before: 'mul(mul(gate, sigmoid(gate)), up)',
+    after: 'mul(sigmoid(gate), up)',
+    tests: ['agreement/decoder'],
   },
   {
     file: 'accelerated/models/deberta/distances.ts',

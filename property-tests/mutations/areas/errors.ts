@@ -1,0 +1,12 @@
+/** Mutations of errors and suggestions. */
+import type { Mutation } from '../mutation.js'
+
+export const errors: ReadonlyArray<Mutation> = [
+  {
+    file: 'accelerated/errors/nearest.ts',
+    mistake: 'Any name is near enough.',
+    before: 'best.distance <= tolerance(typed)',
+    after: 'best.distance <= typed.length',
+    tests: ['cli/help'],
+  },
+]
