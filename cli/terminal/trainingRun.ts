@@ -13,6 +13,7 @@ import { exitCodes } from './exitCodes.js'
 import { nextRunFolder } from '../options/nextRunName.js'
 import { watchInterrupt, type Interrupt } from './interrupt.js'
 import { openProgress } from './progress.js'
+import { watchSuddenEnd } from './suddenEnd.js'
 import { summaryText } from '../format/summary.js'
 import type { Terminal } from './output.js'
 import type { TrainRequest } from '../options/trainRequest.js'
@@ -40,19 +41,26 @@ const runInto = async (options: RunOptions, terminal: Terminal, closing: Closing
   }
   const progress = openProgress(terminal)
   let begun = false
+  let watched = (): void => undefined
   const interrupt = watchInterrupt(
     () =>
       progress.print(
         begun ? 'stopping after this step and saving a checkpoint; press Ctrl-C again to exit at once' : 'stopping before the first step',
       ),
-    progress.close,
+    () => {
+      watched()
+      progress.close()
+    },
   )
   const evaluations: Array<Extract<FinetuneEvent, { readonly kind: 'evaluation' }>> = []
   let result: RunResult | null = null
   try {
     for await (const event of finetune(options, { signal: interrupt.signal })) {
       progress.show(event)
-      if (event.kind === 'ready') begun = true
+      if (event.kind === 'ready') {
+        begun = true
+        watched = watchSuddenEnd(suddenEnd(options.output))
+      }
       if (event.kind === 'evaluation') evaluations.push(event)
       if (event.kind === 'result') result = event.result
     }
@@ -60,6 +68,7 @@ const runInto = async (options: RunOptions, terminal: Terminal, closing: Closing
     if (interrupt.signal.aborted && !begun) return stoppedEarly(options, interrupt, terminal)
     throw error
   } finally {
+    watched()
     progress.close()
     interrupt.release()
   }
@@ -71,6 +80,10 @@ const runInto = async (options: RunOptions, terminal: Terminal, closing: Closing
   if (result.interrupted) terminal.note(`stopped by a signal after step ${result.stepsDone}; to resume: ${resumeCommand(options.output)}`)
   return result.interrupted ? (interrupt.exitCode() ?? exitCodes.interrupted) : exitCodes.success
 }
+
+/** Nobody reads the signal of a process that a shell or a service started. */
+const suddenEnd = (output: string): string =>
+  `${output}: the process ended without a word: it was killed, ran out of memory, or a file of its model was changed. To resume: ${resumeCommand(output)}`
 
 /** The advice to train longer, if the loss asks for it. */
 const longerLines = (evaluations: Parameters<typeof lossStillFalling>[0]): ReadonlyArray<string> => {

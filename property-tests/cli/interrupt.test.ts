@@ -3,8 +3,8 @@
  * stops a run as Ctrl-C does, and a closed pipe of its progress does not. A disk that fills up ends a run in one line.
  */
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { existsSync, truncateSync } from 'node:fs'
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
@@ -21,6 +21,9 @@ const args = (output: string): ReadonlyArray<string> => [
   ...['--gate-end', '0.6'], // 120 steps with gates: enough not to be warned of
   ...['--output', output],
 ]
+
+const suddenEnd = (output: string): string =>
+  `${output}: the process ended without a word: it was killed, ran out of memory, or a file of its model was changed. To resume: salora train --resume --output ${output}`
 
 const saved = (output: string) => savedState(join(cwd, output), join(cwd, 'tiny'))
 
@@ -52,6 +55,29 @@ describe('Ctrl-C', () => {
       .split('\n')
       .map((line) => JSON.parse(line) as { kind: string; step: number })
     expect(lines.filter(({ kind }) => kind === 'step').map((line) => line.step)).toEqual(Array.from({ length: steps }, (_, i) => i + 1))
+  })
+
+  it('is not needed for a run that is killed: one line says how to resume it', async () => {
+    const killed = await salora(args('killed'), {
+      cwd,
+      onError: (text, child) => {
+        if (text.includes('step 1/')) child.kill('SIGKILL')
+      },
+    })
+    expect(killed.code).toBe(null)
+    expect(killed.stderr.trimEnd().split('\n').at(-1)).toBe(suddenEnd('killed'))
+  })
+
+  it.skipIf(process.platform !== 'linux')('is not needed for a run whose model file gets shorter, either (Linux)', async () => {
+    await cp(embeddedModel, join(cwd, 'shrinking'), { recursive: true })
+    const ended = await salora([...args('shrunk'), '--model', 'shrinking', '--max-length', '16'], {
+      cwd,
+      onError: (text) => {
+        if (text.includes('step 1/')) truncateSync(join(cwd, 'shrinking', 'model.safetensors'), 100)
+      },
+    })
+    expect(ended.signal).toBe('SIGBUS')
+    expect(ended.stderr.trimEnd().split('\n').at(-1)).toBe(suddenEnd('shrunk'))
   })
 
   it('twice ends the process at once by the signal, and its last checkpoint is whole', async () => {
