@@ -39,9 +39,23 @@ export const training: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/training/adamw.ts',
+    mistake: 'The bias correction of the second moment is missing.',
+    before: 'add(sqrt(div(v, correction2)), epsilon)',
+    after: 'add(sqrt(v), epsilon)',
+    tests: ['agreement/accumulation'],
+  },
+  {
+    file: 'accelerated/training/adamw.ts',
     mistake: 'Weight decay is not multiplied by the rate.',
     before: 'sub(1, mul(rate, weightDecay))',
     after: 'sub(1, weightDecay)',
+    tests: ['agreement/accumulation'],
+  },
+  {
+    file: 'accelerated/training/adamw.ts',
+    mistake: 'The second moment decays by β₁.',
+    before: 'add(mul(second, beta2), mul(square(gradient), 1 - beta2))',
+    after: 'add(mul(second, beta1), mul(square(gradient), 1 - beta1))',
     tests: ['agreement/accumulation'],
   },
   {
@@ -53,10 +67,31 @@ export const training: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/training/stepGraph.ts',
+    mistake: 'Gradients are clipped by each block alone.',
+    before: '(isWeight(i) ? mul(g, factor) : g)',
+    after: '(isWeight(i) ? mul(g, minimum(div(maxGradNorm, add(sqrt(reduceSum(square(g))), 1e-6)), 1)) : g)',
+    tests: ['agreement/accumulation'],
+  },
+  {
+    file: 'accelerated/training/stepGraph.ts',
     mistake: 'A small gradient is scaled up to the norm.',
     before: 'const factor = minimum(div(maxGradNorm, add(norm, 1e-6)), 1)',
     after: 'const factor = div(maxGradNorm, add(norm, 1e-6))',
     tests: ['agreement/trainStep'],
+  },
+  {
+    file: 'accelerated/training/stepGraph.ts',
+    mistake: 'Gates and multiplier are clipped with the weights.',
+    before: '(isWeight(i) ? mul(g, factor) : g)',
+    after: 'mul(g, factor)',
+    tests: ['agreement/accumulation'],
+  },
+  {
+    file: 'accelerated/training/optimizer.ts',
+    mistake: 'λ descends.',
+    before: "group.direction === 'ascent' ? 1 : -1",
+    after: '-1',
+    tests: ['agreement/accumulation'],
   },
   {
     file: 'accelerated/training/trainStep.ts',
@@ -189,6 +224,13 @@ export const training: ReadonlyArray<Mutation> = [
     mistake: 'Of equal scores, the one with the higher loss is kept.',
     before: "(scores['loss'] ?? NaN) < (best.scores['loss'] ?? NaN)",
     after: "(scores['loss'] ?? NaN) > (best.scores['loss'] ?? NaN)",
+    tests: ['agreement/train'],
+  },
+  {
+    file: 'accelerated/training/trainingLoop.ts',
+    mistake: 'The best parameters are those that later steps overwrite.',
+    before: 'parameters: parameters.slice(),',
+    after: 'parameters,',
     tests: ['agreement/train'],
   },
   {
