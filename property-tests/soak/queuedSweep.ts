@@ -72,16 +72,24 @@ const workersFail = async (place: Place): Promise<void> => {
   await second.started
 }
 
+/** @throws Error unless Redis refuses a write in these words: a failure that does not happen tests nothing */
+const expectRefusal = async (admin: Redis, words: string): Promise<void> => {
+  const answer = await admin.set('salora-soak', '1').catch((thrown: unknown) => String(thrown))
+  if (!answer.includes(words)) throw new Error(`a write to Redis: expected ${words}, got ${answer}`)
+}
+
 /** How Redis fails, and how it recovers. */
 const failures: Readonly<Record<string, (admin: Redis, redis: RedisServer) => Promise<unknown>>> = {
   'Redis restarts': (_, redis) => redis.restart(),
   'Redis is read-only': async (admin) => {
     await admin.replicaof('127.0.0.1', 1) // of a server that is not there
+    await expectRefusal(admin, 'READONLY')
     await pause(1000 * outage)
     await admin.replicaof('NO', 'ONE')
   },
   'Redis is out of memory': async (admin) => {
     await admin.config('SET', 'maxmemory', '1')
+    await expectRefusal(admin, 'OOM')
     await pause(1000 * outage)
     await admin.config('SET', 'maxmemory', '0')
   },
