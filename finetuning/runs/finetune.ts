@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { releaseThread } from '../../accelerated/storage/folderLock.js'
 import { callCount, waitUntilIdle, type CallCount } from '../../accelerated/engines/nativeCallGuard.js'
 import '../../accelerated/engines/loadOnnxRuntime.js' // turns its telemetry off; the worker thread cannot
-import type { FinetuneEvent, FinetuneOptions } from './run.js'
+import { checkFinetuneOptions, type FinetuneEvent, type FinetuneOptions } from './run.js'
 import { reportRun } from './tracking/reportRun.js'
 import { fromSentError, toSentError, type SentError } from '../../accelerated/errors/sentError.js'
 
@@ -30,6 +30,7 @@ export async function* finetune(
   options: FinetuneOptions,
   more: { readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<FinetuneEvent, void> {
+  checkFinetuneOptions(options)
   yield* reportRun(options, trainInThread(options, more)) // in this thread: a training step blocks the worker's, and its timeouts
 }
 

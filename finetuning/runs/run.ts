@@ -1,4 +1,6 @@
 /** The types of a run: its options, events, config.json and result.json. */
+import { z } from 'zod'
+import { validate } from '../../accelerated/errors/validate.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { resolveSettings, type Settings } from '../../accelerated/training/settings.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
@@ -31,6 +33,24 @@ export type FinetuneOptions = {
 
 /** The options of a run with all settings resolved. */
 export type RunOptions = Omit<FinetuneOptions, 'resume' | 'settings'> & { readonly resume: boolean; readonly settings: Settings }
+
+const text = z.string().min(1)
+/** What a caller without types may get wrong. The task's own options are checked where its data is read. */
+const optionsSchema = z.looseObject({
+  model: text,
+  task: z.looseObject({ task: text }),
+  output: text,
+  adapter: text.optional(),
+  resume: z.boolean().optional(),
+  settings: z.looseObject({}).optional(),
+  evalOnStart: z.boolean().optional(),
+  tensorboard: z.boolean().optional(),
+})
+
+/** @throws InputError for the first of the options that is missing or of another type */
+export const checkFinetuneOptions = (options: FinetuneOptions): void => {
+  validate<unknown>(optionsSchema, options, 'finetune', 'options')
+}
 
 /** @throws SettingsError for the first setting that is wrong */
 export const resolveRunOptions = ({ resume = false, settings = {}, ...options }: FinetuneOptions): RunOptions => ({
