@@ -1,7 +1,7 @@
 /** Atomic writes: a file is written under a temporary name beside its target, flushed to the disk, and then renamed. */
 import { randomBytes } from 'node:crypto'
 import { closeSync, fsync, openSync, write } from 'node:fs'
-import { open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { open, readdir, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { isAbsent, writeError } from '../errors/systemError.js'
@@ -70,30 +70,14 @@ export const writeFileAtomically = async (
 /** The names of temporary files. */
 export const temporary = /^\..+\.\d+\.[0-9a-f]{12}\.partial$/
 
-/** A claim on the folder that is being written: any process may write one at any time. */
-const claim = /^\.lock-/
-
-/** Milliseconds after which a temporary file of a claim belongs to no living process. */
-const abandoned = 120_000
-
-/** Removes the temporary files that a killed process left in `folder`. No other process may be writing there, except its claim to a lock. */
+/** Removes the temporary files that a killed process left in `folder`. No other process may be writing there, but for its claim to a lock. */
 export const removeTemporaries = async (folder: string): Promise<void> => {
-  for (const name of await readdir(folder)) {
-    if (!temporary.test(name)) continue
-    const path = join(folder, name)
-    if (claim.test(name) && Date.now() - (await lastChange(path)) < abandoned) continue
-    await unlink(path).catch((thrown: unknown) => {
-      if (!isAbsent(thrown)) throw thrown
-    })
-  }
+  for (const name of await readdir(folder))
+    if (temporary.test(name))
+      await unlink(join(folder, name)).catch((thrown: unknown) => {
+        if (!isAbsent(thrown)) throw thrown
+      })
 }
-
-/** When the file was last changed; now, if it is gone. */
-const lastChange = (path: string): Promise<number> =>
-  stat(path).then(
-    ({ mtimeMs }) => mtimeMs,
-    () => Date.now(),
-  )
 
 async function* chunksOf(content: Content): AsyncGenerator<Uint8Array> {
   if (typeof content === 'string') yield new TextEncoder().encode(content)

@@ -49,7 +49,7 @@ export const lockFolder = async (folder: string, where: string): Promise<FolderL
   const claim = await newClaim()
   for (let attempt = 1; ; attempt++) {
     const path = join(folder, `lock-${randomBytes(6).toString('hex')}.json`)
-    await writeFileAtomically(path, `${JSON.stringify(claim)}\n`)
+    await writeClaim(path, claim)
     try {
       const { rival, gone } = await othersIn(folder, path, claim)
       if (rival === null) return await heldBy(path, claim, gone, where)
@@ -62,6 +62,17 @@ export const lockFolder = async (folder: string, where: string): Promise<FolderL
     // Two processes that came at once both withdrew. One of them comes back first.
     await pause(20 + 100 * Math.random())
   }
+}
+
+/** The owner of the lock removes temporary files when it begins: also that of a claim which is just being written. It is then written again. */
+const writeClaim = async (path: string, claim: Claim): Promise<void> => {
+  for (let attempt = 1; ; attempt++)
+    try {
+      return await writeFileAtomically(path, `${JSON.stringify(claim)}\n`)
+    } catch (thrown) {
+      if (attempt === attempts || !(thrown instanceof SystemError && thrown.code === 'ENOENT')) throw thrown
+      await pause(10 * attempt)
+    }
 }
 
 const heldBy = async (path: string, claim: Claim, gone: ReadonlyArray<string>, where: string): Promise<FolderLock> => {

@@ -3,10 +3,11 @@
  * At the moment KILL_AT, it sends the process SIGKILL, so a write is half done. `2 gated step` is the second moment of that name, and `30 *` the
  * thirtieth of all. KILL_TRACE is the file that gets the names.
  */
-import { appendFileSync } from 'node:fs'
+import plain, { appendFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { isMainThread } from 'node:worker_threads'
 import * as ort from 'onnxruntime-node'
 
@@ -64,6 +65,29 @@ if (!isMainThread) {
     rename: (from: string, to: string) => (isLast(`rename ${nameOf(to)}`) ? die() : rename(from, to)),
     unlink: (path: string) => (isLast(`unlink ${nameOf(path)}`) ? die() : unlink(path)),
     rm: (path: string, options: object) => (isLast(`rm ${nameOf(path)}`) ? die() : rm(path, options)),
+  })
+
+  // files that are written through descriptors (atomicFile.ts)
+  const { openSync } = plain
+  const paths = new Map<number, string>()
+  const writeTo = promisify(plain.write) as (descriptor: number, bytes: Uint8Array) => Promise<unknown>
+  const sync = promisify(plain.fsync)
+  const promised = <A extends ReadonlyArray<unknown>, R>(action: (...given: A) => Promise<R>) =>
+    Object.assign(() => undefined, { [promisify.custom]: action })
+  Object.assign(plain, {
+    openSync: (path: string, flags: string, ...more: ReadonlyArray<never>) => {
+      const isWriting = path !== trace && typeof flags === 'string' && flags !== 'r'
+      if (isWriting && isLast(`open ${nameOf(path)}`)) die()
+      const descriptor = openSync(path, flags, ...more)
+      if (isWriting) paths.set(descriptor, path)
+      return descriptor
+    },
+    write: promised(async (descriptor: number, bytes: Uint8Array) => {
+      if (!isLast(`write ${nameOf(paths.get(descriptor) ?? '')}`)) return writeTo(descriptor, bytes)
+      await writeTo(descriptor, half(bytes) as Uint8Array)
+      return die()
+    }),
+    fsync: promised((descriptor: number) => (isLast(`sync ${nameOf(paths.get(descriptor) ?? '')}`) ? die() : sync(descriptor))),
   })
   syncBuiltinESMExports()
 

@@ -95,7 +95,7 @@ describe.concurrent('a killed or interrupted run with --resume', { timeout }, ()
       [
         `1 unlink ${file(9)}`,
         '6 evaluation',
-        '1 append run/metrics.jsonl',
+        '1 write run/metrics.jsonl',
         `1 rename ${file(steps)}`,
         `1 unlink ${file(27)}`,
         '1 write adapter/adapter_model.safetensors (temporary)',

@@ -1,8 +1,10 @@
 /** System errors while a run is resumed: an unreadable checkpoint does not count as damaged, and nothing is changed. */
+import type * as plainFiles from 'node:fs'
 import * as files from 'node:fs/promises'
 import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { InputError } from '../../../accelerated/errors/inputError.js'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
@@ -16,12 +18,36 @@ type Operation = 'open' | 'read' | 'write' | 'readdir' | 'stat' | 'realpath' | '
 /** Which operation on which path fails with which error of the system. */
 const fault = vi.hoisted(() => ({ now: null as null | { readonly operation: string; readonly path: RegExp; readonly code: string } }))
 
+const meets = vi.hoisted(() => (operation: string, path: unknown): void => {
+  if (fault.now?.operation !== operation || !fault.now.path.test(String(path))) return
+  throw Object.assign(new Error(`${fault.now.code}: from the system, ${operation} '${String(path)}'`), { code: fault.now.code })
+})
+
+/** Files are written through descriptors (atomicFile.ts). */
+vi.mock('node:fs', async (original) => {
+  const real = await original<typeof plainFiles>()
+  const paths = new Map<number, string>()
+  const writeTo = promisify(real.write) as (descriptor: number, bytes: Uint8Array) => Promise<unknown>
+  const write = Object.assign(() => undefined, {
+    [promisify.custom]: async (descriptor: number, bytes: Uint8Array) => {
+      meets('write', paths.get(descriptor))
+      return writeTo(descriptor, bytes)
+    },
+  })
+  return {
+    ...real,
+    write,
+    openSync: (path: string, flags: string) => {
+      meets('open', path)
+      const descriptor = real.openSync(path, flags)
+      paths.set(descriptor, path)
+      return descriptor
+    },
+  }
+})
+
 vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof files>()
-  const meets = (operation: Operation, path: unknown): void => {
-    if (fault.now?.operation !== operation || !fault.now.path.test(String(path))) return
-    throw Object.assign(new Error(`${fault.now.code}: from the system, ${operation} '${String(path)}'`), { code: fault.now.code })
-  }
   const failing =
     <A extends ReadonlyArray<unknown>, R>(operation: Operation, action: (...given: A) => Promise<R>) =>
     async (...given: A): Promise<R> => {
