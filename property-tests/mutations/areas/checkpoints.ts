@@ -86,4 +86,32 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     after: 'if (damage === undefined) {',
     tests: ['hostile/checkpoint'],
   },
+  {
+    file: 'accelerated/checkpoints/tokenizer/boundedTemplate.ts',
+    mistake: 'A value may be of any size.',
+    before: 'if (size > this.bounds.characters) throw',
+    after: 'if (size > 1e12) throw',
+    tests: ['golden/chatTemplates'],
+  },
+  {
+    file: 'accelerated/checkpoints/tokenizer/libraryTokenizer.ts',
+    mistake: 'A normalized text may have any length.',
+    before: 'if (normalized.length <= most) return normalized',
+    after: 'if (normalized.length <= 1e12) return normalized',
+    tests: ['property/accelerated/libraryTokenizer'],
+  },
+  {
+    file: 'accelerated/checkpoints/tokenizer/tokenizerSchema.ts',
+    mistake: 'The growths of replacements add instead of multiplying.',
+    before: 'product * growth(part), 1)',
+    after: 'product + growth(part) - 1, 1)',
+    tests: ['property/accelerated/libraryTokenizer'],
+  },
+  {
+    file: 'accelerated/checkpoints/hub/hubEnvironment.ts',
+    mistake: 'Downloads know only the token of HF_TOKEN.',
+    before: "secretOf(environment, 'HF_TOKEN') ?? checkedToken(file, storedToken(file))",
+    after: "secretOf(environment, 'HF_TOKEN')",
+    tests: ['property/accelerated/hub'],
+  },
 ]

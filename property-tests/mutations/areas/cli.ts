@@ -86,4 +86,18 @@ export const cli: ReadonlyArray<Mutation> = [
     after: 'return folder',
     tests: ['cli/oneFolder'],
   },
+  {
+    file: 'cli/format/answers.ts',
+    mistake: 'Formulas are written for spreadsheets to run.',
+    before: "`'${text}` : text)",
+    after: 'text : text)',
+    tests: ['cli/predict'],
+  },
+  {
+    file: 'cli/format/answers.ts',
+    mistake: 'A negative number gets an apostrophe.',
+    before: ' && decimal(text) === null',
+    after: '',
+    tests: ['cli/predict'],
+  },
 ]

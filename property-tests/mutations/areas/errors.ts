@@ -9,4 +9,11 @@ export const errors: ReadonlyArray<Mutation> = [
     after: 'best.distance <= typed.length',
     tests: ['cli/help'],
   },
+  {
+    file: 'accelerated/errors/inputError.ts',
+    mistake: 'Overrides of direction reach the terminal.',
+    before: '\\u202a-\\u202e',
+    after: '',
+    tests: ['cli/printable'],
+  },
 ]

@@ -198,4 +198,18 @@ export const evaluation: ReadonlyArray<Mutation> = [
     after: 'while (n < order - 1 && tokens[place - n] === tokens[before - n]) n++',
     tests: ['property/evaluation/ngram'],
   },
+  {
+    file: 'evaluation/cells/cellJob.ts',
+    mistake: 'Links out of the root are followed.',
+    before: 'if (isThere) return realpath(path)',
+    after: 'if (isThere) return path',
+    tests: ['property/evaluation/queuedJob'],
+  },
+  {
+    file: 'evaluation/ngram/arpaSections.ts',
+    mistake: 'A back-off weight may be of any size.',
+    before: 'if (Math.abs(value) > largestLog10)',
+    after: 'if (Math.abs(value) > 1e300)',
+    tests: ['property/evaluation/ngramMistakes'],
+  },
 ]

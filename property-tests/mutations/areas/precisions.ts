@@ -51,4 +51,11 @@ export const precisions: ReadonlyArray<Mutation> = [
     after: 'return 4 * matrices + 4',
     tests: ['property/accelerated/mixed'],
   },
+  {
+    file: 'accelerated/precisions/int8/quantizedFile.ts',
+    mistake: 'A folder in place of a cached file is not noticed.',
+    before: "?.kind === 'folder')",
+    after: "?.kind === 'other')",
+    tests: ['property/accelerated/int8'],
+  },
 ]

@@ -128,4 +128,25 @@ export const reporting: ReadonlyArray<Mutation> = [
     after: '[i, one]',
     tests: ['board/queueState'],
   },
+  {
+    file: 'reporting/board/server.ts',
+    mistake: 'Silent connections keep their places.',
+    before: 'if (strangers.size > strangerLimit) oldest?.destroy()',
+    after: '',
+    tests: ['board/auth'],
+  },
+  {
+    file: 'reporting/charts/figures/ranks.ts',
+    mistake: 'A matrix named like a part of JavaScript has that as its rank.',
+    before: '(Object.hasOwn(run, name) ? (run[name] ?? []) : [])',
+    after: 'run[name] ?? []',
+    tests: ['property/reporting/report'],
+  },
+  {
+    file: 'reporting/charts/figures/plotFigures.ts',
+    mistake: 'A figure that fails is left out silently.',
+    before: 'failed.push(',
+    after: 'void (',
+    tests: ['property/reporting/charts'],
+  },
 ]

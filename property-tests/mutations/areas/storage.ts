@@ -51,4 +51,11 @@ export const storage: ReadonlyArray<Mutation> = [
     after: '',
     tests: ['property/accelerated/storage'],
   },
+  {
+    file: 'accelerated/storage/folderLock.ts',
+    mistake: 'A claim that was removed while it was written ends the process.',
+    before: 'if (attempt === attempts || !(thrown instanceof SystemError',
+    after: 'if (attempt >= 1 || !(thrown instanceof SystemError',
+    tests: ['property/accelerated/folderLock'],
+  },
 ]

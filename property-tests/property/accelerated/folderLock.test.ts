@@ -61,16 +61,12 @@ describe('a locked folder', () => {
   it('refuses a process in the same words if its claim is removed while it is being written', async () => {
     await writeFile(join(folder, '.lock-0123456789ab.json.1.0123456789ab.partial'), '') // left by a killed process
     const owner = await lock()
-    let trying = true
-    const removing = (async () => {
-      while (trying) {
-        await removeTemporaries(folder)
-        await pause(5)
-      }
-    })()
-    const refusals = await Promise.all(Array.from({ length: 40 }, () => lock().catch((thrown: unknown) => String(thrown))))
-    trying = false
-    await removing
+    const refused = Promise.all(Array.from({ length: 40 }, () => lock().catch((thrown: unknown) => String(thrown))))
+    for (const later of [0, 10, 20]) {
+      await pause(later)
+      await removeTemporaries(folder)
+    }
+    const refusals = await refused
     for (const refusal of refusals) expect(refusal).toMatch(/expected a folder that no other process is at work in/)
     expect(await claims()).toHaveLength(1)
     await owner.check()

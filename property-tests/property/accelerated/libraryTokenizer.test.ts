@@ -91,6 +91,7 @@ describe('our parts of @huggingface/tokenizers', () => {
     expect(() => parsed({ ...bytePair, normalizer: replace(16, 'aaaaaaaa') })).toThrow(
       /replacements that make a text at most 64 times as long/,
     )
+    expect(() => parsed({ ...bytePair, normalizer: replace(3, 'aaaaaaaa') })).toThrow(/at most 64 times as long/)
     expect(() => parsed({ ...bytePair, normalizer: replace(2, 'aaaaaaaa') })).not.toThrow()
     expect(() => parsed({ ...bytePair, normalizer: replace(16, 'b') })).not.toThrow()
     const decoders = { type: 'Sequence', decoders: replace(16, 'aaaaaaaa').normalizers }
