@@ -4,8 +4,8 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { isHubId } from '../../accelerated/checkpoints/hub/hub.js'
 import type { UploadFile } from '../../accelerated/checkpoints/hub/hubUpload.js'
-import { inputError, quoted, shown } from '../../accelerated/errors/inputError.js'
-import { systemInputError } from '../../accelerated/errors/systemError.js'
+import { inputError, quoted, reason, shown } from '../../accelerated/errors/inputError.js'
+import { isAbsent, systemInputError } from '../../accelerated/errors/systemError.js'
 import { adapterConfigLimit } from '../../accelerated/formats/namesFile.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
@@ -84,7 +84,12 @@ const deepest = 2
 /** Names of files, with slashes, in order. @throws InputError also for a link that leads out of the folder */
 const namesIn = async (folder: string, within = '', depth = 0): Promise<ReadonlyArray<string>> => {
   const entries = await readdir(join(folder, within), { withFileTypes: true }).catch((thrown: unknown) => {
-    throw systemInputError(join(folder, within), 'the folder of a run or an export', thrown)
+    throw systemInputError(
+      join(folder, within),
+      'the folder of a run or an export',
+      thrown,
+      isAbsent(thrown) ? 'none there' : reason(thrown),
+    )
   })
   const found = await Promise.all(
     entries.map(async (entry): Promise<ReadonlyArray<string>> => {

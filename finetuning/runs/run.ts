@@ -8,7 +8,7 @@ import type { Estimate } from './estimate.js'
 import type { TaskOptions } from '../tasks/index.js'
 import type { DataReport } from '../inspection/runReport.js'
 import type { RunInputs } from './runFingerprint.js'
-import type { TrackerName } from './tracking/trackerNames.js'
+import { trackerNames, type TrackerName } from './tracking/trackerNames.js'
 
 export type FinetuneOptions = {
   /** A folder in Hugging Face layout, or a hub id. */
@@ -45,6 +45,7 @@ const optionsSchema = z.looseObject({
   settings: z.looseObject({}).optional(),
   evalOnStart: z.boolean().optional(),
   tensorboard: z.boolean().optional(),
+  reportTo: z.array(z.enum(trackerNames)).optional(),
 })
 
 /** @throws InputError for the first of the options that is missing or of another type */

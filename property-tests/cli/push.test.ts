@@ -292,7 +292,7 @@ describe('the files of salora push', () => {
     expect(await refused(at('empty'))).toBe(
       "@/empty: expected a run with an adapter, an adapter's folder or an export, got none of their files",
     )
-    expect(await refused(at('nowhere'))).toMatch(/^@\/nowhere: expected the folder of a run or an export, got ENOENT/)
+    expect(await refused(at('nowhere'))).toMatch(/^@\/nowhere: expected the folder of a run or an export, got none there/)
     await writeAdapter(at('local'), at('bert'))
     expect(await refused(at('local'))).toBe(
       '@/local/adapter_config.json: expected the hub id of its base model, for others\' use (give it by --base-model, or export --format merged), got "@/bert", which only this machine has',

@@ -61,6 +61,21 @@ const worker = (
   return observed
 }
 
+/** A worker that is killed in its first run, once that has logged something. @param output the folder of the sweep or the search */
+const killedWorker = (redis: string, output: string): ReturnType<typeof worker> => {
+  let killed = false
+  return worker(redis, (text, child) => {
+    const [, id] = /(\S+): starting/.exec(text) ?? []
+    if (killed || id === undefined) return
+    killed = true
+    const poll = setInterval(() => {
+      if (!existsSync(join(root, output, 'cells', id, 'metrics.jsonl'))) return
+      clearInterval(poll)
+      child.kill('SIGKILL')
+    }, 5)
+  })
+}
+
 describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () => {
   let redis: RedisServer
   let queue: Queue
@@ -83,18 +98,7 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     await queue.add('cell', { cell: { id: '../../etc' }, output: '/' }, { jobId: 'poison' })
 
     const both = [salora(sweep('queued', '--redis', redis.url), { cwd: root })]
-    let killed = false
-    const first = worker(redis.url, (text, child) => {
-      if (!killed && text.includes(': starting')) {
-        killed = true
-        const [, id = ''] = /(cola\.\S+): starting/.exec(text) ?? []
-        const poll = setInterval(() => {
-          if (!existsSync(join(root, 'queued/cells', id, 'metrics.jsonl'))) return
-          clearInterval(poll)
-          child.kill('SIGKILL')
-        }, 5)
-      }
-    })
+    const first = killedWorker(redis.url, 'queued')
     await once(first.child, 'exit')
     await redis.restart()
     const others = [worker(redis.url), worker(redis.url)]
@@ -153,17 +157,7 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     expect(local.code, local.stderr).toBe(0)
 
     const leader = tracked(spawn(process.execPath, [program, ...search('searched', '--redis', redis.url)], { cwd: root, stdio: 'ignore' }))
-    let killed = false
-    const first = worker(redis.url, (text, child) => {
-      const [, id] = /(lora\.\S+): starting/.exec(text) ?? []
-      if (killed || id === undefined) return
-      killed = true
-      const poll = setInterval(() => {
-        if (!existsSync(join(root, 'searched/cells', id, 'metrics.jsonl'))) return
-        clearInterval(poll)
-        child.kill('SIGKILL')
-      }, 5)
-    })
+    const first = killedWorker(redis.url, 'searched')
     await once(first.child, 'exit')
     const second = worker(redis.url)
     await expect.poll(() => second.output).toMatch(/100-steps: \d/)

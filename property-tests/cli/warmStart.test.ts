@@ -59,6 +59,8 @@ const firstLoss = async (output: string): Promise<number> =>
     .map((line) => JSON.parse(line) as { kind: string; scores: { loss: number } })
     .find(({ kind }) => kind === 'evaluation')?.scores.loss ?? NaN
 
+const oneStep = ['--method', 'lora', '--rank', '4', '--lora-alpha', '8', '--max-steps', '1']
+
 describe('a run that starts from an adapter', () => {
   it.each([
     ['lora of its rank and scale', ['--method', 'lora', '--rank', '4', '--lora-alpha', '8', '--max-steps', '1']],
@@ -108,19 +110,7 @@ describe('a run that starts from an adapter', () => {
   })
 
   it('starts with a new head if the adapter has other classes, with a warning', async () => {
-    const { code, stderr } = await train(
-      'three-classes',
-      '--adapter',
-      'three',
-      '--method',
-      'lora',
-      '--rank',
-      '4',
-      '--lora-alpha',
-      '8',
-      '--max-steps',
-      '1',
-    )
+    const { code, stderr } = await train('three-classes', '--adapter', 'three', ...oneStep)
     expect(code).toBe(0)
     expect(stderr).toContain(`warning: ${join(cwd, 'three')}: its head is not of the task's classes; the run begins with another\n`)
   })
@@ -150,20 +140,7 @@ describe('a run that starts from an adapter', () => {
             .replaceAll(/\tgood$/gm, `\t${labels[0]}`)
             .replaceAll(/\tbad$/gm, `\t${labels[1]}`),
         )
-      const files = [
-        '--task',
-        `${name}.tsv`,
-        '--eval-data',
-        `${name}.tsv`,
-        '--method',
-        'lora',
-        '--rank',
-        '4',
-        '--lora-alpha',
-        '8',
-        '--max-steps',
-        '1',
-      ]
+      const files = ['--task', `${name}.tsv`, '--eval-data', `${name}.tsv`, ...oneStep]
       await data(written)
       const warned = await train(`${name}-warned`, '--adapter', `${name}-adapter`, ...files)
       expect(warned.stderr).toContain(

@@ -52,7 +52,7 @@ const expressionsOf = (file: string): ReadonlyMap<string, string> => {
   return new Map([...properties, ...assigned, ...lists, ...single])
 }
 
-/** The value of a name in these files; NaN if they have no such number. */
+/** The number that a constant has in these files; NaN if none of them has it. */
 const numberOf = (name: string, files: ReadonlyArray<string>): number => {
   const expression = files.map((file) => expressionsOf(file).get(name)).find((found) => found !== undefined)
   if (expression === undefined || !/^[\w\s*+.,()<-]+$/.test(expression)) return NaN

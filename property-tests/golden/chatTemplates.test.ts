@@ -68,6 +68,11 @@ describe('an invalid chat template', () => {
     ['a text doubled in a namespace', repeated('ns.l + ns.l', "'a'")],
     ['each character replaced by the text', `${longText(19)}{{ ns.l | replace('a', ns.l) }}`],
     ['one text sought in another', `${longText(18)}{% set needle = 'b' + ns.l %}${often('{{ needle in ns.l + ns.l }}')}`],
+    [
+      'one text sought in another, after a loop that was left',
+      `${longText(16)}{% macro left() %}{% for a in range(2) %}{% if a < 1 %}{% break %}{% endif %}{% endfor %}b{{ ns.l }}{% endmacro %}` +
+        '{% for a in range(20) %}{{ left() in ns.l + ns.l }}{% endfor %}',
+    ],
     ['a text split often', `${longText(19)}${often("{{ ns.l.split('a') | length }}")}`],
     ['a list sorted often', `{% set l = range(1000) %}${often('{{ l | sort | length }}')}`],
     ['a number sought often in a list', `{% set l = range(1000) %}${often('{{ 5000 in l }}')}`],

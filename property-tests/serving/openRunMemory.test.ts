@@ -5,20 +5,12 @@ import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, expect, it } from 'vitest'
-import { finetuneJob } from '../../index.js'
-import { writeTinyModel } from '../cli/tinyModel.js'
-import { toyFile } from '../cli/toyTask.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
+import { trainToyRun } from './trainedToyRun.js'
 
 const { folder } = temporaryFolder('open-run-memory')
 
-beforeAll(async () => {
-  await writeTinyModel(join(folder, 'tiny'))
-  await writeFile(join(folder, 'toy.tsv'), toyFile(40))
-  const options = { model: join(folder, 'tiny'), task: { task: join(folder, 'toy.tsv') }, output: join(folder, 'run') }
-  const settings = { method: 'lora', maxSteps: 1, maxLength: 32, device: 'cpu', threads: 1 } as const
-  for await (const _ of finetuneJob({ ...options, settings }, new AbortController().signal));
-})
+beforeAll(() => trainToyRun(folder))
 
 /** Prints, for each length of texts, the megabytes after 500 predictions and after 5,000. */
 const program = `

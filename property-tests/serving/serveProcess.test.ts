@@ -2,28 +2,18 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
-import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { finetuneJob } from '../../index.js'
 import { program } from '../cli/spawnSalora.js'
-import { writeTinyModel } from '../cli/tinyModel.js'
-import { toyFile } from '../cli/toyTask.js'
 import { killedAfterEach } from '../support/childProcesses.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
+import { trainToyRun } from './trainedToyRun.js'
 
 const { folder } = temporaryFolder('serve-process')
 const tracked = killedAfterEach()
 
-beforeAll(async () => {
-  await writeTinyModel(join(folder, 'tiny'))
-  await writeFile(join(folder, 'toy.tsv'), toyFile(40))
-  const options = { model: join(folder, 'tiny'), task: { task: join(folder, 'toy.tsv') }, output: join(folder, 'run') }
-  const settings = { method: 'lora', maxSteps: 1, maxLength: 32, device: 'cpu', threads: 1 } as const
-  for await (const _ of finetuneJob({ ...options, settings }, new AbortController().signal));
-})
+beforeAll(() => trainToyRun(folder))
 
 /** V8 lets a large heap grow for tens of thousands of requests before it collects. A small one shows what is really kept. */
 const smallHeap = ['--max-old-space-size=96', '--max-semi-space-size=2']

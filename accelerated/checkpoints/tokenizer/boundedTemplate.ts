@@ -51,8 +51,7 @@ class CountingInterpreter extends JinjaInterpreter {
     const parent = this.read.at(-1)
     const own = { searches: searches(node), longest: 0 }
     this.read.push(own)
-    const value = super.evaluate(node, environment)
-    this.read.pop()
+    const value = this.evaluated(node, environment)
     const size = this.sizeOf(value)
     if (size > this.bounds.characters) throw new Error(`a value of ${size} characters, more than ${this.bounds.characters}`)
     this.spend(isList(value) ? 4 * value.value.length : size / 64)
@@ -63,6 +62,15 @@ class CountingInterpreter extends JinjaInterpreter {
     if (parent.searches) this.spend((parent.longest * text) / 5_000)
     parent.longest = Math.max(parent.longest, text)
     return value
+  }
+
+  /** Jinja throws `break` and `continue` through the nodes that they leave: these are no longer under evaluation either. */
+  private evaluated(node: unknown, environment: unknown): Value {
+    try {
+      return super.evaluate(node, environment)
+    } finally {
+      this.read.pop()
+    }
   }
 
   private spend(count: number): void {

@@ -114,4 +114,11 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     after: "secretOf(environment, 'HF_TOKEN')",
     tests: ['property/accelerated/hub'],
   },
+  {
+    file: 'accelerated/checkpoints/tokenizer/boundedTemplate.ts',
+    mistake: 'After a loop that was left, searches are counted against the wrong node.',
+    before: '} finally {\n      this.read.pop()\n    }',
+    after: '} finally {\n      this.read.at(-1)\n    }',
+    tests: ['golden/chatTemplates'],
+  },
 ]

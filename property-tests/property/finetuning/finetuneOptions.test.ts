@@ -25,6 +25,11 @@ describe('the options of finetune', () => {
     ['no output', { model, task }, 'finetune: expected options whose output is a text, got nothing'],
     ['an empty output', { model, task, output: '' }, 'finetune: expected options whose output is a text of at least 1 character, got ""'],
     ['a number as settings', { model, task, output, settings: 5 }, 'finetune: expected options whose settings is an object, got 5'],
+    [
+      'an unknown tracker',
+      { model, task, output, reportTo: ['comet'] },
+      'finetune: expected options whose reportTo.0 is mlflow, got "comet"',
+    ],
     ['a text for resume', { model, task, output, resume: 'no' }, 'finetune: expected options whose resume is true or false, got "no"'],
   ])('are refused in one line: %s', async (_, options, message) => {
     expect(await refusalOf(() => finetune(options as never).next())).toBe(message)

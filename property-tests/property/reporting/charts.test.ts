@@ -300,11 +300,11 @@ describe('a figure that fails', () => {
     const bad = {
       ...{ name: 'bad', title: 'Bad' },
       plot: () => {
-        throw new Error('no such number')
+        throw new Error('a value is NaN')
       },
     }
     const { plotted, failed } = plotFigures([], [good, bad, { ...good, name: 'empty', plot: () => null }])
     expect(plotted.map(({ name }) => name)).toEqual(['good'])
-    expect(failed).toEqual(['the figure "Bad" is missing: no such number'])
+    expect(failed).toEqual(['the figure "Bad" is missing: a value is NaN'])
   })
 })
