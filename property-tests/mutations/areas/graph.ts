@@ -212,4 +212,11 @@ export const graph: ReadonlyArray<Mutation> = [
     after: 'buffer?.kind === kind',
     tests: ['property/graph/liveness'],
   },
+  {
+    file: 'accelerated/graph/onnxShapes.ts',
+    mistake: 'Two sizes of a reshape follow from the others.',
+    before: 'length <= 1 ?',
+    after: 'length <= 2 ?',
+    tests: ['property/graph/onnx'],
+  },
 ]
