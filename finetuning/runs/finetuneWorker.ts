@@ -5,13 +5,16 @@ import { onDownloadProgress } from '../../accelerated/checkpoints/hub/downloadPr
 import { endThread } from '../../accelerated/engines/endThread.js'
 import { countCalls } from '../../accelerated/engines/nativeCallGuard.js'
 import type { WorkerData, WorkerMessage } from './finetune.js'
+import { onTokenizingProgress } from '../tokens/tokenizingProgress.js'
 import { toSentError } from '../../accelerated/errors/sentError.js'
 import { lazyImport, preloadZod } from '../../accelerated/errors/lazyImport.js'
 
 const send = (message: WorkerMessage): void => parentPort?.postMessage(message)
 const { options, calls } = workerData as WorkerData
 countCalls(calls)
-onDownloadProgress((what) => send({ kind: 'event', event: { kind: 'preparing', what } }))
+const preparing = (what: string): void => send({ kind: 'event', event: { kind: 'preparing', what } })
+onDownloadProgress(preparing)
+onTokenizingProgress(preparing)
 const stop = new AbortController()
 parentPort?.on('message', () => stop.abort())
 

@@ -9,6 +9,7 @@ import type { Dataset, Example } from '../data/index.js'
 import { classWeightsOf } from '../tasks/classWeights.js'
 import { loadTask, type Task } from '../tasks/index.js'
 import type { AnyTaskAdapter, TaskAdapter } from '../tasks/taskType.js'
+import { reportTokenizing } from '../tokens/tokenizingProgress.js'
 import type { FinetuneEvent, RunOptions } from './run.js'
 
 /** A task whose lists of examples belong to the run, which may empty them. */
@@ -61,10 +62,17 @@ export async function* tokenizeRunData<E extends TrainingExample>(
     what: `tokenizing ${count.toLocaleString('en-US')} examples of ${sources}`,
   }
   const tokenizer = await task.tokenizer(base, maxLength)
+  let done = 0
+  const drained = function* (examples: Example[]): Generator<Example> {
+    for (const example of drain(examples)) {
+      yield example
+      reportTokenizing({ done: ++done, examples: count })
+    }
+  }
   const examples = {
-    training: tokenizer.training(drain(train.examples)),
-    evaluation: tokenizer.evaluation(drain(evaluation.examples)),
-    test: test === undefined ? null : tokenizer.evaluation(drain(test.examples)),
+    training: tokenizer.training(drained(train.examples)),
+    evaluation: tokenizer.evaluation(drained(evaluation.examples)),
+    test: test === undefined ? null : tokenizer.evaluation(drained(test.examples)),
   }
   return { ...examples, warnings: tokenizer.warnings() }
 }

@@ -499,4 +499,18 @@ export const finetuning: ReadonlyArray<Mutation> = [
     after: 'cosines.indexOf(largest)',
     tests: ['cli/embeddings'],
   },
+  {
+    file: 'finetuning/tokens/tokenizingProgress.ts',
+    mistake: 'Every example has a line once the first is due.',
+    before: 'due = time + interval',
+    after: 'due = time',
+    tests: ['property/finetuning/tokenizingProgress'],
+  },
+  {
+    file: 'finetuning/runs/runData.ts',
+    mistake: 'A run does not report what it has tokenized.',
+    before: 'reportTokenizing({ done: ++done, examples: count })',
+    after: 'done++',
+    tests: ['property/finetuning/tokenizingProgress'],
+  },
 ]
