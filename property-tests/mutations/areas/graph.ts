@@ -212,4 +212,32 @@ export const graph: ReadonlyArray<Mutation> = [
     after: 'buffer?.kind === kind',
     tests: ['property/graph/liveness'],
   },
+  {
+    file: 'accelerated/graph/fusedSums.ts',
+    mistake: 'A thin product of a sum loses its scale.',
+    before: 'alpha === 1 ? resolved(a) : mul(resolved(a), alpha)',
+    after: 'resolved(a)',
+    tests: ['property/graph/fusedSums'],
+  },
+  {
+    file: 'accelerated/graph/fusedSums.ts',
+    mistake: 'A bias is dropped from a sum with thin products.',
+    before: '...biases.map(() => ones(rows))]',
+    after: '...biases.map(() => mul(ones(rows), 0))]',
+    tests: ['property/graph/fusedSums'],
+  },
+  {
+    file: 'accelerated/graph/fusedSums.ts',
+    mistake: 'A product that something else reads is computed twice.',
+    before: 'isThin(term) && isOnlyHere(term)',
+    after: 'isThin(term)',
+    tests: ['property/graph/fusedSums'],
+  },
+  {
+    file: 'accelerated/graph/fusedSums.ts',
+    mistake: 'A partial sum that something else reads is taken apart.',
+    before: 'isSum(node) && more === undefined && reader',
+    after: 'isSum(node) && reader',
+    tests: ['property/graph/fusedSums'],
+  },
 ]
