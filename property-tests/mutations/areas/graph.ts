@@ -239,6 +239,8 @@ export const graph: ReadonlyArray<Mutation> = [
     before: 'isSum(node) && more === undefined && reader',
     after: 'isSum(node) && reader',
     tests: ['property/graph/fusedSums'],
+  },
+  {
     file: 'accelerated/graph/onnxShapes.ts',
     mistake: 'Two sizes of a reshape follow from the others.',
     before: 'length <= 1 ?',
