@@ -1,6 +1,6 @@
 /**
- * Sums that pass over memory once: where a product in int8 is added to thin products (an adapter's) and a bias, these become one product that is
- * added to the rest, as in torch.addmm. x₀ + α₁ a₁ b₁ + α₂ a₂ b₂ + bias = x₀ + [α₁ a₁, α₂ a₂, 1] · [b₁; b₂; bias]. Only the rounding differs.
+ * Fused sums: where a product in int8 is added to thin products (an adapter's) and a bias, these become one product, as in torch.addmm. The sum then
+ * passes over memory once: x + α₁ a₁ b₁ + α₂ a₂ b₂ + bias = x + [α₁ a₁, α₂ a₂, 1] · [b₁, b₂, bias], with bᵢ below each other. Only rounding differs.
  */
 import type { Dimension, Expression } from './expression.js'
 import { sameShape, topologicalOrder } from './expression.js'
