@@ -144,9 +144,9 @@ export const finetuning: ReadonlyArray<Mutation> = [
   },
   {
     file: 'finetuning/tokens/learnedTokens.ts',
-    mistake: 'A token that spans two segments belongs to the first.',
-    before: 'const to = i === segments.length - 1 ? ids.length : commonLength(tokenizer.ids(text), ids)',
-    after: 'const to = i === segments.length - 1 ? ids.length : Math.min(ids.length, tokenizer.ids(text).length)',
+    mistake: 'The end of a segment is counted from the one before.',
+    before: 'ends.push((ends.at(-1) ?? 0) + text.length)',
+    after: 'ends.push(text.length)',
     tests: ['property/finetuning/textTokens'],
   },
   {
