@@ -34,7 +34,7 @@ describe('a dataset of sentences', () => {
     await writeFile(at(name), lines.map((line) => `${line}\n`).join(''))
   }
 
-  it('asks for the other style of each direction, and has the rewritings that lie beside the sentences', async () => {
+  it('asks for the other style of each direction, and has the rewritings beside the sentences', async () => {
     await put('yelp/test.0', 'the food was bad')
     await put('yelp/test.1', 'the food was good')
     await put('yelp/reference.0', 'the food was bad\tThe food was good!')
@@ -87,6 +87,7 @@ describe('the file of transfers', () => {
       encode: () => [1],
       async *answers(prompts: ReadonlyArray<unknown>) {
         asked.push(prompts.length)
+        for (const prompt of prompts.keys()) yield { kind: 'answer', prompt, text: 'again', tokens: 1, ended: 'end' } as const
       },
     }
     const given = { generator, direction: direction(0, sources), template: 'paper', generation: { batchSize: 2 } } as const
@@ -139,7 +140,7 @@ describe('the result of a style transfer', () => {
     directions: [direction(0, ['a', 'b']), direction(1, ['c'])],
     training: null,
   }
-  /** Numbers that tell the direction and the kind of output apart. */
+  /** Other numbers for each direction and each kind of output. */
   const scored = (kind: number): readonly [Scored, Scored] => {
     const of = (from: 0 | 1): Scored => {
       const accuracy = kind + 10 * from
