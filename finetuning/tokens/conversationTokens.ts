@@ -1,5 +1,6 @@
 /** Conversations as tokens: the loss covers each answer. A long conversation loses its oldest exchanges, so that what stays is whole. */
 import type { ChatTemplate, Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import type { Beginning, Beginnings } from '../../accelerated/checkpoints/tokenizer/templateBeginnings.js'
 import type { Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { Conversation } from '../data/conversationRows.js'
@@ -18,7 +19,7 @@ type Turns = Pick<Conversation, 'turns' | 'tools'>
 /** The model's own parts: how it frames a conversation, cuts it into tokens, and ends an answer. */
 export type ConversationFrame = {
   readonly chat: ChatTemplate
-  readonly tokenizer: Pick<Tokenizer, 'ids'>
+  readonly tokenizer: Pick<Tokenizer, 'ids' | 'shared'>
   readonly ends: ReadonlyArray<number>
 }
 
@@ -32,21 +33,79 @@ export const conversationSegments = (
   chat: ChatTemplate,
   tools: ReadonlyArray<unknown> = [],
 ): ReadonlyArray<Segment> => {
+  const answers = messages.flatMap(({ role }, i) => (role === 'assistant' ? [i] : []))
+  const inOnePass = answers.length > fewAnswers ? answersInOnePass(messages, chat, answers, tools) : null
+  const turns = inOnePass ?? answersOneByOne(messages, chat, answers, tools)
   const segments: Segment[] = []
-  let done = ''
-  messages.forEach(({ role }, i) => {
-    if (role !== 'assistant') return
-    const [before, after] = [chat(messages.slice(0, i), true, tools), chat(messages.slice(0, i + 1), false, tools)]
-    if (!before.startsWith(done) || !after.startsWith(before))
+  let done = nothing
+  for (const { at, before, after } of turns) {
+    if (!startsWith(before, done) || !startsWith(after, before))
       throw inputError(
         '--prompt-template chat',
         'a template under which no message changes those before it (or paper, for instructions)',
-        `another at message ${i + 1}`,
+        `another at message ${at + 1}`,
       )
-    segments.push({ text: before.slice(done.length), learned: false }, { text: after.slice(before.length), learned: true })
+    segments.push({ text: from(before, lengthOf(done)), learned: false }, { text: from(after, lengthOf(before)), learned: true })
     done = after
-  })
+  }
   return segments
+}
+
+/** One pass takes the time of the renderings for this many answers. */
+const fewAnswers = 4
+
+/** The rendered text up to an answer, and that with it. */
+type Answer = { readonly at: number; readonly before: Rendered; readonly after: Rendered }
+
+/** The first `shared` characters of a text, and the rest. */
+type Rendered = Beginning & { readonly common: string }
+const nothing: Rendered = { common: '', shared: 0, rest: '' }
+
+function* answersOneByOne(
+  messages: ReadonlyArray<Message>,
+  chat: ChatTemplate,
+  answers: ReadonlyArray<number>,
+  tools: ReadonlyArray<unknown>,
+): Generator<Answer> {
+  for (const at of answers)
+    yield {
+      at,
+      before: { ...nothing, rest: chat(messages.slice(0, at), true, tools) },
+      after: { ...nothing, rest: chat(messages.slice(0, at + 1), false, tools) },
+    }
+}
+
+const answersInOnePass = (
+  messages: ReadonlyArray<Message>,
+  { beginnings }: ChatTemplate,
+  answers: ReadonlyArray<number>,
+  tools: ReadonlyArray<unknown>,
+): ReadonlyArray<Answer> | null => {
+  const before = beginnings?.(messages, answers, true, tools) ?? null
+  if (before === null) return null
+  const afterAnswers = answers.map((at) => at + 1)
+  const after = beginnings?.(messages, afterAnswers, false, tools) ?? null
+  if (after === null) return null
+  // one text for both, so that what they share needs no comparison
+  const same = commonStart(before.common, after.common).length
+  const rendered = ({ common, of }: Beginnings, length: number): Rendered => {
+    const { shared, rest } = of.get(length) as Beginning
+    return shared <= same
+      ? { common: before.common, shared, rest }
+      : { common: before.common, shared: same, rest: common.slice(same, shared) + rest }
+  }
+  return answers.map((at) => ({ at, before: rendered(before, at), after: rendered(after, at + 1) }))
+}
+
+const lengthOf = ({ shared, rest }: Rendered): number => shared + rest.length
+
+/** The characters from `at` on. */
+const from = ({ common, shared, rest }: Rendered, at: number): string =>
+  at < shared ? common.slice(at, shared) + rest : rest.slice(at - shared)
+
+const startsWith = (whole: Rendered, start: Rendered): boolean => {
+  const known = whole.common === start.common ? Math.min(whole.shared, start.shared) : 0
+  return from(whole, known).startsWith(from(start, known))
 }
 
 /**

@@ -10,16 +10,17 @@ export type Segment = { readonly text: string; readonly learned: boolean }
 
 /** Tokenizes the joined text. A token that spans two segments belongs to the segment in which it ends. */
 export const segmentTokens = (
-  tokenizer: Pick<Tokenizer, 'ids'>,
+  tokenizer: Pick<Tokenizer, 'shared'>,
   segments: ReadonlyArray<Segment>,
   start: ReadonlyArray<number>,
 ): LearnedTokens => {
-  const ids = tokenizer.ids(segments.map(({ text }) => text).join(''))
+  const ends: number[] = []
+  for (const { text } of segments.slice(0, -1)) ends.push((ends.at(-1) ?? 0) + text.length)
+  const { ids, shared } = tokenizer.shared(segments.map(({ text }) => text).join(''), ends)
   const learned = new Array<boolean>(ids.length).fill(false)
-  let [from, text] = [0, '']
+  let from = 0
   segments.forEach((segment, i) => {
-    text += segment.text
-    const to = i === segments.length - 1 ? ids.length : commonLength(tokenizer.ids(text), ids)
+    const to = shared[i] ?? ids.length
     if (segment.learned) learned.fill(true, from, to)
     from = to
   })

@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { env, pipeline } from '@huggingface/transformers'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { scorePairs, spearman } from '../../finetuning/metrics/index.js'
+import { findSeconds, scorePairs, spearman } from '../../finetuning/metrics/index.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { readDetails } from '../../finetuning/runs/evaluationDetails.js'
 import { loadTask } from '../../finetuning/tasks/index.js'
@@ -173,6 +173,37 @@ describe('--problem-type pairs', () => {
     ])
     expect(same.loss).toBeCloseTo(Math.log(2), 12)
     expect(scorePairs(Array.from({ length: 2_000 }, () => [unit(0), unit(0)] as const)).loss).toBeCloseTo(Math.log(1_000), 9)
+  })
+
+  it('has the loss −log softmax(20 · cosines)[own], and names what each first text finds', () => {
+    const [right, up] = [
+      [1, 0],
+      [0, 1],
+    ]
+    // the cosines of the first texts: (0.6, 0.8) and (0.8, 0.6), so that each finds the other's second text
+    const crossed = [
+      [right, [0.6, 0.8]],
+      [up, [0.6, 0.8]],
+    ] as unknown as Parameters<typeof scorePairs>[0]
+    const [first, second] = findSeconds([
+      [right, [0.6, 0.8]],
+      [up, [0.8, 0.6]],
+    ] as unknown as typeof crossed)
+    for (const found of [first, second]) expect(found?.loss).toBeCloseTo(Math.log(1 + Math.exp(20 * (0.8 - 0.6))), 12)
+    expect([first?.nearest, second?.nearest]).toEqual([1, 0])
+    // equal second texts: the own one counts as found
+    expect(findSeconds(crossed).map(({ nearest }) => nearest)).toEqual([0, 1])
+    expect(scorePairs(crossed)).toEqual({ accuracy: 1, loss: expect.closeTo(Math.log(2), 12) })
+  })
+
+  it('counts the pairs of later blocks on', () => {
+    const [right, up] = [
+      [1, 0],
+      [0, 1],
+    ] as const
+    const alike = Array.from({ length: 1_000 }, () => [right, right] as const)
+    const found = findSeconds([...alike, [right, up], [up, right], [right, right]])
+    expect(found.slice(1_000).map(({ nearest }) => nearest)).toEqual([1_001, 1_000, 1_002])
   })
 
   it('is refused in one line without a second column, with an empty text, with --labels-as-text, and for a decoder', async () => {

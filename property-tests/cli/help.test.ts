@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { commandGroups } from '../../cli/commandGroups.js'
 import { otherNames, otherValues } from '../../cli/options/otherNames.js'
+import { suggestFlag, suggestSetting } from '../../cli/options/suggestions.js'
 import { withSuggestion } from '../../cli/options/valueSuggestions.js'
 import type { Command } from '../../cli/terminal/command.js'
 import { flagsIn } from '../../finetuning/commandLine/parse.js'
@@ -151,6 +152,13 @@ describe('an unknown option', () => {
     expect(await train('--rnk', '1')).toBe('--rnk: unknown option (did you mean --rank?)\n')
     expect(await train('--warmup-ration', '1')).toBe('--warmup-ration: unknown option (did you mean --warmup-ratio?)\n')
     expect(await train('--deepspeed', 'x')).toBe('--deepspeed: unknown option (see salora train --help)\n')
+  })
+
+  it("another tool's name may have capitals, underscores and any number of dashes", () => {
+    for (const typed of ['--LORA_R', '-Lora-R', 'lora_r']) expect(suggestFlag(typed, ['rank'])).toBe('did you mean --rank? PEFT: lora_r')
+    expect(suggestFlag('--FP16', ['precision'])).toBe('did you mean --precision mixed? Trainer: fp16')
+    expect(suggestSetting('LORA_R', ['rank'])).toBe('did you mean "rank"? PEFT: lora_r')
+    expect(withSuggestion('--device: expected auto or cpu or cuda, got "GPU"')).toMatch(/\(did you mean --device cuda\?\)$/)
   })
 
   it('names only flags that the command has', async () => {

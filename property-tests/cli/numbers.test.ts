@@ -119,6 +119,21 @@ describe('the progress of a run', () => {
     expect(first).toMatch(/^step 1\/9 {2}taskLoss .* tokens\/s$/)
   })
 
+  it('shrinks its bar from 20 to 6 blocks before it leaves out a number', () => {
+    const lineAt = (width: number): string =>
+      barLine({ phase: 'training', step: 5, steps: 10, numbers: ['taskLoss 0.5', '9 tokens/s'], left: null }, width)
+    expect([60, 52, 46, 45, 34, 33, 20].map(lineAt)).toEqual([
+      'training ██████████░░░░░░░░░░ 5/10  taskLoss 0.5  9 tokens/s',
+      'training ██████░░░░░░ 5/10  taskLoss 0.5  9 tokens/s',
+      'training ███░░░ 5/10  taskLoss 0.5  9 tokens/s',
+      'training ███░░░ 5/10  taskLoss 0.5',
+      'training ███░░░ 5/10  taskLoss 0.5',
+      'training ███░░░ 5/10',
+      'training ███░░░ 5/10',
+    ])
+    expect(barLine({ phase: 'p', step: 0, steps: 0, numbers: [], left: 61 }, 80)).toBe('p ░░░░░░░░░░░░░░░░░░░░ 0/0  1 min 1 s left')
+  })
+
   it(`fits its bar into any terminal, and shows the remaining time in 60 columns (seed ${SEED})`, () => {
     const numbers = ['taskLoss 0.01213', 'density 0.910', 'triplets 1,024', '13,346 tokens/s']
     fc.assert(

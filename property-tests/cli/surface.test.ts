@@ -178,6 +178,19 @@ describe(`lines of text (seed ${SEED})`, () => {
       { line: 4, given: { text: 'last' } },
     ])
   })
+
+  it('lose a byte-order mark before the first line, and nowhere else', async () => {
+    const mark = Buffer.from('\ufeff')
+    const expected = [
+      { line: 1, given: { text: 'one' } },
+      { line: 2, given: { text: '\ufefftwo' } },
+      { line: 3, given: { text: 'th\ufeffree' } },
+    ]
+    const marked = Buffer.concat([mark, Buffer.from('one\n\ufefftwo\nth\ufeffree')])
+    expect(await read([marked])).toEqual(expected)
+    expect(await read([marked.subarray(0, 2), marked.subarray(2)])).toEqual(expected)
+    expect(await read([Buffer.from('\ufeff\ufeffone')])).toEqual([{ line: 1, given: { text: '\ufeffone' } }])
+  })
 })
 
 describe('the output of salora train', () => {
@@ -191,6 +204,11 @@ describe('the output of salora train', () => {
     const ranks = { 'layers.0.attn.Wqkv': 1, 'layers.0.attn.Wo': 2, 'layers.0.mlp.Wi': 3, 'layers.0.mlp.Wo': 4 }
     expect(heatMap(ranks, { color: false })).toEqual(['layer  Wqkv  attn.Wo  Wi  mlp.Wo', '    0     1        2   3       4'])
     expect(heatMap({ 'transformer.layer.3.ffn.lin2': 5 }, { color: false })).toEqual(['layer  lin2', '    3     5'])
+  })
+
+  it('has its rows in the order of the layers, which is that of numbers, wherever a matrix comes first', () => {
+    const unordered = Object.fromEntries([10, 2, 0].map((layer) => [`encoder.layer.${layer}.output.dense`, layer + 1]))
+    expect(heatMap(unordered, { color: false })).toEqual(['layer  output', '    0       1', '    2       3', '   10      11'])
   })
 
   it('has the same map of ranks in color', () => {

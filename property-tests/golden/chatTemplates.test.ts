@@ -82,6 +82,17 @@ describe('an invalid chat template', () => {
     expect(performance.now() - began).toBeLessThan(20_000)
   })
 
+  it('is given up in one pass through a conversation', () => {
+    const turns = ['a', 'b', 'c', 'd'].map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content }))
+    const beginnings = (before: string, within: string) =>
+      chatTemplate(`${before}{% for m in messages %}${within}{{ m.content }}{% endfor %}`, {}, 'T').beginnings?.(turns, [1, 3], true)
+    expect(beginnings('', '')?.of.get(3)).toEqual({ shared: 2, rest: 'c' })
+    expect(beginnings(often(''), '')).toBeNull()
+    expect(beginnings('', often(''))).toBeNull()
+    expect(beginnings('', `{% if loop.last %}${often('')}{% endif %}`)).toBeNull()
+    expect(beginnings(`{% set list = [messages] %}${repeated('ns.l + ns.l', 'list')}`, '{{ ns.l | tojson }}')).toBeNull()
+  })
+
   it('leaves room for a conversation of 1,000 messages, where each looks at all of them', () => {
     const template = `{% for m in messages %}{% if messages[loop.index0 - 1].role != m.role and messages | length > 2 %}{{ m.content | trim }}{% endif %}{% endfor %}`
     const messages = Array.from({ length: 1_000 }, (_, i) => ({

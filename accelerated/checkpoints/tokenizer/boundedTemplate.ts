@@ -2,10 +2,11 @@
 import { Environment, Interpreter } from '@huggingface/jinja'
 
 /** A value of a template, and the part of the interpreter that is used here: the library's declarations do not resolve. */
-type Value = { readonly type: string; readonly value: unknown }
+export type Value = { readonly type: string; readonly value: unknown }
 type Evaluator = {
   readonly run: (program: unknown) => Value
   evaluate(node: unknown, environment: unknown): Value
+  evaluateBlock(statements: ReadonlyArray<unknown>, environment: unknown): Value
 }
 const JinjaInterpreter = Interpreter as unknown as new (environment: unknown) => Evaluator
 
@@ -25,25 +26,33 @@ export type TemplateBounds = {
  * seconds, and nothing has to be interrupted from outside.
  * @throws Error once the template does more than `bounds` allow, or fails
  */
-export const renderWithin = (parsed: unknown, variables: Readonly<Record<string, unknown>>, bounds: TemplateBounds): string => {
+export const renderWithin = (parsed: unknown, variables: Readonly<Record<string, unknown>>, bounds: TemplateBounds): string =>
+  String(
+    new CountingInterpreter(environmentOf(variables), bounds, baseSteps + 20 * bounds.messages ** 2 + bounds.characters / 4).run(parsed)
+      .value,
+  )
+
+export const environmentOf = (variables: Readonly<Record<string, unknown>>): Environment => {
   const environment = new Environment()
   for (const [name, value] of Object.entries(variables)) environment.set(name, value)
-  return String(new CountingInterpreter(environment, bounds).run(parsed).value)
+  return environment
 }
 
 /** The interpreter evaluates each node of a template here, and each of its operations is on values that were evaluated here. */
-class CountingInterpreter extends JinjaInterpreter {
+export class CountingInterpreter extends JinjaInterpreter {
   private left: number
-  private readonly sizes = new WeakMap<object, number>()
+  protected readonly sizes = new WeakMap<object, number>()
   /** for each node under evaluation, the characters of the longest text that it has read so far */
   private readonly read: Array<{ readonly searches: boolean; longest: number }> = []
 
+  /** @param steps the most, up to those of any template */
   constructor(
     environment: unknown,
     private readonly bounds: TemplateBounds,
+    steps: number,
   ) {
     super(environment)
-    this.left = Math.min(baseSteps + 20 * bounds.messages ** 2 + bounds.characters / 4, mostSteps)
+    this.left = Math.min(steps, mostSteps)
   }
 
   override evaluate(node: unknown, environment: unknown): Value {
@@ -54,7 +63,7 @@ class CountingInterpreter extends JinjaInterpreter {
     const value = this.evaluated(node, environment)
     const size = this.sizeOf(value)
     if (size > this.bounds.characters) throw new Error(`a value of ${size} characters, more than ${this.bounds.characters}`)
-    this.spend(isList(value) ? 4 * value.value.length : size / 64)
+    this.spend(this.costOf(value, size))
     // A method stands for the text that it belongs to.
     const text = value.type === 'FunctionValue' ? own.longest : value.type === 'StringValue' ? size : 0
     if (parent === undefined) return value
@@ -73,13 +82,18 @@ class CountingInterpreter extends JinjaInterpreter {
     }
   }
 
-  private spend(count: number): void {
+  /** Steps to take a value in hand: whatever works on a list goes through it. */
+  protected costOf(value: Value, size: number): number {
+    return isList(value) ? 4 * value.value.length : size / 64
+  }
+
+  protected spend(count: number): void {
     this.left -= count
     if (this.left < 0) throw new Error('more steps than a conversation needs; does it loop within loops?')
   }
 
   /** The characters of a value as JSON, about: a list that holds another one twice writes it twice. */
-  private sizeOf(value: Value): number {
+  protected sizeOf(value: Value): number {
     if (value.type === 'StringValue') return String(value.value).length
     if (!isList(value) && !isMap(value)) return 0
     const known = this.sizes.get(value)
@@ -98,7 +112,7 @@ const searches = (node: unknown): boolean => {
   return type === 'FilterExpression' || type === 'CallExpression' || (type === 'BinaryExpression' && /in$/.test(operator?.value ?? ''))
 }
 
-const isList = (value: Value): value is Value & { readonly value: ReadonlyArray<Value> } =>
+export const isList = (value: Value): value is Value & { readonly value: ReadonlyArray<Value> } =>
   value.type === 'ArrayValue' || value.type === 'TupleValue'
 
 const isMap = (value: Value): value is Value & { readonly value: ReadonlyMap<string, Value> } =>

@@ -9,6 +9,7 @@ import type { Storage } from '../../storage/storage.js'
 import { inputError, reason } from '../../errors/inputError.js'
 import { fileInFolder } from '../../storage/fileInFolder.js'
 import { renderWithin } from './boundedTemplate.js'
+import { renderBeginnings, type Beginnings } from './templateBeginnings.js'
 import { tokenizerConfigLimit } from './tokenizerFile.js'
 
 export type Message = {
@@ -22,7 +23,18 @@ export type Message = {
  * → the text of a conversation with its special tokens; `addGenerationPrompt` ends it with the beginning of an answer.
  * @param tools functions that the assistant may call @throws InputError
  */
-export type ChatTemplate = (messages: ReadonlyArray<Message>, addGenerationPrompt: boolean, tools?: ReadonlyArray<unknown>) => string
+export type ChatTemplate = ((messages: ReadonlyArray<Message>, addGenerationPrompt: boolean, tools?: ReadonlyArray<unknown>) => string) & {
+  /**
+   * What the template makes of the first `lengths` (ascending) messages, in time linear in the conversation.
+   * null: it needs a rendering for each, or one of them fails.
+   */
+  readonly beginnings?: (
+    messages: ReadonlyArray<Message>,
+    lengths: ReadonlyArray<number>,
+    addGenerationPrompt: boolean,
+    tools?: ReadonlyArray<unknown>,
+  ) => Beginnings | null
+}
 
 /** The characters of a template, and those of a rendered conversation beyond the messages' own. */
 const [longestTemplate, longestFrame] = [100_000, 1_000_000]
@@ -76,21 +88,36 @@ export const chatTemplate = (text: string, special: Readonly<Record<string, stri
   if (new RegExp(`\\s{${longestBlanks + 1}}`).test(text))
     throw inputError(where, `a chat template with at most ${longestBlanks} blanks in a row (${otherTemplate})`, 'one with more')
   const { parsed } = attempt(where, `a chat template in Jinja (${otherTemplate})`, () => new Template(text))
-  return (messages, addGenerationPrompt, tools = []) => {
-    const longest =
-      longestFrame +
-      4 * messages.reduce((sum, { content, tool_calls: calls }) => sum + content.length + jsonLength(calls), jsonLength(tools))
-    return attempt(where, `a chat template that takes these messages (${otherTemplate})`, () =>
-      renderWithin(
-        parsed,
-        {
-          ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
-          ...(tools.length === 0 ? {} : { tools }),
-        },
-        { messages: messages.length, characters: longest },
-      ),
-    )
+  const given = (messages: ReadonlyArray<Message>, addGenerationPrompt: boolean, tools: ReadonlyArray<unknown>) => ({
+    variables: {
+      ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
+      ...(tools.length === 0 ? {} : { tools }),
+    },
+    bounds: {
+      messages: messages.length,
+      characters:
+        longestFrame +
+        4 * messages.reduce((sum, { content, tool_calls: calls }) => sum + content.length + jsonLength(calls), jsonLength(tools)),
+    },
+  })
+  const render: ChatTemplate = (messages, addGenerationPrompt, tools = []) => {
+    const { variables, bounds } = given(messages, addGenerationPrompt, tools)
+    return attempt(where, `a chat template that takes these messages (${otherTemplate})`, () => renderWithin(parsed, variables, bounds))
   }
+  const beginnings: ChatTemplate['beginnings'] = (messages, lengths, addGenerationPrompt, tools = []) => {
+    const { variables, bounds } = given(messages, addGenerationPrompt, tools)
+    try {
+      const { common, of } = renderBeginnings(parsed, variables, lengths, bounds)
+      const alone = lengths.filter((length) => !of.has(length))
+      const rendered = alone.map(
+        (length) => [length, { shared: 0, rest: render(messages.slice(0, length), addGenerationPrompt, tools) }] as const,
+      )
+      return { common, of: new Map([...of, ...rendered]) }
+    } catch {
+      return null // what fails, fails again where each beginning is rendered alone, with its message
+    }
+  }
+  return Object.assign(render, { beginnings })
 }
 
 const jsonLength = (values: ReadonlyArray<unknown> = []): number => (values.length === 0 ? 0 : JSON.stringify(values).length)

@@ -31,6 +31,8 @@ export type LibraryTokenizer = {
     options: { readonly skip_special_tokens: boolean; readonly clean_up_tokenization_spaces: boolean },
   ) => string
   readonly id_to_token: (id: number) => string | undefined
+  /** cuts a text at the added tokens that are looked for before it is normalized */
+  readonly splitter_unnormalized: { readonly split: (text: string) => ReadonlyArray<string> }
 }
 const { BPE, Model, Normalizer, PrecompiledNormalizer, SequenceNormalizer, Tokenizer } = library as unknown as {
   readonly Tokenizer: new (file: object, settings: object) => LibraryTokenizer

@@ -11,6 +11,7 @@ import { joinPath } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'
 import { libraryTokenizer, type LibraryTokenizer } from './libraryTokenizer.js'
 import { prefixTokenizer, type TokenizePrefix } from './prefixTokenizer.js'
+import { dividingTokens, sharedTokens, type TokenizeShared } from './sharedTokens.js'
 import { specialTokens, type AddSpecialTokens, type Encoding, type IdsOf } from './specialTokens.js'
 import { parseTokenizerFile, tokenizerConfigLimit } from './tokenizerFile.js'
 import { truncatedPair, truncatedText } from './truncation.js'
@@ -28,6 +29,8 @@ export type Tokenizer = {
   readonly encode: (text: string, textPair: string | undefined, maxLength: number) => Encoding
   /** The tokens of a text, or the first `most` of them, without added special tokens. @throws InputError if a piece of the text has no id */
   readonly ids: (text: string, most?: number) => ReadonlyArray<number>
+  /** The tokens of a text, and how many of them its beginnings share. @throws InputError as `ids` */
+  readonly shared: TokenizeShared
   /** The first tokens of one text with special tokens around them, at most `maxLength`. @throws SettingsError as `encode` */
   readonly frame: (ids: ReadonlyArray<number>, maxLength: number) => Encoding
   /** the special tokens before a text: `<s>`, or none */
@@ -55,6 +58,7 @@ export const loadTokenizer = async (folder: string, model: TokenizerModel, stora
   const ids = prefixTokenizer(idsOf, parsed, settings)
   return {
     ids: (text, most) => (most === undefined ? idsOf(text) : ids(text, most).slice(0, most)),
+    shared: sharedTokens(idsOf, dividingTokens(parsed), (text) => library.splitter_unnormalized.split(text)),
     start: add.start,
     frame: (tokens, maxLength) => {
       const room = maxLength - specialsIn(maxLength, add, model, false)

@@ -16,4 +16,18 @@ export const errors: ReadonlyArray<Mutation> = [
     after: '',
     tests: ['cli/printable'],
   },
+  {
+    file: 'accelerated/errors/nearest.ts',
+    mistake: 'Swapped neighbors are two edits.',
+    before: '(rows[i - 2]?.[j - 2] ?? 0) + 1 : Infinity',
+    after: 'Infinity : Infinity',
+    tests: ['property/accelerated/nearest'],
+  },
+  {
+    file: 'accelerated/errors/nearest.ts',
+    mistake: 'Swapped neighbors are no edit.',
+    before: '(rows[i - 2]?.[j - 2] ?? 0) + 1 : Infinity',
+    after: '(rows[i - 2]?.[j - 2] ?? 0) : Infinity',
+    tests: ['property/accelerated/nearest'],
+  },
 ]

@@ -240,4 +240,18 @@ export const methods: ReadonlyArray<Mutation> = [
     after: 'cast(less(numberOfToken, count - 1), words.dtype)',
     tests: ['golden/prompt'],
   },
+  {
+    file: 'accelerated/methods/lowRank.ts',
+    mistake: 'A target may end in the middle of a path.',
+    before: 'name === target || name.endsWith(`.${target}`)',
+    after: 'name === target || name.includes(`.${target}`)',
+    tests: ['property/accelerated/targetedMatrices'],
+  },
+  {
+    file: 'accelerated/methods/lowRank.ts',
+    mistake: 'A target may begin in the middle of a name.',
+    before: 'name === target || name.endsWith(`.${target}`)',
+    after: 'name.endsWith(target)',
+    tests: ['property/accelerated/targetedMatrices'],
+  },
 ]

@@ -142,4 +142,11 @@ export const models: ReadonlyArray<Mutation> = [
     after: 'Math.floor(f(share * (exact - 1)))',
     tests: ['property/accelerated/encoderFamilies'],
   },
+  {
+    file: 'accelerated/models/llama/decoder.ts',
+    mistake: 'All layers have the window of the first.',
+    before: 'config.windows[i] ?? null',
+    after: 'config.windows[0] ?? null',
+    tests: ['property/accelerated/decoding'],
+  },
 ]

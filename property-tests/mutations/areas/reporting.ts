@@ -149,4 +149,18 @@ export const reporting: ReadonlyArray<Mutation> = [
     after: 'void (',
     tests: ['property/reporting/charts'],
   },
+  {
+    file: 'reporting/charts/figures/ranks.ts',
+    mistake: 'Layers are sorted as text.',
+    before: '.sort((a, b) => a - b)',
+    after: '.sort()',
+    tests: ['property/reporting/charts'],
+  },
+  {
+    file: 'reporting/charts/figures/ranks.ts',
+    mistake: 'The highest rank is called the lowest.',
+    before: 'b.value - a.value',
+    after: 'a.value - b.value',
+    tests: ['property/reporting/charts'],
+  },
 ]

@@ -58,4 +58,11 @@ export const storage: ReadonlyArray<Mutation> = [
     after: 'if (attempt >= 1 || !(thrown instanceof SystemError',
     tests: ['property/accelerated/folderLock'],
   },
+  {
+    file: 'accelerated/storage/fileInFolder.ts',
+    mistake: 'A folder whose name begins alike counts as within.',
+    before: "root.endsWith('/') ? root : `${root}/`",
+    after: 'root',
+    tests: ['property/accelerated/storage'],
+  },
 ]

@@ -247,4 +247,18 @@ export const training: ReadonlyArray<Mutation> = [
     after: 'if (current === null) {',
     tests: ['agreement/train'],
   },
+  {
+    file: 'accelerated/training/optimizer.ts',
+    mistake: 'A group of non-negative numbers is not projected.',
+    before: 'group.nonNegative ?',
+    after: 'group.nonNegative && group.isWeight ?',
+    tests: ['property/accelerated/optimizer'],
+  },
+  {
+    file: 'accelerated/training/optimizer.ts',
+    mistake: 'A plain step has no direction.',
+    before: "(group.direction === 'ascent' ? add : sub)(parameters",
+    after: 'sub(parameters',
+    tests: ['property/accelerated/optimizer'],
+  },
 ]

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { FloatType } from '../../../accelerated/graph/expression.js'
 import { openDecoder, type Continuation, type Decoder } from '../../../accelerated/generation/decoder.js'
+import { decoderModel } from '../../../accelerated/models/llama/llama.js'
 import { noWeights } from '../../../accelerated/engines/engine.js'
 import type { DecoderOptions } from '../../../evaluation/agreement/model.js'
 import { drawDecoder } from '../../../evaluation/agreement/drawModel.js'
@@ -101,6 +102,37 @@ const edges: ReadonlyArray<readonly [string, Partial<DecoderOptions>]> = [
   ['a window of one token', { window: 1, lengths: [5, 2] }],
   ['a window shorter than prompts and padding', { window: 3, lengths: [9, 1, 4] }],
 ]
+
+/** The model without adapters, and without what one layer's attention adds. */
+const withSilentAttention = (model: ReturnType<typeof drawDecoder>, layer: number): ReturnType<typeof drawDecoder> => {
+  const name = `layers.${layer}.self_attn.o_proj.weight`
+  const { shape } = model.base[name] ?? expect.fail(`no ${name}`)
+  const silent = tensor(
+    shape,
+    Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => 0),
+  )
+  return { ...model, base: { ...model.base, [name]: silent }, parameters: { ...model.parameters, adapters: {} } }
+}
+
+describe('a decoder whose layers have different windows', () => {
+  const [first, second] = [0, 1] as const
+
+  it.each([
+    [[2, null], second, 2],
+    [[2, null], first, null],
+    [[null, 2], first, 2],
+    [[null, 2], second, null],
+    [[3, 1], second, 3],
+    [[3, 1], first, 1],
+  ] as const)('%j, without the attention of layer %d, is a decoder with the window %s', async (windows, silent, window) => {
+    const model = withSilentAttention(drawDecoder(someDecoder({ window, lengths: [5, 7, 1] })), silent)
+    const { window: _, family: __, ...same } = model.config
+    const config = { ...same, family: 'llama', windows, maxPositions: 100, paddingIndex: 0, attentionDropout: 0 } as const
+    const frozen = constants(model.base, 'float64')
+    const opened = await openDecoder(plainAssembly(decoderModel(config), frozen, 'float64'), {}, new Float64Array(0), runtimeOf(target))
+    await follows(model, opened, [1, 6], 1e-9)
+  })
+})
 
 describe(`decoding with a cache (seed ${SEED})`, () => {
   it('has the logits of whole texts without cache, with an adapter, in float64 to 1e-9', () =>

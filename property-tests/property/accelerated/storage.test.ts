@@ -1,5 +1,5 @@
 /** The Storage port: what the disk and the storage in memory promise alike. */
-import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -24,6 +24,26 @@ afterAll(() => rm(roots['disk'] ?? '', { recursive: true }))
 
 const bytesAt = (storage: Storage, path: string): Promise<Uint8Array> =>
   withFile(storage, path, async ({ size, read }) => Uint8Array.from(await read(0, size)))
+
+describe('a link in a folder', () => {
+  it('may lead to another file of the folder, but not to one of a folder whose name begins like its own', async () => {
+    const at = (...path: ReadonlyArray<string>): string => join(roots['disk'] ?? '', 'links', ...path)
+    await mkdir(at('b'), { recursive: true })
+    await mkdir(at('bc'))
+    for (const [folder, name] of [
+      ['b', 'file'],
+      ['bc', 'secret'],
+    ] as const)
+      await writeFile(at(folder, name), name)
+    await symlink('file', at('b', 'inside'))
+    await symlink('../bc/secret', at('b', 'outside'))
+    expect(await fileInFolder(at('b'), 'inside')).toBe(at('b', 'inside'))
+    await expect(fileInFolder(at('b'), 'outside')).rejects.toThrow(
+      `${at('b', 'outside')}: expected a file within ${at('b')}, got a link to ${at('bc', 'secret')}`,
+    )
+    await expect(fileInFolder(at('b'), '../bc/secret')).rejects.toThrow(`expected a file within ${at('b')}`)
+  })
+})
 
 describe.each(Object.keys(storages))('the storage of the %s', (name) => {
   const storage = storages[name] as Storage

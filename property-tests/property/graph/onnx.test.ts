@@ -16,6 +16,7 @@ import {
   matMul,
   mul,
   reduceSum,
+  reshape,
   scalar,
   sizeOf,
   split,
@@ -209,6 +210,22 @@ describe('serialization', () => {
         expect(results['zeros']?.length).toBe(batch * sequence + 1)
         expect(results['six']?.length).toBe(6 * batch)
         expect([...(results['count'] ?? [])]).toEqual([batch * sequence * 2])
+      }
+    })
+  })
+
+  it('reshapes to several sizes that only a run knows', () => {
+    const x = input('x', ['a', 'b', 2], 'float64')
+    const swapped = transpose(reshape(x, ['b', 'a', 2]), [1, 0, 2]) // of two unknown sizes neither follows from the other
+    return withGraph({ swapped }, async (run) => {
+      for (const [a, b] of [
+        [1, 3],
+        [3, 2],
+      ] as const) {
+        const data = numbers(a * b * 2)
+        const at = (i: number, j: number, k: number): number => data[(j * a + i) * 2 + k] ?? NaN
+        const expected = Array.from({ length: a * b * 2 }, (_, n) => at(Math.floor(n / (2 * b)), Math.floor(n / 2) % b, n % 2))
+        expect(resultOf(await run({ x: float64(data, [a, b, 2]) }), 'swapped')).toEqual(expected)
       }
     })
   })

@@ -9,6 +9,7 @@ import { seriesColors } from '../../../reporting/charts/chartStyle.js'
 import { lineChart } from '../../../reporting/charts/lineChart.js'
 import { bandOf, bucketWidth, coarsen, downSampler, growingSampler } from '../../../reporting/charts/downSample.js'
 import { agreements } from '../../../reporting/charts/figures/agreement.js'
+import { ranksContent } from '../../../reporting/charts/figures/ranks.js'
 import { plotFigures } from '../../../reporting/charts/figures/plotFigures.js'
 import { heatMapChart } from '../../../reporting/charts/heatMapChart.js'
 import { bytesText, durationText, scoreText } from '../../../reporting/charts/humanUnits.js'
@@ -103,6 +104,41 @@ describe('the agreement of ranks', () => {
       overlap: 0.2,
     })
     expect(of(ranksOf(0, 0, 0, 0), ranksOf(0, 0, 0, 0))).toEqual({ seeds: [0, 1], correlation: null, equal: 1, overlap: null })
+  })
+})
+
+describe('the map of ranks', () => {
+  const series = [{ task: 'cola', label: 'one', seeds: [0], ranks: [] }]
+  const mapOf = (ranks: Readonly<Record<string, number>>) => {
+    const [panel] = ranksContent([{ ...series[0]!, ranks: [ranks] }], '')?.panels ?? []
+    if (panel?.chart.kind !== 'heatMap') throw new Error('expected a heat map')
+    return { ...panel, chart: panel.chart }
+  }
+
+  it('has its rows in the order of the layers, which is that of numbers, and a dash for a matrix outside of them', () => {
+    const { chart } = mapOf({ 'h.10.output.dense': 1, 'h.2.attention.self.key': 3, 'h.0.output.dense': 2, lm_head: 4 })
+    expect(chart.rows.order).toEqual(['–', '0', '2', '10'])
+    expect(chart.columns.order).toEqual(['output', 'key', 'lm_head'])
+    expect(chart.cells.map(({ row, column, value }) => [row, column, value])).toEqual([
+      ['10', 'output', 1],
+      ['2', 'key', 3],
+      ['0', 'output', 2],
+      ['–', 'lm_head', 4],
+    ])
+  })
+
+  it('names its highest and its lowest rank to those who do not see it', () => {
+    expect(mapOf({ 'h.0.output.dense': 2, 'h.1.output.dense': 7, 'h.2.output.dense': 0.5 }).alternative).toBe(
+      'Heat map of ranks, cola, one: 3 layers by 1 matrices. Highest 7.0 in h.1.output.dense, lowest 0.5 in h.2.output.dense.',
+    )
+  })
+
+  it('has the mean of the runs that have a matrix, with its lowest and highest rank', () => {
+    const content = ranksContent([{ ...series[0]!, seeds: [0, 1], ranks: [{ 'h.0.a': 2, 'h.0.b': 8 }, { 'h.0.a': 5 }] }], '')
+    expect(content?.table.rows).toEqual([
+      ['cola', 'one', 2, 0, 'h.0.a', 3.5, 2, 5],
+      ['cola', 'one', 2, 0, 'h.0.b', 8, 8, 8],
+    ])
   })
 })
 

@@ -1,0 +1,303 @@
+/**
+ * The renderings of a conversation's beginnings, in one pass through its messages. Each beginning is what the template makes of those messages
+ * alone: the interpreter leaves a copy of its state where they end, and continues. A template that asks for more of the messages than one pass
+ * shows has no such renderings.
+ */
+import { Environment } from '@huggingface/jinja'
+import { CountingInterpreter, environmentOf, type TemplateBounds, type Value } from './boundedTemplate.js'
+import { copied, isTrue, namespacesIn, OpenLoop, templateValue, thrownBy, Unsupported, unsupported } from './templateState.js'
+
+/** A beginning's text: the first `shared` characters of the common text, and its own `rest`. */
+export type Beginning = { readonly shared: number; readonly rest: string }
+
+export type Beginnings = {
+  /** the text that all later beginnings have, too */
+  readonly common: string
+  /** The beginnings of `lengths` messages; those absent are rendered alone. */
+  readonly of: ReadonlyMap<number, Beginning>
+}
+
+/** Steps before the messages, and for each: it is visited within the conversation, and where a beginning ends with it. */
+const [baseSteps, stepsPerMessage] = [100_000, 4_000]
+
+/**
+ * @param variables those of the template, with its `messages` @param lengths the numbers of messages, ascending
+ * @throws Error where the template asks for what one pass does not show, fails, or does more than `bounds` allow
+ */
+export const renderBeginnings = (
+  parsed: { readonly body: ReadonlyArray<unknown> },
+  variables: Readonly<Record<string, unknown>>,
+  lengths: ReadonlyArray<number>,
+  bounds: TemplateBounds,
+): Beginnings => new OnePass(environmentOf(variables), lengths, bounds).beginnings(parsed.body)
+
+type List = Value & { readonly value: ReadonlyArray<Value> }
+/** The conversation's messages from `from` on, whose number is not known yet. Whatever needs all of them reads its `value`. */
+type OpenList = List & { readonly from: number }
+
+type Node = { readonly type: string }
+type Loop = Node & {
+  readonly loopvar: Node & { readonly value: string }
+  readonly body: ReadonlyArray<Node>
+  readonly defaultBlock: ReadonlyArray<Node>
+}
+type Condition = Node & { readonly test: Node; readonly body: ReadonlyArray<Node>; readonly alternate: ReadonlyArray<Node> }
+type Member = Node & {
+  readonly object: Node & { readonly value: string }
+  readonly property: Node & { readonly value: unknown }
+  readonly computed: boolean
+}
+type Slice = Node & { readonly start?: Node; readonly stop?: Node; readonly step?: Node }
+type Statements = ReadonlyArray<Node>
+/** skipped: by `continue`, or by `break`, which leaves the loop */
+type Iteration = { readonly text: string; readonly left: boolean; readonly skipped: boolean }
+/** What follows the statements under evaluation, as text. */
+type Rest = (environment: Environment) => string
+
+class OnePass extends CountingInterpreter {
+  private readonly messages: List
+  private readonly open = new WeakSet<object>()
+  /** the messages of the beginning that is completed; null in the pass itself */
+  private end: number | null = null
+  /** the message that the loop is at; −1 before it */
+  private at = -1
+  /** messages after that one which may be read: each beginning that is still to come has the next one, too */
+  private ahead = 1
+  /** the last message that was read before the loop */
+  private deepest = -1
+  private readonly found = new Map<number, Beginning>()
+  private readonly text: string[] = []
+  private characters = 0
+  private readonly last: number
+  /** in place of what differs between the beginnings */
+  private readonly unknown = templateValue(undefined)
+
+  constructor(
+    private readonly top: Environment,
+    private readonly lengths: ReadonlyArray<number>,
+    bounds: TemplateBounds,
+  ) {
+    super(top, bounds, baseSteps + stepsPerMessage * bounds.messages + bounds.characters / 4)
+    this.messages = top.lookupVariable('messages') as unknown as List
+    this.last = lengths.at(-1) ?? 0
+    top.variables.set('messages', this.openList(0) as never)
+  }
+
+  beginnings(statements: ReadonlyArray<unknown>): Beginnings {
+    if (!this.pass(statements as Statements, () => '')) throw unsupported('a template without a loop over the messages')
+    return { common: this.text.join(''), of: this.found }
+  }
+
+  /** Evaluates statements up to the loop over the messages. @returns whether they hold it */
+  private pass(statements: Statements, rest: Rest): boolean {
+    for (const [i, statement] of statements.entries()) {
+      const after: Rest = (environment) => this.blockText(statements.slice(i + 1), environment) + rest(environment)
+      if (statement.type === 'If') {
+        const { test, body, alternate } = statement as Condition
+        if (this.pass(isTrue(this.evaluate(test, this.top)) ? body : alternate, after)) return true
+        continue
+      }
+      const list = statement.type === 'For' ? this.listOf(statement) : null
+      if (list !== null) {
+        if (this.isCheck(statement as Loop, list)) continue
+        this.loop(statement as Loop, list, after)
+        return true
+      }
+      const value = this.evaluateBefore(statement)
+      if (value.type !== 'NullValue' && value.type !== 'UndefinedValue') this.write(String(value))
+    }
+    return false
+  }
+
+  /** A statement before the loop. What it sets by all of the messages may not be read. */
+  private evaluateBefore(statement: Node): Value {
+    const { assignee } = statement as Node & { readonly assignee?: Node & { readonly value: string } }
+    try {
+      return this.evaluate(statement, this.top)
+    } catch (thrown) {
+      if (!(thrown instanceof Unsupported) || statement.type !== 'Set' || assignee?.type !== 'Identifier') throw thrown
+      this.top.setVariable(assignee.value, this.unknown as never)
+      return this.unknown
+    }
+  }
+
+  /** Whether a loop writes nothing. What it changes, differs by the number of messages, and may not be read after it. */
+  private isCheck({ loopvar, body }: Loop, { from }: OpenList): boolean {
+    const { scope, top } = copied(new Environment(this.top), this.top)
+    const [before, after] = [namespacesIn(this.top), namespacesIn(top)]
+    const changed = new Map<string, Set<string>>()
+    this.ahead = 0
+    try {
+      for (this.at = from; this.at < this.last; this.at++) {
+        const next = this.iteration(scope, loopvar, this.openLoop(from), this.messages.value[this.at] as Value, body)
+        if (next.text !== '' || next.left) return false
+        for (const [name, entries] of after)
+          for (const [entry, value] of entries)
+            if (before.get(name)?.get(entry) !== value) changed.set(name, (changed.get(name) ?? new Set()).add(entry))
+      }
+    } catch {
+      return false // it fails again as the loop that writes
+    } finally {
+      this.at = -1
+      this.ahead = 1
+    }
+    this.reach(from)
+    for (const [name, entries] of changed) for (const entry of entries) before.get(name)?.set(entry, this.unknown)
+    return true
+  }
+
+  private listOf(statement: Node): OpenList | null {
+    const { iterable, loopvar } = statement as unknown as { readonly iterable: Node; readonly loopvar: Node }
+    if (!['Identifier', 'MemberExpression'].includes(iterable.type) || loopvar.type !== 'Identifier') return null
+    const value = this.evaluate(iterable, this.top)
+    return this.isOpen(value) ? value : null
+  }
+
+  private loop({ loopvar, body, defaultBlock }: Loop, list: OpenList, rest: Rest): void {
+    const scope = new Environment(this.top)
+    const wanted = new Set(this.lengths.filter((length) => length > list.from && length > this.deepest))
+    let isEmpty = true // while each message is skipped
+    for (let i = list.from; i < this.last; i++) {
+      this.at = i
+      const message = this.messages.value[i] as Value
+      if (wanted.has(i + 1)) {
+        const copy = copied(scope, this.top)
+        this.end = i + 1
+        const own = this.iteration(copy.scope, loopvar, this.lastLoop(list.from), message, body)
+        const none = isEmpty && own.skipped ? this.blockText(defaultBlock, copy.scope) : ''
+        this.found.set(i + 1, { shared: this.characters, rest: own.text + none + rest(copy.top) })
+        this.end = null
+      }
+      if (i + 1 === this.last) return
+      const { text, left, skipped } = this.iteration(scope, loopvar, this.openLoop(list.from), message, body)
+      if (left) throw unsupported('a loop that ends before the messages do')
+      isEmpty &&= skipped
+      this.write(text)
+    }
+  }
+
+  private iteration(scope: Environment, loopvar: Loop['loopvar'], loop: Value, message: Value, body: Statements): Iteration {
+    scope.setVariable('loop', loop as never)
+    scope.setVariable(loopvar.value, message as never)
+    try {
+      return { text: this.blockText(body, scope), left: false, skipped: false }
+    } catch (thrown) {
+      const left = thrown instanceof thrownBy.Break
+      if (left || thrown instanceof thrownBy.Continue) return { text: '', left, skipped: true }
+      throw thrown
+    }
+  }
+
+  private write(text: string): void {
+    this.text.push(text)
+    this.characters += text.length
+  }
+
+  private blockText(statements: Statements, environment: Environment): string {
+    return String(this.evaluateBlock(statements, environment).value)
+  }
+
+  override evaluate(node: unknown, environment: unknown): Value {
+    const member = node as Member | undefined
+    if (member?.type === 'MemberExpression' && member.object.type === 'Identifier') {
+      const list = (environment as Environment).lookupVariable(member.object.value) as unknown as Value
+      const read = this.isOpen(list) ? this.entryOf(list, member, environment) : null
+      if (read !== null) return read
+    }
+    const value = super.evaluate(node, environment)
+    if (value === this.unknown) throw unsupported('a value that depends on all of the messages')
+    return value
+  }
+
+  /** An entry of the messages, or those from one on; null for any other property. */
+  private entryOf({ from }: OpenList, { property, computed }: Member, environment: unknown): Value | null {
+    this.spend(1)
+    if (computed && property.type === 'SliceExpression') {
+      const { start, stop, step } = property as unknown as Slice
+      if (start?.type !== 'IntegerLiteral' || stop !== undefined || step !== undefined) return null
+      return this.openList(1 + this.reach(from + Number((start as Member['property']).value) - 1))
+    }
+    const index = computed ? this.evaluate(property, environment) : property
+    if (!/^Integer/.test(index.type)) return null
+    const [end, place] = [this.end, Number(index.value)]
+    if (end !== null && place < 0) return this.message(Math.max(end, from) + place, from)
+    if (place < 0) throw unsupported('the last messages')
+    return this.message(this.reach(from + place), from)
+  }
+
+  private message(index: number, from: number): Value {
+    const isThere = index >= from && index < (this.end ?? Infinity)
+    return (isThere ? this.messages.value[index] : undefined) ?? templateValue(undefined)
+  }
+
+  /** Every beginning that is still to come has the messages up to this one. */
+  private reach(index: number): number {
+    if (this.end !== null) return index
+    if (this.at === -1) this.deepest = Math.max(this.deepest, index)
+    else if (index > this.at + this.ahead) throw unsupported('later messages')
+    return index
+  }
+
+  private openList(from: number): OpenList {
+    const whole = (): ReadonlyArray<Value> => {
+      if (this.end === null) throw unsupported('how many messages there are')
+      this.spend(this.end / 64)
+      return this.messages.value.slice(from, this.end)
+    }
+    const list = Object.create(this.messages, {
+      from: { value: from },
+      value: { get: whole },
+      builtins: { get: () => new Map([['length', templateValue(whole().length)]]) },
+      __bool__: { value: () => templateValue(this.end === null ? this.reach(from) === from : this.end > from) },
+    }) as OpenList
+    this.open.add(list)
+    return list
+  }
+
+  private isOpen(value: Value): value is OpenList {
+    return this.open.has(value)
+  }
+
+  protected override sizeOf(value: Value): number {
+    return super.sizeOf(this.isOpen(value) ? this.messages : value)
+  }
+
+  protected override costOf(value: Value, size: number): number {
+    return this.isOpen(value) ? 1 : super.costOf(value, size)
+  }
+
+  /** The `loop` of an iteration that another one follows. */
+  private openLoop(from: number): Value {
+    const ahead: ReadonlyArray<readonly [string, Value]> = [
+      ['last', templateValue(false)],
+      ['nextitem', this.messages.value[this.at + 1] as Value],
+    ]
+    return this.loopValue(new OpenLoop([...this.loopFacts(from), ...(this.ahead === 0 ? [] : ahead)]))
+  }
+
+  /** The `loop` of a beginning's last iteration. */
+  private lastLoop(from: number): Value {
+    const facts: ReadonlyArray<readonly [string, Value]> = [
+      ...this.loopFacts(from),
+      ...Object.entries({ last: true, revindex: 1, revindex0: 0, length: this.at - from + 1, nextitem: undefined }).map(
+        ([name, value]) => [name, templateValue(value)] as const,
+      ),
+    ]
+    return this.loopValue(new Map(facts))
+  }
+
+  private loopFacts(from: number): ReadonlyArray<readonly [string, Value]> {
+    const [i, before] = [this.at - from, this.messages.value[this.at - 1]]
+    return [
+      ...Object.entries({ index: i + 1, index0: i, first: i === 0 }).map(([name, value]) => [name, templateValue(value)] as const),
+      ['previtem', i > 0 && before !== undefined ? before : templateValue(undefined)],
+    ]
+  }
+
+  private loopValue(facts: ReadonlyMap<string, Value>): Value {
+    const empty = templateValue({})
+    const loop = new (empty.constructor as new (facts: ReadonlyMap<string, Value>) => Value)(facts)
+    this.sizes.set(loop, 200)
+    return loop
+  }
+}
