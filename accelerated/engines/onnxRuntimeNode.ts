@@ -69,7 +69,7 @@ const disabledOptimizers = [
   'DivMulFusion', // rounds y · (1 / x) differently if nothing else reads 1 / x, as in a recomputed layer
 ]
 
-/** Fuses a product with the next sum where it can prove from the names of sizes that their shapes are equal: in some sections of a graph only. */
+/** Fuses a product with the next sum if the names of sizes prove their shapes equal: in some sections of a graph only. */
 const fusionByNames = 'MatMulAddFusion'
 
 /** Keeps everything it computes from weights by Cast or Transpose for as long as the session lives. */

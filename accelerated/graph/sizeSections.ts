@@ -1,7 +1,7 @@
 /**
- * Sections of a large graph, in which sizes that a run sets have names of their own. ONNX Runtime keeps the memory of a freed value for the next one
- * of the same names, and its planner compares each value with all freed ones that no other took. Without names it holds the least memory, and a
- * decoder's step of 7,900 nodes takes 11 s to plan; with sections 0.7 s, and memory is kept only until a section ends.
+ * Sections of a large graph. Sizes that a run sets have names of their own in each section. ONNX Runtime keeps the memory of a freed value for the
+ * next value of the same names. Its planner compares each value with all freed ones whose memory no other took. Without names, a run holds the least
+ * memory, but a decoder's step of 7,900 nodes takes 11 s to plan. With sections it takes 0.7 s, and memory is kept until a section ends.
  */
 import type { Expression } from './expression.js'
 

@@ -1,4 +1,4 @@
-/** Names of sizes by section: what ONNX Runtime is told of a large graph, what it computes then, and how long it plans. */
+/** Names of sizes by section: which names a large graph has, what it computes, and how long ONNX Runtime plans it. */
 import * as ort from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
