@@ -534,4 +534,25 @@ export const finetuning: ReadonlyArray<Mutation> = [
     after: ']',
     tests: ['property/finetuning/runRows'],
   },
+  {
+    file: 'finetuning/runs/extendRun.ts',
+    mistake: 'A run may be extended by no step.',
+    before: 'steps <= result.stepsDone',
+    after: 'steps < result.stepsDone',
+    tests: ['property/finetuning/extendRun'],
+  },
+  {
+    file: 'finetuning/runs/evaluationDetails.ts',
+    mistake: 'A cut text has 301 characters.',
+    before: 'slice(0, textLimit - 1)',
+    after: 'slice(0, textLimit)',
+    tests: ['property/finetuning/evaluationDetails'],
+  },
+  {
+    file: 'finetuning/runs/evaluationDetails.ts',
+    mistake: 'Examples are numbered from 1.',
+    before: 'row = index } = remembered',
+    after: 'row = index + 1 } = remembered',
+    tests: ['property/finetuning/evaluationDetails'],
+  },
 ]
