@@ -32,6 +32,7 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
       ...files,
       prepacks: prepacks(outputs, options),
       spins: options.mode !== 'decode',
+      fusesByNames: provider.target.namelessSizes !== true,
     })
     const session = await guardNativeCall(() => ort.InferenceSession.create(model, native))
     return intoBuffers ? bufferedSession(ort, session, buffers, passedThrough(outputs)) : copyingSession(ort, session)
@@ -41,7 +42,13 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
 /** Opens an ONNX model from disk on the CPU; ONNX Runtime finds the weight files beside it. */
 export const openModelFile = async (file: string, settings: EngineSettings): Promise<Session> => {
   const ort = await onnxRuntime()
-  const options = sessionOptions({ provider: { name: 'cpu' } }, settings, { folder: null, externalData: [], prepacks: true, spins: true })
+  const options = sessionOptions({ provider: { name: 'cpu' } }, settings, {
+    folder: null,
+    externalData: [],
+    prepacks: true,
+    spins: true,
+    fusesByNames: true,
+  })
   return copyingSession(ort, await guardNativeCall(() => ort.InferenceSession.create(file, options)))
 }
 
@@ -61,6 +68,9 @@ const disabledOptimizers = [
   'QuickGeluFusion', // turns x · σ(x) into a node that the CPU provider has only in float32, and then refuses the graph in float64
   'DivMulFusion', // rounds y · (1 / x) differently if nothing else reads 1 / x, as in a recomputed layer
 ]
+
+/** Fuses a product with the next sum if the names of sizes prove their shapes equal: in some sections of a graph only. */
+const fusionByNames = 'MatMulAddFusion'
 
 /** Keeps everything it computes from weights by Cast or Transpose for as long as the session lives. */
 const constantFolding = 'ConstantFolding'
@@ -85,30 +95,34 @@ const weightFiles = async (outputs: Outputs, weights: WeightSource): Promise<Wei
 type NativeOptions = WeightFiles & {
   readonly prepacks: boolean
   readonly spins: boolean
+  readonly fusesByNames: boolean
 }
 
 const sessionOptions = (
   { provider }: Pick<Provider, 'provider'>,
   { threads, profile }: EngineSettings,
-  { folder, externalData, prepacks: reorders, spins }: NativeOptions,
-): InferenceSession.SessionOptions => ({
-  executionProviders: [provider],
-  ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
-  // A memory pattern is a plan for one batch shape. Ours vary, and for RoBERTa-base it costs 1.1 GB without being faster.
-  enableMemPattern: false,
-  ...(externalData.length === 0 ? {} : { externalData }),
-  extra: {
-    optimization: { disable_specified_optimizers: [...disabledOptimizers, ...(reorders ? [] : [constantFolding])].join(';') },
-    session: {
-      ...(folder === null ? {} : { model_external_initializers_file_folder_path: folder }),
-      ...(reorders ? {} : { disable_prepacking: '1' }),
-      // A decoding step is hundreds of small products: spinning threads cost as much as the work, and halve the speed on a busy machine.
-      ...(spins ? {} : { 'intra_op.allow_spinning': '0' }),
+  { folder, externalData, prepacks: reorders, spins, fusesByNames }: NativeOptions,
+): InferenceSession.SessionOptions => {
+  const disabled = [...disabledOptimizers, ...(reorders ? [] : [constantFolding]), ...(fusesByNames ? [] : [fusionByNames])]
+  return {
+    executionProviders: [provider],
+    ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
+    // A memory pattern is a plan for one batch shape. Ours vary, and for RoBERTa-base it costs 1.1 GB without being faster.
+    enableMemPattern: false,
+    ...(externalData.length === 0 ? {} : { externalData }),
+    extra: {
+      optimization: { disable_specified_optimizers: disabled.join(';') },
+      session: {
+        ...(folder === null ? {} : { model_external_initializers_file_folder_path: folder }),
+        ...(reorders ? {} : { disable_prepacking: '1' }),
+        // A decoding step is hundreds of small products: spinning threads cost as much as the work, and halve the speed on a busy machine.
+        ...(spins ? {} : { 'intra_op.allow_spinning': '0' }),
+      },
     },
-  },
-  ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
-  logSeverityLevel: 3,
-})
+    ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
+    logSeverityLevel: 3,
+  }
+}
 
 const copyingSession = (ort: OnnxRuntime, session: InferenceSession): Session => ({
   inputs: session.inputNames,

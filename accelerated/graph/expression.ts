@@ -68,6 +68,7 @@ export type NonDifferentiableOp =
   | 'CumulativeSum'
   | 'ScatterAddRows'
   | 'Dequantize'
+  | 'AddMatMul'
   | 'TransposedView'
   | 'Split'
   | 'OutputOf'

@@ -1,12 +1,13 @@
 /**
  * Liveness: the memory that a graph holds while it runs on the CPU. Nodes are in the order in which ONNX Runtime runs them, and a value lives from its
- * node to its last reader. Buffers are reused only for shapes that ONNX Runtime knows before the run, not for sizes that a run sets (namelessSizes).
+ * node to its last reader. Buffers are reused for shapes that ONNX Runtime knows before the run. A shape that a run sets reuses only those of its section (sizeSections.ts).
  * An element-wise operator then reuses an operand that nothing else reads, and other values reuse the buffer that was freed last.
  */
 import { sizeOfDimension } from './dimension.js'
 import type { DType, Expression, Op } from './expression.js'
 import { topologicalOrder } from './expression.js'
 import { lower } from './lowering.js'
+import { sectionsOf, type Sections } from './sizeSections.js'
 
 /** Bytes allocated (> 0) or freed (< 0). */
 export type Allocation = { readonly buffer: object; readonly bytes: number }
@@ -45,6 +46,7 @@ export const allocations = (
 ): ReadonlyArray<Allocation> => {
   const outputs = Object.values(lower(roots))
   const order = executionOrder(outputs.map(written))
+  const sections = sectionsOf(topologicalOrder(outputs))
   const parts = furtherOutputs(outputs)
   const valueFor = (node: Expression): Expression => {
     const [first] = node.inputs
@@ -61,13 +63,13 @@ export const allocations = (
   const placed = (value: Expression, operands: ReadonlyArray<Buffer | undefined>): Buffer => {
     if (renaming.has(value.op)) return operands[0] ?? allocate(0, null)
     if (kept.has(value)) return allocate(callerBuffers ? 0 : bytesOf(value, sizes), null)
-    const kind = kindOf(value)
+    const kind = kindOf(value, sections)
     const writable = inPlace.has(value.op) && kind !== null
     const over = writable ? operands.find((buffer) => buffer?.kind === kind && buffer.readers === 1) : undefined
     return over ?? reuse(kind) ?? allocate(bytesOf(value, sizes), kind)
   }
   for (const node of order) {
-    for (const bytes of workspace(node, sizes)) {
+    for (const bytes of workspace(node, sizes, kindOf(node, sections) !== null)) {
       next()
       allocate(bytes, null).until += 1
     }
@@ -115,7 +117,7 @@ const written = (node: Expression): Expression => {
 
 type Buffer = {
   readonly bytes: number
-  /** type and shape of values that may reuse it; null if a run sets a size */
+  /** type, shape and section of values that may reuse it; null if a run sets a size and there are no sections */
   readonly kind: string | null
   /** when it is allocated and freed */
   readonly since: number
@@ -158,20 +160,25 @@ const timeline = () => {
   }
 }
 
-const kindOf = ({ shape, dtype }: Expression): string | null => (shape.every((d) => typeof d === 'number') ? `${dtype} ${shape}` : null)
+const kindOf = (value: Expression, sections: Sections | null): string | null => {
+  const { shape, dtype } = value
+  if (shape.every((d) => typeof d === 'number')) return `${dtype} ${shape}`
+  const section = sections?.get(value)
+  return section === undefined ? null : `${dtype} ${shape} @${section}`
+}
 
 /**
  * Bytes of a node's intermediate values, each made of the one before: rows divided by their scales, levels, or all logarithms before one is
- * selected.
+ * selected. @param overwrites whether its result may take the memory of an operand
  */
-const workspace = (node: Expression, sizes: Readonly<Record<string, number>>): ReadonlyArray<number> => {
+const workspace = (node: Expression, sizes: Readonly<Record<string, number>>, overwrites: boolean): ReadonlyArray<number> => {
   const { op, inputs } = node
   const [x] = inputs
   if (x === undefined) return []
   const bytes = (value: Expression, dtype: DType = value.dtype): number => bytesOf({ shape: value.shape, dtype }, sizes)
   if (op === 'QuantizedMatMul') return [bytes(x, 'uint8'), bytes(node)]
   if (op === 'HalfMatMul') return [bytes(x), bytes(x, 'float16'), bytes(node, 'float16'), bytes(node)]
-  if (op === 'ScatterAddRows') return kindOf(node) === null ? [bytes(node)] : []
+  if (op === 'ScatterAddRows') return overwrites ? [] : [bytes(node)]
   return op === 'LogSumExp' ? [bytes(x)] : []
 }
 

@@ -2,6 +2,7 @@
 import type { Expression } from './expression.js'
 import { topologicalOrder } from './expression.js'
 import { erfFloat64 } from './erf.js'
+import { fuseSums } from './fusedSums.js'
 import { add, cast, div, gather, mul, quantizedOf, reduceMean, reshape, sqrt, square, sub } from './operators.js'
 
 /**
@@ -30,7 +31,7 @@ export const lower = (outputs: Readonly<Record<string, Expression>>): Readonly<R
     const same = inputs.every((x, i) => x === node.inputs[i]) ? node : { ...node, inputs }
     lowered.set(node, node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : node.op === 'Gather' ? rowsOf(inputs, same) : same)
   }
-  return Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node]))
+  return fuseSums(Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node])))
 }
 
 /** Rows of diag(scales) levels: only the rows asked for become float32, not the matrix. */

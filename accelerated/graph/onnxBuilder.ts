@@ -17,7 +17,7 @@ export type OnnxTarget = {
   readonly largestSplit?: number
   /**
    * omits the names of sizes that each run sets. If ONNX Runtime knows that two shapes are equal, it keeps the memory of one for the other. It
-   * then holds the most that each shape ever needed.
+   * then holds the most that each shape ever needed. Large graphs have names by section (sizeSections.ts).
    */
   readonly namelessSizes?: boolean
 }

@@ -78,6 +78,16 @@ export const serializers: Readonly<Record<Op, Serializer>> = {
   Cast: withAttributes('Cast', ({ dtype }) => ({ to: elementType(dtype) })),
 
   MatMul: ({ node, x, result }, builder) => emitProduct(builder, node, x, result),
+  AddMatMul: (
+    {
+      node: {
+        attributes: { transposeB = false, alpha = 1 },
+      },
+      x: [c = '', a = '', b = ''],
+      result,
+    },
+    { emit },
+  ) => emit('Gemm', [a, b, c], { transB: transposeB ? 1 : 0, alpha: { float: alpha } }, [result]),
   QuantizedMatMul: (pending, builder, shapes) => emitQuantizedProduct(builder, shapes, pending),
   HalfMatMul: (pending, builder) => emitHalfProduct(builder, pending),
   TransposedView: ({ x: [levels = ''] }) => levels, // by emitQuantizedProduct

@@ -151,6 +151,19 @@ export const matMul = (
   return node('MatMul', [a, b], [...leading, m, p], a.dtype, { transposeA, transposeB, alpha })
 }
 
+/** c + α · a · op(b), as torch.addmm: the runtime's Gemm. c: [n, p], a: [n, m], b: [m, p] → [n, p] */
+export const addMatMul = (
+  c: Expression,
+  a: Expression,
+  b: Expression,
+  { transposeB = false, alpha = 1 }: MatMulOptions = {},
+): Expression => {
+  const { shape, dtype } = matMul(a, b, { transposeB, alpha })
+  if (shape.length !== 2 || !sameShape(shape, c.shape) || dtype !== c.dtype)
+    return fail('addMatMul', `${showShape(c.shape)} ${c.dtype} of the product`, `${showShape(shape)} ${dtype}`)
+  return node('AddMatMul', [c, a, b], shape, dtype, { transposeB, alpha })
+}
+
 /** W if x is its transpose and W a frozen matrix, cast or not. A product reads it as the file has it, so the runtime keeps no reordered copy. */
 const transposedWeight = ({ op, inputs: [stored], shape }: Expression): Expression | null => {
   const leaf = stored?.op === 'Cast' ? stored.inputs[0] : stored

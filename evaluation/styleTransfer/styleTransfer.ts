@@ -61,7 +61,8 @@ const transferredAndScored = async function* (
   }
 }
 
-const classifyWith =
+/** The classifier as a scorer: a style with the probabilities of both. */
+export const classifyWith =
   (classifier: StyleClassifier, signal: AbortSignal): Classify =>
   async (sentences) =>
     (await classifyStyles(classifier, sentences, { signal })).map(({ style, score }) => ({

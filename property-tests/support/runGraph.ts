@@ -95,11 +95,15 @@ const schema = protobuf.parse(`
   syntax = "proto3";
   message ModelProto { repeated OperatorSetIdProto opset_import = 8; GraphProto graph = 7; }
   message OperatorSetIdProto { string domain = 1; int64 version = 2; }
-  message GraphProto { repeated NodeProto node = 1; repeated TensorProto initializer = 5; repeated ValueInfoProto input = 11; repeated ValueInfoProto output = 12; }
+  message GraphProto { repeated NodeProto node = 1; repeated TensorProto initializer = 5; repeated ValueInfoProto input = 11; repeated ValueInfoProto output = 12; repeated ValueInfoProto value_info = 13; }
   message NodeProto { repeated string input = 1; repeated string output = 2; string op_type = 4; repeated AttributeProto attribute = 5; string domain = 7; }
   message AttributeProto { string name = 1; int64 i = 3; }
   message TensorProto { repeated int64 dims = 1; int32 data_type = 2; string name = 8; bytes raw_data = 9; }
-  message ValueInfoProto { string name = 1; }
+  message ValueInfoProto { string name = 1; TypeProto type = 2; }
+  message TypeProto { TensorTypeProto tensor_type = 1; }
+  message TensorTypeProto { int32 elem_type = 1; TensorShapeProto shape = 2; }
+  message TensorShapeProto { repeated DimensionProto dim = 1; }
+  message DimensionProto { int64 dim_value = 1; string dim_param = 2; }
 `).root
 
 export type WrittenNode = {
@@ -110,10 +114,16 @@ export type WrittenNode = {
   /** the value of a whole-numbered one */
   readonly attribute: ReadonlyArray<{ readonly name: string; readonly i: { readonly toNumber: () => number } | number }>
 }
+export type WrittenValue = {
+  readonly name: string
+  readonly type: { readonly tensorType: { readonly shape: { readonly dim: ReadonlyArray<{ readonly dimParam: string }> } } }
+}
 export type WrittenGraph = {
   readonly domains: ReadonlyArray<string>
   readonly node: ReadonlyArray<WrittenNode>
-  readonly input: ReadonlyArray<{ readonly name: string }>
+  readonly input: ReadonlyArray<WrittenValue>
+  readonly output: ReadonlyArray<WrittenValue>
+  readonly valueInfo: ReadonlyArray<WrittenValue>
   readonly initializer: ReadonlyArray<{ readonly name: string; readonly dataType: number; readonly rawData: Uint8Array }>
 }
 

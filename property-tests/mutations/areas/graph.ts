@@ -3,6 +3,41 @@ import type { Mutation } from '../mutation.js'
 
 export const graph: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/graph/sizeSections.ts',
+    mistake: 'A large graph is one section.',
+    before: 'sections.set(node, Math.floor(i / sectionLength))',
+    after: 'sections.set(node, 0)',
+    tests: ['property/graph/sizeSections'],
+  },
+  {
+    file: 'accelerated/graph/onnx.ts',
+    mistake: 'Values have the same names in every section.',
+    before: '`${d}@${section}`',
+    after: 'd',
+    tests: ['property/graph/sizeSections'],
+  },
+  {
+    file: 'accelerated/graph/liveness.ts',
+    mistake: 'Values of a section do not share memory.',
+    before: 'return section === undefined ? null : `${dtype} ${shape} @${section}`',
+    after: 'return null',
+    tests: ['property/graph/liveness'],
+  },
+  {
+    file: 'accelerated/graph/liveness.ts',
+    mistake: 'Values of different sections share memory.',
+    before: '`${dtype} ${shape} @${section}`',
+    after: '`${dtype} ${shape} @`',
+    tests: ['property/graph/liveness'],
+  },
+  {
+    file: 'accelerated/engines/onnxRuntimeNode.ts',
+    mistake: 'Products and sums are fused in some sections only.',
+    before: 'fusesByNames: provider.target.namelessSizes !== true',
+    after: 'fusesByNames: true',
+    tests: ['property/graph/sizeSections'],
+  },
+  {
     file: 'accelerated/graph/onnxProducts.ts',
     mistake: 'Rows are rounded to float16 without their scales.',
     before: "const half = emit('Cast', [emit('Div', [x, scale])]",
@@ -211,6 +246,34 @@ export const graph: ReadonlyArray<Mutation> = [
     before: 'buffer?.kind === kind && buffer.readers === 1',
     after: 'buffer?.kind === kind',
     tests: ['property/graph/liveness'],
+  },
+  {
+    file: 'accelerated/graph/fusedSums.ts',
+    mistake: 'A thin product of a sum loses its scale.',
+    before: 'alpha === 1 ? resolved(a) : mul(resolved(a), alpha)',
+    after: 'resolved(a)',
+    tests: ['property/graph/fusedSums'],
+  },
+  {
+    file: 'accelerated/graph/fusedSums.ts',
+    mistake: 'A bias is dropped from a sum with thin products.',
+    before: '...biases.map(() => ones(rows))]',
+    after: '...biases.map(() => mul(ones(rows), 0))]',
+    tests: ['property/graph/fusedSums'],
+  },
+  {
+    file: 'accelerated/graph/fusedSums.ts',
+    mistake: 'A product that something else reads is computed twice.',
+    before: 'isThin(term) && isOnlyHere(term)',
+    after: 'isThin(term)',
+    tests: ['property/graph/fusedSums'],
+  },
+  {
+    file: 'accelerated/graph/fusedSums.ts',
+    mistake: 'A partial sum that something else reads is taken apart.',
+    before: 'isSum(node) && more === undefined && reader',
+    after: 'isSum(node) && reader',
+    tests: ['property/graph/fusedSums'],
   },
   {
     file: 'accelerated/graph/onnxShapes.ts',

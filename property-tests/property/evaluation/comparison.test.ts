@@ -38,6 +38,37 @@ describe('the table of a comparison', () => {
   })
 })
 
+describe('the results of a comparison', () => {
+  it('keep seeds that nobody asks for today, unless their variant has other settings by now', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'salora-compared-'))
+    const results = join(folder, 'results.json')
+    const published = JSON.parse(readFileSync('evaluation/results/bases.json', 'utf8')) as { readonly runs: ReadonlyArray<RunResult> }
+    const started: unknown[] = []
+    const run = async ({ settings }: RunOptions): Promise<RunResult> => {
+      started.push(settings.seed)
+      const { variant: _, ...result } = published.runs[0] as RunResult & { readonly variant: string }
+      return { ...result, seed: settings.seed, output: '' }
+    }
+    const compared = async (maxSteps: number, seed: number) => {
+      const options = { model: embeddedModel, task: { task: 'none' }, settings: parseSettings({ method: 'lora', maxSteps }) }
+      await compare(
+        { variants: [{ name: 'lora', options }], seeds: [seed], folder, results, command: 'a test', jobs: 1 },
+        () => undefined,
+        run,
+      )
+      return (JSON.parse(readFileSync(results, 'utf8')) as { readonly runs: ReadonlyArray<RunResult> }).runs.map(({ seed: of }) => of)
+    }
+    try {
+      expect(await compared(1, 0)).toEqual([0])
+      expect(await compared(1, 1)).toEqual([1, 0])
+      expect(await compared(2, 1)).toEqual([1]) // seed 0 had one step
+      expect(started).toEqual([0, 1, 1])
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+})
+
 describe('a stopped comparison', () => {
   type Results = { readonly runs: ReadonlyArray<{ readonly variant: string; readonly seed: number; readonly last: unknown }> }
 

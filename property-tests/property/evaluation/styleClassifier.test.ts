@@ -1,7 +1,7 @@
 /** ACC with a classifier made by hand: which answer counts, in which order of classes, beside what the classifier gets right itself. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Classify } from '../../../evaluation/styleTransfer/scorers.js'
+import { classifyWith } from '../../../evaluation/styleTransfer/styleTransfer.js'
 import { scoreDirection } from '../../../evaluation/styleTransfer/scores.js'
 import { classifyStyles, styleClassifier } from '../../../evaluation/styleTransfer/styleClassifier.js'
 import type { TrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
@@ -87,12 +87,7 @@ describe('classifyStyles', () => {
 describe('the accuracy of transfers (ACC)', () => {
   const judges = () => {
     const { classifier } = byMarks()
-    const classify: Classify = async (lines) =>
-      (await classifyStyles(classifier, lines)).map(({ style, score }) => ({
-        style,
-        probabilities: style === 0 ? [score, 1 - score] : [1 - score, score],
-      }))
-    return { classify, models: [null, null] as const }
+    return { classify: classifyWith(classifier, new AbortController().signal), models: [null, null] as const }
   }
 
   it('is the share of lines that are classified as the other style; an empty line is in neither', () =>

@@ -40,7 +40,7 @@ it('contains exactly the texts of each part', () =>
     { seed: SEED, numRuns: 50 },
   ))
 
-it('has a different digest for other texts, labels, class names, or another order', () =>
+it('has a different digest for other texts, second texts, labels, words, class names, or another order', () =>
   fc.assert(
     fc.property(fc.array(example, { minLength: 1 }), example, (examples, other) => {
       const digest = rowsDigest(dataset(examples))
@@ -52,6 +52,9 @@ it('has a different digest for other texts, labels, class names, or another orde
         rowsDigest(dataset([{ ...first, labels: [1] }, ...rest])),
       )
       expect(rowsDigest(dataset([{ ...first, text: `${first.text}.` }, ...rest]))).not.toBe(digest)
+      expect(rowsDigest(dataset([{ ...first, textPair: `${first.textPair ?? ''}.` }, ...rest]))).not.toBe(digest)
+      const ofWords = (...words: ReadonlyArray<number>) => rowsDigest(dataset([{ ...first, words }, ...rest]))
+      expect(new Set([digest, ofWords(0), ofWords(1), ofWords(0, 1)]).size).toBe(4)
       expect(rowsDigest({ ...dataset(examples), labelNames: ['x', 'y'] })).not.toBe(digest)
       if (nameOf(other) !== nameOf(first)) expect(rowsDigest(dataset([other, first]))).not.toBe(rowsDigest(dataset([first, other])))
     }),

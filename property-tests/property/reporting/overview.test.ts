@@ -1,0 +1,63 @@
+/** The first screen of a report: the best series of a task with the next one, its size, time and memory. */
+import { describe, expect, it } from 'vitest'
+import { seriesOf } from '../../../reporting/charts/series.js'
+import type { FinishedRun } from '../../../reporting/discovery/collectRuns.js'
+import { overviewOf, type Overview } from '../../../reporting/report/overview.js'
+import { madeRun, type MadeRun } from './reportRuns.js'
+
+const finished = (name: string, made: MadeRun): FinishedRun => {
+  const { config, result } = madeRun({ task: 'reviews', ...made })
+  return { folder: name, name, place: null, config, result } as unknown as FinishedRun
+}
+const overview = (...runs: ReadonlyArray<FinishedRun>): Overview => overviewOf(runs, seriesOf(runs), 'all')
+const numberOf = ({ numbers }: Overview, name: string) => numbers.find((one) => one.name === name) ?? expect.fail(`no ${name}`)
+
+describe('the overview of several runs', () => {
+  const shown = overview(
+    finished('full', { method: 'full', accuracy: 0.6 }),
+    finished('one', { seed: 0, accuracy: 0.9, result: { peakMemoryBytes: 1e6, seconds: 10, finishedAt: '2026-11-28T01:02:03.000Z' } }),
+    finished('two', { seed: 1, accuracy: 0.8, result: { peakMemoryBytes: 3e6, seconds: 20, finishedAt: '2026-11-27T01:02:03.000Z' } }),
+    finished('lora', { method: 'lora', accuracy: 0.7 }),
+    finished('other', { method: 'lora', task: 'films', accuracy: 0.95 }),
+  )
+
+  it('has the best series of the first task, and the second best one of that task', () => {
+    const { value, unit, details } = numberOf(shown, 'Accuracy')
+    expect([value, unit]).toEqual(['85.0', '%'])
+    expect(details.filter((line) => line.includes('next'))).toEqual(['reviews, salora, mean of 2 runs; next: lora 70.0 %'])
+  })
+
+  it('has the mean time and the largest memory of the runs', () => {
+    expect([numberOf(shown, 'Time'), numberOf(shown, 'Peak memory')].map(({ value, unit }) => [value, unit])).toEqual([
+      ['15', 's'],
+      ['3', 'MB'],
+    ])
+  })
+
+  it('names the methods, the numbers of runs and tasks, and the latest end', () =>
+    expect(shown.lead).toBe('tiny fine-tuned with full, salora, lora · 5 runs in 4 series of 2 tasks · 28 November 2026, 01:02 UTC'))
+})
+
+describe('the overview of a run', () => {
+  it('has the share of the adapter that pruning kept, without its gates', () => {
+    const { value, details, bar } = numberOf(overview(finished('pruned', { result: { retainedParameters: 250 } })), 'Parameters kept')
+    expect([value, details, bar]).toEqual(['250', ["25.0 % of the adapter's 1,000", 'and 20 in the head'], { share: 0.25, baseline: null }])
+  })
+
+  it('has the time of a step that was taken, of a run that was interrupted', () => {
+    const stopped = finished('stopped', { steps: 4, result: { stepsDone: 2, seconds: 10, interrupted: true } })
+    expect(numberOf(overview(stopped), 'Time').details).toEqual(['2 steps, 5 s each', 'on cpu, float32', 'interrupted before its end'])
+  })
+
+  it('compares an accuracy with always predicting the most frequent class, and no other score', () => {
+    const of = (made: MadeRun) =>
+      overview(finished('run', { ...made, result: { majority: { label: 'good', share: 0.5 }, ...made.result } }))
+    const accurate = of({ accuracy: 0.75 }).numbers[0]
+    expect(accurate?.bar).toEqual({ share: 0.75, baseline: 0.5 })
+    expect(accurate?.details[0]).toBe('+25.0 points over always “good” (50.0 %)')
+    const evaluation = { step: 4, scores: { matthews: 0.25, accuracy: 0.75 } }
+    const correlated = of({ result: { best: evaluation, last: evaluation } }).numbers[0]
+    expect([correlated?.value, correlated?.bar]).toEqual(['0.25', null])
+    expect(correlated?.details.some((line) => line.includes('always'))).toBe(false)
+  })
+})

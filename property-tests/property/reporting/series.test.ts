@@ -1,0 +1,55 @@
+/** Series: which runs share one, what their labels say, and the costs of a series in the tables. */
+import { describe, expect, it } from 'vitest'
+import { metricOf, seriesOf } from '../../../reporting/charts/series.js'
+import type { FinishedRun } from '../../../reporting/discovery/collectRuns.js'
+import { seriesTable } from '../../../reporting/report/tables/runs.js'
+import { madeRun, type MadeRun } from './reportRuns.js'
+
+const finished = (made: MadeRun): FinishedRun => {
+  const { config, result } = madeRun(made)
+  return { folder: 'run', name: 'run', place: null, config, result } as unknown as FinishedRun
+}
+const labelsOf = (...made: ReadonlyArray<MadeRun>) => seriesOf(made.map(finished)).map(({ label, runs }) => [label, runs.length])
+
+describe('a series', () => {
+  it('has the runs that differ in their seed, or in how they were executed', () => {
+    const executed = [{ threads: 4 }, { saveSteps: 7 }, { gradientCheckpointing: true }, { device: 'cuda' }]
+    expect(labelsOf({ seed: 1 }, { seed: 2 }, ...executed.map((settings) => ({ settings })))).toEqual([['salora', 6]])
+  })
+
+  it('is named by the settings in which the runs of its method differ', () =>
+    expect(
+      labelsOf({ settings: { rank: 2, learningRate: 0.25 } }, { settings: { rank: 4, learningRate: 0.5 } }, { method: 'lora' }).map(
+        ([label]) => label,
+      ),
+    ).toEqual(['salora, rank 2, learning rate 0.25', 'salora, rank 4, learning rate 0.5', 'lora']))
+
+  it('is named by a layer if all adapted matrices are in it, and otherwise by the matrices', () => {
+    const of = (...targetModules: ReadonlyArray<string>) => ({ settings: { targetModules } })
+    expect(labelsOf(of('h.3.query', 'h.3.key'), of('h.1.query', 'h.2.query'), of('query')).map(([label]) => label)).toEqual([
+      'salora, target modules layer 3',
+      'salora, target modules h.1.query h.2.query',
+      'salora, target modules query',
+    ])
+  })
+
+  it("is shown by the paper's metric of its task if it was scored by it, and otherwise by its first metric", () => {
+    expect(metricOf('cola', { loss: 1, accuracy: 1, matthews: 1 })).toBe('matthews')
+    expect(metricOf('cola', { accuracy: 1, loss: 1 })).toBe('accuracy')
+    expect(metricOf('reviews', { f1: 1, accuracy: 1 })).toBe('f1')
+    expect(metricOf('reviews', {})).toBe('loss')
+  })
+
+  it('costs the mean time and the largest memory of its runs, and its method what is not in the head', () => {
+    const runs = [1, 3, 2].map((n, seed) => finished({ seed, result: { seconds: n, peakMemoryBytes: 1000 * n } }))
+    const [header = '', row = ''] = (seriesTable(seriesOf(runs)).csv ?? '').split(/\r?\n/)
+    const cells = Object.fromEntries(header.split(',').map((name, i) => [name, row.split(',')[i]]))
+    expect(cells).toMatchObject({
+      runs: '3',
+      seconds: '2',
+      'peak memory (bytes)': '3000',
+      'method parameters': '1010',
+      'head parameters': '20',
+    })
+  })
+})
