@@ -512,6 +512,8 @@ export const finetuning: ReadonlyArray<Mutation> = [
     before: 'reportTokenizing({ done: ++done, examples: count })',
     after: 'done++',
     tests: ['property/finetuning/tokenizingProgress'],
+  },
+  {
     file: 'finetuning/runs/eventFile.ts',
     mistake: 'A new event file may have the name of the old one.',
     before: 'last + 1',
