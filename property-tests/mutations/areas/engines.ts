@@ -37,4 +37,11 @@ export const engines: ReadonlyArray<Mutation> = [
     after: 'const result = await call()\n    Atomics.sub(count, 0, 1)\n    return result\n  } finally {\n  }',
     tests: ['property/accelerated/nativeCallGuard'],
   },
+  {
+    file: 'accelerated/engines/onnxRuntimeNode.ts',
+    mistake: 'Products and sums are fused in some sections only.',
+    before: 'fusesByNames: provider.target.namelessSizes !== true',
+    after: 'fusesByNames: true',
+    tests: ['property/graph/sizeSections'],
+  },
 ]

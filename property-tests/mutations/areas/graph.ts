@@ -31,13 +31,6 @@ export const graph: ReadonlyArray<Mutation> = [
     tests: ['property/graph/liveness'],
   },
   {
-    file: 'accelerated/engines/onnxRuntimeNode.ts',
-    mistake: 'Products and sums are fused in some sections only.',
-    before: 'fusesByNames: provider.target.namelessSizes !== true',
-    after: 'fusesByNames: true',
-    tests: ['property/graph/sizeSections'],
-  },
-  {
     file: 'accelerated/graph/onnxProducts.ts',
     mistake: 'Rows are rounded to float16 without their scales.',
     before: "const half = emit('Cast', [emit('Div', [x, scale])]",
