@@ -6,7 +6,7 @@ import type { DetachedOp, DifferentiableOp, Expression, Op, Shape } from './expr
 import { sameShape, showShape, topologicalOrder } from './expression.js'
 import { add, reduceSum, reshape, scalar } from './operators.js'
 import { sumOfPadded } from './padding.js'
-import { planCheckpoints } from './gradientCheckpointing.js'
+import { checkpointPlanner } from './gradientCheckpointing.js'
 import { vjps } from './vjps.js'
 
 /**
@@ -23,8 +23,9 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
   const gradients = new Map<Expression, Expression>([[y, scalar(1, y.dtype)]])
   /** Of values whose size does not depend on the batch, since the last recomputation. The next one waits for them, so that it does not keep this one's values alive. */
   const ofParameters = new Map<Expression, Expression>()
+  const plan = checkpointPlanner(order)
   const recompute = (node: Expression, yBar: Expression): void => {
-    const { copyOf, copies } = planCheckpoints(node, order, [yBar, ...ofParameters.values()])
+    const { copyOf, copies } = plan(node, [yBar, ...ofParameters.values()])
     ofParameters.clear()
     for (const { original, copy } of copies) if (relevant.has(original)) relevant.add(copy)
     const [end] = node.inputs.map(copyOf)

@@ -12,38 +12,40 @@ export type CheckpointPlan = {
 }
 
 /**
- * Copies the nodes from x to y, and batch-sized values that only they read (masks).
+ * Returns a function that copies the nodes from x to y of a checkpoint, and batch-sized values that only they read (masks). It visits these nodes
+ * alone, so that all checkpoints of a graph take time in proportion to its nodes.
  * @param order all nodes in topological order
- * @param signals the values that the copies wait for
  */
-export const planCheckpoints = (
-  { inputs: [y, x] }: Expression,
-  order: ReadonlyArray<Expression>,
-  signals: ReadonlyArray<Expression>,
-): CheckpointPlan => {
-  const copied = new Map<Expression, Expression>()
-  if (y === undefined || x === undefined) return { copyOf: (node) => node, copies: [] }
-  const between = nodesBetween(order, x, y)
-  const own = madeForAlone(order, between)
-  const late = (node: Expression): Expression => copied.get(node) ?? remember(node, controlDependency(node, signals))
-  const remember = (node: Expression, copy: Expression): Expression => {
-    copied.set(node, copy)
-    return copy
-  }
-  late(x)
-  for (const node of order) {
-    if (own.has(node)) {
-      const begins = !node.inputs.some((operand) => own.has(operand))
+export const checkpointPlanner = (order: ReadonlyArray<Expression>) => {
+  const places = new Map(order.map((node, place) => [node, place]))
+  const placeOf = (node: Expression): number => places.get(node) ?? Infinity
+  const readers = new Map<Expression, number>()
+  for (const node of order) for (const operand of new Set(node.inputs)) readers.set(operand, (readers.get(operand) ?? 0) + 1)
+
+  /** @param signals the values that the copies wait for */
+  return ({ inputs: [y, x] }: Expression, signals: ReadonlyArray<Expression>): CheckpointPlan => {
+    const copied = new Map<Expression, Expression>()
+    if (y === undefined || x === undefined) return { copyOf: (node) => node, copies: [] }
+    const between = nodesBetween(order.slice(placeOf(x) + 1, placeOf(y) + 1), x, y)
+    const own = madeForAlone(readers, between)
+    const late = (node: Expression): Expression => copied.get(node) ?? remember(node, controlDependency(node, signals))
+    const remember = (node: Expression, copy: Expression): Expression => {
+      copied.set(node, copy)
+      return copy
+    }
+    late(x)
+    for (const node of [...between, ...own].sort((a, b) => placeOf(a) - placeOf(b))) {
+      const begins = own.has(node) && !node.inputs.some((operand) => own.has(operand))
       remember(node, {
         ...node,
         inputs: node.inputs.map((operand, i) => (begins && i === 0 ? late(operand) : (copied.get(operand) ?? operand))),
       })
-    } else if (between.has(node)) remember(node, { ...node, inputs: node.inputs.map((operand) => copied.get(operand) ?? operand) })
+    }
+    return { copyOf: (node) => copied.get(node) ?? node, copies: [...copied].map(([original, copy]) => ({ original, copy })) }
   }
-  return { copyOf: (node) => copied.get(node) ?? node, copies: [...copied].map(([original, copy]) => ({ original, copy })) }
 }
 
-/** Nodes that y needs and that need x, without x. */
+/** Nodes that y needs and that need x, without x. @param order from x to y */
 const nodesBetween = (order: ReadonlyArray<Expression>, x: Expression, y: Expression): ReadonlySet<Expression> => {
   const above = new Set([x])
   for (const node of order) if (node.inputs.some((operand) => above.has(operand))) above.add(node)
@@ -53,13 +55,19 @@ const nodesBetween = (order: ReadonlyArray<Expression>, x: Expression, y: Expres
 }
 
 /** Batch-sized inner nodes outside `between` whose only readers are nodes of `between`, or other nodes of this set. */
-const madeForAlone = (order: ReadonlyArray<Expression>, between: ReadonlySet<Expression>): ReadonlySet<Expression> => {
-  const [exclusive, readHere, readElsewhere] = [new Set<Expression>(), new Set<Expression>(), new Set<Expression>()]
-  for (const node of [...order].reverse()) {
-    const varies = node.inputs.length > 0 && node.shape.some((d) => typeof d === 'string')
-    if (varies && !between.has(node) && readHere.has(node) && !readElsewhere.has(node)) exclusive.add(node)
-    const readers = between.has(node) || exclusive.has(node) ? readHere : readElsewhere
-    for (const operand of node.inputs) readers.add(operand)
+const madeForAlone = (readers: ReadonlyMap<Expression, number>, between: ReadonlySet<Expression>): ReadonlySet<Expression> => {
+  const exclusive = new Set<Expression>()
+  const readHere = new Map<Expression, number>()
+  const visit = (node: Expression): void => {
+    for (const operand of new Set(node.inputs)) {
+      const varies = operand.inputs.length > 0 && operand.shape.some((d) => typeof d === 'string')
+      if (!varies || between.has(operand)) continue
+      const count = (readHere.get(operand) ?? 0) + 1
+      readHere.set(operand, count)
+      if (count === readers.get(operand)) exclusive.add(operand)
+    }
   }
+  for (const node of between) visit(node)
+  for (const node of exclusive) visit(node)
   return exclusive
 }

@@ -331,7 +331,15 @@ export const cut = (x: Expression, axis: number, sizes: Shape): ReadonlyArray<Ex
   const at = normalizeAxis('cut', x, axis)
   if (sum(sizes) !== x.shape[at]) fail('cut', `sizes that add up to axis ${at} of ${showShape(x.shape)}`, showShape(sizes))
   if (sizes.filter((d) => typeof d === 'string').length > 1) fail('cut', 'one part of unknown size at most', showShape(sizes))
-  return sizes.length === 1 ? [x] : sizes.map((size, i) => part(x, at, sum(sizes.slice(0, i)), size, sum(sizes.slice(i + 1))))
+  if (sizes.length === 1) return [x]
+  const after: Dimension[] = []
+  for (const size of [...sizes].reverse()) after.push(sum([size, after.at(-1) ?? 0]))
+  let before: Dimension = 0
+  return sizes.map((size, i) => {
+    const cutOff = part(x, at, before, size, after[sizes.length - i - 2] ?? 0)
+    before = sum([before, size])
+    return cutOff
+  })
 }
 
 /** Splits a vector into consecutive parts by one node. x: [n] → parts whose `sizes` add up to n. It has no gradient: differentiate with respect to the parts. */

@@ -63,15 +63,13 @@ export type TableOptions = {
 export const sweepTable = (ended: ReadonlyArray<TabulatedCell>, options: TableOptions): SweepTable => {
   const { title, reported } = options
   const tasks = [...new Set(ended.map(({ cell }) => cell.task))]
-  const names = [...new Set(ended.map(({ cell }) => cell.row))]
-  const rows = names.map((name) =>
-    tableRow(
-      name,
-      tasks,
-      ended.filter(({ cell }) => cell.row === name),
-      options,
-    ),
-  )
+  const byRow = new Map<string, TabulatedCell[]>()
+  for (const one of ended) {
+    const row = byRow.get(one.cell.row)
+    if (row === undefined) byRow.set(one.cell.row, [one])
+    else row.push(one)
+  }
+  const rows = [...byRow].map(([name, ofRow]) => tableRow(name, tasks, ofRow, options))
   const baseline = rows.find(({ name }) => name === options.baseline)
   return {
     title,

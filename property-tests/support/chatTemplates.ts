@@ -87,6 +87,9 @@ export const otherTemplates: Readonly<Record<string, string>> = {
     "{% for message in messages %}{% if loop.last and '123' in message.content %}{{ raise_exception('no numbers') }}{% endif %}" +
     '<s>{{ message.content }}</s>{% endfor %}',
   'the messages counted down': '{% for message in messages %}{{ loop.revindex }}{{ message.content }}{% endfor %}',
+  'later messages, which change nothing':
+    '{% for message in messages %}<s>{{ message.role }} {{ message.content }}{% if loop.length > 0 %}{% endif %}</s>{% endfor %}' +
+    '{% if add_generation_prompt %}<s>assistant {% endif %}',
   'two messages ahead': `{% for message in messages %}{{ message.content }}{% if messages[loop.index0 + 2] is defined %} {% endif %}</s>{% endfor %}`,
   'a loop that is left': `{% for message in messages %}{% if loop.index0 == 3 %}{% break %}{% endif %}{{ message.content }}</s>{% endfor %}`,
   'messages in reverse': '{% for message in messages[::-1] %}{{ message.content }}</s>{% endfor %}',

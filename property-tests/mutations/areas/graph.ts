@@ -275,4 +275,32 @@ export const graph: ReadonlyArray<Mutation> = [
     after: 'length <= 2 ?',
     tests: ['property/graph/onnx'],
   },
+  {
+    file: 'accelerated/graph/gradientCheckpointing.ts',
+    mistake: 'Each checkpoint looks at all nodes before it.',
+    before: 'order.slice(placeOf(x) + 1, placeOf(y) + 1)',
+    after: 'order.slice(0, placeOf(y) + 1)',
+    tests: ['property/graph/gradientCheckpointing'],
+  },
+  {
+    file: 'accelerated/graph/gradientCheckpointing.ts',
+    mistake: 'A checkpoint copies values that others read, too.',
+    before: 'if (count === readers.get(operand))',
+    after: 'if (count > 0)',
+    tests: ['property/graph/gradientCheckpointing', 'agreement/recompute'],
+  },
+  {
+    file: 'accelerated/graph/gradientCheckpointing.ts',
+    mistake: 'A mask of several nodes is kept.',
+    before: 'for (const node of exclusive) visit(node)',
+    after: '',
+    tests: ['property/graph/gradientCheckpointing', 'agreement/recompute'],
+  },
+  {
+    file: 'accelerated/graph/operators.ts',
+    mistake: 'The parts of a cut are counted from the end by one too many.',
+    before: 'after[sizes.length - i - 2] ?? 0',
+    after: 'after[sizes.length - i - 1] ?? 0',
+    tests: ['property/graph/operators'],
+  },
 ]

@@ -13,7 +13,7 @@ import type { GlueSweepOptions } from '../../../evaluation/glue/sweepOptions.js'
 import { cellsOf, gridCells } from '../../../evaluation/glue/plan.js'
 import { rowOf } from '../../../evaluation/glue/rows.js'
 import { answerOf, bestRun } from '../../../evaluation/glue/submission.js'
-import type { EndedCell } from '../../../evaluation/glue/sweepTable.js'
+import { sweepTable, type EndedCell } from '../../../evaluation/glue/sweepTable.js'
 import { sweeps } from '../../../evaluation/glue/sweeps/index.js'
 import { runCells, type ExecutorEvent } from '../../../evaluation/cells/executor.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
@@ -368,6 +368,23 @@ describe('a sweep', () => {
     }
     expect(config.settings).toMatchObject({ learningRate: 5e-4 }) // Table A2's of CoLA
   })
+})
+
+it('the table of a sweep looks at each cell as often, however many rows it has', () => {
+  const looks = (rows: number): number => {
+    let count = 0
+    const ended = Array.from({ length: 2 * rows }, (_, i) => ({
+      get cell() {
+        count++
+        return { row: `row ${i >> 1}`, task: 'mrpc' as const, seed: i % 2 }
+      },
+      outcome: { kind: 'stopped' as const },
+    }))
+    const table = sweepTable(ended, { title: 'T', reported: 'best', baseline: null, paper: () => null })
+    expect(table.rows.map(({ name }) => name)).toEqual(Array.from({ length: rows }, (_, i) => `row ${i}`))
+    return count
+  }
+  expect(looks(160) / looks(20)).toBeLessThan(9)
 })
 
 it('the predictions of a submission are labels as GLUE writes them, and similarities between 0 and 5', () => {

@@ -173,6 +173,29 @@ describe(`gradient checkpointing (seed ${SEED})`, () => {
     )
   })
 
+  it('looks at nodes in proportion to the layers', () => {
+    const looks = (layers: number): number => {
+      let count = 0
+      /** Counts how often the operands of a node are read. */
+      const counted = (node: Expression): Expression =>
+        Object.defineProperty({ ...node }, 'inputs', {
+          enumerable: true,
+          get: () => {
+            count++
+            return node.inputs
+          },
+        })
+      const weights = Array.from({ length: layers }, (_, i) => input(`W${i}`, [width, width], 'float32'))
+      const layer = (h: Expression, weight: Expression): Expression => {
+        const gate = counted(sigmoid(counted(mul(weight, 2))))
+        return counted(checkpoint(counted(tanh(counted(add(counted(matMul(h, gate)), h)))), h))
+      }
+      gradient(counted(reduceSum(weights.reduce(layer, input('x', ['rows', width], 'float32')))), weights)
+      return count
+    }
+    expect(looks(128) / looks(16)).toBeLessThan(10)
+  })
+
   it('orders values by control dependencies that change neither value nor size', async () => {
     const x = input('x', ['rows', width], 'float32')
     const late = controlDependency(x, [reduceSum(x), tanh(x)])

@@ -118,6 +118,27 @@ describe('operators', () => {
     expect(gather(t([9, 4]), t(['a', 'b'], 'int32')).shape).toEqual(['a', 'b', 4])
   })
 
+  it('add up around each part of a cut, in time in proportion to the parts', () => {
+    expect(cut(t(['2+n+5']), 0, [2, 'n', 1, 4]).map(({ attributes: { before, after } }) => [before, after])).toEqual([
+      [0, 'n+5'],
+      [2, 5],
+      ['2+n', 4],
+      ['2+n+1', 0],
+    ])
+    const reads = (parts: number): number => {
+      let count = 0
+      const sizes = new Proxy(new Array<number>(parts).fill(3), {
+        get: (list, key) => {
+          count++
+          return Reflect.get(list, key) as unknown
+        },
+      })
+      expect(cut(t([3 * parts]), 0, sizes)).toHaveLength(parts)
+      return count
+    }
+    expect(reads(800) / reads(100)).toBeLessThan(9)
+  })
+
   it('compare known sizes and names separately, in any order', () => {
     expect(reshape(t(['batch', 12, 'sequence']), ['12*batch*sequence']).shape).toEqual(['12*batch*sequence'])
     expect(reshape(t(['24*a']), [2, 'a', 12]).shape).toEqual([2, 'a', 12])
