@@ -5,8 +5,15 @@ export const graph: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/graph/sizeSections.ts',
     mistake: 'A large graph is one section.',
-    before: 'sections.set(node, Math.floor(i / sectionLength))',
+    before: 'sections.set(node, Math.floor(i / length))',
     after: 'sections.set(node, 0)',
+    tests: ['property/graph/sizeSections'],
+  },
+  {
+    file: 'accelerated/graph/sizeSections.ts',
+    mistake: 'Sections with gradient checkpointing are as long as those without.',
+    before: 'recomputed: 256',
+    after: 'recomputed: 512',
     tests: ['property/graph/sizeSections'],
   },
   {
