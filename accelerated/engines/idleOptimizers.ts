@@ -1,6 +1,6 @@
 /**
- * Optimizers of ONNX Runtime that find nothing in a graph of ours, because they look for other layers or because we write what they would make. Each
- * walks the whole graph, twice at least: together a quarter of the time until a decoder's step is ready. A name that a version lacks is ignored.
+ * Optimizers of ONNX Runtime that find nothing in a graph of ours: they look for other layers, or we write what they would make. Each walks the whole
+ * graph, twice at least: together a quarter of the time until a decoder's step is ready. ONNX Runtime ignores names that it does not know.
  */
 const quantized = [
   'DoubleQDQPairsRemover',
