@@ -282,4 +282,18 @@ export const graph: ReadonlyArray<Mutation> = [
     after: 'length <= 2 ?',
     tests: ['property/graph/onnx'],
   },
+  {
+    file: 'accelerated/graph/lowering.ts',
+    mistake: 'Rows of a matrix in blocks are not centered.',
+    before: "sub(cast(rowLevels, 'float32'), 128)",
+    after: "cast(rowLevels, 'float32')",
+    tests: ['agreement/blockMatMul'],
+  },
+  {
+    file: 'accelerated/graph/lowering.ts',
+    mistake: 'A product with a matrix in blocks multiplies by its transpose either way.',
+    before: '!transposeA && transposeB && alpha',
+    after: '!transposeA && alpha',
+    tests: ['agreement/blockMatMul'],
+  },
 ]
