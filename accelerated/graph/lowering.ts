@@ -1,6 +1,6 @@
 /**
- * Lowering: replaces operators that a provider lacks for a dtype by operators that it has, rows of a quantized matrix by quantized rows, and products
- * with a matrix in blocks by products in blocks.
+ * Lowering: replaces operators that a provider lacks for a dtype by operators that it has. Rows and products of a quantized matrix become quantized
+ * rows and products.
  */
 import type { Expression } from './expression.js'
 import { topologicalOrder } from './expression.js'
