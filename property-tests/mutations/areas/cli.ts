@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const cli: ReadonlyArray<Mutation> = [
   {
+    file: 'cli/terminal/progress.ts',
+    mistake: 'The graph of a phase is compiled in silence.',
+    before: "event.kind === 'start' || (event.kind === 'phase' && event.step < steps)",
+    after: "event.kind === 'start'",
+    tests: ['cli/numbers'],
+  },
+  {
     file: 'cli/format/numbers.ts',
     mistake: 'Seconds of an hour are minutes.',
     before: 'Math.floor((whole % 3600) / 60)]',
