@@ -4,6 +4,7 @@ import { toOnnx, type OnnxTarget } from '../graph/onnx.js'
 import type { DType, Expression } from '../graph/expression.js'
 import { topologicalOrder } from '../graph/expression.js'
 import type { Engine, EngineSettings, OpenOptions, Session, WeightSource } from './engine.js'
+import { idleOptimizers } from './idleOptimizers.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 import { guardNativeCall } from './nativeCallGuard.js'
 import { onnxRuntime, type OnnxRuntime } from './loadOnnxRuntime.js'
@@ -33,6 +34,7 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
       prepacks: prepacks(outputs, options),
       spins: options.mode !== 'decode',
       fusesByNames: provider.target.namelessSizes !== true,
+      ownGraph: true,
     })
     const session = await guardNativeCall(() => ort.InferenceSession.create(model, native))
     return intoBuffers ? bufferedSession(ort, session, buffers, passedThrough(outputs)) : copyingSession(ort, session)
@@ -48,6 +50,7 @@ export const openModelFile = async (file: string, settings: EngineSettings): Pro
     prepacks: true,
     spins: true,
     fusesByNames: true,
+    ownGraph: false,
   })
   return copyingSession(ort, await guardNativeCall(() => ort.InferenceSession.create(file, options)))
 }
@@ -96,14 +99,21 @@ type NativeOptions = WeightFiles & {
   readonly prepacks: boolean
   readonly spins: boolean
   readonly fusesByNames: boolean
+  /** whether salora wrote the graph for this session */
+  readonly ownGraph: boolean
 }
 
 const sessionOptions = (
   { provider }: Pick<Provider, 'provider'>,
   { threads, profile }: EngineSettings,
-  { folder, externalData, prepacks: reorders, spins, fusesByNames }: NativeOptions,
+  { folder, externalData, prepacks: reorders, spins, fusesByNames, ownGraph }: NativeOptions,
 ): InferenceSession.SessionOptions => {
-  const disabled = [...disabledOptimizers, ...(reorders ? [] : [constantFolding]), ...(fusesByNames ? [] : [fusionByNames])]
+  const disabled = [
+    ...disabledOptimizers,
+    ...(reorders ? [] : [constantFolding]),
+    ...(fusesByNames ? [] : [fusionByNames]),
+    ...(ownGraph ? idleOptimizers : []),
+  ]
   return {
     executionProviders: [provider],
     ...(threads > 0 ? { intraOpNumThreads: threads } : {}),

@@ -53,7 +53,7 @@ export const cachedInference = (
     keyBias: mul(sub(1, cast(mask, 'float32')), paddingBias),
   }
   const hidden = model.hidden(host, paddedRows(rows)) // [batch*sequence, hidden]
-  const words = quantizedOf(head.words(host))
+  const words = quantizedOf(host.tensor(head.words))
   const logits = words === null ? head.outputs(hidden, host) : quantizedMatMul(hidden, words)
   return {
     logits: reshape(logits, [...tokens, model.vocabularySize]),

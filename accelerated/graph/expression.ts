@@ -68,6 +68,8 @@ export type NonDifferentiableOp =
   | 'CumulativeSum'
   | 'ScatterAddRows'
   | 'Dequantize'
+  | 'BlockDequantize'
+  | 'BlockMatMul'
   | 'AddMatMul'
   | 'TransposedView'
   | 'Split'

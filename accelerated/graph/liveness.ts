@@ -25,7 +25,7 @@ const bytesOfType: Readonly<Record<DType, number>> = {
 }
 
 /** Operators that are not nodes, and operators whose result is their operand's memory. */
-const leaves = new Set<Op>(['Input', 'Constant', 'Weight', 'Size', 'Dequantize'])
+const leaves = new Set<Op>(['Input', 'Constant', 'Weight', 'Size', 'Dequantize', 'BlockDequantize'])
 const transparent = new Set<Op>(['StopGradient', 'Checkpoint'])
 const unwritten = new Set<Op>([...transparent, 'OutputOf'])
 const renaming = new Set<Op>([...transparent, 'Reshape', 'ControlDependency'])

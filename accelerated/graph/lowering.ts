@@ -1,9 +1,12 @@
-/** Lowering: replaces operators that a provider lacks for a dtype by operators that it has, and rows of a quantized matrix by quantized rows. */
+/**
+ * Lowering: replaces operators that a provider lacks for a dtype by operators that it has. Rows and products of a quantized matrix become quantized
+ * rows and products.
+ */
 import type { Expression } from './expression.js'
 import { topologicalOrder } from './expression.js'
 import { erfFloat64 } from './erf.js'
 import { fuseSums } from './fusedSums.js'
-import { add, cast, div, gather, mul, quantizedOf, reduceMean, reshape, sqrt, square, sub } from './operators.js'
+import { add, blockSize, cast, div, gather, mul, quantizedOf, reduceMean, reshape, slice, sqrt, square, sub } from './operators.js'
 
 /**
  * Replaces what ONNX Runtime's CPU provider lacks in float64: `Erf`, GELU and LayerNormalization. Its LayerNormalization gives mean and inverse
@@ -29,9 +32,30 @@ export const lower = (outputs: Readonly<Record<string, Expression>>): Readonly<R
   for (const node of topologicalOrder(Object.values(outputs))) {
     const inputs = node.inputs.map((x) => lowered.get(x) ?? x)
     const same = inputs.every((x, i) => x === node.inputs[i]) ? node : { ...node, inputs }
-    lowered.set(node, node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : node.op === 'Gather' ? rowsOf(inputs, same) : same)
+    lowered.set(node, node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : lowerQuantized(inputs, same))
   }
   return fuseSums(Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node])))
+}
+
+/** Rows and products of a matrix in int8; `same` where there is none. */
+const lowerQuantized = (inputs: ReadonlyArray<Expression>, same: Expression): Expression => {
+  if (same.op === 'Gather') return inputs[0]?.op === 'BlockDequantize' ? blockRowsOf(inputs, same) : rowsOf(inputs, same)
+  const [x, matrix] = inputs
+  const { transposeA = false, transposeB = false, alpha = 1 } = same.attributes
+  const isProduct = same.op === 'MatMul' && matrix?.op === 'BlockDequantize' && !transposeA && transposeB && alpha === 1
+  return isProduct && x !== undefined ? { ...same, op: 'BlockMatMul', inputs: [x, ...matrix.inputs], attributes: {} } : same
+}
+
+/** Rows of a matrix in blocks: levels around 128 times their scales. */
+const blockRowsOf = ([matrix, index]: ReadonlyArray<Expression>, same: Expression): Expression => {
+  const [levels, scales] = matrix?.inputs ?? []
+  const columns = matrix?.shape[1]
+  if (levels === undefined || scales === undefined || index === undefined || columns === undefined) return same
+  const [rowScales, rowLevels] = [gather(scales, index), gather(levels, index)]
+  const values = mul(sub(cast(rowLevels, 'float32'), 128), reshape(rowScales, [...rowScales.shape, 1]))
+  const [blocks = 1] = scales.shape.slice(1)
+  const rows = reshape(values, [...index.shape, Number(blocks) * blockSize])
+  return slice(rows, index.shape.length, 0, Number(columns))
 }
 
 /** Rows of diag(scales) levels: only the rows asked for become float32, not the matrix. */

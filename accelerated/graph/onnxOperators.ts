@@ -2,7 +2,7 @@
 import { product } from './dimension.js'
 import type { Dimension, Expression, Op } from './expression.js'
 import type { OnnxBuilder } from './onnxBuilder.js'
-import { emitHalfProduct, emitProduct, emitQuantizedProduct } from './onnxProducts.js'
+import { emitBlockProduct, emitBlocks, emitHalfProduct, emitProduct, emitQuantizedProduct } from './onnxProducts.js'
 import type { AttributeValue } from './onnxProto.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
@@ -90,6 +90,8 @@ export const serializers: Readonly<Record<Op, Serializer>> = {
   ) => emit('Gemm', [a, b, c], { transB: transposeB ? 1 : 0, alpha: { float: alpha } }, [result]),
   QuantizedMatMul: (pending, builder, shapes) => emitQuantizedProduct(builder, shapes, pending),
   HalfMatMul: (pending, builder) => emitHalfProduct(builder, pending),
+  BlockMatMul: (pending, builder) => emitBlockProduct(builder, pending),
+  BlockDequantize: (pending, builder) => emitBlocks(builder, pending),
   TransposedView: ({ x: [levels = ''] }) => levels, // by emitQuantizedProduct
   Dequantize: ({ x: [levels = '', , scales = ''], result }, { emit, integers }) =>
     emit('Mul', [emit('Cast', [levels], { to: elementType('float32') }), emit('Unsqueeze', [scales, integers([-1])])], {}, [result]),

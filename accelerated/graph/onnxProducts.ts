@@ -1,6 +1,7 @@
 /** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or MatMul with further nodes; and products with a matrix in int8 or float16. */
 import type { Expression } from './expression.js'
 import type { OnnxBuilder } from './onnxBuilder.js'
+import { blockSize } from './operators.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
 import type { PendingNode } from './pendingNode.js'
@@ -71,6 +72,31 @@ export const emitQuantizedProduct = (
     'com.microsoft',
   )
   return emit('Mul', [product, scale], {}, [result])
+}
+
+/** x Wᵀ of a matrix in blocks, whose levels and scales the runtime reads once for each row of x. It rounds blocks of x to int8 as well. */
+export const emitBlockProduct = (
+  { emit, target }: OnnxBuilder,
+  { node: { inputs, shape }, x, result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
+): string => {
+  if (target.quantizedMatMul !== true) throw new Error('toOnnx: expected a target with products in int8, got one without')
+  const [K, N] = [Number(inputs[0]?.shape[1]), Number(shape[1])]
+  return emit('MatMulNBits', x, { K, N, bits: 8, block_size: blockSize, accuracy_level: int8Activations }, [result], 'com.microsoft')
+}
+
+/** The runtime's name for products in int8: others turn blocks into float32 first, seventy times slower. */
+const int8Activations = 4
+
+/** The matrix in float32. The last block of a row may be longer than the row. */
+export const emitBlocks = (
+  { emit, integers, constant }: OnnxBuilder,
+  { node: { shape }, x: [levels = '', scales = ''], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
+): string => {
+  const [rows, columns] = [Number(shape[0]), Number(shape[1])]
+  const centered = emit('Sub', [emit('Cast', [levels], { to: elementType('float32') }), constant([zeroPoint], [], 'float32')])
+  const values = emit('Mul', [centered, emit('Unsqueeze', [scales, integers([-1])])])
+  const padded = emit('Reshape', [values, integers([rows, -1])])
+  return emit('Slice', [padded, integers([0]), integers([columns]), integers([1])], {}, [result])
 }
 
 /** Rounds the rows of x to float16 by their own scales, multiplies in float16, and applies the scales. */

@@ -200,6 +200,24 @@ export const quantizedMatMul = (x: Expression, { levels, transposed, scales = sc
 export const dequantize = ({ levels, transposed, scales = scalar(1, 'float32') }: QuantizedMatrix): Expression =>
   node('Dequantize', [levels, transposed, scales], levels.shape, 'float32')
 
+/** Values that share a scale: the size of llama.cpp's Q8_0 blocks. */
+export const blockSize = 32
+
+/**
+ * A matrix in blocks of 32 values of a row, each with its scale: levels uint8 [p, blocks, 32] around 128, scales float32 [p, blocks]. Lowering turns
+ * its products x Wᵀ into BlockMatMul, which rounds blocks of x to int8 too, and its rows into float32. It has no gradient. → float32 [p, columns]
+ */
+export const blockDequantize = (levels: Expression, scales: Expression, columns: number): Expression => {
+  const [p = 1] = levels.shape
+  const blocks = Math.ceil(columns / blockSize)
+  const types = `${levels.dtype} ${showShape(levels.shape)} and ${scales.dtype} ${showShape(scales.shape)}`
+  if (!sameShape(levels.shape, [p, blocks, blockSize]) || !sameShape(scales.shape, [p, blocks]))
+    return fail('blockDequantize', `levels and scales of ${blocks} blocks`, types)
+  return levels.dtype === 'uint8' && scales.dtype === 'float32'
+    ? node('BlockDequantize', [levels, scales], [p, columns], 'float32')
+    : fail('blockDequantize', 'uint8 and float32', types)
+}
+
 /** The parts of a matrix in int8; null for any other expression. */
 export const quantizedOf = ({ op, inputs: [levels, transposed, scales] }: Expression): QuantizedMatrix | null =>
   op === 'Dequantize' && levels !== undefined && transposed !== undefined && scales !== undefined ? { levels, transposed, scales } : null

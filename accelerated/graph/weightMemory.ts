@@ -23,7 +23,9 @@ export const weightMemory = (roots: Readonly<Record<string, Expression>>, sizes:
     uses.set(node, use)
     change(use)
   }
-  for (const { op, inputs, attributes } of order.filter((node) => !constants.has(node) && node.op !== 'Dequantize')) {
+  for (const { op, inputs, attributes } of order.filter(
+    (node) => !constants.has(node) && !['Dequantize', 'BlockDequantize'].includes(node.op),
+  )) {
     const [first, second, third, fourth] = inputs
     if (op === 'HalfMatMul') addUse(second, (use) => (use.whole = true))
     else if (op === 'MatMul') addUse(second, ({ products }) => products.add(attributes.transposeB === true))

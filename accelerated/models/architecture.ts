@@ -49,8 +49,8 @@ export type Head = {
   readonly activation?: 'tanh' | 'relu' | 'gelu'
 }
 
-/** A head over the vocabulary. frozen: its tensors beyond the spec's. words: its matrix, one row per word: [vocabulary, hidden] */
-export type CausalHead = Head & { readonly frozen: ReadonlyMap<string, TensorShape>; readonly words: (host: Host) => Expression }
+/** A head over the vocabulary. frozen: its tensors beyond the spec's. words: the name of its matrix, one row per word: [vocabulary, hidden] */
+export type CausalHead = Head & { readonly frozen: ReadonlyMap<string, TensorShape>; readonly words: string }
 
 /** How special tokens frame one text or two, and the token type of the second. It is checked against the tokenizer. */
 export type SpecialTokenTemplate = {

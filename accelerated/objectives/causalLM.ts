@@ -41,7 +41,7 @@ export const causalLM = (
   const losses = ({ hidden, host }: ModelOutput): ReadonlyArray<Expression> =>
     slicesOf(selectedRows(hidden, rowSelection(`${slices}*labeled`))).map((rows, i) => {
       const labels = input(`labels${i}`, ['labeled'], 'int32')
-      return sub(logSumExp(head.outputs(rows, host)), reduceSum(mul(rows, gather(head.words(host), labels)), [-1]))
+      return sub(logSumExp(head.outputs(rows, host)), reduceSum(mul(rows, gather(host.tensor(head.words), labels)), [-1]))
     })
   const weighted = (bySlice: ReadonlyArray<Expression>, dtype: FloatType): ReadonlyArray<Expression> =>
     bySlice.map((loss, i) => mul(loss, input(`rowWeights${i}`, ['labeled'], dtype)))

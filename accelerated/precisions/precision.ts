@@ -34,6 +34,8 @@ export type Precision = {
   /** Tensors of the shapes and types that `open` gives, without their files: for estimates. */
   readonly placeholders: (base: ModelFolder) => Promise<TensorSource>
   readonly wrap: Wrap
+  /** the precision in which a decoder generates text (default: this one) */
+  readonly decoding?: Precision
 }
 
 /** @throws SettingsError if the device lacks the arithmetic of this precision */

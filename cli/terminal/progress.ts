@@ -33,7 +33,7 @@ const lines = ({ note, warn }: Terminal): Progress => {
       const line = lineOf(event)
       if (line !== null) {
         note(line)
-        return event.kind === 'start' ? note('compiling the training graph …') : undefined
+        return compilesNext(event, eta.steps()) ? note(compiling) : undefined
       }
       if (event.kind !== 'step' && event.kind !== 'evaluating') return
       const isLast = event.kind === 'step' && event.step === eta.steps()
@@ -116,15 +116,20 @@ const bar = (): Progress => {
       if (event.kind === 'start') phase = event.stage ?? phase
       if (event.kind === 'phase') phase = event.name
       const shown = { phase: phase.padEnd('training'.length), left: eta.left() }
-      if (event.kind === 'start')
-        only = bars.create(event.steps, event.resumedAt, { ...shown, numbers: ['compiling the training graph …'] })
+      if (event.kind === 'start') only = bars.create(event.steps, event.resumedAt, { ...shown, numbers: [compiling] })
       if (event.kind === 'step') only?.update(event.step, { ...shown, numbers: numbersOf(event) })
       if (event.kind === 'evaluating') only?.update({ ...shown, numbers: [evaluatingText(event)] })
-      if (event.kind === 'phase') only?.update(shown)
+      if (event.kind === 'phase') only?.update(compilesNext(event, eta.steps()) ? { ...shown, numbers: [compiling] } : shown)
     },
     close: () => bars.stop(),
   }
 }
+
+const compiling = 'compiling the training graph …'
+
+/** Whether the next step waits for its graph: each phase has one of its own. */
+const compilesNext = (event: FinetuneEvent, steps: number): boolean =>
+  event.kind === 'start' || (event.kind === 'phase' && event.step < steps)
 
 const columns = (methods as ReadonlyArray<Method>).flatMap((method) => method.reporting?.columns ?? [])
 

@@ -10,6 +10,7 @@ import { stopsAt, stopsAtLine, streamedText } from '../../accelerated/generation
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { promptTokens, type Prompt } from '../tokens/prompts.js'
 import { openAssembly } from './openModel.js'
 import type { TrainedAdapterOptions } from './trainedAdapter.js'
@@ -89,10 +90,13 @@ export const openGeneratorOn = async (device: Device, options: Omit<GeneratorOpt
 /** Opens the decoder of a causal language model. @throws InputError or SettingsError if the precision does not support the model */
 export const openTextDecoder = async (
   trained: TrainedModel,
-  machine: Pick<GeneratorOptions, 'precision' | 'threads'>,
+  { precision: name, threads }: Pick<GeneratorOptions, 'precision' | 'threads'>,
   device: Device,
 ): Promise<Decoder> => {
   const { model, method } = trained.adapter
+  const precision = precisionOf(name)
+  precision.check?.(new Set(trained.adapter.tensors.keys()), trained.base, method.name)
+  const machine = { precision: precision.decoding ?? precision, threads }
   const { assembly, phase, parameters, runtime } = await openAssembly(trained, causalLM(model, method), machine, device)
   return openDecoder(assembly, phase, parameters, runtime)
 }

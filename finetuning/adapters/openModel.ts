@@ -7,7 +7,7 @@ import type { Examples } from '../../accelerated/models/packing.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import { flatten } from '../../accelerated/parameters/vectors.js'
 import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'
-import { checkDevice, openFrozen } from '../../accelerated/precisions/precision.js'
+import { checkDevice, openFrozen, type Precision } from '../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
@@ -25,20 +25,19 @@ export type Text = {
 export type DeviceName = NonNullable<SettingsInput['device']> | (string & {})
 export type PrecisionName = NonNullable<SettingsInput['precision']> | (string & {})
 
-export type MachineOptions = {
-  readonly precision: PrecisionName
+type Threads = {
   /** CPU threads; 0: chosen by ONNX Runtime */
   readonly threads: number
 }
+export type MachineOptions = Threads & { readonly precision: PrecisionName }
 
 /** A trained model under an objective, with everything that a session needs. @throws InputError or SettingsError if the precision does not support it */
 export const openAssembly = async (
   { base, adapter, head }: TrainedModel,
   objective: Assembly['objective'],
-  { precision: name, threads }: MachineOptions,
+  { precision, threads }: Threads & { readonly precision: Precision },
   device: Device,
 ) => {
-  const precision = precisionOf(name)
   await checkDevice(precision, device)
   precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
   checkWeightsFit(precision, base)
@@ -57,10 +56,15 @@ export type OnProgress = (done: number) => void
 export const openAnswers = async <E extends TrainingExample, O>(
   trained: TrainedModel,
   objective: Objective<E, O>,
-  { batchSize, ...machine }: MachineOptions & { readonly batchSize: number },
+  { batchSize, precision, threads }: MachineOptions & { readonly batchSize: number },
   device: Device,
 ) => {
-  const { assembly, phase, parameters, runtime } = await openAssembly(trained, objective, machine, device)
+  const { assembly, phase, parameters, runtime } = await openAssembly(
+    trained,
+    objective,
+    { precision: precisionOf(precision), threads },
+    device,
+  )
   const predictor = await openPredictor(assembly, objective, phase, runtime)
   return {
     answers: (examples: Examples<E>, onProgress?: OnProgress) => predictor.predict(parameters, examples, batchSize, onProgress),

@@ -104,6 +104,7 @@ describe('the status of a run', () => {
     ['interrupted', { result: { interrupted: true }, locks: [lock(false)], hasFailed: true }],
     ['failed', { hasFailed: true, locks: [lock(false)] }],
     ['running', { hasFailed: true, locks: [lock(true)] }],
+    ['running', { isDamaged: true, locks: [lock(true)] }],
     ['unreadable', { isDamaged: true, hasConfig: false }],
     ['waiting', { hasConfig: false }],
     ['failed', {}],

@@ -35,6 +35,24 @@ describe('the state of the queue', () => {
     }
   })
 
+  it('has the newest ten failures of many, and says whether jobs are left that it did not inspect', async () => {
+    const failed = (count: number) =>
+      Array.from({ length: Math.min(count, 1_000) }, (_, i) => ({
+        id: `${i}`,
+        data: { output: '/sweep', cell: { id: `c${i}` } },
+        failedReason: 'no',
+      }))
+    const stateOf = (count: number) =>
+      readQueue(
+        { getJobCounts: async () => ({ failed: count }), getJobs: async ([kind]) => (kind === 'failed' ? failed(count) : []) },
+        address,
+      )
+    const [all, more] = [await stateOf(1_000), await stateOf(1_001)]
+    expect(all.failures).toEqual(Array.from({ length: 10 }, (_, i) => ({ cell: `c${i}`, reason: 'no' })))
+    expect([all.counts?.failed, all.sweeps[0]?.failed, all.inspected]).toEqual([1_000, 1_000, null])
+    expect([more.counts?.failed, more.sweeps[0]?.failed, more.inspected]).toEqual([1_001, 1_000, 1_000])
+  })
+
   it('asks for all kinds at once, so that no job slips from a kind that is not read yet into one that was', async () => {
     let open = 0
     let most = 0

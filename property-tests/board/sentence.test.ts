@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { RunResult } from '../../finetuning/runs/run.js'
 import type { OpenRun } from '../../finetuning/serving/openRun.js'
 import { shownAnswer } from '../../reporting/board/sentenceAnswer.js'
 import { openSentenceModel, sentenceLimit, waitingLimit } from '../../reporting/board/sentenceModel.js'
@@ -199,6 +200,20 @@ describe('the model for sentences', () => {
       ...['open a', 'predict 4 with a', 'release a'],
     ])
     await expect(model.classify(run('a'), { text: '5' })).rejects.toThrow(/try again/)
+  })
+
+  it('is opened again for a run that has ended again, since it has another adapter', async () => {
+    let opened = 0
+    const model = openSentenceModel(async () => {
+      opened += 1
+      return { columns: { text: 'text' }, predict: async () => ({ value: opened }), release: async () => undefined } as unknown as OpenRun
+    })
+    const ended = (stepsDone: number, finishedAt: string) => ({ ...run('a'), result: { stepsDone, finishedAt, seconds: 1 } as RunResult })
+    const values = []
+    for (const one of [ended(5, 'noon'), ended(5, 'noon'), ended(9, 'noon'), ended(9, 'night')])
+      values.push((await model.classify(one, { text: 'x' })).value)
+    await model.close()
+    expect(values).toEqual([1, 1, 2, 3])
   })
 
   it('has a bounded number of waiting requests, and opens again after a failure', async () => {

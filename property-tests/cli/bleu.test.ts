@@ -104,6 +104,15 @@ describe('the score of salora bleu', () => {
     // six words, and a seventh but where i is a multiple of 40
     expect(JSON.parse(stdout)).toMatchObject({ lines: 90_000, score: 100, hypothesisLength: 7 * 90_000 - 90_000 / 40 })
   })
+
+  it('numbers the first empty line in the whole file, though the file is read in several pieces', async () => {
+    const lines = Array.from({ length: 30_000 }, (_, i) =>
+      i === 29_000 || i === 29_500 ? '' : 'the same line, of some length, many times',
+    )
+    const file = await write('late.txt', `${lines.join('\n')}\n`) // over 1 MB
+    const { stderr } = await bleu('--hypotheses', file, '--references', file, '--tokenize', 'none')
+    expect(stderr.split('\n')[0]).toBe('warning: @/late.txt: 2 of 30,000 lines empty (first: line 29001), scored as empty')
+  })
 })
 
 describe('an error of salora bleu', () => {

@@ -154,4 +154,11 @@ describe('the view of an example', () => {
     expect(text).toContain('c‹and 2,744 more tokens›')
     expect(text.length).toBeLessThan(1_000)
   })
+
+  it('marks a long token of characters that take two units as cut', () => {
+    const shown = (count: number): string =>
+      exampleLines([{ row: 1, length: 1, learned: 0, cuts: [], tokens: [token('𝔁'.repeat(count))] }], { color: false })[2] ?? ''
+    expect(shown(100)).toBe(`  ${'𝔁'.repeat(100)}`)
+    expect(shown(150)).toBe(`  ${'𝔁'.repeat(100)}…`)
+  })
 })

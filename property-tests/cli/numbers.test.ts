@@ -119,6 +119,14 @@ describe('the progress of a run', () => {
     expect(first).toMatch(/^step 1\/9 {2}taskLoss .* tokens\/s$/)
   })
 
+  it('shows that the graph of a phase is compiled, unless no step comes after it', () => {
+    const start = { kind: 'start', steps: 9, stepsPerEpoch: 3, resumedAt: 0, evalSteps: 3, chosenEpochs: null, stage: null } as const
+    const phase = { kind: 'phase', name: 'gates', line: 'gates are sampled', facts: {} } as const
+    const shown = (at: number) => shownLines({ ...start, announcement: null }, { ...phase, step: at }).slice(2)
+    expect(shown(5)).toEqual(['step 5: gates are sampled', 'compiling the training graph …'])
+    expect(shown(9)).toEqual(['step 9: gates are sampled'])
+  })
+
   it('shrinks its bar from 20 to 6 blocks before it leaves out a number', () => {
     const lineAt = (width: number): string =>
       barLine({ phase: 'training', step: 5, steps: 10, numbers: ['taskLoss 0.5', '9 tokens/s'], left: null }, width)

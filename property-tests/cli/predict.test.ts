@@ -109,16 +109,35 @@ describe('multi-line texts of salora predict', () => {
     expect(await refusal('--to', 'csv', '--json')).toBe('--to: expected jsonl, as --json is given, got csv\n')
   })
 
+  it('may begin with a byte-order mark in every format', async () => {
+    for (const [format, before] of [
+      ['csv', '"text"\n'],
+      ['tsv', 'text\n'],
+      ['jsonl', ''],
+    ] as const) {
+      const input = `\ufeff${before}${format === 'jsonl' ? '{"text":"a"}' : 'a'}\n`
+      const { code, stdout } = await saloraIn([...predict, '--quiet', '--from', format], { cwd, input })
+      expect([code, answersIn(stdout).length], format).toEqual([0, 1])
+    }
+  })
+
   it('keep one prediction or error per text, in order', async () => {
-    const input = ['{"text":"a"}', '{"text":null}', '7', '{"other":"b"}', '{"text":"c"}'].join('\n')
+    const [first, last] = ['a plain text', 'other words of another length']
+    const input = [{ text: first }, { text: null }, 7, { other: 'b' }, { text: last }].map((row) => `${JSON.stringify(row)}\n`).join('')
     const { code, stdout, stderr } = await saloraIn([...predict, '--quiet', '--from', 'jsonl'], { cwd, input })
     expect(code).toBe(1)
+    const alone = async (text: string): Promise<object> => {
+      const [answer] = answersIn((await saloraIn([...predict, '--quiet'], { cwd, input: `${text}\n` })).stdout)
+      return { label: answer?.label, score: expect.closeTo(answer?.score ?? NaN, 5) as number }
+    }
+    const [answerToFirst, answerToLast] = [await alone(first ?? ''), await alone(last ?? '')]
+    expect(answerToFirst).not.toEqual(answerToLast)
     expect(answersIn(stdout)).toMatchObject([
-      { label: expect.any(String) },
+      answerToFirst,
       { error: 'expected a text, got an empty one' },
       { error: 'expected a JSON object, got "7"' },
       { error: 'expected a column "text" (--text), got the columns "other" (did you mean --text other?)' },
-      { label: expect.any(String) },
+      answerToLast,
     ])
     expect(stderr).toBe('standard input, line 2: expected a text, got an empty one (and 2 more invalid lines)\n')
   })

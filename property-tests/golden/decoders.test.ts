@@ -88,9 +88,12 @@ const openAccelerated = async (family: Family, dtype: FloatType) => {
       dtype,
     )
     const host = method.train.wrap(phase, settings, trained)(plainHost(frozen, (name) => model.spec.tensors.has(name)))
-    const words = model.causalHead?.().words(host)
+    const words = model.causalHead?.().words
     if (words === undefined) throw new Error('expected a decoder')
-    const session = await engine.open({ logits: matMul(model.hidden(host, batchInputs(dtype)), words, { transposeB: true }) }, noWeights)
+    const session = await engine.open(
+      { logits: matMul(model.hidden(host, batchInputs(dtype)), host.tensor(words), { transposeB: true }) },
+      noWeights,
+    )
     const prepared = assembly.objective.prepare(textsOf(batch), { seed: 0, step: 0 })
     const results = await session.run(batchFeeds(assembly, prepared, prepared.weight).feeds).finally(session.release)
     return Array.from(results['logits'] ?? [], Number)

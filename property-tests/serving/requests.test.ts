@@ -122,6 +122,12 @@ describe('/classify', () => {
     const { error } = answer.json() as { readonly error: string }
     expect(error).toContain(line)
     expect(error).not.toContain('\n')
+    expect(answer.headers.get('connection')).toBe(status === 413 ? 'close' : null) // the rest of a body is not read
+  })
+
+  it('answers as many texts as it accepts', async () => {
+    const answer = await ask(app, '/classify', { inputs: Array.from({ length: 128 }, () => 'a') })
+    expect([answer.status, (answer.json() as ReadonlyArray<unknown>).length]).toEqual([200, 128])
   })
 
   it(`never answers with a defect, whatever the body is (seed ${SEED})`, async () => {

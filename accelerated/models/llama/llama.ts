@@ -3,7 +3,6 @@ import { matMul } from '../../graph/operators.js'
 import type { Architecture, Model } from '../architecture.js'
 import { slotPositions } from '../batchInputs.js'
 import { isRotaryBuffer } from '../buffers.js'
-import type { Host } from '../host.js'
 import { decoderConfig, type DecoderConfig } from './config.js'
 import { decoder } from './decoder.js'
 import { specOf } from './spec.js'
@@ -32,9 +31,9 @@ export const decoderModel = (config: DecoderConfig): Model => ({
     outputs: (rows, host) => host.linear('score', rows),
   }),
   causalHead: () => {
-    const words = (host: Host) => host.tensor(config.tied ? 'embed_tokens.weight' : 'lm_head.weight')
+    const words = config.tied ? 'embed_tokens.weight' : 'lm_head.weight'
     const frozen = new Map(config.tied ? [] : [['lm_head.weight', [config.vocabularySize, config.hiddenSize]]])
-    return { tensors: new Map(), frozen, words, outputs: (rows, host) => matMul(rows, words(host), { transposeB: true }) }
+    return { tensors: new Map(), frozen, words, outputs: (rows, host) => matMul(rows, host.tensor(words), { transposeB: true }) }
   },
   paddedPositions: slotPositions,
   withDropout: (p) => decoderModel({ ...config, attentionDropout: p }),

@@ -6,6 +6,7 @@
 import { quantizedMatMul, quantizedOf } from '../../graph/operators.js'
 import { withBias } from '../../models/host.js'
 import { SettingsError } from '../../errors/settingsError.js'
+import { int8Blocks } from './blocks.js'
 import { largeLevels } from './quantize.js'
 import type { Precision } from '../precision.js'
 
@@ -30,11 +31,16 @@ export const int8: Precision = {
   },
 
   open: async function* (base, cache) {
-    const { openQuantized } = await import('./quantizedWeights.js')
-    return yield* openQuantized(base, cache)
+    const [{ openQuantized }, { rowLayout }] = [await import('./quantizedWeights.js'), await import('./rowLayout.js')]
+    return yield* openQuantized(base, rowLayout(base), cache)
   },
 
-  placeholders: async (base) => (await import('./quantizedWeights.js')).quantizedPlaceholders(base),
+  placeholders: async (base) => {
+    const [{ quantizedPlaceholders }, { rowLayout }] = [await import('./quantizedWeights.js'), await import('./rowLayout.js')]
+    return quantizedPlaceholders(base, rowLayout(base))
+  },
+
+  decoding: int8Blocks,
 
   wrap: (host) => ({
     ...host,

@@ -44,6 +44,33 @@ export const rowLevels = (W: Float32Array, scales: Float32Array, largestOf = lar
   return levels
 }
 
+/** The level of 0 in blocks, whose levels are unsigned. */
+export const blockZero = 128
+
+/**
+ * Blocks of `size` values of a row, each rounded half to even by its own scale max |block| / 127. The last block of a row is filled with zeros.
+ * W: [rows, columns] → levels [rows, blocks, size] around 128, scales [rows, blocks]
+ */
+export const quantizedBlocks = (
+  W: Float32Array,
+  [rows = 0, columns = 0]: ReadonlyArray<number>,
+  size: number,
+): { readonly levels: Uint8Array; readonly scales: Float32Array } => {
+  const blocks = Math.ceil(columns / size)
+  const [levels, scales] = [new Uint8Array(rows * blocks * size).fill(blockZero), new Float32Array(rows * blocks)]
+  for (let row = 0; row < rows; row++)
+    for (let block = 0; block < blocks; block++) {
+      const [start, at] = [row * columns + block * size, (row * blocks + block) * size]
+      const values = W.subarray(start, Math.min(start + size, (row + 1) * columns))
+      const [scale = 0] = rowScales(values, [1, values.length])
+      scales[row * blocks + block] = scale
+      rowLevels(values, Float32Array.of(scale)).forEach((level, i) => {
+        levels[at + i] = blockZero + level
+      })
+    }
+  return { levels, scales }
+}
+
 /** [rows, columns] → [columns, rows] */
 export const transposedOf = (levels: Int8Array, [rows = 0, columns = 0]: ReadonlyArray<number>): Int8Array => {
   const transposed = new Int8Array(levels.length)

@@ -9,49 +9,55 @@ import { readSafetensors, readTensor, type TensorEntry } from '../../checkpoints
 import { headerOf, type Declaration } from '../../checkpoints/safetensors/writeSafetensors.js'
 import { inputError } from '../../errors/inputError.js'
 import { SystemError } from '../../errors/systemError.js'
-import type { Matrix } from '../../models/architecture.js'
 import { readText } from '../../storage/boundedJson.js'
 import { fileInFolder } from '../../storage/fileInFolder.js'
 import { joinPath } from '../../storage/paths.js'
 import { fileSha256, sha256 } from '../../storage/sha256.js'
+import type { Expression } from '../../graph/expression.js'
+import type { TensorSource } from '../../models/host.js'
 import type { Storage } from '../../storage/storage.js'
-import { largeLevels, rowLevels, rowScales, transposedOf } from './quantize.js'
 
-/** Part of the file's name: a change of the layout changes the name. */
-const layoutVersion = 2
-
-/** Names of the parts of a quantized matrix. */
-export const partsOf = (name: string) => ({ levels: `${name}.levels`, transposed: `${name}.transposed`, scales: `${name}.scales` })
+/** Which matrices are quantized, and how. */
+export type MatrixLayout = {
+  /** part of the file's name: with another layout, the file has another name */
+  readonly version: ReadonlyArray<string | number>
+  /** names of tensors */
+  readonly matrices: ReadonlySet<string>
+  readonly declare: (name: string, shape: ReadonlyArray<number>) => ReadonlyArray<Declaration>
+  /** as declared. W: row-major */
+  readonly parts: (W: Float32Array, shape: ReadonlyArray<number>) => Iterable<Float32Array | Int8Array | Uint8Array>
+  /** The matrix of its parts: `stored` gives one by name. */
+  readonly matrix: (name: string, shape: ReadonlyArray<number>, stored: TensorSource) => Expression
+}
 
 export type QuantizedFile = { readonly folder: string; readonly file: string; readonly tensors: ReadonlyMap<string, TensorEntry> }
 
 /**
  * Finds the file or makes it, which it reports by one line.
- * @param largeFrom bytes of levels from which on matrices are stored in one orientation only
  * @throws InputError if the checkpoint cannot be read or the cache not written
  */
 export async function* quantizedFile(
   base: ModelFolder,
+  layout: MatrixLayout,
   cache: string = cacheOf(process.env),
-  largeFrom = largeLevels,
 ): AsyncGenerator<string, QuantizedFile> {
   const { storage } = base
   const folder = joinPath(cache, 'salora-int8')
-  const name = await fileNameOf(base, largeFrom)
+  const name = await fileNameOf(base, layout)
   const file = joinPath(folder, name)
   await makeCache(folder, storage)
   const cached = await intactTensors(folder, name, storage)
   if (cached === null) {
     yield `quantizing the matrices of ${base.baseModelName}, once, into ${folder}`
-    await write(base, file, largeFrom)
+    await write(base, file, layout)
   }
   return { folder, file, tensors: cached ?? (await readSafetensors(file, storage)).tensors }
 }
 
-const fileNameOf = async (base: ModelFolder, largeFrom: number): Promise<string> => {
+const fileNameOf = async (base: ModelFolder, { version }: MatrixLayout): Promise<string> => {
   const { 'tokenizer.json': _, 'tokenizer_config.json': __, ...digests } = await modelDigests(base)
   const digest = sha256()
-  digest.update(JSON.stringify([layoutVersion, largeFrom, Object.entries(digests).sort()]))
+  digest.update(JSON.stringify([...version, Object.entries(digests).sort()]))
   return `${digest.hex()}.safetensors`
 }
 
@@ -84,11 +90,11 @@ const intactTensors = async (folder: string, name: string, storage: Storage): Pr
 const checksumOf = (file: string): string => `${file}.sha256`
 
 /** The checksum is written after the last byte and before the file gets its name. Two processes that write at once write the same bytes. */
-const write = async (base: ModelFolder, file: string, largeFrom: number): Promise<void> => {
+const write = async (base: ModelFolder, file: string, layout: MatrixLayout): Promise<void> => {
   const { storage } = base
   async function* withChecksum(): AsyncGenerator<Uint8Array> {
     const digest = sha256()
-    for await (const chunk of contentOf(base, largeFrom)) {
+    for await (const chunk of contentOf(base, layout)) {
       digest.update(chunk)
       yield chunk
     }
@@ -97,40 +103,29 @@ const write = async (base: ModelFolder, file: string, largeFrom: number): Promis
   await storage.write(file, withChecksum())
 }
 
-/** Whether matrices are stored in both orientations: only small ones are. */
-export const inBothOrientations = (matrices: ReadonlyArray<Matrix>, largeFrom = largeLevels): boolean =>
-  matrices.reduce((sum, { d, k }) => sum + d * k, 0) < largeFrom
-
-/** All other tensors in float32, then the scales and levels of each matrix. The checkpoint is read once, a tensor at a time. */
-async function* contentOf(base: ModelFolder, largeFrom: number): AsyncGenerator<Uint8Array> {
-  const { matrices } = base.model.spec
-  const names = new Set(matrices.map(({ name }) => `${name}.weight`))
-  const bothOrientations = inBothOrientations(matrices, largeFrom)
-  const others = [...base.frozen].filter(([name]) => !names.has(name))
-  const quantized = [...base.frozen].filter(([name]) => names.has(name))
-  yield headerOf([
-    ...others.map(([name, { shape }]) => ({ name, dtype: 'F32' as const, shape })),
-    ...quantized.flatMap(([name, { shape }]) => declare(name, shape, bothOrientations)),
-  ])
+/** All other tensors in float32, then the parts of each matrix. The checkpoint is read once, a tensor at a time. */
+async function* contentOf(base: ModelFolder, layout: MatrixLayout): AsyncGenerator<Uint8Array> {
+  const { others, quantized } = dividedTensors(base, layout)
+  yield headerOf(declarationsOf(base, layout))
   for (const [, entry] of others) yield bytesOf(await readTensor(entry))
-  for (const [, entry] of quantized) yield* quantizedParts(await readTensor(entry), entry.shape, bothOrientations)
+  for (const [, entry] of quantized) for (const part of layout.parts(await readTensor(entry), entry.shape)) yield bytesOf(part)
 }
 
-const declare = (name: string, [rows = 0, columns = 0]: ReadonlyArray<number>, bothOrientations: boolean): ReadonlyArray<Declaration> => {
-  const { levels, transposed, scales } = partsOf(name)
+type Divided = Record<'others' | 'quantized', ReadonlyArray<readonly [string, TensorEntry]>>
+
+const dividedTensors = ({ frozen }: Pick<ModelFolder, 'frozen'>, { matrices }: MatrixLayout): Divided => ({
+  others: [...frozen].filter(([name]) => !matrices.has(name)),
+  quantized: [...frozen].filter(([name]) => matrices.has(name)),
+})
+
+/** The tensors of the file, in its order. */
+export const declarationsOf = (base: Pick<ModelFolder, 'frozen'>, layout: MatrixLayout): ReadonlyArray<Declaration> => {
+  const { others, quantized } = dividedTensors(base, layout)
   return [
-    { name: scales, dtype: 'F32', shape: [rows] },
-    { name: levels, dtype: 'I8', shape: [rows, columns] },
-    ...(bothOrientations ? [{ name: transposed, dtype: 'I8' as const, shape: [columns, rows] }] : []),
+    ...others.map(([name, { shape }]) => ({ name, dtype: 'F32' as const, shape })),
+    ...quantized.flatMap(([name, { shape }]) => layout.declare(name, shape)),
   ]
 }
 
-function* quantizedParts(W: Float32Array, shape: ReadonlyArray<number>, bothOrientations: boolean): Generator<Uint8Array> {
-  const scales = rowScales(W, shape)
-  const levels = rowLevels(W, scales)
-  yield bytesOf(scales)
-  yield bytesOf(levels)
-  if (bothOrientations) yield bytesOf(transposedOf(levels, shape))
-}
-
-const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array | Int8Array): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength)
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array | Int8Array | Uint8Array): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength)

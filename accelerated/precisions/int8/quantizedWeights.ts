@@ -1,56 +1,46 @@
-/** The frozen weights of a model in int8: matrices as levels and scales, all other tensors in float32. */
+/** The frozen weights of a model in int8: matrices in a layout of levels and scales, all other tensors in float32. */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { weightSource } from '../../checkpoints/frozenWeights.js'
 import { locateFiles } from '../../checkpoints/safetensors/weightFiles.js'
-import type { Expression } from '../../graph/expression.js'
-import { dequantize, transposedView, weight } from '../../graph/operators.js'
+import type { DType } from '../../graph/expression.js'
+import { weight } from '../../graph/operators.js'
 import type { TensorSource } from '../../models/host.js'
 import type { Frozen } from '../precision.js'
-import { inBothOrientations, partsOf, quantizedFile } from './quantizedFile.js'
+import { declarationsOf, quantizedFile, type MatrixLayout } from './quantizedFile.js'
+
+const dtypes: Readonly<Record<string, DType>> = { F32: 'float32', I8: 'int8', U8: 'uint8' }
 
 /** Yields a line if the file must be made. @throws InputError */
-export async function* openQuantized(base: ModelFolder, cache?: string): AsyncGenerator<string, Frozen> {
-  const { folder, file, tensors } = yield* quantizedFile(base, cache)
+export async function* openQuantized(base: ModelFolder, layout: MatrixLayout, cache?: string): AsyncGenerator<string, Frozen> {
+  const { folder, file, tensors } = yield* quantizedFile(base, layout, cache)
   const files = await locateFiles(folder, [file], base.storage)
   const location = files.locations.get(file) ?? file
-  const stored = (name: string): Expression => {
+  const stored: TensorSource = (name) => {
     const entry = tensors.get(name)
     if (entry === undefined) throw new Error(`int8: expected a tensor of the model, got ${name}`)
-    return weight(name, entry.shape, entry.dtype === 'I8' ? 'int8' : 'float32', { location, offset: entry.offset, length: entry.length })
+    return weight(name, entry.shape, dtypes[entry.dtype] ?? 'float32', { location, offset: entry.offset, length: entry.length })
   }
-  const matrix = (parts: ReturnType<typeof partsOf>): Expression => {
-    const levels = stored(parts.levels)
-    const transposed = tensors.has(parts.transposed) ? stored(parts.transposed) : transposedView(levels)
-    return dequantize({ levels, transposed, scales: stored(parts.scales) })
-  }
-  return {
-    weights: weightSource({ files }),
-    tensor: memoized((name) => (tensors.has(partsOf(name).levels) ? matrix(partsOf(name)) : stored(name))),
-  }
+  return { weights: weightSource({ files }), tensor: tensorsOf(base, layout, stored) }
 }
 
 /** Tensors of the same shapes and types that are in no file. */
-export const quantizedPlaceholders = (base: ModelFolder): TensorSource => {
-  const { frozen, model } = base
-  const bothOrientations = inBothOrientations(model.spec.matrices)
-  const matrices = new Set(model.spec.matrices.map(({ name }) => `${name}.weight`))
-  const placeholder = (name: string, shape: ReadonlyArray<number>, dtype: 'int8' | 'float32'): Expression =>
-    weight(name, shape, dtype, { location: '', offset: 0, length: shape.reduce((a, b) => a * b, dtype === 'int8' ? 1 : 4) })
-  const matrix = (name: string, [rows = 0, columns = 0]: ReadonlyArray<number>): Expression => {
-    const parts = partsOf(name)
-    const levels = placeholder(parts.levels, [rows, columns], 'int8')
-    const transposed = bothOrientations ? placeholder(parts.transposed, [columns, rows], 'int8') : transposedView(levels)
-    return dequantize({ levels, transposed, scales: placeholder(parts.scales, [rows], 'float32') })
-  }
-  return memoized((name) => {
-    const shape = frozen.get(name)?.shape ?? []
-    return matrices.has(name) ? matrix(name, shape) : placeholder(name, shape, 'float32')
+export const quantizedPlaceholders = (base: ModelFolder, layout: MatrixLayout): TensorSource => {
+  const declared = new Map(declarationsOf(base, layout).map((declaration) => [declaration.name, declaration]))
+  return tensorsOf(base, layout, (name) => {
+    const { shape, dtype } = declared.get(name) ?? { shape: [], dtype: 'F32' }
+    const length = shape.reduce((a, b) => a * b, dtype === 'F32' ? 4 : 1)
+    return weight(name, shape, dtypes[dtype] ?? 'float32', { location: '', offset: 0, length })
   })
 }
 
 /** One expression per name: graphs share their subexpressions by identity. */
+const tensorsOf = ({ frozen }: Pick<ModelFolder, 'frozen'>, { matrices, matrix }: MatrixLayout, stored: TensorSource): TensorSource => {
+  const known = memoized(stored)
+  return memoized((name) => (matrices.has(name) ? matrix(name, frozen.get(name)?.shape ?? [], known) : known(name)))
+}
+
 const memoized = (tensor: TensorSource): TensorSource => {
-  const made = new Map<string, Expression>()
+  const made = new Map<string, ReturnType<TensorSource>>()
   return (name) => {
     const expression = made.get(name) ?? tensor(name)
     made.set(name, expression)

@@ -32,7 +32,7 @@ export const preference = (model: Model, beta: number): Objective<PreferenceExam
   /** log π of each labeled token: [labeled] */
   const logProbabilities = ({ hidden, host }: ModelOutput): Expression => {
     const rows = selectedRows(hidden, rowSelection('labeled'))
-    const ofLabel = reduceSum(mul(rows, gather(head.words(host), input('labels', ['labeled'], 'int32'))), [-1])
+    const ofLabel = reduceSum(mul(rows, gather(host.tensor(head.words), input('labels', ['labeled'], 'int32'))), [-1])
     return sub(ofLabel, logSumExp(head.outputs(rows, host)))
   }
   /** [pairs]. `signs`: 1 for a token of the pair's chosen text, −1 for one of its rejected text, else 0 */

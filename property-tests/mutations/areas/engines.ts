@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const engines: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/engines/idleOptimizers.ts',
+    mistake: 'An optimizer that changes our graphs is left out.',
+    before: "'WhereDummyDq',",
+    after: "'WhereDummyDq',\n  'CommonSubexpressionElimination',",
+    tests: ['agreement/idleOptimizers'],
+  },
+  {
     file: 'accelerated/engines/arena.ts',
     mistake: 'Free neighbors are not joined.',
     before: 'if (chunk.before?.free === true) join(chunk.before, chunk)',

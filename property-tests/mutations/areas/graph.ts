@@ -5,8 +5,15 @@ export const graph: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/graph/sizeSections.ts',
     mistake: 'A large graph is one section.',
-    before: 'sections.set(node, Math.floor(i / sectionLength))',
+    before: 'sections.set(node, Math.floor(i / length))',
     after: 'sections.set(node, 0)',
+    tests: ['property/graph/sizeSections'],
+  },
+  {
+    file: 'accelerated/graph/sizeSections.ts',
+    mistake: 'Sections with gradient checkpointing are as long as those without.',
+    before: 'recomputed: 256',
+    after: 'recomputed: 512',
     tests: ['property/graph/sizeSections'],
   },
   {
@@ -302,5 +309,19 @@ export const graph: ReadonlyArray<Mutation> = [
     before: 'after[sizes.length - i - 2] ?? 0',
     after: 'after[sizes.length - i - 1] ?? 0',
     tests: ['property/graph/operators'],
+  },
+  {
+    file: 'accelerated/graph/lowering.ts',
+    mistake: 'Rows of a matrix in blocks are not centered.',
+    before: "sub(cast(rowLevels, 'float32'), 128)",
+    after: "cast(rowLevels, 'float32')",
+    tests: ['agreement/blockMatMul'],
+  },
+  {
+    file: 'accelerated/graph/lowering.ts',
+    mistake: 'A product with a matrix in blocks multiplies by its transpose either way.',
+    before: '!transposeA && transposeB && alpha',
+    after: '!transposeA && alpha',
+    tests: ['agreement/blockMatMul'],
   },
 ]

@@ -58,4 +58,25 @@ export const precisions: ReadonlyArray<Mutation> = [
     after: "?.kind === 'other')",
     tests: ['property/accelerated/int8'],
   },
+  {
+    file: 'accelerated/precisions/int8/quantize.ts',
+    mistake: 'The last block of a row takes values of the next row.',
+    before: 'Math.min(start + size, (row + 1) * columns)',
+    after: 'start + size',
+    tests: ['agreement/blockMatMul'],
+  },
+  {
+    file: 'accelerated/precisions/int8/int8.ts',
+    mistake: 'Generation in int8 uses the layout of training.',
+    before: '  decoding: int8Blocks,\n',
+    after: '',
+    tests: ['property/accelerated/int8Generation'],
+  },
+  {
+    file: 'accelerated/precisions/int8/blockLayout.ts',
+    mistake: 'The head over the vocabulary stays in float32.',
+    before: '...(words === undefined ? [] : [words])',
+    after: '',
+    tests: ['property/accelerated/int8Generation'],
+  },
 ]

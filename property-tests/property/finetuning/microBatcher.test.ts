@@ -9,6 +9,18 @@ import { SEED } from '../../support/seed.js'
 const calls = fc.array(fc.record({ after: fc.nat({ max: 3 }), fails: fc.boolean() }), { maxLength: 40 })
 
 describe('the micro-batcher', () => {
+  it('counts the items that wait and those that run', async () => {
+    const counts: number[] = []
+    const batcher = microBatcher<number, number>(async (items) => {
+      counts.push(batcher.pending())
+      return items.map((item): Outcome<number> => ({ value: item }))
+    }, 2)
+    const answers = [0, 1, 2].map((item) => batcher.call(item))
+    expect(batcher.pending()).toBe(3)
+    expect(await Promise.all(answers)).toEqual([0, 1, 2])
+    expect([counts, batcher.pending()]).toEqual([[3, 1], 0]) // two of three run, then the last one
+  })
+
   it(`gives each call its own answer or error, in batches of the oldest items (seed ${SEED})`, async () => {
     await fc.assert(
       fc.asyncProperty(calls, fc.integer({ min: 1, max: 8 }), fc.nat({ max: 3 }), async (made, largest, duration) => {

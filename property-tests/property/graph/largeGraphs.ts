@@ -76,7 +76,7 @@ export const largeGraphs = {
   'of a known size': block(tokens),
   'of two known sizes in turn': layers(tokens),
   'of two sizes in turn, in one section of a large graph': layersOfLargeGraph(0),
-  'of two sizes in turn, in three sections of a large graph': layersOfLargeGraph(300),
+  'of two sizes in turn, in three sections of a large graph': layersOfLargeGraph(600),
   'of a known size, written over number by number': writtenOver(),
   'cut from one': cut(),
   'with rows added up': addedUp('tokens'),

@@ -1,0 +1,121 @@
+/** Figures from runs by hand: scores by rank, the agreement of seeds, and the places of lines, bands, levels and intervals. */
+import { describe, expect, it } from 'vitest'
+import { seriesColor } from '../../../reporting/charts/chartStyle.js'
+import type { PlottedSeries } from '../../../reporting/charts/figure.js'
+import { agreement } from '../../../reporting/charts/figures/agreement.js'
+import { byRank } from '../../../reporting/charts/figures/byRank.js'
+import { intervalChart } from '../../../reporting/charts/intervalChart.js'
+import { lineChart } from '../../../reporting/charts/lineChart.js'
+import { seriesOf } from '../../../reporting/charts/series.js'
+import { drawChart, fileLayout } from '../../../reporting/charts/svg/drawChart.js'
+import { lineFrame } from '../../../reporting/charts/svg/lineSvg.js'
+import type { FinishedRun } from '../../../reporting/discovery/collectRuns.js'
+import { madeRun, ranksOf, type MadeRun } from './reportRuns.js'
+
+const plotted = (...made: ReadonlyArray<MadeRun>): ReadonlyArray<PlottedSeries> => {
+  const runs = made.map((one) => {
+    const { config, result } = madeRun({ method: 'lora', task: 'reviews', ...one })
+    return { folder: 'run', name: 'run', place: null, config, result } as unknown as FinishedRun
+  })
+  return seriesOf(runs).map((series) => ({ ...series, curves: [], width: 1 }))
+}
+const ofRank = (rank: number, accuracy: number, seed = 0): MadeRun => ({ seed, accuracy, settings: { rank, loraAlpha: 2 * rank } })
+
+describe('the figure of scores by rank', () => {
+  const content = byRank.plot(plotted(ofRank(8, 0.75), ofRank(2, 0.25), ofRank(4, 0.5, 1), ofRank(4, 1, 2)))
+
+  it('has its points in the order of the ranks, each with the mean and the range of its runs', () => {
+    const [panel] = content?.panels ?? []
+    if (panel?.chart.kind !== 'line') throw new Error('expected a line chart')
+    expect(panel.chart.lines.map(({ points }) => points)).toEqual([
+      [
+        [2, 0.25],
+        [4, 0.75, 0.5, 1],
+        [8, 0.75],
+      ],
+    ])
+    expect(panel.chart.x.values).toEqual([2, 4, 8])
+    expect(content?.table.rows.map((row) => row.slice(2))).toEqual([
+      [2, 1, 'accuracy', 0.25, 0.25, 0.25],
+      [4, 2, 'accuracy', 0.75, 0.5, 1],
+      [8, 1, 'accuracy', 0.75, 0.75, 0.75],
+    ])
+  })
+
+  it('is none for runs of one rank', () => expect(byRank.plot(plotted(ofRank(4, 0.5, 1), ofRank(4, 1, 2)))).toBe(null))
+})
+
+describe('the figure of the agreement of seeds', () => {
+  it('has the earlier seed across and the later one down, and the overlap in percent', () => {
+    const ranks = [ranksOf(4, 0, 2, 2), ranksOf(2, 2, 2, 2), ranksOf(4, 0, 2, 2)]
+    const content = agreement.plot(plotted(...ranks.map((of, seed) => ({ seed: 10 + seed, ranks: of }))))
+    const [panel] = content?.panels ?? []
+    if (panel?.chart.kind !== 'heatMap') throw new Error('expected a heat map')
+    // Σ min / Σ max of (4, 0, 2, 2) and (2, 2, 2, 2) is 6 / 10
+    expect(panel.chart.cells.map(({ row, column, value }) => [column, row, value])).toEqual([
+      ['10', '11', 60],
+      ['10', '12', 100],
+      ['11', '12', 60],
+    ])
+    expect([panel.chart.columns.order, panel.chart.rows.order]).toEqual([
+      ['10', '11'],
+      ['11', '12'],
+    ])
+  })
+})
+
+describe('a line chart', () => {
+  it('has bands and levels within its frame', () => {
+    const points = [0, 1].map((x) => ({ series: 'one', x, y: 5 + x, low: 0, high: 10 }))
+    const frame = lineFrame(lineChart(points, { title: 'x' }, { title: 'y' }, { levels: [{ series: 'two', y: 12 }] }), {
+      width: 400,
+      height: 200,
+    })
+    for (const value of [0, 10, 12]) {
+      expect(frame.y.at(value)).toBeGreaterThanOrEqual(frame.top)
+      expect(frame.y.at(value)).toBeLessThanOrEqual(frame.bottom)
+    }
+  })
+
+  it('has a level in the color of the line of its name', () => {
+    const points = ['one', 'two'].flatMap((series) => [0, 1].map((x) => ({ series, x, y: x })))
+    const strokes = (name: string): number => {
+      const chart = lineChart(points, { title: 'x' }, { title: 'y' }, { levels: [{ series: name, y: 0.5 }] })
+      return drawChart(chart, { ...fileLayout, smoothing: 0 })
+        .split(`L`)
+        .filter((part) => part.includes(`stroke="${seriesColor(1)}"`)).length
+    }
+    expect(strokes('two') - strokes('one')).toBe(1)
+  })
+})
+
+describe('an interval chart', () => {
+  const numbers = (svg: string, pattern: RegExp): ReadonlyArray<number> => [...svg.matchAll(pattern)].map(([, x]) => Number(x))
+
+  it('has its dashed line at the reference, where a point of that value is', () => {
+    const svg = drawChart(
+      intervalChart(
+        [
+          { row: 'a', value: 1, low: 0.5, high: 3 },
+          { row: 'b', value: 2 },
+        ],
+        'ratio',
+        1,
+      ),
+    )
+    const [reference] = numbers(svg, /<path d="M([\d.]+) [\d.]+V/g)
+    const [first, second = NaN] = numbers(svg, /<circle cx="([\d.]+)"/g)
+    expect(reference).toBe(first)
+    expect(second).toBeGreaterThan(first ?? NaN)
+    const [, from, to] = /<path d="M([\d.]+) [\d.]+L([\d.]+) [\d.]+" stroke="#/.exec(svg) ?? []
+    expect(Number(from)).toBeLessThan(first ?? NaN)
+    expect(Number(to)).toBeGreaterThan(second)
+  })
+
+  it('has the series of a row below each other, within its row', () => {
+    const points = ['a', 'b'].flatMap((row) => ['one', 'two'].map((series) => ({ row, series, value: 1 })))
+    const heights = numbers(drawChart(intervalChart(points, '', 0)), /<circle cx="[\d.]+" cy="([\d.]+)"/g)
+    expect(new Set(heights).size).toBe(4)
+    expect(heights).toEqual([...heights].sort((x, y) => x - y)) // a one, a two, b one, b two
+  })
+})
