@@ -254,4 +254,11 @@ export const cli: ReadonlyArray<Mutation> = [
     after: 'bom: false',
     tests: ['cli/predict'],
   },
+  {
+    file: 'cli/terminal/sweepProgress.ts',
+    mistake: 'A run that is reported again has two lines.',
+    before: 'if (!ended.has(id) && ',
+    after: 'if (',
+    tests: ['cli/sweepProgress'],
+  },
 ]
