@@ -1,8 +1,11 @@
 /** The SHA-256 digests of a model's files: its configuration, tokenizer and weights, from which a run's numbers follow. */
 import { fileInFolder } from '../storage/fileInFolder.js'
-import { nameOf } from '../storage/paths.js'
+import { nodeFiles } from '../storage/nodeFiles.js'
+import { joinPath, nameOf } from '../storage/paths.js'
 import { fileSha256 } from '../storage/sha256.js'
 import type { Storage } from '../storage/storage.js'
+import { storedSha256 } from '../storage/storedDigest.js'
+import { cacheOf } from './hub/hubEnvironment.js'
 import type { ModelFolder } from './modelFolder.js'
 
 /** By file name. Each file is read once, whole. @throws InputError */
@@ -23,8 +26,11 @@ const cachedDigest = async (file: string, storage: Storage): Promise<string> => 
   const cache = caches.get(storage) ?? new Map<string, Promise<string>>()
   caches.set(storage, cache)
   const key = `${file} ${(await storage.stat(file))?.attributesVersion}`
-  const digest = cache.get(key) ?? fileSha256(file, storage)
+  const digest = cache.get(key) ?? digestOf(file, storage)
   cache.set(key, digest)
   digest.catch(() => cache.delete(key))
   return digest
 }
+
+const digestOf = (file: string, storage: Storage): Promise<string> =>
+  storage === nodeFiles ? storedSha256(file, joinPath(cacheOf(process.env), 'salora-digests')) : fileSha256(file, storage)

@@ -3,6 +3,34 @@ import type { Mutation } from '../mutation.js'
 
 export const storage: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/storage/storedDigest.ts',
+    mistake: 'A stored digest serves every file of the same size and modification time.',
+    before: '[resolve(path), dev, ino, size, mtimeNs, ctimeNs]',
+    after: '[resolve(path), dev, ino, size, mtimeNs]',
+    tests: ['property/accelerated/storedDigest'],
+  },
+  {
+    file: 'accelerated/storage/storedDigest.ts',
+    mistake: 'The digest of a file that may still change is kept.',
+    before: 'Date.now() - version.changedAt > settled',
+    after: 'Date.now() - version.changedAt > -settled',
+    tests: ['property/accelerated/storedDigest'],
+  },
+  {
+    file: 'accelerated/storage/storedDigest.ts',
+    mistake: 'A damaged digest is used.',
+    before: '/^[0-9a-f]{64}$/.test(text) ? text : null',
+    after: 'text',
+    tests: ['property/accelerated/storedDigest'],
+  },
+  {
+    file: 'accelerated/checkpoints/modelDigests.ts',
+    mistake: 'Digests are computed in every process.',
+    before: 'storage === nodeFiles ?',
+    after: 'storage !== nodeFiles ?',
+    tests: ['property/accelerated/storedDigest'],
+  },
+  {
     file: 'accelerated/storage/atomicFile.ts',
     mistake: 'The file has its name before its bytes are on the disk.',
     before: 'await guarded(() => handle.sync())',

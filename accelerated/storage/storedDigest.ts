@@ -1,0 +1,67 @@
+/**
+ * Digests of large files that earlier processes computed: 13 GB take 10 seconds. Each is one small file, whose name follows from the path, inode,
+ * size and time stamps of its file. A program can set back a modification time, but not the time of the last change of attributes.
+ */
+import { stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { isExpected } from '../errors/expectedErrors.js'
+import { nodeFiles } from './nodeFiles.js'
+import { fileSha256, sha256 } from './sha256.js'
+import { withFile } from './storage.js'
+
+/** Smaller files are read in a tenth of a second. */
+const largeFile = 2 ** 26
+/** A file that changed so recently may change again within one tick of its file system's clock. */
+const settled = 2_000
+
+/**
+ * The SHA-256 digest of a file in hexadecimal: from `folder` if it is there, else computed and kept there. A folder that cannot be read or written
+ * costs time only.
+ * @param smallest bytes of a file whose digest is kept @throws InputError, a SystemError if the file cannot be read
+ */
+export const storedSha256 = async (path: string, folder: string, smallest: number = largeFile): Promise<string> => {
+  const version = await versionOf(path)
+  if (version === null || version.size < smallest) return fileSha256(path)
+  const stored = join(folder, version.name)
+  const known = await readDigest(stored)
+  if (known !== null) return known
+  const digest = await fileSha256(path)
+  if (Date.now() - version.changedAt > settled && (await versionOf(path))?.name === version.name) await keep(folder, stored, digest)
+  return digest
+}
+
+type Version = { readonly name: string; readonly size: number; readonly changedAt: number }
+
+/** Null for a file that cannot be read, which the reader then reports. */
+const versionOf = async (path: string): Promise<Version | null> => {
+  const stats = await stat(path, { bigint: true }).catch(() => null)
+  if (stats === null) return null
+  const { dev, ino, size, mtimeNs, ctimeNs } = stats
+  const name = sha256()
+  name.update([resolve(path), dev, ino, size, mtimeNs, ctimeNs].join('\n'))
+  return { name: name.hex(), size: Number(size), changedAt: Number(ctimeNs) / 1e6 }
+}
+
+const digestLength = 64
+
+/** Null if there is none, or something else in its place. */
+const readDigest = async (file: string): Promise<string | null> => {
+  try {
+    return await withFile(nodeFiles, file, async ({ size, read }) => {
+      const text = size === digestLength ? Buffer.from(await read(0, size)).toString('latin1') : ''
+      return /^[0-9a-f]{64}$/.test(text) ? text : null
+    })
+  } catch (thrown) {
+    if (isExpected(thrown)) return null
+    throw thrown
+  }
+}
+
+const keep = async (folder: string, file: string, digest: string): Promise<void> => {
+  try {
+    await nodeFiles.makeFolder(folder, { recursive: true })
+    await nodeFiles.write(file, Buffer.from(digest, 'latin1'))
+  } catch (thrown) {
+    if (!isExpected(thrown)) throw thrown
+  }
+}
