@@ -3,7 +3,7 @@
  * rows and products.
  */
 import type { Expression } from './expression.js'
-import { topologicalOrder } from './expression.js'
+import { sameShape, topologicalOrder } from './expression.js'
 import { erfFloat64 } from './erf.js'
 import { fuseSums } from './fusedSums.js'
 import { add, blockSize, cast, div, gather, mul, quantizedOf, reduceMean, reshape, slice, sqrt, square, sub } from './operators.js'
@@ -32,7 +32,8 @@ export const lower = (outputs: Readonly<Record<string, Expression>>): Readonly<R
   for (const node of topologicalOrder(Object.values(outputs))) {
     const inputs = node.inputs.map((x) => lowered.get(x) ?? x)
     const same = inputs.every((x, i) => x === node.inputs[i]) ? node : { ...node, inputs }
-    lowered.set(node, node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : lowerQuantized(inputs, same))
+    if (node.op === 'Reshape') lowered.set(node, reshapedOnce(same))
+    else lowered.set(node, node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : lowerQuantized(inputs, same))
   }
   return fuseSums(Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node])))
 }
@@ -56,6 +57,14 @@ const blockRowsOf = ([matrix, index]: ReadonlyArray<Expression>, same: Expressio
   const [blocks = 1] = scales.shape.slice(1)
   const rows = reshape(values, [...index.shape, Number(blocks) * blockSize])
   return slice(rows, index.shape.length, 0, Number(columns))
+}
+
+/** Only here: a gradient may ask for the value in between. */
+const reshapedOnce = (node: Expression): Expression => {
+  const [x] = node.inputs
+  const [original] = x?.op === 'Reshape' ? x.inputs : []
+  if (original === undefined) return node
+  return sameShape(original.shape, node.shape) ? original : { ...node, inputs: [original] }
 }
 
 /** Rows of diag(scales) levels: only the rows asked for become float32, not the matrix. */

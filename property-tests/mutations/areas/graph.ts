@@ -3,6 +3,20 @@ import type { Mutation } from '../mutation.js'
 
 export const graph: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/graph/lowering.ts',
+    mistake: 'A reshape of a reshape is written as two.',
+    before: 'if (original === undefined) return node',
+    after: 'if (original !== x) return node',
+    tests: ['property/accelerated/decoderStep'],
+  },
+  {
+    file: 'accelerated/graph/sizeSections.ts',
+    mistake: 'Sections with gradient checkpointing hold the memory of 512 nodes.',
+    before: 'recomputed: 256',
+    after: 'recomputed: 512',
+    tests: ['property/accelerated/decoderStep'],
+  },
+  {
     file: 'accelerated/graph/sizeSections.ts',
     mistake: 'A large graph is one section.',
     before: 'sections.set(node, Math.floor(i / length))',
