@@ -324,4 +324,25 @@ export const graph: ReadonlyArray<Mutation> = [
     after: '!transposeA && alpha',
     tests: ['agreement/blockMatMul'],
   },
+  {
+    file: 'accelerated/graph/vjps.ts',
+    mistake: 'The gradient of a rotary embedding turns forward again.',
+    before: 'required(cosine), neg(required(sine))',
+    after: 'required(cosine), required(sine)',
+    tests: ['property/graph/vjps'],
+  },
+  {
+    file: 'accelerated/graph/vjps.ts',
+    mistake: 'The gradient of RMS normalization forgets that the root depends on x.',
+    before: 'sub(h, mul(normalized, reduceMean(mul(h, normalized), [-1], true)))',
+    after: 'h',
+    tests: ['property/graph/vjps'],
+  },
+  {
+    file: 'accelerated/graph/lowering.ts',
+    mistake: 'The second half of a head turns the other way.',
+    before: 'add(mul(b, cosine), mul(a, sine))',
+    after: 'sub(mul(b, cosine), mul(a, sine))',
+    tests: ['property/graph/lowering'],
+  },
 ]
