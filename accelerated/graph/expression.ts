@@ -45,6 +45,8 @@ export type DifferentiableOp =
   | 'LogSoftmax'
   | 'LogSumExp'
   | 'LayerNormalization'
+  | 'RmsNormalization'
+  | 'RotaryEmbedding'
   | 'Gather'
   | 'SelectRows'
   | 'Reshape'
@@ -96,6 +98,7 @@ export type Attributes = {
   readonly transposeB?: boolean
   readonly alpha?: number
   readonly epsilon?: number
+  readonly heads?: number
   readonly minimum?: number
   readonly maximum?: number
   readonly sizes?: ReadonlyArray<number>

@@ -1,24 +1,36 @@
 /**
  * Lowering: replaces operators that a provider lacks for a dtype by operators that it has. Rows and products of a quantized matrix become quantized
- * rows and products.
+ * rows and products. A reshape of a reshape becomes one.
  */
 import type { Expression } from './expression.js'
 import { sameShape, topologicalOrder } from './expression.js'
 import { erfFloat64 } from './erf.js'
 import { fuseSums } from './fusedSums.js'
-import { add, blockSize, cast, div, gather, mul, quantizedOf, reduceMean, reshape, slice, sqrt, square, sub } from './operators.js'
+import type { OnnxTarget } from './onnxBuilder.js'
+import { add, blockSize, cast, concat, div, gather, mul, quantizedOf, reduceMean, reshape, slice, sqrt, square, sub } from './operators.js'
 
 /**
  * Replaces what ONNX Runtime's CPU provider lacks in float64: `Erf`, GELU and LayerNormalization. Its LayerNormalization gives mean and inverse
  * deviation in float32 for every input, and its ε is an attribute and so a float32.
  */
-export const lower = (outputs: Readonly<Record<string, Expression>>): Readonly<Record<string, Expression>> => {
+export const lower = (
+  outputs: Readonly<Record<string, Expression>>,
+  { fusedDecoder }: Pick<OnnxTarget, 'fusedDecoder'> = { fusedDecoder: true },
+): Readonly<Record<string, Expression>> => {
   const lowered = new Map<Expression, Expression>()
   const statistics = new Map<Expression, Statistics>()
+  /** What only the CPU provider has, and only in float32. */
+  const lowerDecoder = (node: Expression, [x, scaleOrCosine, sine]: ReadonlyArray<Expression>): Expression | null => {
+    if (x === undefined || scaleOrCosine === undefined || (fusedDecoder === true && node.dtype === 'float32')) return null
+    if (node.op === 'RotaryEmbedding' && sine !== undefined) return rotated(x, node.attributes.heads ?? 1, scaleOrCosine, sine)
+    if (node.op !== 'RmsNormalization') return null
+    const inverseDeviation = div(1, sqrt(add(reduceMean(square(x), [-1], true), node.attributes.epsilon ?? 0)))
+    statistics.set(node, { mean: inverseDeviation, inverseDeviation }) // it has no mean
+    return mul(mul(x, inverseDeviation), scaleOrCosine)
+  }
   const lowerFloat64 = (node: Expression, inputs: ReadonlyArray<Expression>, same: Expression): Expression => {
     const [x, scale, bias] = inputs
-    const parent = node.inputs[0]
-    if (x === undefined || parent === undefined) return same
+    if (x === undefined) return same
     if (node.op === 'Erf') return erfFloat64(x)
     if (node.op === 'Gelu') return mul(mul(x, 0.5), add(erfFloat64(mul(x, Math.SQRT1_2)), 1))
     if (node.op === 'LayerNormalization' && scale !== undefined && bias !== undefined) {
@@ -26,14 +38,17 @@ export const lower = (outputs: Readonly<Record<string, Expression>>): Readonly<R
       statistics.set(node, { mean, inverseDeviation })
       return add(mul(mul(sub(x, mean), inverseDeviation), scale), bias)
     }
-    const ofParent = node.op === 'OutputOf' ? statistics.get(parent) : undefined
-    return ofParent === undefined ? same : node.attributes.output === 1 ? ofParent.mean : ofParent.inverseDeviation
+    return same
+  }
+  const partOf = ({ op, inputs: [parent], attributes }: Expression): Expression | undefined => {
+    const ofParent = op === 'OutputOf' && parent !== undefined ? statistics.get(parent) : undefined
+    return attributes.output === 1 ? ofParent?.mean : ofParent?.inverseDeviation
   }
   for (const node of topologicalOrder(Object.values(outputs))) {
     const inputs = node.inputs.map((x) => lowered.get(x) ?? x)
     const same = inputs.every((x, i) => x === node.inputs[i]) ? node : { ...node, inputs }
-    if (node.op === 'Reshape') lowered.set(node, reshapedOnce(same))
-    else lowered.set(node, node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : lowerQuantized(inputs, same))
+    const replaced = node.op === 'Reshape' ? reshapedOnce(same) : (lowerDecoder(node, inputs) ?? partOf(node))
+    lowered.set(node, replaced ?? (node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : lowerQuantized(inputs, same)))
   }
   return fuseSums(Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node])))
 }
@@ -73,6 +88,16 @@ const rowsOf = ([matrix, index]: ReadonlyArray<Expression>, same: Expression): E
   if (quantized?.scales === undefined || index === undefined || quantized.scales.shape.length !== 1) return same
   const scales = gather(quantized.scales, index)
   return mul(cast(gather(quantized.levels, index), 'float32'), reshape(scales, [...index.shape, 1]))
+}
+
+/** Each head's halves (a, b) as (a cos − b sin, b cos + a sin). x: [tokens, heads · 2h], cosine and sine: [tokens, h] */
+const rotated = (x: Expression, heads: number, ...angles: readonly [cosine: Expression, sine: Expression]): Expression => {
+  const [tokens = 1, width = 1] = x.shape
+  const half = Number(width) / heads / 2
+  const [cosine, sine] = angles.map((angle) => reshape(angle, [tokens, 1, half])) as [Expression, Expression]
+  const byHead = reshape(x, [tokens, heads, 2 * half])
+  const [a, b] = [slice(byHead, 2, 0, half), slice(byHead, 2, half, half)]
+  return reshape(concat([sub(mul(a, cosine), mul(b, sine)), add(mul(b, cosine), mul(a, sine))], 2), x.shape)
 }
 
 type Statistics = { readonly mean: Expression; readonly inverseDeviation: Expression }

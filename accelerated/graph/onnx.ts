@@ -22,7 +22,7 @@ type Outputs = Readonly<Record<string, Expression>>
  * @param emptySequence the name of an additional first output: an empty sequence of tensors
  */
 export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: string): Uint8Array => {
-  const lowered = lower(outputs)
+  const lowered = lower(outputs, target)
   const order = topologicalOrder(Object.values(lowered))
   const inputs = inputsOf(order, lowered)
   const builder = onnxBuilder(target)

@@ -9,6 +9,8 @@ export type OnnxTarget = {
   readonly fusedMatMul: boolean
   /** writes GELU as one node of ONNX Runtime's domain */
   readonly fusedGelu?: boolean
+  /** has RMS normalization and rotary embeddings as one node each */
+  readonly fusedDecoder?: boolean
   /** has products with int8 matrices: as a node of ONNX Runtime's domain, or 'plain' in ONNX's own operators */
   readonly quantizedMatMul?: boolean | 'plain'
   /** has products in float16 */

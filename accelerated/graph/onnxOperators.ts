@@ -104,6 +104,20 @@ export const serializers: Readonly<Record<Op, Serializer>> = {
       { axis: -1, epsilon: { float: node.attributes.epsilon ?? 1e-5 } },
       manyOutputs ? [0, 1, 2].map((output) => outputName(node, result, output)) : [result],
     ),
+  RmsNormalization: ({ node, x, result, manyOutputs }, { emit }) =>
+    emit(
+      'SimplifiedLayerNormalization',
+      x,
+      { axis: -1, epsilon: { float: node.attributes.epsilon ?? 1e-5 } },
+      manyOutputs ? [0, 1].map((output) => outputName(node, result, output)) : [result],
+    ),
+  RotaryEmbedding: ({ node: { shape, attributes }, x: [x = '', cosine = '', sine = ''], result }, { emit, integers, constant }, shapes) => {
+    const { heads = 1 } = attributes
+    const oneRow = emit('Reshape', [x, shapes.reshape(shape, [1, ...shape])])
+    const fromFirst = constant([0], [1], 'int64')
+    const rotated = emit('RotaryEmbedding', [oneRow, fromFirst, cosine, sine], { num_heads: heads }, undefined, 'com.microsoft')
+    return emit('Squeeze', [rotated, integers([0])], {}, [result])
+  },
   ReduceSum: reduction('ReduceSum'),
   ReduceMean: reduction('ReduceMean'),
   // x − log softmax x, in the first column. ReduceLogSumExp adds 50,000 float32 numbers one by one and loses 1e-4.
@@ -179,4 +193,6 @@ const endOfAxis = 2 ** 31 - 1
 
 /** The name of output 0, 1, 2, … of a node whose value has the name `first`. */
 const outputName = (node: Expression | undefined, first: string, output: number): string =>
-  output === 0 ? first : `${first}:${node?.op === 'Split' ? output : output === 1 ? 'mean' : 'inverseDeviation'}`
+  output === 0
+    ? first
+    : `${first}:${node?.op === 'Split' ? output : node?.op === 'LayerNormalization' && output === 1 ? 'mean' : 'inverseDeviation'}`

@@ -267,7 +267,28 @@ export const layerNormalization = (x: Expression, scale: Expression, bias: Expre
     : fail('layerNormalization', `scale and bias of shape [${last}]`, `${showShape(scale.shape)} and ${showShape(bias.shape)}`)
 }
 
-/** A further output of a node: LayerNormalization's mean (1) and inverse deviation (2), or a part of Split. */
+/** x / √(mean x² + ε) ⊙ scale over the last dimension (Zhang & Sennrich, 2019). x: [..., n], scale: [n] */
+export const rmsNormalization = (x: Expression, scale: Expression, epsilon: number): Expression => {
+  const last = x.shape.at(-1)
+  return last !== undefined && sameShape(scale.shape, [last])
+    ? node('RmsNormalization', [x, scale], x.shape, x.dtype, { epsilon })
+    : fail('rmsNormalization', `a scale of shape [${last}]`, showShape(scale.shape))
+}
+
+/**
+ * Rotates each pair (xⱼ, xⱼ₊ₕ) of each head by the token's angle for it (Su et al., 2021). Its gradient is the rotation back.
+ * x: [tokens, heads · 2h], cosine and sine: [tokens, h]
+ */
+export const rotaryEmbedding = (x: Expression, heads: number, cosine: Expression, sine: Expression): Expression => {
+  const [tokens = 1, width, more] = x.shape
+  const half = Number(width) / heads / 2
+  const shapes = `${showShape(x.shape)}, ${showShape(cosine.shape)} and ${showShape(sine.shape)}`
+  return Number.isInteger(half) && more === undefined && [cosine, sine].every(({ shape }) => sameShape(shape, [tokens, half]))
+    ? node('RotaryEmbedding', [x, cosine, sine], x.shape, x.dtype, { heads })
+    : fail('rotaryEmbedding', `halves of ${heads} heads, and angles for them`, shapes)
+}
+
+/** A further output of a node: LayerNormalization's mean (1) and inverse deviation (2), RmsNormalization's inverse deviation (1), or a part of Split. */
 export const outputOf = (x: Expression, output: number, shape: Shape): Expression => node('OutputOf', [x], shape, x.dtype, { output })
 
 const reduce =

@@ -25,6 +25,7 @@ const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {
   Clip: 'all',
   ReduceMean: 'first', // [rows, n] → [rows, 1]; `moving` excludes all other shapes
   LayerNormalization: 'first',
+  RmsNormalization: 'first',
   MatMul: 'first',
   QuantizedMatMul: 'first',
   HalfMatMul: 'first',

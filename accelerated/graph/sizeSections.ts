@@ -1,7 +1,7 @@
 /**
  * Sections of a large graph. Sizes that a run sets have names of their own in each section. ONNX Runtime keeps the memory of a freed value for the
  * next value of the same names. Its planner compares each value with all freed ones whose memory no other took. Without names, a run holds the least
- * memory, but a decoder's step of 7,900 nodes takes 11 s to plan. With sections it takes 0.5 s, and memory is kept until a section ends.
+ * memory, but a decoder's step of 7,900 nodes took 11 s to plan. With sections it took 0.5 s, and memory is kept until a section ends.
  */
 import type { Expression } from './expression.js'
 
@@ -9,7 +9,7 @@ import type { Expression } from './expression.js'
 export type Sections = ReadonlyMap<Expression, number>
 
 /** Nodes of a section. Smaller ones take longer to plan, larger ones hold more memory, which only gradient checkpointing has to spare. */
-const sectionLength = { kept: 512, recomputed: 256 }
+const sectionLength = { kept: 512, recomputed: 128 }
 /** The planner needs less than a tenth of a second for a smaller graph. */
 const largeGraph = 1024
 

@@ -26,6 +26,7 @@ import {
   reduceMean,
   reduceSum,
   reshape,
+  rotaryEmbedding,
   scalar,
   scatterAddRows,
   selectRows,
@@ -70,6 +71,12 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   LogSoftmax: (yBar, y) => [sub(yBar, mul(exp(y), reduceSum(yBar, [-1], true)))], // x̄ = ȳ − softmax · Σȳ
   LogSumExp: (yBar, y, x) => [mul(softmax(required(x)), reshape(yBar, [...y.shape, 1]))], // x̄ = softmax(x) ȳ
   LayerNormalization: layerNormalizationVjp,
+  RmsNormalization: rmsNormalizationVjp,
+  RotaryEmbedding: (yBar, { attributes: { heads = 1 } }, _, cosine, sine) => [
+    rotaryEmbedding(yBar, heads, required(cosine), neg(required(sine))),
+    null, // positions are whole numbers
+    null,
+  ],
   Gather: (yBar, _, table, index) => [scatterAddRows(yBar, required(index), required(table).shape), null],
   SelectRows: selectRowsVjp,
   Reshape: (yBar, _, x) => [reshape(yBar, required(x).shape)],
@@ -129,6 +136,14 @@ function layerNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, 
   const h = mul(yBar, required(scale))
   const centered = sub(sub(h, reduceMean(h, [-1], true)), mul(normalized, reduceMean(mul(h, normalized), [-1], true)))
   return [mul(centered, outputOf(y, 2, kept)), mul(yBar, normalized), yBar]
+}
+
+/** With r = 1 / √(mean x² + ε), x̂ = r x and h = ȳ ⊙ scale: x̄ = r (h − x̂ · mean(h ⊙ x̂)). r is output 1 of the node. */
+function rmsNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, scale?: Expression): ReadonlyArray<Expression> {
+  const r = outputOf(y, 1, [...y.shape.slice(0, -1), 1])
+  const normalized = mul(required(x), r)
+  const h = mul(yBar, required(scale))
+  return [mul(sub(h, mul(normalized, reduceMean(mul(h, normalized), [-1], true))), r), mul(yBar, normalized)]
 }
 
 /** Row r of x went to position inverse[r]: its gradient is there, or zero if no index selected the row. */

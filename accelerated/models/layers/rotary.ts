@@ -1,6 +1,6 @@
 /** Rotary position embeddings (Su et al., 2021), with the halves of a head paired as in Hugging Face's code. */
 import type { Expression } from '../../graph/expression.js'
-import { add, cast, concat, constant, cos, mul, reshape, sin, slice, sub } from '../../graph/operators.js'
+import { cast, constant, cos, mul, reshape, sin } from '../../graph/operators.js'
 
 /** linear: all frequencies are divided by `factor`; llama3: only low ones are. */
 export type RotaryScaling =
@@ -15,7 +15,7 @@ export type RotaryScaling =
 
 export type RotarySettings = { readonly headSize: number; readonly rotaryBase: number; readonly rotaryScaling: RotaryScaling | null }
 
-/** Cosines and sines of the angles of each token: [tokens, 1, headSize / 2] */
+/** Cosines and sines of the angles of each token: [tokens, headSize / 2] */
 export type Angles = { readonly cosine: Expression; readonly sine: Expression }
 
 /** Radians per position for each pair of a head: θ^(−2j/headSize), after scaling. */
@@ -36,16 +36,7 @@ export const rotaryFrequencies = ({ headSize, rotaryBase, rotaryScaling }: Rotar
 export const rotaryAngles = (settings: RotarySettings, positions: Expression, dtype: 'float32' | 'float64'): Angles => {
   const frequencies = rotaryFrequencies(settings)
   const [tokens = 1] = positions.shape
-  const pairs = constant(frequencies, [1, 1, frequencies.length], dtype)
-  const angles = mul(reshape(cast(positions, dtype), [tokens, 1, 1]), pairs)
+  const pairs = constant(frequencies, [1, frequencies.length], dtype)
+  const angles = mul(reshape(cast(positions, dtype), [tokens, 1]), pairs)
   return { cosine: cos(angles), sine: sin(angles) }
-}
-
-/** Rotates each pair (xⱼ, xⱼ₊ₕ) of each head by its angle. x: [tokens, heads · headSize] */
-export const rotate = (x: Expression, heads: number, headSize: number, { cosine, sine }: Angles): Expression => {
-  const [tokens = 1] = x.shape
-  const byHead = reshape(x, [tokens, heads, headSize])
-  const [first, second] = [slice(byHead, 2, 0, headSize / 2), slice(byHead, 2, headSize / 2, headSize / 2)]
-  const rotated = concat([sub(mul(first, cosine), mul(second, sine)), add(mul(second, cosine), mul(first, sine))], 2)
-  return reshape(rotated, x.shape)
 }

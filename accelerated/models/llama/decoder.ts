@@ -1,11 +1,10 @@
 /** The decoder as an expression: embeddings, then pre-norm layers of causal attention and SwiGLU. Every tensor comes from the host, so it knows no method. */
 import type { Expression } from '../../graph/expression.js'
-import { add, gather, mul, sigmoid } from '../../graph/operators.js'
+import { add, gather, mul, rmsNormalization, rotaryEmbedding, sigmoid } from '../../graph/operators.js'
 import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
 import type { SublayerContext, Host } from '../host.js'
 import { attention, causalBias } from '../layers/attention.js'
-import { rmsNorm } from '../layers/rmsNorm.js'
-import { rotaryAngles, rotate, type Angles } from '../layers/rotary.js'
+import { rotaryAngles, type Angles } from '../layers/rotary.js'
 import type { DecoderConfig } from './config.js'
 import { layerNames } from './spec.js'
 
@@ -51,8 +50,9 @@ const selfAttention =
   (config: DecoderConfig, host: Host, batch: BatchInputs | PaddedInputs, { name, angles, bias }: At) =>
   (x: Expression): Expression => {
     const { heads, keyValueHeads, headSize, attentionDropout } = config
-    const query = rotate(host.linear(`${name}.self_attn.q_proj`, x), heads, headSize, angles)
-    const key = rotate(host.linear(`${name}.self_attn.k_proj`, x), keyValueHeads, headSize, angles)
+    const { cosine, sine } = angles
+    const query = rotaryEmbedding(host.linear(`${name}.self_attn.q_proj`, x), heads, cosine, sine)
+    const key = rotaryEmbedding(host.linear(`${name}.self_attn.k_proj`, x), keyValueHeads, cosine, sine)
     const value = host.linear(`${name}.self_attn.v_proj`, x)
     return attention({ heads, keyValueHeads, headSize, layer: name, dropout: attentionDropout, bias }, host, batch, query, key, value)
   }
@@ -60,4 +60,4 @@ const selfAttention =
 const norm =
   ({ rmsNormEpsilon }: DecoderConfig, host: Host, name: string) =>
   (x: Expression): Expression =>
-    rmsNorm(x, host.tensor(`${name}.weight`), rmsNormEpsilon)
+    rmsNormalization(x, host.tensor(`${name}.weight`), rmsNormEpsilon)

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { inputError } from '../../errors/inputError.js'
 import type { Expression } from '../../graph/expression.js'
-import { add, constant, gather, gelu, layerNormalization, mul, slice } from '../../graph/operators.js'
+import { add, constant, gather, gelu, layerNormalization, mul, rotaryEmbedding, slice } from '../../graph/operators.js'
 import type { Architecture, Head, Layer, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
 import { isRotaryBuffer } from '../buffers.js'
@@ -14,7 +14,7 @@ import { probability, size } from '../bert/config.js'
 import { linearTensors } from '../bert/heads.js'
 import type { Host } from '../host.js'
 import { attention, paddingBias, windowBias } from '../layers/attention.js'
-import { rotaryAngles, rotate, type Angles } from '../layers/rotary.js'
+import { rotaryAngles, type Angles } from '../layers/rotary.js'
 
 const angle = z.object({ rope_type: z.literal('default').optional(), rope_theta: z.number().positive().optional() })
 
@@ -167,7 +167,7 @@ const encoderLayer =
       add(to, host.sublayer(at, output, { residual: to, norm: (y) => y }))
     const qkv = host.linear(`${name}.attn.Wqkv`, i === 0 ? x : norm(config, host, `${name}.attn_norm`)(x))
     const [query, key, value] = [0, 1, 2].map((part) => slice(qkv, 1, part * h, h)) as [Expression, Expression, Expression]
-    const turned = [query, key].map((part) => rotate(part, heads, headSize, angles)) as [Expression, Expression]
+    const turned = [query, key].map((part) => rotaryEmbedding(part, heads, angles.cosine, angles.sine)) as [Expression, Expression]
     const context = attention({ heads, headSize, layer: name, dropout: dropouts.attention, bias }, host, batch, ...turned, value)
     const attended = residual(`${name}.attn`, x, host.dropout(`${name}.attn`, host.linear(`${name}.attn.Wo`, context), dropouts.attention))
     const wide = host.linear(`${name}.mlp.Wi`, norm(config, host, `${name}.mlp_norm`)(attended))

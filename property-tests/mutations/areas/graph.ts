@@ -11,9 +11,9 @@ export const graph: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/graph/sizeSections.ts',
-    mistake: 'Sections with gradient checkpointing hold the memory of 512 nodes.',
-    before: 'recomputed: 256',
-    after: 'recomputed: 512',
+    mistake: 'Sections with gradient checkpointing hold the memory of 256 nodes.',
+    before: 'recomputed: 128',
+    after: 'recomputed: 256',
     tests: ['property/accelerated/decoderStep'],
   },
   {
@@ -26,7 +26,7 @@ export const graph: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/graph/sizeSections.ts',
     mistake: 'Sections with gradient checkpointing are as long as those without.',
-    before: 'recomputed: 256',
+    before: 'recomputed: 128',
     after: 'recomputed: 512',
     tests: ['property/graph/sizeSections'],
   },
@@ -337,5 +337,26 @@ export const graph: ReadonlyArray<Mutation> = [
     before: '!transposeA && transposeB && alpha',
     after: '!transposeA && alpha',
     tests: ['agreement/blockMatMul'],
+  },
+  {
+    file: 'accelerated/graph/vjps.ts',
+    mistake: 'The gradient of a rotary embedding turns forward again.',
+    before: 'required(cosine), neg(required(sine))',
+    after: 'required(cosine), required(sine)',
+    tests: ['property/graph/vjps'],
+  },
+  {
+    file: 'accelerated/graph/vjps.ts',
+    mistake: 'The gradient of RMS normalization forgets that the root depends on x.',
+    before: 'sub(h, mul(normalized, reduceMean(mul(h, normalized), [-1], true)))',
+    after: 'h',
+    tests: ['property/graph/vjps'],
+  },
+  {
+    file: 'accelerated/graph/lowering.ts',
+    mistake: 'The second half of a head turns the other way.',
+    before: 'add(mul(b, cosine), mul(a, sine))',
+    after: 'sub(mul(b, cosine), mul(a, sine))',
+    tests: ['property/graph/lowering'],
   },
 ]

@@ -22,6 +22,7 @@ const scripts = {
   'evaluation/studies/sevenBillion': ['--folder', '--layers', '--length', '--steps', '--precision', '--threads', '--profile'],
   'evaluation/studies/sweepFile': ['pack or unpack', '--command', '--model', '--data'],
   'finetuning/embedded/buildTokenizer': ['--corpora', '--exclude', '--output'],
+  'property-tests/growth/growth': ['--only', '--seconds'],
   'property-tests/soak/soak': ['--part', '--predictions', '--runs', '--minutes'],
   'evaluation/studies/compareBases': ['--seeds', '--output', '--results', '--jobs'],
   'finetuning/embedded/pretrain': ['--corpora', '--exclude', '--output', '--steps', '--threads'],

@@ -4,8 +4,19 @@ import { describe, expect, it } from 'vitest'
 import type { Expression } from '../../../accelerated/graph/expression.js'
 import { topologicalOrder } from '../../../accelerated/graph/expression.js'
 import { lower } from '../../../accelerated/graph/lowering.js'
-import { add, erf, gelu, input, layerNormalization, mul, outputOf, sub } from '../../../accelerated/graph/operators.js'
-import { toOnnx } from '../../../accelerated/graph/onnx.js'
+import {
+  add,
+  erf,
+  gelu,
+  input,
+  layerNormalization,
+  mul,
+  outputOf,
+  rmsNormalization,
+  rotaryEmbedding,
+  sub,
+} from '../../../accelerated/graph/operators.js'
+import { toOnnx, type OnnxTarget } from '../../../accelerated/graph/onnx.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import { noWeights } from '../../../accelerated/engines/engine.js'
 import { evenlyMany } from '../../support/arbitraries/graphNumbers.js'
@@ -211,4 +222,95 @@ describe(`lowering (seed ${SEED})`, () => {
       ),
     ),
   )
+})
+
+describe('operators of decoders', () => {
+  const sizes = fc.record({
+    tokens: fc.integer({ min: 1, max: 5 }),
+    heads: fc.integer({ min: 1, max: 3 }),
+    half: fc.integer({ min: 1, max: 8 }),
+  })
+
+  it('turn each pair of a head by its angle, as complex numbers are, in the runtime and written out', () =>
+    fc.assert(
+      fc.asyncProperty(
+        sizes.chain(({ tokens, heads, half }) =>
+          fc.record({
+            shape: fc.constant([tokens, heads, half] as const),
+            x: evenlyMany(-3, 3)(tokens * heads * 2 * half),
+            angles: evenlyMany(-9, 9)(tokens * half),
+          }),
+        ),
+        async ({ shape: [tokens, heads, half], x, angles }) => {
+          const width = 2 * half * heads
+          const expected = x.map((_, i) => {
+            const [token, j, head] = [Math.floor(i / width), i % half, Math.floor((i % width) / (2 * half))]
+            const [real, imaginary] = [0, half].map((offset) => x[token * width + head * 2 * half + offset + j] ?? NaN) as [number, number]
+            const angle = angles[token * half + j] ?? NaN
+            const isReal = i % (2 * half) < half
+            return isReal ? real * Math.cos(angle) - imaginary * Math.sin(angle) : real * Math.sin(angle) + imaginary * Math.cos(angle)
+          })
+          for (const [dtype, feed, bound] of [
+            ['float32', float32, 1e-6],
+            ['float64', float64, sameFormulaFloat64],
+          ] as const) {
+            const of = (name: string): Expression => input(name, ['tokens', half], dtype)
+            const y = rotaryEmbedding(input('x', ['tokens', width], dtype), heads, of('cosine'), of('sine'))
+            const feeds = {
+              x: feed(x, [tokens, width]),
+              cosine: feed(angles.map(Math.cos), [tokens, half]),
+              sine: feed(angles.map(Math.sin), [tokens, half]),
+            }
+            assertClose(resultOf(await evaluate({ y }, feeds), 'y'), expected, { relative: bound })
+          }
+        },
+      ),
+      { seed: SEED, numRuns: 25 },
+    ))
+
+  it('divide rows by their root mean square, and give its inverse, in the runtime and written out', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 6 }).chain((width) => fc.tuple(evenlyMany(-3, 3)(2 * width), evenlyMany(-3, 3)(width))),
+        async ([x, scale]) => {
+          const width = scale.length
+          const inverse = [0, 1].map((row) => {
+            const squares = x.slice(row * width, (row + 1) * width).map((value) => value * value)
+            return 1 / Math.sqrt(squares.reduce((a, b) => a + b, 0) / width + 1e-5)
+          })
+          const expected = x.map((value, i) => value * (inverse[Math.floor(i / width)] ?? NaN) * (scale[i % width] ?? NaN))
+          for (const [dtype, feed, bound] of [
+            ['float32', float32, 1e-5],
+            ['float64', float64, sameFormulaFloat64],
+          ] as const) {
+            const y = rmsNormalization(input('x', ['rows', width], dtype), input('scale', [width], dtype), 1e-5)
+            const results = await evaluate({ y, inverse: outputOf(y, 1, ['rows', 1]) }, { x: feed(x, [2, width]), scale: feed(scale) })
+            assertClose(resultOf(results, 'y'), expected, { relative: bound })
+            assertClose(resultOf(results, 'inverse'), inverse, { relative: bound })
+          }
+        },
+      ),
+      { seed: SEED, numRuns: 25 },
+    ))
+
+  it('are one node each on the CPU, and plain ONNX for a target that lacks them', () => {
+    const x = input('x', ['tokens', 4], 'float32')
+    const angles = [input('cosine', ['tokens', 2], 'float32'), input('sine', ['tokens', 2], 'float32')] as const
+    const outputs = { y: rotaryEmbedding(rmsNormalization(x, input('scale', [4], 'float32'), 1e-5), 1, ...angles) }
+    const nodesFor = (target: OnnxTarget) => readModel(toOnnx(outputs, target))
+    const fused = nodesFor({ fusedMatMul: true, fusedDecoder: true })
+    expect(fused.node.map(({ opType }) => opType)).toEqual(['SimplifiedLayerNormalization', 'Reshape', 'RotaryEmbedding', 'Squeeze'])
+    const plain = nodesFor({ fusedMatMul: false })
+    expect(plain.domains.filter((domain) => domain !== '')).toEqual([])
+    expect(plain.node.map(({ opType }) => opType)).not.toContain('SimplifiedLayerNormalization')
+  })
+
+  it('name shapes that do not fit', () => {
+    const x = input('x', ['tokens', 6], 'float32')
+    const angles = input('angles', ['tokens', 2], 'float32')
+    expect(() => rotaryEmbedding(x, 2, angles, angles)).toThrow('rotaryEmbedding: expected halves of 2 heads, and angles for them')
+    expect(() => rmsNormalization(x, input('scale', [5], 'float32'), 1e-5)).toThrow(
+      'rmsNormalization: expected a scale of shape [6], got [5]',
+    )
+  })
 })

@@ -9,6 +9,7 @@ import {
   cast,
   clip,
   concat,
+  constant,
   cos,
   cut,
   div,
@@ -31,6 +32,8 @@ import {
   reduceSum,
   relu,
   reshape,
+  rmsNormalization,
+  rotaryEmbedding,
   selectRows,
   sigmoid,
   sin,
@@ -211,6 +214,33 @@ const normalized = (
   }),
 )
 
+const scaled = (
+  [
+    ['over a named dimension', ['a', 'b'], 'b', anywhere, 0.1],
+    ['of rank 3', ['a', 2, 5], 5, spread, 1e-5],
+  ] as const
+).map(
+  ([title, shape, width, numbers, epsilon]): RuleCase => ({
+    op: 'RmsNormalization',
+    title,
+    occasion: anySizes,
+    inputs: { x: { shape, numbers }, scale: { shape: [width], numbers: anywhere } },
+    y: (x) => rmsNormalization(the(x, 'x'), the(x, 'scale'), epsilon),
+  }),
+)
+
+const rotations = ([1, 2] as const).map((heads) =>
+  one('RotaryEmbedding', `of ${heads} heads`, [3, 4 * heads], (x) => {
+    const of = (turn: (angle: number) => number): Expression =>
+      constant(
+        Array.from({ length: 6 }, (_, i) => turn(0.7 * i)),
+        [3, 2],
+        'float64',
+      )
+    return rotaryEmbedding(x, heads, of(Math.cos), of(Math.sin))
+  }),
+)
+
 const summedAxes: ReadonlyArray<readonly [ReadonlyArray<number> | undefined, boolean]> = [
   [[0], false],
   [[1], true],
@@ -223,6 +253,8 @@ const summedAxes: ReadonlyArray<readonly [ReadonlyArray<number> | undefined, boo
 const algebra = [
   ...products,
   ...normalized,
+  ...scaled,
+  ...rotations,
   one('Softmax', 'of rows', ['a', 'b'], softmax),
   one('Softmax', 'of rank 4', ['c', 2, 'a', 'b'], softmax),
   one('LogSoftmax', 'of rows', ['a', 'b'], logSoftmax),
