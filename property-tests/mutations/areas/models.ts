@@ -149,4 +149,11 @@ export const models: ReadonlyArray<Mutation> = [
     after: 'config.windows[0] ?? null',
     tests: ['property/accelerated/decoding'],
   },
+  {
+    file: 'accelerated/models/llama/config.ts',
+    mistake: "A file's layer_types are ignored.",
+    before: "types == null ? layer >= from : types[layer] === 'sliding_attention'",
+    after: 'layer >= from',
+    tests: ['property/accelerated/decoderConfig'],
+  },
 ]
