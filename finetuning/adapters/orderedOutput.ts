@@ -13,5 +13,5 @@ export async function* orderedOutput(events: AsyncIterable<AnswerEvent>): AsyncG
       yield first
     }
   }
-  yield* waiting.values() // an earlier prompt was aborted
+  for (const [, answer] of [...waiting].sort(([a], [b]) => a - b)) yield answer // an earlier prompt was aborted
 }

@@ -6,7 +6,8 @@ const digits = (value: number, significant: number): string =>
 /** Powers of 1000, as disks and transfers are counted. */
 export const bytesText = (bytes: number): string => {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB']
-  const power = bytes < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(bytes) / 3))
+  const shown = bytes < 1000 ? bytes : Number(bytes.toPrecision(3)) // 999,999 bytes are 1 MB
+  const power = bytes < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(shown) / 3))
   return `${digits(bytes / 1000 ** power, 3)} ${units[power]}`
 }
 

@@ -64,6 +64,10 @@ const schema = z.object({
   sliding_window: size(100_000_000).nullish(),
   use_sliding_window: z.boolean().optional(),
   max_window_layers: z.int().min(0).optional(),
+  layer_types: z
+    .array(z.enum(['full_attention', 'sliding_attention']))
+    .max(1_024)
+    .nullish(),
   pad_token_id: z.int().nullish(),
 })
 type File = z.infer<typeof schema>
@@ -79,6 +83,8 @@ export const decoderConfig = (json: object, where: string): DecoderConfig => {
     throw inputError(where, `num_attention_heads that divides hidden_size ${hiddenSize} (or head_dim)`, String(heads))
   const headSize = file.head_dim ?? hiddenSize / heads
   if (headSize % 2 !== 0) throw inputError(where, 'heads of an even size, whose halves are turned against each other', String(headSize))
+  if (file.model_type === 'qwen2' && file.layer_types != null && file.layer_types.length !== file.num_hidden_layers)
+    throw inputError(where, `layer_types of ${file.num_hidden_layers} layers`, String(file.layer_types.length))
   const padding = file.pad_token_id ?? 0
   const qwen = file.model_type === 'qwen2'
   return {
@@ -102,14 +108,15 @@ export const decoderConfig = (json: object, where: string): DecoderConfig => {
   }
 }
 
-/** Mistral has its window in every layer, Qwen2 in its upper layers if enabled. */
+/** Mistral has its window in every layer; Qwen2, if enabled, in the layers that its file names, or else in the upper ones. */
 const windowOf = (
-  { model_type: type, sliding_window: window, use_sliding_window: used, max_window_layers: from = 28 }: File,
+  { model_type: type, sliding_window: window = 4096, use_sliding_window: used, max_window_layers: from = 28, layer_types: types }: File,
   layer: number,
 ) => {
   if (type === 'llama') return null
-  if (type === 'mistral') return window === undefined ? 4096 : window
-  return window != null && used === true && layer >= from ? window : null
+  if (type === 'mistral') return window
+  const isSliding = types == null ? layer >= from : types[layer] === 'sliding_attention'
+  return used === true && isSliding ? window : null
 }
 
 const scalingOf = ({ rope_scaling: old, rope_parameters: own }: File, where: string): RotaryScaling | null => {

@@ -205,4 +205,11 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     after: 'before + idsOf(text.slice(start, end)).length',
     tests: ['property/finetuning/longConversations'],
   },
+  {
+    file: 'accelerated/checkpoints/modelDigests.ts',
+    mistake: 'Digests are computed in every process.',
+    before: 'storage === nodeFiles ?',
+    after: 'storage !== nodeFiles ?',
+    tests: ['property/accelerated/storedDigest'],
+  },
 ]

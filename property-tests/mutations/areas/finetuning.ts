@@ -474,8 +474,8 @@ export const finetuning: ReadonlyArray<Mutation> = [
   {
     file: 'finetuning/adapters/orderedOutput.ts',
     mistake: 'Answers after an aborted prompt are lost.',
-    before: 'yield* waiting.values()',
-    after: 'waiting.clear()',
+    before: 'yield answer // an',
+    after: 'void answer // an',
     tests: ['property/finetuning/orderedOutput'],
   },
   {
@@ -631,5 +631,12 @@ export const finetuning: ReadonlyArray<Mutation> = [
     before: 'pending: () => waiting.length + running',
     after: 'pending: () => waiting.length',
     tests: ['property/finetuning/microBatcher'],
+  },
+  {
+    file: 'finetuning/adapters/orderedOutput.ts',
+    mistake: 'Answers after an aborted prompt come in the order in which they ended.',
+    before: '[...waiting].sort(([a], [b]) => a - b)',
+    after: 'waiting',
+    tests: ['property/finetuning/orderedOutput'],
   },
 ]

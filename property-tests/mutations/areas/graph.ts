@@ -159,8 +159,8 @@ export const graph: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/graph/lowering.ts',
     mistake: 'Mean and deviation of a lowered node are swapped.',
-    before: 'node.attributes.output === 1 ? ofParent.mean : ofParent.inverseDeviation',
-    after: 'node.attributes.output === 1 ? ofParent.inverseDeviation : ofParent.mean',
+    before: 'attributes.output === 1 ? ofParent?.mean : ofParent?.inverseDeviation',
+    after: 'attributes.output === 1 ? ofParent?.inverseDeviation : ofParent?.mean',
     tests: ['property/graph/lowering'],
   },
   {

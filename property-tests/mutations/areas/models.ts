@@ -81,13 +81,6 @@ export const models: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/models/layers/rotary.ts',
-    mistake: 'The second half of a pair is not rotated.',
-    before: 'add(mul(second, cosine), mul(first, sine))',
-    after: 'mul(second, cosine)',
-    tests: ['agreement/decoder'],
-  },
-  {
-    file: 'accelerated/models/layers/rotary.ts',
     mistake: 'Llama 3 scales the frequencies that it should keep.',
     before: 'frequency * (share + (1 - share) / factor)',
     after: 'frequency * (1 - share + share / factor)',
@@ -148,5 +141,12 @@ export const models: ReadonlyArray<Mutation> = [
     before: 'config.windows[i] ?? null',
     after: 'config.windows[0] ?? null',
     tests: ['property/accelerated/decoding'],
+  },
+  {
+    file: 'accelerated/models/llama/config.ts',
+    mistake: "A file's layer_types are ignored.",
+    before: "types == null ? layer >= from : types[layer] === 'sliding_attention'",
+    after: 'layer >= from',
+    tests: ['property/accelerated/decoderConfig'],
   },
 ]

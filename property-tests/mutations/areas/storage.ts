@@ -24,13 +24,6 @@ export const storage: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/storedDigest'],
   },
   {
-    file: 'accelerated/checkpoints/modelDigests.ts',
-    mistake: 'Digests are computed in every process.',
-    before: 'storage === nodeFiles ?',
-    after: 'storage !== nodeFiles ?',
-    tests: ['property/accelerated/storedDigest'],
-  },
-  {
     file: 'accelerated/storage/atomicFile.ts',
     mistake: 'The file has its name before its bytes are on the disk.',
     before: 'await guarded(() => handle.sync())',

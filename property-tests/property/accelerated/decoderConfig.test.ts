@@ -72,6 +72,11 @@ describe("a decoder's config.json", () => {
     expect(windows({ model_type: 'mistral', sliding_window: null })).toEqual([null, null, null])
     expect(windows({ model_type: 'qwen2', sliding_window: 5 })).toEqual([null, null, null])
     expect(windows({ model_type: 'qwen2', sliding_window: 5, use_sliding_window: true, max_window_layers: 1 })).toEqual([null, 5, 5])
+    expect(windows({ model_type: 'qwen2', use_sliding_window: true, max_window_layers: 2 })).toEqual([null, null, 4096])
+    const types = { layer_types: ['sliding_attention', 'full_attention', 'sliding_attention'] } // before max_window_layers, as in transformers 5.24
+    expect(windows({ model_type: 'qwen2', sliding_window: 5, use_sliding_window: true, ...types })).toEqual([5, null, 5])
+    expect(windows({ model_type: 'qwen2', sliding_window: 5, ...types })).toEqual([null, null, null])
+    expect(() => windows({ model_type: 'qwen2', layer_types: ['full_attention'] })).toThrow('expected layer_types of 3 layers, got 1')
   })
 
   it("has the family's biases", () => {

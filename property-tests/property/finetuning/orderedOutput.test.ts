@@ -30,8 +30,8 @@ describe('ordered output', () => {
     expect((await shown([piece(1), answer(1), piece(0), answer(0)])).join(' ')).toBe('| p1 | | p0 | 0 1')
   })
 
-  it('yields the answers that remain if an earlier prompt has none', async () => {
-    expect((await shown([answer(1), answer(2)])).join(' ')).toBe('| | 1 2')
+  it('yields the answers that remain, in order, if an earlier prompt has none', async () => {
+    expect((await shown([answer(2), answer(1)])).join(' ')).toBe('| | 1 2')
   })
 
   it(`yields every answer once and in order, whatever order they end in (seed ${SEED})`, () =>

@@ -300,6 +300,8 @@ describe('human units', () => {
   it.each([
     [bytesText(578_123_456), '578 MB'],
     [bytesText(1_500), '1.5 kB'],
+    [bytesText(999_999), '1 MB'],
+    [bytesText(999_499), '999 kB'],
     [bytesText(12), '12 bytes'],
     [durationText(200.4), '3 min 20 s'],
     [durationText(3.21), '3.2 s'],
