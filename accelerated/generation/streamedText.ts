@@ -28,26 +28,24 @@ const unfinished = '\ufffd'
 export const streamedText = (decode: Decode, stops: ReadonlyArray<string>, prompt: ReadonlyArray<number>): StreamedText => {
   let pending: number[] = [] // not decoded to whole letters yet
   let before = withText(prompt, decode)
-  let [decoded, returned, stopped] = ['', 0, false]
+  let [held, stopped] = ['', false] // decoded, and not returned yet: a stop text begins nowhere else
+  const returned: string[] = []
   const decodePending = (): void => {
     const [old, all] = [decode(before), decode([...before, ...pending])]
-    decoded += all.slice(old.length)
+    held += all.slice(old.length)
     before = withText([...before, ...pending], decode)
     pending = []
   }
   const takeUpTo = (upTo: number): string => {
-    const piece = decoded.slice(returned, upTo)
-    returned = Math.max(returned, upTo)
+    const piece = held.slice(0, upTo)
+    held = held.slice(upTo)
+    if (piece !== '') returned.push(piece)
     return piece
   }
   const takeCertain = (): string => {
-    const at = firstOf(decoded, stops)
-    if (at >= 0) {
-      stopped = true
-      decoded = decoded.slice(0, at)
-      return takeUpTo(at)
-    }
-    return takeUpTo(decoded.length - beginning(decoded, stops))
+    const at = firstOf(held, stops)
+    stopped = at >= 0
+    return takeUpTo(stopped ? at : held.length - beginning(held, stops))
   }
   return {
     push: (token) => {
@@ -60,9 +58,9 @@ export const streamedText = (decode: Decode, stops: ReadonlyArray<string>, promp
     end: () => {
       if (stopped) return ''
       decodePending()
-      return takeCertain() + (stopped ? '' : takeUpTo(decoded.length))
+      return takeCertain() + (stopped ? '' : takeUpTo(held.length))
     },
-    text: () => decoded.slice(0, returned),
+    text: () => returned.join(''),
   }
 }
 

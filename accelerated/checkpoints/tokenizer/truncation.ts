@@ -29,10 +29,10 @@ export const truncatedPair = (ids: TokenizePrefix, text: string, textPair: strin
   return { kept: [a.slice(0, lengthA), b.slice(0, lengthB)], isTruncated: a.length + b.length > room }
 }
 
-/** More than `room` tokens of both texts, until one of them ends: enough to know which is longer. */
+/** More than `room` tokens of both texts. An odd room takes as many as show which is longer; halves of an even one are equal. */
 const comparablePrefixes = (ids: TokenizePrefix, text: string, textPair: string, room: number): readonly [Ids, Ids] => {
   for (let most = room + 1; ; most *= 8) {
     const [a, b] = [ids(text, most).slice(0, most), ids(textPair, most).slice(0, most)]
-    if (a.length < most || b.length < most) return [a, b]
+    if (room % 2 === 0 || a.length < most || b.length < most) return [a, b]
   }
 }

@@ -11,6 +11,13 @@ export const checkpoints: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/checkpoints/tokenizer/truncation.ts',
+    mistake: 'Of an odd room, the halves are taken before the longer text is known.',
+    before: 'room % 2 === 0 || a.length < most',
+    after: 'room % 2 !== 2 || a.length < most',
+    tests: ['property/accelerated/prefixTokenizer'],
+  },
+  {
+    file: 'accelerated/checkpoints/tokenizer/truncation.ts',
     mistake: 'The second text gets the extra token always.',
     before: '[room - lengthB, lengthB] : [room - half, half]',
     after: '[room - lengthB, lengthB] : [half, room - half]',

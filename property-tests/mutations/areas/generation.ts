@@ -96,8 +96,8 @@ export const generation: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/generation/streamedText.ts',
     mistake: 'The start of a stop text is shown.',
-    before: 'return takeUpTo(decoded.length - beginning(decoded, stops))',
-    after: 'return takeUpTo(decoded.length)',
+    before: 'held.length - beginning(held, stops)',
+    after: 'held.length',
     tests: ['property/accelerated/streamedText'],
   },
   {

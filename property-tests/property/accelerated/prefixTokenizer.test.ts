@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { prefixTokenizer } from '../../../accelerated/checkpoints/tokenizer/prefixTokenizer.js'
 import { parseTokenizerFile } from '../../../accelerated/checkpoints/tokenizer/tokenizerFile.js'
-import { longestFirst } from '../../../accelerated/checkpoints/tokenizer/truncation.js'
+import { longestFirst, truncatedPair } from '../../../accelerated/checkpoints/tokenizer/truncation.js'
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
@@ -107,6 +107,20 @@ describe('a text', () => {
 })
 
 describe('a pair of texts', () => {
+  it('is cut to equal halves of an even room without tokenizing the whole of either', () => {
+    const longest = (room: number): number => {
+      let most = 0
+      const ids = (text: string, count: number): ReadonlyArray<number> => {
+        most = Math.max(most, count)
+        return Array.from(text.slice(0, count), (letter) => letter.charCodeAt(0))
+      }
+      const { kept, isTruncated } = truncatedPair(ids, 'a'.repeat(5_000), 'b'.repeat(4_000), room)
+      expect([kept.map(({ length }) => length), isTruncated]).toEqual([[Math.ceil(room / 2), room >> 1], true])
+      return most
+    }
+    expect([longest(60), longest(61)]).toEqual([61, 31_744])
+  })
+
   it('is truncated by the lengths of its whole texts, without tokenizing more than that takes', async () => {
     const { encode } = await loadTokenizer(embeddedModel, (await openModelFolder(embeddedModel)).model)
     const full = kinds[0][1].idsOf
