@@ -10,7 +10,7 @@ type Outputs = Readonly<Record<string, Expression>>
 
 export const fuseSums = (outputs: Outputs): Outputs => {
   const order = topologicalOrder(Object.values(outputs))
-  if (!order.some(({ op }) => op === 'QuantizedMatMul')) return outputs
+  if (!order.some(isInt8)) return outputs
   const readers = readersOf(order, outputs)
   const isInner = (node: Expression): boolean => {
     const [reader, more] = readers.get(node) ?? []
@@ -30,6 +30,8 @@ export const fuseSums = (outputs: Outputs): Outputs => {
   }
   return Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, resolved(node)]))
 }
+
+const isInt8 = ({ op }: Expression): boolean => op === 'QuantizedMatMul' || op === 'BlockMatMul'
 
 /** null stands for the outputs. */
 type Readers = ReadonlyMap<Expression, ReadonlyArray<Expression | null>>
@@ -55,7 +57,7 @@ const fusedSum = (
   isOnlyHere: (node: Expression) => boolean,
   ones: (rows: Dimension) => Expression,
 ): Expression | null => {
-  const full = terms.find(({ op }) => op === 'QuantizedMatMul')
+  const full = terms.find(isInt8)
   if (full === undefined) return null
   const [rows = 1, columns = 1] = full.shape
   const products = terms.filter((term) => isThin(term) && isOnlyHere(term))

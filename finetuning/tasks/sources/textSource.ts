@@ -50,7 +50,11 @@ const fileOf = ({ task, data }: TaskOptions): string => {
 const heldOutOf = (all: Dataset, options: TaskOptions, heldOf: (size: number) => number): Pick<Task, 'train' | 'evaluation'> => {
   const { kept, held } = holdOut({ seed: options.holdOutSeed ?? 0, stratumOf: () => 0, heldOf })(all.examples)
   if (held.length === 0)
-    throw inputError(all.source, 'at least two different texts, so that one can be held out (or --eval-data)', `${all.examples.length}`)
+    throw inputError(
+      all.source,
+      'at least two different texts, so that one can be held out (or --eval-data)',
+      all.examples.length === 1 ? 'one' : `${all.examples.length} that are the same`,
+    )
   const { files: _, ...whole } = all
   return { train: mixedTraining(all, kept, options), evaluation: { ...whole, examples: held.map(exampleStore()), skipped: [] } }
 }

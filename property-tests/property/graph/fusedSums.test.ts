@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest'
 import type { Expression, Op } from '../../../accelerated/graph/expression.js'
 import { topologicalOrder } from '../../../accelerated/graph/expression.js'
 import { fuseSums } from '../../../accelerated/graph/fusedSums.js'
-import { add, addMatMul, constant, input, matMul, mul, quantizedMatMul } from '../../../accelerated/graph/operators.js'
+import { lower } from '../../../accelerated/graph/lowering.js'
+import { add, addMatMul, blockDequantize, constant, input, matMul, mul, quantizedMatMul } from '../../../accelerated/graph/operators.js'
 import { evenlyMany } from '../../support/arbitraries/graphNumbers.js'
 import { assertClose } from '../../support/assertClose.js'
 import { evaluate, resultOf } from '../../support/runGraph.js'
@@ -92,6 +93,12 @@ describe('the nodes of a fused sum', () => {
   it('need no copies for one adapter without a bias', () => {
     const ops = opsOf({ y: add(int8, thin) })
     expect([counted(ops, 'AddMatMul'), counted(ops, 'Concat')]).toEqual([1, 0])
+  })
+
+  it('are one for an adapter beside a matrix in blocks', () => {
+    const blocks = blockDequantize(constant(Array(128).fill(128), [4, 1, 32], 'uint8'), constant(Array(4).fill(1), [4, 1], 'float32'), 3)
+    const ops = topologicalOrder(Object.values(lower({ y: add(matMul(x, blocks, { transposeB: true }), thin) }))).map(({ op }) => op)
+    expect([counted(ops, 'BlockMatMul'), counted(ops, 'AddMatMul'), counted(ops, 'Add'), counted(ops, 'MatMul')]).toEqual([1, 1, 0, 0])
   })
 
   it('leave a product that something else reads, and a wide one', () => {
