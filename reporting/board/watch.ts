@@ -116,7 +116,12 @@ const isActive = (watcher: RunWatcher | undefined): boolean => {
 const publish = (state: WatchState, found: ReadonlyArray<Found>): void => {
   const runs = [...state.runs.values()].flatMap((watcher) => watcher.run() ?? [])
   const bySweep = new Map<string, WatchedRun[]>()
-  for (const run of runs) if (run.sweep !== null) bySweep.set(run.sweep, [...(bySweep.get(run.sweep) ?? []), run])
+  for (const run of runs) {
+    if (run.sweep === null) continue
+    const others = bySweep.get(run.sweep)
+    if (others === undefined) bySweep.set(run.sweep, [run])
+    else others.push(run)
+  }
   state.shownRuns = new Map(runs.map((run) => [run.id, run]))
   state.shownSweeps = new Map(
     found.flatMap(({ kind, id }) => {
