@@ -10,8 +10,9 @@ import { cellState, cellStates } from './cellFolder.js'
 import { jobDataOf, jobIdOf, queueName, type CellJob } from './cellJob.js'
 import type { CellOutcome, Executor, ExecutorOptions } from './executor.js'
 import { keepFinishedRun } from './finishedRun.js'
+import { versions } from '../../finetuning/runs/versions.js'
 import { loadBullmq } from './queuePackages.js'
-import { aborted, closeQueue, isReachable, redisAddress, reportOutages, unreachableError } from './redis.js'
+import { aborted, closeQueue, isReachable, redisAddress, redactedAddress, reportOutages, unreachableError } from './redis.js'
 
 /** Attempts of a run, and milliseconds before the second one; each further one waits twice as long. */
 const retries = { attempts: 3, delay: 5_000 }
@@ -50,6 +51,7 @@ export const runQueuedCells = async (cells: ReadonlyArray<RunCell>, options: Que
     }
     await reportOutages(queue, options)
     const poll = jobPoll(queue, options)
+    const reportAbsence = absenceOfWorkers(queue, options)
     const work = async (): Promise<void> => {
       for (const [i, cell] of cells.entries()) {
         const state = states[i]
@@ -62,6 +64,7 @@ export const runQueuedCells = async (cells: ReadonlyArray<RunCell>, options: Que
           const outcome = await poll(cell)
           if (outcome !== null) end(cell, outcome)
         }
+        await reportAbsence(cells.find(({ id }) => !outcomes.has(id)))
         if (outcomes.size < cells.length) await sleep(pollInterval, undefined, { signal }).catch(() => undefined)
       }
     }
@@ -83,6 +86,25 @@ const openQueue = async (url: string): Promise<Queue> => {
   if (await isReachable(queue)) return queue
   await closeQueue(queue)
   throw unreachableError(url, last)
+}
+
+/** Says that no worker is connected, once each time that the last one leaves. A Redis that does not list its clients says nothing. */
+export const absenceOfWorkers = (
+  queue: Pick<Queue, 'getWorkersCount'>,
+  { redis, onEvent }: Pick<QueueOptions, 'redis' | 'onEvent'>,
+): ((waiting: RunCell | undefined) => Promise<void>) => {
+  let isAlone = false
+  return async (cell) => {
+    if (cell === undefined) return
+    const workers = await queue.getWorkersCount().catch(() => null)
+    if (workers === 0 && !isAlone)
+      onEvent({
+        kind: 'waiting',
+        cell,
+        reason: `no worker of salora ${versions['salora']} is connected (salora worker --redis ${redactedAddress(redis)})`,
+      })
+    isAlone = workers === 0
+  }
 }
 
 /** One job per cell. A job that ended without leaving a result is replaced. */

@@ -5,7 +5,9 @@ import { metricsSummarizer, noMetrics } from '../../reporting/board/metricsSumma
 const summaryOf = (...events: ReadonlyArray<object | string>) => {
   const { onLine, summary, onReset } = metricsSummarizer()
   for (const event of events) onLine(Buffer.from(typeof event === 'string' ? event : JSON.stringify(event)))
-  return { ...summary(), reset: (onReset(), summary()) }
+  const before = summary()
+  onReset()
+  return { ...before, reset: summary() }
 }
 const step = (at: number, more: object = {}) => ({ kind: 'step', step: at, tokens: 10, tokensPerSecond: 10 / at, ...more })
 const evaluation = (at: number, accuracy: number, best: boolean) => ({ kind: 'evaluation', step: at, scores: { accuracy }, best })

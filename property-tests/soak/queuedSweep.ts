@@ -1,8 +1,9 @@
 /** A sweep over Redis whose workers are stopped, continued, killed and replaced, and whose Redis fails in four ways: its table stays the same. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
@@ -33,10 +34,20 @@ const tableOf = (stdout: string): string => {
   return JSON.stringify({ ...table, rows: table.rows.map((row) => ({ ...row, seconds: null, peakMemoryBytes: null })) })
 }
 
+/** A worker that differs: another program, or further variables of its environment. */
+type Variant = { readonly path?: string; readonly environment?: Readonly<Record<string, string>> }
+
 /** Resolves with the process once its first run has started. */
-const worker = ({ folder, redis, children }: Place): { readonly child: ChildProcess; readonly started: Promise<void> } => {
-  const args = [program, 'worker', '--redis', redis.url, '--root', folder, '--lease', String(lease)]
-  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+const worker = (
+  { folder, redis, children }: Place,
+  { path = program, environment = {} }: Variant = {},
+): { readonly child: ChildProcess; readonly started: Promise<void> } => {
+  const args = [path, 'worker', '--redis', redis.url, '--root', folder, '--lease', String(lease)]
+  const child = spawn(process.execPath, args, {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...environment },
+  })
   children.push(child)
   const started = new Promise<void>((resolve) => {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -71,6 +82,53 @@ const workersFail = async (place: Place): Promise<void> => {
   worker(place) // replaces it
   await second.started
 }
+
+/** Copies the program as one of another version. → its path */
+const otherVersion = async (folder: string): Promise<string> => {
+  const tree = join(dirname(program), '..', '..')
+  const other = join(folder, 'other-version')
+  await cp(join(tree, 'dist'), join(other, 'dist'), { recursive: true })
+  await symlink(join(tree, 'node_modules'), join(other, 'node_modules'))
+  const manifest = JSON.parse(await readFile(join(tree, 'package.json'), 'utf8')) as object
+  await writeFile(join(other, 'package.json'), JSON.stringify({ ...manifest, version: '0.0.1' }))
+  return join(other, 'dist', 'cli', 'salora.js')
+}
+
+/** A worker of another version is there first and last; between them, one of this version is killed and replaced. */
+const versionsMix = async (place: Place): Promise<void> => {
+  const path = await otherVersion(place.folder)
+  const other = worker(place, { path })
+  await pause(1000 * outage)
+  const first = worker(place)
+  await first.started
+  first.child.kill('SIGKILL')
+  await once(first.child, 'exit')
+  worker(place)
+  if (other.child.exitCode !== null)
+    throw new Error(`a worker of another version: expected one that waits, got exit ${other.child.exitCode}`)
+}
+
+/** The library that moves a program's clock: Debian's package libfaketime. */
+const clockLibrary = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].map((name) => `/usr/lib/${name}/faketime/libfaketime.so.1`).find(existsSync)
+
+/** Seconds by which the wall clock of a worker is off, one after another: an hour ahead, two days behind, right again. */
+const clockJumps = [3600, -172_800, 0]
+
+const clockJumping =
+  (library: string) =>
+  async (place: Place): Promise<void> => {
+    const offset = join(place.folder, 'offset')
+    const jump = (seconds: number): Promise<void> => writeFile(offset, `${seconds < 0 ? '-' : '+'}${Math.abs(seconds)}s`)
+    await jump(0)
+    const { started } = worker(place, {
+      environment: { LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: offset, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' },
+    })
+    await started
+    for (const seconds of clockJumps) {
+      await jump(seconds)
+      await pause(1000 * lease)
+    }
+  }
 
 /** @throws Error unless Redis refuses a write in these words: a failure that does not happen tests nothing */
 const expectRefusal = async (admin: Redis, words: string): Promise<void> => {
@@ -115,7 +173,7 @@ const redisFails = async (place: Place, fail: (admin: Redis, redis: RedisServer)
 /** @param only the workers, or Redis; null: both */
 export const soakSweep = async (
   folder: string,
-  only: 'workers' | 'redis' | null,
+  only: 'workers' | 'redis' | 'clock' | null,
   onProgress: (line: string) => void,
 ): Promise<ReadonlyArray<Check>> => {
   await writeTinyModel(join(folder, 'tiny'))
@@ -128,11 +186,20 @@ export const soakSweep = async (
   const place: Place = { folder, redis: await startRedis(join(folder, 'redis')), table: tableOf(local.stdout), children: [] }
   const checks: Check[] = []
   try {
-    if (only !== 'redis') {
+    if (only === 'workers' || only === null) {
       onProgress('a sweep whose workers stop, continue, die and are replaced')
       checks.push(await disturbed(place, 'workers fail', () => workersFail(place)))
+      onProgress('a sweep with a worker of another version')
+      checks.push(await disturbed(place, 'another version', () => versionsMix(place)))
     }
-    for (const [name, fail] of only === 'workers' ? [] : Object.entries(failures)) {
+    if (only === 'clock' || only === null) {
+      if (clockLibrary === undefined) onProgress('clock: skipped without libfaketime')
+      else {
+        onProgress("a sweep while its worker's clock jumps")
+        checks.push(await disturbed(place, 'the clock jumps', () => clockJumping(clockLibrary)(place)))
+      }
+    }
+    for (const [name, fail] of only === 'redis' || only === null ? Object.entries(failures) : []) {
       onProgress(`a sweep while ${name}`)
       checks.push(await disturbed(place, name, () => redisFails(place, fail)))
     }

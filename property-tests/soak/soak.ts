@@ -10,7 +10,7 @@ import { soakPredictions, soakRuns } from './oneProcess.js'
 import { soakSweep } from './queuedSweep.js'
 import type { Check } from './resources.js'
 
-const parts = ['predictions', 'runs', 'board', 'workers', 'redis'] as const
+const parts = ['predictions', 'runs', 'board', 'workers', 'clock', 'redis'] as const
 
 const { flags } = scriptValues({
   name: 'node dist/property-tests/soak/soak.js',
@@ -34,12 +34,13 @@ const work: Readonly<Record<(typeof parts)[number], (folder: string) => Promise<
   runs: (folder) => soakRuns(folder, flags.runs, progress),
   board: (folder) => soakBoard(folder, flags.minutes),
   workers: (folder) => soakSweep(folder, 'workers', progress),
+  clock: (folder) => soakSweep(folder, 'clock', progress),
   redis: (folder) => soakSweep(folder, 'redis', progress),
 }
 
 /** A part that throws is a line of the table, and the others run. */
 const checksOf = async (part: (typeof parts)[number]): Promise<ReadonlyArray<Check>> => {
-  if ((part === 'workers' || part === 'redis') && !hasRedis) {
+  if (['workers', 'clock', 'redis'].includes(part) && !hasRedis) {
     progress(`${part}: skipped without redis-server`)
     return []
   }

@@ -317,4 +317,18 @@ export const evaluation: ReadonlyArray<Mutation> = [
     after: '!seeds.includes(seed)',
     tests: ['property/evaluation/comparison'],
   },
+  {
+    file: 'evaluation/cells/queueExecutor.ts',
+    mistake: 'A sweep says at every look that no worker is connected.',
+    before: 'workers === 0 && !isAlone',
+    after: 'workers === 0',
+    tests: ['property/evaluation/absentWorkers'],
+  },
+  {
+    file: 'evaluation/cells/cellJob.ts',
+    mistake: 'Workers of every version take from one queue.',
+    before: "`salora-sweeps-${versions['salora']}`",
+    after: "'salora-sweeps'",
+    tests: ['property/evaluation/absentWorkers'],
+  },
 ]
