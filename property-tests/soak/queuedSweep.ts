@@ -121,7 +121,7 @@ const clockJumping =
     const jump = (seconds: number): Promise<void> => writeFile(offset, `${seconds < 0 ? '-' : '+'}${Math.abs(seconds)}s`)
     await jump(0)
     const { started } = worker(place, {
-      environment: { LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: offset, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' },
+      environment: { LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: offset, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' }, // cspell:disable-line
     })
     await started
     for (const seconds of clockJumps) {
