@@ -12,14 +12,14 @@ import { inputsSchema, taskSchema } from '../../finetuning/runs/runFiles.js'
 import { versions } from '../../finetuning/runs/versions.js'
 import type { RunCell } from './cell.js'
 
-/** One queue for all sweeps and searches of a version of salora: another one may train other numbers, so its workers have a queue of their own. */
+/** One queue for all sweeps and searches of a version of salora. Another version may train other numbers. */
 export const queueName = `salora-sweeps-${versions['salora']}`
 
 export type CellJob = { readonly cell: RunCell; readonly output: string }
 
 const text = z.string().min(1).max(10_000)
 const schema = z.strictObject({
-  /** of salora, once more: whoever writes a job chooses its queue */
+  /** of salora, once more: anyone who writes a job chooses its queue */
   version: z.string().max(100),
   output: text,
   cell: z.strictObject({
