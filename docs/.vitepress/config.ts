@@ -58,7 +58,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
   },
   {
     text: 'Explanation',
-    items: pages('explanation', ['paper', 'salora-and-lora', 'graphs-and-gradients', 'int8', 'exactness', 'bounds']),
+    items: pages('explanation', ['paper', 'salora-and-lora', 'graphs-and-gradients', 'int8', 'exactness', 'bounds', 'growth']),
   },
   { text: 'Results', collapsed: true, items: generated('results') },
 ]

@@ -1,9 +1,10 @@
 /** The measure of growth: the exponents of known functions, and cases that still do their work. */
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { areas } from './areas/index.js'
-import { done, exponentOf, lineOf, measured } from './measured.js'
+import { done, exponentOf, linearBound, lineOf, measured } from './measured.js'
 
 const { folder } = temporaryFolder('growth')
 
@@ -44,6 +45,22 @@ describe('an exponent', () => {
     expect(lineOf({ ...square, ok: true, grown: { ...square.grown, bound: { exponent: 2.1, reason: 'it is a square' } } })).toMatch(
       /\d \(it is a square\)$/,
     )
+  })
+})
+
+describe('docs/explanation/growth.md', () => {
+  const rows = readFileSync('docs/explanation/growth.md', 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+    .slice(2)
+    .map((line) => line.slice(2, -2).split(' | '))
+  it('has a row for each case, with its unit and its reason', () => {
+    expect(rows.map(([what, of, , , reason]) => [what, of, reason])).toEqual(
+      areas.map(({ what, of, bound }) => [what, of, bound?.reason ?? '–']),
+    )
+  })
+  it('has no exponent above its bound', () => {
+    expect(rows.filter(([, , , exponent], i) => !(Number(exponent) <= (areas[i]?.bound?.exponent ?? linearBound)))).toEqual([])
   })
 })
 

@@ -94,6 +94,7 @@ export const boardAreas: ReadonlyArray<Grown> = [
     what: 'board: poll runs',
     of: 'runs',
     from: 100,
+    bound: { exponent: 1.3, reason: 'what is read so far is shown after each 100 runs, of at most 5,000' },
     prepare: async (size, folder) => {
       await runsIn(folder, size)
       const watch = openWatch(folder)
@@ -124,7 +125,7 @@ export const boardAreas: ReadonlyArray<Grown> = [
   {
     what: 'report of single transfers',
     of: 'messages',
-    from: 500,
+    from: 4_000,
     prepare: async (size) => {
       const examples = times(size, (i) => ({
         ...{ source: sentence(i, 12), output: sentence(i + 1, 12), reference: sentence(i + 2, 12) },

@@ -37,6 +37,10 @@ export const conversations: ReadonlyArray<Grown> = [
     from: 12,
     bound: { exponent: 2.1, reason: 'a rendering for each answer, as the template may render each differently' },
   }),
+  tokenizing('no special tokens', plain.replaceAll('</s>', '|'), 'qwen2', {
+    from: 12,
+    bound: { exponent: 2.1, reason: 'a tokenization up to each answer, as no token divides the text' },
+  }),
   {
     what: 'drop the oldest exchanges of a conversation',
     of: 'turns',

@@ -36,7 +36,15 @@ const assembled = async (folder: string, layers: number, method: 'salora' | 'lor
   return { base, parts, assembly, phase: startPhase(parts.method, base.model.spec, settings) }
 }
 
-const byLayers = (what: string, prepare: Grown['prepare']): Grown => ({ what, of: 'layers', from: 16, prepare })
+const byLayers = (what: string, prepare: Grown['prepare'], more: Partial<Grown> = {}): Grown => ({
+  what,
+  of: 'layers',
+  from: 16,
+  prepare,
+  ...more,
+})
+
+const largeMaps = { bound: { exponent: 1.25, reason: "maps of a graph's nodes outgrow the processor's caches" } }
 
 const adapterOf = async (size: number, folder: string) => {
   const { base, parts, phase } = await assembled(folder, size, 'lora')
@@ -73,17 +81,25 @@ export const graphs: ReadonlyArray<Grown> = [
     const step = stepGraph(assembly, phase, 'whole')
     return () => toOnnx(step.outputs, target)
   }),
-  byLayers('write the step with gradient checkpointing as ONNX', async (size, folder) => {
-    const { assembly, phase } = await assembled(folder, size, 'lora', { gradientCheckpointing: true })
-    const step = stepGraph(assembly, phase, 'whole')
-    return () => toOnnx(step.outputs, target)
-  }),
-  byLayers('estimate the memory of a step', async (size, folder) => {
-    const { assembly, phase } = await assembled(folder, size, 'salora')
-    const step = stepGraph(assembly, phase, 'whole')
-    const sizes = { batch: 4, sequence: 16, tokens: 64, attention: 256, length: 16, rows: 4, selected: 4 }
-    return () => simulateArena(allocations(step.outputs, sizes, true))
-  }),
+  byLayers(
+    'write the step with gradient checkpointing as ONNX',
+    async (size, folder) => {
+      const { assembly, phase } = await assembled(folder, size, 'lora', { gradientCheckpointing: true })
+      const step = stepGraph(assembly, phase, 'whole')
+      return () => toOnnx(step.outputs, target)
+    },
+    largeMaps,
+  ),
+  byLayers(
+    'estimate the memory of a step',
+    async (size, folder) => {
+      const { assembly, phase } = await assembled(folder, size, 'salora')
+      const step = stepGraph(assembly, phase, 'whole')
+      const sizes = { batch: 4, sequence: 16, tokens: 64, attention: 256, length: 16, rows: 4, selected: 4 }
+      return () => simulateArena(allocations(step.outputs, sizes, true))
+    },
+    largeMaps,
+  ),
   byLayers('write an adapter', async (size, folder) => {
     const { base, adapter } = await adapterOf(size, folder)
     return () => writeAdapter(folder, adapter, base)

@@ -110,7 +110,7 @@ export const rows: ReadonlyArray<Grown> = [
   {
     what: 'tokenize rows',
     of: 'rows',
-    from: 1_000,
+    from: 8_000,
     prepare: async (size, folder) => {
       const { train } = await loaded(size, folder)
       const { tokenizer, vocabularySize } = await embeddedTokenizer()

@@ -51,6 +51,8 @@ const tableOf = async (cells: ReadonlyArray<Cell>) => {
 const manyRows = (cells: ReadonlyArray<Cell>): ReadonlyArray<Cell> =>
   cells.map((cell, i) => ({ ...cell, row: `row ${i >> 2}`, seed: i % 2 }))
 
+const manyResults = { bound: { exponent: 1.5, reason: 'a tenth of a second for 25,600 results, which outgrow the caches' } }
+
 export const sweeps: ReadonlyArray<Grown> = [
   {
     what: 'plan a sweep',
@@ -90,19 +92,22 @@ export const sweeps: ReadonlyArray<Grown> = [
   {
     what: 'make the table of a sweep, by seeds',
     of: 'cells',
-    from: 200,
+    from: 800,
+    ...manyResults,
     prepare: async (size, folder) => tableOf(await planned(size, folder)),
   },
   {
     what: 'make the table of a sweep, by rows',
     of: 'cells',
-    from: 200,
+    from: 800,
+    ...manyResults,
     prepare: async (size, folder) => tableOf(manyRows(await planned(size, folder))),
   },
   {
     what: 'write the table of a sweep as a page',
     of: 'cells',
-    from: 200,
+    from: 800,
+    ...manyResults,
     prepare: async (size, folder) => {
       const table = (await tableOf(manyRows(await planned(size, folder))))()
       return () => sweepTables([{ folder: 'x', name: 'x', sweep: 'table1', table } as never]).map(tableSection)

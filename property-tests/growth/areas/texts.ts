@@ -5,7 +5,12 @@ import type { Tokenizer } from '../../../accelerated/checkpoints/tokenizer/token
 import { decoderTokenizer, embeddedTokenizer, fixtureTokenizer, sentence, times } from '../made.js'
 import type { Grown } from '../measured.js'
 
-const tokenizing = (what: string, open: () => Promise<Tokenizer>, text = (size: number): string => sentence(1, size)): Grown => ({
+const tokenizing = (
+  what: string,
+  open: () => Promise<Tokenizer>,
+  text = (size: number): string => sentence(1, size),
+  more: Partial<Grown> = {},
+): Grown => ({
   what: `tokenize a text, ${what}`,
   of: 'words',
   from: 8_000,
@@ -14,23 +19,27 @@ const tokenizing = (what: string, open: () => Promise<Tokenizer>, text = (size: 
     const whole = text(size)
     return () => ids(whole)
   },
+  ...more,
 })
 
 const embedded = async (): Promise<Tokenizer> => (await embeddedTokenizer()).tokenizer
 const withoutBlanks = (size: number): string => sentence(1, size).replaceAll(' ', '')
 
+/** A text that is not cut into words is one word. */
+const oneQueue = { bound: { exponent: 1.3, reason: 'all merges of a word wait in one queue: n log n, and too large for caches' } }
+
 export const texts: ReadonlyArray<Grown> = [
   tokenizing('byte pairs of bytes', embedded),
-  tokenizing('byte pairs, llama2', () => decoderTokenizer('llama2')),
+  tokenizing('byte pairs, llama2', () => decoderTokenizer('llama2'), undefined, oneQueue),
   tokenizing('byte pairs, llama3', () => decoderTokenizer('llama3')),
   tokenizing('unigram', () => fixtureTokenizer('xlm-roberta')),
   tokenizing('unigram with a normalizer', () => fixtureTokenizer('deberta-v2')),
   tokenizing('words', () => fixtureTokenizer('bert')),
   tokenizing('byte pairs of bytes, without blanks', embedded, withoutBlanks),
-  tokenizing('byte pairs, llama2, without blanks', () => decoderTokenizer('llama2'), withoutBlanks),
+  tokenizing('byte pairs, llama2, without blanks', () => decoderTokenizer('llama2'), withoutBlanks, oneQueue),
   tokenizing('unigram, without blanks', () => fixtureTokenizer('xlm-roberta'), withoutBlanks),
-  tokenizing('blanks alone', embedded, (size) => ' '.repeat(5 * size)),
-  tokenizing('one letter', embedded, (size) => 'a'.repeat(5 * size)),
+  tokenizing('blanks alone', embedded, (size) => ' '.repeat(5 * size), oneQueue),
+  tokenizing('one letter', embedded, (size) => 'a'.repeat(5 * size), oneQueue),
   tokenizing('special tokens', embedded, (size) => '</s>'.repeat(size)),
   tokenizing(
     'combining marks',
