@@ -1,0 +1,42 @@
+/** The pure rooms that StrykerJS mutates, each with the tests that answer for it: those that run in process, since a spawned program is not mutated. */
+
+export type Room = { readonly sources: ReadonlyArray<string>; readonly tests: ReadonlyArray<string> }
+
+const property = (...names: ReadonlyArray<string>): ReadonlyArray<string> => names.map((name) => `property-tests/property/${name}.test.ts`)
+const agreement = (...names: ReadonlyArray<string>): ReadonlyArray<string> =>
+  names.map((name) => `property-tests/agreement/${name}.test.ts`)
+
+export const rooms: Readonly<Record<string, Room>> = {
+  reference: {
+    sources: ['reference'],
+    tests: [...property('reference/*'), ...agreement('gateControl', 'initialization', 'retention', 'schedules', 'equations')],
+  },
+  graph: {
+    sources: ['accelerated/graph'],
+    tests: property('graph/!(liveness)', 'accelerated/layers', 'accelerated/layersAttention', 'accelerated/onnxWeights'),
+  },
+  methods: {
+    sources: ['accelerated/methods'],
+    tests: [
+      ...property(
+        'accelerated/adalora',
+        'accelerated/bottleneck',
+        'accelerated/virtualTokens',
+        'accelerated/trainedNumbers',
+        'accelerated/settingsInput',
+      ),
+      ...agreement('gateControl', 'initialization', 'retention', 'schedules', 'step', 'finiteChecks'),
+    ],
+  },
+  precisions: {
+    sources: ['accelerated/precisions'],
+    tests: [
+      ...property('accelerated/int8', 'accelerated/mixed', 'accelerated/precisionBytes', 'accelerated/frozenWeights', 'accelerated/layers'),
+      ...agreement('int8', 'quantizedMatMul', 'halfMatMul'),
+    ],
+  },
+  metrics: {
+    sources: ['finetuning/metrics', 'evaluation/bleu'],
+    tests: property('finetuning/metrics', 'finetuning/metricsLaws', 'evaluation/bleuLaws', 'evaluation/statistics', 'evaluation/ngram'),
+  },
+}

@@ -1,0 +1,21 @@
+/** Windows of a few lines, drawn from a room's files with equal chances for every line: a sample of its mutants that says what all of them would. */
+
+export type Window = { readonly file: string; readonly from: number; readonly to: number }
+
+const lines = 4
+
+/** `random` gives numbers in [0, 1). Windows never overlap; with fewer lines than windows, every line is in one. */
+export const sampleWindows = (
+  lengths: ReadonlyArray<{ readonly file: string; readonly lines: number }>,
+  count: number,
+  random: () => number,
+): ReadonlyArray<Window> => {
+  const windows = lengths.flatMap(({ file, lines: length }) =>
+    Array.from({ length: Math.ceil(length / lines) }, (_, i) => ({ file, from: i * lines + 1, to: Math.min(length, (i + 1) * lines) })),
+  )
+  return windows
+    .map((window) => ({ window, key: random() }))
+    .sort((a, b) => a.key - b.key)
+    .slice(0, count)
+    .map(({ window }) => window)
+}
