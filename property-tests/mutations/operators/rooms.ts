@@ -13,7 +13,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   graph: {
     sources: ['accelerated/graph'],
-    tests: property('graph/!(liveness)', 'accelerated/layers', 'accelerated/layersAttention', 'accelerated/onnxWeights'),
+    tests: property('graph/!(liveness)'),
   },
   methods: {
     sources: ['accelerated/methods'],

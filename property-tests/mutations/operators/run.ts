@@ -24,7 +24,7 @@ const settings = {
   ignoreStatic: true,
   inPlace: true,
   concurrency: 1,
-  timeoutMS: 20_000,
+  timeoutMS: 60_000,
   disableTypeChecks: false,
   tsconfigFile: 'none.json',
   reporters: ['json', 'progress-append-only'],

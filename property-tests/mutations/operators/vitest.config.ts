@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: (process.env['SALORA_MUTATED_TESTS'] ?? '').split(','),
-    setupFiles: ['property-tests/support/setup.ts'],
+    setupFiles: ['property-tests/support/setup.ts', 'property-tests/mutations/operators/withoutShrinking.ts'],
     testTimeout: 120_000,
   },
 })
