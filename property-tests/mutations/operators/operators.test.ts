@@ -1,0 +1,76 @@
+/** The sample of windows is fair and without overlap; the table counts as StrykerJS does; the rooms' tests and sources exist. */
+import { existsSync, readdirSync } from 'node:fs'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { SEED } from '../../support/seed.js'
+import { mutantsOf, operatorTable, survivorLine } from './operatorTable.js'
+import { rooms } from './rooms.js'
+import { sampleWindows } from './sample.js'
+
+const files = fc
+  .array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 5 })
+  .map((lengths) => lengths.map((lines, i) => ({ file: `${i}.ts`, lines })))
+
+describe('the windows of a sample', () => {
+  it('cover every line once if there are enough of them, and as many as asked for else', () =>
+    fc.assert(
+      fc.property(
+        files,
+        fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
+        fc.integer({ min: 1, max: 10 }),
+        (of, drawn, count) => {
+          const random = (): number => drawn.next().value as number
+          const covered = sampleWindows(of, Infinity, random).flatMap(({ file, from, to }) =>
+            Array.from({ length: to - from + 1 }, (_, i) => `${file}:${from + i}`),
+          )
+          expect([...covered].sort()).toEqual(
+            of.flatMap(({ file, lines }) => Array.from({ length: lines }, (_, i) => `${file}:${i + 1}`)).sort(),
+          )
+          const all = of.reduce((sum, { lines }) => sum + Math.ceil(lines / 4), 0)
+          expect(sampleWindows(of, count, random).length).toBe(Math.min(count, all))
+        },
+      ),
+      { seed: SEED },
+    ))
+
+  it('are others for other draws', () => {
+    const of = [{ file: 'a.ts', lines: 400 }]
+    const drawn = (start: number) => {
+      let next = start
+      const random = (): number => {
+        next = (next * 7 + 3) % 101
+        return next / 101
+      }
+      return sampleWindows(of, 3, random).map(({ from }) => from)
+    }
+    expect(drawn(1)).not.toEqual(drawn(2))
+  })
+})
+
+describe('the table of operators', () => {
+  const mutant = (status: string, line = 1) => ({
+    mutatorName: 'ArithmeticOperator',
+    replacement: 'a -\n  b',
+    location: { start: { line } },
+    status,
+  })
+  const report = (...statuses: ReadonlyArray<string>) =>
+    JSON.stringify({ files: { 'a.ts': { mutants: statuses.map((status) => mutant(status)) } } })
+
+  it('counts what no test covers as a survivor, what never ends as caught, and nothing that does not compile', () => {
+    const mutants = mutantsOf(report('Killed', 'Timeout', 'Survived', 'NoCoverage', 'CompileError', 'Ignored'))
+    expect(operatorTable([{ room: 'graph', mutants }])).toBe('graph            2 caught     2 survived   50.0 %')
+    expect(survivorLine(mutants[2]!)).toBe('survived  a.ts:1  ArithmeticOperator: a - b')
+  })
+
+  it('shows no score of a room without mutants', () => {
+    expect(operatorTable([{ room: 'graph', mutants: [] }]).trimEnd()).toBe('graph            0 caught     0 survived')
+  })
+})
+
+it("each room's sources and tests exist", () => {
+  for (const [name, { sources, tests }] of Object.entries(rooms)) {
+    for (const source of sources) expect(readdirSync(source).length, `${name}: ${source}`).toBeGreaterThan(0)
+    for (const test of tests.filter((path) => !/[*!]/.test(path))) expect(existsSync(test), `${name}: ${test}`).toBe(true)
+  }
+})
