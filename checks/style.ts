@@ -7,7 +7,16 @@ import { longParagraphs, markdownTexts } from './style/markdown.js'
 import { violationsOf, type Violation } from './style/rules.js'
 import { typescriptTexts } from './style/typescript.js'
 
-const ignored = new Set(['node_modules', 'dist', '.git', 'evaluation/results', 'docs/api', 'docs/node_modules', 'docs/.vitepress'])
+const ignored = new Set([
+  'node_modules',
+  'dist',
+  '.git',
+  'evaluation/results',
+  'docs/api',
+  'docs/node_modules',
+  'docs/.vitepress',
+  'property-tests/mutations/operators/node_modules',
+])
 
 const filesBelow = (folder: string): ReadonlyArray<string> =>
   readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {

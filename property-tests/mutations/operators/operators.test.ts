@@ -1,4 +1,4 @@
-/** The sample of windows is fair and without overlap; the table counts as StrykerJS does; the rooms' tests and sources exist. */
+/** Windows of a sample do not overlap, the table counts as StrykerJS does, and the rooms' tests and sources exist. */
 import { existsSync, readdirSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'

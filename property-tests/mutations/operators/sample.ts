@@ -1,4 +1,4 @@
-/** Windows of a few lines, drawn from a room's files with equal chances for every line: a sample of its mutants that says what all of them would. */
+/** A sample of a room's mutants: windows of a few lines, drawn from its files with equal chances for every window. */
 
 export type Window = { readonly file: string; readonly from: number; readonly to: number }
 
