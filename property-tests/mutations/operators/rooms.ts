@@ -40,6 +40,9 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   metrics: {
     sources: ['finetuning/metrics', 'evaluation/bleu'],
-    tests: property('finetuning/metrics', 'finetuning/metricsLaws', 'evaluation/bleuLaws', 'evaluation/statistics', 'evaluation/ngram'),
+    tests: [
+      ...property('finetuning/metrics', 'finetuning/metricsLaws', 'evaluation/bleuLaws', 'evaluation/statistics', 'evaluation/ngram'),
+      ...['bleu', 'entities'].map((name) => `property-tests/golden/${name}.test.ts`),
+    ],
   },
 }
