@@ -53,7 +53,7 @@ export const lower = (
   return fuseSums(Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node])))
 }
 
-/** Rows and products of a matrix in int8; `same` where there is none. */
+/** If the node gathers rows of a matrix in int8 or multiplies by one, the nodes that do so; else the node as it is. */
 const lowerQuantized = (inputs: ReadonlyArray<Expression>, same: Expression): Expression => {
   if (same.op === 'Gather') return inputs[0]?.op === 'BlockDequantize' ? blockRowsOf(inputs, same) : rowsOf(inputs, same)
   const [x, matrix] = inputs

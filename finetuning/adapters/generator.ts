@@ -95,7 +95,6 @@ export const openTextDecoder = async (
 ): Promise<Decoder> => {
   const { model, method } = trained.adapter
   const precision = precisionOf(name)
-  precision.check?.(new Set(trained.adapter.tensors.keys()), trained.base, method.name)
   const machine = { precision: precision.decoding ?? precision, threads }
   const { assembly, phase, parameters, runtime } = await openAssembly(trained, causalLM(model, method), machine, device)
   return openDecoder(assembly, phase, parameters, runtime)

@@ -1,7 +1,7 @@
 /**
  * The renderings of a conversation's beginnings, in one pass through its messages. Each beginning is what the template makes of those messages
- * alone: the interpreter leaves a copy of its state where they end, and continues. A template that asks for more of the messages than one pass
- * shows has no such renderings.
+ * alone: the interpreter leaves a copy of its state where they end, and continues. Some templates ask for messages that the pass has not reached.
+ * Their beginnings are rendered one by one.
  */
 import { Environment } from '@huggingface/jinja'
 import { CountingInterpreter, environmentOf, type TemplateBounds, type Value } from './boundedTemplate.js'

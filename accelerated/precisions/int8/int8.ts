@@ -5,17 +5,15 @@
  */
 import { quantizedMatMul, quantizedOf } from '../../graph/operators.js'
 import { withBias } from '../../models/host.js'
-import { SettingsError } from '../../errors/settingsError.js'
 import { int8Blocks } from './blocks.js'
+import { layoutPrecision } from './layoutPrecision.js'
 import { largeLevels } from './quantize.js'
+import { rowLayout } from './rowLayout.js'
 import type { Precision } from '../precision.js'
 
 export const int8: Precision = {
-  name: 'int8',
+  ...layoutPrecision((base) => rowLayout(base)),
   summary: 'frozen matrices in eight bits, the rest in float32, faster on a CPU with VNNI',
-  dtype: 'float32',
-
-  runsOn: ({ quantizedMatMul }) => quantizedMatMul === true,
 
   weightBytes: ({ model, frozen }) => {
     const matrices = model.spec.matrices.reduce((sum, { d, k }) => sum + d * k, 0)
@@ -24,21 +22,6 @@ export const int8: Precision = {
   },
 
   speedup: async (device, threads) => (await import('../speedup.js')).int8Speedup(device, threads),
-
-  check: (trained, { model }, method) => {
-    if (model.spec.matrices.every(({ name }) => trained.has(`${name}.weight`)))
-      throw new SettingsError('precision', `float32 with method ${method}, which trains the matrices that int8 would freeze`, 'int8')
-  },
-
-  open: async function* (base, cache) {
-    const [{ openQuantized }, { rowLayout }] = [await import('./quantizedWeights.js'), await import('./rowLayout.js')]
-    return yield* openQuantized(base, rowLayout(base), cache)
-  },
-
-  placeholders: async (base) => {
-    const [{ quantizedPlaceholders }, { rowLayout }] = [await import('./quantizedWeights.js'), await import('./rowLayout.js')]
-    return quantizedPlaceholders(base, rowLayout(base))
-  },
 
   decoding: int8Blocks,
 
