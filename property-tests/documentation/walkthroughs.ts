@@ -135,6 +135,14 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     prints: [/rank_pattern/],
   },
   {
+    page: 'docs/how-to/llama-cpp.md',
+    files: instructions,
+    before: ['salora train --model decoder --task alpaca --data instructions.json --method lora --output runs/answers'],
+    notRun: { 'llama-cli': 'needs llama.cpp; property-tests/llamacpp runs it' },
+    leaves: ['exported/answers/adapter.gguf'],
+    prints: [/to use it: llama-cli --model BASE\.gguf --lora exported\/answers\/adapter\.gguf/],
+  },
+  {
     page: 'docs/how-to/share.md',
     files: { 'reviews.csv': reviews },
     before: [trainReviews],
