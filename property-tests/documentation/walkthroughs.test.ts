@@ -34,7 +34,9 @@ const prepare = async ({ page, files = {} }: Walkthrough): Promise<string> => {
   symlinkSync(resolve('.'), join(folder, 'node_modules/salora'))
   await writeTinyModel(join(folder, 'encoder'))
   await writeRandomCheckpoint(join(folder, 'decoder'), decoderConfig, { seed: 1, shardBytes: 5e9 })
-  for (const name of ['tokenizer.json', 'tokenizer_config.json']) copyFileSync(join(embeddedModel, name), join(folder, 'decoder', name))
+  copyFileSync(join(embeddedModel, 'tokenizer_config.json'), join(folder, 'decoder', 'tokenizer_config.json'))
+  const tokenizer = readFileSync(join(embeddedModel, 'tokenizer.json'), 'utf8')
+  put(folder, 'decoder/tokenizer.json', tokenizer.replace(/"lstrip": ?true/, '"lstrip":false')) // a mask that takes blanks is no decoder's
   for (const [file, text] of Object.entries(files)) put(folder, file, text)
   return folder
 }

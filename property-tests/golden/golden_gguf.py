@@ -92,13 +92,21 @@ def text(array):
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
 
 
+def rounded_apart(random):
+    """Blocks whose levels a division by the scale would round otherwise than the product with its inverse."""
+    found = random.standard_normal((200000, 32), dtype=np.float32)
+    scale = np.abs(found).max(axis=1, keepdims=True) / 127
+    apart = (gguf.quants.np_roundf(found * (1 / scale)) != gguf.quants.np_roundf(found / scale)).any(axis=1)
+    return found[apart][:6]
+
+
 def blocks():
     """Normal numbers of many sizes, zeros, halves between levels, and numbers below float16's smallest."""
     random = np.random.default_rng(1)
     normal = random.standard_normal((24, 32), dtype=np.float32) * np.float32(10) ** random.integers(-6, 4, (24, 1)).astype(np.float32)
     halves = np.array([[127, *(i + 0.5 for i in range(-15, 16))], [254, *(i + 1 for i in range(-40, 22, 2))]], dtype=np.float32)
     tiny = np.full((1, 32), 1e-9, dtype=np.float32)
-    return np.concatenate([normal, np.zeros((1, 32), dtype=np.float32), halves, tiny, np.full((1, 32), -0.7, dtype=np.float32)])
+    return np.concatenate([normal, rounded_apart(random), np.zeros((1, 32), dtype=np.float32), halves, tiny, np.full((1, 32), -0.7, dtype=np.float32)])
 
 
 # Where a block has its float16 scales.

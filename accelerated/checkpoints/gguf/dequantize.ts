@@ -1,4 +1,4 @@
-/** The numbers of quantized tensors, each product and sum rounded to float32 as in ggml and in the gguf package. */
+/** The numbers of quantized tensors. Their products have at most 24 bits, so that only a sum is rounded, and to float32, as in ggml. */
 import { fromBfloat16, fromFloat16 } from '../safetensors/float16.js'
 import { tensorTypes, type TensorType } from './ggufTypes.js'
 
@@ -17,7 +17,6 @@ export const dequantize = (type: TensorType, bytes: Uint8Array<ArrayBuffer>): Fl
 /** Writes a block's numbers into `numbers`. */
 type BlockReader = (bytes: Uint8Array, numbers: Float32Array) => void
 
-const { fround } = Math
 const float16 = (bytes: Uint8Array, at: number): number =>
   fromFloat16(Uint16Array.of(byte(bytes, at) | (byte(bytes, at + 1) << 8)))[0] ?? NaN
 const byte = (bytes: Uint8Array, at: number): number => bytes[at] ?? 0
@@ -35,7 +34,7 @@ const blockReaders: Readonly<Record<Exclude<TensorType, 'F32' | 'F16' | 'BF16'>,
   // d · q + m
   Q4_1: (bytes, numbers) => {
     const [d, m] = [float16(bytes, 0), float16(bytes, 2)]
-    for (let i = 0; i < 32; i++) numbers[i] = fround(d * nibble(bytes, 4, i)) + m
+    for (let i = 0; i < 32; i++) numbers[i] = d * nibble(bytes, 4, i) + m
   },
   // d · q
   Q8_0: (bytes, numbers) => {
@@ -47,11 +46,11 @@ const blockReaders: Readonly<Record<Exclude<TensorType, 'F32' | 'F16' | 'BF16'>,
     const [d, dmin] = [float16(bytes, 0), float16(bytes, 2)]
     for (let part = 0; part < 8; part++) {
       const [scale, min] = scaleAndMin(bytes, 4, part)
-      const [step, least] = [fround(d * scale), fround(dmin * min)]
+      const [step, least] = [d * scale, dmin * min]
       const at = 16 + (part >> 1) * 32
       for (let i = 0; i < 32; i++) {
         const level = part % 2 === 0 ? byte(bytes, at + i) & 15 : byte(bytes, at + i) >> 4
-        numbers[part * 32 + i] = fround(step * level) - least
+        numbers[part * 32 + i] = step * level - least
       }
     }
   },
@@ -63,12 +62,12 @@ const blockReaders: Readonly<Record<Exclude<TensorType, 'F32' | 'F16' | 'BF16'>,
       const low = byte(bytes, half * 64 + (within & 63))
       const high = byte(bytes, 128 + half * 32 + (within & 31))
       const level = (within < 64 ? low & 15 : low >> 4) | (((high >> (2 * (within >> 5))) & 3) << 4)
-      numbers[i] = fround(d * int8(bytes, 192 + (i >> 4))) * (level - 32)
+      numbers[i] = d * int8(bytes, 192 + (i >> 4)) * (level - 32)
     }
   },
 }
 
-/** Six bits each. Parts 0 to 3 have them in the lower bits of two bytes; 4 to 7 have four bits, and the upper two of those bytes. */
+/** Six bits each. Parts 0 to 3 have them in the lower bits of two bytes. Parts 4 to 7 have four bits, and the upper bits of two other bytes. */
 const scaleAndMin = (bytes: Uint8Array, at: number, part: number): readonly [scale: number, min: number] => {
   const lower = byte(bytes, at + part)
   if (part < 4) return [lower & 63, byte(bytes, at + 4 + part) & 63]

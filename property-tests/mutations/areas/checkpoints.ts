@@ -277,9 +277,9 @@ export const checkpoints: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/checkpoints/gguf/dequantize.ts',
-    mistake: 'The sum of Q4_1 is rounded once.',
-    before: 'fround(d * nibble(bytes, 4, i)) + m',
-    after: 'd * nibble(bytes, 4, i) + m',
+    mistake: 'The minimum of Q4_1 is subtracted.',
+    before: 'd * nibble(bytes, 4, i) + m',
+    after: 'd * nibble(bytes, 4, i) - m',
     tests: ['golden/gguf'],
   },
   {
