@@ -16,6 +16,7 @@ export const withSharedSessions = (device: Device): Device => {
 const sharedEngine = (device: Device, settings: EngineSettings, open: Map<string, Shared>): Engine => {
   const engine = device.engine(settings)
   return {
+    ...engine,
     open: async (outputs, weights, options) => {
       const key = await keyOf(device, outputs, weights, { ...settings, ...options })
       if (key === null) return engine.open(outputs, weights, options)

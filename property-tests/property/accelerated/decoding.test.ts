@@ -1,16 +1,19 @@
 /** Decoding with a cache gives the logits of the whole text read anew: against the reference, which has no cache, on the growing texts. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { FloatType } from '../../../accelerated/graph/expression.js'
+import { topologicalOrder, type FloatType } from '../../../accelerated/graph/expression.js'
+import { decodingGraph } from '../../../accelerated/generation/graph.js'
 import { openDecoder, type Continuation, type Decoder } from '../../../accelerated/generation/decoder.js'
 import { decoderModel } from '../../../accelerated/models/llama/llama.js'
-import { noWeights } from '../../../accelerated/engines/engine.js'
+import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { noWeights, type Engine } from '../../../accelerated/engines/engine.js'
 import type { DecoderOptions } from '../../../evaluation/agreement/model.js'
 import { drawDecoder } from '../../../evaluation/agreement/drawModel.js'
 import { assemblyOf, startOf } from '../../../evaluation/agreement/acceleratedSide.js'
 import { runtimeOf } from '../../../evaluation/agreement/target.js'
 import { constants } from '../../../evaluation/agreement/convert.js'
 import { tensorOf } from '../../../accelerated/parameters/vectors.js'
+import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
 import { layoutOf } from '../../../accelerated/training/assembly.js'
 import { modelOf, scaleOf, tensor } from '../../../reference/index.js'
 import { decoderOptions, someDecoder } from '../../agreement/modelOptions.js'
@@ -131,6 +134,89 @@ describe('a decoder whose layers have different windows', () => {
     const frozen = constants(model.base, 'float64')
     const opened = await openDecoder(plainAssembly(decoderModel(config), frozen, 'float64'), {}, new Float64Array(0), runtimeOf(target))
     await follows(model, opened, [1, 6], 1e-9)
+  })
+})
+
+/** A decoder in float32, the operators of its graph, and the session's runs. */
+const watched = async (model: ReturnType<typeof drawDecoder>, engine: Engine = runtimeOf(target).engine, chunk?: number) => {
+  const { phase, parameters } = startOf(model, 'open', 'float32')
+  const ops: string[] = []
+  const watching: Engine = {
+    ...engine,
+    open: (outputs, ...rest) => {
+      ops.push(...topologicalOrder(Object.values(outputs)).map(({ op }) => op))
+      return engine.open(outputs, ...rest)
+    },
+  }
+  return {
+    decoder: await openDecoder(assemblyOf(model, 'float32'), phase, parameters, { engine: watching, weights: noWeights }, chunk),
+    ops,
+  }
+}
+
+describe(`decoding with a cache that has room (seed ${SEED})`, () => {
+  const wide = { headSize: 8 } as const
+
+  it('has the logits of whole texts without cache, with an adapter', () =>
+    fc.assert(
+      fc.asyncProperty(decoderOptions, fc.constantFrom(8, 16), steps, async (options, headSize, lengths) => {
+        const model = drawDecoder({ ...options, headSize })
+        const { decoder, ops } = await watched(model)
+        expect(ops.filter((op) => op === 'CachedAttention').length).toBe(options.layers)
+        await follows(model, decoder, lengths, 3e-5)
+      }),
+      { seed: SEED, numRuns: 12 },
+    ))
+
+  it.each(edges)('has the logits of whole texts for %s', async (_, change) => {
+    const model = drawDecoder(someDecoder({ ...wide, ...change }))
+    await follows(model, (await watched(model)).decoder, [3, 1, 6, 2], 1e-5)
+  })
+
+  it('grows whenever it is full', async () => {
+    const model = drawDecoder(someDecoder({ ...wide, lengths: [1, 3] }))
+    await follows(
+      model,
+      (await watched(model)).decoder,
+      Array.from({ length: 20 }, (_, i) => 4 * i + 1),
+      1e-5,
+    )
+  })
+
+  it('has the logits of whole texts with an engine that allocates its results', async () => {
+    const model = drawDecoder(someDecoder({ ...wide, window: 3, lengths: [6, 2, 3] }))
+    const { decoder, ops } = await watched(model, cpuEngine({ preallocatedOutputs: false }), 4)
+    expect(ops).toContain('CachedAttention')
+    await follows(model, decoder, [3, 1, 6, 2, 5, 7], 1e-5)
+  })
+
+  it.each([1, 2, 3, 5])('has the logits of whole texts for prompts in chunks of %i tokens', async (chunk) => {
+    const model = drawDecoder(someDecoder({ ...wide, window: 4, lengths: [11, 2, 7] }))
+    await follows(model, (await watched(model, undefined, chunk)).decoder, [3, 1], 1e-5)
+  })
+
+  it('is not used where heads have another size, in float64, under a prefix, and by an engine without that node', async () => {
+    const kindOf = async (change: Partial<DecoderOptions>, engine?: Engine) => {
+      const { decoder, ops } = await watched(drawDecoder(someDecoder(change)), engine)
+      await decoder.release()
+      return ops.includes('CachedAttention')
+    }
+    expect(await kindOf(wide)).toBe(true)
+    expect(await kindOf({ headSize: 12 })).toBe(false)
+    expect(await kindOf(wide, cpuEngine({ target: { ...cpu.target, cachedAttention: false } }))).toBe(false)
+    const model = drawDecoder(someDecoder(wide))
+    await follows(model, await unmerged(model, 'float64'), [1], 1e-9)
+    const prefixed = {
+      ...assemblyOf(model, 'float32'),
+      method: methodOf('prefix'),
+      settings: resolveSettings({ method: 'prefix', numVirtualTokens: 2 }),
+    }
+    const phase = prefixed.method.phases.start(prefixed.model.spec, prefixed.settings)
+    expect(() => decodingGraph(prefixed, phase, 'roomy')).toThrow('roomyCache: expected a host that adds no keys, got some in layers.0')
+    const decoder = await openDecoder(prefixed, phase, new Float32Array(layoutOf(prefixed, phase).size), runtimeOf(target))
+    const rows = await decoder.begin([[1, 2], [3]])
+    expect(rows.logits().every((row) => row.every(Number.isFinite))).toBe(true)
+    await decoder.release()
   })
 })
 
