@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { cachedAttention, input } from '../../accelerated/graph/operators.js'
-import { causalAttention, tensor } from '../../reference/index.js'
+import { causalAttention, scaleBy, tensor } from '../../reference/index.js'
 import { evenlyMany } from '../support/arbitraries/graphNumbers.js'
 import { assertClose } from '../support/assertClose.js'
 import { cpuEngine } from '../support/cpuEngine.js'
@@ -22,6 +22,8 @@ type Case = {
   /** slots before the tokens of every second row */
   readonly padding: number
   readonly window: number | null
+  /** of the scores, in units of the usual 1 / √headSize */
+  readonly scale: number
 }
 
 /** Several rows have an empty cache or one new token each. */
@@ -36,12 +38,13 @@ const cases: fc.Arbitrary<Case> = fc
     room: fc.constantFrom(0, 1, 20),
     padding: fc.constantFrom(0, 1, 3),
     window: fc.constantFrom(null, 1, 2, 4),
+    scale: fc.constantFrom(1, 0.5),
   })
   .map((one) => ({ ...one, sequence: one.rows > 1 && one.past > 0 ? 1 : one.sequence }))
 
 const names = ['present.key', 'present.value'] as const
 
-const graphOf = ({ keyValueHeads, sharing, headSize }: Case) => {
+const graphOf = ({ keyValueHeads, sharing, headSize, scale }: Case) => {
   const tokens = (name: string, heads: number) => input(name, ['rows', 'sequence', heads * headSize], 'float32')
   const past = (name: string) => input(name, ['rows', keyValueHeads, 'capacity', headSize], 'float32')
   const { attended, present } = cachedAttention(
@@ -49,7 +52,7 @@ const graphOf = ({ keyValueHeads, sharing, headSize }: Case) => {
     { key: past('past.key'), value: past('past.value') },
     input('bias', ['rows', 1, 'sequence', 'keys'], 'float32'),
     input('keyCount', [1], 'int32'),
-    { scale: 1 / Math.sqrt(headSize), names },
+    { scale: scale / Math.sqrt(headSize), names },
   )
   return { attended, 'present.key': present.key, 'present.value': present.value }
 }
@@ -111,7 +114,7 @@ const agrees = async (one: Case, seed: number): Promise<void> => {
     const part = (of: ReadonlyArray<ReadonlyArray<number>>, width: number) =>
       tensor([all - before, width], Float32Array.from(of[row] ?? []).subarray(before * width))
     const expected = causalAttention({ heads, keyValueHeads, headSize, lengths: [all - before], window })({
-      query: part(query, heads * headSize),
+      query: scaleBy(one.scale)(part(query, heads * headSize)),
       key: part(key, keyValueHeads * headSize),
       value: part(value, keyValueHeads * headSize),
     })
@@ -130,7 +133,7 @@ describe('attention over a cache', () => {
     fc.assert(fc.asyncProperty(cases, fc.nat(1e6), agrees), { seed: SEED, numRuns: 60 }))
 
   it('is refused for shapes and types that do not fit, and on other targets', () => {
-    const one = { keyValueHeads: 1, sharing: 1, headSize: 8, rows: 1, past: 0, sequence: 1, room: 0, padding: 0, window: null }
+    const one = { keyValueHeads: 1, sharing: 1, headSize: 8, rows: 1, past: 0, sequence: 1, room: 0, padding: 0, window: null, scale: 1 }
     expect(() => graphOf({ ...one, headSize: 12 })).toThrow('cachedAttention: expected shapes that fit, got [rows, sequence, 12]')
     const operand = (width: number, dtype: 'float32' | 'float64' = 'float32') => input('x', ['rows', 'sequence', width], dtype)
     const past = { key: input('k', ['rows', 2, 'capacity', 8], 'float32'), value: input('v', ['rows', 2, 'capacity', 8], 'float32') }

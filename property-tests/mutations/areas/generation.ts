@@ -138,8 +138,8 @@ export const generation: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/generation/decoder.ts',
     mistake: 'A row read alone has no padding before it.',
-    before: 'memory.byRow(row, before)',
-    after: 'memory.byRow(row, 0)',
+    before: 'readChunks([ids], [before],',
+    after: 'readChunks([ids], [0],',
     tests: ['property/accelerated/decoding'],
   },
   {

@@ -371,6 +371,6 @@ export const graph: ReadonlyArray<Mutation> = [
     mistake: 'Attention over a cache has the scale of the runtime.',
     before: 'kv_num_heads: Number(node.inputs[3]?.shape[1]), scale: { float: alpha } }',
     after: 'kv_num_heads: Number(node.inputs[3]?.shape[1]) }',
-    tests: ['property/accelerated/decoding'],
+    tests: ['agreement/cachedAttention'],
   },
 ]
