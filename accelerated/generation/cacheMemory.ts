@@ -19,6 +19,8 @@ export type RowMemory = {
 
 export type CacheMemory = RowMemory & {
   readonly select: (rows: ReadonlyArray<number>) => void
+  /** Forgets all tokens after the first `count`. */
+  readonly keep: (count: number) => void
   /** Row `row` alone, after `start` slots of padding. All rows must be read to the same length. Absent: a run reads all rows. */
   readonly byRow?: (row: number, start: number) => RowMemory
 }
@@ -51,6 +53,13 @@ export const growingMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number,
           })
           turn(selected)
         },
+        keep: (count: number): void => {
+          const [before, after, blocks] = [tokens * layer.headSize, count * layer.headSize, rows * layer.heads]
+          const kept = roomFor(blocks * after)
+          for (let block = 0; block < blocks; block++)
+            kept.set(numbers.subarray(block * before, block * before + after), block * after)
+          turn(kept)
+        },
       }
     }),
   )
@@ -66,6 +75,10 @@ export const growingMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number,
       if (isSame(from, rows)) return
       for (const { select } of tensors) select(from)
       rows = from.length
+    },
+    keep: (count) => {
+      for (const { keep } of tensors) keep(count)
+      tokens = count
     },
   }
 }
@@ -106,6 +119,9 @@ export const roomyMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number, c
       if (isSame(from, rows)) return
       for (const { select } of buffers) select(from)
       rows = from.length
+    },
+    keep: (count) => {
+      tokens = count
     },
     byRow: (row, start) => {
       let read = start

@@ -23,6 +23,8 @@ export type DecodedRows = {
   readonly logits: () => ReadonlyArray<Logits>
   /** Rows may be dropped, repeated and reordered. */
   readonly append: (rows: ReadonlyArray<Continuation>) => Promise<void>
+  /** Of a single row: keeps its first `kept` tokens, and reads these after them. */
+  readonly reread: (kept: number, tokens: Tokens) => Promise<void>
 }
 
 export type Decoder = {
@@ -101,6 +103,12 @@ export const openDecoder = async (
           padding,
           memory,
         )
+      },
+      reread: async (kept, tokens) => {
+        const [before = 0, ...others] = padding
+        if (others.length > 0) throw new Error(`reread: expected a single row, got ${padding.length}`)
+        memory.keep(before + virtual.inside + kept)
+        logits = await readChunks([[...new Array<number>(memory.tokens()).fill(0), ...tokens]], padding, memory)
       },
     }
   }
