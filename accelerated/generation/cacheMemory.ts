@@ -56,8 +56,7 @@ export const growingMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number,
         keep: (count: number): void => {
           const [before, after, blocks] = [tokens * layer.headSize, count * layer.headSize, rows * layer.heads]
           const kept = roomFor(blocks * after)
-          for (let block = 0; block < blocks; block++)
-            kept.set(numbers.subarray(block * before, block * before + after), block * after)
+          for (let block = 0; block < blocks; block++) kept.set(numbers.subarray(block * before, block * before + after), block * after)
           turn(kept)
         },
       }

@@ -66,12 +66,19 @@ describe('salora chat', () => {
     expect((await chat('/help', '--no-quiet')).code).toBe(2)
     const { stderr, stdout } = await saloraIn(['chat', '--model', 'llama', '--threads', '1'], { cwd, input: '/help\n/quit\n' })
     expect(stdout).toBe('')
-    expect(stderr).toMatch(/^\/reset: forget the conversation.*\n\/system TEXT: .*\n\/help: .*\n\/exit: .*\nwarning: expected .*, got '\/quit'\n$/)
+    expect(stderr).toMatch(
+      /^\/reset: forget the conversation.*\n\/system TEXT: .*\n\/help: .*\n\/exit: .*\nwarning: expected .*, got "\/quit"\n$/,
+    )
   })
 
   it.each<readonly [string, ReadonlyArray<string>, string, RegExp]>([
     ['a model without a chat template', ['--model', 'plain'], 'w5', /expected a chat template .*, got none/],
-    ['more than the model’s positions', [], 'w5 '.repeat(200), /^the conversation: expected a prompt of at most \d+ tokens .*, got 20\d\n$/],
+    [
+      'more than the model’s positions',
+      [],
+      'w5 '.repeat(200),
+      /^the conversation: expected a prompt of at most \d+ tokens .*, got 20\d\n$/,
+    ],
     ['an empty system message', ['--system', ' '], 'w5', /--system: expected a text, got an empty one/],
     ['no model', ['--model', 'nowhere'], 'w5', /nowhere/],
   ])('refuses %s in one line', async (_, args, input, message) => {

@@ -38,7 +38,7 @@ describe(`salora generate (seed ${SEED})`, () => {
     const fromFile = await generate('--max-new-tokens', '4', '--input', await file('two.jsonl', lines))
     expect(fromFile.stdout.trim().split('\n').length).toBe(2)
     expect(await read(lines)).toEqual(fromFile)
-    expect((await read('')).stderr).toBe("standard input: expected one prompt per line, as {\"prompt\": TEXT}, got none\n")
+    expect((await read('')).stderr).toBe('standard input: expected one prompt per line, as {"prompt": TEXT}, got none\n')
     expect((await read(Uint8Array.of(0x22, 0xff))).stderr).toBe('standard input: expected text in UTF-8, got bytes that are not\n')
   })
 

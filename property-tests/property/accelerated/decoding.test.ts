@@ -154,6 +154,47 @@ const watched = async (model: ReturnType<typeof drawDecoder>, engine: Engine = r
   }
 }
 
+describe('a row whose first tokens are kept', () => {
+  const model = drawDecoder(someDecoder({ headSize: 8, window: 4, lengths: [9, 4] }))
+  const reference = referenceOf(model)
+  const [prompt = [], short = []] = model.batch.inputIds
+  const agrees = (rows: ReadonlyArray<ArrayLike<number>>, text: Tokens, bound: number): void =>
+    assertClose(Array.from(rows[0] ?? []), reference([text]), { relative: bound, name: `logits after ${text.length} tokens` })
+
+  it.each([
+    ['a cache that grows', () => unmerged(model, 'float64', 2), 1e-9],
+    ['a cache with room', async () => (await watched(model, undefined, 2)).decoder, 1e-5],
+  ] as const)('has the logits of the text that it becomes, in %s', async (_, open, bound) => {
+    const decoder = await open()
+    const rows = await decoder.begin([prompt])
+    await rows.append([{ from: 0, token: 5 }])
+    for (const [kept, tokens] of [
+      [7, [1, 2, 3, 4, 6]],
+      [12, [3]],
+      [1, [2, 2]],
+    ] as const) {
+      const before: Tokens = kept === 12 ? [...prompt.slice(0, 7), 1, 2, 3, 4, 6] : prompt
+      const text = [...before.slice(0, kept), ...tokens]
+      await rows.reread(kept, tokens)
+      agrees(rows.logits(), text, bound)
+      await rows.append([{ from: 0, token: 7 }])
+      agrees(rows.logits(), [...text, 7], bound)
+      if (kept === 7) await rows.reread(7, [1, 2, 3, 4, 6])
+    }
+    await decoder.release()
+  })
+
+  it('is a single one, and may have padding before it', async () => {
+    const decoder = await unmerged(model, 'float64')
+    const rows = await decoder.begin([prompt, short])
+    await expect(rows.reread(2, [1])).rejects.toThrow('reread: expected a single row, got 2')
+    await rows.append([{ from: 1, token: 5 }])
+    await rows.reread(3, [6, 1])
+    agrees(rows.logits(), [...short.slice(0, 3), 6, 1], 1e-9)
+    await decoder.release()
+  })
+})
+
 describe(`decoding with a cache that has room (seed ${SEED})`, () => {
   const wide = { headSize: 8 } as const
 
