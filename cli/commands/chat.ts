@@ -36,7 +36,7 @@ export const chat = defineCommand({
   examples: [
     { command: 'salora chat --model models/smollm2 --precision int8', result: 'Answers each line that you type.' },
     {
-      command: "salora chat --run runs/answers --system 'Answer in one sentence.' --json < questions.txt > conversation.json",
+      command: "cat questions.txt | salora chat --run runs/answers --system 'Answer in one sentence.' --json > conversation.json",
       result: 'Writes {"messages"}: the questions, one per line, and their answers.',
     },
   ],

@@ -31,12 +31,14 @@ const recorder = () => {
 }
 
 const tokens = fc.array(fc.nat(2), { minLength: 1, maxLength: 6 })
+/** Prompts of their own, or one that takes up some of the last text. */
 const uses = fc.array(
-  fc.record({ prompts: fc.array(tokens, { minLength: 1, maxLength: 2 }), appended: fc.array(fc.nat(2), { maxLength: 4 }) }),
-  {
-    minLength: 1,
-    maxLength: 6,
-  },
+  fc.record({
+    prompts: fc.array(tokens, { minLength: 1, maxLength: 2 }),
+    taken: fc.option(fc.nat(8)),
+    appended: fc.array(fc.nat(2), { maxLength: 4 }),
+  }),
+  { minLength: 1, maxLength: 6 },
 )
 
 describe(`a kept cache (seed ${SEED})`, () => {
@@ -46,7 +48,8 @@ describe(`a kept cache (seed ${SEED})`, () => {
         const [kept, fresh] = [recorder(), recorder()]
         const keeping = keepingCache(kept.decoder)
         let last: Tokens = []
-        for (const { prompts, appended } of given) {
+        for (const { prompts: own, taken, appended } of given) {
+          const prompts = taken === null ? own : [[...last.slice(0, taken), ...(own[0] ?? [])]]
           const before = kept.read()
           const rows = await keeping.begin(prompts)
           const expected = await fresh.decoder.begin(prompts)
