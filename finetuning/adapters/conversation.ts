@@ -6,8 +6,8 @@ import type { AnswerEnds, AnswerEvent, Generator } from './generator.js'
 export type Conversation = {
   readonly messages: () => ReadonlyArray<Message>
   /**
-   * The answer as it is generated. Both messages join the conversation; of an answer that was aborted, what there is of it.
-   * @throws InputError if the template refuses the message or the model has no room for it; the conversation then stays as it was
+   * The answer as it is generated. Both messages join the conversation; of an aborted answer, its beginning.
+   * @throws InputError if the template refuses the message or the model has no room for it; the conversation then stays the same
    */
   readonly say: (text: string, signal?: AbortSignal) => AsyncGenerator<AnswerEvent, void>
   /** Forgets all messages. @param system a new system message; absent: the present one stays */

@@ -103,7 +103,7 @@ describe('a line of a conversation', () => {
 })
 
 describe('a conversation', () => {
-  it('keeps what was answered before an abort, and stays as it was where a message does not fit', async () => {
+  it('keeps the answer up to an abort, and stays the same if a message does not fit', async () => {
     const generator = await openGenerator({ model: join(cwd, 'llama'), device: 'cpu', threads: 1, keepsCache: true })
     const conversation = openConversation(generator, { maxNewTokens: 5 })
     const stop = new AbortController()
