@@ -36,6 +36,7 @@ const long = files(
   'cli/tune',
   'documentation/examples',
   'documentation/walkthroughs',
+  'llamacpp/*',
   'package/oneRuntime',
   'package/runtimes',
   'package/start',

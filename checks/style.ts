@@ -14,6 +14,7 @@ const ignored = new Set([
   'evaluation/results',
   'docs/api',
   'docs/node_modules',
+  'property-tests/llamacpp/node_modules',
   'docs/.vitepress',
   'property-tests/mutations/operators/node_modules',
 ])

@@ -11,6 +11,7 @@ import { joinPath } from '../storage/paths.js'
 import type { Storage } from '../storage/storage.js'
 import type { Adapter, AdapterFormat } from './adapter.js'
 import { adapters } from './adapters/adapters.js'
+import { readGgufAdapter } from './gguf/ggufAdapter.js'
 import { huggingFace } from './huggingFace.js'
 import { peftAdalora } from './peft/adalora.js'
 import { peftLora } from './peft/lora.js'
@@ -36,6 +37,8 @@ export const readAdapter = async (folder: string, base: ModelFolder, storage: St
     const adapter = await format.read(folder, base, storage)
     if (adapter !== null) return adapter
   }
+  const ofLlamaCpp = await readGgufAdapter(folder, base, storage)
+  if (ofLlamaCpp !== null) return ofLlamaCpp
   await requiredFile(folder, adapterFiles.config, storage)
   const type = await peftTypeOf(folder, storage)
   throw inputError(

@@ -72,6 +72,7 @@ export type NonDifferentiableOp =
   | 'Dequantize'
   | 'BlockDequantize'
   | 'BlockMatMul'
+  | 'CachedAttention'
   | 'AddMatMul'
   | 'Scan'
   | 'TransposedView'
@@ -109,6 +110,8 @@ export type Attributes = {
   readonly before?: Dimension
   readonly after?: Dimension
   readonly output?: number
+  /** of further outputs (CachedAttention) */
+  readonly names?: ReadonlyArray<string>
   /** SelectRows: some rows have no index that selects them, so their gradient is zero. */
   readonly partial?: boolean
   readonly body?: ScanBody

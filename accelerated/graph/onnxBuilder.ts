@@ -11,6 +11,8 @@ export type OnnxTarget = {
   readonly fusedGelu?: boolean
   /** has RMS normalization and rotary embeddings as one node each */
   readonly fusedDecoder?: boolean
+  /** has attention over a cache as one node, which writes into the cache */
+  readonly cachedAttention?: boolean
   /** has products with int8 matrices: as a node of ONNX Runtime's domain, or 'plain' in ONNX's own operators */
   readonly quantizedMatMul?: boolean | 'plain'
   /** runs subgraphs block by block without leaving the device */

@@ -93,6 +93,18 @@ const serializers: Readonly<Record<Op, Serializer>> = {
   HalfMatMul: (pending, builder) => emitHalfProduct(builder, pending),
   BlockMatMul: (pending, builder) => emitBlockProduct(builder, pending),
   BlockDequantize: (pending, builder) => emitBlocks(builder, pending),
+  CachedAttention: ({ node, x: [query = '', key = '', value = '', ...cache], result }, { emit, target }) => {
+    if (target.cachedAttention !== true) throw new Error('toOnnx: expected a target with attention over a cache, got one without')
+    const [pastKey = '', pastValue = '', lastKey = '', keyCount = '', bias = ''] = cache
+    const { heads = 1, alpha = 1, names = [] } = node.attributes
+    return emit(
+      'GroupQueryAttention',
+      [query, key, value, pastKey, pastValue, lastKey, keyCount, '', '', '', bias],
+      { num_heads: heads, kv_num_heads: Number(node.inputs[3]?.shape[1]), scale: { float: alpha } },
+      [result, ...names],
+      'com.microsoft',
+    )
+  },
   TransposedView: ({ x: [levels = ''] }) => levels, // by emitQuantizedProduct
   Dequantize: ({ x: [levels = '', , scales = ''], result }, { emit, integers }) =>
     emit('Mul', [emit('Cast', [levels], { to: elementType('float32') }), emit('Unsqueeze', [scales, integers([-1])])], {}, [result]),
@@ -236,4 +248,5 @@ const endOfAxis = 2 ** 31 - 1
 const outputName = (node: Expression | undefined, first: string, output: number): string =>
   output === 0
     ? first
-    : `${first}:${node?.op === 'Split' ? output : node?.op === 'LayerNormalization' && output === 1 ? 'mean' : 'inverseDeviation'}`
+    : (node?.attributes.names?.[output - 1] ??
+      `${first}:${node?.op === 'Split' ? output : node?.op === 'LayerNormalization' && output === 1 ? 'mean' : 'inverseDeviation'}`)

@@ -31,6 +31,7 @@ const explained: Readonly<Record<ExportFormat, string>> = {
   adapters: 'the layout of the adapters library, for houlsby and pfeiffer',
   merged: 'a Hugging Face model with the adapter merged into its weights',
   'transformers.js': 'an ONNX model for @huggingface/transformers',
+  gguf: 'a LoRA adapter for llama.cpp, of a decoder that writes text',
 }
 
 export const exportCommand = defineCommand({
@@ -47,7 +48,7 @@ export const exportCommand = defineCommand({
       output: required(textFlag('folder', 'New or empty folder'), 'a folder to write'),
       precision: textFlag(
         'name',
-        'Precision: float32 or float16 for merged; float32, float16 or int8 (fp32, fp16 and q8) for transformers.js. float16 is of the weights; int8 multiplies in int8 too, and prints what that costs on the evaluation data of the run',
+        'Precision: float32 or float16 for merged and gguf; float32, float16 or int8 (fp32, fp16 and q8) for transformers.js. float16 is of the weights; int8 multiplies in int8 too, and prints what that costs on the evaluation data of the run',
         { default: 'float32' },
       ),
       ...pickFlags(allTrainFlags, ['maxLength'], { maxLength: "the run's" }),

@@ -208,6 +208,9 @@ export const otherValues: Readonly<Record<string, Readonly<Record<string, string
   },
   format: {
     hf: '--format merged',
+    'llama.cpp': '--format gguf',
+    llamacpp: '--format gguf',
+    ollama: '--format gguf',
     huggingface: '--format merged',
     lora: '--format peft',
     onnx: '--format transformers.js',

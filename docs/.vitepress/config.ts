@@ -38,6 +38,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       'low-memory',
       'gpu',
       'exports',
+      'llama-cpp',
       'share',
       'library',
       'serve',

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { exportMerged } from '../../accelerated/formats/exportMerged.js'
 import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
-import { formatOf, writeAdapter } from '../../accelerated/formats/index.js'
+import { writeGgufAdapter } from '../../accelerated/formats/gguf/ggufAdapter.js'
+import { writeAdapter } from '../../accelerated/formats/index.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 import { writePaddedLora } from '../../accelerated/formats/peft/lora.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
@@ -14,7 +15,7 @@ import { usageOf, type Opener, type Usage } from '../runs/usage.js'
 import type { Evaluation } from '../tasks/index.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
 import { comparedTexts, compareExport, compareScores, type Comparison, type ScoreComparison } from './exportComparison.js'
-import { precisionsOf, supportedFormats, type ExportFormat } from './exportFormats.js'
+import { asLora, precisionsOf, supportedFormats, unsupported, type ExportFormat } from './exportFormats.js'
 import { resolveLabels } from './labelNames.js'
 import { inNewFolder } from './newFolder.js'
 import type { Text } from './openModel.js'
@@ -76,15 +77,9 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
 }
 
 /** @throws InputError if the model or the method does not support the format or the precision */
-const checkFormat = ({ adapter: { model, method, outputs } }: TrainedModel, { format, precision }: ExportOptions): void => {
-  const { kind } = model.spec
-  const formats = supportedFormats(method, kind, outputs)
-  if (!formats.includes(format))
-    throw inputError(
-      '--format',
-      `one of ${formats.join(', ')} for an adapter of method ${method.name}${kind === 'encoder' ? '' : ` on a ${kind}`}`,
-      format,
-    )
+const checkFormat = ({ adapter }: TrainedModel, { format, precision }: ExportOptions): void => {
+  const formats = supportedFormats(adapter)
+  if (!formats.includes(format)) throw inputError('--format', `one of ${formats.join(', ')} for ${unsupported(adapter, format)}`, format)
   const precisions = precisionsOf(format)
   if (!precisions.includes(precision)) throw inputError('--precision', `${precisions.join(' or ')} for --format ${format}`, precision)
 }
@@ -95,9 +90,11 @@ const writeExport = async (stage: string, trained: TrainedModel, options: Export
   const adapter = { ...trained.adapter, labelNames }
   const maxLength = adapter.outputs.head === 'causal' ? null : options.maxLength // a prompt may be longer than a training text
   if (format === 'peft' || format === 'adapters') await writeAdapter(stage, adapter, trained.base)
-  if (format === 'peft-padded') await writePaddedLora(stage, formatOf(adapter.method).asLora?.(adapter) ?? adapter, targeted ?? [])
-  if (format === 'merged')
-    await exportMerged(stage, trained, labelNames, { precision: precision === 'float16' ? precision : 'float32', maxLength })
+  const lora = asLora(adapter) ?? adapter
+  const floats = precision === 'float16' ? precision : 'float32'
+  if (format === 'peft-padded') await writePaddedLora(stage, lora, targeted ?? [])
+  if (format === 'merged') await exportMerged(stage, trained, labelNames, { precision: floats, maxLength })
+  if (format === 'gguf') await writeGgufAdapter(stage, lora, floats)
   if (format === 'transformers.js') await exportOnnx(stage, trained, labelNames, { precision, maxLength })
 }
 
@@ -107,6 +104,7 @@ const openers: Readonly<Record<ExportFormat, Opener>> = {
   adapters: 'adapter-transformers',
   merged: 'transformers',
   'transformers.js': 'transformers.js',
+  gguf: 'gguf',
 }
 
 const usageFor = ({ base, adapter: { outputs } }: TrainedModel, { format, precision }: ExportOptions, place: string): Usage =>
@@ -132,7 +130,7 @@ const writeCard = async (
   const file = await fileInFolder(adapter, cardFile).catch(() => undefined) // a card that cannot be read is not ours
   if (file === undefined || (await stat(file)).size > largestCard) return
   const opener = openers[options.format]
-  const library = opener === 'transformers' || opener === 'transformers.js' ? opener : null
+  const library = opener === 'peft' || opener === 'adapter-transformers' ? null : opener
   const usage = library === null ? null : usageFor(trained, options, 'MODEL') // a published card has no folders
   const card = cardOfExport(
     await readFile(file, 'utf8'),

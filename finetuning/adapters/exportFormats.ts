@@ -1,30 +1,40 @@
 /** The formats of an export, and which models and precisions each supports. */
+import type { Adapter } from '../../accelerated/formats/adapter.js'
+import { notForLlamaCpp } from '../../accelerated/formats/gguf/ggufAdapter.js'
 import { formatOf } from '../../accelerated/formats/index.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
-import type { Method } from '../../accelerated/methods/method.js'
-import type { ModelSpec } from '../../accelerated/models/architecture.js'
-import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 
-export const exportFormats = ['peft', 'peft-padded', 'adapters', 'merged', 'transformers.js'] as const
+export const exportFormats = ['peft', 'peft-padded', 'adapters', 'merged', 'transformers.js', 'gguf'] as const
 export type ExportFormat = (typeof exportFormats)[number]
 
-type Supports = (method: Method, kind: ModelSpec['kind'], outputs: ModelOutputs) => boolean
+type Supports = (adapter: Adapter) => boolean
 
 /** By the layout of the method's files and by what merges. transformers.js has no classifier on a decoder, and no cache with virtual tokens. */
 const supports: Readonly<Record<ExportFormat, Supports>> = {
-  peft: ({ export: { format } }) => format.startsWith('peft'),
-  'peft-padded': (method) => formatOf(method).asLora !== undefined,
-  adapters: ({ export: { format } }) => format === 'adapters',
-  merged: ({ export: { merge } }) => merge !== undefined,
-  'transformers.js': ({ train: { virtualTokens } }, kind, { head }) =>
-    kind === 'encoder' || (head === 'causal' && virtualTokens === undefined),
+  peft: ({ method }) => method.export.format.startsWith('peft'),
+  'peft-padded': ({ method }) => formatOf(method).asLora !== undefined,
+  adapters: ({ method }) => method.export.format === 'adapters',
+  merged: ({ method }) => method.export.merge !== undefined,
+  'transformers.js': ({ method, model, outputs }) =>
+    model.spec.kind === 'encoder' || (outputs.head === 'causal' && method.train.virtualTokens === undefined),
+  gguf: (adapter) => notForLlamaCpp(adapter, asLora(adapter)) === null,
 }
 
-export const supportedFormats = (...model: Parameters<Supports>): ReadonlyArray<ExportFormat> =>
-  exportFormats.filter((format) => supports[format](...model))
+/** The same function as plain LoRA; undefined if there is none. */
+export const asLora = (adapter: Adapter): Adapter | undefined => formatOf(adapter.method).asLora?.(adapter)
+
+export const supportedFormats = (adapter: Adapter): ReadonlyArray<ExportFormat> =>
+  exportFormats.filter((format) => supports[format](adapter))
+
+/** Why a format does not hold an adapter, as `an adapter of …`. */
+export const unsupported = (adapter: Adapter, format: ExportFormat): string => {
+  const why = format === 'gguf' ? notForLlamaCpp(adapter, asLora(adapter)) : null
+  const { kind } = adapter.model.spec
+  return why ?? `an adapter of method ${adapter.method.name}${kind === 'encoder' ? '' : ` on a ${kind}`}`
+}
 
 /** The precisions of a format, the default first. */
 export const precisionsOf = (format: ExportFormat): ReadonlyArray<OnnxPrecision> => {
-  if (format === 'merged') return ['float32', 'float16']
+  if (format === 'merged' || format === 'gguf') return ['float32', 'float16']
   return format === 'transformers.js' ? ['float32', 'float16', 'int8'] : ['float32']
 }

@@ -24,7 +24,7 @@ export type SharedFiles = {
 
 const config = 'adapter_config.json'
 
-/** Layouts of PEFT, adapters, Transformers, sentence-transformers and transformers.js. */
+/** Layouts of PEFT, adapters, Transformers, sentence-transformers, transformers.js and llama.cpp. */
 const published: ReadonlyArray<RegExp> = [
   /^README\.md$/,
   /^(adapter_config|head_config|salora|config|generation_config|preprocessor_config)\.json$/,
@@ -36,6 +36,7 @@ const published: ReadonlyArray<RegExp> = [
   /^(modules|sentence_bert_config|config_sentence_transformers)\.json$/,
   /^\d_\w+\/config\.json$/,
   /^onnx\/[\w.-]+\.onnx(_data(_\d+)?)?$/,
+  /^adapter\.gguf$/,
 ]
 
 /** Each line is a whole adapter or model; one is enough. */
@@ -43,6 +44,7 @@ const complete: ReadonlyArray<ReadonlyArray<RegExp>> = [
   [/^adapter_config\.json$/, /^adapter(_model)?\.safetensors$/],
   [/^config\.json$/, /^model\.safetensors(\.index\.json)?$/],
   [/^config\.json$/, /^onnx\/.*\.onnx$/],
+  [/^adapter\.gguf$/],
 ]
 
 /**

@@ -26,5 +26,7 @@ export const cardOfExport = (
   const withScores = rounded === null ? '' : `${precisionSection(rounded)}\n\n`
   const used = usage === null ? card : card.replace(/^## Use\n[\s\S]*?(?=^## )/m, () => `${useSection(usage)}\n\n${withScores}`)
   if (library === null) return used
-  return `---\nlibrary_name: ${library}\n${used.slice(head.length).replace(/^(base_model: .*\nbase_model_relation: )adapter\n/, '$1finetune\n')}`
+  const isWhole = library !== 'gguf' // of llama.cpp, an export is an adapter
+  const rest = used.slice(head.length)
+  return `---\nlibrary_name: ${library}\n${isWhole ? rest.replace(/^(base_model: .*\nbase_model_relation: )adapter\n/, '$1finetune\n') : rest}`
 }

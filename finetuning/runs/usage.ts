@@ -1,9 +1,11 @@
 /** How other tools open an adapter or an export: a few lines for a model card, and the call that a command prints. */
+import { ggufAdapterFile } from '../../accelerated/formats/gguf/ggufAdapter.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
+import { inShell } from '../commandLine/shell.js'
 import type { TaskType } from '../tasks/taskType.js'
 
 /** Tools by the hub's names for them. */
-export type Opener = 'peft' | 'adapter-transformers' | 'transformers' | 'transformers.js'
+export type Opener = 'peft' | 'adapter-transformers' | 'transformers' | 'transformers.js' | 'gguf'
 
 export type UsageFacts = {
   /** the base model: a hub id or a folder */
@@ -17,7 +19,7 @@ export type UsageFacts = {
 }
 
 export type Usage = {
-  readonly language: 'python' | 'js'
+  readonly language: 'python' | 'js' | 'sh'
   readonly setup: ReadonlyArray<string>
   /** opens the result */
   readonly call: string
@@ -63,9 +65,13 @@ export const usageOf = (opener: Opener, { base, place, pipelineTag, labels, prec
         setup: ["import { pipeline } from '@huggingface/transformers'", ''],
         call: `await pipeline('${pipelineTag}', ${text(place)}, { dtype: '${dtypes[precision]}' })`,
       }
+    case 'gguf':
+      return { language: 'sh', setup: [], call: `llama-cli --model BASE.gguf --lora ${inShell(`${place}/${ggufAdapterFile}`)}` }
   }
 }
 
 /** The lines as a program. */
 export const usageCode = ({ setup, call, language }: Usage): string =>
-  [...setup, `${call.startsWith('model.') ? '' : language === 'js' ? 'const model = ' : 'model = '}${call}`].join('\n')
+  [...setup, `${call.startsWith('model.') ? '' : assignment[language]}${call}`].join('\n')
+
+const assignment: Readonly<Record<Usage['language'], string>> = { python: 'model = ', js: 'const model = ', sh: '' }

@@ -9,7 +9,7 @@ const folders = ['reference', 'accelerated', 'finetuning', 'evaluation', 'report
 )
 const files = folders.flatMap((folder) =>
   readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => name.endsWith('.ts') && !/\bnode_modules\b/.test(name))
     .map((name) => posix.join(folder, name.replaceAll('\\', '/'))),
 )
 const textOf = (file: string): string => readFileSync(new URL(file, root), 'utf8')

@@ -26,7 +26,7 @@ export const smaller: ReadonlyArray<readonly [RegExp, string]> = [
   [/HuggingFaceTB\/SmolLM2-135M-Instruct|\.\/llama\b/, 'decoder'],
   [/^(npx )?salora train (?!--resume)(.*)/, '$1salora train $2 --max-steps 4 --eval-steps 4 --batch-size 4 --max-length 64 --threads 1'],
   [/^(npx )?salora glue (.*)/, '$1salora glue $2 --threads 1'],
-  [/^(npx )?salora generate (.*)/, '$1salora generate $2 --max-new-tokens 4'],
+  [/(npx )?salora (generate|chat) (.*)/, '$1salora $2 $3 --max-new-tokens 4'],
 ]
 
 const reviews = ['review,stars', ...toyRows(40).map(({ text, label }) => `${text},${label === 'good' ? 5 : 1}`)].join('\n')
@@ -133,6 +133,14 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     replaced: [['rank-pattern', 'rank-pattern --force']], // ranks of four steps mean nothing
     leaves: ['exported/reviews/onnx/model.onnx'],
     prints: [/rank_pattern/],
+  },
+  {
+    page: 'docs/how-to/llama-cpp.md',
+    files: instructions,
+    before: ['salora train --model decoder --task alpaca --data instructions.json --method lora --output runs/answers'],
+    notRun: { 'llama-cli': 'needs llama.cpp; property-tests/llamacpp runs it' },
+    leaves: ['exported/answers/adapter.gguf'],
+    prints: [/to use it: llama-cli --model BASE\.gguf --lora exported\/answers\/adapter\.gguf/],
   },
   {
     page: 'docs/how-to/share.md',

@@ -20,6 +20,8 @@ import { saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import { loadTask } from '../../finetuning/tasks/index.js'
 import { parseRunConfig, parseRunResult } from '../../finetuning/runs/runFiles.js'
 import { InputError } from '../../accelerated/errors/inputError.js'
+import { fixtures } from '../golden/golden.js'
+import { ggufFile, key, string, tensor, uint32, uint64 } from '../support/ggufFile.js'
 import { SEED } from '../support/seed.js'
 import { applyEdits, applyJsonEdits, CASES, edits, jsonEdits } from './cases.js'
 import { newCount, survives, treeOf, type Count } from './survival.js'
@@ -237,6 +239,23 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
     adapter,
     fc.oneof(changesOf(adapter), headerChanges('adapter_model.safetensors', adapterWeights)),
     async (folder) => readAdapter(folder, await openModelFolder(base)),
+  )
+
+  const padded = (bytes: number): Buffer => Buffer.alloc(bytes, 1)
+  const ofLlamaCpp = {
+    'adapter.gguf': ggufFile({
+      keys: [
+        key('general.architecture', 8, string('llama')),
+        key('adapter.type', 8, string('lora')),
+        key('adapter.lora.alpha', 6, uint32(0x4080_0000)),
+        key('adapter.lora.task_names', 9, Buffer.concat([uint32(8), uint64(2), string('a'), string('b')])),
+      ],
+      tensors: [tensor('blk.0.attn_q.weight.lora_a', [24, 2], 0, 0), tensor('blk.0.attn_q.weight.lora_b', [2, 32], 1, 192)],
+      data: padded(320),
+    }),
+  }
+  fuzz('an adapter in GGUF', ofLlamaCpp, changesOf(ofLlamaCpp), async (folder) =>
+    readAdapter(folder, await openModelFolder(join(fixtures, 'llama'))),
   )
 
   const texts = ['', 'a b', 'ab ba !', '\u0000é東\ud800', 'ab'.repeat(1_000), ' '.repeat(2_000), 'a '.repeat(1_000)]

@@ -87,4 +87,32 @@ export const formats: ReadonlyArray<Mutation> = [
     after: '1',
     tests: ['cli/warmStart'],
   },
+  {
+    file: 'accelerated/formats/gguf/ggufAdapter.ts',
+    mistake: "llama.cpp's own scale by rank is not made up for in B.",
+    before: '(scale * rankOf({ A, B })) / Math.fround(alpha)',
+    after: '1',
+    tests: ['property/accelerated/gguf'],
+  },
+  {
+    file: 'accelerated/formats/gguf/ggufAdapter.ts',
+    mistake: "The rows of queries and keys stay in the checkpoint's order.",
+    before: 'headSize === null ? data : interleaveHeads(data, width, headSize)',
+    after: 'data',
+    tests: ['property/accelerated/gguf'],
+  },
+  {
+    file: 'accelerated/formats/gguf/ggufAdapter.ts',
+    mistake: 'An adapter without alpha is scaled by its rank.',
+    before: 'alpha === null ? 1 : rank / r',
+    after: 'rank / r / 2',
+    tests: ['property/accelerated/gguf'],
+  },
+  {
+    file: 'accelerated/formats/gguf/ggufAdapter.ts',
+    mistake: "DoRA's magnitudes are left out without a word.",
+    before: "asLora.settings['useDora'] === true",
+    after: 'asLora === null',
+    tests: ['cli/export/gguf'],
+  },
 ]

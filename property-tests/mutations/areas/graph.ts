@@ -387,4 +387,18 @@ export const graph: ReadonlyArray<Mutation> = [
     after: 'sub(mul(b, cosine), mul(a, sine))',
     tests: ['property/graph/lowering'],
   },
+  {
+    file: 'accelerated/graph/operators.ts',
+    mistake: 'Attention over a cache ends one token too early.',
+    before: 'const lastKey = expand(sub(keyCount, 1), [batch])',
+    after: 'const lastKey = expand(sub(keyCount, 2), [batch])',
+    tests: ['agreement/cachedAttention'],
+  },
+  {
+    file: 'accelerated/graph/onnxOperators.ts',
+    mistake: 'Attention over a cache has the scale of the runtime.',
+    before: 'kv_num_heads: Number(node.inputs[3]?.shape[1]), scale: { float: alpha } }',
+    after: 'kv_num_heads: Number(node.inputs[3]?.shape[1]) }',
+    tests: ['agreement/cachedAttention'],
+  },
 ]

@@ -1,0 +1,57 @@
+/** The names of a decoder's tensors in llama.cpp, and the order of rows that it has there. */
+import type { Model } from '../../models/architecture.js'
+
+/** llama.cpp's architecture by our family. Mistral is LLaMA there. */
+const architectures: Readonly<Record<string, string>> = { llama: 'llama', mistral: 'llama', qwen2: 'qwen2' }
+
+/** The name of the model's architecture in llama.cpp; undefined if we write none of its family. */
+export const ggufArchitecture = ({ type }: Pick<Model, 'type'>): string | undefined => architectures[type]
+
+const ofLayers: Readonly<Record<string, string>> = {
+  'self_attn.q_proj': 'attn_q',
+  'self_attn.k_proj': 'attn_k',
+  'self_attn.v_proj': 'attn_v',
+  'self_attn.o_proj': 'attn_output',
+  'mlp.gate_proj': 'ffn_gate',
+  'mlp.up_proj': 'ffn_up',
+  'mlp.down_proj': 'ffn_down',
+  input_layernorm: 'attn_norm',
+  post_attention_layernorm: 'ffn_norm',
+}
+const others: Readonly<Record<string, string>> = { embed_tokens: 'token_embd', norm: 'output_norm', lm_head: 'output' }
+
+/** `layers.3.self_attn.q_proj.weight` → `blk.3.attn_q.weight`. @throws Error for a tensor that no decoder has */
+export const ggufName = (name: string): string => {
+  const [, layer, module = '', kind = ''] = /^(?:layers\.(\d+)\.)?([\w.]+)\.(weight|bias)$/.exec(name) ?? []
+  const known = layer === undefined ? others[module] : ofLayers[module]
+  if (known === undefined) throw new Error(`ggufName: expected a tensor of a decoder, got ${name}`)
+  return layer === undefined ? `${known}.${kind}` : `blk.${layer}.${known}.${kind}`
+}
+
+/**
+ * llama.cpp rotates neighboring rows of a head, and Hugging Face's code rotates halves. So its files of LLaMA and Mistral have W_Q and W_K in
+ * another order. Qwen2 rotates halves there too. → the size of a head if `matrix` is reordered, else null
+ */
+export const permutedHeads = ({ type, spec }: Pick<Model, 'type' | 'spec'>, matrix: string): number | null =>
+  type !== 'qwen2' && /\.self_attn\.[qk]_proj$/.test(matrix) ? (spec.layers[0]?.headSize ?? null) : null
+
+/** Rows 0, h/2, 1, h/2 + 1, … of each head of h rows. data: [rows, width] → [rows, width] */
+export const interleaveHeads = <T extends Float32Array | Float64Array>(data: T, width: number, headSize: number): T =>
+  movedRows(data, width, (row) => {
+    const [inHead, half] = [row % headSize, headSize / 2]
+    return row - inHead + (inHead % 2) * half + Math.floor(inHead / 2)
+  })
+
+/** The inverse of interleaveHeads. */
+export const separateHeads = <T extends Float32Array | Float64Array>(data: T, width: number, headSize: number): T =>
+  movedRows(data, width, (row) => {
+    const [inHead, half] = [row % headSize, headSize / 2]
+    return row - inHead + (inHead % half) * 2 + Math.floor(inHead / half)
+  })
+
+/** @param from the row of `data` that comes to a row of the result */
+const movedRows = <T extends Float32Array | Float64Array>(data: T, width: number, from: (row: number) => number): T => {
+  const moved = data.slice() as T
+  for (let row = 0; row * width < data.length; row++) moved.set(data.subarray(from(row) * width, (from(row) + 1) * width), row * width)
+  return moved
+}

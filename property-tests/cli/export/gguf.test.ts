@@ -1,0 +1,73 @@
+/** Exports as GGUF: one file with the numbers of the adapter, and refusals that name what llama.cpp cannot read. */
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { writeDecoder, writeRandomAdapter } from '../../llamacpp/decoders.js'
+import { exportAdapter } from '../../../finetuning/adapters/exportAdapter.js'
+import { fixtures } from '../../golden/golden.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
+import { saloraHere } from '../inProcess.js'
+import { writeAdapter, writeFamily } from '../tinyAdapter.js'
+
+const { folder } = temporaryFolder('export-gguf')
+const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
+
+const refusal = (model: string, adapter: string) =>
+  exportAdapter({
+    ...{ model, adapter, format: 'gguf', output: at('refused'), precision: 'float32', maxLength: null, targeted: null },
+  }).then(
+    () => 'no error',
+    ({ message }: Error) => message,
+  )
+
+describe('an export as GGUF', () => {
+  it('is one file, with the logits of the adapter and the command that uses it; push knows it', async () => {
+    const model = await writeDecoder(at('llama'), 'llama')
+    const adapter = await writeRandomAdapter(at('adapter'), model, { method: 'lora', rank: 3, loraAlpha: 7 })
+    const card =
+      '---\nlibrary_name: peft\nbase_model: me/model\nbase_model_relation: adapter\n---\n\n# x\n\n## Use\n\nold\n\n## Data\n\nrest\n'
+    await writeFile(join(adapter, 'README.md'), card)
+    const args = ['export', '--model', model, '--adapter', adapter, '--format', 'gguf', '--output', at('out'), '--quiet']
+    const { code, stdout, stderr } = await saloraHere(...args)
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(/largest logit difference over \d+ texts: (0|\d(\.\d)?e-[78])/)
+    expect(stdout).toContain(`to use it: llama-cli --model BASE.gguf --lora ${at('out', 'adapter.gguf')}\n`)
+    expect((await readdir(at('out'))).sort()).toEqual(['README.md', 'adapter.gguf'])
+    expect(await readFile(at('out', 'README.md'), 'utf8')).toBe(
+      card
+        .replace('library_name: peft', 'library_name: gguf')
+        .replace('old', '```sh\nllama-cli --model BASE.gguf --lora MODEL/adapter.gguf\n```'),
+    )
+    const pushed = await saloraHere('push', at('out'), 'me/x', '--dry-run', '--quiet')
+    expect(pushed.stdout).toMatch(/README\.md[\s\S]*adapter\.gguf/)
+  })
+
+  it('is refused by the name of what llama.cpp cannot read, with the formats that hold it', async () => {
+    const llama = await writeDecoder(at('given'), 'llama')
+    const of = (name: string, settings: object) => writeRandomAdapter(at(name), llama, { ...settings })
+    expect(await refusal(llama, await of('dora', { method: 'lora', useDora: true }))).toBe(
+      '--format: expected one of peft, peft-padded, merged, transformers.js for an adapter with magnitudes (DoRA), which llama.cpp does not read, got gguf',
+    )
+    expect(await refusal(llama, await of('full', { method: 'full' }))).toBe(
+      '--format: expected one of merged, transformers.js for an adapter of method full: llama.cpp reads LoRA only, got gguf',
+    )
+    expect(await refusal(join(fixtures, 'qwen2'), join(fixtures, 'qwen2', 'prefix', 'saved'))).toBe(
+      '--format: expected one of peft for an adapter of method prefix: llama.cpp reads LoRA only, got gguf',
+    )
+    expect(await refusal(join(fixtures, 'llama'), join(fixtures, 'llama', 'peft-adapter'))).toBe(
+      '--format: expected one of peft, peft-padded, merged for a classifier, whose head llama.cpp does not have, got gguf',
+    )
+    const bert = await writeFamily(at('bert'), 'bert')
+    expect(await refusal(bert, await writeAdapter(at('of-bert'), bert))).toBe(
+      '--format: expected one of peft, peft-padded, merged, transformers.js for a model of type bert, which llama.cpp does not generate text with, got gguf',
+    )
+  })
+
+  it('is refused in int8', async () => {
+    await mkdir(at('none'), { recursive: true })
+    await cp(join(fixtures, 'llama'), at('none'), { recursive: true })
+    const args = ['export', '--model', at('none'), '--adapter', at('none', 'peft-adapter'), '--format', 'gguf', '--output', at('int8')]
+    const { code, stderr } = await saloraHere(...args, '--precision', 'int8')
+    expect([code, stderr]).toEqual([2, '--precision: expected float32 or float16 for --format gguf, got "int8"\n'])
+  })
+})
