@@ -35,6 +35,7 @@ export const commandGroups: ReadonlyArray<CommandGroup> = [
       entry('evaluate', 'Score a trained adapter or a classifier', async () => (await import('./commands/evaluate.js')).evaluate),
       entry('predict', 'Classify texts', async () => (await import('./commands/predict.js')).predict),
       entry('generate', 'Generate text with a decoder', async () => (await import('./commands/generate.js')).generate),
+      entry('chat', 'Talk to a decoder', async () => (await import('./commands/chat.js')).chat),
       entry('serve', 'Serve runs over HTTP', async () => (await import('./commands/serve.js')).serve),
       entry(
         'export',

@@ -31,6 +31,7 @@ export {
   type TrainedAdapterOptions,
 } from './adapters/trainedAdapter.js'
 export { scoreAdapter, type AdapterScore } from './adapters/scoreAdapter.js'
+export { openConversation, type Conversation } from './adapters/conversation.js'
 export { openGenerator, type AnswerEvent, type Generator, type GeneratorOptions } from './adapters/generator.js'
 export type { Prompt } from './tokens/prompts.js'
 export { exportAdapter, type ExportOptions, type ExportReport } from './adapters/exportAdapter.js'

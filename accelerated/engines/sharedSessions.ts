@@ -16,6 +16,8 @@ export const withSharedSessions = (device: Device): Device => {
 const sharedEngine = (device: Device, settings: EngineSettings, open: Map<string, Shared>): Engine => {
   const engine = device.engine(settings)
   return {
+    ...engine,
+    sharesSessions: true,
     open: async (outputs, weights, options) => {
       const key = await keyOf(device, outputs, weights, { ...settings, ...options })
       if (key === null) return engine.open(outputs, weights, options)

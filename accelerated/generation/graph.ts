@@ -7,7 +7,7 @@ import type { PaddedInputs } from '../models/batchInputs.js'
 import { layoutOf, type Assembly } from '../training/assembly.js'
 import { adaptedHost } from '../training/hosts.js'
 import { parameterInputs } from '../training/inferenceGraph.js'
-import { cache, type Cached } from './cache.js'
+import { cache, roomyCache, type Cached } from './cache.js'
 
 const tokens: Shape = ['batch', 'sequence']
 
@@ -19,7 +19,10 @@ export const pastName = (layer: string, part: Part): string => `past.${layer}.${
 export const presentName = (layer: string, part: Part): string => `present.${layer}.${part}`
 
 /** The shape of a part of one layer's cache: [batch, keyValueHeads, past, headSize] */
-export const cacheShape = ({ heads, headSize }: Layer, batch = 'batch'): Shape => [batch, heads, 'past', headSize]
+export const cacheShape = ({ heads, headSize }: Layer, batch = 'batch', past = 'past'): Shape => [batch, heads, past, headSize]
+
+/** growing: each run returns a longer cache. roomy: it has room for more tokens, and a run writes into it. */
+export type CacheKind = 'growing' | 'roomy'
 
 /** Rows of tokens, padded on the left so that all end at the same column. */
 export type Rows = {
@@ -52,7 +55,12 @@ const flat = (x: Expression): Expression => reshape(x, [product(x.shape)])
  * is the index of each row's last token among the tokens of all rows. Outputs: `logits` [batch, vocabulary] and the cache by `presentName`.
  * @throws Error if the model is no decoder
  */
-export const decodingGraph = (assembly: Assembly, phase: unknown): Readonly<Record<string, Expression>> => {
+export const decodingGraph = (
+  assembly: Assembly,
+  phase: unknown,
+  kind: CacheKind = 'growing',
+  trained?: ReadonlyMap<string, Expression>,
+): Readonly<Record<string, Expression>> => {
   const { model, precision } = assembly
   const head = model.causalHead?.()
   if (head === undefined) throw new Error(`decodingGraph: expected a decoder, got ${model.type}`)
@@ -60,11 +68,15 @@ export const decodingGraph = (assembly: Assembly, phase: unknown): Readonly<Reco
   const past = (name: string): Cached => {
     const layer = layers.get(name)
     if (layer === undefined) throw new Error(`decodingGraph: expected one of ${model.spec.layers.length} layers, got ${name}`)
-    const of = (part: Part): Expression => input(pastName(name, part), cacheShape(layer), precision.dtype)
+    const of = (part: Part): Expression =>
+      input(pastName(name, part), cacheShape(layer, 'batch', kind === 'roomy' ? 'capacity' : 'past'), precision.dtype)
     return { key: of('key'), value: of('value') }
   }
-  const { wrap, present } = cache(past)
-  const host = wrap(adaptedHost(assembly, phase, parameterInputs(layoutOf(assembly, phase), precision.dtype)))
+  const { wrap, present } =
+    kind === 'growing'
+      ? cache(past)
+      : roomyCache(past, input('keyCount', [1], 'int32'), (layer) => [presentName(layer, 'key'), presentName(layer, 'value')])
+  const host = wrap(adaptedHost(assembly, phase, trained ?? parameterInputs(layoutOf(assembly, phase), precision.dtype)))
   const rows = {
     ids: input('inputIds', tokens, 'int32'),
     positions: input('positions', tokens, 'int32'),

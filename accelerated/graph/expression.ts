@@ -72,7 +72,9 @@ export type NonDifferentiableOp =
   | 'Dequantize'
   | 'BlockDequantize'
   | 'BlockMatMul'
+  | 'CachedAttention'
   | 'AddMatMul'
+  | 'Scan'
   | 'TransposedView'
   | 'Split'
   | 'OutputOf'
@@ -108,8 +110,20 @@ export type Attributes = {
   readonly before?: Dimension
   readonly after?: Dimension
   readonly output?: number
+  /** of further outputs (CachedAttention) */
+  readonly names?: ReadonlyArray<string>
   /** SelectRows: some rows have no index that selects them, so their gradient is zero. */
   readonly partial?: boolean
+  readonly body?: ScanBody
+}
+
+/** What a Scan computes from one slice of each of its first operands, and from its other operands as they are. */
+export type ScanBody = {
+  /** inputs, for the slices of the first operands along their first axis */
+  readonly slices: ReadonlyArray<Expression>
+  /** inputs, for the other operands */
+  readonly shared: ReadonlyArray<Expression>
+  readonly result: Expression
 }
 
 export type Expression = {

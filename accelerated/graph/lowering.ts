@@ -5,6 +5,7 @@
 import type { Expression } from './expression.js'
 import { sameShape, topologicalOrder } from './expression.js'
 import { erfFloat64 } from './erf.js'
+import { chainsInBlocks } from './elementwiseChains.js'
 import { fuseSums } from './fusedSums.js'
 import type { OnnxTarget } from './onnxBuilder.js'
 import { add, blockSize, cast, concat, div, gather, mul, quantizedOf, reduceMean, reshape, slice, sqrt, square, sub } from './operators.js'
@@ -15,7 +16,7 @@ import { add, blockSize, cast, concat, div, gather, mul, quantizedOf, reduceMean
  */
 export const lower = (
   outputs: Readonly<Record<string, Expression>>,
-  { fusedDecoder }: Pick<OnnxTarget, 'fusedDecoder'> = { fusedDecoder: true },
+  { fusedDecoder, scan }: Pick<OnnxTarget, 'fusedDecoder' | 'scan'> = { fusedDecoder: true, scan: true },
 ): Readonly<Record<string, Expression>> => {
   const lowered = new Map<Expression, Expression>()
   const statistics = new Map<Expression, Statistics>()
@@ -50,7 +51,8 @@ export const lower = (
     const replaced = node.op === 'Reshape' ? reshapedOnce(same) : (lowerDecoder(node, inputs) ?? partOf(node))
     lowered.set(node, replaced ?? (node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : lowerQuantized(inputs, same)))
   }
-  return fuseSums(Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node])))
+  const fused = fuseSums(Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node])))
+  return scan === true ? chainsInBlocks(fused) : fused
 }
 
 /** If the node gathers rows of a matrix in int8 or multiplies by one, the nodes that do so; else the node as it is. */

@@ -3,7 +3,7 @@
  * Errors are programmer errors: they name the operator, what it expected and what it got.
  */
 import { knownFactor, namedFactors, product, sum } from './dimension.js'
-import type { Attributes, DType, Dimension, Expression, ExternalData, Op, Shape } from './expression.js'
+import type { Attributes, DType, Dimension, Expression, ExternalData, Op, ScanBody, Shape } from './expression.js'
 import { sameShape, showShape } from './expression.js'
 
 type Operand = Expression | number
@@ -288,7 +288,56 @@ export const rotaryEmbedding = (x: Expression, heads: number, cosine: Expression
     : fail('rotaryEmbedding', `halves of ${heads} heads, and angles for them`, shapes)
 }
 
-/** A further output of a node: LayerNormalization's mean (1) and inverse deviation (2), RmsNormalization's inverse deviation (1), or a part of Split. */
+/** Keys and values of a cache with room for more tokens. [batch, keyValueHeads, capacity, headSize] each */
+export type CacheBuffers = { readonly key: Expression; readonly value: Expression }
+
+/** The heads' outputs, and the cache with the new tokens' keys and values after the old ones'. */
+export type CachedAttention = { readonly attended: Expression; readonly present: CacheBuffers }
+
+/**
+ * softmax(scale · QKᵀ + bias) V over the cache and the new tokens, whose keys and values enter the cache. A token never sees later ones.
+ * With several rows, a run has one new token each, or an empty cache. keyCount: int32 [1], the number of cached and new tokens of a row.
+ * query: [batch, sequence, heads · headSize]. key, value: [batch, sequence, keyValueHeads · headSize]. bias: [batch, 1, sequence, keys].
+ * names: the outputs of the graph that hold the new cache, whose buffers may be those of the old one
+ */
+export const cachedAttention = (
+  { query, key, value }: Readonly<Record<'query' | 'key' | 'value', Expression>>,
+  past: CacheBuffers,
+  bias: Expression,
+  keyCount: Expression,
+  { scale, names }: { readonly scale: number; readonly names: readonly [key: string, value: string] },
+): CachedAttention => {
+  const [batch = 1, keyValueHeads = 1, , headSize = 1] = past.key.shape
+  const [, sequence = 1, width] = query.shape
+  const all = [query, key, value, past.key, past.value, bias, keyCount]
+  const heads = Number(width) / Number(headSize)
+  const fits =
+    query.shape.length === 3 &&
+    [key, value].every(({ shape }) => sameShape(shape, [batch, sequence, Number(keyValueHeads) * Number(headSize)])) &&
+    sameShape(past.value.shape, past.key.shape) &&
+    sameShape(bias.shape.slice(0, 3), [batch, 1, sequence]) &&
+    sameShape(keyCount.shape, [1]) &&
+    Number.isInteger(heads / Number(keyValueHeads)) &&
+    Number(headSize) % headSizeUnit === 0
+  if (!fits) return fail('cachedAttention', 'shapes that fit', all.map(({ shape }) => showShape(shape)).join(', '))
+  const types = all.map(({ dtype }) => dtype).join()
+  if (types !== 'float32,float32,float32,float32,float32,float32,int32') return fail('cachedAttention', 'float32 and int32', types)
+  const lastKey = expand(sub(keyCount, 1), [batch])
+  const attended = node('CachedAttention', [...all.slice(0, 5), lastKey, keyCount, bias], query.shape, 'float32', {
+    heads,
+    alpha: scale,
+    names,
+  })
+  return { attended, present: { key: outputOf(attended, 1, past.key.shape), value: outputOf(attended, 2, past.value.shape) } }
+}
+
+/** The runtime's cached attention has heads of a multiple of this size. */
+export const headSizeUnit = 8
+
+/**
+ * A further output of a node: LayerNormalization's mean (1) and inverse deviation (2), RmsNormalization's inverse deviation (1), or a part of Split.
+ * CachedAttention has the keys (1) and the values (2) of the new cache.
+ */
 export const outputOf = (x: Expression, output: number, shape: Shape): Expression => node('OutputOf', [x], shape, x.dtype, { output })
 
 const reduce =
@@ -420,6 +469,16 @@ export const sizeOf = (of: Shape): Expression => node('Size', [], [1], 'int64', 
 /** pool[offset … offset + product of `shape`] as a tensor of `like`'s shape. pool: [n], offset: int64 [1]. */
 export const sliceVector = (pool: Expression, offset: Expression, like: Expression): Expression =>
   reshape(node('SliceVector', [pool, offset, add(offset, sizeOf(like.shape))], [product(like.shape)], pool.dtype), like.shape)
+
+/**
+ * The results of `body` for each slice along the first axis of the sliced operands, one after another. It has no gradient: lowering makes it.
+ * sliced: [n, ...] each → [n, ...]
+ */
+export const scan = (sliced: Iterable<Expression>, shared: Iterable<Expression>, body: ScanBody): Expression => {
+  const operands = [...sliced]
+  const [count = 1] = operands[0]?.shape ?? []
+  return node('Scan', [...operands, ...shared], [count, ...body.result.shape], body.result.dtype, { body })
+}
 
 /** Cumulative sums along one axis, inclusive. It has no gradient: it counts positions. */
 export const cumulativeSum = (x: Expression, axis: number): Expression =>

@@ -12,6 +12,9 @@ export type TensorSource = (name: string) => Expression
 /** Keys and values of one layer, and the bias of the scores. key, value: [batch, heads, keys, headSize]; bias: [batch, 1, 1 or queries, keys] */
 export type KeyValue = { readonly key: Expression; readonly value: Expression; readonly bias: Expression }
 
+/** What attention computes from: queries, keys and values [tokens, hidden], the bias of the scores, and the factor of QKᵀ. */
+export type AttentionOperands = Readonly<Record<'query' | 'key' | 'value' | 'bias', Expression>> & { readonly scale: number }
+
 /** The surroundings of a sublayer: its residual input, and the norm after the addition. Both [tokens, hidden]. */
 export type SublayerContext = { readonly residual: Expression; readonly norm: (x: Expression) => Expression }
 
@@ -24,6 +27,8 @@ export type Host = {
   /** A sublayer's output before its residual is added. x: [tokens, hidden] → [tokens, hidden] */
   readonly sublayer: (name: string, x: Expression, around: SublayerContext) => Expression
   readonly keyValue: (layer: string, keyValue: KeyValue) => KeyValue
+  /** A layer's attention. computed: as the model composes it, with keyValue. → [tokens, hidden] */
+  readonly attention: (layer: string, operands: AttentionOperands, computed: () => Expression) => Expression
   /** The word embeddings, before positions and types are added. words: [tokens, width] → [tokens, width] */
   readonly embedded: (words: Expression, batch: Pick<BatchInputs, 'virtualToken'>) => Expression
   /** @param probability of dropping a value */
@@ -43,6 +48,7 @@ export const plainHost = (tensor: TensorSource, has: (name: string) => boolean =
     linear: (name, x) => withBias(matMul(x, tensor(`${name}.weight`), { transposeB: true }), bias(name)),
     sublayer: (_, x) => x,
     keyValue: (_, keyValue) => keyValue,
+    attention: (_, __, computed) => computed(),
     embedded: (words) => words,
     dropout: (_, x) => x,
     layer: (_, body) => body,

@@ -21,7 +21,10 @@ export const generate = defineCommand({
     Model: adapterFlags,
     Prompts: {
       prompt: textFlag('text', 'Prompt to continue; with --prompt-template an instruction'),
-      input: textFlag('file', 'JSON lines, each {"prompt"}, {"instruction", "input"} or {"messages"}, instead of --prompt'),
+      input: textFlag(
+        'file',
+        'JSON lines, each {"prompt"}, {"instruction", "input"} or {"messages"}, instead of --prompt; - reads standard input',
+      ),
       promptTemplate: choiceFlag(promptTemplates, 'name', `Template of instructions: ${promptTemplates.join(', ')}`, {
         defaultText: "the run's; without a run chat if the model has a chat template, else paper",
       }),

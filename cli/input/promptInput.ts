@@ -1,8 +1,8 @@
-/** Prompts: the one of --prompt, or those in a file of JSON lines. */
+/** Prompts: the one of --prompt, or JSON lines in a file or on standard input. */
 import { z } from 'zod'
 import { validate } from '../../accelerated/errors/validate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
+import { decodeUtf8, parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
 import type { Prompt } from '../../finetuning/tokens/prompts.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
@@ -28,7 +28,19 @@ export const promptsOf = async (
   if (text !== null)
     return [{ where: '--prompt', prompt: template === null ? { text } : { template, instruction: text, input: '' }, shown: text }]
   if (input === null) throw requiredError('--prompt', 'a text (or --input, a file of prompts)')
+  if (input === '-') return linesOf(await standardInput(), 'standard input', template ?? defaultTemplate)
   return linesOf(await readText(input, promptsLimit), input, template ?? defaultTemplate)
+}
+
+const standardInput = async (): Promise<string> => {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of process.stdin as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length
+    if (bytes > promptsLimit) throw inputError('standard input', `at most ${promptsLimit} bytes`, 'more')
+    chunks.push(chunk)
+  }
+  return decodeUtf8(Buffer.concat(chunks), 'standard input', 'text')
 }
 
 const linesOf = (text: string, file: string, template: PromptTemplate | null): ReadonlyArray<GivenPrompt> => {

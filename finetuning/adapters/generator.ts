@@ -4,6 +4,7 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import { openDecoder, type Decoder } from '../../accelerated/generation/decoder.js'
+import { keepingCache } from '../../accelerated/generation/keptCache.js'
 import { generate, type GenerationEnd } from '../../accelerated/generation/generate.js'
 import { resolveGeneration, type GenerationInput } from '../../accelerated/generation/settings.js'
 import { stopsAt, stopsAtLine, streamedText } from '../../accelerated/generation/streamedText.js'
@@ -19,7 +20,10 @@ import { loadTextModel } from './trainedModel.js'
 export type GeneratorOptions = Pick<
   TrainedAdapterOptions,
   'model' | 'revision' | 'adapter' | 'trainedBy' | 'device' | 'precision' | 'threads'
->
+> & {
+  /** keep the cache of the last text: a prompt that begins with it, as in a conversation, reads only the rest (default: false) */
+  readonly keepsCache?: boolean
+}
 
 /** A piece of an answer as soon as no later token can change it, and at the end the whole answer. `prompt` counts from 0. */
 export type AnswerEvent =
@@ -59,7 +63,8 @@ export const openGeneratorOn = async (device: Device, options: Omit<GeneratorOpt
   const { folder, model } = trained.base
   const tokenizer = await loadTokenizer(folder, model)
   const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
-  const decoder = await openTextDecoder(trained, options, device)
+  const opened = await openTextDecoder(trained, options, device)
+  const decoder = options.keepsCache === true ? keepingCache(opened) : opened
   const { positions } = decoder
   return {
     device: device.name,

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openGenerator } from '../../index.js'
 import { fixtures } from '../golden/golden.js'
 import { SEED } from '../support/seed.js'
-import { saloraHere } from './inProcess.js'
+import { saloraHere, saloraIn } from './inProcess.js'
 import { writeTinyModel } from './tinyModel.js'
 import { writeWithout } from './writeWithout.js'
 
@@ -31,6 +31,17 @@ const words = (tokens: ReadonlyArray<number>): string =>
     .join(' ')
 
 describe(`salora generate (seed ${SEED})`, () => {
+  it('reads prompts from standard input as from a file', async () => {
+    const lines = [{ prompt: 'w5 w6' }, { prompt: 'w7' }].map((row) => JSON.stringify(row)).join('\n')
+    const read = (input: string | Uint8Array) =>
+      saloraIn(['generate', '--model', model, '--threads', '1', '--quiet', '--max-new-tokens', '4', '--input', '-'], { cwd: root, input })
+    const fromFile = await generate('--max-new-tokens', '4', '--input', await file('two.jsonl', lines))
+    expect(fromFile.stdout.trim().split('\n').length).toBe(2)
+    expect(await read(lines)).toEqual(fromFile)
+    expect((await read('')).stderr).toBe('standard input: expected one prompt per line, as {"prompt": TEXT}, got none\n')
+    expect((await read(Uint8Array.of(0x22, 0xff))).stderr).toBe('standard input: expected text in UTF-8, got bytes that are not\n')
+  })
+
   it('prints the tokens that transformers generates, and stops after --max-new-tokens', async () => {
     const golden = JSON.parse(await readFile(join(model, 'generation.json'), 'utf8')) as {
       readonly prompts: ReadonlyArray<ReadonlyArray<number>>

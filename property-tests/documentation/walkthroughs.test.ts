@@ -27,6 +27,9 @@ const decoderConfig = {
   ...{ max_position_embeddings: 512, tie_word_embeddings: true, bos_token_id: 0, eos_token_id: 2 },
 }
 
+const chatTemplate =
+  "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+
 /** The folder in which a page starts. */
 const prepare = async ({ page, files = {} }: Walkthrough): Promise<string> => {
   const folder = join(root, page.replaceAll('/', '-'))
@@ -34,9 +37,10 @@ const prepare = async ({ page, files = {} }: Walkthrough): Promise<string> => {
   symlinkSync(resolve('.'), join(folder, 'node_modules/salora'))
   await writeTinyModel(join(folder, 'encoder'))
   await writeRandomCheckpoint(join(folder, 'decoder'), decoderConfig, { seed: 1, shardBytes: 5e9 })
-  copyFileSync(join(embeddedModel, 'tokenizer_config.json'), join(folder, 'decoder', 'tokenizer_config.json'))
   const tokenizer = readFileSync(join(embeddedModel, 'tokenizer.json'), 'utf8')
   put(folder, 'decoder/tokenizer.json', tokenizer.replace(/"lstrip": ?true/, '"lstrip":false')) // a mask that takes blanks is no decoder's
+  const tokens = JSON.parse(readFileSync(join(embeddedModel, 'tokenizer_config.json'), 'utf8')) as object
+  put(folder, 'decoder/tokenizer_config.json', JSON.stringify({ ...tokens, chat_template: chatTemplate }))
   for (const [file, text] of Object.entries(files)) put(folder, file, text)
   return folder
 }

@@ -26,7 +26,7 @@ export const smaller: ReadonlyArray<readonly [RegExp, string]> = [
   [/HuggingFaceTB\/SmolLM2-135M-Instruct|\.\/llama\b/, 'decoder'],
   [/^(npx )?salora train (?!--resume)(.*)/, '$1salora train $2 --max-steps 4 --eval-steps 4 --batch-size 4 --max-length 64 --threads 1'],
   [/^(npx )?salora glue (.*)/, '$1salora glue $2 --threads 1'],
-  [/^(npx )?salora generate (.*)/, '$1salora generate $2 --max-new-tokens 4'],
+  [/(npx )?salora (generate|chat) (.*)/, '$1salora $2 $3 --max-new-tokens 4'],
 ]
 
 const reviews = ['review,stars', ...toyRows(40).map(({ text, label }) => `${text},${label === 'good' ? 5 : 1}`)].join('\n')

@@ -16,6 +16,7 @@ export type NativeDevice = Omit<Device, 'engine' | 'missing' | 'remedy'> &
 export const nativeDevice = ({ provider, preallocatedOutputs, library, remedy, ...device }: NativeDevice): Device => ({
   ...device,
   engine: (settings) => ({
+    cachedAttention: device.target.cachedAttention === true,
     open: async (...graph) => {
       const { nodeEngine } = await import('../onnxRuntimeNode.js')
       return nodeEngine({ provider, preallocatedOutputs, target: device.target }, settings).open(...graph)

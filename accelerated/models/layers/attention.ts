@@ -54,18 +54,21 @@ const unpack = ({ heads, headSize }: Heads, batch: BatchInputs | PaddedInputs, x
 
 /** softmax(QKᵀ / √headSize + bias) V, head by head. query, key, value: [tokens, hidden] → [tokens, hidden] */
 export const attention = (
-  { layer, dropout, keyValueHeads, bias: ownBias, scale, beside = () => [], ...shape }: AttentionSettings,
-  host: Pick<Host, 'keyValue' | 'dropout'>,
+  { layer, dropout, keyValueHeads, bias: ownBias, scale: ownScale, beside = () => [], ...shape }: AttentionSettings,
+  host: Pick<Host, 'keyValue' | 'attention' | 'dropout'>,
   batch: BatchInputs | PaddedInputs,
   ...[q, k, v]: readonly [query: Expression, key: Expression, value: Expression]
 ): Expression => {
+  const scale = ownScale ?? 1 / Math.sqrt(shape.headSize)
   const shared = { ...shape, heads: keyValueHeads ?? shape.heads }
-  const query = pack(shape, batch, q)
-  const { key, value, bias } = host.keyValue(layer, { key: pack(shared, batch, k), value: pack(shared, batch, v), bias: ownBias })
-  const contents = matMul(byHead(query, shared.heads), key, { transposeB: true, alpha: scale ?? 1 / Math.sqrt(shape.headSize) })
-  const scores = beside(query, key).reduce((sum, more) => add(sum, more), byHead(contents, shape.heads)) // [batch, heads, sequence, keys]
-  const probabilities = host.dropout(`${layer}.attention.probabilities`, softmax(add(scores, bias)), dropout)
-  return unpack(shape, batch, byHead(matMul(byHead(probabilities, shared.heads), value), shape.heads))
+  return host.attention(layer, { query: q, key: k, value: v, bias: ownBias, scale }, () => {
+    const query = pack(shape, batch, q)
+    const { key, value, bias } = host.keyValue(layer, { key: pack(shared, batch, k), value: pack(shared, batch, v), bias: ownBias })
+    const contents = matMul(byHead(query, shared.heads), key, { transposeB: true, alpha: scale })
+    const scores = beside(query, key).reduce((sum, more) => add(sum, more), byHead(contents, shape.heads)) // [batch, heads, sequence, keys]
+    const probabilities = host.dropout(`${layer}.attention.probabilities`, softmax(add(scores, bias)), dropout)
+    return unpack(shape, batch, byHead(matMul(byHead(probabilities, shared.heads), value), shape.heads))
+  })
 }
 
 /** Queries that share a key head as rows of one matrix, and back, by a reshape. x: [batch, h, rows, n] → [batch, heads, rows · h / heads, n] */

@@ -261,4 +261,18 @@ export const cli: ReadonlyArray<Mutation> = [
     after: 'if (',
     tests: ['cli/sweepProgress'],
   },
+  {
+    file: 'cli/input/chatLine.ts',
+    mistake: 'A message after a blank and a slash is a command.',
+    before: "if (!line.startsWith('/'))",
+    after: "if (!text.startsWith('/'))",
+    tests: ['cli/chat'],
+  },
+  {
+    file: 'cli/commands/chat.ts',
+    mistake: 'Lines after /exit are answered.',
+    before: "if (given.kind === 'exit') break",
+    after: "if (given.kind === 'exit') continue",
+    tests: ['cli/chat'],
+  },
 ]

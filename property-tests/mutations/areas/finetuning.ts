@@ -639,4 +639,18 @@ export const finetuning: ReadonlyArray<Mutation> = [
     after: 'waiting',
     tests: ['property/finetuning/orderedOutput'],
   },
+  {
+    file: 'finetuning/adapters/conversation.ts',
+    mistake: 'A message that does not fit joins the conversation.',
+    before: "      const ids = generator.encode({ messages: asked }, 'the conversation')",
+    after: "      messages = asked\n      const ids = generator.encode({ messages: asked }, 'the conversation')",
+    tests: ['cli/chat'],
+  },
+  {
+    file: 'finetuning/adapters/conversation.ts',
+    mistake: 'A restart forgets the system message.',
+    before: 'first = text ?? first',
+    after: 'first = text ?? null',
+    tests: ['cli/chat'],
+  },
 ]

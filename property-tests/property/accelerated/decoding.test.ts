@@ -1,16 +1,19 @@
 /** Decoding with a cache gives the logits of the whole text read anew: against the reference, which has no cache, on the growing texts. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { FloatType } from '../../../accelerated/graph/expression.js'
+import { topologicalOrder, type FloatType } from '../../../accelerated/graph/expression.js'
+import { decodingGraph } from '../../../accelerated/generation/graph.js'
 import { openDecoder, type Continuation, type Decoder } from '../../../accelerated/generation/decoder.js'
 import { decoderModel } from '../../../accelerated/models/llama/llama.js'
-import { noWeights } from '../../../accelerated/engines/engine.js'
+import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { noWeights, type Engine } from '../../../accelerated/engines/engine.js'
 import type { DecoderOptions } from '../../../evaluation/agreement/model.js'
 import { drawDecoder } from '../../../evaluation/agreement/drawModel.js'
 import { assemblyOf, startOf } from '../../../evaluation/agreement/acceleratedSide.js'
 import { runtimeOf } from '../../../evaluation/agreement/target.js'
 import { constants } from '../../../evaluation/agreement/convert.js'
 import { tensorOf } from '../../../accelerated/parameters/vectors.js'
+import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
 import { layoutOf } from '../../../accelerated/training/assembly.js'
 import { modelOf, scaleOf, tensor } from '../../../reference/index.js'
 import { decoderOptions, someDecoder } from '../../agreement/modelOptions.js'
@@ -131,6 +134,136 @@ describe('a decoder whose layers have different windows', () => {
     const frozen = constants(model.base, 'float64')
     const opened = await openDecoder(plainAssembly(decoderModel(config), frozen, 'float64'), {}, new Float64Array(0), runtimeOf(target))
     await follows(model, opened, [1, 6], 1e-9)
+  })
+})
+
+/** A decoder in float32, the operators of its graph, and the session's runs. */
+const watched = async (model: ReturnType<typeof drawDecoder>, engine: Engine = runtimeOf(target).engine, chunk?: number) => {
+  const { phase, parameters } = startOf(model, 'open', 'float32')
+  const ops: string[] = []
+  const watching: Engine = {
+    ...engine,
+    open: (outputs, ...rest) => {
+      ops.push(...topologicalOrder(Object.values(outputs)).map(({ op }) => op))
+      return engine.open(outputs, ...rest)
+    },
+  }
+  return {
+    decoder: await openDecoder(assemblyOf(model, 'float32'), phase, parameters, { engine: watching, weights: noWeights }, chunk),
+    ops,
+  }
+}
+
+describe('a row whose first tokens are kept', () => {
+  const model = drawDecoder(someDecoder({ headSize: 8, window: 4, lengths: [9, 4] }))
+  const reference = referenceOf(model)
+  const [prompt = [], short = []] = model.batch.inputIds
+  const agrees = (rows: ReadonlyArray<ArrayLike<number>>, text: Tokens, bound: number): void =>
+    assertClose(Array.from(rows[0] ?? []), reference([text]), { relative: bound, name: `logits after ${text.length} tokens` })
+
+  it.each([
+    ['a cache that grows', () => unmerged(model, 'float64', 2), 1e-9],
+    ['a cache with room', async () => (await watched(model, undefined, 2)).decoder, 1e-5],
+  ] as const)('has the logits of the text that it becomes, in %s', async (_, open, bound) => {
+    const decoder = await open()
+    const rows = await decoder.begin([prompt])
+    await rows.append([{ from: 0, token: 5 }])
+    for (const [kept, tokens] of [
+      [7, [1, 2, 3, 4, 6]],
+      [12, [3]],
+      [1, [2, 2]],
+    ] as const) {
+      const before: Tokens = kept === 12 ? [...prompt.slice(0, 7), 1, 2, 3, 4, 6] : prompt
+      const text = [...before.slice(0, kept), ...tokens]
+      await rows.reread(kept, tokens)
+      agrees(rows.logits(), text, bound)
+      await rows.append([{ from: 0, token: 7 }])
+      agrees(rows.logits(), [...text, 7], bound)
+      if (kept === 7) await rows.reread(7, [1, 2, 3, 4, 6])
+    }
+    await decoder.release()
+  })
+
+  it('is a single one, and may have padding before it', async () => {
+    const decoder = await unmerged(model, 'float64')
+    const rows = await decoder.begin([prompt, short])
+    await expect(rows.reread(2, [1])).rejects.toThrow('reread: expected a single row, got 2')
+    await rows.append([{ from: 1, token: 5 }])
+    await rows.reread(3, [6, 1])
+    agrees(rows.logits(), [...short.slice(0, 3), 6, 1], 1e-9)
+    await decoder.release()
+  })
+})
+
+describe(`decoding with a cache that has room (seed ${SEED})`, () => {
+  const wide = { headSize: 8 } as const
+
+  it('has the logits of whole texts without cache, with an adapter', () =>
+    fc.assert(
+      fc.asyncProperty(decoderOptions, fc.constantFrom(8, 16), steps, async (options, headSize, lengths) => {
+        const model = drawDecoder({ ...options, headSize })
+        const { decoder, ops } = await watched(model)
+        expect(ops.filter((op) => op === 'CachedAttention').length).toBe(options.layers)
+        await follows(model, decoder, lengths, 3e-5)
+      }),
+      { seed: SEED, numRuns: 12 },
+    ))
+
+  it.each(edges)('has the logits of whole texts for %s', async (_, change) => {
+    const model = drawDecoder(someDecoder({ ...wide, ...change }))
+    await follows(model, (await watched(model)).decoder, [3, 1, 6, 2], 1e-5)
+  })
+
+  it('grows whenever it is full', async () => {
+    const model = drawDecoder(someDecoder({ ...wide, lengths: [1, 3] }))
+    await follows(
+      model,
+      (await watched(model)).decoder,
+      Array.from({ length: 20 }, (_, i) => 4 * i + 1),
+      1e-5,
+    )
+  })
+
+  it('has the logits of whole texts with an engine that allocates its results', async () => {
+    const model = drawDecoder(someDecoder({ ...wide, window: 3, lengths: [6, 2, 3] }))
+    const { decoder, ops } = await watched(model, cpuEngine({ preallocatedOutputs: false }), 4)
+    expect(ops).toContain('CachedAttention')
+    await follows(model, decoder, [3, 1, 6, 2, 5, 7], 1e-5)
+  })
+
+  it('has the logits of whole texts with an engine that shares sessions, and feeds it the adapter', async () => {
+    const model = drawDecoder(someDecoder(wide))
+    const { decoder } = await watched(model, { ...runtimeOf(target).engine, sharesSessions: true })
+    await follows(model, decoder, [3, 1], 1e-5)
+  })
+
+  it.each([1, 2, 3, 5])('has the logits of whole texts for prompts in chunks of %i tokens', async (chunk) => {
+    const model = drawDecoder(someDecoder({ ...wide, window: 4, lengths: [11, 2, 7] }))
+    await follows(model, (await watched(model, undefined, chunk)).decoder, [3, 1], 1e-5)
+  })
+
+  it('is not used where heads have another size, in float64, under a prefix, and by an engine without that node', async () => {
+    const kindOf = async (change: Partial<DecoderOptions>, engine?: Engine) => {
+      const { decoder, ops } = await watched(drawDecoder(someDecoder(change)), engine)
+      await decoder.release()
+      return ops.includes('CachedAttention')
+    }
+    expect(await kindOf(wide)).toBe(true)
+    expect(await kindOf({ headSize: 12 })).toBe(false)
+    expect(await kindOf(wide, cpuEngine({ target: { ...cpu.target, cachedAttention: false } }))).toBe(false)
+    const model = drawDecoder(someDecoder(wide))
+    await follows(model, await unmerged(model, 'float64'), [1], 1e-9)
+    const prefixed = {
+      ...assemblyOf(model, 'float32'),
+      method: methodOf('prefix'),
+      settings: resolveSettings({ method: 'prefix', numVirtualTokens: 2 }),
+    }
+    const phase = prefixed.method.phases.start(prefixed.model.spec, prefixed.settings)
+    expect(() => decodingGraph(prefixed, phase, 'roomy')).toThrow('roomyCache: expected a host that adds no keys, got some in layers.0')
+    const decoder = await openDecoder(prefixed, phase, new Float32Array(layoutOf(prefixed, phase).size), runtimeOf(target))
+    const rows = await decoder.begin([[1, 2], [3]])
+    expect(rows.logits().every((row) => row.every(Number.isFinite))).toBe(true)
+    await decoder.release()
   })
 })
 

@@ -208,6 +208,7 @@ describe('generated texts', () => {
     maxPositions: 12,
     rotaryBase: 100,
   } as const
+  const nothingKept = () => expect.fail('nothing keeps a cache')
   /** A decoder whose next token is the last one and one more, but for a little chance. */
   const counting: Decoder = {
     positions: 12,
@@ -219,6 +220,7 @@ describe('generated texts', () => {
         append: async (next) => {
           last = next.map(({ token }) => token)
         },
+        reread: nothingKept,
       }
       return rows
     },
@@ -271,7 +273,11 @@ describe('generated texts', () => {
   it('are refused if logits are NaN', async () => {
     const broken: Decoder = {
       ...counting,
-      begin: async (prompts) => ({ logits: () => prompts.map(() => new Float32Array(8).fill(NaN)), append: async () => undefined }),
+      begin: async (prompts) => ({
+        logits: () => prompts.map(() => new Float32Array(8).fill(NaN)),
+        append: async () => undefined,
+        reread: nothingKept,
+      }),
     }
     for (const settings of [{}, { sampling: plain }, { numBeams: 2 }])
       await expect(generate(broken, [[1]], { ...usual, ...settings }).next()).rejects.toThrow(

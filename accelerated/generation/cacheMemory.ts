@@ -1,0 +1,179 @@
+/** The memory of a decoder's cache: the buffers that a step reads and writes, for rows that grow by the same number of tokens. */
+import type { FloatType } from '../graph/expression.js'
+import type { Layer } from '../models/architecture.js'
+import type { Results } from '../engines/engine.js'
+import type { Feed, Feeds } from '../engines/feeds.js'
+import { zeros, type Vector } from '../parameters/vectors.js'
+import { parts, pastName, presentName, type Part } from './graph.js'
+
+/** The memory of all rows, or of one. */
+export type RowMemory = {
+  /** cached tokens of a row, padding included */
+  readonly tokens: () => number
+  readonly feeds: () => Feeds
+  /** buffers for the cache with `more` tokens */
+  readonly room: (more: number) => Feeds
+  /** takes the results, which some engines write to memory of their own */
+  readonly take: (results: Results, more: number) => void
+}
+
+export type CacheMemory = RowMemory & {
+  readonly select: (rows: ReadonlyArray<number>) => void
+  /** Forgets all tokens after the first `count`. */
+  readonly keep: (count: number) => void
+  /** Row `row` alone, after `start` slots of padding. All rows must be read to the same length. Absent: a run reads all rows. */
+  readonly byRow?: (row: number, start: number) => RowMemory
+}
+
+/** Two buffers for each part of each layer: a step reads one and writes the other, in turns. */
+export const growingMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number, dtype: FloatType): CacheMemory => {
+  let [rows, tokens] = [rowsAtFirst, 0]
+  const tensors = layers.flatMap((layer) =>
+    parts.map((part) => {
+      const width = layer.heads * layer.headSize
+      let [numbers, spare] = [zeros(0, dtype), zeros(0, dtype)]
+      const shape = (count: number): ReadonlyArray<number> => [rows, layer.heads, count, layer.headSize]
+      const roomFor = (size: number): Vector => {
+        if (spare.length < size) spare = zeros(Math.ceil(1.5 * size), dtype)
+        return spare.subarray(0, size)
+      }
+      const turn = (written: Vector): void => {
+        ;[numbers, spare] = [written, whole(numbers)]
+      }
+      return {
+        names: [pastName(layer.name, part), presentName(layer.name, part)] as const,
+        feed: (): Feed => ({ data: numbers, shape: shape(tokens) }),
+        room: (more: number): Feed => ({ data: roomFor(rows * width * (tokens + more)), shape: shape(tokens + more) }),
+        turn,
+        select: (from: ReadonlyArray<number>): void => {
+          const size = width * tokens
+          const selected = roomFor(from.length * size)
+          from.forEach((row, to) => {
+            selected.set(numbers.subarray(row * size, (row + 1) * size), to * size)
+          })
+          turn(selected)
+        },
+        keep: (count: number): void => {
+          const [before, after, blocks] = [tokens * layer.headSize, count * layer.headSize, rows * layer.heads]
+          const kept = roomFor(blocks * after)
+          for (let block = 0; block < blocks; block++) kept.set(numbers.subarray(block * before, block * before + after), block * after)
+          turn(kept)
+        },
+      }
+    }),
+  )
+  return {
+    tokens: () => tokens,
+    feeds: () => Object.fromEntries(tensors.map(({ names: [past], feed }) => [past, feed()])),
+    room: (more) => Object.fromEntries(tensors.map(({ names: [, present], room }) => [present, room(more)])),
+    take: (results, more) => {
+      for (const { names, turn } of tensors) turn(floatsOf(results, names[1]))
+      tokens += more
+    },
+    select: (from) => {
+      if (isSame(from, rows)) return
+      for (const { select } of tensors) select(from)
+      rows = from.length
+    },
+    keep: (count) => {
+      for (const { keep } of tensors) keep(count)
+      tokens = count
+    },
+  }
+}
+
+/** The whole buffer behind a part. */
+const whole = (part: Vector): Vector => (part instanceof Float64Array ? new Float64Array(part.buffer) : new Float32Array(part.buffer))
+
+const isSame = (from: ReadonlyArray<number>, rows: number): boolean => from.length === rows && from.every((row, to) => row === to)
+
+/**
+ * One buffer for each part of each layer, with room for more tokens than it has: a step reads it and writes into it. If it is full, it grows by half.
+ * @param capacityAtFirst tokens of a row
+ */
+export const roomyMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number, capacityAtFirst: number): CacheMemory => {
+  let [rows, tokens, capacity] = [rowsAtFirst, 0, capacityAtFirst]
+  const buffers = layers.flatMap((layer) => parts.map((part) => roomyBuffer(layer, part, rows, capacity)))
+  const feeds = (first: number, count: number): Feeds => Object.fromEntries(buffers.map(({ past, feed }) => [past, feed(first, count)]))
+  const room = (first: number, count: number): Feeds =>
+    Object.fromEntries(buffers.map(({ present, feed }) => [present, feed(first, count)]))
+  const take = (results: Results, first: number): void => {
+    for (const { present, take: takeOne } of buffers) takeOne(floatsOf(results, present), first)
+  }
+  return {
+    tokens: () => tokens,
+    feeds: () => feeds(0, rows),
+    room: (more) => {
+      if (tokens + more > capacity) {
+        capacity = Math.ceil(1.5 * (tokens + more))
+        for (const { grow } of buffers) grow(capacity)
+      }
+      return room(0, rows)
+    },
+    take: (results, more) => {
+      take(results, 0)
+      tokens += more
+    },
+    select: (from) => {
+      if (isSame(from, rows)) return
+      for (const { select } of buffers) select(from)
+      rows = from.length
+    },
+    keep: (count) => {
+      tokens = count
+    },
+    byRow: (row, start) => {
+      let read = start
+      return {
+        tokens: () => read,
+        feeds: () => feeds(row, 1),
+        room: () => room(row, 1),
+        take: (results, more) => {
+          take(results, row)
+          read += more
+          tokens = read
+        },
+      }
+    },
+  }
+}
+
+/** One part of one layer: [rows, heads, capacity, headSize] */
+const roomyBuffer = ({ name, heads, headSize }: Layer, part: Part, rows: number, capacityAtFirst: number) => {
+  let capacity = capacityAtFirst
+  const rowSize = (): number => heads * capacity * headSize
+  let [numbers, spare] = [new Float32Array(rows * rowSize()), new Float32Array(0)]
+  return {
+    past: pastName(name, part),
+    present: presentName(name, part),
+    /** `count` rows from `first` on */
+    feed: (first: number, count: number): Feed => ({
+      data: numbers.subarray(first * rowSize(), (first + count) * rowSize()),
+      shape: [count, heads, capacity, headSize],
+    }),
+    /** Takes rows that an engine wrote elsewhere. */
+    take: (written: Vector, first: number): void => {
+      if (written.buffer !== numbers.buffer) numbers.set(written, first * rowSize())
+    },
+    grow: (larger: number): void => {
+      const [before, after, count] = [capacity * headSize, larger * headSize, numbers.length / (capacity * headSize)]
+      const roomier = new Float32Array(count * after)
+      for (let head = 0; head < count; head++) roomier.set(numbers.subarray(head * before, (head + 1) * before), head * after)
+      ;[numbers, capacity] = [roomier, larger]
+    },
+    select: (from: ReadonlyArray<number>): void => {
+      const size = rowSize()
+      const selected = spare.length === from.length * size ? spare : new Float32Array(from.length * size)
+      from.forEach((row, to) => {
+        selected.set(numbers.subarray(row * size, (row + 1) * size), to * size)
+      })
+      ;[numbers, spare] = [selected, numbers]
+    },
+  }
+}
+
+export const floatsOf = (results: Results, name: string): Vector => {
+  const values = results[name]
+  if (values instanceof Float32Array || values instanceof Float64Array) return values
+  throw new Error(`decoder: expected floating-point numbers of ${name}, got ${values === undefined ? 'none' : 'others'}`)
+}

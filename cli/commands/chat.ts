@@ -1,0 +1,106 @@
+/** salora chat: a conversation with a decoder, on the terminal or from standard input. */
+import { createInterface } from 'node:readline'
+import { InputError, quoted } from '../../accelerated/errors/inputError.js'
+import { openConversation, type Conversation } from '../../finetuning/adapters/conversation.js'
+import { openGenerator } from '../../finetuning/adapters/generator.js'
+import { textFlag } from '../../finetuning/commandLine/flag.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
+import { chatCommands, chatLine } from '../input/chatLine.js'
+import { adapterFlags, adapterMachineFlags } from '../options/adapterFlags.js'
+import { adapterRequest } from '../options/adapterRequest.js'
+import { generationFlags, generationRequest, stopFlags } from '../options/generationRequest.js'
+import { pickFlags } from '../options/settingFlags.js'
+import { defineCommand } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { watchInterrupt } from '../terminal/interrupt.js'
+import { printable, type Terminal } from '../terminal/output.js'
+
+/** New tokens of an answer: enough for a page. */
+const longestAnswer = 1024
+
+export const chat = defineCommand({
+  name: 'salora chat',
+  description:
+    'Talk to a decoder in its chat template. Each line is a message; Ctrl-C stops the answer. On the terminal, /help shows the commands. Each turn reads only what is new, since the cache of keys and values stays.',
+  flags: {
+    Model: adapterFlags,
+    Conversation: { system: textFlag('text', 'System message to begin with', { defaultText: "the template's, if it has one" }) },
+    Generation: {
+      ...pickFlags(generationFlags, ['maxNewTokens', 'temperature', 'topK', 'topP', 'repetitionPenalty', 'seed'], {
+        maxNewTokens: String(longestAnswer),
+      }),
+      ...stopFlags,
+    },
+    Machine: adapterMachineFlags(['device', 'precision', 'threads']),
+  },
+  examples: [
+    { command: 'salora chat --model models/smollm2 --precision int8', result: 'Answers each line that you type.' },
+    {
+      command: "cat questions.txt | salora chat --run runs/answers --system 'Answer in one sentence.' --json > conversation.json",
+      result: 'Writes {"messages"}: the questions, one per line, and their answers.',
+    },
+  ],
+  run: async ({ system, stop, ...flags }, terminal) => {
+    if (system?.trim() === '') throw usageError('--system', 'a text', 'an empty one')
+    const settings = { maxNewTokens: longestAnswer, ...generationRequest(flags), stop }
+    const { adapter } = await adapterRequest(flags)
+    const generator = await openGenerator({ ...adapter, keepsCache: true })
+    try {
+      const conversation = openConversation(generator, settings, system)
+      const code = await converse(conversation, terminal)
+      if (terminal.json) terminal.result('', { messages: conversation.messages() })
+      return code
+    } finally {
+      await generator.release()
+    }
+  },
+})
+
+/** Answers line by line. @returns the exit code */
+const converse = async (conversation: Conversation, terminal: Terminal): Promise<number> => {
+  const typed = process.stdin.isTTY === true && process.stderr.isTTY === true
+  const lines = createInterface({ input: process.stdin, ...(typed ? { output: process.stderr, prompt: '> ' } : {}) })
+  let answering = false
+  // On a terminal, readline reads Ctrl-C as a key.
+  lines.on('SIGINT', () => (answering ? process.kill(process.pid, 'SIGINT') : lines.close()))
+  if (typed) terminal.note('type a message and Enter; /help shows the commands, Ctrl-D ends')
+  if (typed) lines.prompt()
+  for await (const line of lines) {
+    const given = chatLine(line)
+    if (given.kind === 'exit') break
+    if (given.kind === 'message') {
+      answering = true
+      const code = await answer(conversation, given.text, typed, terminal)
+      answering = false
+      if (code !== null && !(typed && code === exitCodes.interrupted)) return code
+    } else if (given.kind === 'reset') conversation.restart()
+    else if (given.kind === 'system') conversation.restart(given.text)
+    else if (given.kind === 'help') for (const [command, does] of Object.entries(chatCommands)) terminal.note(`${command}: ${does}`)
+    else if (given.kind === 'unknown')
+      terminal.warn(`expected ${Object.keys(chatCommands).join(', ')} or a message, got ${quoted(given.command)}`)
+    if (typed) lines.prompt()
+  }
+  return exitCodes.success
+}
+
+/** @param typed whether a person can mend a message that does not fit @returns the exit code of a signal; null without one */
+const answer = async (conversation: Conversation, text: string, typed: boolean, terminal: Terminal): Promise<number | null> => {
+  const interrupt = watchInterrupt(
+    () => undefined,
+    () => undefined,
+  )
+  const write = (piece: string): void => void (terminal.json || process.stdout.write(printable(piece)))
+  try {
+    for await (const event of conversation.say(text, interrupt.signal)) {
+      if (event.kind === 'piece') write(event.text)
+      else if (event.ended === 'length') terminal.note(' … (the answer reached --max-new-tokens or the end of the context)')
+    }
+    write('\n')
+  } catch (thrown) {
+    if (!typed || !(thrown instanceof InputError)) throw thrown
+    terminal.warn(thrown.message)
+  } finally {
+    interrupt.release()
+  }
+  return interrupt.exitCode()
+}

@@ -1,0 +1,121 @@
+/** salora chat: the answers of generate to the same messages, its commands, and one line per mistake. */
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { chatLine } from '../../cli/input/chatLine.js'
+import { openConversation } from '../../finetuning/adapters/conversation.js'
+import { openGenerator } from '../../index.js'
+import { fixtures } from '../golden/golden.js'
+import { saloraIn } from './inProcess.js'
+
+let cwd = ''
+const template =
+  "{% for m in messages %}{{ '<s> ' + {'system': 'w47', 'user': 'w48', 'assistant': 'w49'}[m['role']] + ' ' + m['content'] + ' </s> ' }}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ '<s> w49 ' }}{% endif %}"
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-chat-'))
+  await cp(join(fixtures, 'llama'), join(cwd, 'llama'), { recursive: true })
+  await cp(join(fixtures, 'llama'), join(cwd, 'plain'), { recursive: true })
+  await writeFile(join(cwd, 'llama', 'tokenizer_config.json'), JSON.stringify({ chat_template: template }))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+const chat = (input: string, ...args: ReadonlyArray<string>) =>
+  saloraIn(['chat', '--model', 'llama', '--threads', '1', '--quiet', '--max-new-tokens', '5', ...args], { cwd, input })
+
+type Message = { readonly role: string; readonly content: string }
+
+/** What `generate` answers to these messages, from a decoder that reads all of them. */
+const generated = async (messages: ReadonlyArray<Message>): Promise<string> => {
+  await writeFile(join(cwd, 'prompt.jsonl'), JSON.stringify({ messages }))
+  const { stdout } = await saloraIn(
+    ['generate', '--model', 'llama', '--input', 'prompt.jsonl', '--threads', '1', '--quiet', '--max-new-tokens', '5'],
+    { cwd },
+  )
+  return (JSON.parse(stdout) as { readonly text: string }).text
+}
+const conversationOf = async (said: ReadonlyArray<string>, opening: ReadonlyArray<Message> = []): Promise<ReadonlyArray<Message>> => {
+  let messages = opening
+  for (const content of said) {
+    const asked = [...messages, { role: 'user', content }]
+    messages = [...asked, { role: 'assistant', content: await generated(asked) }]
+  }
+  return messages
+}
+const answers = (messages: ReadonlyArray<Message>): string =>
+  messages.flatMap(({ role, content }) => (role === 'assistant' ? [`${content}\n`] : [])).join('')
+
+describe('salora chat', () => {
+  it('answers each line as generate answers all messages so far', async () => {
+    const messages = await conversationOf(['w5 w6', 'w9', 'w11 w12 w13'])
+    expect(await chat('w5 w6\n\nw9\nw11 w12 w13\n')).toEqual({ code: 0, stdout: answers(messages), stderr: '' })
+    const { stdout } = await chat('w5 w6\nw9\nw11 w12 w13', '--json')
+    expect(JSON.parse(stdout)).toEqual({ messages })
+  })
+
+  it('begins with --system, /reset keeps it, /system replaces it, and nothing after /exit is read', async () => {
+    const system = (content: string): Message => ({ role: 'system', content })
+    const [one, other] = [await conversationOf(['w5'], [system('w20')]), await conversationOf(['w5'], [system('w30')])]
+    expect(one[2]).not.toEqual(other[2])
+    const { stdout } = await chat('w5\n/reset\nw5\n/system w30\nw5\n/reset\nw5\n/exit\nw7', '--system', 'w20')
+    expect(stdout).toBe(answers([...one, ...one, ...other, ...other]))
+  })
+
+  it('shows its commands, and names them for a slash that is none', async () => {
+    expect((await chat('/help', '--no-quiet')).code).toBe(2)
+    const { stderr, stdout } = await saloraIn(['chat', '--model', 'llama', '--threads', '1'], { cwd, input: '/help\n/quit\n' })
+    expect(stdout).toBe('')
+    expect(stderr).toMatch(
+      /^\/reset: forget the conversation.*\n\/system TEXT: .*\n\/help: .*\n\/exit: .*\nwarning: expected .*, got "\/quit"\n$/,
+    )
+  })
+
+  it.each<readonly [string, ReadonlyArray<string>, string, RegExp]>([
+    ['a model without a chat template', ['--model', 'plain'], 'w5', /expected a chat template .*, got none/],
+    [
+      'more than the model’s positions',
+      [],
+      'w5 '.repeat(200),
+      /^the conversation: expected a prompt of at most \d+ tokens .*, got 20\d\n$/,
+    ],
+    ['an empty system message', ['--system', ' '], 'w5', /--system: expected a text, got an empty one/],
+    ['no model', ['--model', 'nowhere'], 'w5', /nowhere/],
+  ])('refuses %s in one line', async (_, args, input, message) => {
+    const { code, stdout, stderr } = await chat(input, ...args)
+    expect([code === 0, stdout]).toEqual([false, ''])
+    expect(stderr).toMatch(message)
+    expect(stderr.trim().split('\n').length).toBe(1)
+  })
+})
+
+describe('a line of a conversation', () => {
+  it.each<readonly [string, ReturnType<typeof chatLine>]>([
+    ['hello', { kind: 'message', text: 'hello' }],
+    ['  ', { kind: 'nothing' }],
+    [' /reset', { kind: 'message', text: '/reset' }],
+    ['/reset ', { kind: 'reset' }],
+    ['/reset now', { kind: 'unknown', command: '/reset now' }],
+    ['/system  Be brief. ', { kind: 'system', text: 'Be brief.' }],
+    ['/system', { kind: 'unknown', command: '/system' }],
+    ['/constructor', { kind: 'unknown', command: '/constructor' }],
+  ])('%j', (line, expected) => expect(chatLine(line)).toEqual(expected))
+})
+
+describe('a conversation', () => {
+  it('keeps the answer up to an abort, and stays the same if a message does not fit', async () => {
+    const generator = await openGenerator({ model: join(cwd, 'llama'), device: 'cpu', threads: 1, keepsCache: true })
+    const conversation = openConversation(generator, { maxNewTokens: 5 })
+    const stop = new AbortController()
+    for await (const event of conversation.say('w5 w6', stop.signal)) if (event.kind === 'piece') stop.abort()
+    const [asked, answered] = conversation.messages()
+    expect(asked).toEqual({ role: 'user', content: 'w5 w6' })
+    const whole = await generated([{ role: 'user', content: 'w5 w6' }])
+    expect(whole.startsWith(answered?.content ?? '-')).toBe(true)
+    expect(answered?.content.length).toBeLessThan(whole.length)
+    const before = conversation.messages()
+    await expect(conversation.say('w5 '.repeat(200)).next()).rejects.toThrow('the conversation: expected a prompt of at most')
+    expect(conversation.messages()).toBe(before)
+    await generator.release()
+  })
+})
