@@ -5,6 +5,7 @@
 import type { Expression } from './expression.js'
 import { sameShape, topologicalOrder } from './expression.js'
 import { erfFloat64 } from './erf.js'
+import { chainsInBlocks } from './elementwiseChains.js'
 import { fuseSums } from './fusedSums.js'
 import { stackProducts } from './stackedProducts.js'
 import type { OnnxTarget } from './onnxBuilder.js'
@@ -32,7 +33,7 @@ import {
  */
 export const lower = (
   outputs: Readonly<Record<string, Expression>>,
-  { fusedDecoder }: Pick<OnnxTarget, 'fusedDecoder'> = { fusedDecoder: true },
+  { fusedDecoder, scan }: Pick<OnnxTarget, 'fusedDecoder' | 'scan'> = { fusedDecoder: true, scan: true },
 ): Readonly<Record<string, Expression>> => {
   const lowered = new Map<Expression, Expression>()
   const statistics = new Map<Expression, Statistics>()
@@ -67,7 +68,9 @@ export const lower = (
     const replaced = node.op === 'Reshape' ? reshapedOnce(same) : (lowerDecoder(node, inputs) ?? partOf(node))
     lowered.set(node, replaced ?? (node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : lowerQuantized(inputs, same)))
   }
-  return stackProducts(fuseSums(Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node]))))
+  const named = Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node]))
+  const fused = stackProducts(fuseSums(named))
+  return scan === true ? chainsInBlocks(fused) : fused
 }
 
 /** If the node gathers rows of a matrix in int8 or multiplies by one, the nodes that do so; else the node as it is. */

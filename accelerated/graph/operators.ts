@@ -3,7 +3,7 @@
  * Errors are programmer errors: they name the operator, what it expected and what it got.
  */
 import { knownFactor, namedFactors, product, sum } from './dimension.js'
-import type { Attributes, DType, Dimension, Expression, ExternalData, Op, Shape } from './expression.js'
+import type { Attributes, DType, Dimension, Expression, ExternalData, Op, ScanBody, Shape } from './expression.js'
 import { sameShape, showShape } from './expression.js'
 
 type Operand = Expression | number
@@ -487,6 +487,16 @@ export const sizeOf = (of: Shape): Expression => node('Size', [], [1], 'int64', 
 /** pool[offset … offset + product of `shape`] as a tensor of `like`'s shape. pool: [n], offset: int64 [1]. */
 export const sliceVector = (pool: Expression, offset: Expression, like: Expression): Expression =>
   reshape(node('SliceVector', [pool, offset, add(offset, sizeOf(like.shape))], [product(like.shape)], pool.dtype), like.shape)
+
+/**
+ * The results of `body` for each slice along the first axis of the sliced operands, one after another. It has no gradient: lowering makes it.
+ * sliced: [n, ...] each → [n, ...]
+ */
+export const scan = (sliced: Iterable<Expression>, shared: Iterable<Expression>, body: ScanBody): Expression => {
+  const operands = [...sliced]
+  const [count = 1] = operands[0]?.shape ?? []
+  return node('Scan', [...operands, ...shared], [count, ...body.result.shape], body.result.dtype, { body })
+}
 
 /** Cumulative sums along one axis, inclusive. It has no gradient: it counts positions. */
 export const cumulativeSum = (x: Expression, axis: number): Expression =>
