@@ -49,7 +49,7 @@ export const trainFlags = {
   'Model and data': {
     model: text(
       'folder|id',
-      `Model in Hugging Face layout, or a hub id; families: ${architectures.flatMap(({ modelTypes }) => modelTypes).join(', ')}`,
+      `Model in Hugging Face layout, a hub id, or a .gguf file; families: ${architectures.flatMap(({ modelTypes }) => modelTypes).join(', ')}`,
     ),
     task: text('name|file', `Task: ${taskNames.join(', ')}, or a data file (${fileEndings.join(', ')})`),
     ...flagsOfTasks,

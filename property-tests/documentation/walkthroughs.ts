@@ -138,6 +138,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     page: 'docs/how-to/llama-cpp.md',
     files: instructions,
     before: ['salora train --model decoder --task alpaca --data instructions.json --method lora --output runs/answers'],
+    replaced: [['--model base.gguf', '--model exported/whole/model.gguf']],
     notRun: { 'llama-cli': 'needs llama.cpp; property-tests/llamacpp runs it' },
     leaves: ['exported/answers/adapter.gguf', 'exported/whole/model.gguf', 'exported/whole/Modelfile'],
     prints: [/to use it: llama-cli --model BASE\.gguf --lora exported\/answers\/adapter\.gguf/],

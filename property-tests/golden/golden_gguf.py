@@ -1,4 +1,5 @@
 """fixtures/gguf.json: numbers that the `gguf` package quantized to Q8_0, and its numbers of random bytes of each type that salora reads.
+fixtures/quantized.gguf: a decoder with a matrix in each of these types.
 
 fixtures/{llama,mistral,qwen2}/base.gguf: the decoders' checkpoints as the `gguf` package (PyPI, 0.19) writes them, in float32, for llama.cpp.
 
@@ -8,6 +9,7 @@ and one merge: the tests give token ids. Mistral's window is left out, since lla
     python golden_gguf.py
 """
 import base64
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -65,7 +67,7 @@ def write(family):
         writer.add_rope_scaling_factor(rope['factor'])
     specials = ['<unk>', '<s>', '</s>']
     writer.add_tokenizer_model('gpt2')
-    writer.add_tokenizer_pre('default')
+    writer.add_tokenizer_pre('gpt-2')
     writer.add_token_list(specials + [f'w{i}' for i in range(3, config['vocab_size'])])
     writer.add_token_types([gguf.TokenType.CONTROL] * 3 + [gguf.TokenType.NORMAL] * (config['vocab_size'] - 3))
     writer.add_token_merges(['w 3'])  # llama.cpp wants some
@@ -128,10 +130,72 @@ def numbers_of(name):
     return {'bytes': text(data), 'numbers': text(gguf.quants.dequantize(data, kind).astype(np.float32))}
 
 
+# A decoder of one layer with a matrix in each type, by the names of Hugging Face.
+QUANTIZED = {
+    'model.embed_tokens.weight': ('BF16', (8, 256)), 'lm_head.weight': ('F16', (8, 256)), 'model.norm.weight': ('F32', (256,)),
+    'model.layers.0.input_layernorm.weight': ('F32', (256,)), 'model.layers.0.post_attention_layernorm.weight': ('F32', (256,)),
+    'model.layers.0.self_attn.q_proj.weight': ('Q4_K', (16, 256)), 'model.layers.0.self_attn.k_proj.weight': ('Q6_K', (8, 256)),
+    'model.layers.0.self_attn.v_proj.weight': ('Q4_0', (8, 256)), 'model.layers.0.self_attn.o_proj.weight': ('F16', (256, 16)),
+    'model.layers.0.mlp.gate_proj.weight': ('Q4_1', (32, 256)), 'model.layers.0.mlp.up_proj.weight': ('Q8_0', (32, 256)),
+    'model.layers.0.mlp.down_proj.weight': ('Q4_0', (256, 32)),
+}
+
+
+def unpermuted(weights, heads):
+    """The inverse of `permuted`, as transformers' LlamaTensorProcessor has it."""
+    return weights.reshape(heads, weights.shape[0] // heads // 2, 2, *weights.shape[1:]).swapaxes(2, 1).reshape(weights.shape)
+
+
+def write_quantized():
+    """fixtures/quantized.gguf. -> a digest of each tensor's float32 numbers in Hugging Face's order of rows"""
+    writer = gguf.GGUFWriter(FIXTURES / 'quantized.gguf', 'llama')
+    for add, value in ((writer.add_block_count, 1), (writer.add_context_length, 64), (writer.add_embedding_length, 256), (writer.add_feed_forward_length, 32),
+                       (writer.add_head_count, 2), (writer.add_head_count_kv, 1), (writer.add_key_length, 8), (writer.add_value_length, 8)):
+        add(value)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_tokenizer_model('gpt2')
+    writer.add_tokenizer_pre('gpt-2')
+    writer.add_token_list(['<s>', '</s>', *'abcd', 'ab', 'abc'])
+    writer.add_token_types([gguf.TokenType.CONTROL] * 2 + [gguf.TokenType.NORMAL] * 6)
+    writer.add_token_merges(['a b', 'ab c'])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 1)
+    random = np.random.default_rng(7)
+    digests = {}
+    for name, (type_name, shape) in QUANTIZED.items():
+        kind = gguf.GGMLQuantizationType[type_name]
+        if type_name == 'F32':
+            data = random.standard_normal(shape, dtype=np.float32)
+            numbers = data
+        else:
+            elements, size = gguf.GGML_QUANT_SIZES[kind]
+            data = random.integers(0, 256, (shape[0] * shape[1] // elements, size), dtype=np.uint8)
+            for at in SCALES[type_name]:
+                data[:, at:at + 2] = (random.standard_normal((len(data), 1)) * 0.1).astype(np.float16).view(np.uint8)
+            if type_name == 'BF16':
+                data = random.standard_normal((len(data), 1), dtype=np.float32).view(np.uint8)[:, 2:]
+            data = np.ascontiguousarray(data).reshape(shape[0], -1)
+            numbers = gguf.quants.dequantize(data, kind).astype(np.float32)
+        if name.endswith(('q_proj.weight', 'k_proj.weight')):
+            numbers = unpermuted(numbers, 2 if name.endswith('q_proj.weight') else 1)
+        digests[name] = hashlib.sha256(np.ascontiguousarray(numbers).tobytes()).hexdigest()
+        tensor = names.get_name(name, try_suffixes=('.weight',))
+        if type_name in ('F32', 'F16'):
+            writer.add_tensor(tensor, data if type_name == 'F32' else data.view(np.float16))
+        else:
+            writer.add_tensor(tensor, data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return digests
+
+
 def write_numbers():
     given = blocks()
     quantized = gguf.quants.quantize(given, gguf.GGMLQuantizationType.Q8_0)
-    found = {'quantized': {'numbers': text(given), 'bytes': text(quantized)}, 'dequantized': {name: numbers_of(name) for name in SCALES}}
+    found = {'quantized': {'numbers': text(given), 'bytes': text(quantized)}, 'dequantized': {name: numbers_of(name) for name in SCALES}, 'digests': write_quantized()}
     (FIXTURES / 'gguf.json').write_text(json.dumps(found, indent=1) + '\n')
 
 

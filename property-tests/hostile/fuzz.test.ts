@@ -1,11 +1,13 @@
 /** Every reader against thousands of broken files: each file is read, or refused in one line, without any other effect. */
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readAdapter } from '../../accelerated/formats/index.js'
+import { convertedModel } from '../../accelerated/checkpoints/gguf/convertModel.js'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { checkFinite } from '../../accelerated/checkpoints/finiteWeights.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
@@ -256,6 +258,18 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
   }
   fuzz('an adapter in GGUF', ofLlamaCpp, changesOf(ofLlamaCpp), async (folder) =>
     readAdapter(folder, await openModelFolder(join(fixtures, 'llama'))),
+  )
+
+  const ofModel = { 'model.gguf': readFileSync(join(fixtures, 'quantized.gguf')) }
+  fuzz(
+    'a model in GGUF',
+    ofModel,
+    changesOf(ofModel),
+    async (folder) => {
+      const model = await openModelFolder(await convertedModel(join(folder, 'model.gguf'), join(root, 'work', 'case')))
+      await loadTokenizer(model.folder, model.model)
+    },
+    /^salora-/,
   )
 
   const texts = ['', 'a b', 'ab ba !', '\u0000é東\ud800', 'ab'.repeat(1_000), ' '.repeat(2_000), 'a '.repeat(1_000)]

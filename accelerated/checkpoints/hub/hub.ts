@@ -20,6 +20,7 @@ import { commitOf, download, fileUrl, type DownloadProgress, type Remote } from 
 import { cacheOf, endpointOf, type Environment, isOffline, tokenOf } from './hubEnvironment.js'
 import { readText } from '../../storage/boundedJson.js'
 import { isFile } from '../../storage/regularFile.js'
+import { convertedModel } from '../gguf/convertModel.js'
 import { indexLimit, parseShardIndex } from '../safetensors/weightFiles.js'
 
 /** How to reach the hub. Every part has a default from the environment. */
@@ -43,7 +44,7 @@ export type ResolvedModel = {
 const defaultTimeout = 30_000
 
 /**
- * An existing folder is used as it is; anything else must be a hub id such as `FacebookAI/roberta-base`.
+ * An existing folder is used as it is, and a file in GGUF is converted; anything else must be a hub id such as `FacebookAI/roberta-base`.
  * Environment variables: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT, and for the cache SALORA_CACHE, HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME.
  * A revision that is complete in the cache is used without a request. @throws InputError
  */
@@ -51,6 +52,8 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   const { revision = 'main', environment = process.env } = options
   const kind = (await nodeFiles.stat(model).catch(() => null))?.kind ?? 'nothing'
   if (kind === 'folder') return { folder: model, baseModelName: model, revision: await commitOfSnapshot(model) }
+  if (kind === 'file' && model.endsWith('.gguf'))
+    return { folder: await convertedModel(model, cacheOf(environment)), baseModelName: model, revision: null }
   if (kind !== 'nothing' || !isHubId(model)) {
     throw inputError(
       `--model ${quoted(model)}`,

@@ -1,4 +1,5 @@
 /** The tokenizer of a model as keys of GGUF: llama.cpp's own code then makes the same tokens. What it cannot do is refused by name. */
+import { tokenTypes } from '../../checkpoints/gguf/ggufTokenizerJson.js'
 import type { WrittenKeys, WrittenValue } from '../../checkpoints/gguf/writeGguf.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { readChatTemplate } from '../../checkpoints/tokenizer/chatTemplate.js'
@@ -11,9 +12,6 @@ import { readText } from '../../storage/boundedJson.js'
 import { requiredFile } from '../../storage/fileInFolder.js'
 import { joinPath } from '../../storage/paths.js'
 import { sentencePieceKeys } from './sentencePieceKeys.js'
-
-/** llama.cpp's numbers of kinds of tokens. */
-const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
 
 /** A tokenizer's tokens and their kinds, by id. */
 type TokenTable = { readonly tokens: ReadonlyArray<string | undefined>; readonly types: ReadonlyArray<number> }

@@ -1,0 +1,49 @@
+/** A decoder in GGUF as a folder in Hugging Face layout: converted once, and kept in the cache under the file's digest. */
+import { nodeFiles } from '../../storage/nodeFiles.js'
+import { joinPath } from '../../storage/paths.js'
+import { withFile, type Storage } from '../../storage/storage.js'
+import { storedSha256 } from '../../storage/storedDigest.js'
+import { parseConfigFile } from '../configFile.js'
+import { convertWeights } from './convertWeights.js'
+import { dequantize } from './dequantize.js'
+import { ggufConfig } from './ggufConfig.js'
+import type { GgufHeader } from './ggufHeader.js'
+import { ggufTokenizer } from './ggufTokenizerJson.js'
+import { readGguf } from './readGguf.js'
+
+/** The version of the written files: a later one converts again. */
+const layout = 1
+
+/** → the folder. config.json is written last: without it, the folder is incomplete, and is written again. @throws InputError */
+export const convertedModel = async (file: string, cache: string): Promise<string> => {
+  const header = await readGguf(file) // before the whole file is read for its digest
+  const { config, tokenizer, settings } = await filesOf(header, file, nodeFiles)
+  const { model } = parseConfigFile(config, file)
+  const digest = await storedSha256(file, joinPath(cache, 'salora-digests'))
+  const folder = joinPath(cache, 'salora-gguf', `${digest.slice(0, 32)}-${layout}`)
+  const configFile = joinPath(folder, 'config.json')
+  if ((await nodeFiles.stat(configFile)) !== null) return folder
+  await nodeFiles.makeFolder(folder, { recursive: true })
+  await convertWeights(header, model, file, { path: joinPath(folder, 'model.safetensors'), storage: nodeFiles }, nodeFiles)
+  await nodeFiles.write(joinPath(folder, 'tokenizer.json'), tokenizer)
+  await nodeFiles.write(joinPath(folder, 'tokenizer_config.json'), settings)
+  await nodeFiles.write(configFile, config)
+  return folder
+}
+
+/** The texts of the small files. @throws InputError */
+const filesOf = async (
+  header: GgufHeader,
+  file: string,
+  storage: Storage,
+): Promise<Readonly<Record<'config' | 'tokenizer' | 'settings', string>>> => {
+  const entry = header.tensors.get('rope_freqs.weight')
+  const factors =
+    entry === undefined
+      ? null
+      : await withFile(storage, file, async ({ read }) => dequantize(entry.type, Uint8Array.from(await read(entry.offset, entry.length))))
+  const { tokenizer, settings } = ggufTokenizer(header, file)
+  return { config: text(ggufConfig(header, factors, file)), tokenizer: JSON.stringify(tokenizer), settings: text(settings) }
+}
+
+const text = (value: object): string => `${JSON.stringify(value, null, 2)}\n`

@@ -1,0 +1,85 @@
+/** config.json of a decoder in GGUF, from the keys of its header and the names of its tensors. */
+import { inputError, quoted } from '../../errors/inputError.js'
+import type { GgufHeader, GgufValue } from './ggufHeader.js'
+import { llama3Scaling } from './rotaryFactors.js'
+
+/** Our family and transformers' class by llama.cpp's architecture. Mistral is written as LLaMA there. */
+const families: Readonly<Record<string, string>> = { llama: 'LlamaForCausalLM', qwen2: 'Qwen2ForCausalLM' }
+
+/** @param factors the numbers of rope_freqs.weight; null if there are none @throws InputError for another architecture, and for what is missing */
+export const ggufConfig = (header: GgufHeader, factors: Float32Array | null, file: string): object => {
+  const { keys, tensors } = header
+  const architecture = architectureOf(keys, file)
+  const number = (key: string): number | undefined => numberOf(keys, `${architecture}.${key}`, file)
+  const required = (key: string): number => {
+    const value = number(key)
+    if (value === undefined) throw inputError(file, `the key ${architecture}.${key}`, 'none')
+    return value
+  }
+  const [hidden, heads] = [required('embedding_length'), required('attention.head_count')]
+  const headSize = number('attention.key_length') ?? number('rope.dimension_count') ?? hidden / heads
+  for (const key of ['attention.value_length', 'rope.dimension_count'])
+    if ((number(key) ?? headSize) !== headSize)
+      throw inputError(file, `${architecture}.${key} of ${headSize}, the size of a head`, String(number(key)))
+  const base = number('rope.freq_base') ?? 10_000
+  const has = (name: string): boolean => tensors.has(name)
+  return {
+    architectures: [families[architecture]],
+    model_type: architecture,
+    vocab_size: tensors.get('token_embd.weight')?.shape[0] ?? 0,
+    hidden_size: hidden,
+    num_hidden_layers: required('block_count'),
+    num_attention_heads: heads,
+    num_key_value_heads: number('attention.head_count_kv') ?? heads,
+    head_dim: headSize,
+    intermediate_size: required('feed_forward_length'),
+    max_position_embeddings: required('context_length'),
+    rms_norm_eps: required('attention.layer_norm_rms_epsilon'),
+    rope_theta: base,
+    rope_scaling: factors === null ? scalingOf(keys, architecture, file) : llama3Scaling(factors, { base, headSize }, file),
+    hidden_act: 'silu',
+    tie_word_embeddings: !has('output.weight'),
+    ...(architecture === 'llama' ? { attention_bias: has('blk.0.attn_q.bias'), mlp_bias: has('blk.0.ffn_gate.bias') } : {}),
+    ...specialIds(keys, file),
+    torch_dtype: 'float32',
+  }
+}
+
+const architectureOf = (keys: GgufHeader['keys'], file: string): string => {
+  if (keys.get('general.type') === 'adapter')
+    throw inputError(file, 'a model in GGUF', 'an adapter (it goes into --adapter, as the folder of adapter.gguf)')
+  const architecture = String(keys.get('general.architecture'))
+  if (families[architecture] === undefined)
+    throw inputError(file, `a model of architecture ${Object.keys(families).join(' or ')}`, quoted(architecture))
+  const parts = numberOf(keys, 'split.count', file) ?? 1
+  if (parts > 1) throw inputError(file, 'a whole model in one file (llama-gguf-split --merge makes one)', `one of ${parts} parts`)
+  return architecture
+}
+
+/** @throws InputError for a value of another type, such as a list with a number for each layer */
+const numberOf = (keys: GgufHeader['keys'], key: string, file: string): number | undefined => {
+  const value: GgufValue | undefined = keys.get(key)
+  if (value !== undefined && (typeof value !== 'number' || !Number.isFinite(value)))
+    throw inputError(file, `a number in the key ${key}`, 'something else')
+  return value
+}
+
+const scalingOf = (keys: GgufHeader['keys'], architecture: string, file: string): object | null => {
+  const kind = keys.get(`${architecture}.rope.scaling.type`) ?? 'none'
+  const factor = numberOf(keys, `${architecture}.rope.scaling.factor`, file) ?? numberOf(keys, `${architecture}.rope.scale_linear`, file)
+  if (kind === 'linear' || (kind === 'none' && factor !== undefined && factor !== 1)) return { rope_type: 'linear', factor: factor ?? 1 }
+  if (kind !== 'none') throw inputError(file, 'a rope.scaling.type of none or linear', quoted(String(kind)))
+  return null
+}
+
+/** The tokens that end a text, the usual one first. */
+const specialIds = (keys: GgufHeader['keys'], file: string): object => {
+  const id = (name: string): number | undefined => numberOf(keys, `tokenizer.ggml.${name}_token_id`, file)
+  const ends = [id('eos'), id('eot'), id('eom')].filter((end) => end !== undefined)
+  const [bos, pad] = [id('bos'), id('padding')]
+  return {
+    ...(ends.length === 0 ? {} : { eos_token_id: ends.length === 1 ? ends[0] : [...new Set(ends)] }),
+    ...(bos === undefined ? {} : { bos_token_id: bos }),
+    ...(pad === undefined ? {} : { pad_token_id: pad }),
+  }
+}

@@ -1,0 +1,176 @@
+/** tokenizer.json and tokenizer_config.json of a model in GGUF, from the keys of its header. */
+import { inputError, quoted } from '../../errors/inputError.js'
+import { knownWords } from '../tokenizer/tokenizerSchema.js'
+import type { GgufHeader } from './ggufHeader.js'
+
+/** llama.cpp's numbers of kinds of tokens. */
+export const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
+
+type Words = {
+  readonly splits: ReadonlyArray<object>
+  readonly normalizer?: object
+  readonly whole?: boolean
+  readonly addsStart?: boolean
+}
+
+const byteLevel = (regex: boolean) => ({ type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: regex })
+const split = (words: string | undefined) => ({ type: 'Split', pattern: { Regex: words }, behavior: 'Isolated', invert: false })
+const llama3 = [split(knownWords[0]), byteLevel(false)]
+
+/** How a text is cut before its bytes are merged, by llama.cpp's names. `addsStart`: what it does without the key add_bos_token. */
+const words: Readonly<Record<string, Words>> = {
+  'gpt-2': { splits: [byteLevel(true)] },
+  smollm: { splits: [{ type: 'Digits', individual_digits: true }, byteLevel(true)] },
+  'llama-bpe': { splits: llama3, whole: true, addsStart: true },
+  'smaug-bpe': { splits: llama3 },
+  qwen2: { splits: [split(knownWords[1]), byteLevel(false)], normalizer: { type: 'NFC' } },
+}
+
+/** Texts of both files. @throws InputError for a tokenizer of another kind, and for lists that do not fit */
+export const ggufTokenizer = ({ keys }: GgufHeader, file: string): { readonly tokenizer: object; readonly settings: object } => {
+  const strings = (name: string): ReadonlyArray<string> => listOf(keys, `tokenizer.ggml.${name}`, 'string', file)
+  const tokens = strings('tokens')
+  checkTokens(tokens, file)
+  const types = keys.has('tokenizer.ggml.token_type')
+    ? listOf<number>(keys, 'tokenizer.ggml.token_type', 'number', file)
+    : tokens.map(() => 1)
+  if (types.length !== tokens.length) throw inputError(file, `token_type of ${tokens.length} tokens`, String(types.length))
+  const kind = keys.get('tokenizer.ggml.model')
+  if (kind !== 'gpt2' && kind !== 'llama') throw inputError(file, 'tokenizer.ggml.model gpt2 or llama', quoted(String(kind)))
+  const table = { tokens, types, ids: new Map(tokens.map((token, id) => [token, id])) }
+  const parts = kind === 'gpt2' ? byteParts(keys, table, strings('merges'), file) : pieceParts(keys, table, file)
+  const { addsStart, ...components } = parts
+  const token = (name: string): string | undefined => tokens[Number(keys.get(`tokenizer.ggml.${name}_token_id`) ?? NaN)]
+  const start = (keys.get('tokenizer.ggml.add_bos_token') ?? addsStart) === true ? token('bos') : undefined
+  const template = keys.get('tokenizer.chat_template')
+  const named = { bos_token: token('bos'), eos_token: token('eos'), unk_token: token('unknown'), pad_token: token('padding') }
+  return {
+    tokenizer: {
+      ...{ version: '1.0', truncation: null, padding: null, added_tokens: addedTokens(table), ...components },
+      post_processor: start === undefined ? null : startProcessor(start, table.ids.get(start) ?? 0),
+    },
+    settings: {
+      ...named,
+      tokenizer_class: 'PreTrainedTokenizerFast',
+      ...(typeof template === 'string' ? { chat_template: template } : {}),
+    },
+  }
+}
+
+type Table = { readonly tokens: ReadonlyArray<string>; readonly types: ReadonlyArray<number>; readonly ids: ReadonlyMap<string, number> }
+type Parts = { readonly addsStart: boolean; readonly normalizer: object | null; readonly pre_tokenizer: object | null } & Readonly<
+  Record<'decoder' | 'model', object>
+>
+
+const listOf = <T extends string | number>(
+  keys: GgufHeader['keys'],
+  key: string,
+  type: 'string' | 'number',
+  file: string,
+): ReadonlyArray<T> => {
+  const value = keys.get(key)
+  if (!Array.isArray(value) || value.some((one) => typeof one !== type))
+    throw inputError(file, `a list of ${type}s in the key ${key}`, value === undefined ? 'none' : 'another value')
+  return value as ReadonlyArray<T>
+}
+
+const addedTokens = ({ tokens, types }: Table): ReadonlyArray<object> =>
+  tokens.flatMap((content, id) => {
+    const type = types[id]
+    if (content === '' || (type !== tokenTypes.control && type !== tokenTypes.userDefined && type !== tokenTypes.unknown)) return []
+    return [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: type !== tokenTypes.userDefined }]
+  })
+
+/** Characters of a token, and merges that follow from scores. Real files have 1,000 and 100,000. */
+const longestToken = 1_000
+const mergeLimit = 2_000_000
+
+/** @throws InputError for a token that is very long, or a token twice */
+const checkTokens = (tokens: ReadonlyArray<string>, file: string): void => {
+  const long = tokens.find(({ length }) => length > longestToken)
+  if (long !== undefined) throw inputError(file, `tokens of at most ${longestToken} characters`, `one of ${long.length}`)
+  const seen = new Set<string>()
+  for (const token of tokens) {
+    if (token !== '' && seen.has(token)) throw inputError(file, 'each token once', `${quoted(token)} twice`)
+    seen.add(token)
+  }
+}
+
+/** Every token that a text can have. */
+const vocabularyOf = ({ tokens, types }: Table): Readonly<Record<string, number>> =>
+  Object.fromEntries(tokens.flatMap((token, id) => (types[id] === tokenTypes.unused || token === '' ? [] : [[token, id] as const])))
+
+const byteParts = (keys: GgufHeader['keys'], table: Table, merges: ReadonlyArray<string>, file: string): Parts => {
+  const pre = String(keys.get('tokenizer.ggml.pre') ?? 'default')
+  const known = Object.hasOwn(words, pre) ? words[pre] : undefined
+  if (known === undefined) throw inputError(file, `tokenizer.ggml.pre ${Object.keys(words).join(', ')}`, quoted(pre))
+  const { splits, normalizer = null, whole = false, addsStart = false } = known
+  const pairs = merges.map((merge) => {
+    const at = merge.indexOf(' ', 1) // a token may begin with a blank
+    return [merge.slice(0, at), merge.slice(at + 1)]
+  })
+  return {
+    addsStart,
+    normalizer,
+    pre_tokenizer: splits.length === 1 ? (splits[0] ?? null) : { type: 'Sequence', pretokenizers: splits },
+    decoder: { ...byteLevel(true), add_prefix_space: true },
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: whole,
+      vocab: vocabularyOf(table),
+      merges: pairs,
+    },
+  }
+}
+
+/** LLaMA 2's kind. The merges are all pairs of tokens whose text is a token, those of higher scores first. */
+const pieceParts = (keys: GgufHeader['keys'], table: Table, file: string): Parts => {
+  const scores = listOf<number>(keys, 'tokenizer.ggml.scores', 'number', file)
+  if (scores.length !== table.tokens.length) throw inputError(file, `scores of ${table.tokens.length} tokens`, String(scores.length))
+  const vocab = vocabularyOf(table)
+  const isMerged = (id: number): boolean => table.types[id] === tokenTypes.normal || table.types[id] === tokenTypes.userDefined
+  const order = [...table.tokens.keys()].filter(isMerged).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b)
+  const merges: (readonly [string, string])[] = []
+  for (const id of order) {
+    for (const pair of pairsOf(table.tokens[id] ?? '', vocab)) merges.push(pair)
+    if (merges.length > mergeLimit) throw inputError(file, `tokens of at most ${mergeLimit} merges`, 'more')
+  }
+  const prefix = keys.get('tokenizer.ggml.add_space_prefix') !== false
+  const replace = { type: 'Replace', pattern: { String: ' ' }, content: '▁' }
+  const unknown = table.tokens[table.types.indexOf(tokenTypes.unknown)] ?? null
+  return {
+    addsStart: true,
+    normalizer: prefix ? { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: '▁' }, replace] } : replace,
+    pre_tokenizer: null,
+    decoder: {
+      type: 'Sequence',
+      decoders: [
+        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+        { type: 'ByteFallback' },
+        { type: 'Fuse' },
+        ...(prefix ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []),
+      ],
+    },
+    model: { type: 'BPE', dropout: null, unk_token: unknown, fuse_unk: true, byte_fallback: true, ignore_merges: false, vocab, merges },
+  }
+}
+
+const pairsOf = (token: string, vocab: Readonly<Record<string, number>>): ReadonlyArray<readonly [string, string]> =>
+  Array.from({ length: Math.max(0, token.length - 1) }, (_, i) => [token.slice(0, i + 1), token.slice(i + 1)] as const).filter(
+    ([left, right]) => Object.hasOwn(vocab, left) && Object.hasOwn(vocab, right),
+  )
+
+const startProcessor = (start: string, id: number): object => {
+  const special = { SpecialToken: { id: start, type_id: 0 } }
+  const text = (name: 'A' | 'B') => ({ Sequence: { id: name, type_id: 0 } })
+  return {
+    type: 'TemplateProcessing',
+    single: [special, text('A')],
+    pair: [special, text('A'), special, text('B')],
+    special_tokens: { [start]: { id: start, ids: [id], tokens: [start] } },
+  }
+}

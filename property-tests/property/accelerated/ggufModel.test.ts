@@ -1,0 +1,360 @@
+/** A model in GGUF is opened as a folder is: the numbers, sizes and tokens of its file, and refusals by name. */
+import { createHash } from 'node:crypto'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { convertedModel } from '../../../accelerated/checkpoints/gguf/convertModel.js'
+import { ggufConfig } from '../../../accelerated/checkpoints/gguf/ggufConfig.js'
+import { ggufTokenizer } from '../../../accelerated/checkpoints/gguf/ggufTokenizerJson.js'
+import { readGguf } from '../../../accelerated/checkpoints/gguf/readGguf.js'
+import { llama3Scaling } from '../../../accelerated/checkpoints/gguf/rotaryFactors.js'
+import { ggufChunks } from '../../../accelerated/checkpoints/gguf/writeGguf.js'
+import { resolveModel } from '../../../accelerated/checkpoints/hub/hub.js'
+import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
+import { readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
+import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { tokenizerKeys } from '../../../accelerated/formats/gguf/ggufTokenizer.js'
+import { rotaryFrequencies } from '../../../accelerated/models/layers/rotary.js'
+import { concatenated } from '../../../accelerated/storage/concatenated.js'
+import { exportAdapter } from '../../../finetuning/adapters/exportAdapter.js'
+import { saloraHere } from '../../cli/inProcess.js'
+import { fixtures } from '../../golden/golden.js'
+import { largestDifference } from '../../llamacpp/llama.js'
+import { ourProbabilities, writeDecoder, writeRandomAdapter, writeRandomDecoder } from '../../llamacpp/decoders.js'
+import { ggufFile, key, string, tensor, uint32, uint64 } from '../../support/ggufFile.js'
+import { withAllMerges } from '../../support/sentencePieceJson.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
+
+const { folder, write } = temporaryFolder('gguf-model')
+const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
+const cache = at('cache')
+const converted = (file: string): Promise<string> => convertedModel(file, cache)
+
+describe('a model in GGUF', () => {
+  it.each(['llama', 'mistral', 'qwen2'] as const)(
+    'of the gguf package has the weights and the probabilities of the checkpoint: %s',
+    async (family) => {
+      const original = await writeDecoder(at(family), family)
+      const model = await converted(join(fixtures, family, 'base.gguf'))
+      const [before, after] = [await openModelFolder(original), await openModelFolder(model)]
+      expect(after.frozen.size).toBe(before.frozen.size)
+      for (const [name, entry] of before.frozen) expect(await readTensor(after.frozen.get(name)!), name).toEqual(await readTensor(entry))
+      const prompts = [[1, 8, 34, 33, 6, 29, 11, 4, 19, 7, 40, 41, 42, 9, 3]]
+      const difference = largestDifference(await ourProbabilities(model, null, prompts), await ourProbabilities(original, null, prompts))
+      expect(difference).toBeLessThan(2e-7)
+    },
+  )
+
+  it('has the numbers of the gguf package for Q4_K, Q6_K, Q4_0, Q4_1, Q8_0, BF16, F16 and F32, and its own types where they are floats', async () => {
+    const { digests } = JSON.parse(readFileSync(join(fixtures, 'gguf.json'), 'utf8')) as {
+      readonly digests: Readonly<Record<string, string>>
+    }
+    const { frozen, model } = await openModelFolder(await converted(join(fixtures, 'quantized.gguf')))
+    const found: Record<string, string> = {}
+    for (const [name, entry] of frozen)
+      found[model.naming.stored(name)] = createHash('sha256')
+        .update(new Uint8Array((await readTensor(entry)).buffer))
+        .digest('hex')
+    expect(found).toEqual(digests)
+    expect([...new Set([...frozen.values()].map(({ dtype }) => dtype))].sort()).toEqual(['BF16', 'F16', 'F32'])
+    const { ids } = await loadTokenizer(await converted(join(fixtures, 'quantized.gguf')), model)
+    expect(ids('abcd</s>ab')).toEqual([7, 5, 1, 6])
+  })
+
+  it('is --model of every command, and is converted once', async () => {
+    const file = join(fixtures, 'quantized.gguf')
+    const environment = { SALORA_CACHE: cache }
+    expect(await resolveModel(file, { environment })).toEqual({ folder: await converted(file), baseModelName: file, revision: null })
+    const before = process.env['SALORA_CACHE']
+    process.env['SALORA_CACHE'] = cache
+    try {
+      const written = ['generate', '--prompt', 'abcd', '--max-new-tokens', '5', '--threads', '1', '--device', 'cpu', '--quiet', '--model']
+      const [own, ofFolder] = [await saloraHere(...written, file), await saloraHere(...written, await converted(file))]
+      expect([own.code, own.stderr]).toEqual([0, ''])
+      expect(own.stdout).toBe(ofFolder.stdout)
+    } finally {
+      if (before === undefined) delete process.env['SALORA_CACHE']
+      else process.env['SALORA_CACHE'] = before
+    }
+  })
+
+  it('is converted again if an earlier conversion did not end, and anew if the file changed', async () => {
+    const bytes = readFileSync(join(fixtures, 'quantized.gguf'))
+    const model = await converted(write('changing.gguf', bytes))
+    rmSync(join(model, 'config.json'))
+    writeFileSync(join(model, 'model.safetensors'), 'half')
+    expect(await converted(at('changing.gguf'))).toBe(model)
+    await openModelFolder(model)
+    bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1
+    expect(await converted(write('changing.gguf', bytes))).not.toBe(model)
+  })
+
+  it("has a token before a text where llama.cpp puts one without a key: for Llama 3's words", async () => {
+    const { keys, tensors } = await readGguf(join(fixtures, 'quantized.gguf'))
+    const startOf = (pre: string): unknown => {
+      const { tokenizer } = ggufTokenizer({ keys: new Map([...keys, ['tokenizer.ggml.pre', pre]]), tensors }, 'f')
+      return (tokenizer as { readonly post_processor: object | null }).post_processor
+    }
+    expect(startOf('gpt-2')).toBeNull()
+    expect(startOf('llama-bpe')).toMatchObject({ special_tokens: { '<s>': { ids: [0] } } })
+  })
+
+  it('that export wrote has the sizes, numbers and end tokens of the model', async () => {
+    const scaling = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 64 }
+    const config = {
+      ...{ model_type: 'llama', vocab_size: 430, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 48 },
+      ...{ head_dim: 24, rope_scaling: scaling, rope_theta: 5e5, eos_token_id: [2, 5], bos_token_id: 1, attention_bias: true },
+    }
+    const model = await writeRandomDecoder(at('ours'), config)
+    writeFileSync(join(model, 'tokenizer.json'), JSON.stringify(kinds['llama3']!.tokenizer))
+    const adapter = await writeRandomAdapter(at('ours-lora'), model, { method: 'lora', rank: 1 })
+    const given = { model, adapter, format: 'gguf-merged', output: at('ours-gguf'), maxLength: null, targeted: null } as const
+    await exportAdapter({ ...given, precision: 'float32' })
+    const back = await converted(at('ours-gguf', 'model.gguf'))
+    const json = JSON.parse(readFileSync(join(back, 'config.json'), 'utf8')) as object
+    expect(json).toMatchObject({ eos_token_id: [2, 5], bos_token_id: 1, head_dim: 24, attention_bias: true, tie_word_embeddings: false })
+    const prompts = [[1, 8, 34, 133, 6, 229, 11, 4, 19, 7, 40, 41]]
+    expect(largestDifference(await ourProbabilities(back, null, prompts), await ourProbabilities(model, adapter, prompts))).toBeLessThan(
+      1e-6,
+    )
+  })
+})
+
+const { texts, kinds } = JSON.parse(readFileSync(join(fixtures, 'tokenizers.json'), 'utf8')) as {
+  readonly texts: ReadonlyArray<string>
+  readonly kinds: Readonly<
+    Record<string, { readonly tokenizer: { readonly model: object }; readonly ids: ReadonlyArray<ReadonlyArray<number>> }>
+  >
+}
+
+describe('the tokenizer of a model in GGUF', () => {
+  it.each(['llama3', 'qwen2', 'llama2'])("makes the tokens of Hugging Face's library, and decodes them: %s", async (kind) => {
+    const { tokenizer, ids } = kinds[kind]!
+    const json = kind === 'llama2' ? withAllMerges(tokenizer) : tokenizer
+    const config = {
+      ...{ model_type: 'llama', vocab_size: 560, hidden_size: 8, num_hidden_layers: 1 },
+      num_attention_heads: 2,
+      intermediate_size: 8,
+    }
+    const model = await writeRandomDecoder(at(`tokens-${kind}`), { ...config, bos_token_id: 1 })
+    writeFileSync(join(model, 'tokenizer.json'), JSON.stringify(json))
+    writeFileSync(join(model, 'tokenizer_config.json'), JSON.stringify({ bos_token: '<s>', chat_template: '{{ bos_token }}' }))
+    const opened = await openModelFolder(model)
+    const adapter = await writeRandomAdapter(at(`lora-${kind}`), model, { method: 'lora', rank: 1 })
+    const output = at(`export-${kind}`)
+    await exportAdapter({ model, adapter, format: 'gguf-merged', output, precision: 'float32', maxLength: null, targeted: null })
+    const back = await converted(join(output, 'model.gguf'))
+    const [before, after] = [await loadTokenizer(model, opened.model), await loadTokenizer(back, opened.model)]
+    expect(after.start).toEqual(before.start)
+    for (const text of texts) {
+      expect(after.ids(text), text).toEqual(before.ids(text))
+      expect(after.decode(after.ids(text)), text).toBe(before.decode(before.ids(text)))
+    }
+    if (kind !== 'llama2') expect(texts.map((text) => [...after.start, ...after.ids(text)])).toEqual(ids)
+    expect(JSON.parse(readFileSync(join(back, 'tokenizer_config.json'), 'utf8'))).toMatchObject({
+      bos_token: '<s>',
+      chat_template: '{{ bos_token }}',
+    })
+  })
+})
+
+describe("Llama 3's scaling", () => {
+  const sizes = { base: 5e5, headSize: 64 }
+  const factorsOf = (low: number, high: number, positions: number, factor = 8, { base, headSize } = sizes): Float32Array => {
+    const plain = rotaryFrequencies({ headSize, rotaryBase: base, rotaryScaling: null })
+    const rotaryScaling = {
+      kind: 'llama3',
+      factor,
+      lowFrequencyFactor: low,
+      highFrequencyFactor: high,
+      originalPositions: positions,
+    } as const
+    const scaled = rotaryFrequencies({ headSize, rotaryBase: base, rotaryScaling })
+    return Float32Array.from(plain, (frequency, i) => frequency / (scaled[i] ?? NaN))
+  }
+
+  it.each([
+    [1, 4, 8192, 8, sizes],
+    [1, 4, 8192, 32, sizes],
+    [2, 3, 100, 4, sizes],
+    [1, 4, 64, 8, { base: 5e5, headSize: 8 }], // few frequencies, none or one between
+    [1, 1.001, 100, 4, sizes],
+  ])('of %d, %d, %d by %d is found again in its factors', (low, high, positions, factor, of) => {
+    const factors = factorsOf(low, high, positions, factor, of)
+    const found = llama3Scaling(factors, of, 'f') as Readonly<Record<string, number>>
+    const again = factorsOf(
+      found['low_freq_factor']!,
+      found['high_freq_factor']!,
+      found['original_max_position_embeddings']!,
+      found['factor'],
+      of,
+    )
+    again.forEach((f, i) => expect(Math.abs(f / (factors[i] ?? NaN) - 1)).toBeLessThan(2e-5))
+  })
+
+  it('is none if all factors are 1, and refused if they are no scaling of this kind', () => {
+    expect(llama3Scaling(new Float32Array(32).fill(1), sizes, 'f')).toBeNull()
+    const odd = factorsOf(1, 4, 8192).map((f, i) => (i === 3 ? 2 : f))
+    expect(() => llama3Scaling(odd, sizes, 'f')).toThrow("f: expected rope_freqs.weight of Llama 3's scaling, got other factors")
+    expect(() => llama3Scaling(new Float32Array(32).fill(3), sizes, 'f')).toThrow('got other factors')
+  })
+})
+
+describe('a file that is no model in GGUF', () => {
+  const whole = readFileSync(join(fixtures, 'quantized.gguf'))
+  const numbers = { block_count: 1, context_length: 8, embedding_length: 8, feed_forward_length: 8, 'attention.head_count': 2 }
+  const keys = (changed: Readonly<Record<string, Uint8Array>> = {}): ReadonlyArray<Uint8Array> => {
+    const strings = (...list: ReadonlyArray<string>) => Buffer.concat([uint32(8), uint64(list.length), ...list.map((one) => string(one))])
+    const all: Readonly<Record<string, Uint8Array>> = {
+      'general.architecture': key('general.architecture', 8, string('llama')),
+      ...Object.fromEntries(Object.entries(numbers).map(([name, value]) => [`llama.${name}`, key(`llama.${name}`, 4, uint32(value))])),
+      'llama.attention.layer_norm_rms_epsilon': key('llama.attention.layer_norm_rms_epsilon', 6, uint32(0x3727_c5ac)),
+      'tokenizer.ggml.model': key('tokenizer.ggml.model', 8, string('gpt2')),
+      'tokenizer.ggml.pre': key('tokenizer.ggml.pre', 8, string('gpt-2')),
+      'tokenizer.ggml.tokens': key('tokenizer.ggml.tokens', 9, strings('a', 'b')),
+      'tokenizer.ggml.merges': key('tokenizer.ggml.merges', 9, strings()),
+      ...changed,
+    }
+    return Object.values(all).filter(({ length }) => length > 0)
+  }
+  const none = new Uint8Array(0)
+  const embedding = tensor('token_embd.weight', [8, 2], 0, 0)
+  it.each<readonly [string, Uint8Array, string]>([
+    ['is cut off', whole.subarray(0, 5000), 'expected tensor "'],
+    [
+      'is an adapter',
+      ggufFile({ keys: keys({ type: key('general.type', 8, string('adapter')) }) }),
+      'expected a model in GGUF, got an adapter (it goes into --adapter',
+    ],
+    [
+      'is of another architecture',
+      ggufFile({ keys: keys({ 'general.architecture': key('general.architecture', 8, string('gemma')) }) }),
+      'expected a model of architecture llama or qwen2, got "gemma"',
+    ],
+    [
+      'is a part',
+      ggufFile({ keys: keys({ split: key('split.count', 2, Uint8Array.of(2, 0)) }) }),
+      'expected a whole model in one file (llama-gguf-split --merge makes one), got one of 2 parts',
+    ],
+    ['lacks a size', ggufFile({ keys: keys({ 'llama.block_count': none }) }), 'expected the key llama.block_count, got none'],
+    [
+      'has a size for each layer',
+      ggufFile({ keys: keys({ kv: key('llama.attention.head_count_kv', 9, Buffer.concat([uint32(4), uint64(1), uint32(1)])) }) }),
+      'expected a number in the key llama.attention.head_count_kv, got something else',
+    ],
+    [
+      'has other sizes of values',
+      ggufFile({ keys: keys({ v: key('llama.attention.value_length', 4, uint32(8)) }) }),
+      'expected llama.attention.value_length of 4, the size of a head, got 8',
+    ],
+    [
+      'has another rotary scaling',
+      ggufFile({ keys: keys({ s: key('llama.rope.scaling.type', 8, string('yarn')) }) }),
+      'expected a rope.scaling.type of none or linear, got "yarn"',
+    ],
+    [
+      'has another tokenizer',
+      ggufFile({ keys: keys({ 'tokenizer.ggml.model': key('tokenizer.ggml.model', 8, string('t5')) }) }),
+      'expected tokenizer.ggml.model gpt2 or llama, got "t5"',
+    ],
+    [
+      'cuts words otherwise',
+      ggufFile({ keys: keys({ 'tokenizer.ggml.pre': key('tokenizer.ggml.pre', 8, string('constructor')) }) }),
+      'expected tokenizer.ggml.pre gpt-2, smollm, llama-bpe, smaug-bpe, qwen2, got "constructor"',
+    ],
+    [
+      'lacks tokens',
+      ggufFile({ keys: keys({ 'tokenizer.ggml.tokens': none }) }),
+      'expected a list of strings in the key tokenizer.ggml.tokens, got none',
+    ],
+    [
+      'lacks a kind of token',
+      ggufFile({ keys: keys({ t: key('tokenizer.ggml.token_type', 9, Buffer.concat([uint32(5), uint64(1), uint32(1)])) }) }),
+      'expected token_type of 2 tokens, got 1',
+    ],
+    [
+      'lacks a tensor',
+      ggufFile({ keys: keys(), tensors: [embedding], data: Buffer.alloc(64) }),
+      'expected tensor blk.0.attn_q.weight [8, 8], got none of that name',
+    ],
+    [
+      'claims an absurd size',
+      ggufFile({
+        keys: keys({ 'llama.block_count': key('llama.block_count', 4, uint32(4_000_000_000)) }),
+        tensors: [embedding],
+        data: Buffer.alloc(64),
+      }),
+      'num_hidden_layers',
+    ],
+  ])('is refused in one line if it %s', async (_, bytes, message) => {
+    const error = await converted(write('odd.gguf', bytes)).then(
+      () => 'no error',
+      ({ message }: Error) => message,
+    )
+    expect(error).toContain(at('odd.gguf'))
+    expect(error).toContain(message)
+    expect(error).not.toContain('\n')
+  })
+
+  const ofPieces = (tokens: ReadonlyArray<string>): Uint8Array => {
+    const list = (name: string, type: number, values: ReadonlyArray<Uint8Array>) =>
+      key(`tokenizer.ggml.${name}`, 9, Buffer.concat([uint32(type), uint64(values.length), ...values]))
+    return ggufFile({
+      keys: keys({
+        'tokenizer.ggml.model': key('tokenizer.ggml.model', 8, string('llama')),
+        'tokenizer.ggml.tokens': list(
+          'tokens',
+          8,
+          tokens.map((token) => string(token)),
+        ),
+        scores: list(
+          'scores',
+          6,
+          tokens.map(() => uint32(0)),
+        ),
+      }),
+    })
+  }
+  /** Every text of two letters up to this length. */
+  const twoLetters = (length: number): ReadonlyArray<string> =>
+    Array.from({ length: 2 ** (length + 1) - 2 }, (_, i) => (i + 2).toString(2).slice(1).replaceAll('0', 'a').replaceAll('1', 'b'))
+  it.each<readonly [string, ReadonlyArray<string>, string]>([
+    ['a token of a million characters', ['a'.repeat(1_000_000)], 'expected tokens of at most 1000 characters, got one of 1000000'],
+    ['a token twice', ['a', 'b', 'a'], 'expected each token once, got "a" twice'],
+    ['millions of merges', twoLetters(17), 'expected tokens of at most 2000000 merges, got more'],
+  ])('is refused within seconds for %s', async (_, tokens, message) => {
+    const start = process.cpuUsage()
+    await expect(converted(write('pieces.gguf', ofPieces(tokens)))).rejects.toThrow(message)
+    const { user, system } = process.cpuUsage(start)
+    expect((user + system) / 1e6).toBeLessThan(20)
+  })
+
+  it('is refused if it has tensors beyond those of its sizes', async () => {
+    const header = await readGguf(join(fixtures, 'quantized.gguf'))
+    expect(ggufConfig(header, null, 'f')).toMatchObject({ num_hidden_layers: 1 })
+    const chunks: Uint8Array[] = []
+    const tensors = [
+      ...header.tensors.values(),
+      { name: 'blk.0.attn_sinks.weight', type: 'F32', shape: [1], offset: 0, length: 4 } as const,
+    ]
+    const given = tensors.map(({ name, type, shape, offset, length }) => ({
+      ...{ name, type, shape, bytes: async () => Uint8Array.from(whole.subarray(offset, offset + length)) },
+    }))
+    const sizes = { block_count: 1, context_length: 64, embedding_length: 256, feed_forward_length: 32, 'attention.head_count': 2 }
+    const more = { 'attention.head_count_kv': 1, 'attention.key_length': 8, 'attention.value_length': 8 }
+    const tokens = await tokenizerKeys(await openModelFolder(await converted(join(fixtures, 'quantized.gguf'))))
+    for await (const chunk of ggufChunks(
+      [
+        ['general.architecture', { type: 'string', value: 'llama' }],
+        ...Object.entries({ ...sizes, ...more }).map(([name, value]) => [`llama.${name}`, { type: 'uint32', value }] as const),
+        ['llama.attention.layer_norm_rms_epsilon', { type: 'float32', value: 1e-5 }],
+        ...tokens,
+      ],
+      given,
+    ))
+      chunks.push(chunk)
+    await expect(converted(write('more.gguf', concatenated(chunks)))).rejects.toThrow(
+      'expected only tensors of a model of type llama, got "blk.0.attn_sinks.weight"',
+    )
+  })
+})
