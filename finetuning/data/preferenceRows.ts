@@ -38,7 +38,11 @@ export const preferenceOf = (cells: ReadonlyArray<Cell>, where: string): Prefere
   // a text beside conversations repeats their first message
   const before = Array.isArray(prompt) || (prompt !== undefined && shared === 0) ? promptTurns(prompt, where) : []
   return checked(
-    { prompt: [...before, ...a.slice(0, shared)], chosen: lastOf(a, shared, where, 'chosen'), rejected: lastOf(b, shared, where, 'rejected') },
+    {
+      prompt: [...before, ...a.slice(0, shared)],
+      chosen: lastOf(a, shared, where, 'chosen'),
+      rejected: lastOf(b, shared, where, 'rejected'),
+    },
     where,
   )
 }

@@ -13,7 +13,16 @@ export const METRICS = { accuracy, f1, macroF1, matthews, pearson, spearman, mse
  * A metric of predictions, or one that needs more: `loss` needs logits, `microF1` needs label sets, `perplexity` needs text, `precision` and
  * `recall` need entities; `margin` and rewards need pairs of answers.
  */
-export type MetricName = keyof typeof METRICS | 'loss' | 'microF1' | 'perplexity' | 'precision' | 'recall' | 'margin' | 'chosenReward' | 'rejectedReward'
+export type MetricName =
+  | keyof typeof METRICS
+  | 'loss'
+  | 'microF1'
+  | 'perplexity'
+  | 'precision'
+  | 'recall'
+  | 'margin'
+  | 'chosenReward'
+  | 'rejectedReward'
 
 const lowerIsBetter: ReadonlyArray<string> = ['loss', 'perplexity', 'mse', 'mae'] satisfies ReadonlyArray<MetricName>
 

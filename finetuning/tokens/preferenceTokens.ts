@@ -51,7 +51,6 @@ export const openPreferenceTokens = async (
   return {
     training: all,
     evaluation: all,
-    warnings: () =>
-      tooLong === 0 ? [] : [`${tooLong} of ${pairs} pairs are longer than --max-length ${maxLength} and are left out`],
+    warnings: () => (tooLong === 0 ? [] : [`${tooLong} of ${pairs} pairs are longer than --max-length ${maxLength} and are left out`]),
   }
 }

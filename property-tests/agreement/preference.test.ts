@@ -19,7 +19,13 @@ import { drawDecoder } from '../../evaluation/agreement/drawModel.js'
 import { modelOf, scaleOf } from '../../reference/index.js'
 import { someDecoder } from './modelOptions.js'
 import { assertClose } from '../support/assertClose.js'
-import { preference, preferenceExample, preferenceLosses, type PreferenceAnswer, type PreferenceSettings } from '../../accelerated/objectives/preference.js'
+import {
+  preference,
+  preferenceExample,
+  preferenceLosses,
+  type PreferenceAnswer,
+  type PreferenceSettings,
+} from '../../accelerated/objectives/preference.js'
 
 const dtype = 'float64'
 const runtime = runtimeOf({ device: 'cpu', precision: dtype })

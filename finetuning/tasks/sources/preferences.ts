@@ -32,7 +32,11 @@ const numberOf = (
   options: TaskOptions,
   name: NumberOption,
   usual: number,
-  { isRight, expected, of }: { readonly isRight: (value: number) => boolean; readonly expected: string; readonly of: ReadonlyArray<PreferenceLoss> },
+  {
+    isRight,
+    expected,
+    of,
+  }: { readonly isRight: (value: number) => boolean; readonly expected: string; readonly of: ReadonlyArray<PreferenceLoss> },
 ): number => {
   const given = options[name]
   if (given === undefined) return usual
@@ -71,7 +75,12 @@ export const preferencesSource = textSource({
   scoring,
   help: 'pairs of a chosen and a rejected answer in a file, for a decoder',
   flags: [
-    { name: 'data', placeholder: 'folder|file', description: 'preference: JSON, JSON-lines or Parquet file of prompt, chosen and rejected', common: true },
+    {
+      name: 'data',
+      placeholder: 'folder|file',
+      description: 'preference: JSON, JSON-lines or Parquet file of prompt, chosen and rejected',
+      common: true,
+    },
     { name: 'loss', placeholder: 'name', description: 'Preference loss: dpo, ipo, orpo or simpo (preference)', defaultText: 'dpo' },
     { name: 'lossBeta', placeholder: 'number', description: 'β of the preference loss', defaultText: '0.1, or 2 with simpo' },
     {

@@ -8,4 +8,13 @@ import { regression } from './regression.js'
 import { singleLabel } from './singleLabel.js'
 import { tokenClassification } from './tokenClassification.js'
 
-export const taskTypes: ReadonlyArray<TaskType> = [singleLabel, regression, multiLabel, tokenClassification, similarity, pairs, causalLM, preference]
+export const taskTypes: ReadonlyArray<TaskType> = [
+  singleLabel,
+  regression,
+  multiLabel,
+  tokenClassification,
+  similarity,
+  pairs,
+  causalLM,
+  preference,
+]
