@@ -9,6 +9,7 @@ import { chainsInBlocks } from './elementwiseChains.js'
 import { fuseSums } from './fusedSums.js'
 import type { OnnxTarget } from './onnxBuilder.js'
 import { add, blockSize, cast, concat, div, gather, mul, quantizedOf, reduceMean, reshape, slice, sqrt, square, sub } from './operators.js'
+import { recomputeActivations } from './recomputedActivations.js'
 
 /**
  * Replaces what ONNX Runtime's CPU provider lacks in float64: `Erf`, GELU and LayerNormalization. Its LayerNormalization gives mean and inverse
@@ -51,7 +52,8 @@ export const lower = (
     const replaced = node.op === 'Reshape' ? reshapedOnce(same) : (lowerDecoder(node, inputs) ?? partOf(node))
     lowered.set(node, replaced ?? (node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : lowerQuantized(inputs, same)))
   }
-  const fused = fuseSums(Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node])))
+  const own = Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node]))
+  const fused = fuseSums(recomputeActivations(own))
   return scan === true ? chainsInBlocks(fused) : fused
 }
 
