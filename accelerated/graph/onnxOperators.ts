@@ -151,16 +151,16 @@ const serializers: Readonly<Record<Op, Serializer>> = {
   ]),
   SliceVector: withOperands('Slice', (_, { integers }) => [integers([0])]),
   Split: ({ node, x, result }, { emit, integers, target }) => {
-    const { sizes = [] } = node.attributes
+    const { sizes = [], axis = 0 } = node.attributes
     const parts = sizes.map((size, i) => ({ name: outputName(node, result, i), start: sizes.slice(0, i).reduce((a, b) => a + b, 0), size }))
     if (sizes.length > (target.largestSplit ?? Infinity))
       for (const { name, start, size } of parts)
-        emit('Slice', [...x, integers([start]), integers([start + size]), integers([0])], {}, [name])
+        emit('Slice', [...x, integers([start]), integers([start + size]), integers([axis])], {}, [name])
     else
       emit(
         'Split',
         [...x, integers(sizes)],
-        { axis: 0 },
+        { axis },
         parts.map(({ name }) => name),
       )
     return result

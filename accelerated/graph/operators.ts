@@ -218,6 +218,15 @@ export const blockDequantize = (levels: Expression, scales: Expression, columns:
     : fail('blockDequantize', 'uint8 and float32', types)
 }
 
+/** x Wᵀ of a matrix in blocks, given by its levels and scales: what lowering makes of a product. x: float32 [n, k] → [n, p] */
+export const blockMatMul = (x: Expression, levels: Expression, scales: Expression): Expression => {
+  const [[n = 1, k = 1, more], [p = 1]] = [x.shape, levels.shape]
+  const { shape } = blockDequantize(levels, scales, Number(k))
+  return more === undefined && x.dtype === 'float32'
+    ? node('BlockMatMul', [x, levels, scales], [n, p], 'float32')
+    : fail('blockMatMul', `a matrix of float32 for ${showShape(shape)}`, `${x.dtype} ${showShape(x.shape)}`)
+}
+
 /** The parts of a matrix in int8; null for any other expression. */
 export const quantizedOf = ({ op, inputs: [levels, transposed, scales] }: Expression): QuantizedMatrix | null =>
   op === 'Dequantize' && levels !== undefined && transposed !== undefined && scales !== undefined ? { levels, transposed, scales } : null
@@ -437,6 +446,15 @@ export const split = (x: Expression, sizes: ReadonlyArray<number>): ReadonlyArra
   if (sizes.length === 1) return [x]
   const first = node('Split', [x], [sizes[0] as number], x.dtype, { sizes })
   return sizes.map((size, i) => (i === 0 ? first : outputOf(first, i, [size])))
+}
+
+/** The same for the columns of a matrix. x: [rows, n] → [rows, size] each */
+export const splitColumns = (x: Expression, sizes: ReadonlyArray<number>): ReadonlyArray<Expression> => {
+  const [rows = 1, n] = x.shape
+  if (x.shape.length !== 2 || n !== sizes.reduce((a, b) => a + b, 0))
+    return fail('splitColumns', `a matrix of ${sizes.join(' + ')} columns`, showShape(x.shape))
+  const first = node('Split', [x], [rows, sizes[0] as number], x.dtype, { sizes, axis: 1 })
+  return sizes.map((size, i) => (i === 0 ? first : outputOf(first, i, [rows, size])))
 }
 
 /** Rows of a table. table: [rows, ...rest], index: int32 [...] → [..., ...rest]. Its gradient sums the rows of a repeated index. */

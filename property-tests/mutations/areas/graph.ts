@@ -429,4 +429,25 @@ export const graph: ReadonlyArray<Mutation> = [
     after: 'kv_num_heads: Number(node.inputs[3]?.shape[1]) }',
     tests: ['agreement/cachedAttention'],
   },
+  {
+    file: 'accelerated/graph/stackedProducts.ts',
+    mistake: 'The first part of a stacked product stands for all.',
+    before: 'replaced.set(one, parts[i] ?? one)',
+    after: 'replaced.set(one, parts[0 * i] ?? one)',
+    tests: ['agreement/blockMatMul'],
+  },
+  {
+    file: 'accelerated/graph/stackedProducts.ts',
+    mistake: 'Matrices are stacked from the last to the first.',
+    before: 'products.flatMap(({ inputs })',
+    after: 'products.toReversed().flatMap(({ inputs })',
+    tests: ['agreement/blockMatMul'],
+  },
+  {
+    file: 'accelerated/graph/onnxOperators.ts',
+    mistake: 'The columns of a matrix are split as its rows.',
+    before: '        { axis },',
+    after: '        { axis: 0 },',
+    tests: ['agreement/blockMatMul'],
+  },
 ]
