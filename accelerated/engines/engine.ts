@@ -44,6 +44,8 @@ export type OpenOptions = {
 export type Engine = {
   /** whether its graphs may have attention over a cache in one node, in float32 (default: no) */
   readonly cachedAttention?: boolean
+  /** whether openings of equal graphs share a session (default: no) */
+  readonly sharesSessions?: boolean
   /**
    * Compiles the graph of `outputs`.
    * @throws Error if the runtime refuses the graph or the device does not work here

@@ -17,6 +17,7 @@ const sharedEngine = (device: Device, settings: EngineSettings, open: Map<string
   const engine = device.engine(settings)
   return {
     ...engine,
+    sharesSessions: true,
     open: async (outputs, weights, options) => {
       const key = await keyOf(device, outputs, weights, { ...settings, ...options })
       if (key === null) return engine.open(outputs, weights, options)

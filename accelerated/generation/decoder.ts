@@ -6,7 +6,7 @@ import { layoutOf, type Assembly } from '../training/assembly.js'
 import { zeros, type Vector } from '../parameters/vectors.js'
 import { headSizeUnit } from '../graph/operators.js'
 import type { Runtime } from '../training/phaseSessions.js'
-import { blockFeeds } from '../training/stateBuffers.js'
+import { fixedParameters } from '../training/fixedParameters.js'
 import { floatsOf, growingMemory, roomyMemory, type CacheMemory, type RowMemory } from './cacheMemory.js'
 import { decodingGraph, type CacheKind } from './graph.js'
 
@@ -57,8 +57,9 @@ export const openDecoder = async (
   const { dtype } = precision
   const virtual = virtualSlots(assembly)
   const kind = cacheKind(assembly, engine)
-  const session = await engine.open(decodingGraph(assembly, phase, kind), weights, { mode: 'decode' })
-  const read = readerOf(assembly, session, blockFeeds(layoutOf(assembly, phase), 'parameters', parameters, dtype))
+  const trained = fixedParameters(layoutOf(assembly, phase), parameters, dtype, engine)
+  const session = await engine.open(decodingGraph(assembly, phase, kind, trained.tensors), weights, { mode: 'decode' })
+  const read = readerOf(assembly, session, trained.feeds)
 
   const { vocabularySize } = model
 

@@ -55,7 +55,12 @@ const flat = (x: Expression): Expression => reshape(x, [product(x.shape)])
  * is the index of each row's last token among the tokens of all rows. Outputs: `logits` [batch, vocabulary] and the cache by `presentName`.
  * @throws Error if the model is no decoder
  */
-export const decodingGraph = (assembly: Assembly, phase: unknown, kind: CacheKind = 'growing'): Readonly<Record<string, Expression>> => {
+export const decodingGraph = (
+  assembly: Assembly,
+  phase: unknown,
+  kind: CacheKind = 'growing',
+  trained?: ReadonlyMap<string, Expression>,
+): Readonly<Record<string, Expression>> => {
   const { model, precision } = assembly
   const head = model.causalHead?.()
   if (head === undefined) throw new Error(`decodingGraph: expected a decoder, got ${model.type}`)
@@ -71,7 +76,7 @@ export const decodingGraph = (assembly: Assembly, phase: unknown, kind: CacheKin
     kind === 'growing'
       ? cache(past)
       : roomyCache(past, input('keyCount', [1], 'int32'), (layer) => [presentName(layer, 'key'), presentName(layer, 'value')])
-  const host = wrap(adaptedHost(assembly, phase, parameterInputs(layoutOf(assembly, phase), precision.dtype)))
+  const host = wrap(adaptedHost(assembly, phase, trained ?? parameterInputs(layoutOf(assembly, phase), precision.dtype)))
   const rows = {
     ids: input('inputIds', tokens, 'int32'),
     positions: input('positions', tokens, 'int32'),

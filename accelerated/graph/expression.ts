@@ -74,6 +74,7 @@ export type NonDifferentiableOp =
   | 'BlockMatMul'
   | 'CachedAttention'
   | 'AddMatMul'
+  | 'Scan'
   | 'TransposedView'
   | 'Split'
   | 'OutputOf'
@@ -113,6 +114,16 @@ export type Attributes = {
   readonly names?: ReadonlyArray<string>
   /** SelectRows: some rows have no index that selects them, so their gradient is zero. */
   readonly partial?: boolean
+  readonly body?: ScanBody
+}
+
+/** What a Scan computes from one slice of each of its first operands, and from its other operands as they are. */
+export type ScanBody = {
+  /** inputs, for the slices of the first operands along their first axis */
+  readonly slices: ReadonlyArray<Expression>
+  /** inputs, for the other operands */
+  readonly shared: ReadonlyArray<Expression>
+  readonly result: Expression
 }
 
 export type Expression = {

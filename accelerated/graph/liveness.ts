@@ -44,7 +44,14 @@ export const allocations = (
   sizes: Readonly<Record<string, number>>,
   callerBuffers: boolean,
 ): ReadonlyArray<Allocation> => {
-  const outputs = Object.values(lower(roots))
+  return allocationsOf(Object.values(lower(roots)), sizes, callerBuffers)
+}
+
+const allocationsOf = (
+  outputs: ReadonlyArray<Expression>,
+  sizes: Readonly<Record<string, number>>,
+  callerBuffers: boolean,
+): ReadonlyArray<Allocation> => {
   const order = executionOrder(outputs.map(written))
   const sections = sectionsOf(topologicalOrder(outputs))
   const parts = furtherOutputs(outputs)
@@ -169,13 +176,14 @@ const kindOf = (value: Expression, sections: Sections | null): string | null => 
 
 /**
  * Bytes of a node's intermediate values, each made of the one before: rows divided by their scales, levels, or all logarithms before one is
- * selected. @param overwrites whether its result may take the memory of an operand
+ * selected. A Scan needs what one block needs, and writes its result in place. @param overwrites whether its result may take the memory of an operand
  */
 const workspace = (node: Expression, sizes: Readonly<Record<string, number>>, overwrites: boolean): ReadonlyArray<number> => {
-  const { op, inputs } = node
+  const { op, inputs, attributes } = node
   const [x] = inputs
   if (x === undefined) return []
   const bytes = (value: Expression, dtype: DType = value.dtype): number => bytesOf({ shape: value.shape, dtype }, sizes)
+  if (attributes.body !== undefined) return [peakOf(allocationsOf([attributes.body.result], sizes, true))]
   if (op === 'QuantizedMatMul') return [bytes(x, 'uint8'), bytes(node)]
   if (op === 'HalfMatMul') return [bytes(x), bytes(x, 'float16'), bytes(node, 'float16'), bytes(node)]
   if (op === 'ScatterAddRows') return overwrites ? [] : [bytes(node)]

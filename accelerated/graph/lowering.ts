@@ -5,9 +5,28 @@
 import type { Expression } from './expression.js'
 import { sameShape, topologicalOrder } from './expression.js'
 import { erfFloat64 } from './erf.js'
+import { chainsInBlocks } from './elementwiseChains.js'
 import { fuseSums } from './fusedSums.js'
+import { stackProducts } from './stackedProducts.js'
 import type { OnnxTarget } from './onnxBuilder.js'
-import { add, blockSize, cast, concat, div, gather, mul, quantizedOf, reduceMean, reshape, slice, sqrt, square, sub } from './operators.js'
+import {
+  add,
+  blockMatMul,
+  blockSize,
+  cast,
+  concat,
+  div,
+  gather,
+  mul,
+  quantizedOf,
+  reduceMean,
+  reshape,
+  slice,
+  sqrt,
+  square,
+  sub,
+} from './operators.js'
+import { recomputeActivations } from './recomputedActivations.js'
 
 /**
  * Replaces what ONNX Runtime's CPU provider lacks in float64: `Erf`, GELU and LayerNormalization. Its LayerNormalization gives mean and inverse
@@ -15,7 +34,7 @@ import { add, blockSize, cast, concat, div, gather, mul, quantizedOf, reduceMean
  */
 export const lower = (
   outputs: Readonly<Record<string, Expression>>,
-  { fusedDecoder }: Pick<OnnxTarget, 'fusedDecoder'> = { fusedDecoder: true },
+  { fusedDecoder, scan }: Pick<OnnxTarget, 'fusedDecoder' | 'scan'> = { fusedDecoder: true, scan: true },
 ): Readonly<Record<string, Expression>> => {
   const lowered = new Map<Expression, Expression>()
   const statistics = new Map<Expression, Statistics>()
@@ -50,7 +69,9 @@ export const lower = (
     const replaced = node.op === 'Reshape' ? reshapedOnce(same) : (lowerDecoder(node, inputs) ?? partOf(node))
     lowered.set(node, replaced ?? (node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : lowerQuantized(inputs, same)))
   }
-  return fuseSums(Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node])))
+  const named = Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node]))
+  const fused = stackProducts(fuseSums(recomputeActivations(named)))
+  return scan === true ? chainsInBlocks(fused) : fused
 }
 
 /** If the node gathers rows of a matrix in int8 or multiplies by one, the nodes that do so; else the node as it is. */
@@ -59,7 +80,12 @@ const lowerQuantized = (inputs: ReadonlyArray<Expression>, same: Expression): Ex
   const [x, matrix] = inputs
   const { transposeA = false, transposeB = false, alpha = 1 } = same.attributes
   const isProduct = same.op === 'MatMul' && matrix?.op === 'BlockDequantize' && !transposeA && transposeB && alpha === 1
-  return isProduct && x !== undefined ? { ...same, op: 'BlockMatMul', inputs: [x, ...matrix.inputs], attributes: {} } : same
+  return isProduct && x !== undefined ? blockProduct(x, matrix) : same
+}
+
+const blockProduct = (x: Expression, { inputs: [levels, scales] }: Expression): Expression => {
+  if (levels === undefined || scales === undefined) throw new Error('lower: expected levels and scales of a matrix in blocks, got none')
+  return blockMatMul(x, levels, scales)
 }
 
 /** Rows of a matrix in blocks: levels around 128 times their scales. */

@@ -7,7 +7,7 @@ import { sameShape, showShape, topologicalOrder } from './expression.js'
 import { lower } from './lowering.js'
 import type { OnnxTarget } from './onnxBuilder.js'
 import { onnxBuilder } from './onnxBuilder.js'
-import { serializers } from './onnxOperators.js'
+import { emitNodes } from './onnxOperators.js'
 import type { ValueInfoProto } from './onnxProto.js'
 import { elementType, encodeModel } from './onnxProto.js'
 import { runtimeShapes } from './onnxShapes.js'
@@ -29,13 +29,8 @@ export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: str
   const shapes = runtimeShapes(builder, inputs)
 
   const outputNames = firstNames(lowered)
-  const withManyOutputs = new Set(order.filter(({ op }) => op === 'OutputOf').map((node) => node.inputs[0]))
   const names = new Map<Expression, string>()
-  for (const node of order) {
-    const x = node.inputs.map((operand) => names.get(operand) ?? '')
-    const result = outputNames.get(node) ?? `${node.op}:${names.size}`
-    names.set(node, serializers[node.op]({ node, x, result, manyOutputs: withManyOutputs.has(node) }, builder, shapes))
-  }
+  emitNodes(order, names, (node) => outputNames.get(node) ?? `${node.op}:${names.size}`, builder, shapes)
   for (const [name, node] of Object.entries(lowered))
     if (names.get(node) !== name) builder.emit('Identity', [names.get(node) ?? ''], {}, [name])
   if (emptySequence !== undefined) builder.emit('SequenceEmpty', [], {}, [emptySequence])

@@ -15,6 +15,8 @@ export type OnnxTarget = {
   readonly cachedAttention?: boolean
   /** has products with int8 matrices: as a node of ONNX Runtime's domain, or 'plain' in ONNX's own operators */
   readonly quantizedMatMul?: boolean | 'plain'
+  /** runs subgraphs block by block without leaving the device */
+  readonly scan?: boolean
   /** has products in float16 */
   readonly halfMatMul?: boolean
   /** the most parts of one Split; a larger one becomes one Slice per part (default: no limit) */
@@ -42,13 +44,14 @@ export type OnnxBuilder = {
   readonly constant: (data: ReadonlyArray<number> | Float64Array, shape: ReadonlyArray<number>, dtype: DType) => string
   readonly integers: (values: ReadonlyArray<number>) => string
   readonly weight: (tensor: InitializerProto) => string
+  /** A builder of a subgraph that shares the initializers. The names of its values start with `prefix`. */
+  readonly inner: (prefix: string) => OnnxBuilder
 }
 
-export const onnxBuilder = (target: OnnxTarget): OnnxBuilder => {
+export const onnxBuilder = (target: OnnxTarget, initializers = new Map<string, InitializerProto>(), prefix = ''): OnnxBuilder => {
   const nodes: NodeProto[] = []
-  const initializers = new Map<string, InitializerProto>()
   /** Values that serialization adds (`Expand'8`) are numbered separately from those of expressions (`Expand:8`). */
-  const newName = (stem: string): string => `${stem}'${nodes.length}`
+  const newName = (stem: string): string => `${prefix}${stem}'${nodes.length}`
   const constant: OnnxBuilder['constant'] = (data, shape, dtype) => {
     const name = data.length <= 8 ? `${dtype}[${shape}](${Array.from(data).join(',')})` : `constant:${initializers.size}`
     if (!initializers.has(name)) initializers.set(name, { name, shape, dataType: elementType(dtype), bytes: initializerBytes(data, dtype) })
@@ -59,7 +62,7 @@ export const onnxBuilder = (target: OnnxTarget): OnnxBuilder => {
     nodes,
     initializers,
     emit: (opType, operands, attributes = {}, results = [newName(opType)], domain = '') => {
-      nodes.push({ opType, domain, input: operands, output: results, attributes, name: `${opType}_${nodes.length}` })
+      nodes.push({ opType, domain, input: operands, output: results, attributes, name: `${prefix}${opType}_${nodes.length}` })
       return results[0] ?? ''
     },
     constant,
@@ -68,5 +71,6 @@ export const onnxBuilder = (target: OnnxTarget): OnnxBuilder => {
       initializers.set(tensor.name, tensor)
       return tensor.name
     },
+    inner: (innerPrefix) => onnxBuilder(target, initializers, innerPrefix),
   }
 }

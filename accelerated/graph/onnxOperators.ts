@@ -1,6 +1,7 @@
 /** Writes each operator in ONNX: the table has exactly the operators' names as keys, so a missing one does not compile. */
 import { product } from './dimension.js'
-import type { Dimension, Expression, Op } from './expression.js'
+import type { Dimension, Expression, Op, ScanBody } from './expression.js'
+import { topologicalOrder } from './expression.js'
 import type { OnnxBuilder } from './onnxBuilder.js'
 import { emitBlockProduct, emitBlocks, emitHalfProduct, emitProduct, emitQuantizedProduct } from './onnxProducts.js'
 import type { AttributeValue } from './onnxProto.js'
@@ -36,7 +37,7 @@ const reduction = (opType: 'ReduceSum' | 'ReduceMean'): Serializer =>
     ({ attributes }) => ({ keepdims: attributes.keepDimensions === true ? 1 : 0 }),
   )
 
-export const serializers: Readonly<Record<Op, Serializer>> = {
+const serializers: Readonly<Record<Op, Serializer>> = {
   Input: ({ node }) => node.attributes.name ?? '',
   Constant: ({ node }, { constant }) => constant(node.attributes.data ?? [], node.shape as ReadonlyArray<number>, node.dtype),
   Weight: ({ node }, { weight }) => {
@@ -150,16 +151,16 @@ export const serializers: Readonly<Record<Op, Serializer>> = {
   ]),
   SliceVector: withOperands('Slice', (_, { integers }) => [integers([0])]),
   Split: ({ node, x, result }, { emit, integers, target }) => {
-    const { sizes = [] } = node.attributes
+    const { sizes = [], axis = 0 } = node.attributes
     const parts = sizes.map((size, i) => ({ name: outputName(node, result, i), start: sizes.slice(0, i).reduce((a, b) => a + b, 0), size }))
     if (sizes.length > (target.largestSplit ?? Infinity))
       for (const { name, start, size } of parts)
-        emit('Slice', [...x, integers([start]), integers([start + size]), integers([0])], {}, [name])
+        emit('Slice', [...x, integers([start]), integers([start + size]), integers([axis])], {}, [name])
     else
       emit(
         'Split',
         [...x, integers(sizes)],
-        { axis: 0 },
+        { axis },
         parts.map(({ name }) => name),
       )
     return result
@@ -168,6 +169,7 @@ export const serializers: Readonly<Record<Op, Serializer>> = {
   StopGradient: ({ x: [value = ''] }) => value,
   Checkpoint: ({ x: [value = ''] }) => value,
   ControlDependency: (pending, builder) => emitControlDependency(builder, pending),
+  Scan: (pending, builder, shapes) => emitScan(builder, shapes, pending),
   Size: ({ node }, _, shapes) => shapes.shape([product(node.attributes.of ?? [])]),
 
   Gather: withAttributes('Gather', () => ({ axis: 0 })),
@@ -177,6 +179,45 @@ export const serializers: Readonly<Record<Op, Serializer>> = {
     const places = emit('Unsqueeze', [emit('Cast', [index], { to: elementType('int64') }), integers([-1])])
     return emit('ScatterND', [zeros, places, updates], { reduction: 'add' }, [result])
   },
+}
+
+/**
+ * Writes nodes in this order. `names` has the names of those that are there already, and gets the others'.
+ * @param nameFor the name of a value that has none yet
+ */
+export const emitNodes = (
+  order: ReadonlyArray<Expression>,
+  names: Map<Expression, string>,
+  nameFor: (node: Expression) => string,
+  builder: OnnxBuilder,
+  shapes: RuntimeShapes,
+): void => {
+  const withManyOutputs = new Set(order.filter(({ op }) => op === 'OutputOf').map((node) => node.inputs[0]))
+  for (const node of order) {
+    if (names.has(node)) continue
+    const x = node.inputs.map((operand) => names.get(operand) ?? '')
+    names.set(node, serializers[node.op]({ node, x, result: nameFor(node), manyOutputs: withManyOutputs.has(node) }, builder, shapes))
+  }
+}
+
+/** The body reads the operands that are not sliced, and sizes, from the graph around it. */
+const emitScan = ({ emit, inner }: OnnxBuilder, shapes: RuntimeShapes, { node, x, result }: PendingNode): string => {
+  const body = bodyOf(node)
+  const prefix = `${result}/`
+  const builder = inner(prefix)
+  const names = new Map([
+    ...body.slices.map((slice, i) => [slice, `${prefix}slice${i}`] as const),
+    ...body.shared.map((value, i) => [value, x[body.slices.length + i] ?? ''] as const),
+  ])
+  emitNodes(topologicalOrder([body.result]), names, ({ op }) => `${prefix}${op}:${names.size}`, builder, shapes)
+  const declared = (value: Expression) => ({ name: names.get(value) ?? '', dataType: elementType(value.dtype), shape: value.shape })
+  const graph = { nodes: builder.nodes, inputs: body.slices.map(declared), outputs: [declared(body.result)] }
+  return emit('Scan', x.slice(0, body.slices.length), { num_scan_inputs: body.slices.length, body: { graph } }, [result])
+}
+
+const bodyOf = ({ attributes: { body } }: Expression): ScanBody => {
+  if (body === undefined) throw new Error('toOnnx: expected a Scan with a body, got none')
+  return body
 }
 
 /**

@@ -2,7 +2,7 @@
 import protobuf from 'protobufjs'
 import type { Dimension, DType, ExternalData } from './expression.js'
 
-export type AttributeValue = number | string | ReadonlyArray<number> | { readonly float: number }
+export type AttributeValue = number | string | ReadonlyArray<number> | { readonly float: number } | { readonly graph: GraphParts }
 export type NodeProto = {
   readonly name: string
   readonly opType: string
@@ -22,11 +22,14 @@ export type InitializerProto = {
 export type ValueInfoProto = { readonly name: string; readonly dataType: number; readonly shape: ReadonlyArray<Dimension | null> }
 /** A sequence of tensors. */
 export type SequenceInfoProto = { readonly name: string; readonly sequenceOf: number }
-export type ModelParts = {
+/** A subgraph: it may read values of the graph around it. */
+export type GraphParts = {
   readonly nodes: ReadonlyArray<NodeProto>
-  readonly initializers: ReadonlyArray<InitializerProto>
   readonly inputs: ReadonlyArray<ValueInfoProto>
   readonly outputs: ReadonlyArray<ValueInfoProto | SequenceInfoProto>
+}
+export type ModelParts = GraphParts & {
+  readonly initializers: ReadonlyArray<InitializerProto>
   /** shapes of inner values that the runtime cannot infer */
   readonly values: ReadonlyArray<ValueInfoProto>
 }
@@ -46,7 +49,7 @@ const elementTypes: Readonly<Record<DType, number>> = {
 export const elementType = (dtype: DType): number => elementTypes[dtype]
 
 /** AttributeProto.AttributeType */
-const attributeType = { float: 1, int: 2, string: 3, ints: 7 } as const
+const attributeType = { float: 1, int: 2, string: 3, graph: 5, ints: 7 } as const
 
 const field = (id: number, type: string, rule?: 'repeated'): protobuf.IField => (rule === undefined ? { id, type } : { id, type, rule })
 
@@ -87,6 +90,7 @@ const root = protobuf.Root.fromJSON({
         f: field(2, 'float'),
         i: field(3, 'int64'),
         s: field(4, 'bytes'),
+        g: field(6, 'GraphProto'),
         ints: field(8, 'int64', 'repeated'),
         type: field(20, 'int32'),
       },
@@ -126,22 +130,32 @@ export const encodeModel = (parts: ModelParts): Uint8Array => {
       type.fromObject({
         irVersion: 9,
         producerName: 'salora',
-        opsetImport: opsets.filter(({ domain }) => domain === '' || parts.nodes.some((node) => node.domain === domain)),
+        opsetImport: opsets.filter(({ domain }) => domain === '' || usesDomain(parts.nodes, domain)),
         graph: {
-          name: 'salora',
-          node: parts.nodes.map((node) => ({
-            ...node,
-            attribute: Object.entries(node.attributes).map(([name, value]) => attribute(name, value)),
-          })),
+          ...graph('salora', parts),
           initializer: parts.initializers.map(tensor),
-          input: parts.inputs.map(valueInfo),
-          output: parts.outputs.map(valueInfo),
           valueInfo: parts.values.map(valueInfo),
         },
       }),
     )
     .finish()
 }
+
+const usesDomain = (nodes: ReadonlyArray<NodeProto>, domain: string): boolean =>
+  nodes.some((node) => node.domain === domain || Object.values(node.attributes).some((value) => usesDomain(nodesOf(value), domain)))
+
+const nodesOf = (value: AttributeValue): ReadonlyArray<NodeProto> =>
+  typeof value === 'object' && 'graph' in value ? value.graph.nodes : []
+
+const graph = (name: string, { nodes, inputs, outputs }: GraphParts): object => ({
+  name,
+  node: nodes.map((node) => ({
+    ...node,
+    attribute: Object.entries(node.attributes).map(([attributeName, value]) => attribute(attributeName, value)),
+  })),
+  input: inputs.map(valueInfo),
+  output: outputs.map(valueInfo),
+})
 
 const attribute = (name: string, value: AttributeValue): object =>
   typeof value === 'number'
@@ -150,7 +164,9 @@ const attribute = (name: string, value: AttributeValue): object =>
       ? { name, s: new TextEncoder().encode(value), type: attributeType.string }
       : 'float' in value
         ? { name, f: value.float, type: attributeType.float }
-        : { name, ints: value, type: attributeType.ints }
+        : 'graph' in value
+          ? { name, g: graph(name, value.graph), type: attributeType.graph }
+          : { name, ints: value, type: attributeType.ints }
 
 const tensor = ({ name, shape, dataType, bytes, external }: InitializerProto): object => ({
   name,

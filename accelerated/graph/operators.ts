@@ -3,7 +3,7 @@
  * Errors are programmer errors: they name the operator, what it expected and what it got.
  */
 import { knownFactor, namedFactors, product, sum } from './dimension.js'
-import type { Attributes, DType, Dimension, Expression, ExternalData, Op, Shape } from './expression.js'
+import type { Attributes, DType, Dimension, Expression, ExternalData, Op, ScanBody, Shape } from './expression.js'
 import { sameShape, showShape } from './expression.js'
 
 type Operand = Expression | number
@@ -216,6 +216,15 @@ export const blockDequantize = (levels: Expression, scales: Expression, columns:
   return levels.dtype === 'uint8' && scales.dtype === 'float32'
     ? node('BlockDequantize', [levels, scales], [p, columns], 'float32')
     : fail('blockDequantize', 'uint8 and float32', types)
+}
+
+/** x Wᵀ of a matrix in blocks, given by its levels and scales: what lowering makes of a product. x: float32 [n, k] → [n, p] */
+export const blockMatMul = (x: Expression, levels: Expression, scales: Expression): Expression => {
+  const [[n = 1, k = 1, more], [p = 1]] = [x.shape, levels.shape]
+  const { shape } = blockDequantize(levels, scales, Number(k))
+  return more === undefined && x.dtype === 'float32'
+    ? node('BlockMatMul', [x, levels, scales], [n, p], 'float32')
+    : fail('blockMatMul', `a matrix of float32 for ${showShape(shape)}`, `${x.dtype} ${showShape(x.shape)}`)
 }
 
 /** The parts of a matrix in int8; null for any other expression. */
@@ -439,6 +448,15 @@ export const split = (x: Expression, sizes: ReadonlyArray<number>): ReadonlyArra
   return sizes.map((size, i) => (i === 0 ? first : outputOf(first, i, [size])))
 }
 
+/** The same for the columns of a matrix. x: [rows, n] → [rows, size] each */
+export const splitColumns = (x: Expression, sizes: ReadonlyArray<number>): ReadonlyArray<Expression> => {
+  const [rows = 1, n] = x.shape
+  if (x.shape.length !== 2 || n !== sizes.reduce((a, b) => a + b, 0))
+    return fail('splitColumns', `a matrix of ${sizes.join(' + ')} columns`, showShape(x.shape))
+  const first = node('Split', [x], [rows, sizes[0] as number], x.dtype, { sizes, axis: 1 })
+  return sizes.map((size, i) => (i === 0 ? first : outputOf(first, i, [rows, size])))
+}
+
 /** Rows of a table. table: [rows, ...rest], index: int32 [...] → [..., ...rest]. Its gradient sums the rows of a repeated index. */
 export const gather = (table: Expression, index: Expression): Expression => {
   if (index.dtype !== 'int32' && index.dtype !== 'int64') return fail('gather', 'an integer index', index.dtype)
@@ -469,6 +487,16 @@ export const sizeOf = (of: Shape): Expression => node('Size', [], [1], 'int64', 
 /** pool[offset … offset + product of `shape`] as a tensor of `like`'s shape. pool: [n], offset: int64 [1]. */
 export const sliceVector = (pool: Expression, offset: Expression, like: Expression): Expression =>
   reshape(node('SliceVector', [pool, offset, add(offset, sizeOf(like.shape))], [product(like.shape)], pool.dtype), like.shape)
+
+/**
+ * The results of `body` for each slice along the first axis of the sliced operands, one after another. It has no gradient: lowering makes it.
+ * sliced: [n, ...] each → [n, ...]
+ */
+export const scan = (sliced: Iterable<Expression>, shared: Iterable<Expression>, body: ScanBody): Expression => {
+  const operands = [...sliced]
+  const [count = 1] = operands[0]?.shape ?? []
+  return node('Scan', [...operands, ...shared], [count, ...body.result.shape], body.result.dtype, { body })
+}
 
 /** Cumulative sums along one axis, inclusive. It has no gradient: it counts positions. */
 export const cumulativeSum = (x: Expression, axis: number): Expression =>

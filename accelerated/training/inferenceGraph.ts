@@ -6,10 +6,14 @@ import { blockInput, splitBlock, type ParameterLayout } from '../parameters/layo
 import { layoutOf, type Assembly } from './assembly.js'
 import { adaptedHost, forwardsOf } from './hosts.js'
 
-/** @param phase one without noise: see `inference` of a method's phases */
-export const inferenceGraph = (assembly: Assembly, phase: unknown): Readonly<Record<string, Expression>> => {
+/** @param phase one without noise: see `inference` of a method's phases @param trained the trained tensors (default: inputs) */
+export const inferenceGraph = (
+  assembly: Assembly,
+  phase: unknown,
+  trained?: ReadonlyMap<string, Expression>,
+): Readonly<Record<string, Expression>> => {
   const { dtype } = assembly.precision
-  const host = adaptedHost(assembly, phase, parameterInputs(layoutOf(assembly, phase), dtype))
+  const host = adaptedHost(assembly, phase, trained ?? parameterInputs(layoutOf(assembly, phase), dtype))
   return assembly.objective.outputs(forwardsOf(assembly, host), batchInputs(dtype))
 }
 

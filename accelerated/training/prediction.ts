@@ -8,6 +8,7 @@ import type { OpenOptions } from '../engines/engine.js'
 import type { Vector } from '../parameters/vectors.js'
 import type { Runtime } from './phaseSessions.js'
 import { blockFeeds } from './stateBuffers.js'
+import { fixedParameters } from './fixedParameters.js'
 import { batchFeeds } from './batchFeeds.js'
 
 export type Predictor<E, O> = {
@@ -26,16 +27,22 @@ export type Predictor<E, O> = {
 /** Random numbers of inference (masked tokens, for example) belong to steps that no run reaches. */
 const firstDraw = 2 ** 24
 
-/** @param phase one without randomness: see Method.deterministic @param options see Engine.open */
+/**
+ * @param phase one without randomness: see Method.deterministic @param options see Engine.open
+ * @param fixed the parameters of every prediction, if they never change: the others are then ignored
+ */
 export const openPredictor = async <E extends TrainingExample, O>(
   assembly: Assembly,
   objective: Objective<E, O>,
   phase: unknown,
   { engine, weights }: Runtime,
   options?: OpenOptions,
+  fixed?: Vector,
 ): Promise<Predictor<E, O>> => {
   const layout = layoutOf(assembly, phase)
-  const session = await engine.open(inferenceGraph(assembly, phase), weights, options)
+  const { dtype } = assembly.precision
+  const known = fixed === undefined ? null : fixedParameters(layout, fixed, dtype, engine)
+  const session = await engine.open(inferenceGraph(assembly, phase, known?.tensors), weights, options)
   const predictions = async function* (
     parameters: Vector,
     examples: Examples<E>,
@@ -45,7 +52,7 @@ export const openPredictor = async <E extends TrainingExample, O>(
     const answers = new Array<O>(examples.length)
     const lengths = lengthsOf(examples)
     const byLength = Array.from(lengths, (_, i) => i).sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0))
-    const constant = blockFeeds(layout, 'parameters', parameters, assembly.precision.dtype)
+    const constant = known?.feeds ?? blockFeeds(layout, 'parameters', parameters, dtype)
     for (const [i, rows] of inBatches(byLength, batchSize).entries()) {
       const draw = { seed: assembly.settings.seed, step: firstDraw + i }
       const prepared = objective.prepare(examplesAt(examples, rows), draw)

@@ -32,6 +32,7 @@ const explained: Readonly<Record<ExportFormat, string>> = {
   merged: 'a Hugging Face model with the adapter merged into its weights',
   'transformers.js': 'an ONNX model for @huggingface/transformers',
   gguf: 'a LoRA adapter for llama.cpp, of a decoder that writes text',
+  'gguf-merged': 'a whole model for llama.cpp, merged, with its tokenizer',
 }
 
 export const exportCommand = defineCommand({
@@ -48,7 +49,7 @@ export const exportCommand = defineCommand({
       output: required(textFlag('folder', 'New or empty folder'), 'a folder to write'),
       precision: textFlag(
         'name',
-        'Precision: float32 or float16 for merged and gguf; float32, float16 or int8 (fp32, fp16 and q8) for transformers.js. float16 is of the weights; int8 multiplies in int8 too, and prints what that costs on the evaluation data of the run',
+        'Precision: float32 or float16 for merged and gguf; float32, float16 or int8 for transformers.js (fp32, fp16 and q8) and gguf-merged (F32, F16 and Q8_0). float16 is of the weights; int8 multiplies in int8 too, and prints what that costs on the evaluation data of the run',
         { default: 'float32' },
       ),
       ...pickFlags(allTrainFlags, ['maxLength'], { maxLength: "the run's" }),

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { exportMerged } from '../../accelerated/formats/exportMerged.js'
 import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
+import { exportGguf } from '../../accelerated/formats/gguf/exportGguf.js'
 import { writeGgufAdapter } from '../../accelerated/formats/gguf/ggufAdapter.js'
 import { writeAdapter } from '../../accelerated/formats/index.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
@@ -95,6 +96,7 @@ const writeExport = async (stage: string, trained: TrainedModel, options: Export
   if (format === 'peft-padded') await writePaddedLora(stage, lora, targeted ?? [])
   if (format === 'merged') await exportMerged(stage, trained, labelNames, { precision: floats, maxLength })
   if (format === 'gguf') await writeGgufAdapter(stage, lora, floats)
+  if (format === 'gguf-merged') await exportGguf(stage, trained, { precision })
   if (format === 'transformers.js') await exportOnnx(stage, trained, labelNames, { precision, maxLength })
 }
 
@@ -105,6 +107,7 @@ const openers: Readonly<Record<ExportFormat, Opener>> = {
   merged: 'transformers',
   'transformers.js': 'transformers.js',
   gguf: 'gguf',
+  'gguf-merged': 'gguf-merged',
 }
 
 const usageFor = ({ base, adapter: { outputs } }: TrainedModel, { format, precision }: ExportOptions, place: string): Usage =>

@@ -1,13 +1,18 @@
 /** Compares an export, read back from disk, with its model and adapter on the CPU: logits of the same texts, scores on the same rows. */
+import { copyFile, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { convertWeights } from '../../accelerated/checkpoints/gguf/convertWeights.js'
+import { readGguf } from '../../accelerated/checkpoints/gguf/readGguf.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import type { Feed } from '../../accelerated/engines/feeds.js'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { onnxFiles } from '../../accelerated/formats/exportOnnx.js'
+import { ggufModelFiles } from '../../accelerated/formats/gguf/exportGguf.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
+import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import type { Evaluation } from '../tasks/index.js'
 import type { ExportFormat } from './exportFormats.js'
 import { nextTokenLogits, nextTokenLogitsOfOnnx } from './nextTokenLogits.js'
@@ -15,7 +20,7 @@ import { openEncoder, type OnProgress, type Text } from './openModel.js'
 import { openWordEncoder, type EncodedText } from './reader.js'
 import { scoreAdapter } from './scoreAdapter.js'
 import { openPredictions, type TrainedAdapter } from './trainedAdapter.js'
-import { loadTrainedModel, type TrainedModel, type TrainedModelOptions } from './trainedModel.js'
+import { loadTextModel, loadTrainedModel, type TrainedModel, type TrainedModelOptions } from './trainedModel.js'
 
 /** Unequal lengths test padding, a pair tests token types, and a text has special tokens. */
 export const trialTexts: ReadonlyArray<Text> = [
@@ -87,6 +92,7 @@ const logitsOfExport = async (
   texts: ReadonlyArray<Text>,
   options: TrainedModelOptions & { readonly maxLength: number | null },
 ): Promise<ReadonlyArray<number>> => {
+  if (format === 'gguf-merged') return logitsOfGguf(folder, trained, texts)
   if (format !== 'merged' && format !== 'transformers.js')
     return logitsOf(await loadTrainedModel({ ...options, adapter: folder }), texts, options.maxLength)
   const maxLength = await modelMaxLength(folder) // a tool that knows only the folder truncates here
@@ -96,6 +102,20 @@ const logitsOfExport = async (
   return trained.adapter.outputs.head === 'causal'
     ? nextTokenLogitsOfOnnx(file, trained, texts)
     : (await answersOfOnnx(file, trained, texts, maxLength)).flat()
+}
+
+/** Converts the weights back, beside them, for as long as they are read. */
+const logitsOfGguf = async (folder: string, trained: TrainedModel, texts: ReadonlyArray<Text>): Promise<ReadonlyArray<number>> => {
+  const [file, converted] = [join(folder, ggufModelFiles.model), join(folder, 'converted')]
+  await mkdir(converted)
+  try {
+    await copyFile(join(trained.base.folder, 'config.json'), join(converted, 'config.json'))
+    const target = { path: join(converted, 'model.safetensors'), storage: nodeFiles }
+    await convertWeights(await readGguf(file), trained.base.model, file, target, nodeFiles)
+    return await nextTokenLogits(await loadTextModel({ model: converted, adapter: null }), texts, trained)
+  } finally {
+    await rm(converted, { recursive: true, force: true })
+  }
 }
 
 export type Scores = Readonly<Record<string, number>>

@@ -1,10 +1,10 @@
 /** The formats of an export, and which models and precisions each supports. */
 import type { Adapter } from '../../accelerated/formats/adapter.js'
-import { notForLlamaCpp } from '../../accelerated/formats/gguf/ggufAdapter.js'
+import { noModelOfLlamaCpp, notForLlamaCpp } from '../../accelerated/formats/gguf/ggufAdapter.js'
 import { formatOf } from '../../accelerated/formats/index.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 
-export const exportFormats = ['peft', 'peft-padded', 'adapters', 'merged', 'transformers.js', 'gguf'] as const
+export const exportFormats = ['peft', 'peft-padded', 'adapters', 'merged', 'transformers.js', 'gguf', 'gguf-merged'] as const
 export type ExportFormat = (typeof exportFormats)[number]
 
 type Supports = (adapter: Adapter) => boolean
@@ -18,6 +18,7 @@ const supports: Readonly<Record<ExportFormat, Supports>> = {
   'transformers.js': ({ method, model, outputs }) =>
     model.spec.kind === 'encoder' || (outputs.head === 'causal' && method.train.virtualTokens === undefined),
   gguf: (adapter) => notForLlamaCpp(adapter, asLora(adapter)) === null,
+  'gguf-merged': (adapter) => adapter.method.export.merge !== undefined && noModelOfLlamaCpp(adapter) === null,
 }
 
 /** The same function as plain LoRA; undefined if there is none. */
@@ -28,7 +29,7 @@ export const supportedFormats = (adapter: Adapter): ReadonlyArray<ExportFormat> 
 
 /** Why a format does not hold an adapter, as `an adapter of …`. */
 export const unsupported = (adapter: Adapter, format: ExportFormat): string => {
-  const why = format === 'gguf' ? notForLlamaCpp(adapter, asLora(adapter)) : null
+  const why = format === 'gguf' ? notForLlamaCpp(adapter, asLora(adapter)) : format === 'gguf-merged' ? noModelOfLlamaCpp(adapter) : null
   const { kind } = adapter.model.spec
   return why ?? `an adapter of method ${adapter.method.name}${kind === 'encoder' ? '' : ` on a ${kind}`}`
 }
@@ -36,5 +37,5 @@ export const unsupported = (adapter: Adapter, format: ExportFormat): string => {
 /** The precisions of a format, the default first. */
 export const precisionsOf = (format: ExportFormat): ReadonlyArray<OnnxPrecision> => {
   if (format === 'merged' || format === 'gguf') return ['float32', 'float16']
-  return format === 'transformers.js' ? ['float32', 'float16', 'int8'] : ['float32']
+  return format === 'transformers.js' || format === 'gguf-merged' ? ['float32', 'float16', 'int8'] : ['float32']
 }

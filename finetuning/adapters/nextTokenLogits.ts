@@ -11,9 +11,13 @@ import { availablePositions } from '../../accelerated/training/runLength.js'
 import { promptTokens } from '../tokens/prompts.js'
 import type { Text } from './trainedAdapter.js'
 
-/** Next-token logits of each text, concatenated: [texts · vocabulary]. */
-export const nextTokenLogits = async (trained: TrainedModel, texts: ReadonlyArray<Text>): Promise<ReadonlyArray<number>> => {
-  const prompts = await promptsOf(trained, texts)
+/** Next-token logits of each text, concatenated: [texts · vocabulary]. @param tokenizing the model whose tokenizer reads the texts */
+export const nextTokenLogits = async (
+  trained: TrainedModel,
+  texts: ReadonlyArray<Text>,
+  tokenizing = trained,
+): Promise<ReadonlyArray<number>> => {
+  const prompts = await promptsOf(tokenizing, texts)
   const decoder = await openTextDecoder(trained, { precision: 'float32', threads: 0 }, deviceOf('cpu'))
   try {
     return (await decoder.begin(prompts)).logits().flatMap((row) => Array.from(row))

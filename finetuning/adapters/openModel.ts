@@ -65,7 +65,7 @@ export const openAnswers = async <E extends TrainingExample, O>(
     { precision: precisionOf(precision), threads },
     device,
   )
-  const predictor = await openPredictor(assembly, objective, phase, runtime)
+  const predictor = await openPredictor(assembly, objective, phase, runtime, {}, parameters)
   return {
     answers: (examples: Examples<E>, onProgress?: OnProgress) => predictor.predict(parameters, examples, batchSize, onProgress),
     release: predictor.release,

@@ -36,7 +36,8 @@ const published: ReadonlyArray<RegExp> = [
   /^(modules|sentence_bert_config|config_sentence_transformers)\.json$/,
   /^\d_\w+\/config\.json$/,
   /^onnx\/[\w.-]+\.onnx(_data(_\d+)?)?$/,
-  /^adapter\.gguf$/,
+  /^(adapter|model)\.gguf$/,
+  /^Modelfile$/,
 ]
 
 /** Each line is a whole adapter or model; one is enough. */
@@ -44,7 +45,7 @@ const complete: ReadonlyArray<ReadonlyArray<RegExp>> = [
   [/^adapter_config\.json$/, /^adapter(_model)?\.safetensors$/],
   [/^config\.json$/, /^model\.safetensors(\.index\.json)?$/],
   [/^config\.json$/, /^onnx\/.*\.onnx$/],
-  [/^adapter\.gguf$/],
+  [/^(adapter|model)\.gguf$/],
 ]
 
 /**

@@ -23,7 +23,7 @@ export type CardFacts = {
   /** the hub id of the base model; null if it is only a folder */
   readonly hubId: string | null
   /** the library that opens the adapter, by the hub's name for it */
-  readonly library: Exclude<Opener, 'transformers.js' | 'gguf'>
+  readonly library: Exclude<Opener, 'transformers.js' | 'gguf' | 'gguf-merged'>
   readonly data: CardData
   readonly result: RunResult
 }

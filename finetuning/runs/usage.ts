@@ -1,11 +1,12 @@
 /** How other tools open an adapter or an export: a few lines for a model card, and the call that a command prints. */
+import { ggufModelFiles } from '../../accelerated/formats/gguf/exportGguf.js'
 import { ggufAdapterFile } from '../../accelerated/formats/gguf/ggufAdapter.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 import { inShell } from '../commandLine/shell.js'
 import type { TaskType } from '../tasks/taskType.js'
 
 /** Tools by the hub's names for them. */
-export type Opener = 'peft' | 'adapter-transformers' | 'transformers' | 'transformers.js' | 'gguf'
+export type Opener = 'peft' | 'adapter-transformers' | 'transformers' | 'transformers.js' | 'gguf' | 'gguf-merged'
 
 export type UsageFacts = {
   /** the base model: a hub id or a folder */
@@ -67,6 +68,8 @@ export const usageOf = (opener: Opener, { base, place, pipelineTag, labels, prec
       }
     case 'gguf':
       return { language: 'sh', setup: [], call: `llama-cli --model BASE.gguf --lora ${inShell(`${place}/${ggufAdapterFile}`)}` }
+    case 'gguf-merged':
+      return { language: 'sh', setup: [], call: `llama-cli --model ${inShell(`${place}/${ggufModelFiles.model}`)}` }
   }
 }
 

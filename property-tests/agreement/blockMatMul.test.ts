@@ -6,7 +6,17 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { topologicalOrder } from '../../accelerated/graph/expression.js'
 import { lower } from '../../accelerated/graph/lowering.js'
-import { blockDequantize, blockSize, constant, gather, input, matMul, mul } from '../../accelerated/graph/operators.js'
+import {
+  blockDequantize,
+  blockMatMul,
+  blockSize,
+  constant,
+  gather,
+  input,
+  matMul,
+  mul,
+  splitColumns,
+} from '../../accelerated/graph/operators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { quantizedBlocks } from '../../accelerated/precisions/int8/quantize.js'
 import { blockLinear, blockScales, roundBlocks } from '../../reference/layers/blockLinear.js'
@@ -80,6 +90,62 @@ describe('a product with a matrix in blocks', () => {
     const y = matMul(input('x', [2, 33], 'float32'), stored(tensor([1, 33], new Float32Array(33).fill(1))), { transposeB: true })
     const x = Float32Array.from({ length: 66 }, (_, i) => (i < 33 ? 0 : 1))
     assertClose(resultOf(await evaluate({ y }, { x: float32(x, [2, 33]) }), 'y'), [0, 33], { relative: 1e-6 })
+  })
+})
+
+describe('products of one x with several matrices in blocks', () => {
+  /** x times each matrix, with a sum of the first and last products and a product of another x. */
+  const several = fc
+    .record({
+      n: fc.integer({ min: 1, max: 5 }),
+      k: fc.integer({ min: 1, max: 100 }),
+      sizes: fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 2, maxLength: 4 }),
+    })
+    .chain(({ n, k, sizes }) => fc.record({ x: matrix(n, k), matrices: fc.tuple(...sizes.map((p) => matrix(p, k))) }))
+
+  it('are one node, and have the numbers of single products', () =>
+    fc.assert(
+      fc.asyncProperty(several, async ({ x, matrices }) => {
+        const [n = 0, k = 0] = x.shape
+        const rows = input('x', [n, k], 'float32')
+        const product = (W: Tensor) => matMul(rows, stored(W), { transposeB: true })
+        const outputs = Object.fromEntries(matrices.flatMap((W, i) => [[`y${i}`, product(W)] as const]))
+        const used = { ...outputs, tripled: mul(outputs['y1'] ?? rows, 3) }
+        const ops = topologicalOrder(Object.values(lower(used))).map(({ op }) => op)
+        expect(ops.filter((op) => op === 'BlockMatMul').length).toBe(1)
+        const feeds = { x: float32(x.data, [n, k]) }
+        const together = await evaluate(used, feeds)
+        for (const [i, W] of matrices.entries()) {
+          const alone = resultOf(await evaluate({ y: product(W) }, feeds), 'y')
+          assertClose(resultOf(together, `y${i}`), alone, { relative: 1e-6, name: `product ${i}` })
+          if (i !== 1) continue
+          assertClose(
+            resultOf(together, 'tripled'),
+            alone.map((value) => 3 * value),
+            { relative: 1e-6, name: 'tripled' },
+          )
+        }
+      }),
+      { seed: SEED, numRuns: 15 },
+    ))
+
+  it('stay single if each has an x of its own, or another product depends on them', () => {
+    const W = stored(tensor([33, 33], new Float32Array(33 * 33).fill(1)))
+    const x = input('x', ['rows', 33], 'float32')
+    const y = matMul(x, W, { transposeB: true })
+    const [other, after] = [input('z', ['rows', 33], 'float32'), y].map((own) => matMul(own, W, { transposeB: true }))
+    const ops = topologicalOrder(Object.values(lower({ y, other: other!, after: after! }))).map(({ op }) => op)
+    expect(ops.filter((op) => op === 'BlockMatMul').length).toBe(3)
+    expect(ops).not.toContain('Split')
+  })
+
+  it('are refused for columns and types that do not fit', () => {
+    const x = input('x', ['rows', 5], 'float32')
+    expect(() => splitColumns(x, [2, 2])).toThrow('splitColumns: expected a matrix of 2 + 2 columns, got [rows, 5]')
+    const [levels, scales] = stored(tensor([3, 5], new Float32Array(15).fill(1))).inputs
+    expect(() => blockMatMul(input('x', ['rows', 5], 'float64'), levels!, scales!)).toThrow(
+      'blockMatMul: expected a matrix of float32 for [3, 5], got float64 [rows, 5]',
+    )
   })
 })
 

@@ -1,6 +1,6 @@
 /** Tutorials and how-to guides, followed block by block in an empty folder: files are saved, and commands run with small data and models. */
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -37,7 +37,8 @@ const prepare = async ({ page, files = {} }: Walkthrough): Promise<string> => {
   symlinkSync(resolve('.'), join(folder, 'node_modules/salora'))
   await writeTinyModel(join(folder, 'encoder'))
   await writeRandomCheckpoint(join(folder, 'decoder'), decoderConfig, { seed: 1, shardBytes: 5e9 })
-  copyFileSync(join(embeddedModel, 'tokenizer.json'), join(folder, 'decoder', 'tokenizer.json'))
+  const tokenizer = readFileSync(join(embeddedModel, 'tokenizer.json'), 'utf8')
+  put(folder, 'decoder/tokenizer.json', tokenizer.replace(/"lstrip": ?true/, '"lstrip":false')) // a mask that takes blanks is no decoder's
   const tokens = JSON.parse(readFileSync(join(embeddedModel, 'tokenizer_config.json'), 'utf8')) as object
   put(folder, 'decoder/tokenizer_config.json', JSON.stringify({ ...tokens, chat_template: chatTemplate }))
   for (const [file, text] of Object.entries(files)) put(folder, file, text)

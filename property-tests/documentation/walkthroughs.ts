@@ -149,7 +149,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     files: instructions,
     before: ['salora train --model decoder --task alpaca --data instructions.json --method lora --output runs/answers'],
     notRun: { 'llama-cli': 'needs llama.cpp; property-tests/llamacpp runs it' },
-    leaves: ['exported/answers/adapter.gguf'],
+    leaves: ['exported/answers/adapter.gguf', 'exported/whole/model.gguf', 'exported/whole/Modelfile'],
     prints: [/to use it: llama-cli --model BASE\.gguf --lora exported\/answers\/adapter\.gguf/],
   },
   {

@@ -1,10 +1,13 @@
-"""fixtures/{llama,mistral,qwen2}/base.gguf: the decoders' checkpoints as the `gguf` package (PyPI, 0.19) writes them, in float32, for llama.cpp.
+"""fixtures/gguf.json: numbers that the `gguf` package quantized to Q8_0, and its numbers of random bytes of each type that salora reads.
+
+fixtures/{llama,mistral,qwen2}/base.gguf: the decoders' checkpoints as the `gguf` package (PyPI, 0.19) writes them, in float32, for llama.cpp.
 
 The names are those of the package, the order of rows and the factors of Llama 3's rotation are those of llama.cpp's convert_hf_to_gguf.py. The vocabulary has names
 and one merge: the tests give token ids. Mistral's window is left out, since llama.cpp has none for it.
 
     python golden_gguf.py
 """
+import base64
 import json
 import math
 from pathlib import Path
@@ -85,6 +88,54 @@ def write(family):
     writer.close()
 
 
+def text(array):
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+def rounded_apart(random):
+    """Blocks whose levels a division by the scale would round otherwise than the product with its inverse."""
+    found = random.standard_normal((200000, 32), dtype=np.float32)
+    scale = np.abs(found).max(axis=1, keepdims=True) / 127
+    apart = (gguf.quants.np_roundf(found * (1 / scale)) != gguf.quants.np_roundf(found / scale)).any(axis=1)
+    return found[apart][:6]
+
+
+def blocks():
+    """Normal numbers of many sizes, zeros, halves between levels, and numbers below float16's smallest."""
+    random = np.random.default_rng(1)
+    normal = random.standard_normal((24, 32), dtype=np.float32) * np.float32(10) ** random.integers(-6, 4, (24, 1)).astype(np.float32)
+    halves = np.array([[127, *(i + 0.5 for i in range(-15, 16))], [254, *(i + 1 for i in range(-40, 22, 2))]], dtype=np.float32)
+    tiny = np.full((1, 32), 1e-9, dtype=np.float32)
+    return np.concatenate([normal, rounded_apart(random), np.zeros((1, 32), dtype=np.float32), halves, tiny, np.full((1, 32), -0.7, dtype=np.float32)])
+
+
+# Where a block has its float16 scales.
+SCALES = {'Q4_0': [0], 'Q4_1': [0, 2], 'Q8_0': [0], 'Q4_K': [0, 2], 'Q6_K': [208], 'F16': [0], 'BF16': []}
+
+
+def numbers_of(name):
+    """Random bytes, with scales that are finite."""
+    kind = gguf.GGMLQuantizationType[name]
+    random = np.random.default_rng(len(name))
+    elements, size = gguf.GGML_QUANT_SIZES[kind]
+    count = max(6, 256 // elements)
+    data = random.integers(0, 256, (count, size), dtype=np.uint8)
+    for at in SCALES[name]:
+        data[:, at:at + 2] = (random.standard_normal((count, 1)) * 0.1).astype(np.float16).view(np.uint8)
+    if name == 'BF16':
+        data = random.standard_normal((count, 1), dtype=np.float32).view(np.uint8)[:, 2:]
+    data = np.ascontiguousarray(data)
+    return {'bytes': text(data), 'numbers': text(gguf.quants.dequantize(data, kind).astype(np.float32))}
+
+
+def write_numbers():
+    given = blocks()
+    quantized = gguf.quants.quantize(given, gguf.GGMLQuantizationType.Q8_0)
+    found = {'quantized': {'numbers': text(given), 'bytes': text(quantized)}, 'dequantized': {name: numbers_of(name) for name in SCALES}}
+    (FIXTURES / 'gguf.json').write_text(json.dumps(found, indent=1) + '\n')
+
+
 if __name__ == '__main__':
+    write_numbers()
     for family in ('llama', 'mistral', 'qwen2'):
         write(family)

@@ -1,7 +1,10 @@
 /** Decoders of the golden fixtures, adapters of uneven ranks on them, and the probabilities that salora gives their next tokens. */
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
+import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import type { Adapter } from '../../accelerated/formats/adapter.js'
 import { writeAdapter } from '../../accelerated/formats/index.js'
@@ -22,6 +25,24 @@ export const writeDecoder = async (folder: string, family: Family): Promise<stri
     const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as object
     await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, sliding_window: null }))
   }
+  return folder
+}
+
+/** A model of random numbers whose probabilities are far from equal. → the folder */
+export const writeRandomDecoder = async (folder: string, config: Readonly<Record<string, unknown>>): Promise<string> => {
+  const { model } = parseConfigFile(JSON.stringify(config), 'config.json')
+  const shapes = [...model.spec.tensors, ...(model.causalHead?.().frozen ?? [])]
+  const tensors = shapes.map(([name, shape], i) => {
+    const deviation = name.startsWith('embed') ? 0.15 : shape.length > 1 ? 1.5 / Math.sqrt(shape[1] ?? 1) : 0.2
+    const data = Float32Array.from(
+      normals(9, 'initialization', i, elementCount(shape)),
+      (x) => (/norm\.weight$/.test(name) ? 1 : 0) + deviation * x,
+    )
+    return [model.naming.stored(name), { shape, data }] as const
+  })
+  await mkdir(folder)
+  await writeFile(join(folder, 'config.json'), JSON.stringify(config))
+  await writeFile(join(folder, 'model.safetensors'), writeSafetensors(new Map(tensors)))
   return folder
 }
 

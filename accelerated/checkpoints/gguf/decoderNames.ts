@@ -35,22 +35,25 @@ export const ggufName = (name: string): string => {
 export const permutedHeads = ({ type, spec }: Pick<Model, 'type' | 'spec'>, matrix: string): number | null =>
   type !== 'qwen2' && /\.self_attn\.[qk]_proj$/.test(matrix) ? (spec.layers[0]?.headSize ?? null) : null
 
+/** Numbers, or bytes that hold them: a width is then in bytes. */
+type Rows = Float32Array | Float64Array | Uint8Array
+
 /** Rows 0, h/2, 1, h/2 + 1, … of each head of h rows. data: [rows, width] → [rows, width] */
-export const interleaveHeads = <T extends Float32Array | Float64Array>(data: T, width: number, headSize: number): T =>
+export const interleaveHeads = <T extends Rows>(data: T, width: number, headSize: number): T =>
   movedRows(data, width, (row) => {
     const [inHead, half] = [row % headSize, headSize / 2]
     return row - inHead + (inHead % 2) * half + Math.floor(inHead / 2)
   })
 
 /** The inverse of interleaveHeads. */
-export const separateHeads = <T extends Float32Array | Float64Array>(data: T, width: number, headSize: number): T =>
+export const separateHeads = <T extends Rows>(data: T, width: number, headSize: number): T =>
   movedRows(data, width, (row) => {
     const [inHead, half] = [row % headSize, headSize / 2]
     return row - inHead + (inHead % half) * 2 + Math.floor(inHead / half)
   })
 
 /** @param from the row of `data` that comes to a row of the result */
-const movedRows = <T extends Float32Array | Float64Array>(data: T, width: number, from: (row: number) => number): T => {
+const movedRows = <T extends Rows>(data: T, width: number, from: (row: number) => number): T => {
   const moved = data.slice() as T
   for (let row = 0; row * width < data.length; row++) moved.set(data.subarray(from(row) * width, (from(row) + 1) * width), row * width)
   return moved

@@ -58,6 +58,15 @@ const settings = z.object({
 
 /** The template of chat_template.jinja, else of tokenizer_config.json; null if the folder has none. @throws InputError */
 export const loadChatTemplate = async (folder: string, storage: Storage = nodeFiles): Promise<ChatTemplate | null> => {
+  const { text, special, where } = await readChatTemplate(folder, storage)
+  return text === null ? null : chatTemplate(text, special, where)
+}
+
+/** The same as text, with the special tokens of tokenizer_config.json by name, such as `bos_token`. `where`: its file in messages. */
+export const readChatTemplate = async (
+  folder: string,
+  storage: Storage = nodeFiles,
+): Promise<{ readonly text: string | null; readonly special: Readonly<Record<string, string>>; readonly where: string }> => {
   const configFile = await fileInFolder(folder, 'tokenizer_config.json', storage)
   const config =
     configFile === undefined
@@ -72,10 +81,9 @@ export const loadChatTemplate = async (folder: string, storage: Storage = nodeFi
   const { chat_template: stored, ...tokens } = config as z.infer<typeof settings>
   const named = Array.isArray(stored) ? stored.find(({ name }) => name === 'default')?.template : stored
   const text = file === undefined ? named : await readText(file, longestTemplate, storage)
-  if (text == null) return null
   const where = file ?? joinPath(folder, 'tokenizer_config.json')
   const special = Object.fromEntries(Object.entries(tokens).flatMap(([name, value]) => (value == null ? [] : [[name, contentOf(value)]])))
-  return chatTemplate(text, special, where)
+  return { text: text ?? null, special, where }
 }
 
 const contentOf = (value: string | { readonly content: string }): string => (typeof value === 'string' ? value : value.content)

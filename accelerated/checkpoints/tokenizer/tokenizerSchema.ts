@@ -12,8 +12,8 @@ const part = <T extends string>(type: T) => z.object({ type: z.literal(type) })
 const id = z.int().min(0)
 const anchor = z.tuple([word, id])
 
-/** The regular expressions for words of Llama 3 and Qwen2. A file's own expressions never run. */
-const knownWords = [3, 1].map(
+/** The regular expressions for words of Llama 3 and Qwen2, in this order. A file's own expressions never run. */
+export const knownWords: ReadonlyArray<string> = [3, 1].map(
   (digits) =>
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" +
     `${digits === 1 ? '' : `{1,${digits}}`}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`,

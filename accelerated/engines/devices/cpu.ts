@@ -3,7 +3,15 @@ import { nativeDevice } from './nativeDevice.js'
 
 export const cpu = nativeDevice({
   name: 'cpu',
-  target: { fusedMatMul: true, fusedGelu: true, fusedDecoder: true, cachedAttention: true, quantizedMatMul: true, namelessSizes: true },
+  target: {
+    fusedMatMul: true,
+    fusedGelu: true,
+    fusedDecoder: true,
+    cachedAttention: true,
+    quantizedMatMul: true,
+    scan: true,
+    namelessSizes: true,
+  },
   provider: { name: 'cpu' },
   preallocatedOutputs: true,
   tolerances: {

@@ -26,11 +26,18 @@ import { lowRankOf } from '../peft/lora.js'
 /** The name of the file. */
 export const ggufAdapterFile = 'adapter.gguf'
 
-/** What llama.cpp cannot read of an adapter; null if it reads all of it. `asLora` is the adapter as plain LoRA, if it has that form. */
-export const notForLlamaCpp = ({ model, outputs, head, method }: Adapter, asLora: Adapter | undefined): string | null => {
+/** Why llama.cpp cannot have a model, as `a model of …`; null if it has. */
+export const noModelOfLlamaCpp = ({ model, outputs }: Pick<Adapter, 'model' | 'outputs'>): string | null => {
   if (model.spec.kind === 'encoder') return `a model of type ${model.type}, which llama.cpp does not generate text with`
   if (ggufArchitecture(model) === undefined) return `a model of type ${model.type}, whose layout in llama.cpp salora does not write`
-  if (outputs.head !== 'causal') return 'a classifier, whose head llama.cpp does not have'
+  return outputs.head === 'causal' ? null : 'a classifier, whose head llama.cpp does not have'
+}
+
+/** What llama.cpp cannot read of an adapter; null if it reads all of it. `asLora` is the adapter as plain LoRA, if it has that form. */
+export const notForLlamaCpp = (adapter: Adapter, asLora: Adapter | undefined): string | null => {
+  const { head, method } = adapter
+  const ofModel = noModelOfLlamaCpp(adapter)
+  if (ofModel !== null) return ofModel
   if (asLora === undefined) return `an adapter of method ${method.name}: llama.cpp reads LoRA only`
   if (asLora.settings['useDora'] === true) return 'an adapter with magnitudes (DoRA), which llama.cpp does not read'
   return head.size > 0 ? `an adapter with whole matrices (${[...head.keys()].join(', ')}), which llama.cpp does not read` : null

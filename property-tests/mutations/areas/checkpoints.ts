@@ -261,4 +261,32 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     after: 'offset += bytesOfElements(type, elementCount(shape))',
     tests: ['property/accelerated/gguf'],
   },
+  {
+    file: 'accelerated/checkpoints/gguf/quantize.ts',
+    mistake: 'Halves between levels are rounded up, also below zero.',
+    before: 'Math.sign(level) * (floor + Math.floor(2 * (size - floor)))',
+    after: 'Math.round(level)',
+    tests: ['golden/gguf'],
+  },
+  {
+    file: 'accelerated/checkpoints/gguf/quantize.ts',
+    mistake: 'Levels come from a division, not from the rounded inverse.',
+    before: 'Math.fround((numbers[i * block + j] ?? NaN) * inverse)',
+    after: 'scale === 0 ? 0 : Math.fround((numbers[i * block + j] ?? NaN) / scale)',
+    tests: ['golden/gguf'],
+  },
+  {
+    file: 'accelerated/checkpoints/gguf/dequantize.ts',
+    mistake: 'The minimum of Q4_1 is subtracted.',
+    before: 'd * nibble(bytes, 4, i) + m',
+    after: 'd * nibble(bytes, 4, i) - m',
+    tests: ['golden/gguf'],
+  },
+  {
+    file: 'accelerated/checkpoints/gguf/dequantize.ts',
+    mistake: 'The upper bits of scales of Q4_K are those of the minima.',
+    before: '(byte(bytes, at + part - 4) >> 6) << 4',
+    after: '(lower >> 6) << 4',
+    tests: ['golden/gguf'],
+  },
 ]

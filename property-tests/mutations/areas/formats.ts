@@ -115,4 +115,32 @@ export const formats: ReadonlyArray<Mutation> = [
     after: 'asLora === null',
     tests: ['cli/export/gguf'],
   },
+  {
+    file: 'accelerated/formats/gguf/exportGguf.ts',
+    mistake: 'The bytes of rows that are no whole blocks are Q8_0.',
+    before: 'width % tensorTypes[matrixType].block === 0',
+    after: 'width > 0',
+    tests: ['cli/export/gguf'],
+  },
+  {
+    file: 'accelerated/formats/gguf/exportGguf.ts',
+    mistake: "The rows of queries and keys of a merged model stay in the checkpoint's order.",
+    before: 'headSize === null ? numbers : interleaveHeads(numbers, width, headSize)',
+    after: 'numbers',
+    tests: ['cli/export/gguf'],
+  },
+  {
+    file: 'accelerated/formats/gguf/ggufTokenizer.ts',
+    mistake: "Llama 3's words have one name, whether whole words are kept or not.",
+    before: "whole === true ? 'llama-bpe' : 'smaug-bpe'",
+    after: "'llama-bpe'",
+    tests: ['property/accelerated/ggufTokenizer'],
+  },
+  {
+    file: 'accelerated/formats/gguf/sentencePieceKeys.ts',
+    mistake: 'Merges that no scores give are written.',
+    before: 'pairs !== (listed.get(token) ?? 0)',
+    after: 'pairs < 0',
+    tests: ['property/accelerated/ggufTokenizer'],
+  },
 ]

@@ -261,4 +261,25 @@ export const training: ReadonlyArray<Mutation> = [
     after: 'sub(parameters',
     tests: ['property/accelerated/optimizer'],
   },
+  {
+    file: 'accelerated/training/fixedParameters.ts',
+    mistake: 'Parameters of a shared session become part of its graph.',
+    before: 'sharesSessions || layout.size > mostConstants',
+    after: 'layout.size > mostConstants',
+    tests: ['property/accelerated/fixedParameters'],
+  },
+  {
+    file: 'accelerated/training/fixedParameters.ts',
+    mistake: 'Every constant starts at the first parameter.',
+    before: 'parameters.subarray(offset, offset + size)',
+    after: 'parameters.subarray(0, size)',
+    tests: ['property/accelerated/fixedParameters'],
+  },
+  {
+    file: 'accelerated/training/prediction.ts',
+    mistake: 'Fixed parameters are ignored.',
+    before: 'inferenceGraph(assembly, phase, known?.tensors)',
+    after: 'inferenceGraph(assembly, phase)',
+    tests: ['property/accelerated/fixedParameters'],
+  },
 ]

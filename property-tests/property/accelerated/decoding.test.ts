@@ -231,6 +231,12 @@ describe(`decoding with a cache that has room (seed ${SEED})`, () => {
     await follows(model, decoder, [3, 1, 6, 2, 5, 7], 1e-5)
   })
 
+  it('has the logits of whole texts with an engine that shares sessions, and feeds it the adapter', async () => {
+    const model = drawDecoder(someDecoder(wide))
+    const { decoder } = await watched(model, { ...runtimeOf(target).engine, sharesSessions: true })
+    await follows(model, decoder, [3, 1], 1e-5)
+  })
+
   it.each([1, 2, 3, 5])('has the logits of whole texts for prompts in chunks of %i tokens', async (chunk) => {
     const model = drawDecoder(someDecoder({ ...wide, window: 4, lengths: [11, 2, 7] }))
     await follows(model, (await watched(model, undefined, chunk)).decoder, [3, 1], 1e-5)

@@ -61,8 +61,12 @@ describe.each(families)('%s in int8', (family) => {
       decodingGraph(decoder.assembly, decoder.assembly.method.phases.start(decoder.assembly.model.spec, decoder.assembly.settings)),
     )
     await decoder.release()
-    const ops = topologicalOrder(Object.values(graph)).map(({ op }) => op)
-    expect(ops.filter((op) => op === 'BlockMatMul').length).toBe(decoder.assembly.model.spec.matrices.length + 1)
+    const order = topologicalOrder(Object.values(graph))
+    const ops = order.map(({ op }) => op)
+    const products = order.filter(({ op }) => op === 'BlockMatMul')
+    const matrices = products.reduce((sum, { inputs: [, levels] }) => sum + (levels?.op === 'Concat' ? levels.inputs.length : 1), 0)
+    expect(matrices).toBe(decoder.assembly.model.spec.matrices.length + 1)
+    expect(products.length).toBe(4 * decoder.assembly.model.spec.layers.length + 1) // queries, keys and values are one; so are gate and up
     expect(ops).not.toContain('QuantizedMatMul')
     expect(ops).not.toContain('BlockDequantize')
   })

@@ -1,0 +1,124 @@
+/** The tokenizer of a model as keys of GGUF: llama.cpp's own code then makes the same tokens. What it cannot do is refused by name. */
+import type { WrittenKeys, WrittenValue } from '../../checkpoints/gguf/writeGguf.js'
+import type { ModelFolder } from '../../checkpoints/modelFolder.js'
+import { readChatTemplate } from '../../checkpoints/tokenizer/chatTemplate.js'
+import { namedEosTokenIds } from '../../checkpoints/tokenizer/eosToken.js'
+import { loadTokenizer } from '../../checkpoints/tokenizer/tokenizer.js'
+import { parseTokenizerFile, type TokenizerFile } from '../../checkpoints/tokenizer/tokenizerFile.js'
+import { knownWords } from '../../checkpoints/tokenizer/tokenizerSchema.js'
+import { inputError, quoted } from '../../errors/inputError.js'
+import { readText } from '../../storage/boundedJson.js'
+import { requiredFile } from '../../storage/fileInFolder.js'
+import { joinPath } from '../../storage/paths.js'
+import { sentencePieceKeys } from './sentencePieceKeys.js'
+
+/** llama.cpp's numbers of kinds of tokens. */
+const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
+
+/** A tokenizer's tokens and their kinds, by id. */
+type TokenTable = { readonly tokens: ReadonlyArray<string | undefined>; readonly types: ReadonlyArray<number> }
+
+type Bpe = Extract<TokenizerFile['model'], { readonly type: 'BPE' }>
+
+/** @throws InputError for a tokenizer that llama.cpp cannot be */
+export const tokenizerKeys = async ({ folder, model, storage }: ModelFolder): Promise<WrittenKeys> => {
+  const file = await requiredFile(folder, 'tokenizer.json', storage)
+  const parsed = parseTokenizerFile(await readText(file, undefined, storage), file, model.vocabularySize, joinPath(folder, 'config.json'))
+  const table = tableOf(parsed, model.vocabularySize)
+  const ofModel = modelKeys(parsed, table, file)
+  const { text: template, special } = await readChatTemplate(folder, storage)
+  const { start } = await loadTokenizer(folder, model, storage)
+  if (start.length > 1) throw inputError(file, 'at most one token before a text, for GGUF', String(start.length))
+  const idOf = (token: string | undefined): number | undefined => {
+    const id = token === undefined ? -1 : table.tokens.indexOf(token)
+    return id < 0 ? undefined : id
+  }
+  const [eos, ...others] = await namedEosTokenIds(folder, model.vocabularySize, storage)
+  const ids: Readonly<Record<string, number | undefined>> = {
+    bos: start[0] ?? idOf(special['bos_token']),
+    eos,
+    eot: others[0],
+    eom: others[1],
+    unknown: idOf(special['unk_token']),
+    padding: idOf(special['pad_token']),
+  }
+  return [
+    ...ofModel,
+    ['tokenizer.ggml.tokens', { type: 'strings', value: table.tokens.map((token, id) => token ?? `[PAD${id}]`) }],
+    ['tokenizer.ggml.token_type', { type: 'int32s', value: table.types }],
+    ...Object.entries(ids).flatMap(
+      ([name, id]): WrittenKeys => (id === undefined ? [] : [[`tokenizer.ggml.${name}_token_id`, { type: 'uint32', value: id }]]),
+    ),
+    ['tokenizer.ggml.add_bos_token', { type: 'bool', value: start.length > 0 }],
+    ['tokenizer.ggml.add_eos_token', { type: 'bool', value: false }],
+    ...(template === null ? [] : [['tokenizer.chat_template', string(template)] as const]),
+  ]
+}
+
+/** A model may have more rows than tokens. */
+const tableOf = ({ model, added_tokens: added }: TokenizerFile, size: number): TokenTable => {
+  const tokens = new Array<string | undefined>(size).fill(undefined)
+  const types = new Array<number>(size).fill(tokenTypes.unused)
+  if (model.type === 'BPE')
+    for (const [token, id] of Object.entries(model.vocab as Readonly<Record<string, number>>)) {
+      tokens[id] = token
+      types[id] = model.byte_fallback === true && /^<0x[0-9A-F]{2}>$/.test(token) ? tokenTypes.byte : tokenTypes.normal
+    }
+  for (const { id, content, special } of added) {
+    tokens[id] = content
+    types[id] = special === true ? tokenTypes.control : tokenTypes.userDefined
+  }
+  const unknown = model.type === 'BPE' && model.byte_fallback === true ? tokens.indexOf(model.unk_token ?? undefined) : -1
+  if (unknown >= 0) types[unknown] = tokenTypes.unknown
+  return { tokens, types }
+}
+
+const string = (value: string): WrittenValue => ({ type: 'string', value })
+
+const modelKeys = (parsed: TokenizerFile, table: TokenTable, file: string): WrittenKeys => {
+  const { model, added_tokens: added } = parsed
+  if (model.type !== 'BPE') throw inputError(file, 'a tokenizer of pairs of bytes (BPE), for GGUF', `one of type ${model.type}`)
+  const trimming = added.find(({ lstrip, rstrip, single_word: single }) => lstrip === true || rstrip === true || single === true)
+  if (trimming !== undefined)
+    throw inputError(
+      file,
+      'added tokens that leave the blanks beside them, for GGUF',
+      `${quoted(trimming.content)} with lstrip, rstrip or single_word`,
+    )
+  const affix = [model.continuing_subword_prefix, model.continuing_subword_suffix, model.end_of_word_suffix].find(
+    (text) => (text ?? '') !== '',
+  )
+  if (affix != null) throw inputError(file, 'a BPE without marks of words within its tokens, for GGUF', quoted(affix))
+  if (model.byte_fallback === true) return sentencePieceKeys(parsed, model, table.tokens, file)
+  const pre = preTokenizerOf(parsed, model)
+  if (pre === null)
+    throw inputError(
+      file,
+      "a byte-level tokenizer of GPT-2's, SmolLM's, Llama 3's or Qwen2's kind, for GGUF",
+      `normalizer ${typesOf(parsed.normalizer)}, pre-tokenizer ${typesOf(parsed.pre_tokenizer)}`,
+    )
+  return [
+    ['tokenizer.ggml.model', string('gpt2')],
+    ['tokenizer.ggml.pre', string(pre)],
+    ['tokenizer.ggml.merges', { type: 'strings', value: (model.merges as ReadonlyArray<string | ReadonlyArray<string>>).map(mergeText) }],
+  ]
+}
+
+const mergeText = (merge: string | ReadonlyArray<string>): string => (typeof merge === 'string' ? merge : merge.join(' '))
+
+/** llama.cpp's name for how a text is cut into words before its bytes are merged; null if it has none. It has no NFC, which Qwen2's files name. */
+const preTokenizerOf = ({ normalizer, pre_tokenizer: pre }: TokenizerFile, { ignore_merges: whole }: Bpe): string | null => {
+  const parts = pre === null ? [] : pre.type === 'Sequence' ? pre.pretokenizers : [pre]
+  const [words, bytes] = parts.length === 1 ? [undefined, parts[0]] : parts
+  if (parts.length > 2 || bytes?.type !== 'ByteLevel' || bytes.add_prefix_space !== false) return null
+  const usual = normalizer === null && whole !== true && bytes.use_regex !== false
+  if (words === undefined) return usual ? 'gpt-2' : null
+  if (words.type === 'Digits') return usual && words.individual_digits === true ? 'smollm' : null
+  if (words.type !== 'Split' || bytes.use_regex !== false) return null
+  const [llama3, qwen2] = knownWords
+  if (words.pattern.Regex === llama3 && normalizer === null) return whole === true ? 'llama-bpe' : 'smaug-bpe'
+  const isNfc = normalizer === null || normalizer.type === 'NFC'
+  return words.pattern.Regex === qwen2 && isNfc && whole !== true ? 'qwen2' : null
+}
+
+const typesOf = (component: { readonly type: string } | null): string => component?.type ?? 'none'

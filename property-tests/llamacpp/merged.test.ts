@@ -1,0 +1,170 @@
+/** A model exported as GGUF: llama.cpp opens it, tokenizes as Hugging Face's library, and continues texts and conversations as salora does. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { chatTemplate } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { exportAdapter, type ExportReport } from '../../finetuning/adapters/exportAdapter.js'
+import { openGenerator } from '../../index.js'
+import { fixtures } from '../golden/golden.js'
+import { withAllMerges } from '../support/sentencePieceJson.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { ourProbabilities, writeRandomAdapter, writeRandomDecoder } from './decoders.js'
+import { askLlamaCpp, hasLlamaCpp, largestDifference, needsLlamaCpp, parsedByHub } from './llama.js'
+
+const { folder } = temporaryFolder('llamacpp-merged')
+const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
+
+const { texts, kinds } = JSON.parse(readFileSync(join(fixtures, 'tokenizers.json'), 'utf8')) as {
+  readonly texts: ReadonlyArray<string>
+  readonly kinds: Readonly<Record<string, { readonly tokenizer: Tokenizer; readonly ids: ReadonlyArray<ReadonlyArray<number>> }>>
+}
+type Tokenizer = { readonly model: object; readonly [part: string]: unknown }
+
+const template =
+  "{% for message in messages %}{{ '<s>' + message.role + '\n' + message.content + '</s>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<s>assistant\n' }}{% endif %}"
+const chat = [{ role: 'user', content: 'What is 12 + 30?' }]
+
+const sizes = {
+  ...{ vocab_size: 600, hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 96 },
+  ...{ max_position_embeddings: 256, rms_norm_eps: 1e-5, bos_token_id: 1, eos_token_id: [2, 5], hidden_act: 'silu' },
+}
+const llama3 = {
+  ...{ rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 64 },
+}
+/** Model, tokenizer, and the words into which llama.cpp cuts a text. */
+const cases = {
+  llama: {
+    config: { ...sizes, model_type: 'llama', attention_bias: true, rope_theta: 5e5, rope_scaling: llama3 },
+    kind: 'llama3',
+    pre: 'smaug-bpe',
+  },
+  mistral: {
+    config: { ...sizes, model_type: 'mistral', sliding_window: 200, head_dim: 24, rope_theta: 1e4 },
+    kind: 'llama3-whole',
+    pre: 'llama-bpe',
+  },
+  qwen2: {
+    config: { ...sizes, model_type: 'qwen2', tie_word_embeddings: true, rope_theta: 1e6, rope_scaling: { rope_type: 'linear', factor: 2 } },
+    kind: 'qwen2',
+    pre: 'qwen2',
+  },
+} as const
+type Family = keyof typeof cases
+
+/** ignore_merges, as Llama 3's own file has it: a word that is a token stays whole. */
+const tokenizerOf = (kind: string): { readonly tokenizer: Tokenizer; readonly ids: ReadonlyArray<ReadonlyArray<number>> } => {
+  const { tokenizer, ids } = kinds[kind.replace('-whole', '')]!
+  return { tokenizer: kind.endsWith('-whole') ? { ...tokenizer, model: { ...tokenizer.model, ignore_merges: true } } : tokenizer, ids }
+}
+
+const writeModel = async (family: Family): Promise<string> => {
+  const model = at(family)
+  const { config, kind } = cases[family]
+  await writeRandomDecoder(model, config)
+  await writeFile(join(model, 'tokenizer.json'), JSON.stringify(tokenizerOf(kind).tokenizer))
+  const tokens = { bos_token: '<s>', eos_token: '</s>', unk_token: { content: '<unk>' } }
+  await writeFile(join(model, 'tokenizer_config.json'), JSON.stringify({ ...tokens, chat_template: template }))
+  return model
+}
+
+const answersOf = async (family: Family) => {
+  const model = await writeModel(family)
+  const adapter = await writeRandomAdapter(at(`${family}-lora`), model, { method: 'lora', rank: 3, loraAlpha: 12, useDora: true })
+  const exported = (precision: 'float32' | 'float16' | 'int8'): Promise<ExportReport> =>
+    exportAdapter({
+      ...{ model, adapter, format: 'gguf-merged', output: at(`${family}-${precision}`), precision, maxLength: null, targeted: null },
+    })
+  const reports = { full: await exported('float32'), half: await exported('float16'), int8: await exported('int8') }
+  const generator = await openGenerator({ model, adapter, device: 'cpu', threads: 1 })
+  const prompts = [generator.encode({ text: texts[0] ?? '' }, 'text'), generator.encode({ messages: chat }, 'chat')]
+  const ours: string[] = []
+  try {
+    for await (const event of generator.answers(prompts, { maxNewTokens: 64 })) if (event.kind === 'answer') ours[event.prompt] = event.text
+  } finally {
+    await generator.release()
+  }
+  const file = ({ output }: ExportReport): string => join(output, 'model.gguf')
+  const rendered = chatTemplate(template, {}, 'template')(chat, true)
+  const [full, half, int8, written] = await askLlamaCpp(
+    { model: file(reports.full), prompts, texts: [...texts, rendered] },
+    { model: file(reports.half), prompts },
+    { model: file(reports.int8), prompts },
+    { model: file(reports.full), prompts, greedy: 64 },
+  )
+  return { reports, prompts, ours, full, half, int8, written, expected: await ourProbabilities(model, adapter, prompts) }
+}
+
+describe.skipIf(!hasLlamaCpp).each(Object.keys(cases) as ReadonlyArray<Family>)(`a merged %s in llama.cpp ${needsLlamaCpp}`, (family) => {
+  let answers: Awaited<ReturnType<typeof answersOf>>
+  beforeAll(async () => {
+    answers = await answersOf(family)
+  })
+
+  it('gives the probabilities that model and adapter give, and near ones in F16 and Q8_0', () => {
+    const { reports, full, half, int8, expected } = answers
+    expect(reports.full.comparison.largestLogitDifference).toBeLessThan(1e-5 * reports.full.comparison.largestLogit)
+    expect(largestDifference(full.probabilities, expected)).toBeLessThan(1e-5)
+    const likeliest = expected.flat().map((row) => Math.max(...row))
+    expect(likeliest.filter((x) => x > 0.03 && x < 0.9).length).toBeGreaterThan(likeliest.length / 2) // neither all alike nor certain
+    expect(largestDifference(half.probabilities, expected)).toBeLessThan(5e-3)
+    expect(largestDifference(int8.probabilities, expected)).toBeLessThan(0.05)
+    expect(largestDifference(int8.probabilities, expected)).toBeGreaterThan(1e-5)
+  })
+
+  it("makes the tokens of Hugging Face's library, also of special tokens in a text, and of a conversation", () => {
+    const { ids } = tokenizerOf(cases[family].kind)
+    const own = ids.map((tokens) => (family === 'qwen2' ? tokens : tokens.slice(1))) // the start token is added apart
+    const empty = texts.indexOf('')
+    expect(answers.full.tokens.slice(0, texts.length).filter((_, i) => i !== empty)).toEqual(own.filter((_, i) => i !== empty))
+    expect(answers.full.tokens.at(-1)).toEqual(answers.prompts[1])
+    expect(answers.full.chatTemplate).toBe(template)
+  })
+
+  it('continues a text and a conversation with the same 64 tokens', async () => {
+    const { greedy } = answers.written
+    expect(greedy.map(({ length }) => length)).toEqual([64, 64])
+    const { model } = await openModelFolder(at(family))
+    const { decode } = await loadTokenizer(at(family), model)
+    expect(greedy.map((tokens) => decode(tokens.filter((id) => id > 2 && id !== 5)))).toEqual(answers.ours)
+  })
+
+  it('is read by the parser of the hub, with the sizes, the tokenizer and a Modelfile', async () => {
+    const { metadata, tensorInfos } = await parsedByHub(join(answers.reports.int8.output, 'model.gguf'))
+    const architecture = family === 'qwen2' ? 'qwen2' : 'llama'
+    expect(metadata).toMatchObject({
+      'general.architecture': architecture,
+      'general.file_type': 7,
+      [`${architecture}.context_length`]: family === 'mistral' ? 200 : 256,
+      [`${architecture}.attention.key_length`]: family === 'mistral' ? 24 : 16,
+      'tokenizer.ggml.model': 'gpt2',
+      'tokenizer.ggml.pre': cases[family].pre,
+      'tokenizer.ggml.eos_token_id': 2,
+      'tokenizer.ggml.eot_token_id': 5,
+      'tokenizer.ggml.add_bos_token': family !== 'qwen2',
+    })
+    const types = new Map(tensorInfos.map(({ name, dtype }) => [name, dtype]))
+    expect([types.get('blk.0.attn_q.weight'), types.get('blk.1.ffn_norm.weight'), types.has('rope_freqs.weight')]).toEqual([
+      8,
+      0,
+      family === 'llama',
+    ])
+    expect(await readFile(join(answers.reports.int8.output, 'Modelfile'), 'utf8')).toMatch(/^FROM \.\/model\.gguf$/m)
+  })
+})
+
+describe.skipIf(!hasLlamaCpp)(`a tokenizer of LLaMA 2's kind in llama.cpp ${needsLlamaCpp}`, () => {
+  it('makes the tokens of the file, with every byte, and a blank before a text and after special tokens', async () => {
+    const model = await writeRandomDecoder(at('llama2'), { ...sizes, model_type: 'llama' })
+    await writeFile(join(model, 'tokenizer.json'), JSON.stringify(withAllMerges(kinds['llama2']!.tokenizer)))
+    const adapter = await writeRandomAdapter(at('llama2-lora'), model, { method: 'lora', rank: 1 })
+    const output = at('llama2-gguf')
+    await exportAdapter({ model, adapter, format: 'gguf-merged', output, precision: 'float32', maxLength: null, targeted: null })
+    const asked = texts.filter((text) => text !== '')
+    const [{ tokens }] = await askLlamaCpp({ model: join(output, 'model.gguf'), texts: asked })
+    const { ids } = await loadTokenizer(model, (await openModelFolder(model)).model)
+    expect(tokens).toEqual(asked.map((text) => ids(text)))
+  })
+})
