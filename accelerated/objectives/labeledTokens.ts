@@ -1,4 +1,4 @@
-/** The loss of each labeled token of a decoder, −log p(label), in slices: over a large vocabulary the logits are the largest tensors of a step. */
+/** The loss of each labeled token of a decoder, −log p(label), in slices: the logits are the largest tensors of a step. */
 import type { Expression } from '../graph/expression.js'
 import { gather, input, logSumExp, mul, reduceSum, reshape, slice, sub } from '../graph/operators.js'
 import { selectedRows } from '../graph/selectedRows.js'

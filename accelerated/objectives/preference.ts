@@ -54,7 +54,10 @@ export const preferenceExample = (row: number, chosen: LabeledText, rejected: La
   ends: [chosen.inputIds.length, chosen.inputIds.length + rejected.inputIds.length],
 })
 
-/** log p of both answers, by the adapted model and by the base model (0 if the loss has none): summed with dpo, the mean of a token else. */
+/**
+ * log p of both answers: with dpo the sum over their tokens, otherwise the mean. By the adapted model, and by the base model, which is 0 if the loss
+ * has no reference model.
+ */
 export type PreferenceAnswer = {
   readonly chosen: number
   readonly rejected: number

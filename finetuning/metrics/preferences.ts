@@ -4,7 +4,7 @@ import { hasReference, type PreferenceAnswer, type PreferenceSettings } from '..
 
 export const preferenceMetrics = ['accuracy', 'loss', 'margin', 'chosenReward', 'rejectedReward'] as const
 
-/** β times log p, of which a loss with a reference model subtracts that of the base model. */
+/** β times log p. A loss with a reference model subtracts that of the base model. */
 const rewardsOf =
   ({ loss, beta }: PreferenceSettings) =>
   ({ chosen, rejected, baseChosen, baseRejected }: PreferenceAnswer): readonly [chosen: number, rejected: number] =>

@@ -1,4 +1,4 @@
-/** salora train --task preference: runs of every loss, rows in every layout, what is refused, and what the result does. */
+/** salora train --task preference: runs of every loss, rows in every layout, refusals, and the use of the result. */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

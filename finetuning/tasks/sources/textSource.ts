@@ -12,7 +12,7 @@ type TextSource = Pick<TaskSource, 'help' | 'flags'> & {
   /** @throws InputError */
   readonly read: (file: string, options: TaskOptions) => Promise<Dataset>
   readonly scoring: Scoring
-  /** How the texts become tokens, and what is learned from them. @throws InputError */
+  /** How the texts become tokens, and their loss. @throws InputError */
   readonly dataOptions: (options: TaskOptions) => Pick<TaskData, 'text' | 'preference'>
 }
 

@@ -32,7 +32,7 @@ const conversation = (...contents: ReadonlyArray<string>): PreferenceText => ({
 })
 
 describe('tokens of preferences', () => {
-  it('are those of the whole conversation, of which the last answer and its end are learned', async () => {
+  it('are those of the whole conversation, and the last answer and its end are learned', async () => {
     const { training } = await openPreferenceTokens(await openModelFolder(folder), 'chat', 64)
     const [only] = [training([example(conversation('w5', 'w6', 'w7', 'w8 w9'), conversation('w5', 'w6', 'w7', 'w10'))]).at(0)]
     const before = [1, 48, 5, 2, 1, 49, 6, 2, 1, 48, 7, 2, 1, 49]
