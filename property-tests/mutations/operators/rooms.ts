@@ -28,6 +28,7 @@ export const rooms: Readonly<Record<string, Room>> = {
         'accelerated/virtualTokens',
         'accelerated/trainedNumbers',
         'accelerated/settingsInput',
+        'accelerated/methodReporting',
       ),
       ...agreement('gateControl', 'initialization', 'retention', 'schedules', 'step', 'finiteChecks', 'run', 'runState', 'steps', 'train'),
       ...golden('gated', 'adalora'),
