@@ -6,7 +6,7 @@ import type { DetachedOp, DifferentiableOp, Expression, Op, Shape } from './expr
 import { sameShape, showShape, topologicalOrder } from './expression.js'
 import { add, reduceSum, reshape, scalar } from './operators.js'
 import { sumOfPadded } from './padding.js'
-import { checkpointPlanner } from './gradientCheckpointing.js'
+import { type CheckpointOperands, checkpointPlanner } from './gradientCheckpointing.js'
 import { vjps } from './vjps.js'
 
 /**
@@ -25,11 +25,11 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
   const ofParameters = new Map<Expression, Expression>()
   const plan = checkpointPlanner(order)
   const recompute = (node: Expression, yBar: Expression): void => {
-    const { copyOf, copies } = plan(node, [yBar, ...ofParameters.values()])
+    const [y, x] = node.inputs as CheckpointOperands
+    const { copyOf, copies } = plan([y, x], [yBar, ...ofParameters.values()])
     ofParameters.clear()
     for (const { original, copy } of copies) if (relevant.has(original)) relevant.add(copy)
-    const [end] = node.inputs.map(copyOf)
-    if (end !== undefined) gradients.set(end, yBar)
+    gradients.set(copyOf(y), yBar)
     for (const { copy } of [...copies].reverse()) visit(copy)
   }
   const visit = (node: Expression): void => {

@@ -5,6 +5,8 @@
 import type { Expression } from './expression.js'
 import { controlDependency } from './operators.js'
 
+export type CheckpointOperands = readonly [y: Expression, x: Expression]
+
 /** `copyOf` returns a node without a copy itself. `copies` are in topological order, those of the first values before all others. */
 export type CheckpointPlan = {
   readonly copyOf: (node: Expression) => Expression
@@ -22,10 +24,12 @@ export const checkpointPlanner = (order: ReadonlyArray<Expression>) => {
   const readers = new Map<Expression, number>()
   for (const node of order) for (const operand of new Set(node.inputs)) readers.set(operand, (readers.get(operand) ?? 0) + 1)
 
-  /** @param signals the values that the copies wait for */
-  return ({ inputs: [y, x] }: Expression, signals: ReadonlyArray<Expression>): CheckpointPlan => {
+  /**
+   * @param operands the output and the input of a checkpoint
+   * @param signals the values that the copies wait for
+   */
+  return ([y, x]: CheckpointOperands, signals: ReadonlyArray<Expression>): CheckpointPlan => {
     const copied = new Map<Expression, Expression>()
-    if (y === undefined || x === undefined) return { copyOf: (node) => node, copies: [] }
     const between = nodesBetween(order.slice(placeOf(x) + 1, placeOf(y) + 1), x, y)
     const own = madeForAlone(readers, between)
     const late = (node: Expression): Expression => copied.get(node) ?? remember(node, controlDependency(node, signals))

@@ -26,6 +26,7 @@ import {
   square,
   sub,
 } from './operators.js'
+import { recomputeActivations } from './recomputedActivations.js'
 
 /**
  * Replaces what ONNX Runtime's CPU provider lacks in float64: `Erf`, GELU and LayerNormalization. Its LayerNormalization gives mean and inverse
@@ -69,7 +70,7 @@ export const lower = (
     lowered.set(node, replaced ?? (node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : lowerQuantized(inputs, same)))
   }
   const named = Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node]))
-  const fused = stackProducts(fuseSums(named))
+  const fused = stackProducts(fuseSums(recomputeActivations(named)))
   return scan === true ? chainsInBlocks(fused) : fused
 }
 

@@ -32,6 +32,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       'your-own-data',
       'token-classification',
       'sentence-embeddings',
+      'preference-tuning',
       'training',
       'tune',
       'resume',

@@ -88,7 +88,7 @@ const parsedCell = (json: string, where: string): unknown => parseWritten(json, 
 
 type Turns = Pick<Conversation, 'turns'> & { readonly unread?: ReadonlyArray<string>; readonly read: ReadonlyArray<string> }
 
-const turnsIn = (value: unknown, where: string): Omit<Turns, 'read'> => {
+export const turnsIn = (value: unknown, where: string): Omit<Turns, 'read'> => {
   if (arePlain(value)) return { turns: value.map(({ role, content }) => ({ role: roleOf(role), content })) }
   const list = validate(messages, value, where, 'a list of messages, each with its role and its content')
   const unread = new Set<string>()
@@ -191,7 +191,7 @@ const textIn = (value: unknown, name: string, where: string): string => {
   throw inputError(where, `a text in ${quoted(name)}`, Array.isArray(value) ? 'a list' : 'an object')
 }
 
-const instructionMessage = (instruction: string, input: string): UserMessage => ({
+export const instructionMessage = (instruction: string, input: string): UserMessage => ({
   role: 'user',
   content: input === '' ? instruction : `${instruction}\n\n${input}`,
   parts: { instruction, input },

@@ -2,7 +2,7 @@
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { loadTokenizer, type Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { InputError } from '../../accelerated/errors/inputError.js'
-import { unlabeled } from '../../accelerated/objectives/causalLM.js'
+import { unlabeled } from '../../accelerated/objectives/labeledTokens.js'
 import type { Dataset } from '../data/index.js'
 import type { Cut } from '../tokens/learnedTokens.js'
 import { openTextTokens, type ExplainedText, type TextTokenOptions } from '../tokens/textTokens.js'

@@ -7,6 +7,7 @@ export { predictedSets, reportBySets, scoreSets, type LabelSets } from './labelS
 export { crossEntropy, mae, mse } from './losses.js'
 export { metricTitle } from './metricTitles.js'
 export { findSeconds, scorePairs } from './pairScores.js'
+export { preferenceMetrics, scorePreferences } from './preferences.js'
 export { scoreTexts } from './text.js'
 export {
   isLowerBetter,

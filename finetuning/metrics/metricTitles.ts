@@ -17,6 +17,9 @@ const titles: Readonly<Record<MetricName, MetricTitle>> = {
   mse: { type: 'mse', title: 'Mean squared error' },
   mae: { type: 'mae', title: 'Mean absolute error' },
   loss: { type: 'loss', title: 'Loss' },
+  margin: { type: 'margin', title: 'Reward margin' },
+  chosenReward: { type: 'chosen_reward', title: 'Reward of chosen answers' },
+  rejectedReward: { type: 'rejected_reward', title: 'Reward of rejected answers' },
   perplexity: { type: 'perplexity', title: 'Perplexity' },
 }
 

@@ -10,10 +10,19 @@ export type Metric = (predictions: ReadonlyArray<number>, labels: ReadonlyArray<
 export const METRICS = { accuracy, f1, macroF1, matthews, pearson, spearman, mse, mae } as const satisfies Readonly<Record<string, Metric>>
 
 /**
- * A metric of predictions, or one that needs more: `loss` needs logits, `microF1` needs label sets, `perplexity` needs text, `precision` and
- * `recall` need entities.
+ * A metric of predictions, or one that needs more. `loss` needs logits, `microF1` label sets, and `perplexity` text. `precision` and `recall` need
+ * entities; `margin` and rewards need pairs of answers.
  */
-export type MetricName = keyof typeof METRICS | 'loss' | 'microF1' | 'perplexity' | 'precision' | 'recall'
+export type MetricName =
+  | keyof typeof METRICS
+  | 'loss'
+  | 'microF1'
+  | 'perplexity'
+  | 'precision'
+  | 'recall'
+  | 'margin'
+  | 'chosenReward'
+  | 'rejectedReward'
 
 const lowerIsBetter: ReadonlyArray<string> = ['loss', 'perplexity', 'mse', 'mae'] satisfies ReadonlyArray<MetricName>
 

@@ -10,7 +10,7 @@ import { openGeneratorOn } from '../adapters/generator.js'
 import { openPredictions, type OpenAdapter } from '../adapters/trainedAdapter.js'
 import { loadTrainedModel } from '../adapters/trainedModel.js'
 import { templateOf } from '../data/promptTemplates.js'
-import { taskTypeOf } from '../tasks/taskTypeOf.js'
+import { taskTypeNamed, taskTypeOf } from '../tasks/taskTypeOf.js'
 import { generationQueue, type GenerationQueue } from './generationQueue.js'
 import type { Port, Reply, Request, RunInfo, SentOutcome, ServingOptions } from './protocol.js'
 import { runSource, type RunSource } from './runOptions.js'
@@ -108,7 +108,7 @@ const openOne = async (
   return { info, adapter, release: adapter.release }
 }
 
-const writesText = async (run: string): Promise<boolean> => (await readRunResult(run))?.taskType === 'causal'
+const writesText = async (run: string): Promise<boolean> => taskTypeNamed((await readRunResult(run))?.taskType)?.command === 'generate'
 
 const predict = async (
   port: Port<Request, Reply>,

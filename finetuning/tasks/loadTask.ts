@@ -44,7 +44,7 @@ export const loadEvaluation = async (options: TaskOptions): Promise<Evaluation> 
 }
 
 /** The sets of a task, each whole. Of the user's file, nothing is held out. */
-export type LoadedSets = Pick<Task, 'taskType' | 'metrics' | 'selectionMetric' | 'positive' | 'labelNames' | 'text'> & {
+export type LoadedSets = Pick<Task, 'taskType' | 'metrics' | 'selectionMetric' | 'positive' | 'labelNames' | 'text' | 'preference'> & {
   readonly sets: { readonly training: Dataset; readonly evaluation?: Dataset; readonly test?: Dataset }
 }
 

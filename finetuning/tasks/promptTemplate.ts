@@ -3,9 +3,11 @@ import { loadChatTemplate } from '../../accelerated/checkpoints/tokenizer/chatTe
 import type { TaskOptions } from './task.js'
 import { taskSources } from './sources/index.js'
 
+const takes = (task: string, option: keyof TaskOptions): boolean =>
+  taskSources.find(({ recognizes }) => recognizes(task))?.flags?.some(({ name }) => name === option) === true
+
 /** Whether the task frames instructions in a template. */
-export const takesPromptTemplate = (task: string): boolean =>
-  taskSources.find(({ recognizes }) => recognizes(task))?.flags?.some(({ name }) => name === 'promptTemplate') === true
+export const takesPromptTemplate = (task: string): boolean => takes(task, 'promptTemplate')
 
 /** Whether the choice of a template is left to the model. */
 export const leavesPromptTemplate = ({ task, promptTemplate }: TaskOptions): boolean =>
@@ -19,7 +21,7 @@ export const withModelTemplate = async (options: TaskOptions, folder: string): P
   return {
     ...options,
     ...(promptTemplate === undefined ? {} : { promptTemplate }),
-    ...(promptTemplate === 'chat' && truncation === undefined ? { truncation: 'turns' } : {}),
+    ...(promptTemplate === 'chat' && truncation === undefined && takes(options.task, 'truncation') ? { truncation: 'turns' } : {}),
   }
 }
 

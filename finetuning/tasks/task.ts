@@ -9,13 +9,14 @@ import type { PromptTemplate } from '../data/promptTemplates.js'
 import type { StyleName } from '../data/styles.js'
 import type { SelectionMetric } from '../metrics/index.js'
 import type { Truncation } from '../tokens/textTokens.js'
+import type { PreferenceLoss } from '../../accelerated/objectives/preference.js'
 import type { Scoring, TaskData } from './taskType.js'
 
 /** A union that editors complete, and that also takes any other text. */
 type Or<Names extends string> = Names | (string & {})
 
 /** Tasks by name. */
-export type TaskName = GlueName | StyleName | 'sentiment' | 'alpaca' | 'text'
+export type TaskName = GlueName | StyleName | 'sentiment' | 'alpaca' | 'preference' | 'text'
 
 export type TaskOptions = {
   /** A task by name, or the path of a labeled file (.tsv, .csv, .jsonl, .json or .parquet). */
@@ -40,12 +41,20 @@ export type TaskOptions = {
   readonly maxTrainSamples?: number | string
   /** GLUE only: evaluate on a held-out tenth of the training examples instead of the dev file. Choose settings on it. Default: false */
   readonly holdOutTrain?: boolean
-  /** `alpaca` only: how an instruction becomes a prompt. Default: chat if the model has a chat template, else paper */
+  /** `alpaca` and `preference` only: how an instruction becomes a prompt. Default: chat if the model has a chat template, else paper */
   readonly promptTemplate?: Or<PromptTemplate>
   /** `alpaca` only: how a conversation of more than `maxLength` tokens becomes shorter. Default: turns with the chat template, else tokens */
   readonly truncation?: Or<Truncation>
   /** `alpaca` only: also compute the loss on prompt tokens. Default: false */
   readonly trainOnInputs?: boolean
+  /** `preference` only: the loss. Default: dpo */
+  readonly loss?: Or<PreferenceLoss>
+  /** `preference` only: β of the loss. Default: 0.1, or 2 with simpo */
+  readonly lossBeta?: number | string
+  /** `preference` only: the probability that the answers of a pair are exchanged. Default: 0 */
+  readonly labelSmoothing?: number | string
+  /** `preference` with simpo only: the margin by which rewards should differ. Default: 1 */
+  readonly simpoGamma?: number | string
   /** `alpaca` and `text` only: pack several texts into each row. Default: false */
   readonly packing?: boolean
   /** The class that F1 is of, by its name. Default: no F1 of one class */
@@ -80,7 +89,7 @@ export type Task = TaskData & {
 
 /** Labeled data for a model that is already trained. */
 export type Evaluation = Scoring &
-  Pick<TaskData, 'evaluation' | 'text'> & {
+  Pick<TaskData, 'evaluation' | 'text' | 'preference'> & {
     /** Whether the classes come from the data itself, sorted by name: their order then says nothing about a model's outputs. */
     readonly sorted?: boolean
   }

@@ -3,12 +3,14 @@ import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
+import type { PreferenceSettings } from '../../accelerated/objectives/preference.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import type { Scored } from '../../accelerated/training/events.js'
 import type { Dataset } from '../data/dataset.js'
 import type { DelimitedOptions } from '../data/delimited.js'
 import type { LabelColumn } from '../data/labelColumn.js'
 import type { TaggedOptions } from '../data/taggedSentences.js'
+import type { PromptTemplate } from '../data/promptTemplates.js'
 import type { ClassReport } from '../metrics/index.js'
 import type { ExampleTokenizer } from '../tokens/exampleTokenizer.js'
 import type { TextTokenOptions } from '../tokens/textTokens.js'
@@ -24,6 +26,8 @@ export type Scoring = {
   readonly positive?: number
 }
 
+export type PreferenceOptions = PreferenceSettings & { readonly promptTemplate: PromptTemplate }
+
 /** The data that a task type is bound to. */
 export type TaskData = Scoring & {
   readonly evaluation: Dataset
@@ -31,6 +35,8 @@ export type TaskData = Scoring & {
   readonly labelNames: ReadonlyArray<string> | null
   /** how texts become tokens in language modeling */
   readonly text?: TextTokenOptions
+  /** how preferences become tokens, and their loss */
+  readonly preference?: PreferenceOptions
 }
 
 /** A task type bound to data: what a run and an evaluation need. E: examples; O: the model's answer to one example. */

@@ -5,7 +5,8 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { loadTokenizer, type Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { Examples } from '../../accelerated/models/packing.js'
-import { unlabeled, type TextExample } from '../../accelerated/objectives/causalLM.js'
+import type { TextExample } from '../../accelerated/objectives/causalLM.js'
+import { unlabeled } from '../../accelerated/objectives/labeledTokens.js'
 import { conversationIn } from '../data/conversations.js'
 import type { Example } from '../data/index.js'
 import type { PromptTemplate } from '../data/promptTemplates.js'
@@ -129,7 +130,7 @@ const responseTokens = (tokenizer: Tokenizer, ends: ReadonlyArray<number>, { tex
 }
 
 /** The target of token i is token i + 1, so the first token is never a target. `everything`: the loss covers prompts too. */
-const asExample = ({ ids, learned }: LearnedTokens, everything: boolean, row: number): TextExample => ({
+export const asExample = ({ ids, learned }: LearnedTokens, everything: boolean, row: number): TextExample => ({
   inputIds: Int32Array.from(ids),
   targets: Int32Array.from(ids, (_, i) => (i + 1 < ids.length && (everything || learned[i + 1] === true) ? (ids[i + 1] ?? 0) : unlabeled)),
   row,

@@ -1,6 +1,6 @@
 /** Tokens of a text for token classification: the text's own tokens, and for each word the token that its class is read from. */
 import type { Encoding, Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
-import { unlabeled } from '../../accelerated/objectives/causalLM.js'
+import { unlabeled } from '../../accelerated/objectives/labeledTokens.js'
 import type { TaggedExample } from '../../accelerated/objectives/tokenClassification.js'
 import { commonLength } from './learnedTokens.js'
 

@@ -192,7 +192,7 @@ describe('an error about a value that does not exist', () => {
 
   it.each<readonly [ReadonlyArray<string>, string]>([
     [['export', '--run', 'r', '--output', 'o', '--format', 'onnx'], 'got "onnx" (did you mean --format transformers.js?)\n'],
-    [[...train, '--method', 'dpo'], 'got "dpo" (did you mean --task alpaca with the chosen responses?)\n'],
+    [[...train, '--method', 'dpo'], 'got "dpo" (did you mean --task preference?)\n'],
     [[...train, '--method', 'qlora'], 'got "qlora" (did you mean --method lora --precision int8?)\n'],
     [[...train, '--method', 'slora'], 'got "slora" (did you mean --method salora?)\n'],
     [[...train, '--device', 'gpu'], 'got "gpu" (did you mean --device cuda?)\n'],
@@ -231,7 +231,7 @@ describe('an error about a value that does not exist', () => {
       'settings.json: expected a setting of salora train in camelCase (see salora train --help-all), got "constructor"\n',
     )
     expect(await config({ method: 'dpo' })).toMatch(
-      /^settings\.json: method: expected .*, got "dpo" \(did you mean --task alpaca with the chosen responses\?\)\n$/,
+      /^settings\.json: method: expected .*, got "dpo" \(did you mean --task preference\?\)\n$/,
     )
   })
 

@@ -111,6 +111,16 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     prints: [/salora:retain=random/],
   },
   {
+    page: 'docs/how-to/preference-tuning.md',
+    files: {
+      'preferences.jsonl': lines(
+        ...Array.from({ length: 24 }, (_, i) => JSON.stringify({ prompt: `Write ${i}.`, chosen: `It is ${i}.`, rejected: 'No.' })),
+      ),
+    },
+    leaves: ['runs/preferred/adapter/adapter_model.safetensors'],
+    prints: [/^ *accuracy/m],
+  },
+  {
     page: 'docs/how-to/sentence-embeddings.md',
     files: {
       'pairs.csv': ['question,answer', ...toyRows(24).map(({ text, label }) => `${text},It was ${label}: ${text}`)].join('\n'),

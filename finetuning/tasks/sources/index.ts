@@ -5,6 +5,7 @@ import { labeledFileSource } from './labeledFile.js'
 import { glueSource } from './glue.js'
 import { sentimentSource } from './sentiment.js'
 import { stylesSource } from './styles.js'
+import { preferencesSource } from './preferences.js'
 import { plainTextSource } from './plainText.js'
 
 export const taskSources: ReadonlyArray<TaskSource> = [
@@ -12,6 +13,7 @@ export const taskSources: ReadonlyArray<TaskSource> = [
   stylesSource,
   sentimentSource,
   instructionsSource,
+  preferencesSource,
   plainTextSource,
   labeledFileSource,
 ]

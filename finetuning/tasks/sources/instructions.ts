@@ -7,6 +7,7 @@ import { readConversations } from '../../data/conversations.js'
 import { templateOf } from '../../data/promptTemplates.js'
 import { mixtureFlags } from './mixture.js'
 import { encoding, evalShare, packing, skipMissing } from './sharedFlags.js'
+import { causalScoring } from '../taskTypes/causalLM.js'
 import { textSource } from './textSource.js'
 
 /** @throws InputError for an unknown name, and for turns without the chat template */
@@ -50,10 +51,13 @@ export const instructionsSource = textSource({
     packing,
   ],
   read: (file, options) => readConversations(file, templateOf(options), options),
-  textOptions: (options) => ({
-    promptTemplate: templateOf(options),
-    truncation: truncationOf(options),
-    trainOnInputs: options.trainOnInputs === true,
-    packing: options.packing === true,
+  scoring: causalScoring,
+  dataOptions: (options) => ({
+    text: {
+      promptTemplate: templateOf(options),
+      truncation: truncationOf(options),
+      trainOnInputs: options.trainOnInputs === true,
+      packing: options.packing === true,
+    },
   }),
 })

@@ -2,6 +2,7 @@
 import { readPlainText } from '../../data/plainText.js'
 import { plainTextOptions } from '../../tokens/textTokens.js'
 import { encoding, evalShare, packing, textColumn } from './sharedFlags.js'
+import { causalScoring } from '../taskTypes/causalLM.js'
 import { textSource } from './textSource.js'
 
 export const plainTextSource = textSource({
@@ -16,5 +17,6 @@ export const plainTextSource = textSource({
   ],
   read: (file, { text, encoding: name }) =>
     readPlainText(file, { ...(text === undefined ? {} : { text }), ...(name === undefined ? {} : { encoding: name }) }),
-  textOptions: (options) => ({ ...plainTextOptions, packing: options.packing === true }),
+  scoring: causalScoring,
+  dataOptions: (options) => ({ text: { ...plainTextOptions, packing: options.packing === true } }),
 })

@@ -1,30 +1,28 @@
-/** What language modeling tasks share: a file of texts, and an evaluation on a second file or on a held-out tenth. */
+/** What the tasks of a decoder share: a file of texts, and an evaluation on a second file or on a held-out tenth. */
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import type { Dataset } from '../../data/dataset.js'
 import { heldOutShare, holdOut } from '../../data/holdOut.js'
 import { exampleStore } from '../../data/compactExamples.js'
-import type { TextTokenOptions } from '../../tokens/textTokens.js'
-import { causalLM } from '../taskTypes/causalLM.js'
 import { mixedTraining, readFiles } from './mixture.js'
-import type { Scoring, Task, TaskSource, TaskOptions } from '../task.js'
-
-const scoring: Scoring = { taskType: causalLM, metrics: [], selectionMetric: 'loss' }
+import type { Task, TaskSource, TaskOptions } from '../task.js'
+import type { Scoring, TaskData } from '../taskType.js'
 
 type TextSource = Pick<TaskSource, 'help' | 'flags'> & {
   readonly name: string
   /** @throws InputError */
   readonly read: (file: string, options: TaskOptions) => Promise<Dataset>
-  /** How the texts become tokens. @throws InputError */
-  readonly textOptions: (options: TaskOptions) => TextTokenOptions
+  readonly scoring: Scoring
+  /** How the texts become tokens, and their loss. @throws InputError */
+  readonly dataOptions: (options: TaskOptions) => Pick<TaskData, 'text' | 'preference'>
 }
 
-export const textSource = ({ name, read, textOptions, ...source }: TextSource): TaskSource => ({
+export const textSource = ({ name, read, scoring, dataOptions, ...source }: TextSource): TaskSource => ({
   ...source,
   names: [name],
   recognizes: (task) => task === name,
   isOneFile: true,
   load: async (options) => {
-    const text = textOptions(options) // first: a wrong option needs no reading
+    const data = dataOptions(options) // first: a wrong option needs no reading
     const all = await readFiles(fileOf(options), options, read)
     const { evalData } = options
     const heldOf = heldOutShare(options)
@@ -32,13 +30,13 @@ export const textSource = ({ name, read, textOptions, ...source }: TextSource): 
       evalData === undefined
         ? { ...heldOutOf(all, options, heldOf), heldOut: true }
         : { train: mixedTraining(all, all.examples, options), evaluation: await read(evalData, options), heldOut: false }
-    return { name, ...parts, ...scoring, labelNames: null, text }
+    return { name, ...parts, ...scoring, labelNames: null, ...data }
   },
   loadEvaluation: async (options) => {
-    const text = textOptions(options)
+    const data = dataOptions(options)
     const { evalData } = options
     const evaluation = await (evalData === undefined ? readFiles(fileOf(options), options, read) : read(evalData, options))
-    return { ...scoring, evaluation, text }
+    return { ...scoring, evaluation, ...data }
   },
 })
 

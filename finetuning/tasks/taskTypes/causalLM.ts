@@ -4,7 +4,7 @@ import { causalOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { causalLM as causalObjective, type TextAnswer, type TextExample } from '../../../accelerated/objectives/causalLM.js'
 import { scoreTexts, selectionScore } from '../../metrics/index.js'
 import { openTextTokens, plainTextOptions } from '../../tokens/textTokens.js'
-import type { TaskAdapter, TaskData, TaskType } from '../taskType.js'
+import type { Scoring, TaskAdapter, TaskData, TaskType } from '../taskType.js'
 
 const name = 'causal'
 const outputs = { ...causalOutputs, taskType: name }
@@ -38,3 +38,5 @@ export const causalLM: TaskType = {
   pipelineTag: 'text-generation',
   command: 'generate',
 }
+
+export const causalScoring: Scoring = { taskType: causalLM, metrics: [], selectionMetric: 'loss' }

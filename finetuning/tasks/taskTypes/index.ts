@@ -3,8 +3,18 @@ import type { TaskType } from '../taskType.js'
 import { causalLM } from './causalLM.js'
 import { pairs, similarity } from './embeddings.js'
 import { multiLabel } from './multiLabel.js'
+import { preference } from './preference.js'
 import { regression } from './regression.js'
 import { singleLabel } from './singleLabel.js'
 import { tokenClassification } from './tokenClassification.js'
 
-export const taskTypes: ReadonlyArray<TaskType> = [singleLabel, regression, multiLabel, tokenClassification, similarity, pairs, causalLM]
+export const taskTypes: ReadonlyArray<TaskType> = [
+  singleLabel,
+  regression,
+  multiLabel,
+  tokenClassification,
+  similarity,
+  pairs,
+  causalLM,
+  preference,
+]

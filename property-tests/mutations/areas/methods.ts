@@ -254,4 +254,32 @@ export const methods: ReadonlyArray<Mutation> = [
     after: 'name.endsWith(target)',
     tests: ['property/accelerated/targetedMatrices'],
   },
+  {
+    file: 'accelerated/methods/salora/reporting.ts',
+    mistake: 'Gates are announced after they closed.',
+    before: "if (stage === 'after') return null",
+    after: "if (stage === 'before') return null",
+    tests: ['property/accelerated/methodReporting'],
+  },
+  {
+    file: 'accelerated/methods/salora/reporting.ts',
+    mistake: 'λ is read in every phase.',
+    before: "stage === 'gated' ? (parameter('lambda')[0] ?? null) : null",
+    after: "parameter('lambda')[0] ?? null",
+    tests: ['property/accelerated/methodReporting'],
+  },
+  {
+    file: 'accelerated/methods/adalora/adalora.ts',
+    mistake: 'The plan of the run is stored at every step.',
+    before: 'return phase.steps === null ? {',
+    after: 'return phase.fixed === null ? {',
+    tests: ['property/accelerated/methodReporting'],
+  },
+  {
+    file: 'accelerated/methods/adalora/adalora.ts',
+    mistake: 'The event of fixed ranks has no numbers.',
+    before: 'facts: { triplets, ranks: ranksOf(next) }',
+    after: 'facts: {}',
+    tests: ['property/accelerated/methodReporting'],
+  },
 ]

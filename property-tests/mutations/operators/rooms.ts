@@ -8,6 +8,7 @@ export type Room = { readonly sources: ReadonlyArray<string>; readonly tests: Re
 const property = (...names: ReadonlyArray<string>): ReadonlyArray<string> => names.map((name) => `property-tests/property/${name}.test.ts`)
 const agreement = (...names: ReadonlyArray<string>): ReadonlyArray<string> =>
   names.map((name) => `property-tests/agreement/${name}.test.ts`)
+const golden = (...names: ReadonlyArray<string>): ReadonlyArray<string> => names.map((name) => `property-tests/golden/${name}.test.ts`)
 
 export const rooms: Readonly<Record<string, Room>> = {
   reference: {
@@ -27,22 +28,31 @@ export const rooms: Readonly<Record<string, Room>> = {
         'accelerated/virtualTokens',
         'accelerated/trainedNumbers',
         'accelerated/settingsInput',
+        'accelerated/methodReporting',
       ),
-      ...agreement('gateControl', 'initialization', 'retention', 'schedules', 'step', 'finiteChecks'),
+      ...agreement('gateControl', 'initialization', 'retention', 'schedules', 'step', 'finiteChecks', 'run', 'runState', 'steps', 'train'),
+      ...golden('gated', 'adalora'),
     ],
   },
   precisions: {
     sources: ['accelerated/precisions'],
     tests: [
-      ...property('accelerated/int8', 'accelerated/mixed', 'accelerated/precisionBytes', 'accelerated/frozenWeights', 'accelerated/layers'),
-      ...agreement('int8', 'quantizedMatMul', 'halfMatMul'),
+      ...property(
+        'accelerated/int8',
+        'accelerated/int8Generation',
+        'accelerated/mixed',
+        'accelerated/precisionBytes',
+        'accelerated/frozenWeights',
+        'accelerated/layers',
+      ),
+      ...agreement('int8', 'quantizedMatMul', 'blockMatMul', 'halfMatMul'),
     ],
   },
   metrics: {
     sources: ['finetuning/metrics', 'evaluation/bleu'],
     tests: [
       ...property('finetuning/metrics', 'finetuning/metricsLaws', 'evaluation/bleuLaws', 'evaluation/statistics', 'evaluation/ngram'),
-      ...['bleu', 'entities'].map((name) => `property-tests/golden/${name}.test.ts`),
+      ...golden('bleu', 'entities'),
     ],
   },
 }

@@ -72,6 +72,13 @@ describe('serialization', () => {
     `)
   })
 
+  it('writes a shape without names as one constant, and reads a named size from its input', () => {
+    const x = input('x', ['tokens', 3], 'float32')
+    const types = (y: Expression): ReadonlyArray<string> => readModel(toOnnx({ y }, { fusedMatMul: true })).node.map(({ opType }) => opType)
+    expect(types(expand(x, [2, 'tokens', 3]))).toEqual(['Shape', 'Concat', 'Expand'])
+    expect(types(expand(input('row', [3], 'float32'), [2, 3]))).toEqual(['Expand'])
+  })
+
   it('prints parts of known and unknown size, and shortens long lists', () => {
     const x = input('x', ['3+sequence', 2], 'float32')
     const [first, rest] = cut(x, 0, [3, 'sequence']) as [Expression, Expression]

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Expression } from '../../../accelerated/graph/expression.js'
-import { add, constant } from '../../../accelerated/graph/operators.js'
+import { add, constant, expand, scalar, slice } from '../../../accelerated/graph/operators.js'
 import { padded, sumOfPadded } from '../../../accelerated/graph/padding.js'
 import { evaluate, resultOf } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'
@@ -40,4 +40,9 @@ describe(`the sum of padded parts (seed ${SEED})`, () => {
       }),
       { seed: SEED, numRuns: 60 },
     ))
+
+  it('joins no other operator along the same axis, even a part of zeros', () => {
+    const zeros = expand(scalar(0, 'float64'), [length + 2])
+    expect(sumOfPadded(slice(zeros, 0, 1, length), expressionOf({ start: 2, size: 3, value: 1 }))).toBeNull()
+  })
 })

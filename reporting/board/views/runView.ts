@@ -1,6 +1,7 @@
 /** One run in detail: its numbers, its settings, and whether the board can stop it. */
 import { resumeCommand } from '../../../finetuning/commandLine/shell.js'
 import type { Scores } from '../../../finetuning/runs/run.js'
+import { taskTypeNamed } from '../../../finetuning/tasks/taskTypeOf.js'
 import { columnsOf } from '../../../finetuning/serving/runOptions.js'
 import { escapeText } from '../../charts/escapeText.js'
 import { bytesText, dateText, durationText, percentText, scoreText } from '../../charts/humanUnits.js'
@@ -30,7 +31,7 @@ export const runView = (run: WatchedRun, process: RunProcess | string | null): R
 /** A run has an adapter when it has ended after a step. */
 const sentenceOf = ({ config, result }: WatchedRun): Pick<RunView, 'sentence' | 'sentenceObstacle'> => {
   if (config === null || result === null || result.stepsDone === 0) return { sentence: null, sentenceObstacle: null }
-  if (result.taskType === 'causal')
+  if (taskTypeNamed(result.taskType)?.command === 'generate')
     return { sentence: null, sentenceObstacle: 'This run writes text: salora generate and salora serve answer its prompts.' }
   return { sentence: columnsOf(config).textPair === undefined ? 'text' : 'pair', sentenceObstacle: null }
 }

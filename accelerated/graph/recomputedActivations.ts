@@ -1,0 +1,41 @@
+/**
+ * Activations that a step in int8 computes twice. A product in int8 takes the levels of an activation, so only an adapter's gradient needs its numbers
+ * later. Keeping them for it would take a third of a step's memory. It computes them again from values that the backward pass needs anyway.
+ */
+import type { Expression, Op } from './expression.js'
+import { topologicalOrder } from './expression.js'
+import { controlDependency } from './operators.js'
+
+type Outputs = Readonly<Record<string, Expression>>
+
+/** Operators that cost little, and whose own gradients need their input. */
+const cheap = new Set<Op>(['Gelu', 'LayerNormalization'])
+
+export const recomputeActivations = (outputs: Outputs): Outputs => {
+  const order = topologicalOrder(Object.values(outputs))
+  const factors = order.flatMap(({ op, inputs: [x] }) => (op === 'QuantizedMatMul' && x !== undefined && cheap.has(x.op) ? [x] : []))
+  const alreadyDone = order.some(({ op }) => op === 'ControlDependency') // by gradient checkpointing
+  if (factors.length === 0 || alreadyDone) return outputs
+  const activations = new Set(factors)
+  const made = new Map<Expression, Expression>()
+  const copies = new Map<Expression, Expression>()
+  const resolved = (node: Expression): Expression => made.get(node) ?? node
+  for (const node of order) {
+    const [signal, activation] = node.inputs
+    const isAgain = activation !== undefined && activations.has(activation) && isRowGradient(node)
+    if (isAgain && !copies.has(activation)) copies.set(activation, later(resolved(activation), resolved(signal ?? activation)))
+    const inputs = node.inputs.map((x, i) => (isAgain && i === 1 ? (copies.get(x) ?? x) : resolved(x)))
+    made.set(node, inputs.every((x, i) => x === node.inputs[i]) ? node : { ...node, inputs })
+  }
+  return Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, resolved(node)]))
+}
+
+/** aᵀ x: only the gradient of a matrix sums over rows. */
+const isRowGradient = ({ op, attributes }: Expression): boolean =>
+  op === 'MatMul' && attributes.transposeA === true && attributes.transposeB !== true
+
+/** The activation from the same operands, but not before `signal`. */
+const later = (activation: Expression, signal: Expression): Expression => ({
+  ...activation,
+  inputs: activation.inputs.map((x, i) => (i === 0 ? controlDependency(x, [signal]) : x)),
+})

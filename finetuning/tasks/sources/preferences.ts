@@ -1,0 +1,106 @@
+/** Preferences: pairs of a chosen and a rejected answer to a prompt, for a decoder. */
+import { alternatives } from '../../../accelerated/errors/alternatives.js'
+import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import { preferenceLosses, type PreferenceLoss } from '../../../accelerated/objectives/preference.js'
+import { decimal } from '../../data/dataset.js'
+import { readPreferences } from '../../data/preferences.js'
+import { templateOf } from '../../data/promptTemplates.js'
+import { flagOf } from '../../commandLine/shell.js'
+import type { TaskOptions } from '../task.js'
+import type { PreferenceOptions, Scoring } from '../taskType.js'
+import { preference } from '../taskTypes/preference.js'
+import { mixtureFlags } from './mixture.js'
+import { encoding, evalShare, skipMissing } from './sharedFlags.js'
+import { textSource } from './textSource.js'
+
+const scoring: Scoring = { taskType: preference, metrics: [], selectionMetric: 'loss' }
+
+/** @throws InputError for an unknown name */
+const lossOf = ({ loss = 'dpo' }: TaskOptions): PreferenceLoss => {
+  const named = preferenceLosses.find((name) => name === loss)
+  if (named === undefined) throw inputError('--loss', alternatives(preferenceLosses), quoted(loss))
+  return named
+}
+
+/** β of the papers: 0.1, and 2 for SimPO, whose rewards are means. */
+const usualBeta: Readonly<Record<PreferenceLoss, number>> = { dpo: 0.1, ipo: 0.1, orpo: 0.1, simpo: 2 }
+
+type NumberOption = 'lossBeta' | 'labelSmoothing' | 'simpoGamma'
+
+/** @throws InputError for a number outside its range, and for one that the loss does not have */
+const numberOf = (
+  options: TaskOptions,
+  name: NumberOption,
+  usual: number,
+  {
+    isRight,
+    expected,
+    of,
+  }: { readonly isRight: (value: number) => boolean; readonly expected: string; readonly of: ReadonlyArray<PreferenceLoss> },
+): number => {
+  const given = options[name]
+  if (given === undefined) return usual
+  const loss = lossOf(options)
+  if (!of.includes(loss)) throw inputError(flagOf(name), `none with --loss ${loss}`, quoted(String(given)))
+  const value = typeof given === 'number' ? given : (decimal(given) ?? NaN)
+  if (!isRight(value)) throw inputError(flagOf(name), expected, quoted(String(given)))
+  return value
+}
+
+const preferenceOptions = (options: TaskOptions): PreferenceOptions => {
+  const loss = lossOf(options)
+  return {
+    promptTemplate: templateOf(options),
+    loss,
+    beta: numberOf(options, 'lossBeta', usualBeta[loss], {
+      isRight: (value) => value > 0 && Number.isFinite(value),
+      expected: 'a number above 0',
+      of: preferenceLosses,
+    }),
+    labelSmoothing: numberOf(options, 'labelSmoothing', 0, {
+      isRight: (value) => value >= 0 && value < 0.5,
+      expected: 'a number from 0 to below 0.5',
+      of: ['dpo', 'simpo'],
+    }),
+    gamma: numberOf(options, 'simpoGamma', 1, {
+      isRight: (value) => value >= 0 && Number.isFinite(value),
+      expected: 'a number of at least 0',
+      of: ['simpo'],
+    }),
+  }
+}
+
+export const preferencesSource = textSource({
+  name: 'preference',
+  scoring,
+  help: 'pairs of a chosen and a rejected answer in a file, for a decoder',
+  flags: [
+    {
+      name: 'data',
+      placeholder: 'folder|file',
+      description: 'preference: JSON, JSON-lines or Parquet file of prompt, chosen and rejected',
+      common: true,
+    },
+    { name: 'loss', placeholder: 'name', description: 'Preference loss: dpo, ipo, orpo or simpo (preference)', defaultText: 'dpo' },
+    { name: 'lossBeta', placeholder: 'number', description: 'β of the preference loss', defaultText: '0.1, or 2 with simpo' },
+    {
+      name: 'labelSmoothing',
+      placeholder: 'share',
+      description: 'Probability that the answers of a pair are exchanged (dpo, simpo)',
+      defaultText: '0',
+    },
+    { name: 'simpoGamma', placeholder: 'number', description: 'Margin by which the rewards of simpo should differ', defaultText: '1' },
+    {
+      name: 'promptTemplate',
+      placeholder: 'name',
+      description: "Prompt template of instructions: paper (SaLoRA's Appendix C), alpaca (Stanford's) or chat (the model's own)",
+      defaultText: 'chat if the model has a chat template, else paper',
+    },
+    skipMissing,
+    encoding,
+    evalShare,
+    ...mixtureFlags,
+  ],
+  read: (file, options) => readPreferences(file, templateOf(options), options),
+  dataOptions: (options) => ({ preference: preferenceOptions(options) }),
+})

@@ -1,0 +1,68 @@
+/** Tokens of preferences: the loss covers the last answer of each text, and both texts of a pair fit or none. */
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
+import { unlabeled, type LabeledText } from '../../../accelerated/objectives/labeledTokens.js'
+import { openPreferenceTokens } from '../../../finetuning/tokens/preferenceTokens.js'
+import type { PreferenceText } from '../../../finetuning/data/preferences.js'
+import { fixtures } from '../../golden/golden.js'
+
+let folder = ''
+const template =
+  "{% for m in messages %}{{ '<s> ' + ('w48' if m['role'] == 'user' else 'w49') + ' ' + m['content'] + ' </s> ' }}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ '<s> w49 ' }}{% endif %}"
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'salora-preference-tokens-'))
+  await cp(join(fixtures, 'llama'), folder, { recursive: true })
+  await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify({ chat_template: template }))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+const example = (chosen: PreferenceText, rejected: PreferenceText, row = 1) => ({
+  text: JSON.stringify(chosen),
+  textPair: JSON.stringify(rejected),
+  label: 0,
+  row,
+})
+const learned = ({ targets }: LabeledText): ReadonlyArray<number> => Array.from(targets).filter((target) => target !== unlabeled)
+const conversation = (...contents: ReadonlyArray<string>): PreferenceText => ({
+  messages: contents.map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content })),
+})
+
+describe('tokens of preferences', () => {
+  it('are those of the whole conversation, and the last answer and its end are learned', async () => {
+    const { training } = await openPreferenceTokens(await openModelFolder(folder), 'chat', 64)
+    const [only] = [training([example(conversation('w5', 'w6', 'w7', 'w8 w9'), conversation('w5', 'w6', 'w7', 'w10'))]).at(0)]
+    const before = [1, 48, 5, 2, 1, 49, 6, 2, 1, 48, 7, 2, 1, 49]
+    expect(Array.from(only?.chosen.inputIds ?? [])).toEqual([...before, 8, 9, 2])
+    expect(Array.from(only?.rejected.inputIds ?? [])).toEqual([...before, 10, 2])
+    expect(only && [learned(only.chosen), learned(only.rejected)]).toEqual([
+      [8, 9, 2],
+      [10, 2],
+    ])
+    expect(only?.ends).toEqual([17, 33])
+  })
+
+  it('begin with the start token without a chat template', async () => {
+    const { evaluation } = await openPreferenceTokens(await openModelFolder(folder), 'paper', 64)
+    const only = evaluation([example({ prompt: 'w5 ', answer: 'w6' }, { prompt: 'w5 ', answer: 'w7 w8' })]).at(0)
+    expect(Array.from(only?.chosen.inputIds ?? [])).toEqual([1, 5, 6, 2])
+    expect(only && [learned(only.chosen), learned(only.rejected)]).toEqual([
+      [6, 2],
+      [7, 8, 2],
+    ])
+  })
+
+  it('leave out a pair if either text is too long', async () => {
+    const { training, warnings } = await openPreferenceTokens(await openModelFolder(folder), 'paper', 4)
+    const [short, long] = [
+      { prompt: 'w5 ', answer: 'w6' },
+      { prompt: 'w5 ', answer: 'w6 w7' },
+    ]
+    const kept = training([example(long, short, 1), example(short, long, 2), example(short, { prompt: 'w5 ', answer: 'w9' }, 3)])
+    expect([kept.length, kept.at(0)?.row, warnings()]).toEqual([1, 3, ['2 of 3 pairs are longer than --max-length 4 and are left out']])
+    expect(() => training([example(long, short)])).toThrow(/^--max-length: expected a pair of answers that fits, got 4, and 3 longer pairs/)
+  })
+})
