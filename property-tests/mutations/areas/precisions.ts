@@ -79,4 +79,11 @@ export const precisions: ReadonlyArray<Mutation> = [
     after: '',
     tests: ['property/accelerated/int8Generation'],
   },
+  {
+    file: 'accelerated/precisions/speedup.ts',
+    mistake: 'A session of the measurement stays open.',
+    before: '      await coarse.release()',
+    after: '',
+    tests: ['property/accelerated/speedup'],
+  },
 ]

@@ -44,6 +44,7 @@ export const rooms: Readonly<Record<string, Room>> = {
         'accelerated/precisionBytes',
         'accelerated/frozenWeights',
         'accelerated/layers',
+        'accelerated/speedup',
       ),
       ...agreement('int8', 'quantizedMatMul', 'blockMatMul', 'halfMatMul'),
     ],
