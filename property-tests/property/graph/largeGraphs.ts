@@ -41,7 +41,7 @@ const layers = (rows: Dimension): Expression => {
   const h = input('h', [rows, 64], 'float32')
   return reduceSum(through(through(through(h, 'U', n), 'V', n + 256), 'U', n))
 }
-/** The same in a graph of over a thousand nodes. @param between small nodes after each of the three */
+/** The same in a graph of over four thousand nodes. @param between small nodes after each of the three */
 const layersOfLargeGraph = (between: number): Expression => {
   const small = (x: Expression, count: number): Expression => Array.from({ length: count }).reduce<Expression>((sum) => add(sum, 0), x)
   const through = (h: Expression, by: string, columns: number): Expression => {
@@ -49,7 +49,7 @@ const layersOfLargeGraph = (between: number): Expression => {
     return add(h, small(reduceSum(y), between))
   }
   const h = through(through(through(input('h', ['tokens', 64], 'float32'), 'U', n), 'V', n + 256), 'U', n)
-  return small(reduceSum(h), 1200)
+  return small(reduceSum(h), 4200)
 }
 const writtenOver = (): Expression => {
   const product = matMul(input('h', [tokens, 64], 'float32'), matrix('U', 64, n))
