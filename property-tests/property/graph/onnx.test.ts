@@ -77,6 +77,8 @@ describe('serialization', () => {
     const types = (y: Expression): ReadonlyArray<string> => readModel(toOnnx({ y }, { fusedMatMul: true })).node.map(({ opType }) => opType)
     expect(types(expand(x, [2, 'tokens', 3]))).toEqual(['Shape', 'Concat', 'Expand'])
     expect(types(expand(input('row', [3], 'float32'), [2, 3]))).toEqual(['Expand'])
+    const named = input('named', ['batch', 'sequence', 8], 'float32')
+    expect(types(reshape(named, ['batch', 'sequence', 2, 4]))).toEqual(['Reshape']) // sizes that keep their place are 0
   })
 
   it('prints parts of known and unknown size, and shortens long lists', () => {
