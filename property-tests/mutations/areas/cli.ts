@@ -49,7 +49,7 @@ export const cli: ReadonlyArray<Mutation> = [
     mistake: 'Control characters of a file reach the terminal.',
     before: "text.split('\\n').map(oneLine).join('\\n')",
     after: 'text',
-    tests: ['cli/surface'],
+    tests: ['cli/printable'],
   },
   {
     file: 'cli/terminal/reportError.ts',
@@ -63,7 +63,7 @@ export const cli: ReadonlyArray<Mutation> = [
     mistake: 'Numbers are aligned to the left.',
     before: 'cell.padStart(widths[i] ?? 0)',
     after: 'cell.padEnd(widths[i] ?? 0)',
-    tests: ['cli/surface'],
+    tests: ['cli/scoreText'],
   },
   {
     file: 'cli/format/tuneTable.ts',

@@ -366,4 +366,18 @@ export const reference: ReadonlyArray<Mutation> = [
     after: 'const [yInner, yStep] = [yColumns, 1]',
     tests: ['property/reference/tensor'],
   },
+  {
+    file: 'reference/methods/salora/trainingState.ts',
+    mistake: 'Biases of a new head are drawn too.',
+    before: 'shape.length === 2 ? normal(shape, 0.02) : S.of(filled(shape, 0))',
+    after: 'normal(shape, 0.02)',
+    tests: ['property/reference/noise'],
+  },
+  {
+    file: 'reference/models/dropoutSites.ts',
+    mistake: 'A head of tokens has the dropout of hidden states.',
+    before: '{ ...hidden, probability: config.headDropout }',
+    after: 'hidden',
+    tests: ['property/reference/noise'],
+  },
 ]
