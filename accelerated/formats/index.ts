@@ -4,6 +4,7 @@
  */
 import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import { inputError, shown } from '../errors/inputError.js'
+import { lazyImport } from '../errors/lazyImport.js'
 import type { Method } from '../methods/method.js'
 import { requiredFile } from '../storage/fileInFolder.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
@@ -11,7 +12,6 @@ import { joinPath } from '../storage/paths.js'
 import type { Storage } from '../storage/storage.js'
 import type { Adapter, AdapterFormat } from './adapter.js'
 import { adapters } from './adapters/adapters.js'
-import { readGgufAdapter } from './gguf/ggufAdapter.js'
 import { huggingFace } from './huggingFace.js'
 import { peftAdalora } from './peft/adalora.js'
 import { peftLora } from './peft/lora.js'
@@ -37,6 +37,7 @@ export const readAdapter = async (folder: string, base: ModelFolder, storage: St
     const adapter = await format.read(folder, base, storage)
     if (adapter !== null) return adapter
   }
+  const { readGgufAdapter } = await lazyImport(import('./gguf/ggufAdapter.js'))
   const ofLlamaCpp = await readGgufAdapter(folder, base, storage)
   if (ofLlamaCpp !== null) return ofLlamaCpp
   await requiredFile(folder, adapterFiles.config, storage)

@@ -8,6 +8,7 @@ import type { WorkerData, WorkerMessage } from './finetune.js'
 import { onTokenizingProgress } from '../tokens/tokenizingProgress.js'
 import { toSentError } from '../../accelerated/errors/sentError.js'
 import { lazyImport, preloadZod } from '../../accelerated/errors/lazyImport.js'
+import { loadTasksInParts } from '../tasks/loadInParts.js'
 
 const send = (message: WorkerMessage): void => parentPort?.postMessage(message)
 const { options, calls } = workerData as WorkerData
@@ -20,6 +21,7 @@ parentPort?.on('message', () => stop.abort())
 
 try {
   await preloadZod()
+  await loadTasksInParts()
   const { finetuneJob } = await lazyImport(import('./finetuneJob.js'))
   for await (const event of finetuneJob(options, stop.signal)) send({ kind: 'event', event })
 } catch (thrown) {

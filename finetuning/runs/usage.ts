@@ -1,6 +1,5 @@
 /** How other tools open an adapter or an export: a few lines for a model card, and the call that a command prints. */
-import { ggufModelFiles } from '../../accelerated/formats/gguf/exportGguf.js'
-import { ggufAdapterFile } from '../../accelerated/formats/gguf/ggufAdapter.js'
+import { ggufAdapterFile, ggufModelFiles } from '../../accelerated/formats/gguf/ggufFiles.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 import { inShell } from '../commandLine/shell.js'
 import type { TaskType } from '../tasks/taskType.js'

@@ -16,6 +16,7 @@ import { toyFile } from '../cli/toyTask.js'
 import { writeRun } from '../property/reporting/reportRuns.js'
 import { SEED } from '../support/seed.js'
 import { follow, pageHeaders, send } from './boardClient.js'
+import { nearly } from '../support/nearly.js'
 
 const pairRows = ['a,b,label', ...Array.from({ length: 40 }, (_, i) => `the film ${i},a soup of ${i % 7},${i % 2 === 0 ? 1 : 0.25}`)].join(
   '\n',
@@ -71,7 +72,10 @@ describe('a sentence on the board', () => {
     view.close()
     const { stdout } = await saloraIn(['predict', '--run', 'runs/toy', '--json', '--quiet'], { cwd, input: 'good fine film' })
     const [{ row: _, ...expected }] = JSON.parse(stdout) as readonly [{ readonly row?: unknown }]
-    expect(await ask({ id: idOf('toy'), text: ' good fine film ' })).toEqual({ status: 200, answer: { message: '', prediction: expected } })
+    expect(await ask({ id: idOf('toy'), text: ' good fine film ' })).toEqual({
+      status: 200,
+      answer: { message: '', prediction: nearly(expected) },
+    })
   })
 
   const viewOf = async (name: string) => {
@@ -94,7 +98,7 @@ describe('a sentence on the board', () => {
       const body = { id: idOf(name), text: 'the film 3', textPair: 'a soup of 4' }
       const { status, answer } = await ask(body)
       const expected = await predicted(name, 'the film 3\ta soup of 4\n')
-      expect({ status, answer }).toEqual({ status: 200, answer: { message: '', prediction: expected } })
+      expect({ status, answer }).toEqual({ status: 200, answer: { message: '', prediction: nearly(expected) } })
       expect((await ask({ ...body, textPair: 'the film 3' })).answer.prediction).not.toEqual(expected)
       expect(await ask({ id: idOf(name), text: 'the film 3' })).toEqual({
         status: 409,

@@ -13,6 +13,7 @@ import { makeFolder as makeFolderAt } from '../../storage/makeFolder.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath } from '../../storage/paths.js'
 import { InputError, inputError, quoted } from '../../errors/inputError.js'
+import { lazyImport } from '../../errors/lazyImport.js'
 import { systemInputError } from '../../errors/systemError.js'
 import { reportDownload } from './downloadProgress.js'
 import { commitOfSnapshot } from './snapshot.js'
@@ -20,7 +21,6 @@ import { commitOf, download, fileUrl, type DownloadProgress, type Remote } from 
 import { cacheOf, endpointOf, type Environment, isOffline, tokenOf } from './hubEnvironment.js'
 import { readText } from '../../storage/boundedJson.js'
 import { isFile } from '../../storage/regularFile.js'
-import { convertedModel } from '../gguf/convertModel.js'
 import { indexLimit, parseShardIndex } from '../safetensors/weightFiles.js'
 
 /** How to reach the hub. Every part has a default from the environment. */
@@ -52,8 +52,10 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   const { revision = 'main', environment = process.env } = options
   const kind = (await nodeFiles.stat(model).catch(() => null))?.kind ?? 'nothing'
   if (kind === 'folder') return { folder: model, baseModelName: model, revision: await commitOfSnapshot(model) }
-  if (kind === 'file' && model.endsWith('.gguf'))
+  if (kind === 'file' && model.endsWith('.gguf')) {
+    const { convertedModel } = await lazyImport(import('../gguf/convertModel.js'))
     return { folder: await convertedModel(model, cacheOf(environment)), baseModelName: model, revision: null }
+  }
   if (kind !== 'nothing' || !isHubId(model)) {
     throw inputError(
       `--model ${quoted(model)}`,

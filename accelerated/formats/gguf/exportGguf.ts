@@ -16,10 +16,8 @@ import type { Storage } from '../../storage/storage.js'
 import { checkFloat16 } from '../float16Range.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from '../mergedWeights.js'
 import type { OnnxPrecision } from '../onnxWeights.js'
+import { ggufModelFiles } from './ggufFiles.js'
 import { tokenizerKeys } from './ggufTokenizer.js'
-
-/** The names of the files. */
-export const ggufModelFiles = { model: 'model.gguf', ollama: 'Modelfile' } as const
 
 /** The type of matrices by precision, and its number in the key general.file_type. */
 const written = { float32: ['F32', 0], float16: ['F16', 1], int8: ['Q8_0', 7] } as const

@@ -22,9 +22,7 @@ import { checkFloat16 } from '../float16Range.js'
 import type { WrittenPrecision } from '../modelConfig.js'
 import { emptyPair, padPair, rankOf, type LowRankPair } from '../peft/lowRankAdapter.js'
 import { lowRankOf } from '../peft/lora.js'
-
-/** The name of the file. */
-export const ggufAdapterFile = 'adapter.gguf'
+import { ggufAdapterFile } from './ggufFiles.js'
 
 /** Why llama.cpp cannot have a model, as `a model of …`; null if it has. */
 export const noModelOfLlamaCpp = ({ model, outputs }: Pick<Adapter, 'model' | 'outputs'>): string | null => {
