@@ -17,6 +17,7 @@ export type Conversation = {
 /**
  * @param generator reads each message once if it keeps its cache
  * @param system the system message to begin with; null: the template's own, if it has one
+ * @throws InputError if the model has no chat template, or one without system messages if one is given
  */
 export const openConversation = (
   generator: Pick<Generator, 'encode' | 'answers'>,
@@ -25,6 +26,7 @@ export const openConversation = (
 ): Conversation => {
   const opening = (text: string | null): ReadonlyArray<Message> => (text === null ? [] : [{ role: 'system', content: text }])
   let [first, messages] = [system, opening(system)]
+  generator.encode({ messages: [...messages, { role: 'user', content: '?' }] }, 'the conversation') // before anyone types a message
   return {
     messages: () => messages,
     restart: (text) => {

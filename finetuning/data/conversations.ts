@@ -2,13 +2,11 @@
 import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Dataset, Example, SkippedRow } from './dataset.js'
-import { encodingNamed } from './encoding.js'
-import { hasObjects, readerOf } from './formats.js'
+import { objectReaderOf } from './formats.js'
 import { promptOf, type PromptTemplate } from './promptTemplates.js'
 import type { Cell } from './rows.js'
 import { exampleStore } from './compactExamples.js'
 import { conversationColumns, conversationOf, type Conversation, type UserMessage } from './conversationRows.js'
-import { checkSize } from './textFile.js'
 import { atRow } from './errorText.js'
 
 /** The messages and tools of a `chat` example. Its text is their JSON: only the model's own template can render them. */
@@ -28,10 +26,7 @@ export const readConversations = async (
   template: PromptTemplate,
   { skipMissing: skipEmpty = false, encoding }: { readonly skipMissing?: boolean; readonly encoding?: string } = {},
 ): Promise<Dataset> => {
-  const format = encoding === undefined ? {} : { encoding: encodingNamed(encoding) }
-  const read = readerOf(file, format)
-  if (!hasObjects(file)) throw inputError(file, 'a .json, .jsonl or .parquet file of instructions or messages', 'another')
-  checkSize(file)
+  const read = objectReaderOf(file, 'instructions or messages', encoding)
   const store = exampleStore()
   const examples: Example[] = []
   const skipped: SkippedRow[] = []
@@ -58,7 +53,7 @@ export const readConversations = async (
   const keys = (found: ReadonlyArray<string>): void => {
     names = found
   }
-  await read(file, conversationColumns, { ...format, keys }, takeRow)
+  await read(conversationColumns, takeRow, keys)
   if (examples.length === 0)
     throw inputError(file, 'at least one row with a response', skipped.length === 0 ? 'none' : `none in ${skipped.length} rows`)
   const notes = unread.notes(file, template)

@@ -2,10 +2,12 @@
 import { extname } from 'node:path'
 import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { encodingNamed } from './encoding.js'
 import { jsonLineRows, jsonRows } from './jsonRows.js'
 import { parquetRows } from './parquetRows.js'
 import type { ReadRows, RowFormat } from './rows.js'
 import { plainRows, quotedRows } from './separatedRows.js'
+import { checkSize } from './textFile.js'
 
 /** A reader of delimited cells. Delimiter and quotes may be chosen; `own` has the defaults. */
 const separated =
@@ -28,6 +30,21 @@ export const fileHelp = `a ${alternatives(fileEndings)} file`
 
 /** Whether the rows of this file are objects, with typed values. */
 export const hasObjects = (file: string): boolean => formats[extname(file).toLowerCase()]?.cells === false
+
+/**
+ * Reads a file whose rows are objects. @param what they are, in messages
+ * @throws InputError for a file of cells, for one that is too large, and for an unknown encoding
+ */
+export const objectReaderOf = (file: string, what: string, encoding: string | undefined): ObjectReader => {
+  const format = encoding === undefined ? {} : { encoding: encodingNamed(encoding) }
+  const read = readerOf(file, format)
+  if (!hasObjects(file)) throw inputError(file, `a .json, .jsonl or .parquet file of ${what}`, 'another')
+  checkSize(file)
+  return (requested, take, keys) => read(file, requested, { ...format, ...(keys === undefined ? {} : { keys }) }, take)
+}
+
+/** @param keys takes the names of a row's fields before the row */
+type ObjectReader = (requested: Parameters<ReadRows>[1], take: Parameters<ReadRows>[3], keys?: RowFormat['keys']) => ReturnType<ReadRows>
 
 /** The reader of this file. @throws InputError for an unknown ending, or for a delimiter or quotes in a format without cells */
 export const readerOf = (file: string, { delimiter, quote, encoding }: RowFormat): ReadRows => {

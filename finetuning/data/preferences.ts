@@ -1,13 +1,11 @@
 /** Reads preferences: one example a row, with two texts, each of a prompt and its answer. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Dataset, Example, SkippedRow } from './dataset.js'
-import { encodingNamed } from './encoding.js'
-import { hasObjects, readerOf } from './formats.js'
+import { objectReaderOf } from './formats.js'
 import { promptOf, type PromptTemplate } from './promptTemplates.js'
 import type { Cell } from './rows.js'
 import { exampleStore } from './compactExamples.js'
 import { preferenceColumns, preferenceOf, type PreferenceRow } from './preferenceRows.js'
-import { checkSize } from './textFile.js'
 import { atRow } from './errorText.js'
 import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 
@@ -26,14 +24,11 @@ export const readPreferences = async (
   template: PromptTemplate,
   { skipMissing: skipEmpty = false, encoding }: { readonly skipMissing?: boolean; readonly encoding?: string } = {},
 ): Promise<Dataset> => {
-  const format = encoding === undefined ? {} : { encoding: encodingNamed(encoding) }
-  const read = readerOf(file, format)
-  if (!hasObjects(file)) throw inputError(file, 'a .json, .jsonl or .parquet file of preferences', 'another')
-  checkSize(file)
+  const read = objectReaderOf(file, 'preferences', encoding)
   const store = exampleStore()
   const examples: Example[] = []
   const skipped: SkippedRow[] = []
-  await read(file, preferenceColumns, format, (row: number, cells: ReadonlyArray<Cell>) => {
+  await read(preferenceColumns, (row: number, cells: ReadonlyArray<Cell>) => {
     const where = atRow(file, row)
     const preference = preferenceOf(cells, where)
     if ([preference.chosen, preference.rejected].some(({ content }) => content.trim() === '')) {

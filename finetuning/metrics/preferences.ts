@@ -13,7 +13,7 @@ const rewardsOf =
 const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))
 
 /** The loss of a pair, from its log-probabilities: the formulas of objectives/preference. */
-export const preferenceLoss = (settings: PreferenceSettings, answer: PreferenceAnswer): number => {
+const preferenceLoss = (settings: PreferenceSettings, answer: PreferenceAnswer): number => {
   const { loss, beta, labelSmoothing, gamma } = settings
   const { chosen, rejected, baseChosen, baseRejected } = answer
   const margin = chosen - rejected - (baseChosen - baseRejected)

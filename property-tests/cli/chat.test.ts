@@ -72,7 +72,7 @@ describe('salora chat', () => {
   })
 
   it.each<readonly [string, ReadonlyArray<string>, string, RegExp]>([
-    ['a model without a chat template', ['--model', 'plain'], 'w5', /expected a chat template .*, got none/],
+    ['a model without a chat template, before any message', ['--model', 'plain'], '', /expected a chat template .*, got none/],
     [
       'more than the model’s positions',
       [],

@@ -7,6 +7,11 @@ import { engines } from './engines.js'
 import { errors } from './errors.js'
 import { evaluation } from './evaluation.js'
 import { finetuning } from './finetuning.js'
+import { finetuningData } from './finetuningData.js'
+import { finetuningMetrics } from './finetuningMetrics.js'
+import { finetuningRuns } from './finetuningRuns.js'
+import { finetuningServing } from './finetuningServing.js'
+import { finetuningTokens } from './finetuningTokens.js'
 import { formats } from './formats.js'
 import { generation } from './generation.js'
 import { graph } from './graph.js'
@@ -38,6 +43,11 @@ export const areas: Areas = {
   'accelerated/engines': engines,
   'accelerated/errors': errors,
   finetuning,
+  'finetuning/data': finetuningData,
+  'finetuning/tokens': finetuningTokens,
+  'finetuning/metrics': finetuningMetrics,
+  'finetuning/runs': finetuningRuns,
+  'finetuning/serving': finetuningServing,
   evaluation,
   reporting,
   cli,

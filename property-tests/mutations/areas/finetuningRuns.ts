@@ -1,0 +1,96 @@
+/** Mutations of finetuning/runs: run folders, logs and cards. */
+import type { Mutation } from '../mutation.js'
+
+export const finetuningRuns: ReadonlyArray<Mutation> = [
+  {
+    file: 'finetuning/runs/crc32c.ts',
+    mistake: 'The mask is not added.',
+    before: '+ 0xa282ead8) >>> 0',
+    after: ') >>> 0',
+    tests: ['cli/tensorboard'],
+  },
+  {
+    file: 'finetuning/runs/lossStillFalling.ts',
+    mistake: 'A loss that rose again counts as falling.',
+    before: '|| moments.some(({ loss }) => loss < to.loss)',
+    after: '',
+    tests: ['property/finetuning/lossStillFalling'],
+  },
+  {
+    file: 'finetuning/runs/lossStillFalling.ts',
+    mistake: 'The comparison is with the first evaluation.',
+    before: 'moments.findLast(({ step }) => to',
+    after: 'moments.find(({ step }) => to',
+    tests: ['property/finetuning/lossStillFalling'],
+  },
+  {
+    file: 'finetuning/runs/finetune.ts',
+    mistake: 'The options of a caller without types are believed.',
+    before: '  checkFinetuneOptions(options)\n',
+    after: '',
+    tests: ['property/finetuning/finetuneOptions'],
+  },
+  {
+    file: 'finetuning/runs/runData.ts',
+    mistake: 'A run does not report what it has tokenized.',
+    before: 'reportTokenizing({ done: ++done, examples: count })',
+    after: 'done++',
+    tests: ['property/finetuning/tokenizingProgress'],
+  },
+  {
+    file: 'finetuning/runs/eventFile.ts',
+    mistake: 'A new event file may have the name of the old one.',
+    before: 'last + 1',
+    after: 'last',
+    tests: ['property/finetuning/eventFile'],
+  },
+  {
+    file: 'finetuning/runs/eventFile.ts',
+    mistake: 'Lines have the times of the records two before them.',
+    before: 'records.length - 1 + openings',
+    after: 'records.length - 1',
+    tests: ['property/finetuning/eventFile'],
+  },
+  {
+    file: 'finetuning/runs/scalars.ts',
+    mistake: 'Scores on the test data have no point.',
+    before: "kind === 'evaluation' || kind === 'test' ?",
+    after: "kind === 'evaluation' ?",
+    tests: ['property/finetuning/scalars'],
+  },
+  {
+    file: 'finetuning/runs/runRows.ts',
+    mistake: 'Another second text is the same row.',
+    before: '[text, textPair ?? null, labels',
+    after: '[text, null, labels',
+    tests: ['property/finetuning/runRows'],
+  },
+  {
+    file: 'finetuning/runs/runRows.ts',
+    mistake: 'Other words of the same text are the same row.',
+    before: ', ...ofWords]',
+    after: ']',
+    tests: ['property/finetuning/runRows'],
+  },
+  {
+    file: 'finetuning/runs/extendRun.ts',
+    mistake: 'A run may be extended by no step.',
+    before: 'steps <= result.stepsDone',
+    after: 'steps < result.stepsDone',
+    tests: ['property/finetuning/extendRun'],
+  },
+  {
+    file: 'finetuning/runs/evaluationDetails.ts',
+    mistake: 'A cut text has 301 characters.',
+    before: 'slice(0, textLimit - 1)',
+    after: 'slice(0, textLimit)',
+    tests: ['property/finetuning/evaluationDetails'],
+  },
+  {
+    file: 'finetuning/runs/evaluationDetails.ts',
+    mistake: 'Examples are numbered from 1.',
+    before: 'row = index } = remembered',
+    after: 'row = index + 1 } = remembered',
+    tests: ['property/finetuning/evaluationDetails'],
+  },
+]

@@ -1,0 +1,103 @@
+/** Mutations of finetuning/serving: batches, HTTP and answers. */
+import type { Mutation } from '../mutation.js'
+
+export const finetuningServing: ReadonlyArray<Mutation> = [
+  {
+    file: 'finetuning/serving/microBatcher.ts',
+    mistake: 'One failing text fails its whole batch.',
+    before: 'else for (const one of batch) await settle([one])',
+    after: 'else for (const one of batch) one.reject(thrown as Error)',
+    tests: ['property/finetuning/microBatcher'],
+  },
+  {
+    file: 'finetuning/serving/microBatcher.ts',
+    mistake: 'A batch may have any number of texts.',
+    before: 'const batch = waiting.slice(0, largest)\n      waiting = waiting.slice(largest)',
+    after: 'const batch = waiting\n      waiting = []',
+    tests: ['property/finetuning/microBatcher'],
+  },
+  {
+    file: 'finetuning/serving/microBatcher.ts',
+    mistake: 'An aborted text is run all the same.',
+    before: 'waiting = waiting.filter((other) => other !== entry)',
+    after: '',
+    tests: ['property/finetuning/microBatcher'],
+  },
+  {
+    file: 'finetuning/serving/http/limits.ts',
+    mistake: 'Places are not given back after an error.',
+    before: '} finally {\n        taken -= count\n      }',
+    after: '} catch (thrown) {\n        throw thrown\n      }',
+    tests: ['serving/requests'],
+  },
+  {
+    file: 'finetuning/serving/generationQueue.ts',
+    mistake: 'Sampled answers share a batch.',
+    before: 'const batch = isGreedy(first.settings) ? waiting.filter',
+    after: 'const batch = true ? waiting.filter',
+    tests: ['serving/serve'],
+  },
+  {
+    file: 'finetuning/serving/http/metrics.ts',
+    mistake: 'A duration at a bound is in the next bucket.',
+    before: 'seconds <= bound',
+    after: 'seconds < bound',
+    tests: ['serving/limits'],
+  },
+  {
+    file: 'finetuning/serving/http/metrics.ts',
+    mistake: 'Each request is in one bucket.',
+    before: 'if (seconds <= bound) of',
+    after: 'if (seconds <= bound && seconds > (bounds[i - 1] ?? -1)) of',
+    tests: ['serving/limits'],
+  },
+  {
+    file: 'finetuning/serving/http/limits.ts',
+    mistake: 'A client that has gone before is waited for.',
+    before: 'if (client.aborted) leave()',
+    after: '',
+    tests: ['serving/limits'],
+  },
+  {
+    file: 'finetuning/serving/http/app.ts',
+    mistake: 'One text fewer is accepted.',
+    before: 'texts.length > state.limits.textsPerRequest)',
+    after: 'texts.length >= state.limits.textsPerRequest)',
+    tests: ['serving/requests'],
+  },
+  {
+    file: 'finetuning/serving/http/app.ts',
+    mistake: 'The connection stays open for a body that is not read.',
+    before: 'if (status === 413) c.header',
+    after: 'if (status === 408) c.header',
+    tests: ['serving/requests'],
+  },
+  {
+    file: 'finetuning/serving/generationQueue.ts',
+    mistake: 'Draws by top-p share a batch.',
+    before: 'topK === null && topP === 1',
+    after: 'topK === null',
+    tests: ['serving/generationQueue'],
+  },
+  {
+    file: 'finetuning/serving/generationQueue.ts',
+    mistake: 'Settings in another order are others.',
+    before: '.sort(([a], [b]) => (a < b ? -1 : 1))',
+    after: '',
+    tests: ['serving/generationQueue'],
+  },
+  {
+    file: 'finetuning/serving/generationQueue.ts',
+    mistake: 'One who leaves ends the batch.',
+    before: 'batch.every((job) => job.stop.signal.aborted)',
+    after: 'batch.some((job) => job.stop.signal.aborted)',
+    tests: ['serving/generationQueue'],
+  },
+  {
+    file: 'finetuning/serving/microBatcher.ts',
+    mistake: 'Items that run are not pending.',
+    before: 'pending: () => waiting.length + running',
+    after: 'pending: () => waiting.length',
+    tests: ['property/finetuning/microBatcher'],
+  },
+]
