@@ -65,7 +65,7 @@ describe('optimizers that salora leaves out', () => {
     expectSame('roberta', { method, ...(method === 'prefix' || method === 'prompt' ? { numVirtualTokens: 3 } : {}) }),
   )
 
-  it.each(['bert', 'distilbert', 'electra', 'mpnet', 'deberta-v2', 'modernbert', 'xlm-roberta', 'llama', 'mistral', 'qwen2'])(
+  it.each(['bert', 'distilbert', 'electra', 'mpnet', 'deberta-v2', 'modernbert', 'xlm-roberta', 'llama', 'mistral', 'qwen2', 'qwen3'])(
     'change no graph of %s',
     (family) => expectSame(family, { method: 'lora' }),
   )

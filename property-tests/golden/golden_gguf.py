@@ -1,7 +1,7 @@
 """fixtures/gguf.json: numbers that the `gguf` package quantized to Q8_0, and its numbers of random bytes of each type that salora reads.
 fixtures/quantized.gguf: a decoder with a matrix in each of these types.
 
-fixtures/{llama,mistral,qwen2}/base.gguf: the decoders' checkpoints as the `gguf` package (PyPI, 0.19) writes them, in float32, for llama.cpp.
+fixtures/{llama,mistral,qwen2,qwen3}/base.gguf: the decoders' checkpoints as the `gguf` package (PyPI, 0.19) writes them, in float32, for llama.cpp.
 
 The names are those of the package, the order of rows and the factors of Llama 3's rotation are those of llama.cpp's convert_hf_to_gguf.py. The vocabulary has names
 and one merge: the tests give token ids. Mistral's window is left out, since llama.cpp has none for it.
@@ -19,6 +19,10 @@ import numpy as np
 from safetensors.numpy import load_file
 
 FIXTURES = Path(__file__).parent / 'fixtures'
+
+
+# llama.cpp's architecture of each family. It has one for LLaMA and Mistral.
+ARCHITECTURES = {'llama': 'llama', 'mistral': 'llama', 'qwen2': 'qwen2', 'qwen3': 'qwen3'}
 
 
 def permuted(weights, heads):
@@ -43,7 +47,8 @@ def rope_factors(config, rope):
 def write(family):
     folder = FIXTURES / family
     config = json.loads((folder / 'config.json').read_text())
-    architecture = 'qwen2' if family == 'qwen2' else 'llama'
+    architecture = ARCHITECTURES[family]
+    turned = architecture == 'llama'
     heads, key_heads = config['num_attention_heads'], config['num_key_value_heads']
     size = config.get('head_dim') or config['hidden_size'] // heads
     rope = config['rope_parameters']
@@ -74,12 +79,12 @@ def write(family):
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_add_bos_token(False)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2 if family == 'qwen2' else gguf.MODEL_ARCH.LLAMA, config['num_hidden_layers'])
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture.upper()], config['num_hidden_layers'])
     for name, weights in load_file(folder / 'model.safetensors').items():
         weights = weights.astype(np.float32)
-        if family != 'qwen2' and name.endswith('q_proj.weight'):
+        if turned and name.endswith('q_proj.weight'):
             weights = permuted(weights, heads)
-        if family != 'qwen2' and name.endswith('k_proj.weight'):
+        if turned and name.endswith('k_proj.weight'):
             weights = permuted(weights, key_heads)
         writer.add_tensor(names.get_name(name, try_suffixes=('.weight', '.bias')), np.ascontiguousarray(weights))
     if rope['rope_type'] == 'llama3':
@@ -201,5 +206,5 @@ def write_numbers():
 
 if __name__ == '__main__':
     write_numbers()
-    for family in ('llama', 'mistral', 'qwen2'):
+    for family in ARCHITECTURES:
         write(family)

@@ -81,7 +81,7 @@ describe.skipIf(!hasLlamaCpp).each(families)(`an adapter of %s in llama.cpp ${ne
     const { metadata, tensorInfos } = await parsedByHub(join(answers.full.output, 'adapter.gguf'))
     expect(metadata).toMatchObject({
       version: 3,
-      'general.architecture': family === 'qwen2' ? 'qwen2' : 'llama',
+      'general.architecture': family.startsWith('qwen') ? family : 'llama',
       'general.type': 'adapter',
       'adapter.type': 'lora',
       'adapter.lora.alpha': 12,

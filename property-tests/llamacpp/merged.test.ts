@@ -51,6 +51,11 @@ const cases = {
     kind: 'qwen2',
     pre: 'qwen2',
   },
+  qwen3: {
+    config: { ...sizes, model_type: 'qwen3', head_dim: 24, rope_theta: 1e6 },
+    kind: 'qwen2',
+    pre: 'qwen2',
+  },
 } as const
 type Family = keyof typeof cases
 
@@ -116,7 +121,7 @@ describe.skipIf(!hasLlamaCpp).each(Object.keys(cases) as ReadonlyArray<Family>)(
 
   it("makes the tokens of Hugging Face's library, also of special tokens in a text, and of a conversation", () => {
     const { ids } = tokenizerOf(cases[family].kind)
-    const own = ids.map((tokens) => (family === 'qwen2' ? tokens : tokens.slice(1))) // the start token is added apart
+    const own = ids.map((tokens) => (family.startsWith('qwen') ? tokens : tokens.slice(1))) // the start token is added apart
     const empty = texts.indexOf('')
     expect(answers.full.tokens.slice(0, texts.length).filter((_, i) => i !== empty)).toEqual(own.filter((_, i) => i !== empty))
     expect(answers.full.tokens.at(-1)).toEqual(answers.prompts[1])
@@ -133,17 +138,17 @@ describe.skipIf(!hasLlamaCpp).each(Object.keys(cases) as ReadonlyArray<Family>)(
 
   it('is read by the parser of the hub, with the sizes, the tokenizer and a Modelfile', async () => {
     const { metadata, tensorInfos } = await parsedByHub(join(answers.reports.int8.output, 'model.gguf'))
-    const architecture = family === 'qwen2' ? 'qwen2' : 'llama'
+    const architecture = family.startsWith('qwen') ? family : 'llama'
     expect(metadata).toMatchObject({
       'general.architecture': architecture,
       'general.file_type': 7,
       [`${architecture}.context_length`]: family === 'mistral' ? 200 : 256,
-      [`${architecture}.attention.key_length`]: family === 'mistral' ? 24 : 16,
+      [`${architecture}.attention.key_length`]: 'head_dim' in cases[family].config ? 24 : 16,
       'tokenizer.ggml.model': 'gpt2',
       'tokenizer.ggml.pre': cases[family].pre,
       'tokenizer.ggml.eos_token_id': 2,
       'tokenizer.ggml.eot_token_id': 5,
-      'tokenizer.ggml.add_bos_token': family !== 'qwen2',
+      'tokenizer.ggml.add_bos_token': !family.startsWith('qwen'),
     })
     const types = new Map(tensorInfos.map(({ name, dtype }) => [name, dtype]))
     expect([types.get('blk.0.attn_q.weight'), types.get('blk.1.ffn_norm.weight'), types.has('rope_freqs.weight')]).toEqual([

@@ -4,7 +4,7 @@ import type { GgufHeader, GgufValue } from './ggufHeader.js'
 import { llama3Scaling } from './rotaryFactors.js'
 
 /** Our family and transformers' class by llama.cpp's architecture. Mistral is written as LLaMA there. */
-const families: Readonly<Record<string, string>> = { llama: 'LlamaForCausalLM', qwen2: 'Qwen2ForCausalLM' }
+const families: Readonly<Record<string, string>> = { llama: 'LlamaForCausalLM', qwen2: 'Qwen2ForCausalLM', qwen3: 'Qwen3ForCausalLM' }
 
 /** @param factors the numbers of rope_freqs.weight; null if there are none @throws InputError for another architecture, and for what is missing */
 export const ggufConfig = (header: GgufHeader, factors: Float32Array | null, file: string): object => {
@@ -39,7 +39,7 @@ export const ggufConfig = (header: GgufHeader, factors: Float32Array | null, fil
     rope_scaling: factors === null ? scalingOf(keys, architecture, file) : llama3Scaling(factors, { base, headSize }, file),
     hidden_act: 'silu',
     tie_word_embeddings: !has('output.weight'),
-    ...(architecture === 'llama' ? { attention_bias: has('blk.0.attn_q.bias'), mlp_bias: has('blk.0.ffn_gate.bias') } : {}),
+    ...(architecture !== 'qwen2' ? { attention_bias: has('blk.0.attn_q.bias'), mlp_bias: has('blk.0.ffn_gate.bias') } : {}),
     ...specialIds(keys, file),
     torch_dtype: 'float32',
   }
@@ -50,7 +50,7 @@ const architectureOf = (keys: GgufHeader['keys'], file: string): string => {
     throw inputError(file, 'a model in GGUF', 'an adapter (it goes into --adapter, as the folder of adapter.gguf)')
   const architecture = String(keys.get('general.architecture'))
   if (families[architecture] === undefined)
-    throw inputError(file, `a model of architecture ${Object.keys(families).join(' or ')}`, quoted(architecture))
+    throw inputError(file, `a model of architecture ${Object.keys(families).join(', ')}`, quoted(architecture))
   const parts = numberOf(keys, 'split.count', file) ?? 1
   if (parts > 1) throw inputError(file, 'a whole model in one file (llama-gguf-split --merge makes one)', `one of ${parts} parts`)
   return architecture
