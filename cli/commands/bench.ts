@@ -53,7 +53,10 @@ export const bench = defineCommand({
     if (peer !== null) {
       const { device: asked, precision: numeric, gradientCheckpointing: recomputed } = flags
       refuse({ device: asked, precision: numeric, gradientCheckpointing: recomputed, batchSize, sequence })
-      return withPeer({ python: peer === 'none' ? null : peer, data, only, modes: peerMode ?? ['eager'], threads, layers, repeats }, terminal)
+      return withPeer(
+        { python: peer === 'none' ? null : peer, data, only, modes: peerMode ?? ['eager'], threads, layers, repeats },
+        terminal,
+      )
     }
     for (const [name, value] of Object.entries({ data, only, peerMode }))
       if (value !== null) throw usageError(flagOf(name), '--peer beside it', String(value))

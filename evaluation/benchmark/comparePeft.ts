@@ -143,7 +143,12 @@ const measure = async (
     // first, since packages may be missing on this side
     const theirs = python === null ? null : await open(python, peerFile, { ...peer, batches: peerBatches })
     const ours = await open(process.execPath, saloraFile, {})
-    const measured = await takeTurns(benchmark, { ours, theirs }, repeats, peer.mode === 'compile' ? warmUp + benchmark.batches.length : warmUp)
+    const measured = await takeTurns(
+      benchmark,
+      { ours, theirs },
+      repeats,
+      peer.mode === 'compile' ? warmUp + benchmark.batches.length : warmUp,
+    )
     return {
       row: {
         case: benchmark.name,

@@ -102,7 +102,12 @@ describe('salora bench --peer', () => {
       ['int8', 'bfloat16', 'compile'],
       ['int8', 'int8', 'torchao'],
     ])
-    expect((await readFile(log, 'utf8')).trimEnd().split('\n').map((line) => JSON.parse(line) as unknown)).toEqual([
+    expect(
+      (await readFile(log, 'utf8'))
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown),
+    ).toEqual([
       ['lora', 'float32', 'eager', 3],
       ['lora', 'bfloat16', 'eager', 3],
       ['lora', 'float32', 'compile', 4],

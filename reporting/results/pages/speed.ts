@@ -7,7 +7,8 @@ import { intervalChart } from '../../charts/intervalChart.js'
 import { chart, markdown, type ResultsPage } from '../page.js'
 
 /** Results of older versions have no rates of products. */
-type Stored = Omit<PeersResult, 'products'> & Partial<Pick<PeersResult, 'products'>> & { readonly date: string; readonly machine: string; readonly command: string }
+type Stored = Omit<PeersResult, 'products'> &
+  Partial<Pick<PeersResult, 'products'>> & { readonly date: string; readonly machine: string; readonly command: string }
 
 export const speedPage: ResultsPage = {
   name: 'speed',
@@ -16,7 +17,14 @@ export const speedPage: ResultsPage = {
     const points = rows.flatMap(({ case: name, method, precision, peer, ratio }) =>
       ratio === null || peer === null
         ? []
-        : [{ row: `${name}: ${method}, ${precision} / ${peer.precision}${peer.mode === 'eager' ? '' : `, ${peer.mode}`}`, value: ratio[1], low: ratio[0], high: ratio[2] }],
+        : [
+            {
+              row: `${name}: ${method}, ${precision} / ${peer.precision}${peer.mode === 'eager' ? '' : `, ${peer.mode}`}`,
+              value: ratio[1],
+              low: ratio[0],
+              high: ratio[2],
+            },
+          ],
     )
     const all = points.map(({ value }) => value)
     const environment = [
