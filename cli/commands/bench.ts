@@ -2,8 +2,10 @@
 import type { BenchmarkResult, StepRate } from '../../evaluation/benchmark/machine.js'
 import { benchmark } from '../../evaluation/benchmark/machine.js'
 import { peers } from '../../evaluation/benchmark/comparePeft.js'
+import { peerModes, type PeerMode } from '../../evaluation/benchmark/pairings.js'
+import { ratesCells } from '../../evaluation/benchmark/productRates.js'
 import { peersTable } from '../../evaluation/benchmark/peersTable.js'
-import { countFlag, listFlag, textFlag } from '../../finetuning/commandLine/flag.js'
+import { choiceOf, countFlag, listFlag, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { counted, megabytes, percent, plural } from '../format/numbers.js'
@@ -13,6 +15,14 @@ import { allTrainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import type { Terminal } from '../terminal/output.js'
+
+const names = listFlag('names', 'PEFT eager, by torch.compile (compile), or on int8 weights (torchao); separated by commas', {
+  defaultText: 'eager',
+})
+const peerModeFlag: Flag<ReadonlyArray<PeerMode> | null> = {
+  ...names,
+  parse: (where, typed) => names.parse(where, typed)?.map((mode) => choiceOf(where, mode, peerModes)) ?? null,
+}
 
 export const bench = defineCommand({
   name: 'salora bench',
@@ -30,6 +40,7 @@ export const bench = defineCommand({
       peer: textFlag('python', 'Python with torch, transformers and peft; none measures the same cases without PEFT'),
       data: textFlag('folder', "GLUE's MRPC folder: adds its texts at their own lengths"),
       only: listFlag('names', 'Cases, methods or precisions of the table, separated by commas; mrpc-epoch only runs when named alone'),
+      peerMode: peerModeFlag,
     },
     Machine: pickFlags(allTrainFlags, ['device', 'precision', 'gradientCheckpointing', 'threads']),
   },
@@ -37,14 +48,17 @@ export const bench = defineCommand({
     { command: 'salora bench --layers 2 --repeats 3', result: 'Prints milliseconds, GFLOP/s and tokens/s per step, and resident memory.' },
     { command: 'salora bench --peer .venv/bin/python --only 16x64,lora', result: "Prints a table of times, and PEFT's over ours." },
   ],
-  run: async ({ layers, repeats, batchSize, sequence, peer, data, only, ...flags }, terminal) => {
+  run: async ({ layers, repeats, batchSize, sequence, peer, data, only, peerMode, ...flags }, terminal) => {
     const { device, threads, precision, gradientCheckpointing } = settingsOfFlags(givenOf(flags))
     if (peer !== null) {
       const { device: asked, precision: numeric, gradientCheckpointing: recomputed } = flags
       refuse({ device: asked, precision: numeric, gradientCheckpointing: recomputed, batchSize, sequence })
-      return withPeer({ python: peer === 'none' ? null : peer, data, only, threads, layers, repeats }, terminal)
+      return withPeer(
+        { python: peer === 'none' ? null : peer, data, only, modes: peerMode ?? ['eager'], threads, layers, repeats },
+        terminal,
+      )
     }
-    for (const [name, value] of Object.entries({ data, only }))
+    for (const [name, value] of Object.entries({ data, only, peerMode }))
       if (value !== null) throw usageError(flagOf(name), '--peer beside it', String(value))
     const result = await benchmark(
       { device, threads, precision, gradientCheckpointing, layers, batchSize: batchSize ?? 16, sequence: sequence ?? 64, repeats },
@@ -66,7 +80,9 @@ const withPeer = async (options: Parameters<typeof peers>[0], terminal: Terminal
   for (;;) {
     const next = await measured.next()
     if (next.done === true) {
-      terminal.result([peersTable(next.value.rows), '', versionsText(next.value.versions)].join('\n'), next.value)
+      const { rows, versions, products } = next.value
+      const facts = [...ratesCells(products).map(([name, value]) => `${name}: ${value}`), versionsText(versions)]
+      terminal.result([peersTable(rows), '', ...facts].join('\n'), next.value)
       return exitCodes.success
     }
     terminal.note(typeof next.value === 'string' ? next.value : peersTable([next.value]).split('\n').slice(-1).join())

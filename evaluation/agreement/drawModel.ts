@@ -67,6 +67,7 @@ const decoderConfigOf = ({
   keyValueHeads,
   window,
   biases,
+  queryKeyNorms,
   tied,
   rotaryScaling,
 }: DecoderOptions): DecoderConfig => ({
@@ -84,6 +85,7 @@ const decoderConfigOf = ({
   rotaryScaling,
   window,
   biases,
+  queryKeyNorms,
   tied,
 })
 

@@ -44,7 +44,8 @@ export type ModelOptions = CommonOptions & {
   readonly dropout: 0 | 0.2 | 0.5
 }
 
-export type DecoderOptions = CommonOptions & Pick<DecoderConfig, 'keyValueHeads' | 'window' | 'biases' | 'tied' | 'rotaryScaling'>
+export type DecoderOptions = CommonOptions &
+  Pick<DecoderConfig, 'keyValueHeads' | 'window' | 'biases' | 'queryKeyNorms' | 'tied' | 'rotaryScaling'>
 
 export type Model<C extends ModelConfig = EncoderConfig> = {
   readonly config: C

@@ -9,7 +9,8 @@ import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { evenCase, mrpcBatches, mrpcCases, mrpcEpoch, type BenchmarkCase, type BenchmarkKind } from './cases.js'
 import { benchmarkModel, decoderVocabulary, wholeVocabulary } from './model.js'
-import { chosenCases, type Pairing } from './pairings.js'
+import { chosenCases, type Pairing, type PeerMode } from './pairings.js'
+import { productRates, type ProductRates } from './productRates.js'
 import { takeTurns, type Ratio, type SideResult } from './turns.js'
 import { openSide, type Side, type SideRequest } from './worker.js'
 
@@ -20,6 +21,8 @@ export type PeersOptions = {
   readonly data: string | null
   /** names of cases, methods and precisions to run; null: all */
   readonly only: ReadonlyArray<string> | null
+  /** how PEFT runs: every pairing once for each */
+  readonly modes: ReadonlyArray<PeerMode>
   readonly layers: number
   readonly threads: number
   /** alternations after warm-up */
@@ -32,21 +35,28 @@ export type PeerRow = {
   readonly precision: string
   readonly ours: SideResult
   /** null where there is no Python */
-  readonly peer: (SideResult & { readonly method: string; readonly precision: string }) | null
+  readonly peer: (SideResult & Pairing['peer']) | null
   /** null where there is no Python */
   readonly ratio: Ratio | null
 }
 
-export type PeersResult = { readonly versions: Readonly<Record<string, string>>; readonly rows: ReadonlyArray<PeerRow> }
+export type PeersResult = {
+  readonly versions: Readonly<Record<string, string>>
+  readonly products: ProductRates
+  readonly rows: ReadonlyArray<PeerRow>
+}
 
 type Versions = PeersResult['versions']
+
+/** Steps of each side before the measured ones. torch.compile compiles for each shape of a batch. */
+const warmUp = 2
 
 /** Of the run that the steps are of: long enough that no phase ends within the measurement. */
 const runSteps = 10_000
 
 /** @throws InputError if a side cannot take its steps */
 export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | string, PeersResult> {
-  const { only, layers, threads } = options
+  const { only, modes, layers, threads } = options
   yield 'writing a random model …'
   const encoder = await benchmarkModel({ layers, sequence: longest, vocabulary: wholeVocabulary })
   const decoder = await benchmarkModel({ layers, sequence: longest, vocabulary: decoderVocabulary }, 'decoder')
@@ -54,7 +64,7 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
   const rows: PeerRow[] = []
   let versions: Versions = {}
   try {
-    for (const { benchmark, pairings } of chosenCases(await casesOf(folders.encoder, options), only)) {
+    for (const { benchmark, pairings } of chosenCases(await casesOf(folders.encoder, options), only, modes)) {
       const request = { threads, steps: runSteps, ...(await requestOf(benchmark, folders)) }
       for (const pairing of pairings) {
         yield `${benchmark.name}: ${pairing.method} in ${pairing.precision} …`
@@ -64,7 +74,8 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
         yield measured.row
       }
     }
-    return { versions, rows }
+    yield 'multiplying matrices in each precision …'
+    return { versions, products: await productRates(threads, options.python), rows }
   } finally {
     encoder.remove()
     decoder.remove()
@@ -92,7 +103,7 @@ const casesOfMrpc = async (
 }
 
 /** What both sides of a case are started with, and the file of the peer's batches. */
-type CaseRequest = Omit<SideRequest, 'method' | 'precision'> & { readonly peerBatches: string }
+type CaseRequest = Omit<SideRequest, 'method' | 'precision' | 'mode'> & { readonly peerBatches: string }
 
 /** Writes the batches beside the encoder. */
 const requestOf = async (
@@ -132,7 +143,12 @@ const measure = async (
     // first, since packages may be missing on this side
     const theirs = python === null ? null : await open(python, peerFile, { ...peer, batches: peerBatches })
     const ours = await open(process.execPath, saloraFile, {})
-    const measured = await takeTurns(benchmark, { ours, theirs }, repeats)
+    const measured = await takeTurns(
+      benchmark,
+      { ours, theirs },
+      repeats,
+      peer.mode === 'compile' ? warmUp + benchmark.batches.length : warmUp,
+    )
     return {
       row: {
         case: benchmark.name,

@@ -4,10 +4,14 @@ import type { BenchmarkCase } from './cases.js'
 
 type Variant = { readonly method: string; readonly precision: string }
 
-/** Ours, and PEFT's. */
-export type Pairing = Variant & { readonly peer: Variant }
+/** How PEFT runs: as it is, by torch.compile, or with the frozen matrices in torchao's int8. */
+export const peerModes = ['eager', 'compile', 'torchao'] as const
+export type PeerMode = (typeof peerModes)[number]
 
-const pairings: ReadonlyArray<Pairing> = [
+/** Ours, and PEFT's. */
+export type Pairing = Variant & { readonly peer: Variant & { readonly mode: PeerMode } }
+
+const eager: ReadonlyArray<Variant & { readonly peer: Variant }> = [
   { method: 'lora', precision: 'float32', peer: { method: 'lora', precision: 'float32' } },
   { method: 'lora', precision: 'int8', peer: { method: 'lora', precision: 'bfloat16' } },
   { method: 'salora', precision: 'float32', peer: { method: 'lora', precision: 'float32' } },
@@ -17,15 +21,31 @@ const pairings: ReadonlyArray<Pairing> = [
   { method: 'full', precision: 'float32', peer: { method: 'full', precision: 'float32' } },
 ]
 
+/** torchao's int8 has a gradient for LoRA only, so it meets ours in int8. */
+const pairingsIn: { readonly [Mode in PeerMode]: ReadonlyArray<Pairing> } = {
+  eager: eager.map((pairing) => ({ ...pairing, peer: { ...pairing.peer, mode: 'eager' } })),
+  compile: eager.map((pairing) => ({ ...pairing, peer: { ...pairing.peer, mode: 'compile' } })),
+  torchao: ['lora', 'salora'].map((method) => ({
+    method,
+    precision: 'int8',
+    peer: { method: 'lora', precision: 'int8', mode: 'torchao' },
+  })),
+}
+
 /** Decoders run only the pairings of LoRA and SaLoRA. */
 const isOf = ({ kind }: BenchmarkCase, { method }: Pairing): boolean => kind === 'encoder' || method === 'lora' || method === 'salora'
 
-/** The cases to run, each with its pairings. @param only names of cases, methods and precisions; null: all @throws InputError for another name */
+/**
+ * The cases to run, each with its pairings. @param only names of cases, methods and precisions; null: all @param modes of the peer
+ * @throws InputError for another name
+ */
 export const chosenCases = (
   cases: ReadonlyArray<BenchmarkCase>,
   only: ReadonlyArray<string> | null,
+  modes: ReadonlyArray<PeerMode> = ['eager'],
 ): ReadonlyArray<{ readonly benchmark: BenchmarkCase; readonly pairings: ReadonlyArray<Pairing> }> => {
-  const kinds = [cases.map(({ name }) => name), pairings.map(({ method }) => method), pairings.map(({ precision }) => precision)]
+  const pairings = modes.flatMap((mode) => pairingsIn[mode])
+  const kinds = [cases.map(({ name }) => name), eager.map(({ method }) => method), eager.map(({ precision }) => precision)]
   const unknown = only?.find((name) => !kinds.some((names) => names.includes(name)))
   if (unknown !== undefined) throw inputError('--only', `some of ${[...new Set(kinds.flat())].join(', ')}`, quoted(unknown))
   /** A kind that --only does not name is not restricted. */

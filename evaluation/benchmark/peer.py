@@ -1,6 +1,6 @@
 """The other side of a benchmark, a program: the same steps by PyTorch, transformers and PEFT. See side.ts for what it says.
 
-    python peer.py '{"model": …, "kind": "encoder", "batches": …, "method": "lora", "precision": "float32", "dropout": 0, "threads": 2, "steps": 100}'
+    python peer.py '{"model": …, "kind": "encoder", "batches": …, "method": "lora", "precision": "float32", "mode": "eager", "dropout": 0, "threads": 2, "steps": 100}'
 """
 
 import json
@@ -17,7 +17,7 @@ import torch
 import transformers
 
 request = json.loads(sys.argv[1])
-method, steps = request["method"], request["steps"]
+method, mode, steps = request["method"], request["mode"], request["steps"]
 if request["threads"] > 0:
     torch.set_num_threads(request["threads"])
 torch.manual_seed(0)
@@ -37,6 +37,11 @@ else:
         attention_probs_dropout_prob=dropout,
         classifier_dropout=dropout,
     )
+if mode == "torchao":
+    # its int8 for products of int8 numbers has no gradient, so the weights are int8 and the products are not
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+    quantize_(model, Int8WeightOnlyConfig(), lambda _, name: name.endswith(tuple(f".{matrix}" for matrix in matrices)))
 if method == "lora":
     config = peft.LoraConfig(task_type=task, r=8, lora_alpha=16, target_modules=matrices)
     model = peft.get_peft_model(model, config)
@@ -55,6 +60,7 @@ elif method == "adalora":
 elif method != "full":
     sys.exit(f"method: expected lora, adalora or full, found {method}")
 model.train()
+stepped = torch.compile(model) if mode == "compile" else model
 trained = [p for p in model.parameters() if p.requires_grad]
 optimizer = torch.optim.AdamW(trained, lr=1e-5, weight_decay=0.01)
 
@@ -85,7 +91,7 @@ def step(number):
     global taken
     optimizer.zero_grad()
     with autocast:
-        loss = model(**batches[number % len(batches)]).loss
+        loss = stepped(**batches[number % len(batches)]).loss
     loss.backward()
     optimizer.step()
     if method == "adalora":

@@ -24,7 +24,9 @@ const cellsOf = ({ case: name, method, precision, ours, peer, ratio }: PeerRow):
   `${method}, ${precision}`,
   ...numbersOf(ours),
   ours.gigaflops === null ? '–' : ours.gigaflops.toFixed(0),
-  ...(peer === null ? ['–', '–', '–', '–'] : [`${peer.method}, ${peer.precision}`, ...numbersOf(peer)]),
+  ...(peer === null
+    ? ['–', '–', '–', '–']
+    : [`${peer.method}, ${peer.precision}${peer.mode === 'eager' ? '' : `, ${peer.mode}`}`, ...numbersOf(peer)]),
   ratio === null ? '–' : `**${ratio[1].toFixed(2)} ×**${ratio[0] === ratio[2] ? '' : ` (${ratio[0].toFixed(2)} … ${ratio[2].toFixed(2)})`}`,
 ]
 

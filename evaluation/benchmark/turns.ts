@@ -19,17 +19,16 @@ export type SideResult = {
 /** The peer's time over ours in pairs of steps on the same batch: their median, and their quartiles. */
 export type Ratio = readonly [lower: number, median: number, upper: number]
 
-const warmUp = 2
-
 type Pair = { readonly ours: Side; readonly theirs: Side | null }
 type Timed = StepTaken & { readonly tokens: number }
 type Turn = { readonly ours: Timed; readonly theirs: Timed | null }
 
-/** Steps in turn, and after those of an epoch its evaluation. It ends both sides. */
+/** Steps in turn, and after those of an epoch its evaluation. It ends both sides. @param warmUp steps of each before the measured ones */
 export const takeTurns = async (
   { batches, epoch }: BenchmarkCase,
   { ours, theirs }: Pair,
   repeats: number,
+  warmUp: number,
 ): Promise<{ readonly ours: SideResult; readonly theirs: SideResult | null; readonly ratio: Ratio | null }> => {
   const peerBatches = epoch?.peerBatches ?? batches
   const [before, count] = epoch === undefined ? [warmUp, repeats] : [0, batches.length]

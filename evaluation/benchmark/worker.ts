@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { BenchmarkKind } from './cases.js'
+import type { PeerMode } from './pairings.js'
 
 /** What a side is started with, as its one argument: a JSON text. */
 export type SideRequest = {
@@ -22,6 +23,8 @@ export type SideRequest = {
   readonly evaluation: string | null
   readonly method: string
   readonly precision: string
+  /** how PEFT runs; salora's side ignores it */
+  readonly mode?: PeerMode
   readonly dropout: number
   readonly threads: number
   /** of the whole run that the steps are of: schedules follow from it */

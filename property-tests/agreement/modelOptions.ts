@@ -79,6 +79,7 @@ export const decoderOptions: fc.Arbitrary<DecoderOptions> = fc
     lengths: fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }),
     window: fc.constantFrom(null, 1, 2, 4),
     biases: fc.record({ queryKeyValue: fc.boolean(), attentionOutput: fc.boolean(), feedForward: fc.boolean() }),
+    queryKeyNorms: fc.boolean(),
     tied: fc.boolean(),
     rotaryScaling: fc.constantFrom(...scalings),
   } as const)
@@ -93,6 +94,7 @@ export const someDecoder = (change: Partial<DecoderOptions> = {}): DecoderOption
   headSize: 4,
   window: null,
   biases: { queryKeyValue: false, attentionOutput: false, feedForward: false },
+  queryKeyNorms: false,
   tied: false,
   rotaryScaling: null,
   ...change,

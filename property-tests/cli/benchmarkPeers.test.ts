@@ -12,10 +12,10 @@ beforeAll(async () => {
 })
 afterAll(() => rm(cwd, { recursive: true }))
 
-/** A program in the place of Python. */
+/** A program in the place of Python. Asked for the rate of its products with -c, it answers 7. */
 const stub = async (name: string, body: string): Promise<string> => {
   const file = join(cwd, name)
-  await writeFile(file, `#!${process.execPath}\n${body}`)
+  await writeFile(file, `#!${process.execPath}\nif (process.argv[2] === '-c') { console.log(7); process.exit() }\n${body}`)
   await chmod(file, 0o755)
   return file
 }
@@ -61,7 +61,9 @@ describe('salora bench --peer', () => {
     )
     const { code, stdout } = await bench('--peer', python)
     expect(code).toBe(0)
-    const { rows, versions } = JSON.parse(stdout) as PeersResult
+    const { rows, versions, products } = JSON.parse(stdout) as PeersResult
+    expect(products.bfloat16).toBe(7)
+    expect(Math.min(products.float32, products.int8)).toBeGreaterThan(1)
     expect(versions).toMatchObject({ torch: '0' })
     const { ours, peer, ratio } = rows[0]!
     expect(peer).toMatchObject({ method: 'lora', precision: 'float32', milliseconds: 4e6, peakBytes: 5 }) // of steps 3 to 5, after two of warm-up
@@ -70,10 +72,49 @@ describe('salora bench --peer', () => {
     expect(logged).toMatchObject({
       asked: ['0', '0', '0', '0', '0'],
       shape: [1, 16, 64],
-      request: { method: 'lora', precision: 'float32', dropout: 0 },
+      request: { method: 'lora', precision: 'float32', mode: 'eager', dropout: 0 },
     })
     expect(await readFile(logged.program, 'utf8')).toContain('import peft')
   }, 60_000)
+
+  it('asks the peer to compile, to use int8 weights, or neither, and warms a compiled one up on each batch', async () => {
+    const log = join(cwd, 'modes.jsonl')
+    const python = await stub(
+      'modePython',
+      `const fs = require('node:fs')
+      const { method, precision, mode } = JSON.parse(process.argv[3])
+      let steps = 0
+      console.log(JSON.stringify({ versions: {} }))
+      require('node:readline').createInterface(process.stdin).on('line', () => {
+        steps++
+        console.log(JSON.stringify({ milliseconds: 1e6 }))
+      }).on('close', () => {
+        fs.appendFileSync(${JSON.stringify(log)}, JSON.stringify([method, precision, mode, steps]) + '\\n')
+        console.log(JSON.stringify({ peakBytes: 5 }))
+      })`,
+    )
+    const { code, stdout } = await bench('--peer', python, '--only', '16x64,lora', '--peer-mode', 'eager,compile,torchao', '--repeats', '1')
+    expect(code).toBe(0)
+    expect((JSON.parse(stdout) as PeersResult).rows.map(({ precision, peer }) => [precision, peer?.precision, peer?.mode])).toEqual([
+      ['float32', 'float32', 'eager'],
+      ['int8', 'bfloat16', 'eager'],
+      ['float32', 'float32', 'compile'],
+      ['int8', 'bfloat16', 'compile'],
+      ['int8', 'int8', 'torchao'],
+    ])
+    expect(
+      (await readFile(log, 'utf8'))
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown),
+    ).toEqual([
+      ['lora', 'float32', 'eager', 3],
+      ['lora', 'bfloat16', 'eager', 3],
+      ['lora', 'float32', 'compile', 4],
+      ['lora', 'bfloat16', 'compile', 4],
+      ['lora', 'int8', 'torchao', 3],
+    ])
+  }, 120_000)
 
   it('measures a whole epoch and its evaluation with --only mrpc-epoch, each worker in its own order', async () => {
     const rows = Array.from({ length: 37 }, (_, i) => `${i % 2}\t${i}\t${i + 100}\t${'a word '.repeat(1 + (i % 9))}\tanother ${i}`)
@@ -130,6 +171,8 @@ describe('salora bench --peer', () => {
 
   it.each([
     [['--only', 'lora'], '--only: expected --peer beside it, got lora'],
+    [['--peer-mode', 'compile'], '--peer-mode: expected --peer beside it, got compile'],
+    [['--peer', 'none', '--peer-mode', 'jit'], '--peer-mode: expected one of eager, compile, torchao, got "jit"'],
     [['--peer', 'none', '--precision', 'int8'], '--precision: expected none with --peer, which has its own cases, got int8'],
     [
       ['--peer', 'none', '--gradient-checkpointing'],

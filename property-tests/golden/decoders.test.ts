@@ -47,7 +47,7 @@ import {
 } from '../../reference/index.js'
 import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
 
-const families = ['llama', 'mistral', 'qwen2', 'gpt2'] as const
+const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2'] as const
 type Family = (typeof families)[number]
 
 type Golden = Readonly<Record<FloatType, { readonly losses: ReadonlyArray<number> }>> & {
@@ -219,6 +219,7 @@ const references: Readonly<Record<Family, (json: object) => ReferenceModel>> = {
   llama: llamaReference,
   mistral: llamaReference,
   qwen2: llamaReference,
+  qwen3: llamaReference,
   gpt2: gptReference({
     ...{ words: 'wte', positions: 'wpe', firstPosition: 0, layer: (n) => `h.${n}`, norm: 'ln_f' },
     ...{ attentionNorm: 'ln_1', queryKeyValue: ['attn.c_attn'], attentionOutput: 'attn.c_proj' },

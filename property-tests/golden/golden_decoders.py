@@ -1,5 +1,5 @@
 """LoRA on decoders under PEFT: the first step's logits, loss and gradients, and 20 steps of AdamW. One family has grouped heads and Llama 3's rotation, one a
-sliding window, one biases and a tied output matrix, and one a table of positions and matrices stored as [in, out].
+sliding window, one biases and a tied output matrix, one norms of queries and keys, and one a table of positions and matrices stored as [in, out].
 
 transformers computes norms, rotations, attention's softmax and the loss in float32, whatever the model is in; in float64 these lines are replaced by the same
 ones in float64."""
@@ -11,17 +11,19 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config
+from transformers import (
+    AutoModelForCausalLM, AutoModelForSequenceClassification, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config)
 from transformers.models.llama import modeling_llama
 from transformers.models.mistral import modeling_mistral
 from transformers.models.qwen2 import modeling_qwen2
+from transformers.models.qwen3 import modeling_qwen3
 
 from golden_models import SEED, normal
 from golden_training import descend, in_both, optimization, randomize, versions, well_conditioned
 
 LORA = dict(rank=4, alpha=8)
 TARGETS = {
-    **{family: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] for family in ('llama', 'mistral', 'qwen2')},
+    **{family: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] for family in ('llama', 'mistral', 'qwen2', 'qwen3')},
     'gpt2': ['c_attn', 'c_proj', 'c_fc'],
 }
 SIZES = dict(vocab_size=50, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40,
@@ -31,12 +33,13 @@ CONFIGS = {
     'llama': lambda: LlamaConfig(**SIZES, head_dim=8, rms_norm_eps=1e-5, rope_parameters=LLAMA3),
     'mistral': lambda: MistralConfig(**SIZES, head_dim=6, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='default', rope_theta=10000.0), sliding_window=3),
     'qwen2': lambda: Qwen2Config(**SIZES, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='linear', rope_theta=1000.0, factor=2.0), tie_word_embeddings=True),
+    'qwen3': lambda: Qwen3Config(**SIZES, head_dim=6, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='default', rope_theta=1000000.0), tie_word_embeddings=True),
     'gpt2': lambda: GPT2Config(
         vocab_size=50, n_embd=32, n_layer=2, n_head=4, n_inner=40, n_positions=64, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0, pad_token_id=0,
         bos_token_id=1, eos_token_id=2),
 }
 # Families whose code casts to float32.
-MODULES = {'llama': (modeling_llama, 'Llama'), 'mistral': (modeling_mistral, 'Mistral'), 'qwen2': (modeling_qwen2, 'Qwen2')}
+MODULES = {'llama': (modeling_llama, 'Llama'), 'mistral': (modeling_mistral, 'Mistral'), 'qwen2': (modeling_qwen2, 'Qwen2'), 'qwen3': (modeling_qwen3, 'Qwen3')}
 
 # Tokens of each text, and how many at its start are a prompt's, which is not learned.
 LENGTHS = [[(7, 0), (3, 1), (12, 5), (2, 1)], [(4, 1), (9, 3), (6, 0), (5, 4)], [(11, 2), (1, 0), (3, 0), (8, 6)]]

@@ -1,7 +1,7 @@
 """fixtures/gguf.json: numbers that the `gguf` package quantized to Q8_0, and its numbers of random bytes of each type that salora reads.
 fixtures/quantized.gguf: a decoder with a matrix in each of these types.
 
-fixtures/{llama,mistral,qwen2,gpt2}/base.gguf: the decoders' checkpoints as the `gguf` package (PyPI, 0.19) writes them, in float32, for llama.cpp.
+fixtures/{llama,mistral,qwen2,qwen3,gpt2}/base.gguf: the decoders' checkpoints as the `gguf` package (PyPI, 0.19) writes them, in float32, for llama.cpp.
 
 The names are those of the package, the order of rows and the factors of Llama 3's rotation are those of llama.cpp's convert_hf_to_gguf.py. The vocabulary has names
 and one merge: the tests give token ids. Mistral's window is left out, since llama.cpp has none for it.
@@ -19,6 +19,10 @@ import numpy as np
 from safetensors.numpy import load_file
 
 FIXTURES = Path(__file__).parent / 'fixtures'
+
+
+# llama.cpp's architecture of each family. It has one for LLaMA and Mistral.
+ARCHITECTURES = {'llama': 'llama', 'mistral': 'llama', 'qwen2': 'qwen2', 'qwen3': 'qwen3', 'gpt2': 'gpt2'}
 
 
 def permuted(weights, heads):
@@ -43,7 +47,7 @@ def rope_factors(config, rope):
 def write(family):
     folder = FIXTURES / family
     config = json.loads((folder / 'config.json').read_text())
-    writer = gguf.GGUFWriter(folder / 'base.gguf', {'mistral': 'llama'}.get(family, family))
+    writer = gguf.GGUFWriter(folder / 'base.gguf', ARCHITECTURES[family])
     writer.add_name(f'golden {family}')
     for name, weights in (gpt2 if family == 'gpt2' else llama)(writer, family, config, load_file(folder / 'model.safetensors')):
         writer.add_tensor(name, np.ascontiguousarray(weights.astype(np.float32)))
@@ -70,6 +74,8 @@ def gpt2(writer, family, config, tensors):
 
 
 def llama(writer, family, config, tensors):
+    architecture = ARCHITECTURES[family]
+    turned = architecture == 'llama'
     heads, key_heads = config['num_attention_heads'], config['num_key_value_heads']
     size = config.get('head_dim') or config['hidden_size'] // heads
     rope = config['rope_parameters']
@@ -89,11 +95,11 @@ def llama(writer, family, config, tensors):
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(rope['factor'])
     write_tokenizer(writer, config)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2 if family == 'qwen2' else gguf.MODEL_ARCH.LLAMA, config['num_hidden_layers'])
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture.upper()], config['num_hidden_layers'])
     for name, weights in tensors.items():
-        if family != 'qwen2' and name.endswith('q_proj.weight'):
+        if turned and name.endswith('q_proj.weight'):
             weights = permuted(weights, heads)
-        if family != 'qwen2' and name.endswith('k_proj.weight'):
+        if turned and name.endswith('k_proj.weight'):
             weights = permuted(weights, key_heads)
         yield names.get_name(name, try_suffixes=('.weight', '.bias')), weights
     if rope['rope_type'] == 'llama3':
@@ -228,5 +234,5 @@ def write_numbers():
 
 if __name__ == '__main__':
     write_numbers()
-    for family in ('llama', 'mistral', 'qwen2', 'gpt2'):
+    for family in ARCHITECTURES:
         write(family)

@@ -22,7 +22,7 @@ const settingsOf = (family: Family) =>
   family === 'gpt2' ? { ...settings, rankPattern: { c_attn: 5, 'attn.c_proj': 0, 'mlp.c_proj': 2 } } : settings
 
 /** llama.cpp reads GELU from a table of float16 numbers. */
-const bounds: Readonly<Record<Family, number>> = { llama: 1e-5, mistral: 1e-5, qwen2: 1e-5, gpt2: 2e-3 }
+const bounds: Readonly<Record<Family, number>> = { llama: 1e-5, mistral: 1e-5, qwen2: 1e-5, qwen3: 1e-5, gpt2: 2e-3 }
 
 const exported = (family: Family, adapter: string, precision: 'float32' | 'float16' = 'float32') =>
   exportAdapter({

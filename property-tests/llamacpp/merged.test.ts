@@ -51,6 +51,11 @@ const cases = {
     kind: 'qwen2',
     pre: 'qwen2',
   },
+  qwen3: {
+    config: { ...sizes, model_type: 'qwen3', head_dim: 24, rope_theta: 1e6 },
+    kind: 'qwen2',
+    pre: 'qwen2',
+  },
   gpt2: {
     config: {
       ...{
@@ -72,10 +77,10 @@ const cases = {
 type Family = keyof typeof cases
 
 /** Whether the tokenizer puts no token at a text's start. */
-const startsPlain = (family: Family): boolean => family === 'qwen2' || family === 'gpt2'
+const startsPlain = (family: Family): boolean => family.startsWith('qwen') || family === 'gpt2'
 
 /** llama.cpp reads GELU from a table of float16 numbers. */
-const bounds: Readonly<Record<Family, number>> = { llama: 1e-5, mistral: 1e-5, qwen2: 1e-5, gpt2: 2e-3 }
+const bounds: Readonly<Record<Family, number>> = { llama: 1e-5, mistral: 1e-5, qwen2: 1e-5, qwen3: 1e-5, gpt2: 2e-3 }
 
 /** ignore_merges, as Llama 3's own file has it: a word that is a token stays whole. */
 const tokenizerOf = (kind: string): { readonly tokenizer: Tokenizer; readonly ids: ReadonlyArray<ReadonlyArray<number>> } => {
@@ -161,7 +166,7 @@ describe.skipIf(!hasLlamaCpp).each(Object.keys(cases) as ReadonlyArray<Family>)(
       'general.architecture': architecture,
       'general.file_type': 7,
       [`${architecture}.context_length`]: family === 'mistral' ? 200 : 256,
-      ...(family === 'gpt2' ? {} : { [`${architecture}.attention.key_length`]: family === 'mistral' ? 24 : 16 }),
+      ...(family === 'gpt2' ? {} : { [`${architecture}.attention.key_length`]: 'head_dim' in cases[family].config ? 24 : 16 }),
       'tokenizer.ggml.model': 'gpt2',
       'tokenizer.ggml.pre': cases[family].pre,
       'tokenizer.ggml.eos_token_id': 2,

@@ -15,6 +15,7 @@ export const decoderConfig = {
   rotaryScaling: null,
   windows: [null],
   biases: { queryKeyValue: false, attentionOutput: false, feedForward: false },
+  queryKeyNorms: false,
   tied: true,
   paddingIndex: 0,
   attentionDropout: 0,

@@ -9,7 +9,7 @@ import { linearInputVjp, linearWeightVjp } from '../layers/linear.js'
 import { rmsNorm, rmsNormVjp } from '../layers/rmsNorm.js'
 import { rotate } from '../layers/rotary.js'
 import { matMul } from '../tensor/matMul.js'
-import { add, named, type Tensor } from '../tensor/tensor.js'
+import { add, named, reshape, type Tensor } from '../tensor/tensor.js'
 import { decoderLayerName, type DecoderConfig } from './decoderConfig.js'
 import { sortGradients, tensorsOf, type ModelOptions, type Operands, type TracedModel } from './model.js'
 
@@ -27,6 +27,28 @@ const normalization =
     }
   }
 
+/** Each head as a row of its own. x: [tokens, heads · headSize] → the same */
+const byHead =
+  ({ headSize }: DecoderConfig, layer: Layer): Layer =>
+  (x) => {
+    const rows = (y: Tensor): Tensor => reshape(y, [y.data.length / headSize, headSize])
+    const traced = layer(rows(x))
+    return {
+      value: reshape(traced.value, x.shape),
+      pullback: (yBar) => {
+        const pulled = traced.pullback(rows(yBar))
+        return { x: reshape(pulled.x, x.shape), gradients: pulled.gradients }
+      },
+    }
+  }
+
+/** W_Q x or W_K x, normalized head by head where the configuration has it. x: [tokens, hidden] → [tokens, heads · headSize] */
+const beforeRotation = (model: ModelTensors, config: DecoderConfig, at: string): Layer =>
+  sequence(
+    adaptedLinear(model, `${at}_proj`),
+    ...(config.queryKeyNorms ? [byHead(config, normalization(model, config, `${at}_norm`))] : []),
+  )
+
 /** W_O attention(rotate(W_Q x), rotate(W_K x), W_V x). x: [tokens, hidden] → [tokens, hidden] */
 const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: ReadonlyArray<number>, layer: string): Layer => {
   const { heads, keyValueHeads, headSize, window, rotaryBase, rotaryScaling } = config
@@ -34,9 +56,11 @@ const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: Read
   const positions = lengths.flatMap((length) => Array.from({ length }, (_, position) => position))
   const turn = (direction: 1 | -1) => rotate({ headSize, base: rotaryBase, scaling: rotaryScaling }, positions, direction)
   const mixing: Layer = (x) => {
-    const [query, key, value] = (['q_proj', 'k_proj', 'v_proj'] as const).map((name) =>
-      adaptedLinear(model, `${layer}.self_attn.${name}`)(x),
-    ) as [ReturnType<Layer>, ReturnType<Layer>, ReturnType<Layer>]
+    const [query, key] = [
+      beforeRotation(model, config, `${layer}.self_attn.q`)(x),
+      beforeRotation(model, config, `${layer}.self_attn.k`)(x),
+    ]
+    const value = adaptedLinear(model, `${layer}.self_attn.v_proj`)(x)
     const inputs = { query: turn(1)(query.value), key: turn(1)(key.value), value: value.value }
     return {
       value: causalAttention(settings)(inputs),

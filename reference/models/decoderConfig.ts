@@ -19,6 +19,8 @@ export interface DecoderConfig {
   readonly window: number | null
   /** which matrices have a bias */
   readonly biases: { readonly queryKeyValue: boolean; readonly attentionOutput: boolean; readonly feedForward: boolean }
+  /** whether queries and keys of each head are normalized before their rotation */
+  readonly queryKeyNorms: boolean
   /** whether the output matrix is the table of embeddings */
   readonly tied: boolean
   readonly taskType: 'causal'
@@ -59,16 +61,20 @@ export const decoderModuleShape = (config: DecoderConfig, module: string): reado
 
 /** The decoder's tensors by name, with the output matrix if it is not the table of embeddings. */
 export const decoderShapes = (config: DecoderConfig): Readonly<Record<string, Shape>> => {
-  const { hiddenSize: h, vocabularySize, tied } = config
+  const { hiddenSize: h, vocabularySize, tied, queryKeyNorms } = config
   const linears = decoderModules(config).flatMap((module): ReadonlyArray<readonly [string, Shape]> => {
     const { shape, bias } = matrixOf(config, module)
     return [[`${module}.weight`, shape], ...(bias ? [[`${module}.bias`, [shape[0]]] as const] : [])]
   })
   const norms = layersOf(config).flatMap((layer) => [`${layer}.input_layernorm.weight`, `${layer}.post_attention_layernorm.weight`])
+  const headNorms = queryKeyNorms
+    ? layersOf(config).flatMap((layer) => ['q_norm', 'k_norm'].map((name) => `${layer}.self_attn.${name}.weight`))
+    : []
   return {
     'embed_tokens.weight': [vocabularySize, h],
     ...Object.fromEntries(linears),
     ...Object.fromEntries([...norms, 'norm.weight'].map((name) => [name, [h]])),
+    ...Object.fromEntries(headNorms.map((name) => [name, [config.headSize]])),
     ...(tied ? {} : { 'lm_head.weight': [vocabularySize, h] }),
   }
 }

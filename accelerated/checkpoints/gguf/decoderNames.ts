@@ -2,7 +2,9 @@
 import type { Model } from '../../models/architecture.js'
 
 /** llama.cpp's architecture by our family. Mistral is LLaMA there. */
-const architectures: Readonly<Record<string, string>> = { llama: 'llama', mistral: 'llama', qwen2: 'qwen2', gpt2: 'gpt2' }
+const architectures: Readonly<Record<string, string>> = {
+  ...{ llama: 'llama', mistral: 'llama', qwen2: 'qwen2', qwen3: 'qwen3', gpt2: 'gpt2' },
+}
 
 /** The name of the model's architecture in llama.cpp; undefined if we write none of its family. */
 export const ggufArchitecture = ({ type }: Pick<Model, 'type'>): string | undefined => architectures[type]
@@ -15,6 +17,8 @@ const ofLayers: Readonly<Record<string, string>> = {
   'mlp.gate_proj': 'ffn_gate',
   'mlp.up_proj': 'ffn_up',
   'mlp.down_proj': 'ffn_down',
+  'self_attn.q_norm': 'attn_q_norm',
+  'self_attn.k_norm': 'attn_k_norm',
   input_layernorm: 'attn_norm',
   post_attention_layernorm: 'ffn_norm',
   'attn.c_attn': 'attn_qkv',
@@ -39,10 +43,10 @@ export const ggufName = (name: string): string => {
 
 /**
  * llama.cpp rotates neighboring rows of a head, and Hugging Face's code rotates halves. So its files of LLaMA and Mistral have W_Q and W_K in
- * another order. Qwen2 rotates halves there too. → the size of a head if `matrix` is reordered, else null
+ * another order. Qwen2 and Qwen3 rotate halves there too. → the size of a head if `matrix` is reordered, else null
  */
 export const permutedHeads = ({ type, spec }: Pick<Model, 'type' | 'spec'>, matrix: string): number | null =>
-  type !== 'qwen2' && /\.self_attn\.[qk]_proj$/.test(matrix) ? (spec.layers[0]?.headSize ?? null) : null
+  ggufArchitecture({ type }) === 'llama' && /\.self_attn\.[qk]_proj$/.test(matrix) ? (spec.layers[0]?.headSize ?? null) : null
 
 /** Numbers, or bytes that hold them: a width is then in bytes. */
 type Rows = Float32Array | Float64Array | Uint8Array

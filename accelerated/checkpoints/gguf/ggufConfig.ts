@@ -57,7 +57,7 @@ const llamaSizes = ({ keys, architecture, file, number, required, has, factors }
     rope_theta: base,
     rope_scaling: factors === null ? scalingOf(keys, architecture, file) : llama3Scaling(factors, { base, headSize }, file),
     hidden_act: 'silu',
-    ...(architecture === 'llama' ? { attention_bias: has('blk.0.attn_q.bias'), mlp_bias: has('blk.0.ffn_gate.bias') } : {}),
+    ...(architecture !== 'qwen2' ? { attention_bias: has('blk.0.attn_q.bias'), mlp_bias: has('blk.0.ffn_gate.bias') } : {}),
   }
 }
 
@@ -75,6 +75,7 @@ const gpt2Sizes = ({ required }: Reader): object => ({
 const families: Readonly<Record<string, Family>> = {
   llama: { causal: 'LlamaForCausalLM', sizes: llamaSizes },
   qwen2: { causal: 'Qwen2ForCausalLM', sizes: llamaSizes },
+  qwen3: { causal: 'Qwen3ForCausalLM', sizes: llamaSizes },
   gpt2: { causal: 'GPT2LMHeadModel', sizes: gpt2Sizes },
 }
 
@@ -83,7 +84,7 @@ const familyOf = (keys: GgufHeader['keys'], file: string): Family & { readonly a
     throw inputError(file, 'a model in GGUF', 'an adapter (it goes into --adapter, as the folder of adapter.gguf)')
   const architecture = String(keys.get('general.architecture'))
   const family = Object.hasOwn(families, architecture) ? families[architecture] : undefined
-  if (family === undefined) throw inputError(file, `a model of architecture ${Object.keys(families).join(' or ')}`, quoted(architecture))
+  if (family === undefined) throw inputError(file, `a model of architecture ${Object.keys(families).join(', ')}`, quoted(architecture))
   const parts = numberOf(keys, 'split.count', file) ?? 1
   if (parts > 1) throw inputError(file, 'a whole model in one file (llama-gguf-split --merge makes one)', `one of ${parts} parts`)
   return { architecture, ...family }

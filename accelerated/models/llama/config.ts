@@ -1,12 +1,13 @@
-/** The sizes of a LLaMA, Mistral or Qwen2 decoder from its config.json, within bounds that no real decoder exceeds. */
+/** The sizes of a decoder of LLaMA's kind from its config.json, within bounds that no real decoder exceeds. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 import type { RotaryScaling } from '../layers/rotary.js'
+import { decoderFamilies, designOf, type DecoderFamily } from './families.js'
 
 /** The settings of the decoder's graph. Sizes are counts; the dropout is a probability in [0, 1). */
 export type DecoderConfig = {
-  readonly family: 'llama' | 'mistral' | 'qwen2'
+  readonly family: DecoderFamily
   readonly vocabularySize: number
   readonly hiddenSize: number
   readonly layers: number
@@ -23,6 +24,8 @@ export type DecoderConfig = {
   readonly windows: ReadonlyArray<number | null>
   /** which matrices have a bias */
   readonly biases: { readonly queryKeyValue: boolean; readonly attentionOutput: boolean; readonly feedForward: boolean }
+  /** whether the queries and keys of each head are normalized before they are rotated */
+  readonly queryKeyNorms: boolean
   /** whether the output matrix is the embedding table */
   readonly tied: boolean
   readonly paddingIndex: number
@@ -43,7 +46,7 @@ const rope = z.object({
 
 /** The keys read; all others are ignored. Defaults are those of the original configuration classes. */
 const schema = z.object({
-  model_type: z.enum(['llama', 'mistral', 'qwen2']),
+  model_type: z.enum(decoderFamilies),
   vocab_size: size(10_000_000),
   hidden_size: size(65_536),
   num_hidden_layers: size(1_024),
@@ -75,18 +78,19 @@ type File = z.infer<typeof schema>
 /** @param where the file's name in messages @throws InputError if a key is missing or out of bounds, or sizes contradict each other */
 export const decoderConfig = (json: object, where: string): DecoderConfig => {
   const file = validate(schema, json, where, 'a decoder')
+  const design = designOf(file.model_type)
   const { hidden_size: hiddenSize, num_attention_heads: heads } = file
   const keyValueHeads = file.num_key_value_heads ?? heads
   if (heads % keyValueHeads !== 0)
     throw inputError(where, `num_key_value_heads that divides num_attention_heads ${heads}`, String(keyValueHeads))
-  if (file.head_dim == null && hiddenSize % heads !== 0)
+  const headSize = file.head_dim ?? design.headSize ?? hiddenSize / heads
+  if (!Number.isInteger(headSize))
     throw inputError(where, `num_attention_heads that divides hidden_size ${hiddenSize} (or head_dim)`, String(heads))
-  const headSize = file.head_dim ?? hiddenSize / heads
   if (headSize % 2 !== 0) throw inputError(where, 'heads of an even size, whose halves are turned against each other', String(headSize))
-  if (file.model_type === 'qwen2' && file.layer_types != null && file.layer_types.length !== file.num_hidden_layers)
+  if (design.windowed === 'enabled' && file.layer_types != null && file.layer_types.length !== file.num_hidden_layers)
     throw inputError(where, `layer_types of ${file.num_hidden_layers} layers`, String(file.layer_types.length))
   const padding = file.pad_token_id ?? 0
-  const qwen = file.model_type === 'qwen2'
+  const asked = design.attentionBiases === 'asked'
   return {
     family: file.model_type,
     vocabularySize: file.vocab_size,
@@ -101,20 +105,26 @@ export const decoderConfig = (json: object, where: string): DecoderConfig => {
     rotaryBase: file.rope_theta ?? file.rope_parameters?.rope_theta ?? 10_000,
     rotaryScaling: scalingOf(file, where),
     windows: Array.from({ length: file.num_hidden_layers }, (_, layer) => windowOf(file, layer)),
-    biases: { queryKeyValue: qwen || file.attention_bias, attentionOutput: !qwen && file.attention_bias, feedForward: file.mlp_bias },
+    biases: {
+      queryKeyValue: !asked || file.attention_bias,
+      attentionOutput: asked && file.attention_bias,
+      feedForward: file.mlp_bias,
+    },
+    queryKeyNorms: design.queryKeyNorms,
     tied: file.tie_word_embeddings,
     paddingIndex: padding >= 0 && padding < file.vocab_size ? padding : 0, // −1: none
     attentionDropout: file.attention_dropout,
   }
 }
 
-/** Mistral has its window in every layer; Qwen2, if enabled, in the layers that its file names, or else in the upper ones. */
+/** A window that is enabled is in the layers that the file names, or else in the upper ones. */
 const windowOf = (
   { model_type: type, sliding_window: window = 4096, use_sliding_window: used, max_window_layers: from = 28, layer_types: types }: File,
   layer: number,
 ) => {
-  if (type === 'llama') return null
-  if (type === 'mistral') return window
+  const { windowed } = designOf(type)
+  if (windowed === 'never') return null
+  if (windowed === 'everywhere') return window
   const isSliding = types == null ? layer >= from : types[layer] === 'sliding_attention'
   return used === true && isSliding ? window : null
 }

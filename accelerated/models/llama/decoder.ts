@@ -1,6 +1,6 @@
 /** The decoder as an expression: embeddings, then pre-norm layers of causal attention and SwiGLU. Every tensor comes from the host, so it knows no method. */
 import type { Expression } from '../../graph/expression.js'
-import { add, gather, mul, rmsNormalization, rotaryEmbedding, sigmoid } from '../../graph/operators.js'
+import { add, gather, mul, reshape, rmsNormalization, rotaryEmbedding, sigmoid } from '../../graph/operators.js'
 import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
 import type { SublayerContext, Host } from '../host.js'
 import { attention, causalBias } from '../layers/attention.js'
@@ -45,14 +45,18 @@ const sublayer = (host: Host, name: string, residual: Expression, x: Expression)
   return add(residual, host.sublayer(name, host.linear(name, x), around))
 }
 
-/** attention(rotate(W_Q x), rotate(W_K x), W_V x) */
+/** attention(rotate(norm(W_Q x)), rotate(norm(W_K x)), W_V x), where a family has these norms */
 const selfAttention =
   (config: DecoderConfig, host: Host, batch: BatchInputs | PaddedInputs, { name, angles, bias }: At) =>
   (x: Expression): Expression => {
-    const { heads, keyValueHeads, headSize, attentionDropout } = config
+    const { heads, keyValueHeads, headSize, attentionDropout, queryKeyNorms } = config
     const { cosine, sine } = angles
-    const query = rotaryEmbedding(host.linear(`${name}.self_attn.q_proj`, x), heads, cosine, sine)
-    const key = rotaryEmbedding(host.linear(`${name}.self_attn.k_proj`, x), keyValueHeads, cosine, sine)
+    const rotated = (of: 'q' | 'k', count: number): Expression => {
+      const heads = host.linear(`${name}.self_attn.${of}_proj`, x)
+      const normalized = queryKeyNorms ? headNorm(config, host, `${name}.self_attn.${of}_norm`)(heads) : heads
+      return rotaryEmbedding(normalized, count, cosine, sine)
+    }
+    const [query, key] = [rotated('q', heads), rotated('k', keyValueHeads)]
     const value = host.linear(`${name}.self_attn.v_proj`, x)
     return attention({ heads, keyValueHeads, headSize, layer: name, dropout: attentionDropout, bias }, host, batch, query, key, value)
   }
@@ -61,3 +65,12 @@ const norm =
   ({ rmsNormEpsilon }: DecoderConfig, host: Host, name: string) =>
   (x: Expression): Expression =>
     rmsNormalization(x, host.tensor(`${name}.weight`), rmsNormEpsilon)
+
+/** Each head by itself. x: [tokens, heads · headSize] → the same */
+const headNorm =
+  (config: DecoderConfig, host: Host, name: string) =>
+  (x: Expression): Expression => {
+    const [tokens = 1, width = 1] = x.shape
+    const heads = reshape(x, [tokens, Number(width) / config.headSize, config.headSize])
+    return reshape(norm(config, host, name)(heads), [tokens, width])
+  }

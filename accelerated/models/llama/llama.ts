@@ -1,10 +1,11 @@
-/** LLaMA (Touvron et al., 2023), Mistral and Qwen2: one decoder with a head over the vocabulary and a head over classes. */
+/** LLaMA (Touvron et al., 2023), Mistral, Qwen2 and Qwen3: one decoder with a head over the vocabulary and a head over classes. */
 import { matMul } from '../../graph/operators.js'
 import type { Architecture, Model } from '../architecture.js'
 import { slotPositions } from '../batchInputs.js'
 import { isRotaryBuffer } from '../buffers.js'
 import { decoderConfig, type DecoderConfig } from './config.js'
 import { decoder } from './decoder.js'
+import { decoderFamilies, designOf } from './families.js'
 import { specOf } from './spec.js'
 
 /** The model of these sizes. */
@@ -18,8 +19,8 @@ export const decoderModel = (config: DecoderConfig): Model => ({
   specialTokens: null,
   naming: {
     prefix: 'model.',
-    sequenceClassifier: `${classNames[config.family]}ForSequenceClassification`,
-    causal: `${classNames[config.family]}ForCausalLM`,
+    sequenceClassifier: `${designOf(config.family).className}ForSequenceClassification`,
+    causal: `${designOf(config.family).className}ForCausalLM`,
     tokenizer: 'PreTrainedTokenizerFast',
     stored: (name) => (/^(lm_head|score)\./.test(name) ? name : `model.${name}`),
   },
@@ -39,9 +40,7 @@ export const decoderModel = (config: DecoderConfig): Model => ({
   withDropout: (p) => decoderModel({ ...config, attentionDropout: p }),
 })
 
-const classNames: Readonly<Record<DecoderConfig['family'], string>> = { llama: 'Llama', mistral: 'Mistral', qwen2: 'Qwen2' }
-
 export const llamaArchitecture: Architecture = {
-  modelTypes: ['llama', 'mistral', 'qwen2'],
+  modelTypes: decoderFamilies,
   open: (json, where) => decoderModel(decoderConfig(json, where)),
 }

@@ -47,6 +47,7 @@ const matricesOf = (config: DecoderConfig, at: string): ReadonlyArray<Named> => 
 const tensorShapes = (config: DecoderConfig): ReadonlyMap<string, TensorShape> => {
   const { hiddenSize: h, vocabularySize } = config
   const names = layerNames(config)
+  const headNorms = config.queryKeyNorms ? ['q_norm', 'k_norm'] : []
   return new Map<string, TensorShape>([
     ['embed_tokens.weight', [vocabularySize, h]],
     ...names.flatMap((at) =>
@@ -61,6 +62,7 @@ const tensorShapes = (config: DecoderConfig): ReadonlyMap<string, TensorShape> =
       (at): ReadonlyArray<[string, TensorShape]> => [
         [`${at}.input_layernorm.weight`, [h]],
         [`${at}.post_attention_layernorm.weight`, [h]],
+        ...headNorms.map((name): [string, TensorShape] => [`${at}.self_attn.${name}.weight`, [config.headSize]]),
       ],
     ),
     ['norm.weight', [h]],

@@ -229,7 +229,7 @@ export const checkpoints: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/checkpoints/gguf/decoderNames.ts',
     mistake: "Qwen2's rows are permuted as LLaMA's.",
-    before: "type !== 'qwen2' && ",
+    before: "ggufArchitecture({ type }) === 'llama' && ",
     after: '',
     tests: ['property/accelerated/gguf'],
   },

@@ -31,18 +31,31 @@ const smol = {
   rope_theta: 100_000,
   tie_word_embeddings: true,
 }
+/** Qwen3-0.6B */
+const qwen3 = {
+  model_type: 'qwen3',
+  vocab_size: 151_936,
+  hidden_size: 1024,
+  intermediate_size: 3072,
+  num_hidden_layers: 28,
+  num_attention_heads: 16,
+  num_key_value_heads: 8,
+  head_dim: 128,
+  tie_word_embeddings: true,
+}
 const read = (json: object) => decoderConfig(json, 'config.json')
 const count = (shapes: Iterable<ReadonlyArray<number>>): number =>
   [...shapes].reduce((total, shape) => total + shape.reduce((a, b) => a * b, 1), 0)
 
 describe("a decoder's config.json", () => {
-  it('has the published numbers of parameters: 6,738,415,616 for LLaMA-7B and 134,515,008 for SmolLM2-135M, including an untied output matrix', () => {
+  it('has the published numbers of parameters: 6,738,415,616 for LLaMA-7B and 134,515,008 for SmolLM2-135M, 596,049,920 for Qwen3-0.6B, including an untied output matrix', () => {
     const parameters = (json: object): number => {
       const { spec, causalHead } = llamaArchitecture.open(json, 'config.json')
       return count(spec.tensors.values()) + count(causalHead?.().frozen.values() ?? [])
     }
     expect(parameters(llama7B)).toBe(6_738_415_616)
     expect(parameters(smol)).toBe(134_515_008)
+    expect(parameters(qwen3)).toBe(596_049_920)
   })
 
   it('gives LLaMA-7B 224 matrices: at rank 8, 19,988,480 parameters and 1,792 gates', () => {
@@ -77,6 +90,18 @@ describe("a decoder's config.json", () => {
     expect(windows({ model_type: 'qwen2', sliding_window: 5, use_sliding_window: true, ...types })).toEqual([5, null, 5])
     expect(windows({ model_type: 'qwen2', sliding_window: 5, ...types })).toEqual([null, null, null])
     expect(() => windows({ model_type: 'qwen2', layer_types: ['full_attention'] })).toThrow('expected layer_types of 3 layers, got 1')
+    expect(windows({ model_type: 'qwen3', sliding_window: 5, use_sliding_window: true, ...types })).toEqual([5, null, 5])
+    expect(windows({ model_type: 'qwen3', sliding_window: 5, max_window_layers: 1 })).toEqual([null, null, null])
+  })
+
+  it('has norms of queries and keys, and heads of 128 where the file gives no size, in Qwen3 alone', () => {
+    const { queryKeyNorms, headSize } = read({ ...smol, model_type: 'qwen3' })
+    expect([queryKeyNorms, headSize]).toEqual([true, 128])
+    expect(read({ ...smol, model_type: 'qwen3', head_dim: 32 }).headSize).toBe(32)
+    for (const family of ['llama', 'mistral', 'qwen2']) {
+      const { queryKeyNorms, headSize } = read({ ...smol, model_type: family })
+      expect([queryKeyNorms, headSize], family).toEqual([false, 64])
+    }
   })
 
   it("has the family's biases", () => {
@@ -87,6 +112,12 @@ describe("a decoder's config.json", () => {
       feedForward: true,
     })
     expect(read({ ...smol, model_type: 'qwen2' }).biases).toEqual({ queryKeyValue: true, attentionOutput: false, feedForward: false })
+    expect(read({ ...smol, model_type: 'qwen3' }).biases).toEqual({ queryKeyValue: false, attentionOutput: false, feedForward: false })
+    expect(read({ ...smol, model_type: 'qwen3', attention_bias: true }).biases).toEqual({
+      queryKeyValue: true,
+      attentionOutput: true,
+      feedForward: false,
+    })
   })
 
   it("has the reference's rotary frequencies under every scaling", () => {

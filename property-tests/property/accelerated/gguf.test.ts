@@ -39,11 +39,11 @@ const messageOf = async (bytes: Uint8Array): Promise<string> => {
 const float32s = (...numbers: ReadonlyArray<number>): Uint8Array => new Uint8Array(Float32Array.from(numbers).buffer)
 
 describe('a GGUF file', () => {
-  it.each(['llama', 'mistral', 'qwen2'])('of the gguf package is read with the numbers of the checkpoint: %s', async (family) => {
+  it.each(['llama', 'mistral', 'qwen2', 'qwen3'])('of the gguf package is read with the numbers of the checkpoint: %s', async (family) => {
     const { model, tensors, frozen } = await openModelFolder(join(fixtures, family))
     const file = join(fixtures, family, 'base.gguf')
     const { keys, tensors: stored } = await readGguf(file)
-    expect(keys.get('general.architecture')).toBe(family === 'qwen2' ? 'qwen2' : 'llama')
+    expect(keys.get('general.architecture')).toBe(family.startsWith('qwen') ? family : 'llama')
     expect(keys.get('tokenizer.ggml.tokens')).toHaveLength(50)
     expect(keys.get('tokenizer.ggml.add_bos_token')).toBe(false)
     const names = [...frozen.keys()].map(ggufName)
@@ -53,7 +53,7 @@ describe('a GGUF file', () => {
       const { shape, type, offset, length } = stored.get(ggufName(name))!
       expect([type, shape]).toEqual(['F32', entry.shape])
       const numbers = new Float32Array(Uint8Array.from(bytes.subarray(offset, offset + length)).buffer)
-      const isTurned = family !== 'qwen2' && /[qk]_proj/.test(name)
+      const isTurned = !family.startsWith('qwen') && /[qk]_proj/.test(name)
       const own = isTurned ? separateHeads(numbers, entry.shape[1] ?? 1, model.spec.layers[0]?.headSize ?? 0) : numbers
       expect(own, name).toEqual(await readTensor(entry))
     }
@@ -320,6 +320,8 @@ describe('an adapter in GGUF', () => {
     ['llama', 'v'],
     ['qwen2', 'q'],
     ['qwen2', 'k'],
+    ['qwen3', 'q'],
+    ['qwen3', 'k'],
   ])("has the rows of B in the checkpoint's order where llama.cpp has it too: %s, attn_%s", async (family, kind) => {
     const storage = await inMemory()
     await writeGgufAdapter('a', await adapterOf(4, `layers.0.self_attn.${kind}_proj`, family), 'float32', storage)

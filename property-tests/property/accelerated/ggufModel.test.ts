@@ -31,7 +31,7 @@ const cache = at('cache')
 const converted = (file: string): Promise<string> => convertedModel(file, cache)
 
 describe('a model in GGUF', () => {
-  it.each(['llama', 'mistral', 'qwen2', 'gpt2'] as const)(
+  it.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2'] as const)(
     'of the gguf package has the weights and the probabilities of the checkpoint: %s',
     async (family) => {
       const original = await writeDecoder(at(family), family)
@@ -252,7 +252,7 @@ describe('a file that is no model in GGUF', () => {
     [
       'is of another architecture',
       ggufFile({ keys: keys({ 'general.architecture': key('general.architecture', 8, string('gemma')) }) }),
-      'expected a model of architecture llama or qwen2 or gpt2, got "gemma"',
+      'expected a model of architecture llama, qwen2, qwen3, gpt2, got "gemma"',
     ],
     [
       'is a part',

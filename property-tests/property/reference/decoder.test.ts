@@ -44,6 +44,7 @@ const llama7B: DecoderConfig = {
   rotaryScaling: null,
   window: null,
   biases: { queryKeyValue: false, attentionOutput: false, feedForward: false },
+  queryKeyNorms: false,
   tied: false,
   taskType: 'causal',
 }
@@ -227,6 +228,7 @@ describe('the decoder', () => {
   const variants: ReadonlyArray<readonly [string, DecoderConfig]> = [
     ['grouped heads', small],
     ['as many heads of keys', { ...small, keyValueHeads: 4, tied: true }],
+    ['norms of queries and keys', { ...small, headSize: 4, queryKeyNorms: true }],
     [
       'one head of keys, biases, a window',
       { ...small, keyValueHeads: 1, window: 2, biases: { queryKeyValue: true, attentionOutput: true, feedForward: true } },

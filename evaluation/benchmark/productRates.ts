@@ -1,0 +1,95 @@
+/** How fast this machine multiplies matrices in each precision: what a step of the benchmark cannot exceed. */
+import { execFile } from 'node:child_process'
+import { cpus } from 'node:os'
+import { promisify } from 'node:util'
+import { median } from 'simple-statistics'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { noWeights } from '../../accelerated/engines/engine.js'
+import type { Expression } from '../../accelerated/graph/expression.js'
+import { constant, input, matMul, quantizedMatMul } from '../../accelerated/graph/operators.js'
+import { uniforms } from '../../accelerated/parameters/random.js'
+
+/** In 10⁹ operations a second: a multiplication and an addition for each term. */
+export type ProductRates = {
+  readonly processor: string
+  readonly float32: number
+  /** rounding of the rows included, as in a step */
+  readonly int8: number
+  /** PyTorch's; null where there is no Python */
+  readonly bfloat16: number | null
+}
+
+/** [tokens of four batches, intermediate size] · [intermediate size, hidden size] of RoBERTa-base. */
+const [rows, inner, columns, runs] = [4096, 3072, 768, 7]
+
+/** Each is a median of seven products. @param python a Python with torch, or null @throws InputError if it cannot multiply */
+export const productRates = async (threads: number, python: string | null): Promise<ProductRates> => {
+  const numbers = uniforms(3, 'order', 0, inner * columns)
+  const weight = constant(numbers, [inner, columns], 'float32')
+  const side = (shape: readonly [number, number]) =>
+    constant(
+      numbers.map((u) => Math.round(254 * u) - 127),
+      shape,
+      'int8',
+    )
+  const float32 = await rateOf((x) => matMul(x, weight), threads)
+  const int8 = await rateOf((x) => quantizedMatMul(x, { levels: side([columns, inner]), transposed: side([inner, columns]) }), threads)
+  return {
+    processor: cpus()[0]?.model.trim() ?? 'unknown',
+    float32,
+    int8,
+    bfloat16: python === null ? null : await rateInPython(python, threads),
+  }
+}
+
+const rateOf = async (product: (x: Expression) => Expression, threads: number): Promise<number> => {
+  const { run, release } = await deviceOf('cpu')
+    .engine({ threads })
+    .open({ y: product(input('x', [rows, inner], 'float32')) }, noWeights)
+  try {
+    const x = { shape: [rows, inner], data: Float32Array.from(uniforms(2, 'order', 0, rows * inner)) }
+    await run({ x })
+    const times: number[] = []
+    for (let i = 0; i < runs; i++) {
+      const began = performance.now()
+      await run({ x })
+      times.push(performance.now() - began)
+    }
+    return (2 * rows * inner * columns) / median(times) / 1e6
+  } finally {
+    await release()
+  }
+}
+
+const program = `
+import sys, time, torch
+threads, rows, inner, columns, runs = map(int, sys.argv[1:])
+if threads > 0:
+    torch.set_num_threads(threads)
+x, w = torch.rand(rows, inner).bfloat16(), torch.rand(columns, inner).bfloat16()
+times = []
+for _ in range(runs + 1):
+    began = time.perf_counter()
+    torch.nn.functional.linear(x, w)
+    times.append(time.perf_counter() - began)
+print(2e-9 * rows * inner * columns / sorted(times[1:])[runs // 2])
+`
+
+const rateInPython = async (python: string, threads: number): Promise<number> => {
+  try {
+    const { stdout } = await promisify(execFile)(python, ['-c', program, ...[threads, rows, inner, columns, runs].map(String)])
+    return Number(stdout)
+  } catch (error) {
+    const { stderr = '', message } = error as { readonly stderr?: string; readonly message: string }
+    throw inputError(python, 'a Python that multiplies matrices by torch', stderr.trim().split('\n').at(-1) || message)
+  }
+}
+
+/** The rates as rows of two cells. */
+export const ratesCells = ({ processor, float32, int8, bfloat16 }: ProductRates): ReadonlyArray<readonly [string, string]> => [
+  ['processor', processor],
+  ['products in float32', `${float32.toFixed(0)} GFLOP/s`],
+  ['products in int8', `${int8.toFixed(0)} GOP/s`],
+  ...(bfloat16 === null ? [] : [['products in bfloat16 (PyTorch)', `${bfloat16.toFixed(0)} GFLOP/s`] as const]),
+]
