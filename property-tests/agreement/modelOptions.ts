@@ -66,6 +66,7 @@ const scalings: ReadonlyArray<DecoderOptions['rotaryScaling']> = [
   null,
   { kind: 'linear', factor: 4 },
   { kind: 'llama3', factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositions: 64 },
+  { kind: 'yarn', factor: 4, betaFast: 3, betaSlow: 1, originalPositions: 30, truncate: false, attentionFactor: 1.2 },
 ]
 
 /** Decoders: grouped heads, windows, biases, tied and untied, one token, all gates shut. */

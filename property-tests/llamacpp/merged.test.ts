@@ -34,6 +34,7 @@ const sizes = {
 const llama3 = {
   ...{ rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 64 },
 }
+const yarn = { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 64, attention_factor: 1.3 }
 /** Model, tokenizer, and the words into which llama.cpp cuts a text. */
 const cases = {
   llama: {
@@ -52,7 +53,7 @@ const cases = {
     pre: 'qwen2',
   },
   qwen3: {
-    config: { ...sizes, model_type: 'qwen3', head_dim: 24, rope_theta: 1e6 },
+    config: { ...sizes, model_type: 'qwen3', head_dim: 24, rope_theta: 1e4, rope_scaling: yarn },
     kind: 'qwen2',
     pre: 'qwen2',
   },

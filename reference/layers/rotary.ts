@@ -13,6 +13,18 @@ export type RotaryScaling =
       /** positions that the model was first trained on */
       readonly originalPositions: number
     }
+  | {
+      readonly kind: 'yarn'
+      readonly factor: number
+      /** waves in the trained text that a pair has at the beginning and at the end of the ramp */
+      readonly betaFast: number
+      readonly betaSlow: number
+      readonly originalPositions: number
+      /** whether the ramp's ends are moved outwards to whole pairs */
+      readonly truncate: boolean
+      /** of every turned vector */
+      readonly attentionFactor: number
+    }
 
 export interface RotarySettings {
   /** numbers of one head: even */
@@ -25,11 +37,30 @@ export interface RotarySettings {
 /** ωⱼ = θ^(−2j / headSize), scaled. → headSize / 2 frequencies in radians a position */
 export const frequencies = ({ headSize, base, scaling }: RotarySettings): ReadonlyArray<number> => {
   if (headSize % 2 !== 0) mismatch('frequencies', 'an even head size', String(headSize))
-  return Array.from({ length: headSize / 2 }, (_, j) => scaled(scaling, base ** ((-2 * j) / headSize)))
+  return Array.from({ length: headSize / 2 }, (_, j) => {
+    const frequency = base ** ((-2 * j) / headSize)
+    return scaling?.kind === 'yarn' ? frequency * kept(scaling, headSize, base, j) : scaled(scaling, frequency)
+  })
+}
+
+/**
+ * YaRN (Peng et al., 2023): the share of its frequency that pair j keeps. Pair p(n) = headSize ln(L / 2πn) / (2 ln θ) has n waves in L positions.
+ * Pairs up to p(fast) keep all, those from p(slow) on 1 / factor. Between them is a line.
+ */
+const kept = (scaling: RotaryScaling & { readonly kind: 'yarn' }, headSize: number, base: number, j: number): number => {
+  const pairWith = (waves: number): number =>
+    (headSize / 2) * (Math.log(scaling.originalPositions / (2 * Math.PI * waves)) / Math.log(base))
+  const first = pairWith(scaling.betaFast)
+  const last = pairWith(scaling.betaSlow)
+  const start = Math.max(0, scaling.truncate ? Math.floor(first) : first)
+  const end = Math.min(headSize - 1, scaling.truncate ? Math.ceil(last) : last)
+  const slope = start === end ? 1000 : 1 / (end - start)
+  const ramp = Math.max(0, Math.min(1, slope * (j - start)))
+  return 1 - ramp + ramp / scaling.factor
 }
 
 /** Llama 3: waves longer than the trained text / low are slowed by the factor, those shorter than it / high are not, between them in proportion. */
-const scaled = (scaling: RotaryScaling | null, frequency: number): number => {
+const scaled = (scaling: Exclude<RotaryScaling, { readonly kind: 'yarn' }> | null, frequency: number): number => {
   if (scaling === null) return frequency
   if (scaling.kind === 'linear') return frequency / scaling.factor
   const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalPositions } = scaling
@@ -41,20 +72,21 @@ const scaled = (scaling: RotaryScaling | null, frequency: number): number => {
 }
 
 /**
- * Turns each head's pairs (xⱼ, xⱼ₊ₕ), h = headSize / 2, by the angle p ωⱼ: [cos −sin; sin cos]. `direction` −1 turns back, which is the
- * vjp, as a rotation's transpose is its inverse. x: [tokens, heads · headSize], positions: one a token
+ * Turns each head's pairs (xⱼ, xⱼ₊ₕ), h = headSize / 2, by the angle p ωⱼ: [cos −sin; sin cos], times YaRN's factor. `direction` −1 turns back,
+ * which is the vjp, as a rotation's transpose is its inverse, and the factor stays. x: [tokens, heads · headSize], positions: one a token
  */
 export const rotate =
   (settings: RotarySettings, positions: ReadonlyArray<number>, direction: 1 | -1 = 1) =>
   (x: Tensor): Tensor => {
     const omega = frequencies(settings)
     const [, width] = matrixShape('rotate', x)
+    const factor = settings.scaling?.kind === 'yarn' ? settings.scaling.attentionFactor : 1
     const [size, half] = [settings.headSize, settings.headSize / 2]
     return generate(x.shape, (i) => {
       const [token, column] = [Math.floor(i / width), i % size]
       const j = column % half
       const angle = direction * positions[token]! * omega[j]!
       const partner = x.data[column < half ? i + half : i - half]!
-      return x.data[i]! * Math.cos(angle) + (column < half ? -partner : partner) * Math.sin(angle)
+      return factor * (x.data[i]! * Math.cos(angle) + (column < half ? -partner : partner) * Math.sin(angle))
     })
   }

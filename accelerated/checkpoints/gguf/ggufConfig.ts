@@ -1,6 +1,7 @@
 /** config.json of a decoder in GGUF, from the keys of its header and the names of its tensors. */
 import { inputError, quoted } from '../../errors/inputError.js'
 import type { GgufHeader, GgufValue } from './ggufHeader.js'
+import { usualAttentionFactor } from '../../models/layers/rotary.js'
 import { llama3Scaling } from './rotaryFactors.js'
 
 /** A file, and the numbers of its architecture. */
@@ -102,8 +103,25 @@ const scalingOf = (keys: GgufHeader['keys'], architecture: string, file: string)
   const kind = keys.get(`${architecture}.rope.scaling.type`) ?? 'none'
   const factor = numberOf(keys, `${architecture}.rope.scaling.factor`, file) ?? numberOf(keys, `${architecture}.rope.scale_linear`, file)
   if (kind === 'linear' || (kind === 'none' && factor !== undefined && factor !== 1)) return { rope_type: 'linear', factor: factor ?? 1 }
-  if (kind !== 'none') throw inputError(file, 'a rope.scaling.type of none or linear', quoted(String(kind)))
+  if (kind === 'yarn') return yarnOf(keys, `${architecture}.rope.scaling`, factor, file)
+  if (kind !== 'none') throw inputError(file, 'a rope.scaling.type of none, linear or yarn', quoted(String(kind)))
   return null
+}
+
+/** llama.cpp's factor of the attention multiplies YaRN's usual one. */
+const yarnOf = (keys: GgufHeader['keys'], at: string, factor: number | undefined, file: string): object => {
+  const number = (key: string): number | undefined => numberOf(keys, `${at}.${key}`, file)
+  const original = number('original_context_length')
+  if (factor === undefined || original === undefined)
+    throw inputError(file, `the keys ${at}.factor and ${at}.original_context_length, of YaRN`, 'none')
+  if ((number('yarn_log_multiplier') ?? 0) !== 0) throw inputError(file, `no key ${at}.yarn_log_multiplier`, 'one')
+  const [ofAttention, fast, slow] = [number('attn_factor'), number('yarn_beta_fast'), number('yarn_beta_slow')]
+  return {
+    ...{ rope_type: 'yarn', factor, original_max_position_embeddings: original },
+    ...(ofAttention === undefined ? {} : { attention_factor: ofAttention * usualAttentionFactor(factor) }),
+    ...(fast === undefined ? {} : { beta_fast: fast }),
+    ...(slow === undefined ? {} : { beta_slow: slow }),
+  }
 }
 
 /** The tokens that end a text, the usual one first. */

@@ -7,8 +7,9 @@ import { configLimit } from '../../checkpoints/configFile.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { encode } from '../../checkpoints/safetensors/writeSafetensors.js'
 import { decoderConfig, type DecoderConfig } from '../../models/llama/config.js'
-import { rotaryFrequencies } from '../../models/layers/rotary.js'
+import { rotaryFrequencies, usualAttentionFactor, type RotaryScaling } from '../../models/layers/rotary.js'
 import type { Model } from '../../models/architecture.js'
+import { inputError } from '../../errors/inputError.js'
 import { parseJson, readText } from '../../storage/boundedJson.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath, nameOf } from '../../storage/paths.js'
@@ -27,7 +28,7 @@ export type GgufOptions = { readonly precision?: OnnxPrecision; readonly storage
 
 /**
  * Writes model.gguf and a Modelfile for Ollama into an existing folder. int8 is Q8_0. Vectors are float32, as in llama.cpp's own files.
- * @throws InputError for a tokenizer that llama.cpp cannot be, and for numbers beyond the precision's range
+ * @throws InputError for a tokenizer or a YaRN scaling that llama.cpp cannot be, and for numbers beyond the precision's range
  */
 export const exportGguf = async (
   folder: string,
@@ -68,7 +69,19 @@ const layoutOf = async ({ folder, storage, model }: ModelFolder): Promise<GgufLa
 
 const llamaLayout = (json: object, where: string): GgufLayout => {
   const config = decoderConfig(json, where)
+  checkScaling(config, where)
   return { sizes: sizeKeys(config), factors: rotaryFactors(config) }
+}
+
+/** llama.cpp has YaRN's usual bounds, whatever a file's keys name. */
+const checkScaling = ({ rotaryScaling: scaling }: DecoderConfig, file: string): void => {
+  if (scaling?.kind !== 'yarn' || (scaling.betaFast === 32 && scaling.betaSlow === 1 && scaling.truncate)) return
+  const { betaFast, betaSlow, truncate } = scaling
+  throw inputError(
+    file,
+    'a YaRN scaling with beta_fast 32, beta_slow 1 and truncate true, for GGUF',
+    `${betaFast}, ${betaSlow} and ${String(truncate)}`,
+  )
 }
 
 /** A window of attention does not exist in llama.cpp: within it, all answers agree, so it is the longest context. */
@@ -91,11 +104,22 @@ const sizeKeys = (config: DecoderConfig): WrittenKeys => {
     ...Object.entries(counts).map(([key, value]) => [key, { type: 'uint32', value }] as const),
     ['attention.layer_norm_rms_epsilon', { type: 'float32', value: config.rmsNormEpsilon }],
     ['rope.freq_base', { type: 'float32', value: config.rotaryBase }],
-    ...(scaling?.kind === 'linear'
-      ? ([
-          ['rope.scaling.type', { type: 'string', value: 'linear' }],
-          ['rope.scaling.factor', { type: 'float32', value: scaling.factor }],
-        ] as const)
+    ...scalingKeys(scaling),
+  ]
+}
+
+/** Llama 3's scaling is a tensor (rotaryFactors). llama.cpp has YaRN's usual factor of the attention itself. */
+const scalingKeys = (scaling: RotaryScaling | null): WrittenKeys => {
+  if (scaling === null || scaling.kind === 'llama3') return []
+  const number = (key: string, value: number) => [`rope.scaling.${key}`, { type: 'float32', value }] as const
+  return [
+    ['rope.scaling.type', { type: 'string', value: scaling.kind }],
+    number('factor', scaling.factor),
+    ...(scaling.kind === 'yarn'
+      ? [
+          ['rope.scaling.original_context_length', { type: 'uint32', value: scaling.originalPositions }] as const,
+          number('attn_factor', scaling.attentionFactor / usualAttentionFactor(scaling.factor)),
+        ]
       : []),
   ]
 }

@@ -2,7 +2,10 @@
 import type { Expression } from '../../graph/expression.js'
 import { cast, constant, cos, mul, reshape, sin } from '../../graph/operators.js'
 
-/** linear: all frequencies are divided by `factor`; llama3: only low ones are. */
+/**
+ * linear divides all frequencies by `factor`, llama3 only low ones. yarn (Peng et al., 2023) divides the last pairs of a head, with a line from the
+ * first ones to them. It multiplies cosines and sines by `attentionFactor`.
+ */
 export type RotaryScaling =
   | { readonly kind: 'linear'; readonly factor: number }
   | {
@@ -11,6 +14,17 @@ export type RotaryScaling =
       readonly lowFrequencyFactor: number
       readonly highFrequencyFactor: number
       readonly originalPositions: number
+    }
+  | {
+      readonly kind: 'yarn'
+      readonly factor: number
+      /** turns within the original positions: with more than `betaFast` a pair keeps its frequency, with fewer than `betaSlow` it is divided */
+      readonly betaFast: number
+      readonly betaSlow: number
+      readonly originalPositions: number
+      /** whether the line begins and ends at whole pairs */
+      readonly truncate: boolean
+      readonly attentionFactor: number
     }
 
 export type RotarySettings = { readonly headSize: number; readonly rotaryBase: number; readonly rotaryScaling: RotaryScaling | null }
@@ -23,7 +37,18 @@ export const rotaryFrequencies = ({ headSize, rotaryBase, rotaryScaling }: Rotar
   const pairs = Array.from({ length: headSize / 2 }, (_, j) => rotaryBase ** (-(2 * j) / headSize))
   if (rotaryScaling === null) return pairs
   if (rotaryScaling.kind === 'linear') return pairs.map((frequency) => frequency / rotaryScaling.factor)
-  const { factor, lowFrequencyFactor, highFrequencyFactor, originalPositions } = rotaryScaling
+  const { factor, originalPositions } = rotaryScaling
+  if (rotaryScaling.kind === 'yarn') {
+    const { betaFast, betaSlow, truncate } = rotaryScaling
+    const pairOf = (turns: number): number => (headSize * Math.log(originalPositions / (2 * Math.PI * turns))) / (2 * Math.log(rotaryBase))
+    const [fast, slow] = truncate ? [Math.floor(pairOf(betaFast)), Math.ceil(pairOf(betaSlow))] : [pairOf(betaFast), pairOf(betaSlow)]
+    const [from, to] = [Math.max(fast, 0), Math.min(slow, headSize - 1)]
+    return pairs.map((frequency, j) => {
+      const divided = Math.min(1, Math.max(0, (j - from) / (to === from ? 1e-3 : to - from)))
+      return (frequency / factor) * divided + frequency * (1 - divided)
+    })
+  }
+  const { lowFrequencyFactor, highFrequencyFactor } = rotaryScaling
   return pairs.map((frequency) => {
     const length = (2 * Math.PI) / frequency
     const kept = (originalPositions / length - lowFrequencyFactor) / (highFrequencyFactor - lowFrequencyFactor)
@@ -32,11 +57,20 @@ export const rotaryFrequencies = ({ headSize, rotaryBase, rotaryScaling }: Rotar
   })
 }
 
+/** The factor of cosines and sines, so that its square is that of the scores. */
+export const attentionFactorOf = ({ rotaryScaling }: RotarySettings): number =>
+  rotaryScaling?.kind === 'yarn' ? rotaryScaling.attentionFactor : 1
+
+/** YaRN's, where a file gives none. @param by how much it grows */
+export const usualAttentionFactor = (factor: number, by = 1): number => (factor <= 1 ? 1 : 0.1 * by * Math.log(factor) + 1)
+
 /** positions: int32 [tokens] */
 export const rotaryAngles = (settings: RotarySettings, positions: Expression, dtype: 'float32' | 'float64'): Angles => {
   const frequencies = rotaryFrequencies(settings)
   const [tokens = 1] = positions.shape
   const pairs = constant(frequencies, [1, frequencies.length], dtype)
   const angles = mul(reshape(cast(positions, dtype), [tokens, 1]), pairs)
-  return { cosine: cos(angles), sine: sin(angles) }
+  const scale = attentionFactorOf(settings)
+  const scaled = (x: Expression): Expression => (scale === 1 ? x : mul(x, scale))
+  return { cosine: scaled(cos(angles)), sine: scaled(sin(angles)) }
 }

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { inputError, quoted } from '../../errors/inputError.js'
-import type { RotaryScaling } from '../layers/rotary.js'
+import { usualAttentionFactor, type RotaryScaling } from '../layers/rotary.js'
 import { decoderFamilies, designOf, type DecoderFamily } from './families.js'
 
 /** The settings of the decoder's graph. Sizes are counts; the dropout is a probability in [0, 1). */
@@ -42,6 +42,12 @@ const rope = z.object({
   low_freq_factor: z.number().positive().optional(),
   high_freq_factor: z.number().positive().optional(),
   original_max_position_embeddings: size(100_000_000).optional(),
+  beta_fast: z.number().nonnegative().nullish(),
+  beta_slow: z.number().nonnegative().nullish(),
+  attention_factor: z.number().nonnegative().nullish(),
+  mscale: z.number().nonnegative().nullish(),
+  mscale_all_dim: z.number().nonnegative().nullish(),
+  truncate: z.boolean().nullish(),
 })
 
 /** The keys read; all others are ignored. Defaults are those of the original configuration classes. */
@@ -102,7 +108,7 @@ export const decoderConfig = (json: object, where: string): DecoderConfig => {
     intermediateSize: file.intermediate_size,
     maxPositions: file.max_position_embeddings,
     rmsNormEpsilon: file.rms_norm_eps,
-    rotaryBase: file.rope_theta ?? file.rope_parameters?.rope_theta ?? 10_000,
+    rotaryBase: rotaryBaseOf(file),
     rotaryScaling: scalingOf(file, where),
     windows: Array.from({ length: file.num_hidden_layers }, (_, layer) => windowOf(file, layer)),
     biases: {
@@ -129,8 +135,13 @@ const windowOf = (
   return used === true && isSliding ? window : null
 }
 
-const scalingOf = ({ rope_scaling: old, rope_parameters: own }: File, where: string): RotaryScaling | null => {
-  const scaling = own ?? old
+/** The two keys are one thing; the older one goes first, as in transformers. */
+const ropeOf = ({ rope_scaling: old, rope_parameters: own }: File) => old ?? own
+
+const rotaryBaseOf = (file: File): number => ropeOf(file)?.rope_theta ?? file.rope_theta ?? 10_000
+
+const scalingOf = (file: File, where: string): RotaryScaling | null => {
+  const scaling = ropeOf(file)
   const kind = scaling?.rope_type ?? scaling?.type ?? 'default'
   if (scaling == null || kind === 'default') return null
   if (kind === 'dynamic') return null // it differs from the default only beyond max_position_embeddings, which no text exceeds
@@ -138,9 +149,28 @@ const scalingOf = ({ rope_scaling: old, rope_parameters: own }: File, where: str
   if (kind === 'linear' && factor != null) return { kind, factor }
   if (kind === 'llama3' && factor != null && low !== undefined && high !== undefined && original !== undefined && low < high)
     return { kind, factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalPositions: original }
+  if (kind === 'yarn' && rotaryBaseOf(file) > 1) return yarnOf(scaling, file.max_position_embeddings)
   throw inputError(
     where,
-    'a rope_type of default, dynamic, linear (with factor) or llama3 (with factor, low_freq_factor below high_freq_factor, original_max_position_embeddings)',
+    'a rope_type of default, dynamic, linear (with factor), llama3 (with factor, low_freq_factor below high_freq_factor, original_max_position_embeddings) or yarn (with rope_theta above 1)',
     `${quoted(kind)} ${JSON.stringify(scaling)}`,
   )
+}
+
+/** With the defaults of transformers: 0 is none, the factor is that of the positions, and the attention's factor follows from it. */
+const yarnOf = (scaling: z.infer<typeof rope>, positions: number): RotaryScaling => {
+  const originalPositions = scaling.original_max_position_embeddings ?? positions
+  const factor = scaling.factor ?? positions / originalPositions
+  const { mscale, mscale_all_dim: ofAll } = scaling
+  const inferred =
+    mscale && ofAll ? usualAttentionFactor(factor, mscale) / usualAttentionFactor(factor, ofAll) : usualAttentionFactor(factor)
+  return {
+    kind: 'yarn',
+    factor,
+    betaFast: scaling.beta_fast || 32,
+    betaSlow: scaling.beta_slow || 1,
+    originalPositions,
+    truncate: scaling.truncate ?? true,
+    attentionFactor: scaling.attention_factor ?? inferred,
+  }
 }

@@ -333,6 +333,13 @@ export const checkpoints: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/checkpoints/gguf/ggufConfig.ts',
+    mistake: "YaRN's factor of the attention is llama.cpp's.",
+    before: 'ofAttention * usualAttentionFactor(factor)',
+    after: 'ofAttention',
+    tests: ['property/accelerated/ggufModel'],
+  },
+  {
+    file: 'accelerated/checkpoints/gguf/ggufConfig.ts',
     mistake: 'Only one token ends a text.',
     before: "[id('eos'), id('eot'), id('eom')]",
     after: "[id('eos')]",

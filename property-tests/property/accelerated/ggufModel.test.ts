@@ -143,6 +143,41 @@ describe('a GPT-2 in GGUF', () => {
   })
 })
 
+describe('a model with YaRN in GGUF', () => {
+  const scaling = { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 64, attention_factor: 1.3 }
+  const config = {
+    ...{ model_type: 'qwen3', vocab_size: 430, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 48 },
+    ...{ head_dim: 24, max_position_embeddings: 256, rope_scaling: scaling, rope_theta: 1e4 },
+  }
+  const exported = async (name: string, more: object) => {
+    const model = await writeRandomDecoder(at(name), { ...config, rope_scaling: { ...scaling, ...more } })
+    writeFileSync(join(model, 'tokenizer.json'), JSON.stringify(kinds['qwen2']!.tokenizer))
+    const adapter = await writeRandomAdapter(at(`${name}-lora`), model, { method: 'lora', rank: 1 })
+    const given = { model, adapter, format: 'gguf-merged', output: at(`${name}-gguf`), maxLength: null, targeted: null } as const
+    return { model, adapter, ...(await exportAdapter({ ...given, precision: 'float32' })) }
+  }
+
+  it('comes back with the scaling, and the probabilities', async () => {
+    const { model, adapter, output } = await exported('yarn', {})
+    const back = await converted(join(output, 'model.gguf'))
+    const { rope_scaling: found } = JSON.parse(readFileSync(join(back, 'config.json'), 'utf8')) as { readonly rope_scaling: object }
+    expect(found).toMatchObject({ rope_type: 'yarn', factor: 4, original_max_position_embeddings: 64 })
+    const prompts = [[1, 8, 34, 133, 6, 229, 11, 4, 19, 7, 40, 41]]
+    const difference = largestDifference(await ourProbabilities(back, null, prompts), await ourProbabilities(model, adapter, prompts))
+    expect(difference).toBeLessThan(1e-6)
+  })
+
+  it.each([
+    [{ beta_fast: 16 }, '16, 1 and true'],
+    [{ beta_slow: 2 }, '32, 2 and true'],
+    [{ truncate: false }, '32, 1 and false'],
+  ])('is refused where llama.cpp would scale otherwise: %j', async (more, got) => {
+    await expect(exported(`yarn-${got}`, more)).rejects.toThrow(
+      `config.json: expected a YaRN scaling with beta_fast 32, beta_slow 1 and truncate true, for GGUF, got ${got}`,
+    )
+  })
+})
+
 const { texts, kinds } = JSON.parse(readFileSync(join(fixtures, 'tokenizers.json'), 'utf8')) as {
   readonly texts: ReadonlyArray<string>
   readonly kinds: Readonly<
@@ -272,8 +307,15 @@ describe('a file that is no model in GGUF', () => {
     ],
     [
       'has another rotary scaling',
-      ggufFile({ keys: keys({ s: key('llama.rope.scaling.type', 8, string('yarn')) }) }),
-      'expected a rope.scaling.type of none or linear, got "yarn"',
+      ggufFile({ keys: keys({ s: key('llama.rope.scaling.type', 8, string('longrope')) }) }),
+      'expected a rope.scaling.type of none, linear or yarn, got "longrope"',
+    ],
+    [
+      "lacks YaRN's original positions",
+      ggufFile({
+        keys: keys({ s: key('llama.rope.scaling.type', 8, string('yarn')), f: key('llama.rope.scaling.factor', 4, uint32(4)) }),
+      }),
+      'expected the keys llama.rope.scaling.factor and llama.rope.scaling.original_context_length, of YaRN, got none',
     ],
     [
       'has another tokenizer',

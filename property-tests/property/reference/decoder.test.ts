@@ -237,6 +237,13 @@ describe('the decoder', () => {
       'scaled rotation',
       { ...small, rotaryScaling: { kind: 'llama3', factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositions: 64 } },
     ],
+    [
+      "YaRN's rotation",
+      {
+        ...{ ...small, headSize: 4 },
+        rotaryScaling: { kind: 'yarn', factor: 4, betaFast: 3, betaSlow: 1, originalPositions: 30, truncate: false, attentionFactor: 1.2 },
+      },
+    ],
   ]
 
   it('hides later tokens and other examples from each token', () => {
