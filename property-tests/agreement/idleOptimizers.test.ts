@@ -78,6 +78,7 @@ describe('optimizers that salora leaves out', () => {
     'qwen2',
     'qwen3',
     'gpt2',
+    'phi3',
   ])('change no graph of %s', (family) => expectSame(family, { method: 'lora' }))
 
   it.each(['float64', 'int8'] as const)('change no graph in %s', (precision) => expectSame('roberta', { method: 'salora', precision }))

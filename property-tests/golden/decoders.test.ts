@@ -11,6 +11,7 @@ import { matMul } from '../../accelerated/graph/operators.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
 import { plainHost } from '../../accelerated/models/host.js'
 import { gpt2Config } from '../../accelerated/models/gpt/gpt2.js'
+import { phi3Config } from '../../accelerated/models/phi3/config.js'
 import { decoderConfig } from '../../accelerated/models/llama/config.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
@@ -31,6 +32,8 @@ import {
   causalLossVjp,
   decoder,
   decoderModules,
+  fusedDecoder,
+  fusedDecoderModules,
   gptDecoder,
   gptDecoderModules,
   tensor,
@@ -47,7 +50,7 @@ import {
 } from '../../reference/index.js'
 import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
 
-const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2'] as const
+const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3'] as const
 type Family = (typeof families)[number]
 
 type Golden = Readonly<Record<FloatType, { readonly losses: ReadonlyArray<number> }>> & {
@@ -183,7 +186,9 @@ describe.each(families)('%s as a classifier', (family) => {
   it('adds special tokens to texts and pairs as its tokenizer does', async () => {
     const { model } = await openModelFolder(folder)
     const { encode } = await loadTokenizer(folder, model)
-    expect(golden.classifier.texts.map(([text, textPair]) => encode(text, textPair, 64).inputIds)).toEqual(golden.classifier.inputIds)
+    expect(golden.classifier.texts.map(([text, textPair]) => encode(text, textPair, model.spec.maxPositions).inputIds)).toEqual(
+      golden.classifier.inputIds,
+    )
   })
 
   it("answers with PEFT's adapter as PEFT does, one by one and in a batch", async () => {
@@ -208,6 +213,12 @@ const llamaReference = (json: object): ReferenceModel => {
   return { modules: decoderModules(config), run: (options) => decoder(config, options) }
 }
 
+const phi3Reference = (json: object): ReferenceModel => {
+  const { windows, ...same } = phi3Config(json, 'config.json')
+  const config: DecoderConfig = { ...same, window: windows[0] ?? null, family: 'decoder', taskType: 'causal' }
+  return { modules: fusedDecoderModules(config), run: (options) => fusedDecoder(config, options) }
+}
+
 const gptReference =
   (names: GptDecoderConfig['names']) =>
   (json: object): ReferenceModel => {
@@ -220,6 +231,7 @@ const references: Readonly<Record<Family, (json: object) => ReferenceModel>> = {
   mistral: llamaReference,
   qwen2: llamaReference,
   qwen3: llamaReference,
+  phi3: phi3Reference,
   gpt2: gptReference({
     ...{ words: 'wte', positions: 'wpe', firstPosition: 0, layer: (n) => `h.${n}`, norm: 'ln_f' },
     ...{ attentionNorm: 'ln_1', queryKeyValue: ['attn.c_attn'], attentionOutput: 'attn.c_proj' },

@@ -51,7 +51,10 @@ export type Golden = {
   >
 >
 
-export const readGolden = (family: Family | 'gpt2'): Golden =>
+/** Decoders whose adapters their library opened. */
+export type Decoder = 'gpt2' | 'phi3'
+
+export const readGolden = (family: Family | Decoder): Golden =>
   JSON.parse(readFileSync(join(fixtures, family, 'golden.json'), 'utf8')) as Golden
 
 /** Methods beside plain LoRA, each in its own folder within the family's. */

@@ -51,10 +51,11 @@ const beforeRotation = (model: ModelTensors, config: DecoderConfig, at: string):
 
 /** W_O attention(rotate(W_Q x), rotate(W_K x), W_V x). x: [tokens, hidden] → [tokens, hidden] */
 const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: ReadonlyArray<number>, layer: string): Layer => {
-  const { heads, keyValueHeads, headSize, window, rotaryBase, rotaryScaling } = config
+  const { heads, keyValueHeads, headSize, window, rotaryBase, rotaryScaling, rotarySize = headSize } = config
   const settings: CausalAttentionSettings = { heads, keyValueHeads, headSize, lengths, window }
   const positions = lengths.flatMap((length) => Array.from({ length }, (_, position) => position))
-  const turn = (direction: 1 | -1) => rotate({ headSize, base: rotaryBase, scaling: rotaryScaling }, positions, direction)
+  const turn = (direction: 1 | -1) =>
+    rotate({ headSize, base: rotaryBase, scaling: rotaryScaling, turned: rotarySize }, positions, direction)
   const mixing: Layer = (x) => {
     const [query, key] = [
       beforeRotation(model, config, `${layer}.self_attn.q`)(x),

@@ -15,6 +15,8 @@ export interface DecoderConfig {
   readonly rmsNormEpsilon: number
   readonly rotaryBase: number
   readonly rotaryScaling: RotaryScaling | null
+  /** numbers of a head that are turned (default: all) */
+  readonly rotarySize?: number
   /** tokens that each token sees, itself included; null: all before it */
   readonly window: number | null
   /** which matrices have a bias */

@@ -20,6 +20,8 @@ export type DecoderConfig = {
   readonly rmsNormEpsilon: number
   readonly rotaryBase: number
   readonly rotaryScaling: RotaryScaling | null
+  /** numbers of a head that are rotated, from the first on (default: all) */
+  readonly rotarySize?: number
   /** per layer, how many tokens a token attends to, itself included; null: all before it */
   readonly windows: ReadonlyArray<number | null>
   /** which matrices have a bias */

@@ -1,17 +1,21 @@
 /** The decoder as an expression: embeddings, then pre-norm layers of causal attention and SwiGLU. Every tensor comes from the host, so it knows no method. */
 import type { Expression } from '../../graph/expression.js'
-import { add, gather, mul, reshape, rmsNormalization, rotaryEmbedding, sigmoid } from '../../graph/operators.js'
+import { add, gather, mul, reshape, rmsNormalization, sigmoid } from '../../graph/operators.js'
 import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
 import type { SublayerContext, Host } from '../host.js'
 import { attention, causalBias } from '../layers/attention.js'
-import { rotaryAngles, type Angles } from '../layers/rotary.js'
+import { rotaryAngles, rotateHeads, type Angles } from '../layers/rotary.js'
 import type { DecoderConfig } from './config.js'
 import { layerNames } from './spec.js'
 
 /** Hidden states of a batch: → [tokens, hidden], example after example, with padding if the batch keeps it */
 export const decoder = (config: DecoderConfig, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
   const words = host.embedded(gather(host.tensor('embed_tokens.weight'), batch.inputIds), batch)
-  const angles = rotaryAngles(config, batch.positions, batch.attentionBias.dtype === 'float64' ? 'float64' : 'float32')
+  const angles = rotaryAngles(
+    { ...config, headSize: config.rotarySize ?? config.headSize },
+    batch.positions,
+    batch.attentionBias.dtype === 'float64' ? 'float64' : 'float32',
+  )
   const biases = new Map([...new Set(config.windows)].map((window) => [window, causalBias(batch, window)]))
   const hidden = layerNames(config).reduce((x, name, i) => {
     const bias = biases.get(config.windows[i] ?? null) ?? causalBias(batch, null)
@@ -50,11 +54,10 @@ const selfAttention =
   (config: DecoderConfig, host: Host, batch: BatchInputs | PaddedInputs, { name, angles, bias }: At) =>
   (x: Expression): Expression => {
     const { heads, keyValueHeads, headSize, attentionDropout, queryKeyNorms } = config
-    const { cosine, sine } = angles
     const rotated = (of: 'q' | 'k', count: number): Expression => {
       const heads = host.linear(`${name}.self_attn.${of}_proj`, x)
       const normalized = queryKeyNorms ? headNorm(config, host, `${name}.self_attn.${of}_norm`)(heads) : heads
-      return rotaryEmbedding(normalized, count, cosine, sine)
+      return rotateHeads(normalized, count, angles)
     }
     const [query, key] = [rotated('q', heads), rotated('k', keyValueHeads)]
     const value = host.linear(`${name}.self_attn.v_proj`, x)
