@@ -1,6 +1,6 @@
 /**
- * A decoder whose matrices of queries, keys and values are one, and those of gate and up another. With W = [W₁; W₂; …] and B = [B₁; B₂; …] by rows,
- * part i is Wᵢ + scale · Bᵢ diag(g) A. So the gradients of W and B are those of their parts, one below the other, and those of A and g their sums.
+ * A decoder whose matrices of queries, keys and values are one, and those of gate and up another. The rows of W and B are those of their parts, one
+ * below the other. Part i is Wᵢ + scale · Bᵢ diag(g) A. So the gradients of W and B are those of their parts, and those of A and g are sums.
  */
 import type { Factors } from '../layers/lowRank.js'
 import { add, named, slice, stackRows, type Tensor, type Tensors } from '../tensor/tensor.js'

@@ -1,4 +1,4 @@
-/** Matrices that a family keeps as one, such as those of queries, keys and values: one is adapted, and the layers of another family read its parts. */
+/** Matrices that a family keeps as one, such as those of queries, keys and values. The one is adapted; another family's layers read its parts. */
 import type { Expression } from '../../graph/expression.js'
 import { slice } from '../../graph/operators.js'
 import type { Matrix, ModelSpec, TensorShape } from '../architecture.js'

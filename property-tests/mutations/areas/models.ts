@@ -10,13 +10,6 @@ export const models: ReadonlyArray<Mutation> = [
     tests: ['golden/decoders'],
   },
   {
-    file: 'accelerated/models/layers/fusedMatrices.ts',
-    mistake: 'The product of a fused matrix is kept from one input to the next.',
-    before: 'known?.x === x ?',
-    after: 'known !== undefined ?',
-    tests: ['agreement/recompute'],
-  },
-  {
     file: 'accelerated/models/layers/rotary.ts',
     mistake: 'The last numbers of a head are turned, and not the first ones.',
     before: 'slice(byHead, 2, 0, size)',
