@@ -114,4 +114,25 @@ export const finetuningTokens: ReadonlyArray<Mutation> = [
     after: 'chosen.inputIds.length',
     tests: ['property/finetuning/preferenceTokens'],
   },
+  {
+    file: 'finetuning/tokens/choiceTokens.ts',
+    mistake: 'An answer follows the colon without a blank.',
+    before: 'text: ` ${answer}`',
+    after: 'text: `${answer}`',
+    tests: ['golden/choice'],
+  },
+  {
+    file: 'finetuning/tokens/choiceTokens.ts',
+    mistake: 'Training reads every answer as right.',
+    before: 'right: 0, lengths',
+    after: 'right: 1, lengths',
+    tests: ['cli/choice'],
+  },
+  {
+    file: 'finetuning/tokens/choiceTokens.ts',
+    mistake: 'One answer that fits keeps a question.',
+    before: 'texts.some(',
+    after: 'texts.every(',
+    tests: ['cli/choice'],
+  },
 ]
