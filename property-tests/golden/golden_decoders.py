@@ -1,16 +1,18 @@
 """LoRA on decoders under PEFT: the first step's logits, loss and gradients, and 20 steps of AdamW. One family has grouped heads and Llama 3's rotation, one a
-sliding window, one biases and a tied output matrix, one norms of queries and keys.
+sliding window, one biases and a tied output matrix, one norms of queries and keys, and one a table of positions and matrices stored as [in, out].
 
 transformers computes norms, rotations, attention's softmax and the loss in float32, whatever the model is in; in float64 these lines are replaced by the same
 ones in float64."""
 import json
+import re
 
 import peft
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import (
+    AutoModelForCausalLM, AutoModelForSequenceClassification, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config)
 from transformers.models.llama import modeling_llama
 from transformers.models.mistral import modeling_mistral
 from transformers.models.qwen2 import modeling_qwen2
@@ -20,7 +22,10 @@ from golden_models import SEED, normal
 from golden_training import descend, in_both, optimization, randomize, versions, well_conditioned
 
 LORA = dict(rank=4, alpha=8)
-TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']
+TARGETS = {
+    **{family: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] for family in ('llama', 'mistral', 'qwen2', 'qwen3')},
+    'gpt2': ['c_attn', 'c_proj', 'c_fc'],
+}
 SIZES = dict(vocab_size=50, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40,
              max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=2)
 LLAMA3 = dict(rope_type='llama3', rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
@@ -29,7 +34,11 @@ CONFIGS = {
     'mistral': lambda: MistralConfig(**SIZES, head_dim=6, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='default', rope_theta=10000.0), sliding_window=3),
     'qwen2': lambda: Qwen2Config(**SIZES, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='linear', rope_theta=1000.0, factor=2.0), tie_word_embeddings=True),
     'qwen3': lambda: Qwen3Config(**SIZES, head_dim=6, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='default', rope_theta=1000000.0), tie_word_embeddings=True),
+    'gpt2': lambda: GPT2Config(
+        vocab_size=50, n_embd=32, n_layer=2, n_head=4, n_inner=40, n_positions=64, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0, pad_token_id=0,
+        bos_token_id=1, eos_token_id=2),
 }
+# Families whose code casts to float32.
 MODULES = {'llama': (modeling_llama, 'Llama'), 'mistral': (modeling_mistral, 'Mistral'), 'qwen2': (modeling_qwen2, 'Qwen2'), 'qwen3': (modeling_qwen3, 'Qwen3')}
 
 # Tokens of each text, and how many at its start are a prompt's, which is not learned.
@@ -59,6 +68,8 @@ def loss_of(model, batch):
 
 def in_float64(family):
     """The library's own formulas of norm, rotation and softmax, without their casts."""
+    if family not in MODULES:
+        return
     module, name = MODULES[family]
     library_softmax = torch.nn.functional.softmax
 
@@ -93,16 +104,17 @@ def write_model(family, folder):
     model = AutoModelForCausalLM.from_config(CONFIGS[family]())
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            deviation = 0.5 if 'embed' in name else 1 / parameter.shape[1] ** 0.5 if parameter.dim() > 1 else 0.2
+            inner = 0 if re.search(r'\.c_\w+\.weight$', name) else 1  # GPT-2 stores [in, out]
+            deviation = 0.5 if re.search('embed|wte|wpe', name) else 1 / parameter.shape[inner] ** 0.5 if parameter.dim() > 1 else 0.2
             value = normal(name, parameter.shape, deviation)
-            parameter.copy_(1 + value if name.endswith('norm.weight') else value)
+            parameter.copy_(1 + value if re.search(r'(norm|ln_\w)\.weight$', name) else value)
     model.save_pretrained(folder)
     (folder / 'generation_config.json').unlink(missing_ok=True)
 
 
-def lora(folder):
+def lora(family, folder):
     base = AutoModelForCausalLM.from_pretrained(folder, attn_implementation='eager', dtype=torch.float32)
-    model = get_peft_model(base, LoraConfig(task_type='CAUSAL_LM', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS, lora_dropout=0.0))
+    model = get_peft_model(base, LoraConfig(task_type='CAUSAL_LM', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS[family], lora_dropout=0.0))
     randomize(model, {'.A': 0.2, '.B': 0.2})
     return model
 
@@ -128,7 +140,7 @@ def classifier(family, folder):
     made = tokenizer(family)
     made.save(str(folder / 'tokenizer.json'))
     base = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3, attn_implementation='eager', dtype=torch.float32)
-    model = get_peft_model(base, LoraConfig(task_type='SEQ_CLS', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS, lora_dropout=0.0))
+    model = get_peft_model(base, LoraConfig(task_type='SEQ_CLS', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS[family], lora_dropout=0.0))
     randomize(model, {'.A': 0.2, '.B': 0.2, 'score.weight': 0.3})
     model.peft_config['default'].base_model_name_or_path = f'golden/{family}'
     model.eval().save_pretrained(folder / 'peft-adapter')
@@ -156,7 +168,7 @@ def make(family, folder, _):
         answers[f'{dtype}/finalLogits'] = logits(model, batches[0])
         return {'losses': losses}, gradients
 
-    recorded, tensors, _ = in_both(lambda: lora(folder), run)
+    recorded, tensors, _ = in_both(lambda: lora(family, folder), run)
     tensors.update(answers)
     golden = {'versions': versions(peft), 'seed': SEED, 'lora': {**LORA, **optimization()}, 'batches': batches, **recorded}
     golden['classifier'] = classifier(family, folder)

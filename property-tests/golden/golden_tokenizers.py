@@ -1,5 +1,5 @@
 """Tokenizers of decoders' kinds, trained on a few sentences, and their ids: Llama 2's (a prefix and replaced blanks, byte fall-back), the same by Metaspace, and
-Llama 3's and Qwen2's (a word expression before bytes)."""
+Llama 3's and Qwen2's (a word expression before bytes), and GPT-2's (bytes within its own words)."""
 import json
 
 import tokenizers
@@ -15,7 +15,7 @@ SPECIALS = ['<unk>', '<s>', '</s>']
 
 # What makes text of tokens again, as the families' own files have it.
 LLAMA2 = decoders.Sequence([decoders.Replace('▁', ' '), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(' ', 1, 0)])
-DECODERS = {'llama2': LLAMA2, 'metaspace': LLAMA2, 'llama3': decoders.ByteLevel(), 'qwen2': decoders.ByteLevel()}
+DECODERS = {'llama2': LLAMA2, 'metaspace': LLAMA2, 'llama3': decoders.ByteLevel(), 'qwen2': decoders.ByteLevel(), 'gpt2': decoders.ByteLevel()}
 
 
 def bytes_of(text):
@@ -29,11 +29,14 @@ def made(kind):
         tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend('▁'), normalizers.Replace(' ', '▁')])
     elif kind == 'metaspace':
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement='▁', prepend_scheme='first', split=False)
+    elif kind == 'gpt2':
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     else:
         words = WORDS % ('{1,3}' if kind == 'llama3' else '')
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
             pre_tokenizers.Split(Regex(words), 'isolated'), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-    alphabet = pre_tokenizers.ByteLevel.alphabet() if kind in ('llama3', 'qwen2') else []
+    alphabet = pre_tokenizers.ByteLevel.alphabet() if kind in ('llama3', 'qwen2', 'gpt2') else []
     trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=initial + bytes_of(kind in ('llama2', 'metaspace')), initial_alphabet=alphabet, show_progress=False)
     # of the first half: the others have characters that it has not seen
     tokenizer.train_from_iterator(SENTENCES[:8] * 3, trainer)
@@ -48,7 +51,7 @@ def made(kind):
 
 def write(file):
     found = {}
-    for kind in ('llama2', 'metaspace', 'llama3', 'qwen2'):
+    for kind in ('llama2', 'metaspace', 'llama3', 'qwen2', 'gpt2'):
         state = made(kind)
         tokenizer = Tokenizer.from_str(json.dumps(state))
         found[kind] = {'tokenizer': state, 'ids': [tokenizer.encode(text).ids for text in SENTENCES],

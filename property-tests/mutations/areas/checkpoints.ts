@@ -220,6 +220,13 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/storedDigest'],
   },
   {
+    file: 'accelerated/checkpoints/gguf/convertWeights.ts',
+    mistake: "GPT-2's matrices keep llama.cpp's orientation.",
+    before: 'transposedMatrix(numbers, shape).buffer',
+    after: 'numbers.buffer',
+    tests: ['property/accelerated/ggufModel'],
+  },
+  {
     file: 'accelerated/checkpoints/gguf/decoderNames.ts',
     mistake: "Qwen2's rows are permuted as LLaMA's.",
     before: "ggufArchitecture({ type }) === 'llama' && ",

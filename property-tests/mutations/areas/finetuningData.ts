@@ -184,4 +184,11 @@ export const finetuningData: ReadonlyArray<Mutation> = [
     after: 'index <= count',
     tests: ['cli/choice'],
   },
+  {
+    file: 'finetuning/data/ratedAnswerRows.ts',
+    mistake: 'Both answers of a pair are desirable.',
+    before: 'answer: rejected, isDesirable: false',
+    after: 'answer: rejected, isDesirable: true',
+    tests: ['property/finetuning/ratedAnswers'],
+  },
 ]

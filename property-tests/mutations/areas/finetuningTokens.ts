@@ -101,7 +101,7 @@ export const finetuningTokens: ReadonlyArray<Mutation> = [
     tests: ['property/finetuning/tokenizingProgress'],
   },
   {
-    file: 'finetuning/tokens/preferenceTokens.ts',
+    file: 'finetuning/tokens/answerTokens.ts',
     mistake: 'Earlier answers of the conversation are learned too.',
     before: 'i === answer ? segment : { ...segment, learned: false }',
     after: 'segment',
@@ -134,5 +134,19 @@ export const finetuningTokens: ReadonlyArray<Mutation> = [
     before: 'texts.some(',
     after: 'texts.every(',
     tests: ['cli/choice'],
+  },
+  {
+    file: 'finetuning/tokens/ratedTokens.ts',
+    mistake: 'A prompt is read with its own answer twice.',
+    before: '(at + Math.ceil(rows.length / 2)) % rows.length',
+    after: 'at',
+    tests: ['property/finetuning/ratedAnswers'],
+  },
+  {
+    file: 'finetuning/tokens/ratedTokens.ts',
+    mistake: 'A cut text keeps a target after its last token.',
+    before: 'i === maxLength - 1 ? unlabeled : target',
+    after: 'target',
+    tests: ['property/finetuning/ratedAnswers'],
   },
 ]

@@ -3,6 +3,20 @@ import type { Mutation } from '../mutation.js'
 
 export const formats: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/formats/gguf/gpt2Keys.ts',
+    mistake: 'A GPT-2 with another activation is written for llama.cpp.',
+    before: "config.activation !== 'gelu_tanh'",
+    after: "config.activation === 'relu'",
+    tests: ['property/accelerated/gptConfig'],
+  },
+  {
+    file: 'accelerated/formats/gguf/exportGguf.ts',
+    mistake: 'Positions are quantized as matrices are.',
+    before: " || ggufName(name) === 'position_embd.weight'",
+    after: '',
+    tests: ['property/accelerated/ggufModel'],
+  },
+  {
     file: 'accelerated/formats/peft/lora.ts',
     mistake: 'Padded rsLoRA scales alpha as LoRA does.',
     before: 'rest.rslora ? Math.sqrt(widest / rest.rank) : widest / rest.rank',

@@ -3,6 +3,34 @@ import type { Mutation } from '../mutation.js'
 
 export const models: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/models/gpt/gpt2.ts',
+    mistake: "GPT-2's feed-forward matrices are taken as [out, in].",
+    before: '(attn|mlp)\\.c_',
+    after: '(attn)\\.c_',
+    tests: ['property/accelerated/gptConfig'],
+  },
+  {
+    file: 'accelerated/models/gpt/decoder.ts',
+    mistake: 'Keys come before queries in the fused matrix.',
+    before: '[0, 1, 2].map((part)',
+    after: '[1, 0, 2].map((part)',
+    tests: ['golden/decoders'],
+  },
+  {
+    file: 'accelerated/models/gpt/decoder.ts',
+    mistake: 'Positions are not added to the words.',
+    before: 'add(words, gather(host.tensor(`${names.positions}.weight`), rows))',
+    after: 'words',
+    tests: ['golden/generation'],
+  },
+  {
+    file: 'accelerated/models/gpt/spec.ts',
+    mistake: 'The fused matrix has the rows of one of its three.',
+    before: '(3 * h) / queryKeyValue.length',
+    after: 'h',
+    tests: ['property/accelerated/gptConfig'],
+  },
+  {
     file: 'accelerated/models/modernbert/modernbert.ts',
     mistake: 'An odd window is rounded up.',
     before: 'Math.floor(file.local_attention / 2)',
