@@ -32,6 +32,7 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
     const model = toOnnx(outputs, provider.target, intoBuffers ? sentinelOutput : undefined)
     const native = sessionOptions(provider, settings, {
       ...files,
+      merges: !expandsLevels(outputs),
       prepacks: prepacks(outputs, options),
       spins: options.mode !== 'decode',
       fusesByNames: provider.target.namelessSizes !== true,
@@ -49,6 +50,7 @@ export const openModelFile = async (file: string, settings: EngineSettings): Pro
     folder: null,
     externalData: [],
     prepacks: true,
+    merges: true,
     spins: true,
     fusesByNames: true,
     ownGraph: false,
@@ -62,8 +64,10 @@ const largeWeights = 2 ** 29
 /** Whether a session of this graph keeps float32 weights a second time, reordered for its products. */
 export const prepacks = (outputs: Outputs, { prepack = true }: OpenOptions): boolean => {
   const order = topologicalOrder(Object.values(outputs))
-  return !order.some(({ op }) => op === 'TransposedView') && (prepack || weightBytes(order) < largeWeights)
+  return !order.some(({ op }) => op === 'TransposedView' || op === 'FourBitMatMul') && (prepack || weightBytes(order) < largeWeights)
 }
+
+const expandsLevels = (outputs: Outputs): boolean => topologicalOrder(Object.values(outputs)).some(({ op }) => op === 'FourBitMatMul')
 
 const weightBytes = (order: ReadonlyArray<Expression>): number =>
   order.reduce((sum, { attributes }) => sum + (attributes.external?.length ?? 0), 0)
@@ -78,6 +82,9 @@ const fusionByNames = 'MatMulAddFusion'
 
 /** Keeps everything it computes from weights by Cast or Transpose for as long as the session lives. */
 const constantFolding = 'ConstantFolding'
+
+/** Would expand the levels of a matrix once for a layer and its gradient, and keep them in between. */
+const merging = 'CommonSubexpressionElimination'
 
 type ExternalData = { readonly path: string; readonly data: Uint8Array }
 type WeightFiles = {
@@ -98,6 +105,8 @@ const weightFiles = async (outputs: Outputs, weights: WeightSource): Promise<Wei
 
 type NativeOptions = WeightFiles & {
   readonly prepacks: boolean
+  /** whether equal nodes become one */
+  readonly merges: boolean
   readonly spins: boolean
   readonly fusesByNames: boolean
   /** whether salora wrote the graph for this session */
@@ -107,11 +116,12 @@ type NativeOptions = WeightFiles & {
 const sessionOptions = (
   { provider }: Pick<Provider, 'provider'>,
   { threads, profile }: EngineSettings,
-  { folder, externalData, prepacks: reorders, spins, fusesByNames, ownGraph }: NativeOptions,
+  { folder, externalData, prepacks: reorders, merges, spins, fusesByNames, ownGraph }: NativeOptions,
 ): InferenceSession.SessionOptions => {
   const disabled = [
     ...disabledOptimizers,
     ...(reorders ? [] : [constantFolding]),
+    ...(merges ? [] : [merging]),
     ...(fusesByNames ? [] : [fusionByNames]),
     ...(ownGraph ? idleOptimizers : []),
   ]

@@ -8,7 +8,7 @@
 /** The type of a graph's numbers. */
 export type FloatType = 'float32' | 'float64'
 
-export type DType = 'float64' | 'float32' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool'
+export type DType = 'float64' | 'float32' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'int8' | 'uint8' | 'uint4' | 'bool'
 
 /**
  * A size known when the graph is written, or the name of a size that each run sets. It is a name such as `tokens`, or an expression of names such as
@@ -40,6 +40,7 @@ export type DifferentiableOp =
   | 'Clip'
   | 'MatMul'
   | 'QuantizedMatMul'
+  | 'FourBitMatMul'
   | 'HalfMatMul'
   | 'Softmax'
   | 'LogSoftmax'
@@ -70,6 +71,7 @@ export type NonDifferentiableOp =
   | 'CumulativeSum'
   | 'ScatterAddRows'
   | 'Dequantize'
+  | 'FourBitDequantize'
   | 'BlockDequantize'
   | 'BlockMatMul'
   | 'CachedAttention'
@@ -110,6 +112,8 @@ export type Attributes = {
   readonly before?: Dimension
   readonly after?: Dimension
   readonly output?: number
+  /** of a matrix in four bits, whose last block may be longer than a row */
+  readonly columns?: number
   /** of further outputs (CachedAttention) */
   readonly names?: ReadonlyArray<string>
   /** SelectRows: some rows have no index that selects them, so their gradient is zero. */

@@ -31,7 +31,7 @@ export const fuseSums = (outputs: Outputs): Outputs => {
   return Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, resolved(node)]))
 }
 
-const isInt8 = ({ op }: Expression): boolean => op === 'QuantizedMatMul' || op === 'BlockMatMul'
+const isInt8 = ({ op }: Expression): boolean => op === 'QuantizedMatMul' || op === 'FourBitMatMul' || op === 'BlockMatMul'
 
 /** null stands for the outputs. */
 type Readers = ReadonlyMap<Expression, ReadonlyArray<Expression | null>>

@@ -21,11 +21,12 @@ const bytesOfType: Readonly<Record<DType, number>> = {
   int32: 4,
   int8: 1,
   uint8: 1,
+  uint4: 0.5,
   bool: 1,
 }
 
 /** Operators that are not nodes, and operators whose result is their operand's memory. */
-const leaves = new Set<Op>(['Input', 'Constant', 'Weight', 'Size', 'Dequantize', 'BlockDequantize'])
+const leaves = new Set<Op>(['Input', 'Constant', 'Weight', 'Size', 'Dequantize', 'FourBitDequantize', 'BlockDequantize'])
 const transparent = new Set<Op>(['StopGradient', 'Checkpoint'])
 const unwritten = new Set<Op>([...transparent, 'OutputOf'])
 const renaming = new Set<Op>([...transparent, 'Reshape', 'ControlDependency'])
@@ -185,6 +186,11 @@ const workspace = (node: Expression, sizes: Readonly<Record<string, number>>, ov
   const bytes = (value: Expression, dtype: DType = value.dtype): number => bytesOf({ shape: value.shape, dtype }, sizes)
   if (attributes.body !== undefined) return [peakOf(allocationsOf([attributes.body.result], sizes, true))]
   if (op === 'QuantizedMatMul') return [bytes(x, 'uint8'), bytes(node)]
+  if (op === 'FourBitMatMul') {
+    const [, levels = x] = inputs
+    const expanded = bytes(levels, 'uint8') // from four bits, then times the scales of blocks
+    return [bytes(x, 'int8'), expanded, expanded, bytes(node)]
+  }
   if (op === 'HalfMatMul') return [bytes(x), bytes(x, 'float16'), bytes(node, 'float16'), bytes(node)]
   if (op === 'ScatterAddRows') return overwrites ? [] : [bytes(node)]
   return op === 'LogSumExp' ? [bytes(x)] : []

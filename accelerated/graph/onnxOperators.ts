@@ -3,7 +3,15 @@ import { product } from './dimension.js'
 import type { Dimension, Expression, Op, ScanBody } from './expression.js'
 import { topologicalOrder } from './expression.js'
 import type { OnnxBuilder } from './onnxBuilder.js'
-import { emitBlockProduct, emitBlocks, emitHalfProduct, emitProduct, emitQuantizedProduct } from './onnxProducts.js'
+import {
+  emitBlockProduct,
+  emitBlocks,
+  emitFourBitProduct,
+  emitFourBits,
+  emitHalfProduct,
+  emitProduct,
+  emitQuantizedProduct,
+} from './onnxProducts.js'
 import type { AttributeValue } from './onnxProto.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
@@ -90,6 +98,8 @@ const serializers: Readonly<Record<Op, Serializer>> = {
     { emit },
   ) => emit('Gemm', [a, b, c], { transB: transposeB ? 1 : 0, alpha: { float: alpha } }, [result]),
   QuantizedMatMul: (pending, builder, shapes) => emitQuantizedProduct(builder, shapes, pending),
+  FourBitMatMul: (pending, builder, shapes) => emitFourBitProduct(builder, shapes, pending),
+  FourBitDequantize: (pending, builder) => emitFourBits(builder, pending),
   HalfMatMul: (pending, builder) => emitHalfProduct(builder, pending),
   BlockMatMul: (pending, builder) => emitBlockProduct(builder, pending),
   BlockDequantize: (pending, builder) => emitBlocks(builder, pending),

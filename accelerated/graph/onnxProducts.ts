@@ -1,7 +1,7 @@
-/** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or MatMul with further nodes; and products with a matrix in int8 or float16. */
+/** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or MatMul with further nodes; and products with a matrix in int8, int4 or float16. */
 import type { Expression } from './expression.js'
 import type { OnnxBuilder } from './onnxBuilder.js'
-import { blockSize } from './operators.js'
+import { bitsOfBlocks, blockSize } from './operators.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
 import type { PendingNode } from './pendingNode.js'
@@ -44,21 +44,33 @@ const rowMagnitudes = ({ emit, integers }: OnnxBuilder, x: string): string => {
   return emit('Max', [most, emit('Neg', [least])]) // Abs of all of x is slower
 }
 
+/** Levels of the rows of x by their own scales, around 128 in uint8 or around 0 in int8. scale: [rows, 1] */
+const quantizedRows = (
+  builder: OnnxBuilder,
+  shapes: RuntimeShapes,
+  input: Expression | undefined,
+  x: string,
+  type: 'int8' | 'uint8',
+): { readonly levels: string; readonly scale: string } => {
+  const { emit, constant, integers } = builder
+  const [rows = 1] = input?.shape ?? []
+  const number = (value: number): string => constant([value], [], 'float32')
+  const scale = emit('Max', [emit('Mul', [rowMagnitudes(builder, x), number(1 / largestLevel)]), number(smallestScale)])
+  const zeros = emit('Expand', [constant([type === 'int8' ? 0 : zeroPoint], [1], type), shapes.shape([rows])])
+  return { levels: emit('QuantizeLinear', [x, emit('Reshape', [scale, integers([-1])]), zeros], { axis: 0 }), scale }
+}
+
 /** Quantizes the rows of x to uint8 by their own scales, multiplies in int32, and applies the scales of rows and columns. */
 export const emitQuantizedProduct = (
   builder: OnnxBuilder,
   shapes: RuntimeShapes,
   { node, x: [x = '', , stored = '', scales = ''], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
 ): string => {
-  const { emit, constant, integers, target } = builder
+  const { emit, constant, target } = builder
   if (target.quantizedMatMul === undefined || target.quantizedMatMul === false)
     throw new Error('toOnnx: expected a target with products in int8, got one without')
   const [input, , other] = node.inputs
-  const [rows = 1] = input?.shape ?? []
-  const number = (value: number): string => constant([value], [], 'float32')
-  const scale = emit('Max', [emit('Mul', [rowMagnitudes(builder, x), number(1 / largestLevel)]), number(smallestScale)]) // [rows, 1]
-  const zeros = emit('Expand', [constant([zeroPoint], [1], 'uint8'), shapes.shape([rows])])
-  const levels = emit('QuantizeLinear', [x, emit('Reshape', [scale, integers([-1])]), zeros], { axis: 0 })
+  const { levels, scale } = quantizedRows(builder, shapes, input, x, 'uint8')
   const matrix = other?.op === 'TransposedView' ? emit('Transpose', [stored], { perm: [1, 0] }) : stored
   if (target.quantizedMatMul === 'plain') {
     const sums = emit('MatMulInteger', [levels, matrix, constant([zeroPoint], [], 'uint8')]) // int32
@@ -66,7 +78,7 @@ export const emitQuantizedProduct = (
   }
   const product = emit(
     'MatMulIntegerToFloat',
-    [levels, matrix, number(1), scales, constant([zeroPoint], [], 'uint8')],
+    [levels, matrix, constant([1], [], 'float32'), scales, constant([zeroPoint], [], 'uint8')],
     {},
     undefined,
     'com.microsoft',
@@ -74,14 +86,79 @@ export const emitQuantizedProduct = (
   return emit('Mul', [product, scale], {}, [result])
 }
 
+/**
+ * The same with levels in four bits, which each product expands to int8 for itself: kept, they would take the memory of int8. Backwards they are the
+ * right factor, which must be signed. Forward they are the left one, unsigned: that takes less time than their transpose.
+ */
+export const emitFourBitProduct = (
+  builder: OnnxBuilder,
+  shapes: RuntimeShapes,
+  { node, x: [x = '', ...matrix], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
+): string => {
+  const { emit, constant, target } = builder
+  if (target.quantizedMatMul !== true) throw new Error('toOnnx: expected a target with products in int8, got one without')
+  const one = constant([1], [], 'float32')
+  const zero = constant([zeroPoint], [], 'uint8')
+  const [, , scales = ''] = matrix
+  const product = (factors: ReadonlyArray<string>): string => emit('MatMulIntegerToFloat', factors, {}, undefined, 'com.microsoft')
+  if (node.attributes.transposeB === true) {
+    const { levels, scale } = quantizedRows(builder, shapes, node.inputs[0], x, 'int8')
+    const right = emit('Transpose', [levels], { perm: [1, 0] })
+    const columns = product([
+      emitFourBitLevels(builder, node, matrix, 'uint8'),
+      right,
+      one,
+      emit('Reshape', [scale, builder.integers([-1])]),
+      zero,
+    ])
+    return emit('Mul', [emit('Transpose', [columns], { perm: [1, 0] }), scales], {}, [result])
+  }
+  const { levels, scale } = quantizedRows(builder, shapes, node.inputs[0], x, 'uint8')
+  return emit('Mul', [product([levels, emitFourBitLevels(builder, node, matrix, 'int8'), one, scales, zero]), scale], {}, [result])
+}
+
+/** The matrix in float32. */
+export const emitFourBits = (builder: OnnxBuilder, { node, x, result }: Pick<PendingNode, 'node' | 'x' | 'result'>): string => {
+  const { emit, integers } = builder
+  const levels = emit('Cast', [emitFourBitLevels(builder, node, x, 'int8')], { to: elementType('float32') })
+  const [, , scales = ''] = x
+  return emit('Mul', [levels, node.inputs[2]?.shape.length === 0 ? scales : emit('Unsqueeze', [scales, integers([-1])])], {}, [result])
+}
+
+/** L = kq in int8, or L + 128 in uint8. The operator rounds products of real numbers; these are whole. → [p, columns] */
+const emitFourBitLevels = (
+  { emit, constant, integers }: OnnxBuilder,
+  { op, inputs, attributes: { columns = 0 } }: Expression,
+  [packed = '', blockScales = '']: ReadonlyArray<string>,
+  type: 'int8' | 'uint8',
+): string => {
+  const [p, blocks] = (inputs[op === 'FourBitMatMul' ? 2 : 1]?.shape ?? []).map(Number)
+  if (p === undefined || blocks === undefined) throw new Error('toOnnx: expected a matrix in four bits, got none')
+  const [one, number] = [constant([1], [], 'float32'), (value: number): string => constant([value], [], type)]
+  const [q, k] = [packed, emit('Unsqueeze', [blockScales, integers([-1])])].map((value, i) =>
+    i === 1 && type === 'uint8' ? value : emit('Cast', [value], { to: elementType(type) }),
+  )
+  const zeros = { levels: number(8), scales: number(0), products: number(type === 'int8' ? 0 : zeroPoint) }
+  const operands = [q ?? '', one, zeros.levels, k ?? '', one, zeros.scales, one, zeros.products]
+  const levels = emit('Reshape', [emit('QLinearMul', operands, {}, undefined, 'com.microsoft'), integers([p, -1])])
+  return columns === blocks * blockSize ? levels : emit('Slice', [levels, integers([0]), integers([columns]), integers([1])])
+}
+
 /** x Wᵀ of a matrix in blocks, whose levels and scales the runtime reads once for each row of x. It rounds blocks of x to int8 as well. */
 export const emitBlockProduct = (
   { emit, target }: OnnxBuilder,
-  { node: { inputs, shape }, x, result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
+  { node, x, result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
 ): string => {
+  const { inputs, shape } = node
   if (target.quantizedMatMul !== true) throw new Error('toOnnx: expected a target with products in int8, got one without')
   const [K, N] = [Number(inputs[0]?.shape[1]), Number(shape[1])]
-  return emit('MatMulNBits', x, { K, N, bits: 8, block_size: blockSize, accuracy_level: int8Activations }, [result], 'com.microsoft')
+  return emit(
+    'MatMulNBits',
+    x,
+    { K, N, bits: bitsOfBlocks(inputs[1] ?? node), block_size: blockSize, accuracy_level: int8Activations },
+    [result],
+    'com.microsoft',
+  )
 }
 
 /** The runtime's name for products in int8: others turn blocks into float32 first, seventy times slower. */
@@ -90,10 +167,18 @@ const int8Activations = 4
 /** The matrix in float32. The last block of a row may be longer than the row. */
 export const emitBlocks = (
   { emit, integers, constant }: OnnxBuilder,
-  { node: { shape }, x: [levels = '', scales = ''], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
+  { node: { shape, inputs }, x: [stored = '', scales = ''], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
 ): string => {
   const [rows, columns] = [Number(shape[0]), Number(shape[1])]
-  const centered = emit('Sub', [emit('Cast', [levels], { to: elementType('float32') }), constant([zeroPoint], [], 'float32')])
+  const isPacked = inputs[0] !== undefined && bitsOfBlocks(inputs[0]) === 4
+  const unpacked = (): string => {
+    const first = emit('BitwiseAnd', [stored, constant([15], [], 'uint8')])
+    const second = emit('BitShift', [stored, constant([4], [], 'uint8')], { direction: 'RIGHT' })
+    const pairs = [first, second].map((half) => emit('Unsqueeze', [half, integers([-1])]))
+    return emit('Reshape', [emit('Concat', pairs, { axis: -1 }), integers([rows, -1, blockSize])])
+  }
+  const levels = emit('Cast', [isPacked ? unpacked() : stored], { to: elementType('float32') })
+  const centered = emit('Sub', [levels, constant([isPacked ? 8 : zeroPoint], [], 'float32')])
   const values = emit('Mul', [centered, emit('Unsqueeze', [scales, integers([-1])])])
   const padded = emit('Reshape', [values, integers([rows, -1])])
   return emit('Slice', [padded, integers([0]), integers([columns]), integers([1])], {}, [result])

@@ -45,6 +45,7 @@ const elementTypes: Readonly<Record<DType, number>> = {
   float16: 10,
   float64: 11,
   bfloat16: 16,
+  uint4: 21,
 }
 export const elementType = (dtype: DType): number => elementTypes[dtype]
 
@@ -117,20 +118,25 @@ const root = protobuf.Root.fromJSON({
 
 export const messageType = (name: string): protobuf.Type => root.lookupType(name)
 
-/** opset 18 brought reductions with axes as inputs and ScatterND with `add`; 1 is the only version of ONNX Runtime's own operators. */
-const opsets = [
-  { domain: '', version: 18 },
+/** opset 18 brought reductions with axes as inputs and ScatterND with `add`, opset 21 numbers of four bits. */
+const usual = { irVersion: 9, opset: 18 }
+const withFourBits = { irVersion: 10, opset: 21 }
+
+/** 1 is the only version of ONNX Runtime's own operators. */
+const opsetsFrom = (version: number) => [
+  { domain: '', version },
   { domain: 'com.microsoft', version: 1 },
 ]
 
 export const encodeModel = (parts: ModelParts): Uint8Array => {
   const type = messageType('ModelProto')
+  const { irVersion, opset } = parts.initializers.some(({ dataType }) => dataType === elementTypes.uint4) ? withFourBits : usual
   return type
     .encode(
       type.fromObject({
-        irVersion: 9,
+        irVersion,
         producerName: 'salora',
-        opsetImport: opsets.filter(({ domain }) => domain === '' || usesDomain(parts.nodes, domain)),
+        opsetImport: opsetsFrom(opset).filter(({ domain }) => domain === '' || usesDomain(parts.nodes, domain)),
         graph: {
           ...graph('salora', parts),
           initializer: parts.initializers.map(tensor),
@@ -198,8 +204,13 @@ const typedArrays: Readonly<Partial<Record<DType, (data: ArrayLike<number>) => {
   int32: (data) => Int32Array.from(data),
   int8: (data) => Int8Array.from(data),
   uint8: (data) => Uint8Array.from(data),
+  uint4: (data) => packedNibbles(data),
   bool: (data) => Uint8Array.from(data),
 }
+
+/** Two numbers a byte, the first in the lower bits. */
+export const packedNibbles = (data: ArrayLike<number>): Uint8Array =>
+  Uint8Array.from({ length: Math.ceil(data.length / 2) }, (_, i) => (data[2 * i] ?? 0) | ((data[2 * i + 1] ?? 0) << 4))
 
 /** Little-endian raw data of numbers in `dtype`. */
 export const initializerBytes = (data: ArrayLike<number>, dtype: DType): Uint8Array => {

@@ -204,19 +204,74 @@ export const dequantize = ({ levels, transposed, scales = scalar(1, 'float32') }
 export const blockSize = 32
 
 /**
- * A matrix in blocks of 32 values of a row, each with its scale: levels uint8 [p, blocks, 32] around 128, scales float32 [p, blocks]. Lowering turns
- * its products x Wᵀ into BlockMatMul, which rounds blocks of x to int8 too, and its rows into float32. It has no gradient. → float32 [p, columns]
+ * A matrix in four bits: W ≈ diag(scales) L. The levels L = kq are whole numbers that fit int8. Each block of 32 values q of a row, from −7 to 7, has
+ * its scale k, from 0 to 18. levels: q + 8, uint4 [p, blocks, 32]; blockScales: k, uint8 [p, blocks]; scales: float32 [p] (default: 1)
+ */
+export type FourBitMatrix = {
+  readonly levels: Expression
+  readonly blockScales: Expression
+  readonly scales?: Expression
+  /** of W: the last block of a row may be longer */
+  readonly columns: number
+}
+
+/**
+ * (round(x) Lᵀ) ⊙ scales, or round(x) L if `transposed` is false: quantizedMatMul, on levels that each product expands for itself. The gradient is a
+ * product of the same kind. x: float32 [n, columns] → [n, p], or [n, p] → [n, columns]
+ */
+export const fourBitMatMul = (x: Expression, matrix: FourBitMatrix, transposed = true): Expression => {
+  const { inputs, shape } = fourBitDequantize(matrix)
+  if (!transposed && inputs[2]?.shape.length !== 0) return fail('fourBitMatMul', 'no scales of rows', showShape(inputs[2]?.shape ?? []))
+  const [p = 1, columns = 1] = shape
+  const [n, k, more] = x.shape
+  if (n === undefined || more !== undefined || k !== (transposed ? columns : p) || x.dtype !== 'float32')
+    return fail('fourBitMatMul', `rows of float32 for ${showShape(shape)}${transposed ? 'ᵀ' : ''}`, `${x.dtype} ${showShape(x.shape)}`)
+  return node('FourBitMatMul', [x, ...inputs], [n, transposed ? p : columns], 'float32', {
+    transposeB: transposed,
+    columns: matrix.columns,
+  })
+}
+
+/** diag(scales) L in float32: the matrix itself, for uses other than its products. → [p, columns] */
+export const fourBitDequantize = ({ levels, blockScales, scales = scalar(1, 'float32'), columns }: FourBitMatrix): Expression => {
+  const all = [levels, blockScales, scales]
+  const [p = 1] = levels.shape
+  const blocks = Math.ceil(columns / blockSize)
+  const fits =
+    sameShape(levels.shape, [p, blocks, blockSize]) &&
+    sameShape(blockScales.shape, [p, blocks]) &&
+    (scales.shape.length === 0 || sameShape(scales.shape, [p]))
+  if (!fits) return fail('fourBitDequantize', `parts of ${blocks} blocks a row`, all.map(({ shape }) => showShape(shape)).join(', '))
+  const types = all.map(({ dtype }) => dtype).join()
+  return types === 'uint4,uint8,float32'
+    ? node('FourBitDequantize', all, [p, columns], 'float32', { columns })
+    : fail('fourBitDequantize', 'uint4, uint8 and float32', types)
+}
+
+/** The parts of a matrix in four bits; null for any other expression. */
+export const fourBitOf = ({ op, inputs: [levels, blockScales, scales], attributes: { columns = 0 } }: Expression): FourBitMatrix | null =>
+  op === 'FourBitDequantize' && levels !== undefined && blockScales !== undefined && scales !== undefined
+    ? { levels, blockScales, scales, columns }
+    : null
+
+/**
+ * A matrix in blocks of 32 values of a row, each with its scale: levels uint8 [p, blocks, 32] around 128, or two a byte [p, blocks, 16] around 8;
+ * scales float32 [p, blocks]. Lowering turns its products x Wᵀ into BlockMatMul, which rounds blocks of x to int8 too, and its rows into float32. It
+ * has no gradient. → float32 [p, columns]
  */
 export const blockDequantize = (levels: Expression, scales: Expression, columns: number): Expression => {
   const [p = 1] = levels.shape
   const blocks = Math.ceil(columns / blockSize)
   const types = `${levels.dtype} ${showShape(levels.shape)} and ${scales.dtype} ${showShape(scales.shape)}`
-  if (!sameShape(levels.shape, [p, blocks, blockSize]) || !sameShape(scales.shape, [p, blocks]))
-    return fail('blockDequantize', `levels and scales of ${blocks} blocks`, types)
+  const fits = [blockSize, blockSize / 2].some((bytes) => sameShape(levels.shape, [p, blocks, bytes]))
+  if (!fits || !sameShape(scales.shape, [p, blocks])) return fail('blockDequantize', `levels and scales of ${blocks} blocks`, types)
   return levels.dtype === 'uint8' && scales.dtype === 'float32'
     ? node('BlockDequantize', [levels, scales], [p, columns], 'float32')
     : fail('blockDequantize', 'uint8 and float32', types)
 }
+
+/** Bits of a value of a matrix in blocks. */
+export const bitsOfBlocks = ({ shape }: Expression): 4 | 8 => (shape[2] === blockSize ? 8 : 4)
 
 /** x Wᵀ of a matrix in blocks, given by its levels and scales: what lowering makes of a product. x: float32 [n, k] → [n, p] */
 export const blockMatMul = (x: Expression, levels: Expression, scales: Expression): Expression => {

@@ -1,5 +1,5 @@
 /**
- * Activations that a step in int8 computes twice. A product in int8 takes the levels of an activation, so only an adapter's gradient needs its numbers
+ * Activations that a step in int8 or int4 computes twice. A product in int8 takes the levels of an activation, so only an adapter's gradient needs its numbers
  * later. Keeping them for it would take a third of a step's memory. It computes them again from values that the backward pass needs anyway.
  */
 import type { Expression, Op } from './expression.js'
@@ -13,7 +13,9 @@ const cheap = new Set<Op>(['Gelu', 'LayerNormalization'])
 
 export const recomputeActivations = (outputs: Outputs): Outputs => {
   const order = topologicalOrder(Object.values(outputs))
-  const factors = order.flatMap(({ op, inputs: [x] }) => (op === 'QuantizedMatMul' && x !== undefined && cheap.has(x.op) ? [x] : []))
+  const factors = order.flatMap(({ op, inputs: [x] }) =>
+    (op === 'QuantizedMatMul' || op === 'FourBitMatMul') && x !== undefined && cheap.has(x.op) ? [x] : [],
+  )
   const alreadyDone = order.some(({ op }) => op === 'ControlDependency') // by gradient checkpointing
   if (factors.length === 0 || alreadyDone) return outputs
   const activations = new Set(factors)

@@ -28,6 +28,7 @@ const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {
   RmsNormalization: 'first',
   MatMul: 'first',
   QuantizedMatMul: 'first',
+  FourBitMatMul: 'first',
   HalfMatMul: 'first',
   Checkpoint: 'first',
 }

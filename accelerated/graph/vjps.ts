@@ -16,6 +16,7 @@ import {
   exp,
   expand,
   flattenRows,
+  fourBitMatMul,
   halfMatMul,
   less,
   matMul,
@@ -62,6 +63,16 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   MatMul: matMulVjp,
   QuantizedMatMul: (yBar, _, _x, levels, transposed, scales) => [
     quantizedMatMul(mul(yBar, required(scales)), { levels: required(transposed), transposed: required(levels) }), // straight-through rounding
+    null,
+    null,
+    null,
+  ],
+  FourBitMatMul: (yBar, y, _, levels, blockScales, scales) => [
+    fourBitMatMul(
+      mul(yBar, required(scales)),
+      { levels: required(levels), blockScales: required(blockScales), columns: y.attributes.columns ?? 0 },
+      y.attributes.transposeB !== true,
+    ),
     null,
     null,
     null,

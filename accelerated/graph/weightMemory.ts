@@ -24,7 +24,7 @@ export const weightMemory = (roots: Readonly<Record<string, Expression>>, sizes:
     change(use)
   }
   for (const { op, inputs, attributes } of order.filter(
-    (node) => !constants.has(node) && !['Dequantize', 'BlockDequantize'].includes(node.op),
+    (node) => !constants.has(node) && !['Dequantize', 'FourBitDequantize', 'BlockDequantize'].includes(node.op),
   )) {
     const [first, second, third, fourth] = inputs
     if (op === 'HalfMatMul') addUse(second, (use) => (use.whole = true))

@@ -1,6 +1,6 @@
 /** Measures how much faster products of low precision are on this machine: without VNNI or similar, int8 can be slower than float32. */
 import type { Expression } from '../graph/expression.js'
-import { cast, constant, halfMatMul, input, matMul, quantizedMatMul } from '../graph/operators.js'
+import { blockSize, cast, constant, fourBitMatMul, halfMatMul, input, matMul, quantizedMatMul } from '../graph/operators.js'
 import type { Device } from '../engines/devices/device.js'
 import { noWeights } from '../engines/engine.js'
 
@@ -38,6 +38,19 @@ const speedupOf = async (product: Product, device: Device, threads: number): Pro
 export const int8Speedup = (device: Device, threads: number): Promise<number> => {
   const levels = constant(numbers(), [side, side], 'int8')
   return speedupOf((x) => quantizedMatMul(x, { levels, transposed: levels }), device, threads)
+}
+
+export const int4Speedup = (device: Device, threads: number): Promise<number> => {
+  const blocks = side / blockSize
+  const levels = constant(
+    numbers()
+      .map(Math.abs)
+      .map((x) => x % 16),
+    [side, blocks, blockSize],
+    'uint4',
+  )
+  const blockScales = constant(new Float64Array(side * blocks).fill(9), [side, blocks], 'uint8')
+  return speedupOf((x) => fourBitMatMul(x, { levels, blockScales, columns: side }), device, threads)
 }
 
 export const float16Speedup = (device: Device, threads: number): Promise<number> =>

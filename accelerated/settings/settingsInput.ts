@@ -67,9 +67,10 @@ export type SettingsInput = {
    *  - float32: every tensor in float32
    *  - float64: every tensor in float64, for numerical checks
    *  - int8: frozen matrices in eight bits, the rest in float32, faster on a CPU with VNNI
+   *  - int4: frozen matrices in four bits, the rest in float32, for models that int8 is too large for
    *  - mixed: frozen matrices and their products in float16, the rest in float32, for GPUs
    */
-  readonly precision?: 'float32' | 'float64' | 'int8' | 'mixed'
+  readonly precision?: 'float32' | 'float64' | 'int8' | 'int4' | 'mixed'
   /** Recompute activations in the backward pass; less memory, slower steps, identical numbers. Default: false */
   readonly gradientCheckpointing?: boolean
   /** CPU threads; 0 lets ONNX Runtime choose. Default: 0 */

@@ -61,7 +61,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
   },
   {
     text: 'Explanation',
-    items: pages('explanation', ['paper', 'salora-and-lora', 'graphs-and-gradients', 'int8', 'exactness', 'bounds', 'growth']),
+    items: pages('explanation', ['paper', 'salora-and-lora', 'graphs-and-gradients', 'int8', 'int4', 'exactness', 'bounds', 'growth']),
   },
   { text: 'Results', collapsed: true, items: generated('results') },
 ]

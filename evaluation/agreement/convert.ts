@@ -1,6 +1,6 @@
 /** The reference's tensors by name as the accelerated path's flat vectors and feeds, and back to names. */
 import type { Expression, FloatType } from '../../accelerated/graph/expression.js'
-import { constant, dequantize } from '../../accelerated/graph/operators.js'
+import { blockSize, constant, dequantize, fourBitDequantize } from '../../accelerated/graph/operators.js'
 import type { AdaptedMatrix } from '../../accelerated/methods/lowRank.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import type { SequenceOutputs } from '../../accelerated/models/modelOutputs.js'
@@ -9,6 +9,7 @@ import { offsetName, poolName, type DropoutSite } from '../../accelerated/models
 import type { TextExample } from '../../accelerated/objectives/causalLM.js'
 import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
 import type { TaggedExample } from '../../accelerated/objectives/tokenClassification.js'
+import { fourBits } from '../../accelerated/precisions/int4/quantize.js'
 import { rowLevels, rowScales, transposedOf } from '../../accelerated/precisions/int8/quantize.js'
 import { halved } from '../../accelerated/precisions/mixed.js'
 import type { Precision } from '../../accelerated/precisions/precision.js'
@@ -38,7 +39,7 @@ export const constants = (base: Tensors, dtype: FloatType): TensorSource => {
   }
 }
 
-/** Frozen tensors in a precision. Matrices of layers are levels and scales in int8, and rounded to float16 in mixed. */
+/** Frozen tensors in a precision. Matrices of layers are levels and scales in int8 and int4, and rounded to float16 in mixed. */
 export const frozenTensors = (
   base: Tensors,
   { matrices }: Pick<ModelSpec, 'matrices'>,
@@ -47,8 +48,10 @@ export const frozenTensors = (
   const plain = constants(base, dtype)
   if (precision === dtype) return plain
   if (precision === 'mixed') return halved({ matrices }, plain)
-  if (precision !== 'int8') throw new Error(`frozenTensors: expected a floating point, int8 or mixed, got ${precision}`)
-  const quantized = new Map(matrices.map(({ name }) => [`${name}.weight`, quantizedConstant(named(base, `${name}.weight`))]))
+  if (precision !== 'int8' && precision !== 'int4')
+    throw new Error(`frozenTensors: expected a floating point, int8, int4 or mixed, got ${precision}`)
+  const toConstant = precision === 'int8' ? quantizedConstant : fourBitConstant
+  const quantized = new Map(matrices.map(({ name }) => [`${name}.weight`, toConstant(named(base, `${name}.weight`))]))
   return (name) => quantized.get(name) ?? plain(name)
 }
 
@@ -60,6 +63,22 @@ const quantizedConstant = ({ shape, data }: Tensor): Expression => {
     levels: constant(levels, [rows, columns], 'int8'),
     transposed: constant(transposedOf(levels, shape), [columns, rows], 'int8'),
     scales: constant(scales, [rows], 'float32'),
+  })
+}
+
+const fourBitConstant = ({ shape, data }: Tensor): Expression => {
+  const [rows = 0, columns = 0] = shape
+  const { levels, blockScales, scales } = fourBits(Float32Array.from(data), shape)
+  const blocks = Math.ceil(columns / blockSize)
+  return fourBitDequantize({
+    levels: constant(
+      [...levels].flatMap((two) => [two & 15, two >> 4]),
+      [rows, blocks, blockSize],
+      'uint4',
+    ),
+    blockScales: constant(blockScales, [rows, blocks], 'uint8'),
+    scales: constant(scales, [rows], 'float32'),
+    columns,
   })
 }
 

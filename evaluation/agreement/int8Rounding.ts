@@ -1,17 +1,20 @@
 /**
- * The rounding of an int8 step. A step rounds thousands of values, and some are so near a boundary that float32 and float64 round them differently.
+ * The rounding of a step in int8 or int4. A step rounds thousands of values, and some are so near a boundary that float32 and float64 round them differently.
  * What follows then differs by a whole level. So the accelerated path reports its levels, and the reference takes each level that is within the
  * bound of its own value. Both then compute the same function, and everything else is compared as in float32.
  */
-import { showShape, topologicalOrder, type Expression } from '../../accelerated/graph/expression.js'
+import { showShape, topologicalOrder, type Expression, type Op } from '../../accelerated/graph/expression.js'
 import {
   add,
   concat,
+  blockSize,
   constant,
+  fourBitOf,
   gather,
   halfOf,
   quantizedMatMul,
   quantizedOf,
+  type FourBitMatrix,
   type QuantizedMatrix,
 } from '../../accelerated/graph/operators.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
@@ -20,8 +23,11 @@ import type { StepGraph } from '../../accelerated/training/stepGraph.js'
 import {
   halfLinear,
   int8Linear,
+  isFourBits,
   largestLevel,
+  quantizeFourBits,
   quantizeRows,
+  squaredError,
   tensor,
   type FrozenLinear,
   type Quantized,
@@ -31,11 +37,16 @@ import { relative, type Numbers, type Part, type Row } from './rows.js'
 
 type Outputs = StepGraph['outputs']
 
-/** The rounded operand of each matrix, by the reference's names: MODULE.x in the forward pass, MODULE.yBar in the backward pass. */
+/**
+ * The rounded operand of each matrix, by the reference's names: MODULE.x in the forward pass, MODULE.yBar in the backward pass. A matrix in four bits
+ * has one layout for both, and gives MODULE.
+ */
 const operandNames = (frozen: TensorSource, modules: ReadonlyArray<string>): ReadonlyMap<Expression, string> =>
   new Map(
     modules.flatMap((module): ReadonlyArray<[Expression, string]> => {
       const matrix = quantizedOf(frozen(`${module}.weight`))
+      const fourBits = fourBitOf(frozen(`${module}.weight`))
+      if (fourBits !== null) return [[fourBits.levels, module]]
       return matrix === null
         ? []
         : [
@@ -44,6 +55,8 @@ const operandNames = (frozen: TensorSource, modules: ReadonlyArray<string>): Rea
           ]
     }),
   )
+
+const products: ReadonlySet<Op> = new Set<Op>(['QuantizedMatMul', 'FourBitMatMul'])
 
 const outputName = (name: string): string => `rounded ${name}`
 
@@ -54,9 +67,10 @@ const outputName = (name: string): string => `rounded ${name}`
 export const roundedOperands = (outputs: Outputs, frozen: TensorSource, modules: ReadonlyArray<string>): Outputs => {
   const names = operandNames(frozen, modules)
   const rounded = new Map<string, Expression>()
-  for (const { op, inputs } of topologicalOrder(Object.values(outputs))) {
+  for (const { op, inputs, attributes } of topologicalOrder(Object.values(outputs))) {
     const [x, matrix] = inputs
-    const name = op !== 'QuantizedMatMul' || matrix === undefined ? undefined : names.get(matrix)
+    const module = matrix === undefined || !products.has(op) ? undefined : names.get(matrix)
+    const name = module === undefined || op === 'QuantizedMatMul' ? module : `${module}.${attributes.transposeB === true ? 'x' : 'yBar'}`
     if (x === undefined || name === undefined) continue
     const [rows, before] = [inPlace(quantizedMatMul(x, identityOf(x)), x), rounded.get(outputName(name))]
     rounded.set(outputName(name), before === undefined ? rows : add(before, rows)) // slices of the tokens
@@ -98,16 +112,18 @@ export type Followed = { readonly frozenLinear?: FrozenLinear; readonly levels: 
 export const follow = (frozen: TensorSource, modules: ReadonlyArray<string>, results: ReadonlyArray<Results>, bound: number): Followed => {
   const matrices = new Map<string, Numbers>(
     modules.flatMap((module) => {
-      const matrix = quantizedOf(frozen(`${module}.weight`))
+      const [matrix, fourBits] = [quantizedOf(frozen(`${module}.weight`)), fourBitOf(frozen(`${module}.weight`))]
+      if (fourBits !== null) return [[`${module}.weight`, fourBitValues(fourBits)] as const]
       return matrix === null ? [] : [[`${module}.weight`, valuesOf(matrix)] as const]
     }),
   )
   const rounds = modules.some((module) => halfOf(frozen(`${module}.weight`)) !== null)
   if (matrices.size === 0) return { ...(rounds ? { frozenLinear: halfLinear } : {}), levels: () => [] }
+  const inFourBits = new Set(modules.flatMap((module) => (fourBitOf(frozen(`${module}.weight`)) === null ? [] : [`${module}.weight`])))
   const fits = new Map<string, Fit>()
   const fitted = (name: string, x: Tensor): Fit => {
     const reported = (): Numbers => matrices.get(name) ?? results.flatMap((part) => Array.from(part[outputName(name)] ?? [], Number))
-    const fit = fits.get(name) ?? atLevels(name, x, reported(), bound)
+    const fit = fits.get(name) ?? (inFourBits.has(name) ? atFourBits : atLevels)(name, x, reported(), bound)
     fits.set(name, fit)
     return fit
   }
@@ -124,6 +140,16 @@ export const levelRows = (part: Part, bound: number, model: number, levels: Read
 const valuesOf = ({ levels, scales }: QuantizedMatrix): Numbers => {
   const [factors, [, width]] = [scales?.attributes.data ?? [], levels.shape]
   return Array.from(levels.attributes.data ?? [], (level, i) => level * (factors[Math.floor(i / Number(width))] ?? NaN))
+}
+
+const fourBitValues = ({ levels, blockScales, scales, columns }: FourBitMatrix): Numbers => {
+  const [rows = 0, blocks = 0] = levels.shape.map(Number)
+  const at = (of: Expression | undefined, i: number): number => of?.attributes.data?.[i] ?? NaN
+  return Array.from({ length: rows * columns }, (_, i) => {
+    const [row, column] = [Math.floor(i / columns), i % columns]
+    const block = row * blocks + Math.floor(column / blockSize)
+    return (at(levels, block * blockSize + (column % blockSize)) - 8) * at(blockScales, block) * at(scales, row)
+  })
 }
 
 export type Fit = {
@@ -160,6 +186,44 @@ export const atLevels = (name: string, x: Tensor, reported: Numbers, bound: numb
     rounded: { levels: tensor(x.shape, levels), scales: quantized.scales },
     levels:
       size === 0 ? null : { name, size, index, reference: x.data[index] ?? NaN, accelerated: reported[index] ?? NaN, difference, across },
+  }
+}
+
+/**
+ * W at the reported levels in four bits. A reported block must be kq of one k, and its error at most the least that the reference finds, but for the
+ * bound's share of the largest |W|. Otherwise W keeps its own levels, and the comparison fails. W, reported: [n, m]
+ */
+export const atFourBits = (name: string, W: Tensor, reported: Numbers, bound: number): Fit => {
+  const own = quantizeFourBits(W)
+  const [, m = 1] = W.shape
+  const [levels, largest] = [Float64Array.from(own.levels.data), Math.max(...W.data.map(Math.abs))]
+  let [index, farthest, across] = [0, 0, 0]
+  for (const [row, scale] of own.scales.data.entries())
+    for (let start = row * m; start < (row + 1) * m; start += blockSize) {
+      const places = Array.from({ length: Math.min(blockSize, (row + 1) * m - start) }, (_, i) => start + i)
+      const [block, least] = [places.map((i) => W.data[i] ?? NaN), places.map((i) => own.levels.data[i] ?? NaN)]
+      const theirs = places.map((i) => (scale === 0 ? 0 : Math.round((reported[i] ?? NaN) / scale)))
+      const isExact = places.every(
+        (i, place) => relative(Math.abs((reported[i] ?? NaN) - scale * (theirs[place] ?? NaN)), largest) <= bound,
+      )
+      const excess = Math.sqrt(squaredError(block, theirs, scale)) - Math.sqrt(squaredError(block, least, scale))
+      const beyond = isExact && isFourBits(theirs) ? relative(Math.max(0, excess), largest) : Infinity
+      if (beyond > farthest) [farthest, index] = [beyond, start]
+      if (beyond > bound) continue
+      across += theirs.filter((level, i) => level !== least[i]).length
+      levels.set(theirs, start)
+    }
+  return {
+    rounded: { levels: tensor(W.shape, levels), scales: own.scales },
+    levels: {
+      name,
+      size: W.data.length,
+      index,
+      reference: W.data[index] ?? NaN,
+      accelerated: reported[index] ?? NaN,
+      difference: reported.length === W.data.length ? farthest : Infinity,
+      across,
+    },
   }
 }
 

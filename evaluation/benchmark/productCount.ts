@@ -3,7 +3,7 @@ import { sizeOfDimension } from '../../accelerated/graph/dimension.js'
 import type { Expression, Op } from '../../accelerated/graph/expression.js'
 import { topologicalOrder } from '../../accelerated/graph/expression.js'
 
-const products: ReadonlySet<Op> = new Set<Op>(['MatMul', 'QuantizedMatMul', 'HalfMatMul'])
+const products: ReadonlySet<Op> = new Set<Op>(['MatMul', 'QuantizedMatMul', 'FourBitMatMul', 'HalfMatMul'])
 
 /** Σ 2 · m · n · p over the products that `roots` need, each once. @param sizes of the named dimensions, such as `tokens` */
 export const productCount = (roots: ReadonlyArray<Expression>, sizes: Readonly<Record<string, number>>): number =>

@@ -1,22 +1,23 @@
 /**
- * What does an int8 base cost in quality? LoRA and SaLoRA on tasks of GLUE in float32 and in int8, the same seeds, and the difference of each pair.
+ * What does an int8 or int4 base cost in quality? LoRA and SaLoRA on tasks of GLUE in float32 and in a low precision, the same seeds, and the difference
+ * of each pair.
  *
  *   node dist/evaluation/studies/int8Quality.js --model DIR --data GLUE [--tasks sst2,cola,mrpc,stsb] [--seeds 3] [--epochs 4] [--learning-rate 1e-3]
- *     [--output runs/int8] [--results evaluation/results] [--jobs 2]
+ *     [--precisions float32,int8] [--output runs/int8] [--results evaluation/results] [--jobs 2]
  *
  * GLUE is the folder of the official folders. Finished runs are in RESULTS/int8-TASK.json, and are not repeated.
  */
 import { join } from 'node:path'
 import { mean, quantile } from 'simple-statistics'
 import { uniforms } from '../../accelerated/parameters/random.js'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { parseSettings } from '../../accelerated/training/settings.js'
 import { countFlag, numberFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
 import { scriptValues } from '../../finetuning/commandLine/script.js'
 import { compare, type ComparedRun } from './comparison.js'
 
 const { flags: given } = scriptValues({
   name: 'node dist/evaluation/studies/int8Quality.js',
-  description: 'Compare LoRA and SaLoRA in float32 and int8 on GLUE tasks, pair by pair with the same seeds.',
+  description: 'Compare LoRA and SaLoRA in float32 and in int8 or int4 on GLUE tasks, pair by pair with the same seeds.',
   flags: {
     Options: {
       model: required(textFlag('folder|id', 'Model to fine-tune'), 'a folder in Hugging Face layout or a hub id'),
@@ -25,6 +26,7 @@ const { flags: given } = scriptValues({
       seeds: countFlag('n', 'Runs per cell, with the seeds 0 to n − 1', { default: 3 }),
       epochs: countFlag('n', 'Epochs of each run', { default: 4 }),
       learningRate: numberFlag('rate', 'Peak learning rate of each run', { default: 0.001 }),
+      precisions: textFlag('names', 'Precisions to run, separated by commas', { default: 'float32,int8' }),
       output: textFlag('folder', 'Temporary folder of the runs', { default: 'runs/int8' }),
       results: textFlag('folder', 'Folder for int8-TASK.json; runs that it has are not repeated', { default: 'evaluation/results' }),
       jobs: countFlag('n', 'Parallel runs, with one thread each', { default: 2 }),
@@ -39,12 +41,13 @@ const { flags: given } = scriptValues({
 })
 
 const methods = ['lora', 'salora'] as const
-const precisions = ['float32', 'int8'] as const
+const precisions = given.precisions.split(',')
+const low = precisions.find((precision) => precision !== 'float32') ?? 'int8'
 
 const variants = (task: string) =>
   methods.flatMap((method) =>
     precisions.map((precision) => {
-      const settings = resolveSettings({
+      const settings = parseSettings({
         method,
         precision,
         rank: 8,
@@ -61,13 +64,13 @@ const variants = (task: string) =>
 /** The task's first metric after the last epoch, in points. */
 const scoreOf = ({ result: { last } }: ComparedRun): number => 100 * (Object.values(last.scores)[0] ?? NaN)
 
-type Pair = { readonly float32: number; readonly int8: number }
+type Pair = { readonly float32: number; readonly low: number }
 
 const pairsOf = (runs: ReadonlyArray<ComparedRun>, method: string): ReadonlyArray<Pair> =>
   [...new Set(runs.map(({ seed }) => seed))].flatMap((seed) => {
-    const pair = precisions.map((precision) => runs.find((run) => run.seed === seed && run.variant === `${method}-${precision}`))
-    const [single, eight] = pair
-    return single === undefined || eight === undefined ? [] : [{ float32: scoreOf(single), int8: scoreOf(eight) }]
+    const pair = ['float32', low].map((precision) => runs.find((run) => run.seed === seed && run.variant === `${method}-${precision}`))
+    const [single, other] = pair
+    return single === undefined || other === undefined ? [] : [{ float32: scoreOf(single), low: scoreOf(other) }]
   })
 
 const draws = 10_000
@@ -83,13 +86,13 @@ const interval = (differences: ReadonlyArray<number>): readonly [number, number]
 }
 
 const row = (name: string, pairs: ReadonlyArray<Pair>): string => {
-  const differences = pairs.map(({ float32, int8 }) => int8 - float32)
-  const [low, high] = interval(differences)
+  const differences = pairs.map((pair) => pair.low - pair.float32)
+  const [from, to] = interval(differences)
   const cells = [
     name,
     mean(pairs.map(({ float32 }) => float32)).toFixed(1),
-    mean(pairs.map(({ int8 }) => int8)).toFixed(1),
-    `${mean(differences).toFixed(2)} (${low.toFixed(2)} … ${high.toFixed(2)})`,
+    mean(pairs.map((pair) => pair.low)).toFixed(1),
+    `${mean(differences).toFixed(2)} (${from.toFixed(2)} … ${to.toFixed(2)})`,
     String(pairs.length),
   ]
   return `| ${cells.join(' | ')} |`
@@ -115,5 +118,5 @@ for (const task of given.tasks.split(',')) {
     rows.push(row(`${task}, ${method}`, pairs))
   }
 }
-console.log('| | float32 | int8 | difference (95 %) | pairs |\n| --- | --- | --- | --- | --- |')
+console.log(`| | float32 | ${low} | difference (95 %) | pairs |\n| --- | --- | --- | --- | --- |`)
 for (const line of [...rows, row('all', all)]) console.log(line)

@@ -1,8 +1,9 @@
 /**
  * Does a model of LLaMA-7B's shape train on this machine? It trains SaLoRA (r = 8, seven matrices per layer) on texts of one length,
- * with frozen matrices in int8. A checkpoint of random weights is written if there is none: 13.5 GB, and 7.5 GB for its levels.
+ * with frozen matrices in int8 or int4. A checkpoint of random weights is written if there is none: 13.5 GB, and 7.5 GB for its levels in int8.
  *
- *   node dist/evaluation/studies/sevenBillion.js --folder DIR [--layers 32] [--length 256] [--steps 4] [--precision int8] [--threads 0] [--profile PREFIX]
+ *   node dist/evaluation/studies/sevenBillion.js --folder DIR [--shape 7b] [--layers 32] [--length 256] [--steps 4] [--precision int8]
+ *     [--gradient-checkpointing] [--threads 0] [--profile PREFIX]
  *
  * Prints what it measured as JSON; see evaluation/results/seven-billion.json.
  */
@@ -18,7 +19,7 @@ import { uniforms } from '../../accelerated/parameters/random.js'
 import type { Frozen } from '../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { parseSettings } from '../../accelerated/training/settings.js'
-import { countFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
+import { choiceFlag, countFlag, required, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { scriptValues } from '../../finetuning/commandLine/script.js'
 import { versions } from '../../finetuning/runs/versions.js'
 import { steppedRun } from '../benchmark/steppedRun.js'
@@ -35,10 +36,12 @@ const { flags: given } = scriptValues({
         textFlag('folder', 'Checkpoint of random weights (13.5 GB) and its int8 levels (7.5 GB); written where absent'),
         'a folder',
       ),
+      shape: choiceFlag(['7b', '13b'] as const, 'shape', 'Layers of the shape of LLaMA-7B or of LLaMA-13B', { default: '7b' as const }),
       layers: countFlag('n', 'Layers of the model', { default: 32 }),
       length: countFlag('tokens', 'Tokens per text', { default: 256 }),
       steps: countFlag('n', 'Measured steps, after one that is not measured', { default: 4 }),
       precision: textFlag('name', 'Precision of the frozen matrices, as in salora train', { default: 'int8' }),
+      gradientCheckpointing: switchFlag('Recompute the activations of each layer in the backward pass'),
       threads: countFlag('n', 'CPU threads; 0 lets ONNX Runtime choose', { from: 0, default: 0 }),
       profile: textFlag('prefix', "Write ONNX Runtime's profile to files with this prefix"),
     },
@@ -52,13 +55,16 @@ const { flags: given } = scriptValues({
 })
 const { layers, length, steps, threads } = given
 
+const shapes = {
+  '7b': { hidden_size: 4096, intermediate_size: 11_008, num_attention_heads: 32 },
+  '13b': { hidden_size: 5120, intermediate_size: 13_824, num_attention_heads: 40 },
+}
+
 const config = {
   model_type: 'llama',
   vocab_size: 32_000,
-  hidden_size: 4096,
-  intermediate_size: 11_008,
+  ...shapes[given.shape],
   num_hidden_layers: layers,
-  num_attention_heads: 32,
   max_position_embeddings: 2048,
   rms_norm_eps: 1e-6,
   hidden_act: 'silu',
@@ -105,6 +111,7 @@ const settings = parseSettings({
   threads,
   gateStart: 0,
   gateEnd: 1,
+  gradientCheckpointing: given.gradientCheckpointing,
 })
 
 /** One more than the measured steps. */
@@ -131,7 +138,7 @@ const productRate = async (engine: Engine, frozen: Frozen) => {
 }
 
 const swappedBefore = pagesSwapped()
-const folder = join(given.folder, `llama-${layers}-layers`)
+const folder = join(given.folder, given.shape === '7b' ? `llama-${layers}-layers` : `llama-${given.shape}-${layers}-layers`)
 const secondsToWrite = await writeCheckpoint(folder)
 const base = await openModelFolder(folder)
 const [secondsToOpen, frozen] = await seconds(() => openWeights(base))
@@ -165,6 +172,8 @@ const result = {
   layers,
   length,
   precision: given.precision,
+  shape: given.shape,
+  gradientCheckpointing: given.gradientCheckpointing,
   trained: run.trained,
   operations,
   secondsToWrite,

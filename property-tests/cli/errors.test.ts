@@ -71,7 +71,7 @@ describe('wrong usage of salora', () => {
     [[...train, '--gamma', '0.1'], '--gamma: expected a number below 0, got 0.1'],
     [
       [...train, '--method', 'qlora'],
-      `--method: expected one of ${methodNames.join(', ')}, got "qlora" (did you mean --method lora --precision int8?)`,
+      `--method: expected one of ${methodNames.join(', ')}, got "qlora" (did you mean --method lora --precision int4?)`,
     ],
     [
       [...train, '--precision', 'int4'],

@@ -289,6 +289,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     prints: [/"label":"[15]"/, /^review,label,score,score_1,score_5,error\r?$/m, /accuracy/, /⟦/],
   },
   { page: 'docs/explanation/int8.md', leaves: [], prints: [/^cpu/m] },
+  { page: 'docs/explanation/int4.md', files: instructions, leaves: ['runs/answers/adapter'] },
   {
     page: 'docs/explanation/exactness.md',
     replaced: [['salora verify', 'salora verify --cases 1']],

@@ -10,6 +10,7 @@ export const blockParts = (name: string) => ({ levels: `${name}.blocks`, scales:
 export const blockLayout = ({ model }: Pick<ModelFolder, 'model'>): MatrixLayout => {
   const words = model.causalHead?.().words
   return {
+    precision: 'int8',
     version: ['blocks', 1, blockSize],
     matrices: new Set([...model.spec.matrices.map(({ name }) => `${name}.weight`), ...(words === undefined ? [] : [words])]),
     declare: (name, [rows = 0, columns = 0]) => {

@@ -8,7 +8,7 @@ import { blockLayout } from './blockLayout.js'
 import { layoutPrecision } from './layoutPrecision.js'
 
 export const int8Blocks: Precision = {
-  ...layoutPrecision(blockLayout),
+  ...layoutPrecision('int8', blockLayout),
   summary: 'frozen matrices in blocks of eight bits, the rest in float32',
   weightBytes: ({ model, frozen }) => {
     const { matrices } = blockLayout({ model })

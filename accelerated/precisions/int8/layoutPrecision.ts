@@ -1,4 +1,4 @@
-/** What the precisions of int8 share: the device's products, what they refuse, and weights whose matrices are in a layout. */
+/** What the precisions of int8 and int4 share: the device's products, what they refuse, and weights whose matrices are in a layout. */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { SettingsError } from '../../errors/settingsError.js'
 import type { Precision } from '../precision.js'
@@ -6,13 +6,13 @@ import type { MatrixLayout } from './quantizedFile.js'
 
 type Shared = Required<Pick<Precision, 'name' | 'dtype' | 'runsOn' | 'check' | 'open' | 'placeholders'>>
 
-export const layoutPrecision = (layoutOf: (base: ModelFolder) => MatrixLayout): Shared => ({
-  name: 'int8',
+export const layoutPrecision = (name: MatrixLayout['precision'], layoutOf: (base: ModelFolder) => MatrixLayout): Shared => ({
+  name,
   dtype: 'float32',
   runsOn: ({ quantizedMatMul }) => quantizedMatMul === true,
   check: (trained, { model }, method) => {
-    if (model.spec.matrices.every(({ name }) => trained.has(`${name}.weight`)))
-      throw new SettingsError('precision', `float32 with method ${method}, which trains the matrices that int8 would freeze`, 'int8')
+    if (model.spec.matrices.every((matrix) => trained.has(`${matrix.name}.weight`)))
+      throw new SettingsError('precision', `float32 with method ${method}, which trains the matrices that ${name} would freeze`, name)
   },
   open: async function* (base, cache) {
     const { openQuantized } = await import('./quantizedWeights.js')

@@ -1,5 +1,5 @@
 /**
- * The cached file of a model whose matrices are in int8. It is made once, tensor by tensor, and its name follows from the digests of the
+ * The cached file of a model whose matrices are in int8 or int4. It is made once, tensor by tensor, and its name follows from the digests of the
  * checkpoint's files. A checksum is compared before each use.
  */
 import { cacheOf } from '../../checkpoints/hub/hubEnvironment.js'
@@ -19,13 +19,15 @@ import type { Storage } from '../../storage/storage.js'
 
 /** Which matrices are quantized, and how. */
 export type MatrixLayout = {
+  /** names the folder in the cache */
+  readonly precision: 'int8' | 'int4'
   /** part of the file's name: with another layout, the file has another name */
   readonly version: ReadonlyArray<string | number>
   /** names of tensors */
   readonly matrices: ReadonlySet<string>
   readonly declare: (name: string, shape: ReadonlyArray<number>) => ReadonlyArray<Declaration>
   /** as declared. W: row-major */
-  readonly parts: (W: Float32Array, shape: ReadonlyArray<number>) => Iterable<Float32Array | Int8Array | Uint8Array>
+  readonly parts: (W: Float32Array, shape: ReadonlyArray<number>, name: string) => Iterable<Float32Array | Int8Array | Uint8Array>
   /** The matrix of its parts: `stored` gives one by name. */
   readonly matrix: (name: string, shape: ReadonlyArray<number>, stored: TensorSource) => Expression
 }
@@ -42,11 +44,11 @@ export async function* quantizedFile(
   cache: string = cacheOf(process.env),
 ): AsyncGenerator<string, QuantizedFile> {
   const { storage } = base
-  const folder = joinPath(cache, 'salora-int8')
+  const folder = joinPath(cache, `salora-${layout.precision}`)
   const name = await fileNameOf(base, layout)
   const file = joinPath(folder, name)
   await makeCache(folder, storage)
-  const cached = await intactTensors(folder, name, storage)
+  const cached = await intactTensors(folder, name, storage, layout)
   if (cached === null) {
     yield `quantizing the matrices of ${base.baseModelName}, once, into ${folder}`
     await write(base, file, layout)
@@ -71,10 +73,15 @@ const makeCache = async (folder: string, storage: Storage): Promise<void> => {
 }
 
 /** The file's tensors; null if it is absent or corrupt. @throws SystemError if it cannot be read */
-const intactTensors = async (folder: string, name: string, storage: Storage): Promise<ReadonlyMap<string, TensorEntry> | null> => {
+const intactTensors = async (
+  folder: string,
+  name: string,
+  storage: Storage,
+  { precision }: Pick<MatrixLayout, 'precision'>,
+): Promise<ReadonlyMap<string, TensorEntry> | null> => {
   for (const path of [name, checksumOf(name)])
     if ((await storage.stat(joinPath(folder, path)))?.kind === 'folder')
-      throw inputError(joinPath(folder, path), 'a file of the int8 cache', 'a folder, which can be deleted')
+      throw inputError(joinPath(folder, path), `a file of the ${precision} cache`, 'a folder, which can be deleted')
   try {
     const file = await fileInFolder(folder, name, storage)
     const checksum = await fileInFolder(folder, checksumOf(name), storage)
@@ -108,7 +115,7 @@ async function* contentOf(base: ModelFolder, layout: MatrixLayout): AsyncGenerat
   const { others, quantized } = dividedTensors(base, layout)
   yield headerOf(declarationsOf(base, layout))
   for (const [, entry] of others) yield bytesOf(await readTensor(entry))
-  for (const [, entry] of quantized) for (const part of layout.parts(await readTensor(entry), entry.shape)) yield bytesOf(part)
+  for (const [name, entry] of quantized) for (const part of layout.parts(await readTensor(entry), entry.shape, name)) yield bytesOf(part)
 }
 
 type Divided = Record<'others' | 'quantized', ReadonlyArray<readonly [string, TensorEntry]>>

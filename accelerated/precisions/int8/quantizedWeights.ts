@@ -1,4 +1,4 @@
-/** The frozen weights of a model in int8: matrices in a layout of levels and scales, all other tensors in float32. */
+/** The frozen weights of a model in int8 or int4: matrices in a layout of levels and scales, all other tensors in float32. */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { weightSource } from '../../checkpoints/frozenWeights.js'
 import { locateFiles } from '../../checkpoints/safetensors/weightFiles.js'
@@ -17,7 +17,7 @@ export async function* openQuantized(base: ModelFolder, layout: MatrixLayout, ca
   const location = files.locations.get(file) ?? file
   const stored: TensorSource = (name) => {
     const entry = tensors.get(name)
-    if (entry === undefined) throw new Error(`int8: expected a tensor of the model, got ${name}`)
+    if (entry === undefined) throw new Error(`${layout.precision}: expected a tensor of the model, got ${name}`)
     return weight(name, entry.shape, dtypes[entry.dtype] ?? 'float32', { location, offset: entry.offset, length: entry.length })
   }
   return { weights: weightSource({ files }), tensor: tensorsOf(base, layout, stored) }

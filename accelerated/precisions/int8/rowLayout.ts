@@ -15,6 +15,7 @@ export const rowLayout = ({ model }: Pick<ModelFolder, 'model'>, largeFrom = lar
   const { matrices } = model.spec
   const bothOrientations = inBothOrientations({ model }, largeFrom)
   return {
+    precision: 'int8',
     version: [version, largeFrom],
     matrices: new Set(matrices.map(({ name }) => `${name}.weight`)),
     declare: (name, [rows = 0, columns = 0]) => {

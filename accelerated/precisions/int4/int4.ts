@@ -1,0 +1,38 @@
+/**
+ * int4: the frozen matrices of the layers in four bits, everything else as in int8. This is QLoRA (Dettmers et al., 2023) with products of int8: each
+ * product expands the levels of its matrix for itself, since kept, they would take the memory of int8. A session holds the expanded levels of one
+ * matrix at a time, and none in float32. It is a wrap of the host, so models and methods do not know about it.
+ */
+import type { ModelFolder } from '../../checkpoints/modelFolder.js'
+import { blockSize, fourBitMatMul, fourBitOf } from '../../graph/operators.js'
+import { withBias } from '../../models/host.js'
+import { layoutPrecision } from '../int8/layoutPrecision.js'
+import type { Precision } from '../precision.js'
+import { int4Blocks } from './blocks.js'
+import { fourBitLayout } from './fourBitLayout.js'
+
+export const int4: Precision = {
+  ...layoutPrecision('int4', fourBitLayout),
+  summary: 'frozen matrices in four bits, the rest in float32, for models that int8 is too large for',
+
+  weightBytes: ({ model, frozen }) => {
+    const { matrices } = model.spec
+    const quantized = matrices.reduce((sum, { d, k }) => sum + d * (4 + Math.ceil(k / blockSize) * (blockSize / 2 + 1)), 0)
+    return quantized + 4 * (numbersOf(frozen) - matrices.reduce((sum, { d, k }) => sum + d * k, 0))
+  },
+
+  speedup: async (device, threads) => (await import('../speedup.js')).int4Speedup(device, threads),
+
+  decoding: int4Blocks,
+
+  wrap: (host) => ({
+    ...host,
+    linear: (name, x) => {
+      const matrix = fourBitOf(host.tensor(`${name}.weight`))
+      return matrix === null ? host.linear(name, x) : withBias(fourBitMatMul(x, matrix), host.bias(name))
+    },
+  }),
+}
+
+const numbersOf = (frozen: ModelFolder['frozen']): number =>
+  [...frozen.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)

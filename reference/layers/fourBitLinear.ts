@@ -1,0 +1,52 @@
+/**
+ * Linear layers on a matrix in four bits: W ≈ diag(s) L, where a block of 32 values of a row has the levels L = kq, with q from −7 to 7 and one k from
+ * 0 to 18. Each k q is a whole number of at most 126, so the layer computes as on an int8 matrix.
+ */
+import { generate, map, matrixShape, type Tensor } from '../tensor/tensor.js'
+import type { FrozenLinear } from './linear.js'
+import { int8Linear, quantizeRows, roundHalfEven, type Quantized, type Rounding } from './quantizedLinear.js'
+
+const [blockSize, largestQ, largestK] = [32, 7, 18]
+
+/** q: the nearest whole number to w / (s k) that four bits have. */
+const nearest = (w: number, unit: number): number => Math.min(largestQ, Math.max(-largestQ, roundHalfEven(w / unit)))
+
+/** kq of a block for one k. */
+const levelsAt = (block: ReadonlyArray<number>, scale: number, k: number): ReadonlyArray<number> =>
+  block.map((w) => (k === 0 ? 0 : k * nearest(w, k * scale)))
+
+/** Σ (w − s L)² of a block. */
+export const squaredError = (block: ReadonlyArray<number>, levels: ReadonlyArray<number>, scale: number): number =>
+  block.reduce((sum, w, i) => sum + (w - scale * (levels[i] ?? NaN)) ** 2, 0)
+
+/** Every k that a block may have: at most the one that reaches its largest magnitude, and at least three quarters of it. */
+const candidates = (block: ReadonlyArray<number>, scale: number): ReadonlyArray<number> => {
+  const reach = Math.max(...block.map(Math.abs)) / scale / largestQ
+  return Array.from({ length: largestK + 1 }, (_, k) => k).filter(
+    (k) => k >= 0.75 * reach && (k < reach + 1 || reach === 0) && (k > 0 || reach === 0),
+  )
+}
+
+/** The levels of least squared error: s = max |row| / 126, and of each block the best k. W: [n, m] */
+export const quantizeFourBits: Rounding = (W: Tensor): Quantized => {
+  const [n, m] = matrixShape('quantizeFourBits', W)
+  const scales = generate([n], (row) => Math.max(...map(Math.abs)(W).data.subarray(row * m, (row + 1) * m)) / (largestQ * largestK))
+  const levels = new Float64Array(n * m)
+  for (let row = 0; row < n; row++)
+    for (let start = row * m; start < (row + 1) * m; start += blockSize) {
+      const [block, scale] = [[...W.data.slice(start, Math.min(start + blockSize, (row + 1) * m))], scales.data[row]!]
+      if (scale === 0) continue
+      const byError = candidates(block, scale).map((k) => levelsAt(block, scale, k))
+      const errors = byError.map((of) => squaredError(block, of, scale))
+      levels.set(byError[errors.indexOf(Math.min(...errors))] ?? [], start)
+    }
+  return { levels: generate(W.shape, (i) => levels[i]!), scales }
+}
+
+/** Whether a block of levels is kq of one k. */
+export const isFourBits = (levels: ReadonlyArray<number>): boolean =>
+  Array.from({ length: largestK }, (_, i) => i + 1).some((k) => levels.every((level) => level % k === 0 && Math.abs(level / k) <= largestQ))
+
+/** Frozen layers in int4: as in int8, but for the matrix. */
+export const int4Linear = (rounding?: (name: string) => Rounding): FrozenLinear =>
+  int8Linear(rounding ?? ((name) => (name.endsWith('.weight') ? quantizeFourBits : quantizeRows)))
