@@ -148,7 +148,7 @@ export const machineSettings = settingGroup('Machine', {
   precision: {
     kind: 'text',
     placeholder: 'name',
-    description: `Numeric precision: ${alternatives(explainedPrecisions)}`,
+    description: `Precision: ${alternatives(explainedPrecisions)}`,
     common: true,
     schema: z.enum(precisionNames).default('float32'),
   },

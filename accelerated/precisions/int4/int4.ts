@@ -13,7 +13,7 @@ import { fourBitLayout } from './fourBitLayout.js'
 
 export const int4: Precision = {
   ...layoutPrecision('int4', fourBitLayout),
-  summary: 'frozen matrices in four bits, the rest in float32, for models that int8 is too large for',
+  summary: 'frozen matrices in four bits, the rest in float32, for models too large for int8',
 
   weightBytes: ({ model, frozen }) => {
     const { matrices } = model.spec
