@@ -205,7 +205,7 @@ export const blockSize = 32
 
 /**
  * A matrix in four bits: W ≈ diag(scales) L. The levels L = kq are whole numbers that fit int8. Each block of 32 values q of a row, from −7 to 7, has
- * its scale k, from 0 to 18. levels: q + 8, uint4 [p, blocks, 32]; blockScales: k, uint8 [p, blocks]; scales: float32 [p] (default: 1)
+ * its scale k, from 0 to 18. levels: q + 8 in uint4 [p, blocks, 32], blockScales: k in uint8 [p, blocks], scales: float32 [p] (default: 1)
  */
 export type FourBitMatrix = {
   readonly levels: Expression
@@ -255,8 +255,8 @@ export const fourBitOf = ({ op, inputs: [levels, blockScales, scales], attribute
     : null
 
 /**
- * A matrix in blocks of 32 values of a row, each with its scale: levels uint8 [p, blocks, 32] around 128, or two a byte [p, blocks, 16] around 8;
- * scales float32 [p, blocks]. Lowering turns its products x Wᵀ into BlockMatMul, which rounds blocks of x to int8 too, and its rows into float32. It
+ * A matrix in blocks of 32 values of a row, each with its scale. levels: uint8 [p, blocks, 32] around 128, or two a byte [p, blocks, 16] around 8.
+ * scales: float32 [p, blocks]. Lowering turns its products x Wᵀ into BlockMatMul, which rounds blocks of x to int8 too, and its rows into float32. It
  * has no gradient. → float32 [p, columns]
  */
 export const blockDequantize = (levels: Expression, scales: Expression, columns: number): Expression => {

@@ -190,8 +190,8 @@ export const atLevels = (name: string, x: Tensor, reported: Numbers, bound: numb
 }
 
 /**
- * W at the reported levels in four bits. A reported block must be kq of one k, and its error at most the least that the reference finds, but for the
- * bound's share of the largest |W|. Otherwise W keeps its own levels, and the comparison fails. W, reported: [n, m]
+ * W at the reported levels in four bits. A reported block must be kq of one k. Its error must be the least that the reference finds, within the bound's
+ * share of the largest |W|. Otherwise W keeps its own levels, and the comparison fails. W, reported: [n, m]
  */
 export const atFourBits = (name: string, W: Tensor, reported: Numbers, bound: number): Fit => {
   const own = quantizeFourBits(W)

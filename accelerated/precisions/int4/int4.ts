@@ -1,6 +1,6 @@
 /**
- * int4: the frozen matrices of the layers in four bits, everything else as in int8. This is QLoRA (Dettmers et al., 2023) with products of int8: each
- * product expands the levels of its matrix for itself, since kept, they would take the memory of int8. A session holds the expanded levels of one
+ * int4: the frozen matrices of the layers in four bits, everything else as in int8. This is QLoRA (Dettmers et al., 2023) with products of int8. Each
+ * product expands the levels of its matrix for itself: kept, they would take the memory of int8. A session holds the expanded levels of one
  * matrix at a time, and none in float32. It is a wrap of the host, so models and methods do not know about it.
  */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'

@@ -1,6 +1,6 @@
 /**
- * Quantization of a matrix to four bits: W ≈ diag(s) L. A level of L is kq: q from −7 to 7, in four bits, and k from 0 to 18, the scale of a block of 32
- * values of a row. So scales are quantized too, as in QLoRA (Dettmers et al., 2023), but to whole numbers. Then every kq is a level of int8, and
+ * Quantization of a matrix to four bits: W ≈ diag(s) L. A level of L is kq, with q from −7 to 7 in four bits. Each block of 32 values of a row
+ * has its scale k, from 0 to 18. So scales are quantized too, as in QLoRA (Dettmers et al., 2023), but to whole numbers. Then every kq is a level of int8, and
  * products are those of int8.
  */
 import { blockSize } from '../../graph/operators.js'

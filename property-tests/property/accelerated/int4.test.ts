@@ -1,4 +1,4 @@
-/** The precision int4: its files in the cache, what it refuses, how much memory its weights take, and runs, resumed ones too, and generation in it. */
+/** The precision int4: its files in the cache, what it refuses, the memory that its weights take, and runs and generation in it. */
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
