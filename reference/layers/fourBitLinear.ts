@@ -1,5 +1,5 @@
 /**
- * Linear layers on a matrix in four bits: W ≈ diag(s) L. A block of 32 values of a row has the levels L = kq, with q from −7 to 7 and one k from
+ * Linear layers on a matrix in four bits: W ≈ diag(s) L. A block of 32 values of a row has levels L = kq, q from −7 to 7 and one k from
  * 0 to 18. Each kq is a whole number of at most 126, so the layer computes as on an int8 matrix.
  */
 import { generate, map, matrixShape, type Tensor } from '../tensor/tensor.js'
