@@ -74,8 +74,8 @@ describe('wrong usage of salora', () => {
       `--method: expected one of ${methodNames.join(', ')}, got "qlora" (did you mean --method lora --precision int4?)`,
     ],
     [
-      [...train, '--precision', 'int4'],
-      `--precision: expected one of ${precisions.map(({ name }) => name).join(', ')}, got "int4" (did you mean --precision int8?)`,
+      [...train, '--precision', 'nf4'],
+      `--precision: expected one of ${precisions.map(({ name }) => name).join(', ')}, got "nf4" (did you mean --precision int4?)`,
     ],
     [[...train, '--method', 'lora', '--density', '0.5'], '--density: expected a setting of method lora (it is one of salora), got 0.5'],
     [

@@ -306,7 +306,7 @@ describe('serialization', () => {
 
   it('refuses constants of a dtype that it cannot write', () => {
     expect(() => toOnnx({ y: constant([1], [1], 'bfloat16' satisfies DType) }, { fusedMatMul: true })).toThrow(
-      'initializerBytes: expected one of float64, float32, int64, int32, int8, uint8, bool, got bfloat16',
+      'initializerBytes: expected one of float64, float32, int64, int32, int8, uint8, uint4, bool, got bfloat16',
     )
   })
 })
