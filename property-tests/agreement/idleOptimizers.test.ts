@@ -65,10 +65,21 @@ describe('optimizers that salora leaves out', () => {
     expectSame('roberta', { method, ...(method === 'prefix' || method === 'prompt' ? { numVirtualTokens: 3 } : {}) }),
   )
 
-  it.each(['bert', 'distilbert', 'electra', 'mpnet', 'deberta-v2', 'modernbert', 'xlm-roberta', 'llama', 'mistral', 'qwen2', 'qwen3'])(
-    'change no graph of %s',
-    (family) => expectSame(family, { method: 'lora' }),
-  )
+  it.each([
+    'bert',
+    'distilbert',
+    'electra',
+    'mpnet',
+    'deberta-v2',
+    'modernbert',
+    'xlm-roberta',
+    'llama',
+    'mistral',
+    'qwen2',
+    'qwen3',
+    'gemma2',
+    'gemma3',
+  ])('change no graph of %s', (family) => expectSame(family, { method: 'lora' }))
 
   it.each(['float64', 'int8'] as const)('change no graph in %s', (precision) => expectSame('roberta', { method: 'salora', precision }))
   it('change no graph of a decoder with a causal loss', () => expectSame('llama', { method: 'lora', gradientCheckpointing: true }, true))

@@ -106,7 +106,7 @@ describe('a step with --gradient-checkpointing and one without', () => {
     },
   )
 
-  it.each(['bert', 'distilbert', 'electra', 'mpnet', 'deberta-v2', 'modernbert', 'llama', 'mistral', 'qwen2', 'qwen3'])(
+  it.each(['bert', 'distilbert', 'electra', 'mpnet', 'deberta-v2', 'modernbert', 'llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3'])(
     'gradient checkpointing gives the same bits on %s, in float32 and float64',
     async (family) => {
       for (const precision of ['float32', 'float64'] as const) await expectSame(family, { ...short('salora'), precision })

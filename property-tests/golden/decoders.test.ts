@@ -6,7 +6,6 @@ import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
-import { matMul } from '../../accelerated/graph/operators.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
 import { plainHost } from '../../accelerated/models/host.js'
 import { decoderConfig } from '../../accelerated/models/llama/config.js'
@@ -40,7 +39,7 @@ import {
 } from '../../reference/index.js'
 import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
 
-const families = ['llama', 'mistral', 'qwen2', 'qwen3'] as const
+const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3'] as const
 type Family = (typeof families)[number]
 
 type Golden = Readonly<Record<FloatType, { readonly losses: ReadonlyArray<number> }>> & {
@@ -88,12 +87,9 @@ const openAccelerated = async (family: Family, dtype: FloatType) => {
       dtype,
     )
     const host = method.train.wrap(phase, settings, trained)(plainHost(frozen, (name) => model.spec.tensors.has(name)))
-    const words = model.causalHead?.().words
-    if (words === undefined) throw new Error('expected a decoder')
-    const session = await engine.open(
-      { logits: matMul(model.hidden(host, batchInputs(dtype)), host.tensor(words), { transposeB: true }) },
-      noWeights,
-    )
+    const head = model.causalHead?.()
+    if (head === undefined) throw new Error('expected a decoder')
+    const session = await engine.open({ logits: head.outputs(model.hidden(host, batchInputs(dtype)), host) }, noWeights)
     const prepared = assembly.objective.prepare(textsOf(batch), { seed: 0, step: 0 })
     const results = await session.run(batchFeeds(assembly, prepared, prepared.weight).feeds).finally(session.release)
     return Array.from(results['logits'] ?? [], Number)
@@ -189,10 +185,10 @@ describe.each(families)('%s as a classifier', (family) => {
   })
 })
 
-/** The sizes as the reference has them: one window for all layers. */
+/** The sizes as the reference has them. */
 const referenceConfig = (json: object): DecoderConfig => {
-  const { windows, rotaryScaling, ...same } = decoderConfig(json, 'config.json')
-  return { ...same, rotaryScaling, window: windows[0] ?? null, family: 'decoder', taskType: 'causal' }
+  const config = decoderConfig(json, 'config.json')
+  return { ...config, outputNorms: config.norms.attention.after !== null, family: 'decoder', taskType: 'causal' }
 }
 
 describe.each(families)('%s under PEFT', (family) => {

@@ -1,5 +1,6 @@
 """LoRA on decoders under PEFT: the first step's logits, loss and gradients, and 20 steps of AdamW. One family has grouped heads and Llama 3's rotation, one a
-sliding window, one biases and a tied output matrix, one norms of queries and keys.
+sliding window, one biases and a tied output matrix, one norms of queries and keys. Gemma's have four norms
+a layer, soft caps and windows in every other layer, of which Gemma 3 rotates by another base.
 
 transformers computes norms, rotations, attention's softmax and the loss in float32, whatever the model is in; in float64 these lines are replaced by the same
 ones in float64."""
@@ -10,7 +11,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, Gemma2Config, Gemma3TextConfig, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers.models.gemma2 import modeling_gemma2
+from transformers.models.gemma3 import modeling_gemma3
 from transformers.models.llama import modeling_llama
 from transformers.models.mistral import modeling_mistral
 from transformers.models.qwen2 import modeling_qwen2
@@ -29,8 +32,14 @@ CONFIGS = {
     'mistral': lambda: MistralConfig(**SIZES, head_dim=6, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='default', rope_theta=10000.0), sliding_window=3),
     'qwen2': lambda: Qwen2Config(**SIZES, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='linear', rope_theta=1000.0, factor=2.0), tie_word_embeddings=True),
     'qwen3': lambda: Qwen3Config(**SIZES, head_dim=6, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='default', rope_theta=1000000.0), tie_word_embeddings=True),
+    'gemma2': lambda: Gemma2Config(**SIZES, head_dim=6, query_pre_attn_scalar=9, sliding_window=3, attn_logit_softcapping=4.0, final_logit_softcapping=6.0,
+                                   rope_parameters=dict(rope_type='default', rope_theta=10000.0)),
+    'gemma3': lambda: Gemma3TextConfig(**SIZES, head_dim=8, query_pre_attn_scalar=8, sliding_window=3, layer_types=['sliding_attention', 'full_attention'],
+                                       rope_parameters={'full_attention': dict(rope_type='linear', rope_theta=100000.0, factor=8.0),
+                                                        'sliding_attention': dict(rope_type='default', rope_theta=100.0)}),
 }
-MODULES = {'llama': (modeling_llama, 'Llama'), 'mistral': (modeling_mistral, 'Mistral'), 'qwen2': (modeling_qwen2, 'Qwen2'), 'qwen3': (modeling_qwen3, 'Qwen3')}
+MODULES = {'llama': (modeling_llama, 'Llama'), 'mistral': (modeling_mistral, 'Mistral'), 'qwen2': (modeling_qwen2, 'Qwen2'), 'qwen3': (modeling_qwen3, 'Qwen3'), 'gemma2': (modeling_gemma2, 'Gemma2'),
+           'gemma3': (modeling_gemma3, 'Gemma3')}
 
 # Tokens of each text, and how many at its start are a prompt's, which is not learned.
 LENGTHS = [[(7, 0), (3, 1), (12, 5), (2, 1)], [(4, 1), (9, 3), (6, 0), (5, 4)], [(11, 2), (1, 0), (3, 0), (8, 6)]]
@@ -68,13 +77,17 @@ def in_float64(family):
     def norm(self, x):
         return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon))
 
-    def rotation(self, x, position_ids, *_, **__):
+    def norm_with_offset(self, x):
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * (1.0 + self.weight)
+
+    def rotation(self, x, position_ids, *layer_type, **_):
         if x.dtype == torch.float32:
-            return library(self, x, position_ids)
+            return library(self, x, position_ids, *layer_type)
         single, torch.float = torch.float, torch.float64  # what the library makes its frequencies in
+        kind = self.rope_type[layer_type[0]] if layer_type else self.rope_type
         try:
-            init = self.compute_default_rope_parameters if self.rope_type == 'default' else modeling_llama.ROPE_INIT_FUNCTIONS[self.rope_type]
-            frequencies, scaling = init(self.config)
+            init = self.compute_default_rope_parameters if kind == 'default' else modeling_llama.ROPE_INIT_FUNCTIONS[kind]
+            frequencies, scaling = init(self.config, None, layer_type=layer_type[0]) if layer_type else init(self.config)
         finally:
             torch.float = single
         assert frequencies.dtype == torch.float64
@@ -83,7 +96,7 @@ def in_float64(family):
         return both.cos() * scaling, both.sin() * scaling
 
     torch.nn.functional.softmax = softmax
-    getattr(module, f'{name}RMSNorm').forward = norm
+    getattr(module, f'{name}RMSNorm').forward = norm_with_offset if name.startswith('Gemma') else norm
     rotary = getattr(module, f'{name}RotaryEmbedding')
     library = rotary.forward
     rotary.forward = rotation
@@ -95,7 +108,7 @@ def write_model(family, folder):
         for name, parameter in model.named_parameters():
             deviation = 0.5 if 'embed' in name else 1 / parameter.shape[1] ** 0.5 if parameter.dim() > 1 else 0.2
             value = normal(name, parameter.shape, deviation)
-            parameter.copy_(1 + value if name.endswith('norm.weight') else value)
+            parameter.copy_(1 + value if name.endswith('norm.weight') and not family.startswith('gemma') else value)
     model.save_pretrained(folder)
     (folder / 'generation_config.json').unlink(missing_ok=True)
 

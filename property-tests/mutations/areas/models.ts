@@ -94,10 +94,10 @@ export const models: ReadonlyArray<Mutation> = [
     tests: ['golden/generation'],
   },
   {
-    file: 'accelerated/models/llama/config.ts',
-    mistake: 'A family without head_dim has heads of the hidden size by their number.',
-    before: 'file.head_dim ?? design.headSize ?? hiddenSize / heads',
-    after: 'file.head_dim ?? hiddenSize / heads',
+    file: 'accelerated/models/llama/families.ts',
+    mistake: 'Qwen3 without head_dim has heads of the hidden size by their number.',
+    before: '{ ...llama.defaults, head_dim: 128 }',
+    after: 'llama.defaults',
     tests: ['property/accelerated/decoderConfig'],
   },
   {
@@ -136,7 +136,7 @@ export const models: ReadonlyArray<Mutation> = [
     tests: ['agreement/decoder', 'golden/rotary'],
   },
   {
-    file: 'accelerated/models/llama/config.ts',
+    file: 'accelerated/models/llama/rotaryConfig.ts',
     mistake: 'mscale without mscale_all_dim counts.',
     before: 'mscale && ofAll ? usualAttentionFactor',
     after: 'mscale ? usualAttentionFactor',
@@ -173,8 +173,8 @@ export const models: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/models/llama/decoder.ts',
     mistake: 'The gate is a sigmoid instead of SiLU.',
-    before: 'mul(mul(gate, sigmoid(gate)), up)',
-    after: 'mul(sigmoid(gate), up)',
+    before: 'silu: (x) => mul(x, sigmoid(x))',
+    after: 'silu: (x) => sigmoid(x)',
     tests: ['agreement/decoder'],
   },
   {
@@ -201,8 +201,8 @@ export const models: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/models/llama/config.ts',
     mistake: "A file's layer_types are ignored.",
-    before: "types == null ? layer >= from : types[layer] === 'sliding_attention'",
-    after: 'layer >= from',
+    before: "types == null ? otherwise : types[layer] === 'sliding_attention'",
+    after: 'otherwise',
     tests: ['property/accelerated/decoderConfig'],
   },
 ]
