@@ -7,6 +7,7 @@
 export { finetune } from './runs/finetune.js'
 export { finetuneJob } from './runs/finetuneJob.js'
 export type { FinetuneEvent, FinetuneOptions, RunConfig, RunFacts, RunOptions, RunResult, Scores } from './runs/run.js'
+export type { SamplePrompt } from './runs/samplePrompts.js'
 export type { TrackerName } from './runs/tracking/trackerNames.js'
 export { readRunConfig, readRunResult } from './runs/runFiles.js'
 export { estimateRun, type Estimate } from './runs/estimate.js'

@@ -122,6 +122,8 @@ export type Model = {
 /** One family, by its values of config.json's model_type. */
 export type Architecture = {
   readonly modelTypes: ReadonlyArray<string>
+  /** Values of model_type that are not read, and what is read of their family. */
+  readonly unread?: Readonly<Record<string, string>>
   /** Opens a parsed config.json. `where` is the file's name in messages. @throws InputError that names the key */
   readonly open: (json: object, where: string) => Model
 }

@@ -12,7 +12,7 @@ export type TensorSource = (name: string) => Expression
 /** Keys and values of one layer, and the bias of the scores. key, value: [batch, heads, keys, headSize]; bias: [batch, 1, 1 or queries, keys] */
 export type KeyValue = { readonly key: Expression; readonly value: Expression; readonly bias: Expression }
 
-/** What attention computes from: queries, keys and values [tokens, hidden], the bias of the scores, the factor of QKᵀ, and its soft cap if there is one. */
+/** Queries, keys and values [tokens, hidden], the bias of the scores, and of QKᵀ the factor and the soft cap (null: none). */
 export type AttentionOperands = Readonly<Record<'query' | 'key' | 'value' | 'bias', Expression>> & {
   readonly scale: number
   readonly cap: number | null

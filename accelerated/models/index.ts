@@ -4,6 +4,7 @@ import { bertArchitecture } from './bert/bert.js'
 import { debertaArchitecture } from './deberta/deberta.js'
 import { distilbertArchitecture } from './distilbert/distilbert.js'
 import { electraArchitecture } from './electra/electra.js'
+import { gpt2Architecture } from './gpt/gpt2.js'
 import { llamaArchitecture } from './llama/llama.js'
 import { modernbertArchitecture } from './modernbert/modernbert.js'
 import { mpnetArchitecture } from './mpnet/mpnet.js'
@@ -14,6 +15,7 @@ export const architectures: ReadonlyArray<Architecture> = [
   debertaArchitecture,
   distilbertArchitecture,
   electraArchitecture,
+  gpt2Architecture,
   llamaArchitecture,
   modernbertArchitecture,
   mpnetArchitecture,

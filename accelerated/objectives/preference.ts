@@ -1,27 +1,13 @@
 /** Preference optimization: of two answers to a prompt, the chosen one becomes more likely than the rejected one. */
 import type { Expression } from '../graph/expression.js'
-import {
-  add,
-  concat,
-  constant,
-  exp,
-  input,
-  log,
-  logSoftmax,
-  matMul,
-  mul,
-  neg,
-  reduceSum,
-  reshape,
-  square,
-  sub,
-} from '../graph/operators.js'
-import { floatFeed, scalarFeed, type Feeds } from '../engines/feeds.js'
+import { concat, constant, exp, input, log, logSoftmax, mul, neg, reduceSum, reshape, square, sub } from '../graph/operators.js'
+import { scalarFeed } from '../engines/feeds.js'
 import type { Model } from '../models/architecture.js'
 import { causalOutputs, headOf } from '../models/modelOutputs.js'
+import { answerLogFeeds, answerLogs, twoTexts } from './answerLogs.js'
 import { headTensors } from './headTensors.js'
-import { labeledDimension, labeledFeeds, labeledRows, tokenLosses, type LabeledText } from './labeledTokens.js'
-import type { Forwards, ModelOutput, Objective, TrainingExample } from './objective.js'
+import { labeledDimension, type LabeledText } from './labeledTokens.js'
+import type { Forwards, Objective, TrainingExample } from './objective.js'
 
 /**
  *  - dpo: Rafailov et al., 2023, equation (7)
@@ -45,13 +31,10 @@ export type PreferenceSettings = {
 /** Two answers to one prompt. Each text holds the prompt, whose tokens have no label. */
 export type PreferenceExample = TrainingExample & { readonly chosen: LabeledText; readonly rejected: LabeledText }
 
-/** The example of two texts: they share a row of the data, not a row of attention. */
 export const preferenceExample = (row: number, chosen: LabeledText, rejected: LabeledText): PreferenceExample => ({
-  row,
+  ...twoTexts(row, chosen, rejected),
   chosen,
   rejected,
-  inputIds: [...Array.from(chosen.inputIds), ...Array.from(rejected.inputIds)],
-  ends: [chosen.inputIds.length, chosen.inputIds.length + rejected.inputIds.length],
 })
 
 /**
@@ -68,8 +51,6 @@ export type PreferenceAnswer = {
 /** Whether the loss compares with the model without the adapter. */
 export const hasReference = (loss: PreferenceLoss): boolean => loss === 'dpo' || loss === 'ipo'
 
-const sides = ['chosen', 'rejected'] as const
-
 /** The reference model is the base model: the same tensors without the adapter, so there is no second copy. */
 export const preference = (
   model: Model,
@@ -79,19 +60,9 @@ export const preference = (
   const head = model.causalHead?.()
   if (head === undefined) throw new Error(`preference: expected a decoder, got ${model.type}`)
   const compares = hasReference(settings.loss)
-  /** [pairs] each */
-  const logProbabilities = (output: ModelOutput): readonly [chosen: Expression, rejected: Expression] => {
-    const losses = tokenLosses(head, output)
-    const [chosen, rejected] = sides.map((side) =>
-      losses
-        .map((loss, i) => matMul(input(`${side}${i}`, ['pairs', 'labeled'], output.dtype), reshape(loss, ['labeled', 1])))
-        .reduce((a, b) => add(a, b)),
-    ) as [Expression, Expression]
-    return [reshape(chosen, ['pairs']), reshape(rejected, ['pairs'])]
-  }
   const allOf = ({ forward, baseForward }: Forwards, batch: Parameters<Objective['loss']>[1]) => ({
-    policy: logProbabilities(forward(batch)),
-    base: compares ? logProbabilities(baseForward(batch)) : null,
+    policy: answerLogs(head, forward(batch)),
+    base: compares ? answerLogs(head, baseForward(batch)) : null,
   })
   return {
     name: 'preference',
@@ -110,30 +81,10 @@ export const preference = (
       return {
         texts,
         weight: examples.length,
-        feeds: ({ lastTokens, tokens }, whole, dtype) => {
-          const rows = labeledRows(texts, lastTokens)
-          const counts = texts.map((_, text) => rows.filter((row) => row.text === text).length)
-          /** log p of a text is −Σ of its losses, or the mean */
-          const weightOf = (text: number): number => (settings.loss === 'dpo' ? -1 : -1 / (counts[text] ?? NaN))
-          return {
-            ...labeledFeeds(
-              rows,
-              tokens,
-              (i, part, size) =>
-                Object.assign(
-                  {},
-                  ...sides.map((side, first): Feeds => {
-                    const weights = new Float64Array(examples.length * size)
-                    part.forEach(({ text }, j) => {
-                      if (text % 2 === first) weights[((text - first) / 2) * size + j] = weightOf(text)
-                    })
-                    return { [`${side}${i}`]: floatFeed(weights, [examples.length, size], dtype) }
-                  }),
-                ) as Feeds,
-            ),
-            lossWeight: scalarFeed(1 / whole, dtype),
-          }
-        },
+        feeds: (packed, whole, dtype) => ({
+          ...answerLogFeeds(texts, packed, settings.loss === 'dpo' ? 'sum' : 'mean', dtype),
+          lossWeight: scalarFeed(1 / whole, dtype),
+        }),
         read: (results) =>
           examples.map((_, i) => {
             const of = (name: string): number => Number(results[name]?.[i] ?? 0)

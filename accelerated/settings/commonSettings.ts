@@ -167,6 +167,9 @@ export const machineSettings = settingGroup('Machine', {
   },
 })
 
+/** New tokens of a sample: each evaluation waits for them. */
+export const mostSampleTokens = 1_024
+
 export const scheduleSettings = settingGroup('Run', {
   saveSteps: {
     kind: 'number',
@@ -196,6 +199,18 @@ export const scheduleSettings = settingGroup('Run', {
     common: true,
     schema: count.nullable().default(null),
   },
+  sampleMaxNewTokens: {
+    kind: 'number',
+    placeholder: 'tokens',
+    description: 'Maximum number of new tokens of each sample',
+    schema: count.max(mostSampleTokens).default(64),
+  },
+  sampleTemperature: {
+    kind: 'number',
+    placeholder: 'number',
+    description: 'Sampling temperature of samples (0: take the most likely token)',
+    schema: z.number().min(0).max(1_000_000).default(0),
+  },
 })
 
 export const commonSettings = { ...trainingSettings, ...machineSettings, ...scheduleSettings } as const satisfies SettingTable
@@ -207,9 +222,11 @@ export const commonSettingsOf = (method: string): SettingTable => ({
 })
 
 /** Settings that do not change a run's numbers: a run may resume with other values. */
-export const numericallyNeutralSettings: ReadonlyArray<string> = ['gradientCheckpointing'] satisfies ReadonlyArray<
-  keyof typeof commonSettings
->
+export const numericallyNeutralSettings: ReadonlyArray<string> = [
+  'gradientCheckpointing',
+  'sampleMaxNewTokens',
+  'sampleTemperature',
+] satisfies ReadonlyArray<keyof typeof commonSettings>
 
 export type CommonSettings = SettingValues<typeof commonSettings>
 

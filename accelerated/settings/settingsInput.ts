@@ -85,6 +85,10 @@ export type SettingsInput = {
   readonly loadBestModelAtEnd?: boolean
   /** Steps between evaluations. Default: one epoch */
   readonly evalSteps?: number | null
+  /** Maximum number of new tokens of each sample. Default: 64 */
+  readonly sampleMaxNewTokens?: number
+  /** Sampling temperature of samples (0: take the most likely token). Default: 0 */
+  readonly sampleTemperature?: number
 
   // LoRA options
 

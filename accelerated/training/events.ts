@@ -17,7 +17,12 @@ export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknow
   readonly plannedSteps?: number
   /** also evaluate before the first step */
   readonly evalOnStart?: boolean
+  /** Generates texts with a state after its evaluation. Yields how many are done; null: the signal stopped it. Absent: none are generated. */
+  readonly sample?: (inference: InferenceState, signal: AbortSignal) => AsyncGenerator<number, ReadonlyArray<Sample> | null>
 }
+
+/** A text that the model generated. prompt: as the user wrote it · ended: why the text ended */
+export type Sample = { readonly prompt: unknown; readonly text: string; readonly tokens: number; readonly ended: string }
 
 export type Scored = {
   readonly scores: Readonly<Record<string, number>>
@@ -68,6 +73,10 @@ export type TrainingEvent =
       readonly eligible: boolean
       readonly best: boolean
     } & Scored)
+  /** progress of sampling: texts done */
+  | { readonly kind: 'sampling'; readonly step: number; readonly done: number }
+  /** after an evaluation: the texts of its state */
+  | { readonly kind: 'samples'; readonly step: number; readonly samples: ReadonlyArray<Sample> }
   /** the method entered a new phase after this step */
   | {
       readonly kind: 'phase'

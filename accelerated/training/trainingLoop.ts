@@ -9,7 +9,7 @@ import type { Vector } from '../parameters/vectors.js'
 import { layoutOf } from './assembly.js'
 import { stepBatches } from './batchOrder.js'
 import { evaluatorOf, inferenceStateOf, type Evaluation, type Evaluator } from './evaluation.js'
-import type { Scored, TrainingEvent, TrainingResult, TrainingTask } from './events.js'
+import type { Sample, Scored, TrainingEvent, TrainingResult, TrainingTask } from './events.js'
 import { TrainingError } from '../errors/trainingError.js'
 import { checkStep } from './finiteChecks.js'
 import { phaseSessionsOf } from './phaseSessions.js'
@@ -152,23 +152,43 @@ const isOutOfPatience = <E extends AnyExample, O>({ task, results }: Run<E, O>):
   return earlyStoppingPatience !== null && (results.sinceBest ?? 0) >= earlyStoppingPatience
 }
 
-/** The scores of the current state; null if the signal stopped the evaluation. */
-const evaluated = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGenerator<TrainingEvent, Evaluation | null> {
+/** Scores and samples of the current state; null if the signal stopped the evaluation. A resumed run then repeats both. */
+const evaluated = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGenerator<TrainingEvent, Sampled | null> {
   const batches = run.evaluator.evaluate(run.state)
   for (;;) {
     if (run.signal.aborted) return null
     const next = await batches.next()
-    if (next.done === true) return next.value
+    if (next.done === true) return yield* sampled(run, next.value)
     yield { kind: 'evaluating', step: run.state.step, done: next.value, examples: run.task.evaluation.length }
   }
+}
+
+type Sampled = Evaluation & { readonly samples: ReadonlyArray<Sample> }
+
+const sampled = async function* <E extends AnyExample, O>(
+  { task, state: { step }, signal }: Run<E, O>,
+  evaluation: Evaluation,
+): AsyncGenerator<TrainingEvent, Sampled | null> {
+  if (task.sample === undefined) return { ...evaluation, samples: [] }
+  const texts = task.sample(evaluation.inference, signal)
+  for (;;) {
+    const next = await texts.next()
+    if (next.done === true) return next.value === null ? null : { ...evaluation, samples: next.value }
+    yield { kind: 'sampling', step, done: next.value }
+  }
+}
+
+function* samplesEvent(step: number, samples: ReadonlyArray<Sample>): Generator<TrainingEvent> {
+  if (samples.length > 0) yield { kind: 'samples', step, samples }
 }
 
 /** Evaluates the model before the first step. */
 const evaluateStart = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGenerator<TrainingEvent> {
   const evaluation = yield* evaluated(run)
   if (evaluation === null) return
-  const { inference: _, ...scored } = evaluation
+  const { inference: _, samples, ...scored } = evaluation
   yield { kind: 'evaluation', step: 0, epoch: 0, ...scored, eligible: false, best: false }
+  yield* samplesEvent(0, samples)
 }
 
 /** After a step: the evaluation that is due, then the checkpoint that is due. */
@@ -176,7 +196,7 @@ const evaluateAndSave = async function* <E extends AnyExample, O>(run: Run<E, O>
   const { task, state, steps, stepsPerEpoch, signal } = run
   const evaluation = needsEvaluation(run) ? yield* evaluated(run) : null
   if (evaluation !== null) {
-    const { inference, ...scored } = evaluation
+    const { inference, samples, ...scored } = evaluation
     const { best, sinceBest = 0 } = run.results
     const eligible = task.method.phases.isEligible?.(state.phase) ?? true
     const isHigher = eligible && (best === null || scored.selection > best.selection)
@@ -188,6 +208,7 @@ const evaluateAndSave = async function* <E extends AnyExample, O>(run: Run<E, O>
       lastEvaluation: { step: state.step, scores: scored.scores },
     }
     yield { kind: 'evaluation', step: state.step, epoch: state.step / stepsPerEpoch, ...scored, eligible, best: isBest }
+    yield* samplesEvent(state.step, samples)
   }
   const { saveSteps } = task.settings
   const isLast = state.step === steps || isOutOfPatience(run)

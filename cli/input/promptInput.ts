@@ -4,6 +4,7 @@ import { validate } from '../../accelerated/errors/validate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decodeUtf8, parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
+import { longestSamplePrompt, mostSamplePrompts, samplePromptsLimit, type SamplePrompt } from '../../finetuning/runs/samplePrompts.js'
 import type { Prompt } from '../../finetuning/tokens/prompts.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 
@@ -32,6 +33,30 @@ export const promptsOf = async (
   return linesOf(await readText(input, promptsLimit), input, template ?? defaultTemplate)
 }
 
+/**
+ * The prompts of --sample-prompts. If its first line is an object with a prompt, the file is JSON lines; otherwise each line is a prompt.
+ * @throws InputError with one line
+ */
+export const samplePromptsOf = async (file: string): Promise<ReadonlyArray<SamplePrompt>> => {
+  const lines = nonBlankLines(await readText(file, samplePromptsLimit), file)
+  if (lines.length > mostSamplePrompts) throw inputError(file, `at most ${mostSamplePrompts} prompts`, String(lines.length))
+  const isJson = isPromptObject(lines[0]?.line ?? '')
+  return lines.map(({ line, where }) => {
+    if (line.length > longestSamplePrompt)
+      throw inputError(where, `a prompt of at most ${longestSamplePrompt} characters`, String(line.length))
+    return isJson ? lineOf(line, where, null).prompt : line
+  })
+}
+
+const isPromptObject = (line: string): boolean => {
+  try {
+    const json: unknown = JSON.parse(line)
+    return typeof json === 'object' && json !== null && ['prompt', 'instruction', 'messages'].some((name) => Object.hasOwn(json, name))
+  } catch {
+    return false
+  }
+}
+
 const standardInput = async (): Promise<string> => {
   const chunks: Uint8Array[] = []
   let bytes = 0
@@ -43,14 +68,18 @@ const standardInput = async (): Promise<string> => {
   return decodeUtf8(Buffer.concat(chunks), 'standard input', 'text')
 }
 
-const linesOf = (text: string, file: string, template: PromptTemplate | null): ReadonlyArray<GivenPrompt> => {
+const linesOf = (text: string, file: string, template: PromptTemplate | null): ReadonlyArray<GivenPrompt> =>
+  nonBlankLines(text, file).map(({ where, line }) => lineOf(line, where, template))
+
+/** @throws InputError if there is none */
+const nonBlankLines = (text: string, file: string): ReadonlyArray<{ readonly where: string; readonly line: string }> => {
   const lines = text
     .replace(/^\ufeff/, '')
     .split('\n')
     .map((line, i) => ({ where: `${file}, line ${i + 1}`, line: line.trim() }))
     .filter(({ line }) => line !== '')
   if (lines.length === 0) throw inputError(file, 'one prompt per line, as {"prompt": TEXT}', 'none')
-  return lines.map(({ where, line }) => lineOf(line, where, template))
+  return lines
 }
 
 const [longestPrompt, mostMessages] = [10_000_000, 10_000]

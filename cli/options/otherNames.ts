@@ -86,6 +86,7 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
   TRL: {
     completion_only_loss: 'trainOnInputs',
     dataset_text_field: 'text',
+    desirable_weight: 'desirableWeight',
     dtype: 'precision',
     label_smoothing: 'labelSmoothing',
     load_in_4bit: 'precision int8',
@@ -98,6 +99,7 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     simpo_gamma: 'simpoGamma',
     torch_dtype: 'precision',
     truncation_mode: 'truncation',
+    undesirable_weight: 'undesirableWeight',
     use_peft: 'method lora',
   },
   'LLaMA-Factory': {
@@ -106,6 +108,8 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     dataset: 'task',
     dataset_dir: 'data',
     dpo_label_smoothing: 'labelSmoothing',
+    kto_chosen_weight: 'desirableWeight',
+    kto_rejected_weight: 'undesirableWeight',
     eval_dataset: 'evalData',
     export_dir: 'output',
     finetuning_type: 'method',
@@ -163,7 +167,7 @@ export const otherValues: Readonly<Record<string, Readonly<Record<string, string
     dpo: '--task preference',
     freeze: '--method full',
     grpo: '--task preference',
-    kto: '--task preference',
+    kto: '--task preference --loss kto',
     orpo: '--task preference --loss orpo',
     p_tuning: '--method prompt',
     ppo: '--task preference',

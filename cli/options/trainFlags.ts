@@ -77,6 +77,12 @@ export const trainFlags = {
     config: text('file', "JSON file of settings in camelCase, or a run's config.json; flags override it"),
     ...settingFlags(scheduleSettings),
     metricForBestModel: advanced(text('metric', 'Metric that selects the best checkpoint, such as macroF1 or loss', "the task's own")),
+    samplePrompts: advanced(
+      text(
+        'file',
+        'Prompts to answer after each evaluation: one per line, or JSON lines as in generate --input; for tasks that write text',
+      ),
+    ),
     tensorboard: advanced(toggle('Also log to a TensorBoard event file in the run folder')),
     reportTo: advanced(text('names', 'Also report to mlflow, the server of MLFLOW_TRACKING_URI, or to tensorboard; several with commas')),
   },

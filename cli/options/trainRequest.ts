@@ -9,6 +9,7 @@ import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import type { RunOptions } from '../../finetuning/runs/run.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { trackerNames } from '../../finetuning/runs/tracking/trackerNames.js'
+import { samplePromptsOf } from '../input/promptInput.js'
 import { configValues, runValues } from './configFile.js'
 import { layer, merged, settingsOf, type Layer } from './layers.js'
 import { presetValues } from './presets.js'
@@ -32,7 +33,7 @@ export const trainRequest = async (flags: Values, defaults: Values = {}): Promis
   if (resume && model === null)
     throw inputError(`--output ${output}`, 'the folder of a run to resume (or the flags of a new one)', 'no config.json there')
   if (model === null) throw requiredError('--model', 'a folder in Hugging Face layout or a hub id')
-  const adapter = stringOf(values['adapter'])
+  const [adapter, samplePrompts] = [stringOf(values['adapter']), stringOf(values['samplePrompts'])]
   return {
     model: absolutePath(model),
     ...(adapter === null ? {} : { adapter: absolutePath(adapter) }),
@@ -41,6 +42,7 @@ export const trainRequest = async (flags: Values, defaults: Values = {}): Promis
     resume,
     settings: settingsOf(layers),
     ...reportOptions(values),
+    ...(samplePrompts === null ? {} : { samplePrompts: await samplePromptsOf(samplePrompts) }),
   }
 }
 

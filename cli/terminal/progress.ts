@@ -4,6 +4,7 @@ import type { FinetuneEvent } from '../../finetuning/runs/run.js'
 import { estimateLine, estimateWarning } from '../format/estimate.js'
 import { reportLines } from '../format/inspection.js'
 import { counted, duration, short } from '../format/numbers.js'
+import { samplesText } from '../format/samples.js'
 import { etaEstimator } from './eta.js'
 import { printable, type Terminal } from './output.js'
 import { methods } from '../../accelerated/methods/index.js'
@@ -35,11 +36,12 @@ const lines = ({ note, warn }: Terminal): Progress => {
         note(line)
         return compilesNext(event, eta.steps()) ? note(compiling) : undefined
       }
-      if (event.kind !== 'step' && event.kind !== 'evaluating') return
+      if (event.kind !== 'step' && event.kind !== 'evaluating' && event.kind !== 'sampling') return
       const isLast = event.kind === 'step' && event.step === eta.steps()
       if (!isLast && performance.now() - last < 1000 * secondsBetweenLines) return
       last = performance.now()
-      const numbers = event.kind === 'step' ? numbersOf(event).join('  ') : evaluatingText(event)
+      const numbers =
+        event.kind === 'step' ? numbersOf(event).join('  ') : event.kind === 'evaluating' ? evaluatingText(event) : samplingText(event)
       note([`step ${event.step}/${eta.steps()}`, numbers, ...leftText(eta.left())].join('  '))
     },
     close: () => undefined,
@@ -119,6 +121,7 @@ const bar = (): Progress => {
       if (event.kind === 'start') only = bars.create(event.steps, event.resumedAt, { ...shown, numbers: [compiling] })
       if (event.kind === 'step') only?.update(event.step, { ...shown, numbers: numbersOf(event) })
       if (event.kind === 'evaluating') only?.update({ ...shown, numbers: [evaluatingText(event)] })
+      if (event.kind === 'sampling') only?.update({ ...shown, numbers: [samplingText(event)] })
       if (event.kind === 'phase') only?.update(compilesNext(event, eta.steps()) ? { ...shown, numbers: [compiling] } : shown)
     },
     close: () => bars.stop(),
@@ -171,6 +174,8 @@ export const barLine = ({ phase, step, steps, numbers, left }: Bar, width: numbe
 const evaluatingText = ({ done, examples }: Extract<FinetuneEvent, { readonly kind: 'evaluating' }>): string =>
   `evaluating, ${counted(done)} of ${counted(examples)} examples`
 
+const samplingText = ({ done }: Extract<FinetuneEvent, { readonly kind: 'sampling' }>): string => `sampling, ${counted(done)} texts done`
+
 const leftText = (seconds: number | null): ReadonlyArray<string> => (seconds === null ? [] : [`${duration(seconds)} left`])
 
 /** A warning of the run, or of too little memory; null for other events. */
@@ -203,6 +208,8 @@ const lineOf = (event: FinetuneEvent): string | null => {
       return `${event.tracker}: ${event.url}`
     case 'evaluation':
       return `${event.step === 0 ? 'before training' : `step ${event.step}`}: ${scoresText(event.scores)}${standing(event)}`
+    case 'samples':
+      return samplesText(event.samples)
     case 'test':
       return `test data, step ${event.step}: ${scoresText(event.scores)}`
     case 'phase':

@@ -5,9 +5,8 @@ import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import { openDecoder, type Decoder } from '../../accelerated/generation/decoder.js'
 import { keepingCache } from '../../accelerated/generation/keptCache.js'
-import { generate, type GenerationEnd } from '../../accelerated/generation/generate.js'
-import { resolveGeneration, type GenerationInput } from '../../accelerated/generation/settings.js'
-import { stopsAt, stopsAtLine, streamedText } from '../../accelerated/generation/streamedText.js'
+import { answersTo, type AnswerEnds, type AnswerEvent } from '../../accelerated/generation/answers.js'
+import type { GenerationInput } from '../../accelerated/generation/settings.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
@@ -25,18 +24,7 @@ export type GeneratorOptions = Pick<
   readonly keepsCache?: boolean
 }
 
-/** A piece of an answer as soon as no later token can change it, and at the end the whole answer. `prompt` counts from 0. */
-export type AnswerEvent =
-  | { readonly kind: 'piece'; readonly prompt: number; readonly text: string }
-  | { readonly kind: 'answer'; readonly prompt: number; readonly text: string; readonly tokens: number; readonly ended: GenerationEnd }
-
-/** What ends an answer, besides the model's end-of-text token. */
-export type AnswerEnds = {
-  /** Stop strings: the answer ends before the first of them. */
-  readonly stop?: ReadonlyArray<string>
-  /** End the answer after its first line that is not blank. */
-  readonly lineOnly?: boolean
-}
+export type { AnswerEnds, AnswerEvent }
 
 export type Generator = {
   readonly device: string
@@ -75,19 +63,7 @@ export const openGeneratorOn = async (device: Device, options: Omit<GeneratorOpt
         throw inputError(where, `a prompt of at most ${positions - 1} tokens (there are ${positions} positions)`, String(ids.length))
       return ids
     },
-    answers: async function* (prompts, { stop = [], lineOnly = false, ...settings } = {}, signal) {
-      const texts = prompts.map((prompt) => streamedText(tokenizer.decode, stop, prompt))
-      const [atText, atLine] = [stopsAt(tokenizer.decode, stop), stopsAtLine(tokenizer.decode)]
-      const stops: typeof atText = (tokens, prompt) => atText(tokens, prompt) || (lineOnly && atLine(tokens))
-      const generation = { ...resolveGeneration(settings), endTokens, stops }
-      for await (const event of generate(decoder, prompts, generation, signal)) {
-        const [{ prompt }, text] = [event, texts[event.prompt]]
-        const piece = (event.kind === 'token' ? text?.push(event.token) : text?.end()) ?? ''
-        if (piece !== '') yield { kind: 'piece', prompt, text: piece }
-        if (event.kind === 'text')
-          yield { kind: 'answer', prompt, text: text?.text() ?? '', tokens: event.tokens.length, ended: event.ended }
-      }
-    },
+    answers: (prompts, settings = {}, signal) => answersTo(decoder, { decode: tokenizer.decode, endTokens }, prompts, settings, signal),
     release: decoder.release,
   }
 }

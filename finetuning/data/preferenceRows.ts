@@ -28,9 +28,9 @@ export const preferenceOf = (cells: ReadonlyArray<Cell>, where: string): Prefere
     if (value === undefined) throw inputError(where, expected, `one without ${quoted(name)}`)
   if (typeof chosen === 'string' && typeof rejected === 'string') {
     if (prompt === undefined) throw inputError(where, expected, 'one without "prompt"')
-    return checked({ prompt: promptTurns(prompt, where), chosen: answer(chosen), rejected: answer(rejected) }, where)
+    return checked({ prompt: promptTurns(prompt, where), chosen: answerMessage(chosen), rejected: answerMessage(rejected) }, where)
   }
-  const [a, b] = [chosen, rejected].map((value) => (typeof value === 'string' ? [answer(value)] : turnsIn(value, where).turns)) as [
+  const [a, b] = [chosen, rejected].map((value) => (typeof value === 'string' ? [answerMessage(value)] : turnsIn(value, where).turns)) as [
     ReadonlyArray<Message>,
     ReadonlyArray<Message>,
   ]
@@ -47,9 +47,10 @@ export const preferenceOf = (cells: ReadonlyArray<Cell>, where: string): Prefere
   )
 }
 
-const answer = (content: string): Message => ({ role: 'assistant', content })
+export const answerMessage = (content: string): Message => ({ role: 'assistant', content })
 
-const promptTurns = (prompt: unknown, where: string): ReadonlyArray<UserMessage> =>
+/** @throws InputError for messages that are none */
+export const promptTurns = (prompt: unknown, where: string): ReadonlyArray<UserMessage> =>
   typeof prompt === 'string' ? [instructionMessage(prompt, '')] : turnsIn(prompt, where).turns
 
 /** How many messages both begin with, except an answer that is the last of either. */

@@ -1,52 +1,86 @@
-/** Reads preferences: one example a row, with two texts, each of a prompt and its answer. */
+/** Reads preferences: pairs of answers, or answers that were rated one by one. A text is a prompt with an answer. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import type { Dataset, Example, SkippedRow } from './dataset.js'
-import { objectReaderOf } from './formats.js'
-import { promptOf, type PromptTemplate } from './promptTemplates.js'
-import type { Cell } from './rows.js'
-import { exampleStore } from './compactExamples.js'
-import { preferenceColumns, preferenceOf, type PreferenceRow } from './preferenceRows.js'
-import { atRow } from './errorText.js'
 import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import type { UserMessage } from './conversationRows.js'
+import type { Dataset, Example, SkippedRow } from './dataset.js'
+import { atRow } from './errorText.js'
+import { exampleStore } from './compactExamples.js'
+import { objectReaderOf } from './formats.js'
+import { preferenceColumns, preferenceOf } from './preferenceRows.js'
+import { promptOf, type PromptTemplate } from './promptTemplates.js'
+import { ratedAnswerColumns, ratedAnswersOf } from './ratedAnswerRows.js'
+import type { Cell } from './rows.js'
+import type { RequestedColumn } from './table.js'
 
-/** One text of a pair: the messages of `chat`, which only the model's own template can render, or the written prompt and its answer. */
+/** The messages of `chat`, which only the model's own template can render, or the written prompt and its answer. */
 export type PreferenceText = { readonly messages: ReadonlyArray<Message> } | { readonly prompt: string; readonly answer: string }
 
 /** The text that an example stores as JSON. */
 export const preferenceText = (json: string): PreferenceText => JSON.parse(json) as PreferenceText
 
+export type PreferenceReading = { readonly skipMissing?: boolean; readonly encoding?: string }
+
 /**
  * An example's text is the chosen one as JSON, its second text the rejected one.
  * With `skipMissing`, skips rows with an empty answer @throws InputError for the first thing wrong in the file
  */
-export const readPreferences = async (
+export const readPreferences = (file: string, template: PromptTemplate, options: PreferenceReading = {}): Promise<Dataset> =>
+  readAnswers(file, { ...options, template, columns: preferenceColumns, noun: 'pair of answers', empty: 'two answers' }, (cells, where) => {
+    const { prompt, chosen, rejected } = preferenceOf(cells, where)
+    return [{ prompt, answers: [chosen, rejected], label: 0 }]
+  })
+
+/**
+ * An example's text is its answer as JSON, and its label 1 if the answer is desirable, else 0. A pair of answers gives two examples.
+ * With `skipMissing`, skips rows with an empty answer @throws InputError for the first thing wrong in the file
+ */
+export const readRatedAnswers = (file: string, template: PromptTemplate, options: PreferenceReading = {}): Promise<Dataset> =>
+  readAnswers(file, { ...options, template, columns: ratedAnswerColumns, noun: 'answer', empty: 'an answer' }, (cells, where) =>
+    ratedAnswersOf(cells, where).map(({ prompt, answer, isDesirable }) => ({ prompt, answers: [answer], label: isDesirable ? 1 : 0 })),
+  )
+
+type Reading = PreferenceReading & {
+  readonly template: PromptTemplate
+  readonly columns: ReadonlyArray<RequestedColumn>
+  /** of messages */
+  readonly noun: string
+  readonly empty: string
+}
+
+/** One or two answers to a prompt. */
+type Answered = { readonly prompt: ReadonlyArray<UserMessage>; readonly answers: ReadonlyArray<Message>; readonly label: number }
+
+const readAnswers = async (
   file: string,
-  template: PromptTemplate,
-  { skipMissing: skipEmpty = false, encoding }: { readonly skipMissing?: boolean; readonly encoding?: string } = {},
+  { template, columns, noun, empty, skipMissing = false, encoding }: Reading,
+  answeredOf: (cells: ReadonlyArray<Cell>, where: string) => ReadonlyArray<Answered>,
 ): Promise<Dataset> => {
-  const read = objectReaderOf(file, 'preferences', encoding)
   const store = exampleStore()
   const examples: Example[] = []
   const skipped: SkippedRow[] = []
-  await read(preferenceColumns, (row: number, cells: ReadonlyArray<Cell>) => {
+  await objectReaderOf(
+    file,
+    'preferences',
+    encoding,
+  )(columns, (row: number, cells: ReadonlyArray<Cell>) => {
     const where = atRow(file, row)
-    const preference = preferenceOf(cells, where)
-    if ([preference.chosen, preference.rejected].some(({ content }) => content.trim() === '')) {
-      if (!skipEmpty) throw inputError(where, 'two answers (or --skip-missing)', 'an empty one')
+    const answered = answeredOf(cells, where)
+    if (answered.some(({ answers }) => answers.some(({ content }) => content.trim() === ''))) {
+      if (!skipMissing) throw inputError(where, `${empty} (or --skip-missing)`, 'an empty one')
       skipped.push({ row, reason: 'an empty answer' })
       return
     }
-    const [text, textPair] = [preference.chosen, preference.rejected].map((answer) =>
-      JSON.stringify(textOf(preference, answer, template, where)),
-    ) as [string, string]
-    examples.push(store({ text, textPair, label: 0, row }))
+    for (const { prompt, answers, label } of answered) {
+      const [text = '', textPair] = answers.map((answer) => JSON.stringify(textOf(prompt, answer, template, where)))
+      examples.push(store({ text, ...(textPair === undefined ? {} : { textPair }), label, row }))
+    }
   })
   if (examples.length === 0)
-    throw inputError(file, 'at least one pair of answers', skipped.length === 0 ? 'none' : `none in ${skipped.length} rows`)
+    throw inputError(file, `at least one ${noun}`, skipped.length === 0 ? 'none' : `none in ${skipped.length} rows`)
   return { source: file, examples, labelNames: null, skipped }
 }
 
-const textOf = ({ prompt }: PreferenceRow, answer: Message, template: PromptTemplate, where: string): PreferenceText => {
+const textOf = (prompt: ReadonlyArray<UserMessage>, answer: Message, template: PromptTemplate, where: string): PreferenceText => {
   if (template === 'chat') return { messages: [...prompt.map(({ parts: _, ...message }): Message => message), answer] }
   const [user, ...more] = prompt
   if (user?.role !== 'user' || more.length > 0)

@@ -8,6 +8,7 @@ export { crossEntropy, mae, mse } from './losses.js'
 export { metricTitle } from './metricTitles.js'
 export { findSeconds, scorePairs } from './pairScores.js'
 export { preferenceMetrics, scorePreferences } from './preferences.js'
+export { scoreRatedAnswers } from './ratedAnswers.js'
 export { scoreTexts } from './text.js'
 export {
   isLowerBetter,

@@ -17,6 +17,7 @@ import { prepareRun, type PreparedRun } from './prepareRun.js'
 import { resumeRun } from './resumeRun.js'
 import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunOptions, type RunResult, type TestScores } from './run.js'
 import { checkStorable, readRunConfig } from './runFiles.js'
+import { checkSamplePrompts } from './samplePrompts.js'
 import { openRunFolder, type RunFolder } from './runFolder.js'
 import { adapterOf, keptOf, resultOf } from './runResult.js'
 
@@ -25,7 +26,7 @@ export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal):
   const given = resolveRunOptions(input)
   const began = performance.now()
   checkStorable(given)
-  const options = yield* withPromptTemplate(given, signal)
+  const options = yield* withPromptTemplate(await withSamplePrompts(given), signal)
   const prepared = yield* prepareRun(options, signal)
   const { facts } = prepared
   const folder = await openRunFolder(options, { ...facts, ...prepared, steps: prepared.plan.steps }) // last: errors above leave no folder
@@ -54,6 +55,15 @@ async function* withPromptTemplate(options: RunOptions, signal: AbortSignal): As
   if (leavesPromptTemplate(task) && resolved.promptTemplate !== undefined)
     yield { kind: 'preparing', what: "framing instructions in the model's chat template (--prompt-template names another)" }
   return { ...options, task: resolved }
+}
+
+/** The options with the sample prompts that a resumed run began with, unless others are given. @throws InputError for prompts of another form */
+const withSamplePrompts = async (options: RunOptions): Promise<RunOptions> => {
+  const { samplePrompts, resume, output } = options
+  if (samplePrompts !== undefined) checkSamplePrompts(samplePrompts)
+  if (samplePrompts !== undefined || !resume) return options
+  const earlier = (await readRunConfig(output))?.samplePrompts
+  return earlier === undefined ? options : { ...options, samplePrompts: earlier }
 }
 
 type Job = { readonly options: RunOptions; readonly prepared: PreparedRun; readonly folder: RunFolder }
@@ -117,7 +127,7 @@ async function* record(event: TrainingEvent, { options, prepared, folder }: Job,
     return
   }
   if (event.kind === 'evaluation') await recordDetails(event, options, prepared)
-  if (event.kind !== 'start' && event.kind !== 'evaluating') log.append(lineOf(event))
+  if (event.kind !== 'start' && event.kind !== 'evaluating' && event.kind !== 'sampling') log.append(lineOf(event))
   if (event.kind === 'evaluation' && event.step > 0 && event.constant !== null)
     yield { kind: 'warning', message: `step ${event.step}: every example of the evaluation is predicted as ${event.constant}` }
   yield event

@@ -57,7 +57,7 @@ export const planRun = async (options: RunOptions, sources: RunSources): Promise
 }
 
 const configOf = (
-  { model, adapter, task, settings, evalOnStart = false }: RunOptions,
+  { model, adapter, task, settings, evalOnStart = false, samplePrompts }: RunOptions,
   { device, revision, inputs }: RunSources,
   earlier: RunConfig | null,
   extended: ReadonlyArray<Extended>,
@@ -71,6 +71,7 @@ const configOf = (
   device,
   inputs,
   ...((earlier === null ? evalOnStart : (earlier.evalOnStart ?? evalOnStart)) ? { evalOnStart: true } : {}),
+  ...(samplePrompts === undefined ? {} : { samplePrompts }),
   ...(extended.length > 0 ? { extended } : {}),
   versions,
 })

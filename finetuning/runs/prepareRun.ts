@@ -19,6 +19,7 @@ import { startOfRun } from '../../accelerated/training/initialState.js'
 import { runLength, type RunLength } from '../../accelerated/training/runLength.js'
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
+import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import type { Dataset } from '../data/index.js'
 import { respelled } from '../data/labels.js'
 import { quoted } from '../../accelerated/errors/inputError.js'
@@ -32,6 +33,8 @@ import { bindTask, loadRunData, tokenizeRunData, type RunData, type RunExamples 
 import { runFacts } from './runFacts.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
 import { rowKeysOf, runRowsOf } from './runRows.js'
+import type { openSampler } from './sampler.js'
+import { checkGenerates } from './samplePrompts.js'
 
 /** The part of a run's training task that does not depend on the type of its examples. */
 export type RunTask = Assembly & { readonly settings: Settings }
@@ -68,6 +71,7 @@ export async function* prepareRun(options: RunOptions, signal: AbortSignal): Asy
   const precision = precisionOf(settings.precision)
   await checkDevice(precision, device)
   const data = yield* loadRunData(options)
+  if (options.samplePrompts !== undefined) checkGenerates(data.taskType, options.task, options.samplePrompts)
   return yield* bindTask(data, settings)((task) => prepareTask(options, data, task, { device, precision }, signal))
 }
 
@@ -99,10 +103,11 @@ async function* prepareTask<E extends TrainingExample, O>(
   const [rows, card, inputs] = [runRowsOf(data, keys), cardDataOf(data), await runInputs(base, data, options.adapter)]
   const facts = runFacts(assembly, data, task, start, { device: device.name, revision, modelParameters: parametersOf(base) })
   const scoreTest = data.test === undefined ? null : testScorer<O>(data, data.test, settings)
+  const runtime = { engine: device.engine({ threads: settings.threads }), weights }
+  const sample = await samplerOf(options, { assembly, runtime, base })
   const { warnings, test, ...examples } = yield* tokenizeRunData(data, task, base, settings)
   yield* reported(withLengths(report, examples.training, warnings))
-  const runtime = { engine: device.engine({ threads: settings.threads }), weights }
-  const training: TrainingTask<E, O> & RunTask = { ...assembly, runtime, ...examples, score }
+  const training: TrainingTask<E, O> & RunTask = { ...assembly, runtime, ...examples, score, ...sample }
   return {
     ...{ task: training, examples, base, start, rows, data: card, inputs, facts },
     plan: runLength(assembly.method, settings, base.model, examples.training.length), // packing: rows, not texts
@@ -112,6 +117,16 @@ async function* prepareTask<E extends TrainingExample, O>(
     test: test === null || scoreTest === null ? null : (inference) => evaluateState(training, inference, test, scoreTest),
     train: (more, ...from) => train({ ...training, ...more }, ...from),
   }
+}
+
+/** Generation is loaded where a run has prompts. */
+const samplerOf = async (
+  { samplePrompts, task }: RunOptions,
+  run: Pick<Parameters<typeof openSampler>[0], 'assembly' | 'runtime' | 'base'>,
+): Promise<Pick<TrainingTask, 'sample'>> => {
+  if (samplePrompts === undefined) return {}
+  const { openSampler: open } = await lazyImport(import('./sampler.js'))
+  return { sample: await open({ ...run, task }, samplePrompts) }
 }
 
 /** The report on the data, and a warning of each finding that matters. */

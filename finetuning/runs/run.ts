@@ -8,6 +8,7 @@ import type { Estimate } from './estimate.js'
 import type { TaskOptions } from '../tasks/index.js'
 import type { DataReport } from '../inspection/runReport.js'
 import type { RunInputs } from './runFingerprint.js'
+import type { SamplePrompt } from './samplePrompts.js'
 import { trackerNames, type TrackerName } from './tracking/trackerNames.js'
 
 export type FinetuneOptions = {
@@ -29,6 +30,8 @@ export type FinetuneOptions = {
   readonly tensorboard?: boolean
   /** Also report to these experiment trackers; a resumed run keeps reporting to those it began with. Default: none */
   readonly reportTo?: ReadonlyArray<TrackerName>
+  /** Prompts that the model answers after each evaluation; a resumed run keeps those that it began with. Default: none */
+  readonly samplePrompts?: ReadonlyArray<SamplePrompt>
 }
 
 /** The options of a run with all settings resolved. */
@@ -46,6 +49,7 @@ const optionsSchema = z.looseObject({
   evalOnStart: z.boolean().optional(),
   tensorboard: z.boolean().optional(),
   reportTo: z.array(z.enum(trackerNames)).optional(),
+  samplePrompts: z.array(z.unknown()).optional(),
 })
 
 /** @throws InputError for the first of the options that is missing or of another type */
@@ -124,6 +128,8 @@ export type RunConfig = {
   readonly inputs?: RunInputs
   /** Absent if false. */
   readonly evalOnStart?: boolean
+  /** Absent if there are none. */
+  readonly samplePrompts?: ReadonlyArray<SamplePrompt>
   /** Oldest first; absent if the run was never extended. */
   readonly extended?: ReadonlyArray<Extended>
   readonly versions: Readonly<Record<string, string>>

@@ -6,6 +6,7 @@ import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import type { RunOptions, RunConfig, RunResult } from './run.js'
+import { samplePromptsSchema } from './samplePrompts.js'
 
 /** The version of config.json: since 2 its settings have the names of the Trainer and PEFT. */
 export const runFormatVersion = 2
@@ -41,6 +42,7 @@ const configSchema = z.looseObject({
   device: device.optional(),
   inputs: inputsSchema.optional(),
   evalOnStart: z.boolean().optional(),
+  samplePrompts: samplePromptsSchema.optional(),
   extended: extended.optional(),
   versions: z.record(text, text).optional(),
 })

@@ -48,13 +48,17 @@ export type TaskOptions = {
   /** `alpaca` only: also compute the loss on prompt tokens. Default: false */
   readonly trainOnInputs?: boolean
   /** `preference` only: the loss. Default: dpo */
-  readonly loss?: Or<PreferenceLoss>
+  readonly loss?: Or<PreferenceLoss | 'kto'>
   /** `preference` only: β of the loss. Default: 0.1, or 2 with simpo */
   readonly lossBeta?: number | string
   /** `preference` only: the probability that the answers of a pair are exchanged. Default: 0 */
   readonly labelSmoothing?: number | string
   /** `preference` with simpo only: the margin by which rewards should differ. Default: 1 */
   readonly simpoGamma?: number | string
+  /** `preference` with kto only: the weight of answers with label true. Default: 1 */
+  readonly desirableWeight?: number | string
+  /** `preference` with kto only: the weight of answers with label false. Default: 1 */
+  readonly undesirableWeight?: number | string
   /** `alpaca` and `text` only: pack several texts into each row. Default: false */
   readonly packing?: boolean
   /** The class that F1 is of, by its name. Default: no F1 of one class */

@@ -3,6 +3,7 @@ import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
+import type { KtoSettings } from '../../accelerated/objectives/kto.js'
 import type { PreferenceSettings } from '../../accelerated/objectives/preference.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import type { Scored } from '../../accelerated/training/events.js'
@@ -26,7 +27,9 @@ export type Scoring = {
   readonly positive?: number
 }
 
-export type PreferenceOptions = PreferenceSettings & { readonly promptTemplate: PromptTemplate }
+export type PreferenceOptions = (PreferenceSettings | ({ readonly loss: 'kto' } & KtoSettings)) & {
+  readonly promptTemplate: PromptTemplate
+}
 
 /** The data that a task type is bound to. */
 export type TaskData = Scoring & {

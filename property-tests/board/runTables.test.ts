@@ -1,5 +1,5 @@
 /** The board shows of a run what its report shows: the same tables, numbers, texts and confusion matrix. */
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { openChartRenderer, type RenderedFigures } from '../../reporting/board/chartCache.js'
@@ -51,10 +51,17 @@ beforeAll(async () => {
   for (const name of ['whole', 'other-step', 'plain']) await writeRun(at('runs', name), made)
   await writeFile(at('runs/whole/evaluation.json'), JSON.stringify(details(8)))
   await writeFile(at('runs/other-step/evaluation.json'), JSON.stringify(details(4)))
+  await writeRun(at('runs/sampled'), made)
+  const samples = (text: string) => [{ prompt: hostile, text, tokens: 3, ended: 'end' }]
+  for (const [step, text] of [
+    [4, 'one'],
+    [8, hostile],
+  ] as const)
+    await appendFile(at('runs/sampled/metrics.jsonl'), `${JSON.stringify({ kind: 'samples', step, samples: samples(text) })}\n`)
 })
 
 describe('the board, of a finished run', () => {
-  it.each(['whole', 'other-step', 'plain'])('has the tables of the report, in its order: %s', async (name) => {
+  it.each(['whole', 'other-step', 'plain', 'sampled'])('has the tables of the report, in its order: %s', async (name) => {
     const [{ tables, problems }, { result, page }] = [await boardOf(name), await reportOf(name)]
     expect(problems).toEqual([])
     expect(tables.map(({ name, title, table }) => ({ name, title, rows: table.rows.length }))).toEqual(result.tables)
@@ -76,6 +83,15 @@ describe('the board, of a finished run', () => {
     ])
     expect(tables[2]?.table.columns).toEqual(expect.arrayContaining(['kept', 'last']))
     expect((await boardOf('other-step')).tables.map(({ name }) => name)).toEqual(['scores', 'runs'])
+  })
+
+  it('has the samples of each evaluation', async () => {
+    const { tables } = await boardOf('sampled')
+    expect(tables.map(({ name }) => name)).toEqual(['samples', 'scores', 'runs'])
+    expect(tables[0]?.table.rows).toEqual([
+      [expect.stringContaining('alert(1)'), 4, 'one'],
+      ['', 8, expect.stringContaining('alert(1)')],
+    ])
   })
 
   it('has the confusion matrix of the report', async () => {

@@ -219,8 +219,8 @@ describe('an error in a model exits with 1 and names the file', () => {
   })
 
   it('an unsupported architecture', async () => {
-    expect(await withModel('gpt', { 'config.json': JSON.stringify({ ...tinyConfig, model_type: 'gpt2' }) })).toMatch(
-      /^@\/gpt\/config\.json: expected model_type "roberta" or "bert" or .*"llama" or .* \(the supported families\), got "gpt2"$/,
+    expect(await withModel('gpt', { 'config.json': JSON.stringify({ ...tinyConfig, model_type: 'gpt_neox' }) })).toMatch(
+      /^@\/gpt\/config\.json: expected model_type "roberta" or "bert" or .*"llama" or .* \(the supported families\), got "gpt_neox"$/,
     )
   })
 

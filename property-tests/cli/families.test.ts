@@ -29,6 +29,7 @@ const classNames: Readonly<Record<string, string>> = {
   llama: 'Llama',
   mistral: 'Mistral',
   qwen2: 'Qwen2',
+  gpt2: 'GPT2',
   distilbert: 'DistilBert',
   electra: 'Electra',
   mpnet: 'MPNet',
@@ -42,6 +43,7 @@ const columns: Readonly<Record<string, ReadonlyArray<string>>> = {
   llama: ofDecoders,
   mistral: ofDecoders,
   qwen2: ofDecoders,
+  gpt2: ['c_attn', 'attn.c_proj', 'c_fc', 'mlp.c_proj'],
   distilbert: ['q_lin', 'k_lin', 'v_lin', 'out_lin', 'lin1', 'lin2'],
   electra: ['query', 'key', 'value', 'attention output', 'intermediate', 'output'],
   mpnet: ['q', 'k', 'v', 'o', 'intermediate', 'output'],
@@ -82,7 +84,7 @@ const asProcess: typeof saloraIn = async (...given) => {
 const json = async (file: string): Promise<Record<string, unknown>> =>
   JSON.parse(await readFile(join(root, file), 'utf8')) as Record<string, unknown>
 
-describe.each(['llama', 'mistral', 'qwen2', ...encoders])('%s', (family) => {
+describe.each(['llama', 'mistral', 'qwen2', 'gpt2', ...encoders])('%s', (family) => {
   it('is trained by SaLoRA within its budget, and beats the majority baseline', async () => {
     const { code, stdout } = await trainBy(family === 'llama' ? asProcess : saloraIn, family, family, '--epochs', '8')
     expect(code).toBe(0)
@@ -142,7 +144,7 @@ describe.each(encoders)('%s', (family) => {
   })
 })
 
-describe.each(['qwen2', 'xlm-roberta', 'deberta-v2'])('%s', (family) => {
+describe.each(['qwen2', 'gpt2', 'xlm-roberta', 'deberta-v2'])('%s', (family) => {
   it('resumes to the same bits with dropout', async () => {
     const [run, flags] = [`${family}-whole`, ['--method', 'lora', '--lora-dropout', '0.1', '--dropout', '0.1', '--max-steps', '12']]
     const uninterrupted = await train(family, run, ...flags, '--save-steps', '5')

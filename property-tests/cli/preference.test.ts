@@ -59,6 +59,31 @@ describe('salora train --task preference', () => {
     expect(Number(margin)).toBeCloseTo(Number(chosenReward) - Number(rejectedReward), 5)
   })
 
+  it('learns with --loss kto from answers that were rated, and from pairs', async () => {
+    const rated = rows.flatMap(({ prompt, chosen, rejected }) => [
+      { prompt, completion: chosen, label: true },
+      { prompt, completion: rejected, label: false },
+    ])
+    await file('rated.jsonl', rated)
+    const results = [
+      await train('--model', 'chat', '--data', 'rated.jsonl', '--loss', 'kto', '--output', 'rated'),
+      await train('--model', 'chat', '--data', 'pairs.jsonl', '--loss', 'kto', '--output', 'rated-pairs'),
+    ]
+    expect(results.map(({ code, stderr }) => [code, stderr])).toEqual([
+      [0, ''],
+      [0, ''],
+    ])
+    const [own, pairs] = results.map(({ stdout }) => resultOf(stdout).last.scores)
+    expect(own).toEqual(pairs)
+    expect(own?.['accuracy']).toBe(1)
+    expect(Number(own?.['loss'])).toBeLessThan(0.45) // 0.5 at the start
+    const again = await saloraIn(['evaluate', '--run', 'rated', '--eval-data', 'rated.jsonl', '--quiet', '--json'], { cwd })
+    expect([again.code, again.stderr]).toEqual([0, ''])
+    expect((JSON.parse(again.stdout) as { readonly scores: object }).scores).toMatchObject({ accuracy: 1 })
+    const answered = await saloraIn(['generate', '--run', 'rated', '--prompt', 'w5', '--max-new-tokens', '3', '--quiet'], { cwd })
+    expect([answered.code, answered.stderr]).toEqual([0, ''])
+  })
+
   it('frames prompts in the chat template by default, and its run answers prompts', async () => {
     const conversations = rows.map(({ prompt, chosen, rejected }) => {
       const asked = { role: 'user', content: prompt }
@@ -87,11 +112,14 @@ describe('salora train --task preference', () => {
   })
 
   it.each<readonly [string, ReadonlyArray<string>, RegExp]>([
-    ['an unknown loss', ['--loss', 'hinge'], /^--loss: expected dpo, ipo, orpo or simpo, got "hinge"/],
+    ['an unknown loss', ['--loss', 'hinge'], /^--loss: expected dpo, ipo, orpo, simpo or kto, got "hinge"/],
     ['β of 0', ['--loss-beta', '0'], /^--loss-beta: expected a number above 0, got "0"/],
     ['smoothing of ipo', ['--loss', 'ipo', '--label-smoothing', '0.1'], /^--label-smoothing: expected none with --loss ipo, got "0.1"/],
     ['smoothing of one half', ['--label-smoothing', '0.5'], /^--label-smoothing: expected a number from 0 to below 0.5, got "0.5"/],
     ['γ without simpo', ['--simpo-gamma', '1'], /^--simpo-gamma: expected none with --loss dpo, got "1"/],
+    ['smoothing of kto', ['--loss', 'kto', '--label-smoothing', '0.1'], /^--label-smoothing: expected none with --loss kto, got "0.1"/],
+    ['a weight without kto', ['--desirable-weight', '2'], /^--desirable-weight: expected none with --loss dpo, got "2"/],
+    ['a weight of 0', ['--loss', 'kto', '--undesirable-weight', '0'], /^--undesirable-weight: expected a number above 0, got "0"/],
     ['an encoder', ['--model', 'bert'], /^--model: expected a decoder/],
     [
       'virtual tokens',
@@ -113,6 +141,8 @@ describe('salora train --task preference', () => {
   it('names the task for the names of other tools', async () => {
     expect((await train('--model', 'llama', '--method', 'dpo')).stderr).toMatch(/--task preference/)
     expect((await train('--model', 'llama', '--pref-beta', '0.1')).stderr).toMatch(/--loss-beta/)
+    expect((await train('--model', 'llama', '--method', 'kto')).stderr).toMatch(/--task preference --loss kto/)
+    expect((await train('--model', 'llama', '--kto-rejected-weight', '2')).stderr).toMatch(/--undesirable-weight/)
   })
 })
 

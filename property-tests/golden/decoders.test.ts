@@ -3,13 +3,14 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
 import { plainHost } from '../../accelerated/models/host.js'
+import { gpt2Config } from '../../accelerated/models/gpt/gpt2.js'
 import { decoderConfig } from '../../accelerated/models/llama/config.js'
-import { llamaArchitecture } from '../../accelerated/models/llama/llama.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
@@ -29,17 +30,23 @@ import {
   causalLossVjp,
   decoder,
   decoderModules,
+  gptDecoder,
+  gptDecoderModules,
   tensor,
+  transpose,
   zerosLike,
   type DecoderConfig,
   type Factors,
+  type GptDecoderConfig,
+  type ModelOptions,
   type Moments,
+  type RunModel,
   type Tensor,
   type Tensors,
 } from '../../reference/index.js'
 import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
 
-const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3'] as const
+const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2'] as const
 type Family = (typeof families)[number]
 
 type Golden = Readonly<Record<FloatType, { readonly losses: ReadonlyArray<number> }>> & {
@@ -61,7 +68,10 @@ const read = (family: Family) => {
   const json = (name: string): unknown => JSON.parse(readFileSync(join(folder, name), 'utf8'))
   const config = json('config.json') as object
   const base: Tensors = Object.fromEntries(
-    [...tensorsIn(join(folder, 'model.safetensors'))].map(([name, { shape, data }]) => [name.replace(/^model\./, ''), tensor(shape, data)]),
+    [...tensorsIn(join(folder, 'model.safetensors'))].map(([name, { shape, data }]) => {
+      const isTurned = /\.c_\w+\.weight$/.test(name) // GPT-2 stores [in, out]
+      return [name.replace(/^(model|transformer)\./, ''), isTurned ? transpose(tensor(shape, data)) : tensor(shape, data)]
+    }),
   )
   return { golden: json('golden.json') as Golden, tensors: tensorsIn(join(folder, 'golden.safetensors')), config, base }
 }
@@ -73,7 +83,7 @@ const openAccelerated = async (family: Family, dtype: FloatType) => {
   const { golden, config, base } = read(family)
   const { steps: _, alpha, ...own } = golden.lora
   const settings = resolveSettings({ method: 'lora', precision: dtype, dropout: 0, loraAlpha: alpha, ...own })
-  const [method, model] = [methodOf('lora'), llamaArchitecture.open(config, 'config.json')]
+  const [method, model] = [methodOf('lora'), parseConfigFile(JSON.stringify(config), 'config.json').model]
   const frozen = constants(base, dtype)
   const assembly = assemble({ model, frozen, method, settings, precision: precisionOf(dtype) }, causalLM)
   const phase = method.phases.start(model.spec, settings)
@@ -185,21 +195,45 @@ describe.each(families)('%s as a classifier', (family) => {
   })
 })
 
-/** The sizes as the reference has them. */
-const referenceConfig = (json: object): DecoderConfig => {
-  const config = decoderConfig(json, 'config.json')
-  return { ...config, outputNorms: config.norms.attention.after !== null, family: 'decoder', taskType: 'causal' }
+type ReferenceModel = { readonly modules: ReadonlyArray<string>; readonly run: (options: ModelOptions) => RunModel }
+
+/** LLaMA's kind. */
+const llamaReference = (json: object): ReferenceModel => {
+  const own = decoderConfig(json, 'config.json')
+  const config: DecoderConfig = { ...own, outputNorms: own.norms.attention.after !== null, family: 'decoder', taskType: 'causal' }
+  return { modules: decoderModules(config), run: (options) => decoder(config, options) }
+}
+
+const gptReference =
+  (names: GptDecoderConfig['names']) =>
+  (json: object): ReferenceModel => {
+    const config: GptDecoderConfig = { ...gpt2Config(json, 'config.json'), names }
+    return { modules: gptDecoderModules(config), run: (options) => gptDecoder(config, options) }
+  }
+
+const references: Readonly<Record<Family, (json: object) => ReferenceModel>> = {
+  llama: llamaReference,
+  mistral: llamaReference,
+  qwen2: llamaReference,
+  qwen3: llamaReference,
+  gemma2: llamaReference,
+  gemma3: llamaReference,
+  gpt2: gptReference({
+    ...{ words: 'wte', positions: 'wpe', firstPosition: 0, layer: (n) => `h.${n}`, norm: 'ln_f' },
+    ...{ attentionNorm: 'ln_1', queryKeyValue: ['attn.c_attn'], attentionOutput: 'attn.c_proj' },
+    ...{ feedForwardNorm: 'ln_2', up: 'mlp.c_fc', down: 'mlp.c_proj' },
+  }),
 }
 
 describe.each(families)('%s under PEFT', (family) => {
   const { golden, tensors, config: json, base } = read(family)
-  const [config, { rank, alpha, steps, learningRate, weightDecay }] = [referenceConfig(json), golden.lora]
+  const [reference, { rank, alpha, steps, learningRate, weightDecay }] = [references[family](json), golden.lora]
   const start = under(tensors, 'start/')
   const at = (name: string): Tensor => tensor(start.get(name)?.shape ?? [], start.get(name)?.data ?? [])
   const factors = (): Readonly<Record<string, Factors>> =>
-    Object.fromEntries(decoderModules(config).map((module) => [module, { A: at(`${module}.A`), B: at(`${module}.B`) }]))
+    Object.fromEntries(reference.modules.map((module) => [module, { A: at(`${module}.A`), B: at(`${module}.B`) }]))
   const run = (adapters: Readonly<Record<string, Factors>>, batch: Batch) =>
-    decoder(config, { scale: alpha / rank })({ base, adapters, gates: {}, head: {} }, batch)
+    reference.run({ scale: alpha / rank })({ base, adapters, gates: {}, head: {} }, batch)
   const gradientsOf = (adapters: Readonly<Record<string, Factors>>, batch: Batch) => {
     const [traced, labels] = [run(adapters, batch), batch.targets.flat()]
     return { traced, loss: causalLoss(traced.logits, labels), gradients: traced.pullback(causalLossVjp(traced.logits, labels, 1)).adapters }

@@ -10,7 +10,8 @@ import { methodOf, resolveSettings } from '../../accelerated/training/settings.j
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { normals } from '../../accelerated/parameters/random.js'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
-import { folderOf, type Family, type Golden } from './golden.js'
+import { causalOutputs, type ModelOutputs } from '../../accelerated/models/modelOutputs.js'
+import { folderOf, fixtures, type Family, type Golden } from './golden.js'
 
 export const exportNames = ['compact', 'padded', 'rank-zero'] as const
 export type ExportName = (typeof exportNames)[number]
@@ -41,21 +42,22 @@ export const randomAdapter = async (family: Family, given: SettingsInput & { rea
   }
 }
 
-const adapterOf = ({ model, outputs }: ModelFolder, name: ExportName): LowRankAdapter => {
+const adapterOf = ({ model }: ModelFolder, outputs: ModelOutputs, name: ExportName): LowRankAdapter => {
+  const head = outputs.head === 'sequence' ? model.sequenceHead(outputs.labels).tensors : []
   const adapter: LowRankAdapter = {
     model,
     outputs,
     baseModelName: `golden/${model.type}`,
     rank: 4,
     alpha: 8,
-    labelNames: ['a', 'b', 'c'],
+    ...(outputs.head === 'sequence' ? { labelNames: ['a', 'b', 'c'] } : {}),
     modules: new Map(
       model.spec.matrices.map(({ name: path, d, k }, i): [string, LowRankPair] => [
         path,
         { A: random(2 * i, [rankOf(name, i), k]), B: random(2 * i + 1, [d, rankOf(name, i)]) },
       ]),
     ),
-    head: new Map([...model.sequenceHead(outputs.labels).tensors].map(([path, shape], i) => [path, random(100 + i, shape)])),
+    head: new Map([...head].map(([path, shape], i) => [path, random(100 + i, shape)])),
   }
   return name === 'padded' ? padToRank(adapter) : adapter
 }
@@ -64,7 +66,16 @@ const adapterOf = ({ model, outputs }: ModelFolder, name: ExportName): LowRankAd
 export const exportGolden = async (folder: string, family: Family, name: ExportName): Promise<string> => {
   const at = join(folder, family, name)
   await mkdir(at, { recursive: true })
-  await saveAdapter(at, adapterOf(await openModelFolder(folderOf(family)), name))
+  const base = await openModelFolder(folderOf(family))
+  await saveAdapter(at, adapterOf(base, base.outputs, name))
+  return at
+}
+
+/** The same for a decoder that predicts the next token. */
+export const exportDecoderGolden = async (folder: string, family: string, name: ExportName): Promise<string> => {
+  const at = join(folder, family, name)
+  await mkdir(at, { recursive: true })
+  await saveAdapter(at, adapterOf(await openModelFolder(join(fixtures, family)), causalOutputs, name))
   return at
 }
 

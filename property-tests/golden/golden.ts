@@ -51,7 +51,11 @@ export type Golden = {
   >
 >
 
-export const readGolden = (family: Family): Golden => JSON.parse(readFileSync(join(folderOf(family), 'golden.json'), 'utf8')) as Golden
+/** Decoders whose adapters and merged weights the libraries opened. */
+export type DecoderFamily = 'qwen3' | 'gemma2' | 'gemma3' | 'gpt2'
+
+export const readGolden = (family: Family | DecoderFamily): Golden =>
+  JSON.parse(readFileSync(join(fixtures, family, 'golden.json'), 'utf8')) as Golden
 
 /** Methods beside plain LoRA, each in its own folder within the family's. */
 export const methods = [

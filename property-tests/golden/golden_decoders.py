@@ -1,17 +1,19 @@
 """LoRA on decoders under PEFT: the first step's logits, loss and gradients, and 20 steps of AdamW. One family has grouped heads and Llama 3's rotation, one a
-sliding window, one biases and a tied output matrix, one norms of queries and keys. Gemma's have four norms
-a layer, soft caps and windows in every other layer, of which Gemma 3 rotates by another base.
+sliding window, one biases and a tied output matrix, one norms of queries and keys, and one a table of positions and matrices stored as [in, out]. Gemma's have
+four norms a layer, soft caps, and windows in every other layer, of which Gemma 3 rotates by another base.
 
 transformers computes norms, rotations, attention's softmax and the loss in float32, whatever the model is in; in float64 these lines are replaced by the same
 ones in float64."""
 import json
+import re
 
 import peft
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, Gemma2Config, Gemma3TextConfig, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import (
+    AutoModelForCausalLM, AutoModelForSequenceClassification, Gemma2Config, Gemma3TextConfig, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config)
 from transformers.models.gemma2 import modeling_gemma2
 from transformers.models.gemma3 import modeling_gemma3
 from transformers.models.llama import modeling_llama
@@ -23,7 +25,10 @@ from golden_models import SEED, normal
 from golden_training import descend, in_both, optimization, randomize, versions, well_conditioned
 
 LORA = dict(rank=4, alpha=8)
-TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']
+TARGETS = {
+    **{family: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] for family in ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3')},
+    'gpt2': ['c_attn', 'c_proj', 'c_fc'],
+}
 SIZES = dict(vocab_size=50, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40,
              max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=2)
 LLAMA3 = dict(rope_type='llama3', rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
@@ -37,9 +42,13 @@ CONFIGS = {
     'gemma3': lambda: Gemma3TextConfig(**SIZES, head_dim=8, query_pre_attn_scalar=8, sliding_window=3, layer_types=['sliding_attention', 'full_attention'],
                                        rope_parameters={'full_attention': dict(rope_type='linear', rope_theta=100000.0, factor=8.0),
                                                         'sliding_attention': dict(rope_type='default', rope_theta=100.0)}),
+    'gpt2': lambda: GPT2Config(
+        vocab_size=50, n_embd=32, n_layer=2, n_head=4, n_inner=40, n_positions=64, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0, pad_token_id=0,
+        bos_token_id=1, eos_token_id=2),
 }
-MODULES = {'llama': (modeling_llama, 'Llama'), 'mistral': (modeling_mistral, 'Mistral'), 'qwen2': (modeling_qwen2, 'Qwen2'), 'qwen3': (modeling_qwen3, 'Qwen3'), 'gemma2': (modeling_gemma2, 'Gemma2'),
-           'gemma3': (modeling_gemma3, 'Gemma3')}
+# Families whose code casts to float32.
+MODULES = {'llama': (modeling_llama, 'Llama'), 'mistral': (modeling_mistral, 'Mistral'), 'qwen2': (modeling_qwen2, 'Qwen2'), 'qwen3': (modeling_qwen3, 'Qwen3'),
+           'gemma2': (modeling_gemma2, 'Gemma2'), 'gemma3': (modeling_gemma3, 'Gemma3')}
 
 # Tokens of each text, and how many at its start are a prompt's, which is not learned.
 LENGTHS = [[(7, 0), (3, 1), (12, 5), (2, 1)], [(4, 1), (9, 3), (6, 0), (5, 4)], [(11, 2), (1, 0), (3, 0), (8, 6)]]
@@ -68,6 +77,8 @@ def loss_of(model, batch):
 
 def in_float64(family):
     """The library's own formulas of norm, rotation and softmax, without their casts."""
+    if family not in MODULES:
+        return
     module, name = MODULES[family]
     library_softmax = torch.nn.functional.softmax
 
@@ -106,16 +117,19 @@ def write_model(family, folder):
     model = AutoModelForCausalLM.from_config(CONFIGS[family]())
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            deviation = 0.5 if 'embed' in name else 1 / parameter.shape[1] ** 0.5 if parameter.dim() > 1 else 0.2
+            inner = 0 if re.search(r'\.c_\w+\.weight$', name) else 1  # GPT-2 stores [in, out]
+            words = 0.1 if family.startswith('gemma') else 0.5  # Gemma's are multiplied by 4.9
+            deviation = words if re.search('embed|wte|wpe', name) else 1 / parameter.shape[inner] ** 0.5 if parameter.dim() > 1 else 0.2
             value = normal(name, parameter.shape, deviation)
-            parameter.copy_(1 + value if name.endswith('norm.weight') and not family.startswith('gemma') else value)
+            is_factor = re.search(r'(norm|ln_\w)\.weight$', name) and not family.startswith('gemma')  # Gemma's add 1
+            parameter.copy_(1 + value if is_factor else value)
     model.save_pretrained(folder)
     (folder / 'generation_config.json').unlink(missing_ok=True)
 
 
-def lora(folder):
+def lora(family, folder):
     base = AutoModelForCausalLM.from_pretrained(folder, attn_implementation='eager', dtype=torch.float32)
-    model = get_peft_model(base, LoraConfig(task_type='CAUSAL_LM', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS, lora_dropout=0.0))
+    model = get_peft_model(base, LoraConfig(task_type='CAUSAL_LM', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS[family], lora_dropout=0.0))
     randomize(model, {'.A': 0.2, '.B': 0.2})
     return model
 
@@ -141,7 +155,7 @@ def classifier(family, folder):
     made = tokenizer(family)
     made.save(str(folder / 'tokenizer.json'))
     base = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3, attn_implementation='eager', dtype=torch.float32)
-    model = get_peft_model(base, LoraConfig(task_type='SEQ_CLS', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS, lora_dropout=0.0))
+    model = get_peft_model(base, LoraConfig(task_type='SEQ_CLS', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS[family], lora_dropout=0.0))
     randomize(model, {'.A': 0.2, '.B': 0.2, 'score.weight': 0.3})
     model.peft_config['default'].base_model_name_or_path = f'golden/{family}'
     model.eval().save_pretrained(folder / 'peft-adapter')
@@ -169,7 +183,7 @@ def make(family, folder, _):
         answers[f'{dtype}/finalLogits'] = logits(model, batches[0])
         return {'losses': losses}, gradients
 
-    recorded, tensors, _ = in_both(lambda: lora(folder), run)
+    recorded, tensors, _ = in_both(lambda: lora(family, folder), run)
     tensors.update(answers)
     golden = {'versions': versions(peft), 'seed': SEED, 'lora': {**LORA, **optimization()}, 'batches': batches, **recorded}
     golden['classifier'] = classifier(family, folder)

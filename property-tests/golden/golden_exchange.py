@@ -7,11 +7,13 @@ import sys
 import torch
 import transformers
 
-from golden_models import CLASSES, open_model
+from golden_models import CLASSES
 from golden_training import all_logits
+from golden_decoders import rows_of
 
 BOUND = 1e-5
-FAMILIES = ('roberta', 'bert', 'distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain')
+FAMILIES = ('roberta', 'bert', 'distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain', 'qwen3', 'gemma2', 'gemma3', 'gpt2')
+DECODERS = ('qwen3', 'gemma2', 'gemma3', 'gpt2')
 PEFT_FILES = ('adapter_model.safetensors', 'adapter_config.json')
 FILES = {'full': ('model.safetensors', 'config.json'), 'bottleneck': ('adapter.safetensors', 'adapter_config.json', 'model_head.safetensors', 'head_config.json')}
 
@@ -28,7 +30,7 @@ def check(fixtures, folder):
                 left.append(name)
                 continue
             model, keys = OPEN.get(kind, open_peft)(family, fixtures / family, exported)
-            found = torch.tensor(all_logits(model, family, batches)).flatten()
+            found = logits_of(model, family, batches)
             ours = torch.tensor(json.loads((exported / 'logits.json').read_text()))
             difference = ((found - ours).abs().max() / found.abs().max()).item()
             print(f'{name}: {keys} keys, none missing, none unexpected; logits differ by {difference:.1e}')
@@ -38,6 +40,19 @@ def check(fixtures, folder):
     print(f"left to another environment: {', '.join(left) or 'nothing'}")
     ordered = sorted(checked.items(), key=lambda entry: (FAMILIES.index(entry[0].partition('/')[0]), entry[0]))
     written.write_text(json.dumps(dict(ordered)) + '\n')
+
+
+def logits_of(model, family, batches):
+    """Of every text; of a decoder, those after each text of the first batch."""
+    if family not in DECODERS:
+        return torch.tensor(all_logits(model, family, batches)).flatten()
+    with torch.no_grad():
+        return torch.cat([rows_of(model.eval(), {'inputIds': [ids]})[-1] for ids in batches[0]['inputIds']])
+
+
+def open_model(family, folder):
+    library = transformers.AutoModelForCausalLM if family in DECODERS else CLASSES[family]
+    return library.from_pretrained(folder, attn_implementation='eager').to(torch.float32).eval()
 
 
 def kind_of(exported):
@@ -55,7 +70,8 @@ def opens_here(kind):
 
 
 def open_full(family, base, exported):
-    model, found = CLASSES[family].from_pretrained(exported, attn_implementation='eager', output_loading_info=True)
+    library = transformers.AutoModelForCausalLM if family in DECODERS else CLASSES[family]
+    model, found = library.from_pretrained(exported, attn_implementation='eager', output_loading_info=True)
     account(exported, **{key: found[key] for key in ('missing_keys', 'unexpected_keys', 'mismatched_keys')})
     return model, len(model.state_dict())
 
@@ -72,7 +88,7 @@ def open_peft(family, base, exported):
     """The file's tensors are exactly the trained tensors of the model that PEFT builds from the configuration."""
     from peft import PeftConfig, PeftModel, get_peft_model, set_peft_model_state_dict
     from peft.utils import load_peft_weights
-    model = get_peft_model(open_model(family, base, torch.float32), PeftConfig.from_pretrained(exported))
+    model = get_peft_model(open_model(family, base), PeftConfig.from_pretrained(exported))
     weights = load_peft_weights(str(exported), device='cpu')
     result = set_peft_model_state_dict(model, weights)
     own = [name for name, _ in model.named_parameters() if any(part in name for part in ('lora_', 'modules_to_save', 'prompt_encoder'))]
@@ -80,7 +96,7 @@ def open_peft(family, base, exported):
     virtual = {'prompt_embeddings', 'prompt_encoder.default.embedding.weight'} if 'prompt_embeddings' in weights else set()
     account(exported, missing_keys=(set(result.missing_keys) & set(own)) - virtual, unexpected_keys=set(result.unexpected_keys) - virtual)
     assert len(weights) == len(own), f'{exported}: expected {len(own)} tensors, found {len(weights)}'
-    return PeftModel.from_pretrained(open_model(family, base, torch.float32), exported), len(weights)
+    return PeftModel.from_pretrained(open_model(family, base), exported), len(weights)
 
 
 def account(exported, **problems):

@@ -1,7 +1,7 @@
 """fixtures/gguf.json: numbers that the `gguf` package quantized to Q8_0, and its numbers of random bytes of each type that salora reads.
 fixtures/quantized.gguf: a decoder with a matrix in each of these types.
 
-fixtures/{llama,mistral,qwen2,qwen3}/base.gguf: the decoders' checkpoints as the `gguf` package (PyPI, 0.19) writes them, in float32, for llama.cpp.
+fixtures/{llama,mistral,qwen2,qwen3,gpt2}/base.gguf: the decoders' checkpoints as the `gguf` package (PyPI, 0.19) writes them, in float32, for llama.cpp.
 
 The names are those of the package, the order of rows and the factors of Llama 3's rotation are those of llama.cpp's convert_hf_to_gguf.py. The vocabulary has names
 and one merge: the tests give token ids. Mistral's window is left out, since llama.cpp has none for it.
@@ -22,7 +22,7 @@ FIXTURES = Path(__file__).parent / 'fixtures'
 
 
 # llama.cpp's architecture of each family. It has one for LLaMA and Mistral.
-ARCHITECTURES = {'llama': 'llama', 'mistral': 'llama', 'qwen2': 'qwen2', 'qwen3': 'qwen3'}
+ARCHITECTURES = {'llama': 'llama', 'mistral': 'llama', 'qwen2': 'qwen2', 'qwen3': 'qwen3', 'gpt2': 'gpt2'}
 
 
 def permuted(weights, heads):
@@ -47,13 +47,38 @@ def rope_factors(config, rope):
 def write(family):
     folder = FIXTURES / family
     config = json.loads((folder / 'config.json').read_text())
+    writer = gguf.GGUFWriter(folder / 'base.gguf', ARCHITECTURES[family])
+    writer.add_name(f'golden {family}')
+    for name, weights in (gpt2 if family == 'gpt2' else llama)(writer, family, config, load_file(folder / 'model.safetensors')):
+        writer.add_tensor(name, np.ascontiguousarray(weights.astype(np.float32)))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def gpt2(writer, family, config, tensors):
+    """Gpt2's part of convert_hf_to_gguf.py: the matrices that transformers stores as [in, out] are transposed."""
+    writer.add_block_count(config['n_layer'])
+    writer.add_context_length(config['n_positions'])
+    writer.add_embedding_length(config['n_embd'])
+    writer.add_feed_forward_length(config['n_inner'])
+    writer.add_head_count(config['n_head'])
+    writer.add_layer_norm_eps(config['layer_norm_epsilon'])
+    write_kind(writer, config)
+    write_tokenizer(writer, config)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.GPT2, config['n_layer'])
+    for name, weights in tensors.items():
+        turned = name.endswith(('c_attn.weight', 'c_proj.weight', 'c_fc.weight'))
+        yield names.get_name(name, try_suffixes=('.weight', '.bias')), weights.T if turned else weights
+
+
+def llama(writer, family, config, tensors):
     architecture = ARCHITECTURES[family]
     turned = architecture == 'llama'
     heads, key_heads = config['num_attention_heads'], config['num_key_value_heads']
     size = config.get('head_dim') or config['hidden_size'] // heads
     rope = config['rope_parameters']
-    writer = gguf.GGUFWriter(folder / 'base.gguf', architecture)
-    writer.add_name(f'golden {family}')
     writer.add_block_count(config['num_hidden_layers'])
     writer.add_context_length(config['max_position_embeddings'])
     writer.add_embedding_length(config['hidden_size'])
@@ -65,11 +90,28 @@ def write(family):
     writer.add_rope_dimension_count(size)
     writer.add_rope_freq_base(rope['rope_theta'])
     writer.add_layer_norm_rms_eps(config['rms_norm_eps'])
-    writer.add_vocab_size(config['vocab_size'])
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    write_kind(writer, config)
     if rope['rope_type'] == 'linear':
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(rope['factor'])
+    write_tokenizer(writer, config)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture.upper()], config['num_hidden_layers'])
+    for name, weights in tensors.items():
+        if turned and name.endswith('q_proj.weight'):
+            weights = permuted(weights, heads)
+        if turned and name.endswith('k_proj.weight'):
+            weights = permuted(weights, key_heads)
+        yield names.get_name(name, try_suffixes=('.weight', '.bias')), weights
+    if rope['rope_type'] == 'llama3':
+        yield 'rope_freqs.weight', np.array(list(rope_factors(config, rope)), dtype=np.float32)
+
+
+def write_kind(writer, config):
+    writer.add_vocab_size(config['vocab_size'])
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+
+
+def write_tokenizer(writer, config):
     specials = ['<unk>', '<s>', '</s>']
     writer.add_tokenizer_model('gpt2')
     writer.add_tokenizer_pre('gpt-2')
@@ -79,20 +121,6 @@ def write(family):
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_add_bos_token(False)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture.upper()], config['num_hidden_layers'])
-    for name, weights in load_file(folder / 'model.safetensors').items():
-        weights = weights.astype(np.float32)
-        if turned and name.endswith('q_proj.weight'):
-            weights = permuted(weights, heads)
-        if turned and name.endswith('k_proj.weight'):
-            weights = permuted(weights, key_heads)
-        writer.add_tensor(names.get_name(name, try_suffixes=('.weight', '.bias')), np.ascontiguousarray(weights))
-    if rope['rope_type'] == 'llama3':
-        writer.add_tensor('rope_freqs.weight', np.array(list(rope_factors(config, rope)), dtype=np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 def text(array):

@@ -1,6 +1,6 @@
-"""Preference losses on a decoder with PEFT's LoRA, by TRL's own code, in float64: log-probabilities, losses and gradients of two pairs.
+"""Preference losses on a decoder with PEFT's LoRA, by TRL's own code, in float64: log-probabilities, losses and gradients of two pairs, and KTO's of four rated answers.
 
-Needs PyPI's trl 1.16 beside peft and transformers. DPO and IPO are DPOTrainer's, whose reference model is the base model. ORPO and SimPO are the losses of
+Needs PyPI's trl 1.16 beside peft and transformers. DPO and IPO are DPOTrainer's and KTO is KTOTrainer's, whose reference model is the base model. ORPO and SimPO are the losses of
 TRL's experimental trainers on mean log-probabilities; ORPO's likelihood term is the paper's, the mean over the chosen answer alone."""
 import json
 import os
@@ -17,7 +17,7 @@ from datasets import Dataset
 from safetensors.torch import save_file
 from peft import LoraConfig
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
-from trl import DPOConfig, DPOTrainer
+from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 from trl.experimental.cpo import CPOTrainer
 from trl.experimental.orpo import ORPOTrainer
 
@@ -33,16 +33,47 @@ PAIRS = [
     dict(prompt_ids=[1, 22], chosen_ids=[17, 2], rejected_ids=[8, 8, 45, 11, 2]),
 ]
 
+RATED_SETTINGS = dict(beta=0.3, desirableWeight=1.2, undesirableWeight=0.7)
+# the mismatched answers of these have a ratio above 0
+RATED = [
+    dict(prompt_ids=[1, 4, 44, 37], completion_ids=[3, 27, 46, 2], label=True),
+    dict(prompt_ids=[1, 16], completion_ids=[30, 2], label=False),
+    dict(prompt_ids=[1, 49, 4], completion_ids=[36, 17, 2], label=False),
+    dict(prompt_ids=[1, 31], completion_ids=[34, 2], label=True),
+]
+
+
+def tokenizer_of(folder):
+    return PreTrainedTokenizerFast(tokenizer_file=str(folder / 'tokenizer.json'), unk_token='<unk>', bos_token='<s>', eos_token='</s>', pad_token='<unk>')
+
+
+def adapter_and_base(folder):
+    base = AutoModelForCausalLM.from_pretrained(folder, attn_implementation='eager', dtype=torch.float32)
+    return base, LoraConfig(task_type='CAUSAL_LM', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS, lora_dropout=0.0)
+
+
+def kto_loss_of(folder):
+    rows = Dataset.from_list([dict(prompt='w3', completion=' w4', label=True), dict(prompt='w3', completion=' w5', label=False)])
+    config = KTOConfig(output_dir='unused', beta=RATED_SETTINGS['beta'], desirable_weight=RATED_SETTINGS['desirableWeight'], undesirable_weight=RATED_SETTINGS['undesirableWeight'],
+                       use_cpu=True, bf16=False, fp16=False, report_to=[], disable_dropout=True, gradient_checkpointing=False, per_device_train_batch_size=4)
+    base, adapter = adapter_and_base(folder)
+    trainer = KTOTrainer(model=base, args=config, train_dataset=rows, processing_class=tokenizer_of(folder), peft_config=adapter)
+    randomize(trainer.model, {'.A': 0.2, '.B': 0.2})
+    model = trainer.model.double()
+    with_plain_head(model)
+    others = [RATED[-1], *RATED[:-1]]  # the trainer's rotation of a batch
+    inputs = trainer.data_collator([dict(row, KL_completion_ids=other['completion_ids']) for row, other in zip(RATED, others)])
+    loss = trainer.compute_loss(model, inputs)
+    return model, loss, trainer._metrics['train']['kl'][-1]
+
 
 def trainer_of(folder, loss, beta):
-    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / 'tokenizer.json'), unk_token='<unk>', bos_token='<s>', eos_token='</s>', pad_token='<unk>')
     rows = Dataset.from_list([dict(prompt='w3', chosen=' w4', rejected=' w5')])
     config = DPOConfig(output_dir='unused', loss_type=[{'dpo': 'sigmoid'}.get(loss, loss)], beta=beta, use_cpu=True, bf16=False, fp16=False, report_to=[], disable_dropout=True,
                        gradient_checkpointing=False, per_device_train_batch_size=2, padding_free=False)
     # a trainer that makes the adapter itself takes the base model as its reference
-    base = AutoModelForCausalLM.from_pretrained(folder, attn_implementation='eager', dtype=torch.float32)
-    adapter = LoraConfig(task_type='CAUSAL_LM', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS, lora_dropout=0.0)
-    trainer = DPOTrainer(model=base, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=adapter)
+    base, adapter = adapter_and_base(folder)
+    trainer = DPOTrainer(model=base, args=config, train_dataset=rows, processing_class=tokenizer_of(folder), peft_config=adapter)
     randomize(trainer.model, {'.A': 0.2, '.B': 0.2})
     return trainer
 
@@ -102,13 +133,18 @@ def main():
         losses[loss] = dict(settings, loss=value.item())
         assert value.dtype == torch.float64, value.dtype
         tensors |= {f'{loss}/{name}': parameter.grad.contiguous() for name, parameter in trained(model).items()}
+    model, value, kl = kto_loss_of(folder)
+    value.backward()
+    assert value.dtype == torch.float64, value.dtype
+    rated = dict(RATED_SETTINGS, loss=value.item(), kl=kl, rows=RATED)
+    tensors |= {f'kto/{name}': parameter.grad.contiguous() for name, parameter in trained(model).items()}
     saved = lora(folder)
     saved.peft_config['default'].base_model_name_or_path = 'golden/llama'
     saved.save_pretrained(made)
     (made / 'README.md').unlink(missing_ok=True)
     save_file(tensors, made / 'gradients.safetensors')
-    (made / 'golden.json').write_text(json.dumps(dict(versions=dict(trl=trl.__version__, torch=torch.__version__), pairs=PAIRS, losses=losses), indent=1) + '\n')
-    print(losses)
+    (made / 'golden.json').write_text(json.dumps(dict(versions=dict(trl=trl.__version__, torch=torch.__version__), pairs=PAIRS, losses=losses, kto=rated), indent=1) + '\n')
+    print(losses, rated)
 
 
 main()

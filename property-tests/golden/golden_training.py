@@ -16,7 +16,7 @@ DTYPES = {'float64': torch.float64, 'float32': torch.float32}
 
 # What the libraries put around or into a parameter's path, and what the fixtures have there.
 WRAPPINGS = [
-    ('base_model.model.', ''), ('base_model.', ''), ('roberta.', ''), ('distilbert.', ''), ('electra.', ''), ('mpnet.', ''), ('deberta.', ''), ('bert.', ''), ('modules_to_save.default.', ''),
+    ('base_model.model.', ''), ('base_model.', ''), ('roberta.', ''), ('distilbert.', ''), ('electra.', ''), ('mpnet.', ''), ('deberta.', ''), ('bert.', ''), ('transformer.h.', 'h.'), ('modules_to_save.default.', ''),
     ('lora_A.default.weight', 'A'), ('lora_B.default.weight', 'B'), ('lora_magnitude_vector.default.weight', 'magnitude'),
     ('lora_A.default', 'A'), ('lora_B.default', 'B'), ('lora_E.default', 'E'),
     ('prompt_encoder.default.embedding.weight', 'prompt_embeddings'),

@@ -18,6 +18,11 @@ const prompts = [
 /** Ranks 0, 3, 5, 8, 1 and 2 beside 8: of the fixture's matrices, none has a smaller side. */
 const rankPattern = { q_proj: 5, k_proj: 3, v_proj: 0, o_proj: 1, up_proj: 2 }
 const settings = { method: 'lora', rank: 8, loraAlpha: 12, rankPattern }
+const settingsOf = (family: Family) =>
+  family === 'gpt2' ? { ...settings, rankPattern: { c_attn: 5, 'attn.c_proj': 0, 'mlp.c_proj': 2 } } : settings
+
+/** llama.cpp reads GELU from a table of float16 numbers. */
+const bounds: Readonly<Record<Family, number>> = { llama: 1e-5, mistral: 1e-5, qwen2: 1e-5, qwen3: 1e-5, gpt2: 2e-3 }
 
 const exported = (family: Family, adapter: string, precision: 'float32' | 'float16' = 'float32') =>
   exportAdapter({
@@ -28,7 +33,7 @@ const exported = (family: Family, adapter: string, precision: 'float32' | 'float
 /** Writes a model, its adapter and exports of it; answers of llama.cpp and of salora. */
 const answersOf = async (family: Family) => {
   await writeDecoder(at(family), family)
-  const adapter = await writeRandomAdapter(at(`${family}-lora`), at(family), settings)
+  const adapter = await writeRandomAdapter(at(`${family}-lora`), at(family), settingsOf(family))
   const [full, half] = [await exported(family, `${family}-lora`), await exported(family, `${family}-lora`, 'float16')]
   const fileOf = ({ output }: ExportReport): string => join(output, 'adapter.gguf')
   const model = baseOf(family)
@@ -51,8 +56,8 @@ describe.skipIf(!hasLlamaCpp).each(families)(`an adapter of %s in llama.cpp ${ne
   it('gives the probabilities that salora gives, with a different rank in each matrix', () => {
     const { full, plain, adapted, ours } = answers
     expect(full.comparison.largestLogitDifference).toBeLessThan(1e-5 * full.comparison.largestLogit)
-    expect(largestDifference(plain.probabilities, ours.plain)).toBeLessThan(1e-5)
-    expect(largestDifference(adapted.probabilities, ours.adapted)).toBeLessThan(1e-5)
+    expect(largestDifference(plain.probabilities, ours.plain)).toBeLessThan(bounds[family])
+    expect(largestDifference(adapted.probabilities, ours.adapted)).toBeLessThan(bounds[family])
     expect(largestDifference(plain.probabilities, ours.adapted)).toBeGreaterThan(0.05) // the adapter counts
   })
 
@@ -81,13 +86,18 @@ describe.skipIf(!hasLlamaCpp).each(families)(`an adapter of %s in llama.cpp ${ne
     const { metadata, tensorInfos } = await parsedByHub(join(answers.full.output, 'adapter.gguf'))
     expect(metadata).toMatchObject({
       version: 3,
-      'general.architecture': family.startsWith('qwen') ? family : 'llama',
+      'general.architecture': family === 'mistral' ? 'llama' : family,
       'general.type': 'adapter',
       'adapter.type': 'lora',
       'adapter.lora.alpha': 12,
     })
-    expect(tensorInfos).toHaveLength(2 * 6 * 2)
     const shapes = Object.fromEntries(tensorInfos.map(({ name, shape }) => [name, shape.map(Number)]))
+    if (family === 'gpt2') {
+      expect(Object.keys(shapes)).toHaveLength(2 * 3 * 2)
+      expect(shapes).toMatchObject({ 'blk.1.attn_qkv.weight.lora_b': [5, 96], 'blk.0.ffn_down.weight.lora_a': [40, 2] })
+      return
+    }
+    expect(tensorInfos).toHaveLength(2 * 6 * 2)
     const queries = family === 'llama' ? 32 : 24
     expect(shapes).toMatchObject({
       'blk.0.attn_q.weight.lora_a': [24, 5],

@@ -15,7 +15,7 @@ import { openTextDecoder } from '../../finetuning/adapters/generator.js'
 import { loadTextModel } from '../../finetuning/adapters/trainedModel.js'
 import { fixtures } from '../golden/golden.js'
 
-export const families = ['llama', 'mistral', 'qwen2', 'qwen3'] as const
+export const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2'] as const
 export type Family = (typeof families)[number]
 
 /** The fixture. Mistral's window of 3 tokens is left out, because llama.cpp has none for it. → the folder */
@@ -33,12 +33,12 @@ export const writeRandomDecoder = async (folder: string, config: Readonly<Record
   const { model } = parseConfigFile(JSON.stringify(config), 'config.json')
   const shapes = [...model.spec.tensors, ...(model.causalHead?.().frozen ?? [])]
   const tensors = shapes.map(([name, shape], i) => {
-    const deviation = name.startsWith('embed') ? 0.15 : shape.length > 1 ? 1.5 / Math.sqrt(shape[1] ?? 1) : 0.2
+    const deviation = /^(embed|w[tp]e)/.test(name) ? 0.15 : shape.length > 1 ? 1.5 / Math.sqrt(shape[1] ?? 1) : 0.2
     const data = Float32Array.from(
       normals(9, 'initialization', i, elementCount(shape)),
-      (x) => (/norm\.weight$/.test(name) ? 1 : 0) + deviation * x,
+      (x) => (/(norm|ln_\w)\.weight$/.test(name) ? 1 : 0) + deviation * x,
     )
-    return [model.naming.stored(name), { shape, data }] as const
+    return [model.naming.stored(name), { shape: model.transposed?.(name) === true ? shape.toReversed() : shape, data }] as const
   })
   await mkdir(folder)
   await writeFile(join(folder, 'config.json'), JSON.stringify(config))

@@ -2,7 +2,9 @@
 import { csvOf } from '../charts/csv.js'
 import type { CurveCache } from './curveCache.js'
 import type { RenderedFigure, RenderedTable } from './events.js'
-import { liveFigures, type LiveRun } from './liveFigures.js'
+import { samplesTables } from '../report/tables/samples.js'
+import type { ReportTable } from '../report/tables/reportTable.js'
+import { liveFigures, taskOf, type LiveRun } from './liveFigures.js'
 import { noEvaluation, openEvaluations } from './liveEvaluation.js'
 import type { WatchedRun } from './watchRun.js'
 
@@ -25,6 +27,12 @@ const restFactor = 10
 /** Maximum number of cached sets of figures. */
 const cacheSize = 16
 
+/** Of a single run; texts of several are not compared. */
+const samplesOf = ([only, ...others]: ReadonlyArray<LiveRun>): ReadonlyArray<ReportTable> =>
+  only === undefined || others.length > 0
+    ? []
+    : samplesTables([{ task: taskOf(only.run), name: only.run.name, samples: only.live.samples }])
+
 type CacheEntry = { readonly figures: RenderedFigures; readonly validUntil: number }
 
 /** Requests are handled one after another. */
@@ -45,7 +53,13 @@ export const openChartRenderer = (curves: CurveCache): ChartRenderer => {
     const { figures: plotted, failed } = liveFigures(live)
     const problems = [...live.flatMap(({ live: { problem } }) => problem ?? []), ...evaluation.problems, ...failed]
     const shown = [...plotted, ...evaluation.figures].map((figure) => ({ ...figure, csv: csvOf(figure.table) }))
-    const tables = evaluation.tables.map(({ name, title, caption, table, csv = csvOf(table) }) => ({ name, title, caption, table, csv }))
+    const tables = [...samplesOf(live), ...evaluation.tables].map(({ name, title, caption, table, csv = csvOf(table) }) => ({
+      name,
+      title,
+      caption,
+      table,
+      csv,
+    }))
     const figures = { figures: shown, tables, problems, version }
     cache.delete(key)
     cache.set(key, { figures, validUntil: performance.now() + restFactor * (performance.now() - started) })

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { InputError } from '../../accelerated/errors/inputError.js'
 import { growingSampler, type Bucket, type GrowingSampler } from '../charts/downSample.js'
 import { curveCollector, type RunCurves } from '../charts/runCurves.js'
+import type { SampledStep } from '../charts/samples.js'
 import { openTail } from './tailFile.js'
 import type { WatchedRun } from './watchRun.js'
 
@@ -11,6 +12,7 @@ export type LiveCurves = {
   /** expected rank over steps, by matrix */
   readonly ranks: ReadonlyMap<string, ReadonlyArray<Bucket>>
   readonly newestRanks: RanksAtStep | null
+  readonly samples: ReadonlyArray<SampledStep>
   /** largest bucket width of all curves, a multiple of the others */
   readonly width: number
   /** grows with each read that finds new lines */
@@ -87,6 +89,7 @@ const curveState = (file: string) => {
       curves: state.collector.curves(),
       ranks: new Map([...state.ranks].map(([name, curve]) => [name, curve.buckets()])),
       newestRanks: state.newestRanks,
+      samples: state.collector.samples(),
       width: Math.max(1, ...state.samplers.map(({ width }) => width())),
       problem: state.problem,
     }),

@@ -52,7 +52,7 @@ const evaluationOf = async ({ folder, config, result, name }: WatchedRun): Promi
   const figure = confusionFigure(evaluated)
   return {
     figures: figure === null ? [] : [figure],
-    tables: tablesOf({ runs: [], sweeps: [], transfers: [], skipped: [] }, series, evaluated).details,
+    tables: tablesOf({ runs: [], sweeps: [], transfers: [], skipped: [] }, series, evaluated, []).details,
     problems: message === null ? [] : [message],
   }
 }

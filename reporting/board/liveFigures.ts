@@ -30,7 +30,7 @@ export const liveFigures = (
   return { figures: [...plotted, ...closing, ...currentRanks(runs, isComparison)], failed }
 }
 
-const taskOf = ({ config }: WatchedRun): string => (config === null ? 'no config.json' : taskName(config))
+export const taskOf = ({ config }: WatchedRun): string => (config === null ? 'no config.json' : taskName(config))
 
 const labelOf = ({ name, config }: WatchedRun, isComparison: boolean): string =>
   escapeText(isComparison ? name : String(config?.settings.method ?? name))

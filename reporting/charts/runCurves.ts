@@ -1,9 +1,10 @@
-/** Curves of a run, read from metrics.jsonl line by line. Down-sampling on the way bounds the memory that a long run needs. */
+/** Curves and samples of a run, read from metrics.jsonl line by line. Down-sampling on the way bounds the memory that a long run needs. */
 import { join } from 'node:path'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { eachLine } from '../../finetuning/data/lineStream.js'
 import { downSampler, type Bucket, type DownSampler } from './downSample.js'
+import { sampleCollector, type SampledStep } from './samples.js'
 
 /** Fields of a step in metrics.jsonl that have a curve. */
 export const curveNames = [
@@ -24,6 +25,8 @@ export type RunCurves = {
   readonly scores: ReadonlyMap<string, ReadonlyArray<Bucket>>
 }
 
+export type RunSamples = { readonly samples: ReadonlyArray<SampledStep> }
+
 /** Maximum number of metrics in one run: no task has more than ten. */
 const metricLimit = 100
 
@@ -31,10 +34,10 @@ const metricLimit = 100
  * Reads the curves of a run up to step `last`, in buckets of `width` steps. A truncated last line is ignored.
  * @throws InputError if there is no metrics.jsonl, or a line is not an event of a run
  */
-export const readRunCurves = async (folder: string, last: number, width: number): Promise<RunCurves> => {
+export const readRunCurves = async (folder: string, last: number, width: number): Promise<RunCurves & RunSamples> => {
   const file = join(folder, 'metrics.jsonl')
   if ((await fileInFolder(folder, 'metrics.jsonl')) === undefined) throw inputError(file, 'a line for each step', 'no file')
-  const { onLine, curves } = curveCollector(() => downSampler(width), last)
+  const { onLine, curves, samples } = curveCollector(() => downSampler(width), last)
   let invalidLine: Error | null = null
   await eachLine(file, (row, bytes) => {
     if (invalidLine !== null) throw invalidLine // it was not the last line
@@ -46,21 +49,23 @@ export const readRunCurves = async (folder: string, last: number, width: number)
       invalidLine = inputError(where, 'an event of a run as JSON', reason(thrown))
     }
   })
-  return curves()
+  return { ...curves(), samples: samples() }
 }
 
 /**
- * Collects curves from lines of metrics.jsonl. `onLine` throws a SyntaxError for a line that is not JSON,
+ * Collects curves and samples from lines of metrics.jsonl. `onLine` throws a SyntaxError for a line that is not JSON,
  * and an InputError for a line that is not an event of a run.
  */
 export const curveCollector = (newSampler: () => DownSampler, last: number) => {
   const steps = new Map(curveNames.map((name) => [name, newSampler()]))
   const scores = new Map<string, DownSampler>()
+  const sampled = sampleCollector()
   return {
     onLine: (bytes: Buffer, where: string): void => {
       const event = objectIn(JSON.parse(bytes.toString()), where)
       const step = stepOf(event, last, where)
       if (event['kind'] === 'step') for (const name of curveNames) add(steps.get(name), step, event[name], `${where}, ${name}`)
+      if (event['kind'] === 'samples') sampled.add(step, event['samples'], `${where}, samples`)
       if (event['kind'] !== 'evaluation') return
       for (const [name, value] of Object.entries(objectIn(event['scores'], `${where}, scores`))) {
         const curve = scores.get(name) ?? newSampler()
@@ -69,6 +74,7 @@ export const curveCollector = (newSampler: () => DownSampler, last: number) => {
       }
       if (scores.size > metricLimit) throw inputError(where, `at most ${metricLimit} metrics`, 'more')
     },
+    samples: sampled.samples,
     curves: (): RunCurves => ({
       steps: Object.fromEntries(curveNames.map((name) => [name, steps.get(name)?.buckets() ?? []])) as RunCurves['steps'],
       scores: new Map([...scores].map(([name, curve]) => [name, curve.buckets()])),

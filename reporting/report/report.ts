@@ -28,6 +28,7 @@ import type { PageFigure } from './figureHtml.js'
 import { overviewOf } from './overview.js'
 import { pageHtml } from './pageHtml.js'
 import { tablesOf } from './tables/index.js'
+import type { SampledRun } from './tables/samples.js'
 
 export type ReportOptions = {
   /** runs, sweeps, style transfers, or folders of these */
@@ -71,7 +72,7 @@ export const makeReport = async (options: ReportOptions, emit: (event: ReportEve
   const collected = await collectRuns(options.folders)
   emit({ kind: 'collected', runs: collected.runs.length })
   const series = seriesOf(collected.runs)
-  const { plotted, unreadable } = await readCurves(series, (runs) => emit({ kind: 'read', runs }))
+  const { plotted, sampled, unreadable } = await readCurves(series, (runs) => emit({ kind: 'read', runs }))
   const { evaluated, invalid } = await readEvaluations(series)
   const skipped = [...collected.skipped, ...unreadable, ...invalid]
   for (const message of skipped) emit({ kind: 'skipped', message })
@@ -84,7 +85,7 @@ export const makeReport = async (options: ReportOptions, emit: (event: ReportEve
   const { plotted: all, failed } = plotFigures(plotted)
   failed.forEach(warn)
   const drawn = inOrder(all, evaluated)
-  const { comparisons, details } = tablesOf(collected, series, evaluated)
+  const { comparisons, details } = tablesOf(collected, series, evaluated, sampled)
   const name = nameOf(options)
   const overview = overviewOf(collected.runs, series, name)
   const summary = summaryOf(collected.runs, series)
@@ -111,9 +112,15 @@ export const makeReport = async (options: ReportOptions, emit: (event: ReportEve
 const readCurves = async (
   series: ReadonlyArray<Series>,
   onProgress: (runs: number) => void,
-): Promise<{ readonly plotted: ReadonlyArray<PlottedSeries>; readonly unreadable: ReadonlyArray<string> }> => {
+): Promise<{
+  readonly plotted: ReadonlyArray<PlottedSeries>
+  /** the best run of each task: the samples of all could be too many */
+  readonly sampled: ReadonlyArray<SampledRun>
+  readonly unreadable: ReadonlyArray<string>
+}> => {
+  const best = new Set(bestSeries(series).map((one) => bestRun(one)))
   const points = Math.max(minSeriesPoints, Math.min(maxSeriesPoints, Math.floor(figurePoints / Math.max(1, series.length))))
-  const [plotted, unreadable]: [PlottedSeries[], string[]] = [[], []]
+  const [plotted, sampled, unreadable]: [PlottedSeries[], SampledRun[], string[]] = [[], [], []]
   let read = 0
   for (const one of series) {
     const width = bucketWidth(Math.max(...one.runs.map(lastStep)), points)
@@ -121,12 +128,16 @@ const readCurves = async (
     for (const run of one.runs) {
       const [ofRun, message] = await resultOrMessage(() => readRunCurves(run.folder, lastStep(run), width))
       if (ofRun === null) unreadable.push(message)
-      else curves.push(ofRun)
+      else {
+        const { samples, ...ofSteps } = ofRun
+        curves.push(ofSteps)
+        if (best.has(run)) sampled.push({ task: one.task, name: run.name, samples })
+      }
       onProgress(++read)
     }
     plotted.push({ ...one, curves, width })
   }
-  return { plotted, unreadable }
+  return { plotted, sampled, unreadable }
 }
 
 const lastStep = ({ result: { steps, last } }: FinishedRun): number => Math.max(steps, last.step)

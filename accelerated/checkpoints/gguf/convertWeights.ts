@@ -1,8 +1,9 @@
-/** The weights of a decoder in GGUF as a safetensors file: names and order of rows of Hugging Face, quantized numbers as float32. */
+/** The weights of a decoder in GGUF as a safetensors file: names, order of rows and orientation of Hugging Face, quantized numbers as float32. */
 import { inputError, quoted } from '../../errors/inputError.js'
 import { sameShape, showShape } from '../../graph/expression.js'
 import type { Model, TensorShape } from '../../models/architecture.js'
 import { withFile, type OpenFile, type Storage } from '../../storage/storage.js'
+import { transposedMatrix } from '../safetensors/safetensors.js'
 import { layOut } from '../safetensors/writeSafetensors.js'
 import type { StoredType } from '../safetensors/safetensorsHeader.js'
 import { ggufName, permutedHeads, separateHeads } from './decoderNames.js'
@@ -13,7 +14,14 @@ import { tensorTypes } from './ggufTypes.js'
 /** Tensors of a file that are no weights. */
 const notWeights: ReadonlyArray<string> = ['rope_freqs.weight']
 
-type Converted = { readonly name: string; readonly entry: GgufEntry; readonly dtype: StoredType; readonly headSize: number | null }
+type Converted = {
+  readonly name: string
+  readonly entry: GgufEntry
+  readonly dtype: StoredType
+  readonly headSize: number | null
+  /** whether the family's files have it as [in, out] */
+  readonly isTransposed: boolean
+}
 
 /** Writes `target`. @throws InputError if a tensor of the model is missing or of another shape, or if there are others */
 export const convertWeights = async (
@@ -30,7 +38,9 @@ export const convertWeights = async (
   const known = new Set([...notWeights, ...[...converted.values()].map(({ entry }) => entry.name)])
   const stray = [...tensors.keys()].find((name) => !known.has(name))
   if (stray !== undefined) throw inputError(file, `only tensors of a model of type ${model.type}`, quoted(stray))
-  const declared = [...converted].map(([name, { entry, dtype }]) => ({ name, dtype, shape: entry.shape }))
+  const declared = [...converted].map(([name, { entry, dtype, isTransposed }]) => ({
+    ...{ name, dtype, shape: isTransposed ? entry.shape.toReversed() : entry.shape },
+  }))
   const { header, order } = layOut(declared, { format: 'pt' })
   await withFile(storage, file, async (open) => {
     async function* chunks(): AsyncGenerator<Uint8Array> {
@@ -46,15 +56,24 @@ const convertedTensor = (tensors: GgufHeader['tensors'], model: Model, name: str
   if (entry === undefined) throw inputError(file, `tensor ${ggufName(name)} ${showShape(shape)}`, 'none of that name')
   if (!sameShape(shape, entry.shape)) throw inputError(file, `tensor ${entry.name} of shape ${showShape(shape)}`, showShape(entry.shape))
   const dtype = entry.type === 'F16' || entry.type === 'BF16' ? entry.type : 'F32'
-  return { name, entry, dtype, headSize: permutedHeads(model, name.replace(/\.(weight|bias)$/, '')) }
+  const isTransposed = model.transposed?.(name) === true
+  return {
+    ...{ name, entry, isTransposed, dtype: isTransposed ? ('F32' as const) : dtype },
+    headSize: permutedHeads(model, name.replace(/\.(weight|bias)$/, '')),
+  }
 }
 
 /** Bytes of a tensor that are converted at a time. */
 const pieceBytes = 1 << 22
 
-/** Whole heads at a time: rows move within their head. */
-async function* pieces({ read }: OpenFile, { entry, dtype, headSize }: Converted): AsyncGenerator<Uint8Array> {
+/** Whole heads at a time: rows move within their head. A matrix that is transposed is read as a whole. */
+async function* pieces({ read }: OpenFile, { entry, dtype, headSize, isTransposed }: Converted): AsyncGenerator<Uint8Array> {
   const { type, shape, offset, length } = entry
+  if (isTransposed) {
+    const numbers = dequantize(type, Uint8Array.from(await read(offset, length)))
+    yield new Uint8Array(transposedMatrix(numbers, shape).buffer)
+    return
+  }
   const rows = shape.length === 1 && headSize === null ? 1 : (shape[0] ?? 1)
   const rowBytes = length / rows
   const unit = headSize === null ? tensorTypes[type].bytes : rowBytes * headSize

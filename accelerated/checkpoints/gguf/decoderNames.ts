@@ -2,7 +2,9 @@
 import type { Model } from '../../models/architecture.js'
 
 /** llama.cpp's architecture by our family. Mistral is LLaMA there. */
-const architectures: Readonly<Record<string, string>> = { llama: 'llama', mistral: 'llama', qwen2: 'qwen2', qwen3: 'qwen3' }
+const architectures: Readonly<Record<string, string>> = {
+  ...{ llama: 'llama', mistral: 'llama', qwen2: 'qwen2', qwen3: 'qwen3', gpt2: 'gpt2' },
+}
 
 /** The name of the model's architecture in llama.cpp; undefined if we write none of its family. */
 export const ggufArchitecture = ({ type }: Pick<Model, 'type'>): string | undefined => architectures[type]
@@ -19,12 +21,21 @@ const ofLayers: Readonly<Record<string, string>> = {
   'self_attn.k_norm': 'attn_k_norm',
   input_layernorm: 'attn_norm',
   post_attention_layernorm: 'ffn_norm',
+  'attn.c_attn': 'attn_qkv',
+  'attn.c_proj': 'attn_output',
+  'mlp.c_fc': 'ffn_up',
+  'mlp.c_proj': 'ffn_down',
+  ln_1: 'attn_norm',
+  ln_2: 'ffn_norm',
 }
-const others: Readonly<Record<string, string>> = { embed_tokens: 'token_embd', norm: 'output_norm', lm_head: 'output' }
+const others: Readonly<Record<string, string>> = {
+  ...{ embed_tokens: 'token_embd', norm: 'output_norm', lm_head: 'output' },
+  ...{ wte: 'token_embd', wpe: 'position_embd', ln_f: 'output_norm' },
+}
 
 /** `layers.3.self_attn.q_proj.weight` → `blk.3.attn_q.weight`. @throws Error for a tensor that no decoder has */
 export const ggufName = (name: string): string => {
-  const [, layer, module = '', kind = ''] = /^(?:layers\.(\d+)\.)?([\w.]+)\.(weight|bias)$/.exec(name) ?? []
+  const [, layer, module = '', kind = ''] = /^(?:(?:layers|h)\.(\d+)\.)?([\w.]+)\.(weight|bias)$/.exec(name) ?? []
   const known = layer === undefined ? others[module] : ofLayers[module]
   if (known === undefined) throw new Error(`ggufName: expected a tensor of a decoder, got ${name}`)
   return layer === undefined ? `${known}.${kind}` : `blk.${layer}.${known}.${kind}`

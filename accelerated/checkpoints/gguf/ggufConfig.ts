@@ -4,30 +4,49 @@ import type { GgufHeader, GgufValue } from './ggufHeader.js'
 import { usualAttentionFactor } from '../../models/layers/rotary.js'
 import { llama3Scaling } from './rotaryFactors.js'
 
-/** Our family and transformers' class by llama.cpp's architecture. Mistral is written as LLaMA there. */
-const families: Readonly<Record<string, string>> = { llama: 'LlamaForCausalLM', qwen2: 'Qwen2ForCausalLM', qwen3: 'Qwen3ForCausalLM' }
+/** A file, and the numbers of its architecture. */
+type Reader = Pick<GgufHeader, 'keys'> & {
+  readonly architecture: string
+  readonly file: string
+  /** of a key after the architecture's name */
+  readonly number: (key: string) => number | undefined
+  /** @throws InputError if the key is missing */
+  readonly required: (key: string) => number
+  readonly has: (tensor: string) => boolean
+  /** the numbers of rope_freqs.weight; null if there are none */
+  readonly factors: Float32Array | null
+}
+
+type Family = { readonly causal: string; readonly sizes: (reader: Reader) => object }
 
 /** @param factors the numbers of rope_freqs.weight; null if there are none @throws InputError for another architecture, and for what is missing */
-export const ggufConfig = (header: GgufHeader, factors: Float32Array | null, file: string): object => {
-  const { keys, tensors } = header
-  const architecture = architectureOf(keys, file)
+export const ggufConfig = ({ keys, tensors }: GgufHeader, factors: Float32Array | null, file: string): object => {
+  const { architecture, causal, sizes } = familyOf(keys, file)
   const number = (key: string): number | undefined => numberOf(keys, `${architecture}.${key}`, file)
   const required = (key: string): number => {
     const value = number(key)
     if (value === undefined) throw inputError(file, `the key ${architecture}.${key}`, 'none')
     return value
   }
+  return {
+    architectures: [causal],
+    model_type: architecture,
+    vocab_size: tensors.get('token_embd.weight')?.shape[0] ?? 0,
+    ...sizes({ keys, architecture, file, number, required, has: (name) => tensors.has(name), factors }),
+    tie_word_embeddings: !tensors.has('output.weight'),
+    ...specialIds(keys, file),
+    torch_dtype: 'float32',
+  }
+}
+
+const llamaSizes = ({ keys, architecture, file, number, required, has, factors }: Reader): object => {
   const [hidden, heads] = [required('embedding_length'), required('attention.head_count')]
   const headSize = number('attention.key_length') ?? number('rope.dimension_count') ?? hidden / heads
   for (const key of ['attention.value_length', 'rope.dimension_count'])
     if ((number(key) ?? headSize) !== headSize)
       throw inputError(file, `${architecture}.${key} of ${headSize}, the size of a head`, String(number(key)))
   const base = number('rope.freq_base') ?? 10_000
-  const has = (name: string): boolean => tensors.has(name)
   return {
-    architectures: [families[architecture]],
-    model_type: architecture,
-    vocab_size: tensors.get('token_embd.weight')?.shape[0] ?? 0,
     hidden_size: hidden,
     num_hidden_layers: required('block_count'),
     num_attention_heads: heads,
@@ -39,22 +58,37 @@ export const ggufConfig = (header: GgufHeader, factors: Float32Array | null, fil
     rope_theta: base,
     rope_scaling: factors === null ? scalingOf(keys, architecture, file) : llama3Scaling(factors, { base, headSize }, file),
     hidden_act: 'silu',
-    tie_word_embeddings: !has('output.weight'),
     ...(architecture !== 'qwen2' ? { attention_bias: has('blk.0.attn_q.bias'), mlp_bias: has('blk.0.ffn_gate.bias') } : {}),
-    ...specialIds(keys, file),
-    torch_dtype: 'float32',
   }
 }
 
-const architectureOf = (keys: GgufHeader['keys'], file: string): string => {
+const gpt2Sizes = ({ required }: Reader): object => ({
+  n_embd: required('embedding_length'),
+  n_layer: required('block_count'),
+  n_head: required('attention.head_count'),
+  n_inner: required('feed_forward_length'),
+  n_positions: required('context_length'),
+  layer_norm_epsilon: required('attention.layer_norm_epsilon'),
+  activation_function: 'gelu_new',
+})
+
+/** By llama.cpp's architecture. Mistral is written as LLaMA there. */
+const families: Readonly<Record<string, Family>> = {
+  llama: { causal: 'LlamaForCausalLM', sizes: llamaSizes },
+  qwen2: { causal: 'Qwen2ForCausalLM', sizes: llamaSizes },
+  qwen3: { causal: 'Qwen3ForCausalLM', sizes: llamaSizes },
+  gpt2: { causal: 'GPT2LMHeadModel', sizes: gpt2Sizes },
+}
+
+const familyOf = (keys: GgufHeader['keys'], file: string): Family & { readonly architecture: string } => {
   if (keys.get('general.type') === 'adapter')
     throw inputError(file, 'a model in GGUF', 'an adapter (it goes into --adapter, as the folder of adapter.gguf)')
   const architecture = String(keys.get('general.architecture'))
-  if (families[architecture] === undefined)
-    throw inputError(file, `a model of architecture ${Object.keys(families).join(', ')}`, quoted(architecture))
+  const family = Object.hasOwn(families, architecture) ? families[architecture] : undefined
+  if (family === undefined) throw inputError(file, `a model of architecture ${Object.keys(families).join(', ')}`, quoted(architecture))
   const parts = numberOf(keys, 'split.count', file) ?? 1
   if (parts > 1) throw inputError(file, 'a whole model in one file (llama-gguf-split --merge makes one)', `one of ${parts} parts`)
-  return architecture
+  return { architecture, ...family }
 }
 
 /** @throws InputError for a value of another type, such as a list with a number for each layer */

@@ -18,6 +18,7 @@ import { checkFloat16 } from '../float16Range.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from '../mergedWeights.js'
 import type { OnnxPrecision } from '../onnxWeights.js'
 import { ggufModelFiles } from './ggufFiles.js'
+import { gpt2Keys } from './gpt2Keys.js'
 import { tokenizerKeys } from './ggufTokenizer.js'
 
 /** The type of matrices by precision, and its number in the key general.file_type. */
@@ -36,7 +37,7 @@ export const exportGguf = async (
 ): Promise<void> => {
   const { base } = trained
   const file = joinPath(folder, ggufModelFiles.model)
-  const config = await configOf(base)
+  const { sizes, factors } = await layoutOf(base)
   const [type, fileType] = written[precision]
   const keys: WrittenKeys = [
     ['general.architecture', { type: 'string', value: ggufArchitecture(base.model) ?? '' }],
@@ -44,19 +45,32 @@ export const exportGguf = async (
     ['general.name', { type: 'string', value: nameOf(base.baseModelName) }],
     ['general.file_type', { type: 'uint32', value: fileType }],
     ...(type === 'Q8_0' ? [['general.quantization_version', { type: 'uint32', value: 2 }] as const] : []),
-    ...sizeKeys(config).map(([key, value]) => [`${ggufArchitecture(base.model)}.${key}`, value] as const),
+    ...sizes.map(([key, value]) => [`${ggufArchitecture(base.model)}.${key}`, value] as const),
     ...(await tokenizerKeys(base)),
   ]
   const tensors = [...mergedTensors(trained)].map(([name, tensor]) => writtenTensor(base.model, name, tensor, type, file))
-  await storage.write(file, ggufChunks(keys, [...rotaryFactors(config), ...tensors]))
+  await storage.write(file, ggufChunks(keys, [...factors, ...tensors]))
   await storage.write(joinPath(folder, ggufModelFiles.ollama), modelfile)
 }
 
-const configOf = async ({ folder, storage }: ModelFolder): Promise<DecoderConfig> => {
+/** What a family's files have beside weights and tokenizer. Keys are without the architecture's name. */
+type GgufLayout = { readonly sizes: WrittenKeys; readonly factors: ReadonlyArray<WrittenTensor> }
+
+/** Families with a table of positions. The others are LLaMA's kind. */
+const layouts: Readonly<Record<string, (json: object, where: string) => GgufLayout>> = {
+  gpt2: (json, where) => ({ sizes: gpt2Keys(json, where), factors: [] }),
+}
+
+const layoutOf = async ({ folder, storage, model }: ModelFolder): Promise<GgufLayout> => {
   const file = joinPath(folder, 'config.json')
-  const config = decoderConfig(parseJson(await readText(file, configLimit, storage), file) as object, file)
-  checkScaling(config, file)
-  return config
+  const json = parseJson(await readText(file, configLimit, storage), file) as object
+  return (layouts[model.type] ?? llamaLayout)(json, file)
+}
+
+const llamaLayout = (json: object, where: string): GgufLayout => {
+  const config = decoderConfig(json, where)
+  checkScaling(config, where)
+  return { sizes: sizeKeys(config), factors: rotaryFactors(config) }
 }
 
 /** llama.cpp has YaRN's usual bounds, whatever a file's keys name. */
@@ -122,7 +136,8 @@ const rotaryFactors = (config: DecoderConfig): ReadonlyArray<WrittenTensor> => {
 /** A row that is no whole number of blocks is F16, as llama.cpp's own conversion has it. */
 const writtenTensor = (model: Model, name: string, { shape, read }: MergedTensor, matrixType: TensorType, file: string): WrittenTensor => {
   const width = shape.length === 1 ? 1 : (shape[1] ?? 1)
-  const type = shape.length === 1 ? 'F32' : width % tensorTypes[matrixType].block === 0 ? matrixType : 'F16'
+  const isVector = shape.length === 1 || ggufName(name) === 'position_embd.weight' // llama.cpp's script keeps positions as vectors
+  const type = isVector ? 'F32' : width % tensorTypes[matrixType].block === 0 ? matrixType : 'F16'
   const headSize = permutedHeads(model, name.replace(/\.(weight|bias)$/, ''))
   return {
     name: ggufName(name),

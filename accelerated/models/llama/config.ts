@@ -25,7 +25,7 @@ export type DecoderConfig = Rotary & {
   /** which matrices have a bias */
   readonly biases: { readonly queryKeyValue: boolean; readonly attentionOutput: boolean; readonly feedForward: boolean }
   readonly norms: { readonly attention: SublayerNorms; readonly feedForward: SublayerNorms }
-  /** what is added to the weights of norms */
+  /** 1 where a norm multiplies by 1 + its weights */
   readonly normOffset: 0 | 1
   /** whether the queries and keys of each head are normalized before they are rotated */
   readonly queryKeyNorms: boolean

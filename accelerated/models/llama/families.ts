@@ -11,7 +11,7 @@ export type FamilyDesign = {
   /** the matrices of attention with a bias: queries, keys and values, or, if the file asks for it, the output too */
   readonly attentionBiases: 'queryKeyValue' | 'asked'
   readonly norms: { readonly attention: SublayerNorms; readonly feedForward: SublayerNorms }
-  /** what is added to the weights of norms */
+  /** 1 where a norm multiplies by 1 + its weights */
   readonly normOffset: 0 | 1
   /** whether the queries and keys of each head are normalized before they are rotated */
   readonly queryKeyNorms: boolean

@@ -1,4 +1,4 @@
-/** LLaMA (Touvron et al., 2023), Mistral, Qwen2 and 3, Gemma 2 and 3: one decoder with a head over the vocabulary and a head over classes. */
+/** LLaMA (Touvron et al., 2023), Mistral, Qwen and Gemma: one decoder with a head over words and one over classes. */
 import type { Expression } from '../../graph/expression.js'
 import { matMul } from '../../graph/operators.js'
 import type { Architecture, Model } from '../architecture.js'
@@ -50,5 +50,6 @@ export const decoderModel = (config: DecoderConfig): Model => {
 
 export const llamaArchitecture: Architecture = {
   modelTypes: decoderFamilies,
+  unread: { gemma3: 'model_type gemma3_text, a model of text alone (one of images and text is not read)' },
   open: (json, where) => decoderModel(decoderConfig(json, where)),
 }

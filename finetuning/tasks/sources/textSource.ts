@@ -1,6 +1,6 @@
 /** What the tasks of a decoder share: a file of texts, and an evaluation on a second file or on a held-out tenth. */
 import { inputError } from '../../../accelerated/errors/inputError.js'
-import type { Dataset } from '../../data/dataset.js'
+import type { Dataset, Example } from '../../data/dataset.js'
 import { heldOutShare, holdOut } from '../../data/holdOut.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import { mixedTraining, readFiles } from './mixture.js'
@@ -46,7 +46,7 @@ const fileOf = ({ task, data }: TaskOptions): string => {
 }
 
 const heldOutOf = (all: Dataset, options: TaskOptions, heldOf: (size: number) => number): Pick<Task, 'train' | 'evaluation'> => {
-  const { kept, held } = holdOut({ seed: options.holdOutSeed ?? 0, stratumOf: () => 0, heldOf })(all.examples)
+  const { kept, held } = holdOut({ seed: options.holdOutSeed ?? 0, stratumOf: ({ label }: Example) => label, heldOf })(all.examples)
   if (held.length === 0)
     throw inputError(
       all.source,

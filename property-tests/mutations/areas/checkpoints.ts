@@ -220,6 +220,13 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/storedDigest'],
   },
   {
+    file: 'accelerated/checkpoints/gguf/convertWeights.ts',
+    mistake: "GPT-2's matrices keep llama.cpp's orientation.",
+    before: 'transposedMatrix(numbers, shape).buffer',
+    after: 'numbers.buffer',
+    tests: ['property/accelerated/ggufModel'],
+  },
+  {
     file: 'accelerated/checkpoints/gguf/decoderNames.ts',
     mistake: "Qwen2's rows are permuted as LLaMA's.",
     before: "ggufArchitecture({ type }) === 'llama' && ",
@@ -337,5 +344,12 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     before: "[id('eos'), id('eot'), id('eom')]",
     after: "[id('eos')]",
     tests: ['property/accelerated/ggufModel'],
+  },
+  {
+    file: 'accelerated/checkpoints/tokenizer/tokenizerFile.ts',
+    mistake: "Gemma's cut at blanks is left out where its normalizer leaves blanks.",
+    before: "blankReplacement.safeParse(json['normalizer']).success ? { ...json, pre_tokenizer: null } : json",
+    after: '({ ...json, pre_tokenizer: null })',
+    tests: ['golden/decoderTokenizers'],
   },
 ]

@@ -275,4 +275,18 @@ export const cli: ReadonlyArray<Mutation> = [
     after: "if (given.kind === 'exit') continue",
     tests: ['cli/chat'],
   },
+  {
+    file: 'cli/format/samples.ts',
+    mistake: 'Of a conversation the first message is shown.',
+    before: 'prompt.at(-1)',
+    after: 'prompt.at(0)',
+    tests: ['cli/samplePrompts'],
+  },
+  {
+    file: 'cli/input/promptInput.ts',
+    mistake: 'Any number of sample prompts is read.',
+    before: 'lines.length > mostSamplePrompts',
+    after: 'lines.length > 10 * mostSamplePrompts',
+    tests: ['cli/samplePrompts'],
+  },
 ]

@@ -163,4 +163,11 @@ export const finetuningData: ReadonlyArray<Mutation> = [
     after: 'Math.min(a.length, b.length)',
     tests: ['cli/preference'],
   },
+  {
+    file: 'finetuning/data/ratedAnswerRows.ts',
+    mistake: 'Both answers of a pair are desirable.',
+    before: 'answer: rejected, isDesirable: false',
+    after: 'answer: rejected, isDesirable: true',
+    tests: ['property/finetuning/ratedAnswers'],
+  },
 ]

@@ -114,4 +114,11 @@ export const finetuningMetrics: ReadonlyArray<Mutation> = [
     after: '[beta * chosen, beta * rejected]',
     tests: ['property/finetuning/preferenceScores'],
   },
+  {
+    file: 'finetuning/metrics/ratedAnswers.ts',
+    mistake: 'The distance to the base model may be below 0.',
+    before: 'Math.max(0, beta * mean(',
+    after: 'Math.max(-Infinity, beta * mean(',
+    tests: ['property/finetuning/ratedAnswers'],
+  },
 ]

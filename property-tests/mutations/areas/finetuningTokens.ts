@@ -101,7 +101,7 @@ export const finetuningTokens: ReadonlyArray<Mutation> = [
     tests: ['property/finetuning/tokenizingProgress'],
   },
   {
-    file: 'finetuning/tokens/preferenceTokens.ts',
+    file: 'finetuning/tokens/answerTokens.ts',
     mistake: 'Earlier answers of the conversation are learned too.',
     before: 'i === answer ? segment : { ...segment, learned: false }',
     after: 'segment',
@@ -113,5 +113,19 @@ export const finetuningTokens: ReadonlyArray<Mutation> = [
     before: 'Math.max(chosen.inputIds.length, rejected.inputIds.length)',
     after: 'chosen.inputIds.length',
     tests: ['property/finetuning/preferenceTokens'],
+  },
+  {
+    file: 'finetuning/tokens/ratedTokens.ts',
+    mistake: 'A prompt is read with its own answer twice.',
+    before: '(at + Math.ceil(rows.length / 2)) % rows.length',
+    after: 'at',
+    tests: ['property/finetuning/ratedAnswers'],
+  },
+  {
+    file: 'finetuning/tokens/ratedTokens.ts',
+    mistake: 'A cut text keeps a target after its last token.',
+    before: 'i === maxLength - 1 ? unlabeled : target',
+    after: 'target',
+    tests: ['property/finetuning/ratedAnswers'],
   },
 ]

@@ -3,6 +3,20 @@ import type { Mutation } from '../mutation.js'
 
 export const formats: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/formats/gguf/gpt2Keys.ts',
+    mistake: 'A GPT-2 with another activation is written for llama.cpp.',
+    before: "config.activation !== 'gelu_tanh'",
+    after: "config.activation === 'relu'",
+    tests: ['property/accelerated/gptConfig'],
+  },
+  {
+    file: 'accelerated/formats/gguf/exportGguf.ts',
+    mistake: 'Positions are quantized as matrices are.',
+    before: " || ggufName(name) === 'position_embd.weight'",
+    after: '',
+    tests: ['property/accelerated/ggufModel'],
+  },
+  {
     file: 'accelerated/formats/peft/lora.ts',
     mistake: 'Padded rsLoRA scales alpha as LoRA does.',
     before: 'rest.rslora ? Math.sqrt(widest / rest.rank) : widest / rest.rank',
@@ -142,5 +156,19 @@ export const formats: ReadonlyArray<Mutation> = [
     before: 'pairs !== (listed.get(token) ?? 0)',
     after: 'pairs < 0',
     tests: ['property/accelerated/ggufTokenizer'],
+  },
+  {
+    file: 'accelerated/formats/cachedInference.ts',
+    mistake: 'An export in int8 has no soft cap of logits.',
+    before: '(head.capped?.(quantized) ?? quantized)',
+    after: 'quantized',
+    tests: ['cli/export/decoder'],
+  },
+  {
+    file: 'accelerated/formats/modelConfig.ts',
+    mistake: 'Whole numbers of an exported config.json lose their point.',
+    before: 'withFractions(jsonText(config), text)',
+    after: 'jsonText(config)',
+    tests: ['golden/decoderExchange'],
   },
 ]

@@ -450,4 +450,11 @@ export const graph: ReadonlyArray<Mutation> = [
     after: '        { axis: 0 },',
     tests: ['agreement/blockMatMul'],
   },
+  {
+    file: 'accelerated/graph/onnxOperators.ts',
+    mistake: 'Attention over a cache has no soft cap.',
+    before: '...(cap === undefined ? {} : { softcap: { float: cap } }),',
+    after: '',
+    tests: ['agreement/cachedAttention'],
+  },
 ]

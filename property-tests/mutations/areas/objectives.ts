@@ -101,11 +101,32 @@ export const objectives: ReadonlyArray<Mutation> = [
     tests: ['agreement/multiLabel'],
   },
   {
-    file: 'accelerated/objectives/preference.ts',
+    file: 'accelerated/objectives/answerLogs.ts',
     mistake: 'IPO and the others sum log-probabilities as DPO does.',
-    before: "settings.loss === 'dpo' ? -1 : -1 / (counts[text] ?? NaN)",
+    before: "of === 'sum' ? -1 : -1 / (counts[text] ?? NaN)",
     after: '-1',
     tests: ['agreement/preference'],
+  },
+  {
+    file: 'accelerated/objectives/kto.ts',
+    mistake: 'The distance to the base model has a gradient.',
+    before: 'stopGradient(distance)',
+    after: 'distance',
+    tests: ['golden/preference'],
+  },
+  {
+    file: 'accelerated/objectives/kto.ts',
+    mistake: 'The distance is a sum over the batch, not its mean.',
+    before: 'scalarFeed(1 / examples.length, dtype)',
+    after: 'scalarFeed(1, dtype)',
+    tests: ['golden/preference'],
+  },
+  {
+    file: 'accelerated/objectives/kto.ts',
+    mistake: 'The weights of desirable and undesirable answers are exchanged.',
+    before: 'each(desirableWeight, undesirableWeight)',
+    after: 'each(undesirableWeight, desirableWeight)',
+    tests: ['golden/preference'],
   },
   {
     file: 'accelerated/objectives/preference.ts',
@@ -148,5 +169,12 @@ export const objectives: ReadonlyArray<Mutation> = [
     before: '(lastTokens[text] ?? 0) + 1 - targets.length + i',
     after: '(lastTokens[text] ?? 0) + 2 - targets.length + i',
     tests: ['property/accelerated/causalLM'],
+  },
+  {
+    file: 'accelerated/objectives/labeledTokens.ts',
+    mistake: "The label's own logit has no soft cap.",
+    before: 'head.capped?.(ofLabels) ?? ofLabels',
+    after: 'ofLabels',
+    tests: ['agreement/decoder'],
   },
 ]

@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const reference: ReadonlyArray<Mutation> = [
   {
+    file: 'reference/models/gptDecoder.ts',
+    mistake: 'The gradient of a tied table lacks that of its lookups.',
+    before: 'add(lookedUp, read)',
+    after: 'read',
+    tests: ['property/reference/gptDecoder'],
+  },
+  {
     file: 'reference/layers/attention.ts',
     mistake: 'The scores are not divided by √width.',
     before: "softmax(scaleBy(1 / Math.sqrt(matrixShape('attention', query)[1]))(matMul(query, key, { transposeY: true })))",

@@ -415,4 +415,25 @@ export const reporting: ReadonlyArray<Mutation> = [
     after: '[folder]',
     tests: ['board/sentence'],
   },
+  {
+    file: 'reporting/charts/samples.ts',
+    mistake: 'Steps are dropped, and then all are kept again.',
+    before: '      stride *= 2\n',
+    after: '',
+    tests: ['property/reporting/samples'],
+  },
+  {
+    file: 'reporting/charts/samples.ts',
+    mistake: 'The newest samples are not shown.',
+    before: ' : [...kept, newest]',
+    after: ' : kept',
+    tests: ['property/reporting/samples'],
+  },
+  {
+    file: 'reporting/report/tables/samples.ts',
+    mistake: 'Different texts share a row.',
+    before: ' && last.text === row.text',
+    after: '',
+    tests: ['property/reporting/samples'],
+  },
 ]

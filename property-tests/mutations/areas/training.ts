@@ -282,4 +282,11 @@ export const training: ReadonlyArray<Mutation> = [
     after: 'inferenceGraph(assembly, phase)',
     tests: ['property/accelerated/fixedParameters'],
   },
+  {
+    file: 'accelerated/training/trainingLoop.ts',
+    mistake: 'An evaluation whose samples a signal stopped counts as done.',
+    before: 'next.value === null ? null : { ...evaluation, samples: next.value }',
+    after: '{ ...evaluation, samples: next.value ?? [] }',
+    tests: ['cli/samplePrompts'],
+  },
 ]

@@ -31,7 +31,7 @@ const cache = at('cache')
 const converted = (file: string): Promise<string> => convertedModel(file, cache)
 
 describe('a model in GGUF', () => {
-  it.each(['llama', 'mistral', 'qwen2', 'qwen3'] as const)(
+  it.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2'] as const)(
     'of the gguf package has the weights and the probabilities of the checkpoint: %s',
     async (family) => {
       const original = await writeDecoder(at(family), family)
@@ -120,6 +120,29 @@ describe('a model in GGUF', () => {
   })
 })
 
+describe('a GPT-2 in GGUF', () => {
+  it('that export wrote in float32 has the numbers of the merged model, and its matrices as GPT-2 stores them', async () => {
+    const config = {
+      ...{ model_type: 'gpt2', vocab_size: 430, n_embd: 32, n_layer: 2, n_head: 4, n_inner: 40, n_positions: 64, n_ctx: 64 },
+      ...{ tie_word_embeddings: false, layer_norm_epsilon: 1e-3 },
+    }
+    const untied = await writeRandomDecoder(at('gpt2-untied'), config)
+    writeFileSync(join(untied, 'tokenizer.json'), JSON.stringify(kinds['gpt2']!.tokenizer))
+    const own = await writeRandomAdapter(at('gpt2-untied-lora'), untied, { method: 'lora', rank: 2 })
+    const given = { model: untied, adapter: own, format: 'gguf-merged', maxLength: null, targeted: null } as const
+    await exportAdapter({ ...given, output: at('gpt2-gguf'), precision: 'float32' })
+    const back = await converted(at('gpt2-gguf', 'model.gguf'))
+    const prompts = [[1, 8, 34, 133, 6, 229, 11, 4, 19, 7, 40, 41]]
+    expect(largestDifference(await ourProbabilities(back, null, prompts), await ourProbabilities(untied, own, prompts))).toBeLessThan(1e-6)
+    const { frozen } = await openModelFolder(back)
+    expect([frozen.get('h.0.mlp.c_fc.weight')?.shape, frozen.has('lm_head.weight')]).toEqual([[40, 32], true])
+    await exportAdapter({ ...given, output: at('gpt2-half'), precision: 'int8' })
+    const { tensors } = await readGguf(at('gpt2-half', 'model.gguf'))
+    const types = ['position_embd.weight', 'blk.1.attn_qkv.weight', 'blk.1.ffn_down.weight', 'output_norm.bias']
+    expect(types.map((name) => tensors.get(name)?.type)).toEqual(['F32', 'Q8_0', 'F16', 'F32'])
+  })
+})
+
 describe('a model with YaRN in GGUF', () => {
   const scaling = { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 64, attention_factor: 1.3 }
   const config = {
@@ -163,7 +186,7 @@ const { texts, kinds } = JSON.parse(readFileSync(join(fixtures, 'tokenizers.json
 }
 
 describe('the tokenizer of a model in GGUF', () => {
-  it.each(['llama3', 'qwen2', 'llama2'])("makes the tokens of Hugging Face's library, and decodes them: %s", async (kind) => {
+  it.each(['llama3', 'qwen2', 'llama2', 'gpt2'])("makes the tokens of Hugging Face's library, and decodes them: %s", async (kind) => {
     const { tokenizer, ids } = kinds[kind]!
     const json = kind === 'llama2' ? withAllMerges(tokenizer) : tokenizer
     const config = {
@@ -264,7 +287,7 @@ describe('a file that is no model in GGUF', () => {
     [
       'is of another architecture',
       ggufFile({ keys: keys({ 'general.architecture': key('general.architecture', 8, string('gemma')) }) }),
-      'expected a model of architecture llama, qwen2, qwen3, got "gemma"',
+      'expected a model of architecture llama, qwen2, qwen3, gpt2, got "gemma"',
     ],
     [
       'is a part',

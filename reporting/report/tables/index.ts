@@ -5,6 +5,7 @@ import type { Collected } from '../../discovery/collectRuns.js'
 import { evaluationTables } from './evaluation.js'
 import type { ReportTable } from './reportTable.js'
 import { runsTable, seriesTable } from './runs.js'
+import { samplesTables, type SampledRun } from './samples.js'
 import { sweepTables } from './sweeps.js'
 import { transferTables } from './transfers.js'
 
@@ -16,11 +17,21 @@ export type ReportTables = {
 }
 
 /** The table of a single series repeats the first screen, so it is below the figures. */
-export const tablesOf = (collected: Collected, series: ReadonlyArray<Series>, evaluated: ReadonlyArray<EvaluatedRun>): ReportTables => {
+export const tablesOf = (
+  collected: Collected,
+  series: ReadonlyArray<Series>,
+  evaluated: ReadonlyArray<EvaluatedRun>,
+  sampled: ReadonlyArray<SampledRun>,
+): ReportTables => {
   const scores = series.length === 0 ? [] : [seriesTable(series)]
   const isComparison = series.length > 1
   return {
     comparisons: [...sweepTables(collected.sweeps), ...transferTables(collected.transfers), ...(isComparison ? scores : [])],
-    details: [...evaluationTables(evaluated), ...(isComparison ? [] : scores), ...(series.length === 0 ? [] : [runsTable(series)])],
+    details: [
+      ...samplesTables(sampled),
+      ...evaluationTables(evaluated),
+      ...(isComparison ? [] : scores),
+      ...(series.length === 0 ? [] : [runsTable(series)]),
+    ],
   }
 }

@@ -19,8 +19,8 @@ describe(`an error in a model folder (seed ${SEED})`, () => {
   it.each<readonly [string, object, string]>([
     [
       'another family',
-      { ...roberta, model_type: 'gpt2' },
-      `M/config.json: expected model_type ${families} (the supported families), got "gpt2"`,
+      { ...roberta, model_type: 'gpt_neox' },
+      `M/config.json: expected model_type ${families} (the supported families), got "gpt_neox"`,
     ],
     ['no family', {}, `M/config.json: expected model_type ${families} (the supported families), got nothing`],
     ['a list', [], 'M/config.json: expected a JSON object, got []'],

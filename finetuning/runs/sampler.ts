@@ -1,0 +1,63 @@
+/** Samples of a run: answers to its prompts with the parameters of an evaluation, so that people see what the model learns. */
+import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { namedEosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosToken.js'
+import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { answersTo } from '../../accelerated/generation/answers.js'
+import { openDecoder } from '../../accelerated/generation/decoder.js'
+import type { Assembly } from '../../accelerated/training/assembly.js'
+import type { Sample, TrainingTask } from '../../accelerated/training/events.js'
+import type { Runtime } from '../../accelerated/training/phaseSessions.js'
+import { availablePositions } from '../../accelerated/training/runLength.js'
+import { templateOf } from '../data/promptTemplates.js'
+import { takesPromptTemplate, type TaskOptions } from '../tasks/index.js'
+import { promptTokens, type Prompt } from '../tokens/prompts.js'
+import { shownPrompt, type SamplePrompt } from './samplePrompts.js'
+
+type SampledRun = { readonly assembly: Assembly; readonly runtime: Runtime; readonly base: ModelFolder; readonly task: TaskOptions }
+
+/**
+ * Each call opens a session and releases it, so that a training step has the memory again. It draws no random number of the run.
+ * @throws InputError if a prompt is empty or too long, or needs a chat template that the model lacks
+ */
+export const openSampler = async (
+  { assembly, runtime, base, task }: SampledRun,
+  prompts: ReadonlyArray<SamplePrompt>,
+): Promise<NonNullable<TrainingTask['sample']>> => {
+  const { folder, model } = base
+  const { method, settings } = assembly
+  const tokenizer = await loadTokenizer(folder, model)
+  const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
+  const { left, description } = availablePositions(method, settings, model)
+  const ids = prompts.map((prompt, i) => {
+    const where = `--sample-prompts, prompt ${i + 1}`
+    const tokens = tokensOf(framed(prompt, task))
+    if (tokens.length === 0) throw inputError(where, 'a prompt of at least one token', 'none')
+    if (tokens.length >= left) throw inputError(where, `a prompt of at most ${left - 1} tokens (of ${description})`, String(tokens.length))
+    return tokens
+  })
+  const { sampleMaxNewTokens: maxNewTokens, sampleTemperature: temperature, seed } = settings
+  return async function* ({ phase, parameters }, signal) {
+    const decoder = await openDecoder(assembly, phase, parameters, runtime)
+    try {
+      const samples = new Map<number, Sample>()
+      const text = { decode: tokenizer.decode, endTokens }
+      for await (const event of answersTo(decoder, text, ids, { maxNewTokens, temperature, seed }, signal)) {
+        if (event.kind !== 'answer') continue
+        const { prompt, text: answer, tokens, ended } = event
+        samples.set(prompt, { prompt: shownPrompt(prompts[prompt] ?? ''), text: answer, tokens, ended })
+        yield samples.size
+      }
+      return signal.aborted ? null : prompts.flatMap((_, i) => samples.get(i) ?? [])
+    } finally {
+      await decoder.release()
+    }
+  }
+}
+
+/** An instruction without a template of its own is in the run's, as in training. */
+const framed = (prompt: SamplePrompt, task: TaskOptions): Prompt => {
+  const isFramed = takesPromptTemplate(task.task)
+  if (typeof prompt === 'string') return isFramed ? { template: templateOf(task), instruction: prompt, input: '' } : { text: prompt }
+  return 'instruction' in prompt && prompt.template === undefined && isFramed ? { ...prompt, template: templateOf(task) } : prompt
+}
