@@ -130,6 +130,7 @@ export {
   mergeAdapters,
 } from './models/encoder.js'
 export { decoder } from './models/decoder.js'
+export { fusedDecoder, fusedDecoderModules } from './models/fusedDecoder.js'
 export { gptDecoder, gptDecoderModules, type GptDecoderConfig } from './models/gptDecoder.js'
 export { decoderModules, decoderModuleShape, decoderShapes, type DecoderConfig } from './models/decoderConfig.js'
 export type { ModelGradients, ModelOptions, Operands, TracedModel } from './models/model.js'

@@ -304,7 +304,7 @@ export type CacheBuffers = { readonly key: Expression; readonly value: Expressio
 export type CachedAttention = { readonly attended: Expression; readonly present: CacheBuffers }
 
 /**
- * softmax(cap(scale · QKᵀ) + bias) V, where cap(x) is c tanh(x / c), or x without a c, over the cache and the new tokens, whose keys and values enter the cache. A token never sees later ones.
+ * softmax(cap(scale · QKᵀ) + bias) V over the cache and the new tokens, whose keys and values enter the cache. A token never sees later ones.
  * With several rows, a run has one new token each, or an empty cache. keyCount: int32 [1], the number of cached and new tokens of a row.
  * query: [batch, sequence, heads · headSize]. key, value: [batch, sequence, keyValueHeads · headSize]. bias: [batch, 1, sequence, keys].
  * names: the outputs of the graph that hold the new cache, whose buffers may be those of the old one

@@ -8,6 +8,7 @@ import { gpt2Architecture } from './gpt/gpt2.js'
 import { llamaArchitecture } from './llama/llama.js'
 import { modernbertArchitecture } from './modernbert/modernbert.js'
 import { mpnetArchitecture } from './mpnet/mpnet.js'
+import { phi3Architecture } from './phi3/phi3.js'
 import { xlmRobertaArchitecture } from './xlmroberta/xlmroberta.js'
 
 export const architectures: ReadonlyArray<Architecture> = [
@@ -19,5 +20,6 @@ export const architectures: ReadonlyArray<Architecture> = [
   llamaArchitecture,
   modernbertArchitecture,
   mpnetArchitecture,
+  phi3Architecture,
   xlmRobertaArchitecture,
 ]

@@ -36,7 +36,7 @@ export const checkStep = (
 /** @throws TrainingError if an answer is not finite; it names the step and the first row with this answer */
 export const checkAnswers = (step: number, answers: ReadonlyArray<unknown>, examples: Examples<Pick<TrainingExample, 'row'>>): void => {
   const numbersOf = (answer: unknown): ReadonlyArray<unknown> =>
-    Array.isArray(answer) ? answer : typeof answer === 'object' && answer !== null ? Object.values(answer) : [answer]
+    Array.isArray(answer) ? answer : typeof answer === 'object' && answer !== null ? Object.values(answer).flat() : [answer]
   const at = answers.findIndex((answer) => !numbersOf(answer).every(Number.isFinite))
   if (at < 0) return
   const outputs = numbersOf(answers[at]).join(', ')

@@ -33,6 +33,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       'token-classification',
       'sentence-embeddings',
       'preference-tuning',
+      'multiple-choice',
       'training',
       'tune',
       'resume',

@@ -19,8 +19,9 @@ export const alignLabels = (labeled: Evaluation, model: ModelClasses): TaskData 
   const { evaluation } = labeled
   const { source } = evaluation
   const trainedFor = taskTypeOf(model.outputs, source)
-  const areEmbeddings = [labeled.taskType, trainedFor].every(({ outputs }) => outputs(null).head === 'embedding')
-  if (labeled.taskType !== trainedFor && !areEmbeddings)
+  const [head, trainedHead] = [labeled.taskType, trainedFor].map(({ outputs }) => outputs(null).head)
+  // embeddings compare any texts, and a decoder gives any text a probability
+  if (labeled.taskType !== trainedFor && (head !== trainedHead || (head !== 'embedding' && head !== 'causal')))
     throw inputError(source, `${trainedFor.dataNoun}, as the ${model.called} was trained for`, labeled.taskType.dataNoun)
   const names = evaluation.labelNames
   if (names === null) return { ...labeled, labelNames: null }

@@ -104,7 +104,7 @@ const scoreAnswers = <E extends TrainingExample, O>(
 
 /** An average would hide an output that is not finite. @throws InputError that names the row */
 const checkFiniteAnswers = (answers: ReadonlyArray<unknown>, where: (answer: number) => string): void => {
-  const numbersOf = (answer: unknown): ReadonlyArray<unknown> => (Array.isArray(answer) ? answer : Object.values(answer as object))
+  const numbersOf = (answer: unknown): ReadonlyArray<unknown> => (Array.isArray(answer) ? answer : Object.values(answer as object).flat())
   const at = answers.findIndex((answer) => !numbersOf(answer).every(Number.isFinite))
   if (at >= 0) throw inputError(where(at), 'finite outputs of model and adapter', numbersOf(answers[at]).slice(0, 8).join(', '))
 }

@@ -43,7 +43,7 @@ export const inspectData = async ({
   const { training, evaluation, test } = loaded.sets
   const keysOf = (set: Dataset | undefined): BigUint64Array => textKeys(set?.examples ?? [])
   const keys: RowKeys = { training: keysOf(training), evaluation: keysOf(evaluation), test: keysOf(test) }
-  const hasScores = loaded.labelNames === null && loaded.text === undefined && loaded.preference === undefined
+  const hasScores = loaded.labelNames === null && loaded.taskType.command !== 'generate'
   const sets: DataFacts[] = []
   for (const [name, set] of Object.entries(loaded.sets))
     sets.push({

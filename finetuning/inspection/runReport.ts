@@ -13,7 +13,7 @@ export type DataReport = {
   readonly findings: ReadonlyArray<Finding>
 }
 
-type Data = Pick<TaskData, 'evaluation' | 'labelNames' | 'text' | 'preference' | 'selectionMetric'> & {
+type Data = Pick<TaskData, 'evaluation' | 'labelNames' | 'taskType' | 'selectionMetric'> & {
   readonly train: Dataset
   readonly test?: Dataset
 }
@@ -21,7 +21,7 @@ type Data = Pick<TaskData, 'evaluation' | 'labelNames' | 'text' | 'preference' |
 /** The report without lengths, which the tokens show. @param keys of the examples of each set */
 export const reportOf = (data: Data, keys: RowKeys, choices: Pick<Choices, 'classWeights'>): DataReport => {
   const { train, evaluation, test, selectionMetric } = data
-  const hasScores = data.labelNames === null && data.text === undefined && data.preference === undefined
+  const hasScores = data.labelNames === null && data.taskType.command !== 'generate'
   const training = dataFacts(train, keys.training, hasScores)
   return {
     training,

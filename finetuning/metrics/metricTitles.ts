@@ -6,6 +6,7 @@ export type MetricTitle = { readonly type: string; readonly title: string }
 
 const titles: Readonly<Record<MetricName, MetricTitle>> = {
   accuracy: { type: 'accuracy', title: 'Accuracy' },
+  accuracyNorm: { type: 'accuracy', title: 'Accuracy (length-normalized)' },
   f1: { type: 'f1', title: 'F1' },
   macroF1: { type: 'f1', title: 'F1 (macro)' },
   microF1: { type: 'f1', title: 'F1 (micro)' },

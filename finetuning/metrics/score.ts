@@ -11,7 +11,7 @@ export const METRICS = { accuracy, f1, macroF1, matthews, pearson, spearman, mse
 
 /**
  * A metric of predictions, or one that needs more. `loss` needs logits, `microF1` label sets, and `perplexity` text. `precision` and `recall` need
- * entities; `margin` and rewards need pairs of answers.
+ * entities; `margin` and rewards need pairs of answers, and `accuracyNorm` needs choices.
  */
 export type MetricName =
   | keyof typeof METRICS
@@ -23,6 +23,7 @@ export type MetricName =
   | 'margin'
   | 'chosenReward'
   | 'rejectedReward'
+  | 'accuracyNorm'
 
 const lowerIsBetter: ReadonlyArray<string> = ['loss', 'perplexity', 'mse', 'mae'] satisfies ReadonlyArray<MetricName>
 

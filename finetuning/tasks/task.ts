@@ -16,7 +16,7 @@ import type { Scoring, TaskData } from './taskType.js'
 type Or<Names extends string> = Names | (string & {})
 
 /** Tasks by name. */
-export type TaskName = GlueName | StyleName | 'sentiment' | 'alpaca' | 'preference' | 'text'
+export type TaskName = GlueName | StyleName | 'sentiment' | 'alpaca' | 'preference' | 'choice' | 'text'
 
 export type TaskOptions = {
   /** A task by name, or the path of a labeled file (.tsv, .csv, .jsonl, .json or .parquet). */

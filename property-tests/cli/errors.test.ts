@@ -116,7 +116,7 @@ describe('wrong usage of salora', () => {
     ],
     [
       [...train, '--task', 'colla'],
-      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca, preference or text, or a .tsv, .csv, .jsonl, .json or .parquet file, got "colla" (did you mean --task cola?)',
+      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca, preference, choice or text, or a .tsv, .csv, .jsonl, .json or .parquet file, got "colla" (did you mean --task cola?)',
     ],
     [[...train, '--task', 'cola'], "--data: expected the folder of GLUE's CoLA (for --task cola), got none given"],
   ])('salora %j in a run exits with 2 and names the flag', async (args, line) => {

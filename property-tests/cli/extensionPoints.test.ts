@@ -181,7 +181,7 @@ describe('a new source of tasks', () => {
     const evaluation = await loadEvaluation({ task: 'weather' })
     expect(evaluation.evaluation.source).toBe('the weather of a day')
     await expect(loadTask({ task: 'whether' })).rejects.toThrow(
-      /^--task: expected cola, .*, sentiment, alpaca, preference, text or weather, or a \.tsv, \.csv, \.jsonl, \.json or \.parquet file, got "whether"$/,
+      /^--task: expected cola, .*, sentiment, alpaca, preference, choice, text or weather, or a \.tsv, \.csv, \.jsonl, \.json or \.parquet file, got "whether"$/,
     )
   })
 

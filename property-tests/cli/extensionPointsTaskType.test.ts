@@ -102,6 +102,6 @@ it('an adapter of a task type that this version does not have is refused by name
   const names = { labelNames: null, taskType: 'ranking', problemType: 'regression' }
   await writeFile(join(adapter(), 'salora.json'), JSON.stringify(names))
   expect(await refusalOf(() => loadTrainedModel({ model: model(), adapter: adapter() }))).toBe(
-    `${adapter()}: expected one of the task types classification, regression, multi-label, token-classification, similarity, pairs, causal, preference, grades, got "ranking"`,
+    `${adapter()}: expected one of the task types classification, regression, multi-label, token-classification, similarity, pairs, causal, preference, choice, grades, got "ranking"`,
   )
 })

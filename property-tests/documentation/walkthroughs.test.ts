@@ -23,7 +23,15 @@ const put = (folder: string, file: string, text: string): void => {
 
 const { vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size } = tinyConfig
 const decoderConfig = {
-  ...{ model_type: 'llama', vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size },
+  ...{
+    architectures: ['LlamaForCausalLM'],
+    model_type: 'llama',
+    vocab_size,
+    hidden_size,
+    num_hidden_layers,
+    num_attention_heads,
+    intermediate_size,
+  },
   ...{ max_position_embeddings: 512, tie_word_embeddings: true, bos_token_id: 0, eos_token_id: 2 },
 }
 

@@ -121,6 +121,18 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     prints: [/^ *accuracy/m],
   },
   {
+    page: 'docs/how-to/multiple-choice.md',
+    files: {
+      'questions.jsonl': lines(
+        ...Array.from({ length: 24 }, (_, i) =>
+          JSON.stringify({ question: `What is ${i}?`, choices: ['A number.', 'A word.'], answer: 'A' }),
+        ),
+      ),
+    },
+    leaves: ['runs/choices/adapter/adapter_model.safetensors'],
+    prints: [/^accuracyNorm/m],
+  },
+  {
     page: 'docs/how-to/sentence-embeddings.md',
     files: {
       'pairs.csv': ['question,answer', ...toyRows(24).map(({ text, label }) => `${text},It was ${label}: ${text}`)].join('\n'),

@@ -10,6 +10,7 @@ import type { FloatType } from '../../accelerated/graph/expression.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
 import { plainHost } from '../../accelerated/models/host.js'
 import { gpt2Config } from '../../accelerated/models/gpt/gpt2.js'
+import { phi3Config } from '../../accelerated/models/phi3/config.js'
 import { decoderConfig } from '../../accelerated/models/llama/config.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
@@ -30,6 +31,8 @@ import {
   causalLossVjp,
   decoder,
   decoderModules,
+  fusedDecoder,
+  fusedDecoderModules,
   gptDecoder,
   gptDecoderModules,
   tensor,
@@ -46,7 +49,7 @@ import {
 } from '../../reference/index.js'
 import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
 
-const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2'] as const
+const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3'] as const
 type Family = (typeof families)[number]
 
 type Golden = Readonly<Record<FloatType, { readonly losses: ReadonlyArray<number> }>> & {
@@ -179,7 +182,9 @@ describe.each(families)('%s as a classifier', (family) => {
   it('adds special tokens to texts and pairs as its tokenizer does', async () => {
     const { model } = await openModelFolder(folder)
     const { encode } = await loadTokenizer(folder, model)
-    expect(golden.classifier.texts.map(([text, textPair]) => encode(text, textPair, 64).inputIds)).toEqual(golden.classifier.inputIds)
+    expect(golden.classifier.texts.map(([text, textPair]) => encode(text, textPair, model.spec.maxPositions).inputIds)).toEqual(
+      golden.classifier.inputIds,
+    )
   })
 
   it("answers with PEFT's adapter as PEFT does, one by one and in a batch", async () => {
@@ -204,6 +209,11 @@ const llamaReference = (json: object): ReferenceModel => {
   return { modules: decoderModules(config), run: (options) => decoder(config, options) }
 }
 
+const phi3Reference = (json: object): ReferenceModel => {
+  const config: DecoderConfig = { ...phi3Config(json, 'config.json'), outputNorms: false, family: 'decoder', taskType: 'causal' }
+  return { modules: fusedDecoderModules(config), run: (options) => fusedDecoder(config, options) }
+}
+
 const gptReference =
   (names: GptDecoderConfig['names']) =>
   (json: object): ReferenceModel => {
@@ -218,6 +228,7 @@ const references: Readonly<Record<Family, (json: object) => ReferenceModel>> = {
   qwen3: llamaReference,
   gemma2: llamaReference,
   gemma3: llamaReference,
+  phi3: phi3Reference,
   gpt2: gptReference({
     ...{ words: 'wte', positions: 'wpe', firstPosition: 0, layer: (n) => `h.${n}`, norm: 'ln_f' },
     ...{ attentionNorm: 'ln_1', queryKeyValue: ['attn.c_attn'], attentionOutput: 'attn.c_proj' },

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect } from 'vitest'
 import { writeLogits } from './exportGolden.js'
-import { compareNumbers, expectAgreement, fixtures, goldenBounds, type DecoderFamily, type Family } from './golden.js'
+import { compareNumbers, expectAgreement, fixtures, goldenBounds, type Decoder, type Family } from './golden.js'
 
 /** `sha256 of FILE` for each file, and `logits` */
 type Checked = Readonly<Record<string, string>> & { readonly logits: ReadonlyArray<number> }
@@ -27,7 +27,7 @@ export const exportFolder = (): (() => string) => {
 
 /** The folder has the digests that its library checked, and our logits are that library's. */
 export const expectExchanged = async (
-  family: Family | DecoderFamily,
+  family: Family | Decoder,
   name: string,
   exported: string,
   logits: ReadonlyArray<number>,

@@ -41,7 +41,7 @@ const textsOf = async (decoder: Decoder, prompts: ReadonlyArray<Tokens>, setting
   return prompts.map((_, prompt) => texts.get(prompt) ?? [])
 }
 
-describe.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2'])('%s generates as transformers does', (family) => {
+describe.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3'])('%s generates as transformers does', (family) => {
   const folder = join(fixtures, family)
   const golden = JSON.parse(readFileSync(join(folder, 'generation.json'), 'utf8')) as Golden
   const decoders = new Map<FloatType, Promise<Decoder>>(dtypes.map((dtype) => [dtype, open(folder, dtype)]))

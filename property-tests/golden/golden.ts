@@ -51,10 +51,10 @@ export type Golden = {
   >
 >
 
-/** Decoders whose adapters and merged weights the libraries opened. */
-export type DecoderFamily = 'qwen3' | 'gemma2' | 'gemma3' | 'gpt2'
+/** Decoders whose adapters their library opened. */
+export type Decoder = 'qwen3' | 'gemma2' | 'gemma3' | 'gpt2' | 'phi3'
 
-export const readGolden = (family: Family | DecoderFamily): Golden =>
+export const readGolden = (family: Family | Decoder): Golden =>
   JSON.parse(readFileSync(join(fixtures, family, 'golden.json'), 'utf8')) as Golden
 
 /** Methods beside plain LoRA, each in its own folder within the family's. */

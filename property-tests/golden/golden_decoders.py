@@ -1,6 +1,7 @@
 """LoRA on decoders under PEFT: the first step's logits, loss and gradients, and 20 steps of AdamW. One family has grouped heads and Llama 3's rotation, one a
-sliding window, one biases and a tied output matrix, one norms of queries and keys, and one a table of positions and matrices stored as [in, out]. Gemma's have
-four norms a layer, soft caps, and windows in every other layer, of which Gemma 3 rotates by another base.
+sliding window, one biases and a tied output matrix, one norms of queries and keys, one
+fused matrices and LongRoPE on a part of each head, and one a table of positions and matrices stored as [in, out]. Gemma's have
+four norms a layer, soft caps, and windows in every other layer. Of these, Gemma 3 rotates by another base.
 
 transformers computes norms, rotations, attention's softmax and the loss in float32, whatever the model is in; in float64 these lines are replaced by the same
 ones in float64."""
@@ -13,11 +14,12 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
-    AutoModelForCausalLM, AutoModelForSequenceClassification, Gemma2Config, Gemma3TextConfig, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config)
+    AutoModelForCausalLM, AutoModelForSequenceClassification, Gemma2Config, Gemma3TextConfig, GPT2Config, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config, Qwen3Config)
 from transformers.models.gemma2 import modeling_gemma2
 from transformers.models.gemma3 import modeling_gemma3
 from transformers.models.llama import modeling_llama
 from transformers.models.mistral import modeling_mistral
+from transformers.models.phi3 import modeling_phi3
 from transformers.models.qwen2 import modeling_qwen2
 from transformers.models.qwen3 import modeling_qwen3
 
@@ -28,10 +30,14 @@ LORA = dict(rank=4, alpha=8)
 TARGETS = {
     **{family: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] for family in ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3')},
     'gpt2': ['c_attn', 'c_proj', 'c_fc'],
+    'phi3': ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj'],
 }
 SIZES = dict(vocab_size=50, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40,
              max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=2)
 LLAMA3 = dict(rope_type='llama3', rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
+# of 8 numbers of a head, 6 are turned; texts are shorter than the 256 positions
+LONGROPE = dict(rope_type='longrope', rope_theta=1000.0, short_factor=[1.0, 1.25, 1.5], long_factor=[1.5, 2.0, 4.0], original_max_position_embeddings=256,
+                partial_rotary_factor=0.75)
 CONFIGS = {
     'llama': lambda: LlamaConfig(**SIZES, head_dim=8, rms_norm_eps=1e-5, rope_parameters=LLAMA3),
     'mistral': lambda: MistralConfig(**SIZES, head_dim=6, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='default', rope_theta=10000.0), sliding_window=3),
@@ -42,13 +48,15 @@ CONFIGS = {
     'gemma3': lambda: Gemma3TextConfig(**SIZES, head_dim=8, query_pre_attn_scalar=8, sliding_window=3, layer_types=['sliding_attention', 'full_attention'],
                                        rope_parameters={'full_attention': dict(rope_type='linear', rope_theta=100000.0, factor=8.0),
                                                         'sliding_attention': dict(rope_type='default', rope_theta=100.0)}),
+    'phi3': lambda: Phi3Config(
+        **{**SIZES, 'hidden_size': 32, 'max_position_embeddings': 512}, rms_norm_eps=1e-5, original_max_position_embeddings=256, rope_parameters=LONGROPE, sliding_window=None),
     'gpt2': lambda: GPT2Config(
         vocab_size=50, n_embd=32, n_layer=2, n_head=4, n_inner=40, n_positions=64, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0, pad_token_id=0,
         bos_token_id=1, eos_token_id=2),
 }
 # Families whose code casts to float32.
 MODULES = {'llama': (modeling_llama, 'Llama'), 'mistral': (modeling_mistral, 'Mistral'), 'qwen2': (modeling_qwen2, 'Qwen2'), 'qwen3': (modeling_qwen3, 'Qwen3'),
-           'gemma2': (modeling_gemma2, 'Gemma2'), 'gemma3': (modeling_gemma3, 'Gemma3')}
+           'gemma2': (modeling_gemma2, 'Gemma2'), 'gemma3': (modeling_gemma3, 'Gemma3'), 'phi3': (modeling_phi3, 'Phi3')}
 
 # Tokens of each text, and how many at its start are a prompt's, which is not learned.
 LENGTHS = [[(7, 0), (3, 1), (12, 5), (2, 1)], [(4, 1), (9, 3), (6, 0), (5, 4)], [(11, 2), (1, 0), (3, 0), (8, 6)]]
@@ -75,6 +83,13 @@ def loss_of(model, batch):
     return torch.nn.functional.cross_entropy(rows_of(model, batch), targets, ignore_index=-100)
 
 
+def long_rope(rotary):
+    """The short factors, for texts within the original positions."""
+    size = 2 * len(LONGROPE['short_factor'])
+    powers = LONGROPE['rope_theta'] ** (torch.arange(0, size, 2, dtype=torch.float64) / size)
+    return 1 / (torch.tensor(LONGROPE['short_factor'], dtype=torch.float64) * powers), rotary.attention_scaling
+
+
 def in_float64(family):
     """The library's own formulas of norm, rotation and softmax, without their casts."""
     if family not in MODULES:
@@ -98,7 +113,8 @@ def in_float64(family):
         kind = self.rope_type[layer_type[0]] if layer_type else self.rope_type
         try:
             init = self.compute_default_rope_parameters if kind == 'default' else modeling_llama.ROPE_INIT_FUNCTIONS[kind]
-            frequencies, scaling = init(self.config, None, layer_type=layer_type[0]) if layer_type else init(self.config)
+            frequencies, scaling = (
+                long_rope(self) if kind == 'longrope' else init(self.config, None, layer_type=layer_type[0]) if layer_type else init(self.config))
         finally:
             torch.float = single
         assert frequencies.dtype == torch.float64

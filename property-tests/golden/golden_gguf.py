@@ -1,7 +1,7 @@
 """fixtures/gguf.json: numbers that the `gguf` package quantized to Q8_0, and its numbers of random bytes of each type that salora reads.
 fixtures/quantized.gguf: a decoder with a matrix in each of these types.
 
-fixtures/{llama,mistral,qwen2,qwen3,gpt2}/base.gguf: the decoders' checkpoints as the `gguf` package (PyPI, 0.19) writes them, in float32, for llama.cpp.
+fixtures/{llama,mistral,qwen2,qwen3,gpt2,phi3}/base.gguf: the decoders' checkpoints as the `gguf` package (PyPI, 0.19) writes them, in float32, for llama.cpp.
 
 The names are those of the package, the order of rows and the factors of Llama 3's rotation are those of llama.cpp's convert_hf_to_gguf.py. The vocabulary has names
 and one merge: the tests give token ids. Mistral's window is left out, since llama.cpp has none for it.
@@ -22,7 +22,7 @@ FIXTURES = Path(__file__).parent / 'fixtures'
 
 
 # llama.cpp's architecture of each family. It has one for LLaMA and Mistral.
-ARCHITECTURES = {'llama': 'llama', 'mistral': 'llama', 'qwen2': 'qwen2', 'qwen3': 'qwen3', 'gpt2': 'gpt2'}
+ARCHITECTURES = {'llama': 'llama', 'mistral': 'llama', 'qwen2': 'qwen2', 'qwen3': 'qwen3', 'gpt2': 'gpt2', 'phi3': 'phi3'}
 
 
 def permuted(weights, heads):
@@ -48,8 +48,8 @@ def write(family):
     folder = FIXTURES / family
     config = json.loads((folder / 'config.json').read_text())
     writer = gguf.GGUFWriter(folder / 'base.gguf', ARCHITECTURES[family])
-    writer.add_name(f'golden {family}')
-    for name, weights in (gpt2 if family == 'gpt2' else llama)(writer, family, config, load_file(folder / 'model.safetensors')):
+    writer.add_name(f'golden {family}'.replace('phi3', 'phi 3'))  # by the other name, llama.cpp expects Phi-3's own tokens
+    for name, weights in {'gpt2': gpt2, 'phi3': phi3}.get(family, llama)(writer, family, config, load_file(folder / 'model.safetensors')):
         writer.add_tensor(name, np.ascontiguousarray(weights.astype(np.float32)))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -71,6 +71,32 @@ def gpt2(writer, family, config, tensors):
     for name, weights in tensors.items():
         turned = name.endswith(('c_attn.weight', 'c_proj.weight', 'c_fc.weight'))
         yield names.get_name(name, try_suffixes=('.weight', '.bias')), weights.T if turned else weights
+
+
+def phi3(writer, family, config, tensors):
+    """Phi-3's part of convert_hf_to_gguf.py."""
+    heads, rope = config['num_attention_heads'], config['rope_parameters']
+    original = config['original_max_position_embeddings']
+    writer.add_block_count(config['num_hidden_layers'])
+    writer.add_context_length(config['max_position_embeddings'])
+    writer.add_rope_scaling_orig_ctx_len(original)
+    writer.add_embedding_length(config['hidden_size'])
+    writer.add_feed_forward_length(config['intermediate_size'])
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(config['num_key_value_heads'])
+    writer.add_layer_norm_rms_eps(config['rms_norm_eps'])
+    writer.add_rope_dimension_count(int(rope['partial_rotary_factor'] * config['hidden_size']) // heads)
+    writer.add_rope_freq_base(rope['rope_theta'])
+    writer.add_sliding_window(config['sliding_window'] or 0)
+    scale = config['max_position_embeddings'] / original
+    writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(scale) / math.log(original)))
+    write_kind(writer, config)
+    write_tokenizer(writer, config)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.PHI3, config['num_hidden_layers'])
+    yield 'rope_factors_long.weight', np.array(rope['long_factor'])
+    yield 'rope_factors_short.weight', np.array(rope['short_factor'])
+    for name, weights in tensors.items():
+        yield names.get_name(name, try_suffixes=('.weight', '.bias')), weights
 
 
 def llama(writer, family, config, tensors):

@@ -19,10 +19,14 @@ const prompts = [
 const rankPattern = { q_proj: 5, k_proj: 3, v_proj: 0, o_proj: 1, up_proj: 2 }
 const settings = { method: 'lora', rank: 8, loraAlpha: 12, rankPattern }
 const settingsOf = (family: Family) =>
-  family === 'gpt2' ? { ...settings, rankPattern: { c_attn: 5, 'attn.c_proj': 0, 'mlp.c_proj': 2 } } : settings
+  family === 'gpt2'
+    ? { ...settings, rankPattern: { c_attn: 5, 'attn.c_proj': 0, 'mlp.c_proj': 2 } }
+    : family === 'phi3'
+      ? { ...settings, rankPattern: { qkv_proj: 5, o_proj: 0, down_proj: 2 } }
+      : settings
 
 /** llama.cpp reads GELU from a table of float16 numbers. */
-const bounds: Readonly<Record<Family, number>> = { llama: 1e-5, mistral: 1e-5, qwen2: 1e-5, qwen3: 1e-5, gpt2: 2e-3 }
+const bounds: Readonly<Record<Family, number>> = { llama: 1e-5, mistral: 1e-5, qwen2: 1e-5, qwen3: 1e-5, gpt2: 2e-3, phi3: 1e-5 }
 
 const exported = (family: Family, adapter: string, precision: 'float32' | 'float16' = 'float32') =>
   exportAdapter({
@@ -37,11 +41,12 @@ const answersOf = async (family: Family) => {
   const [full, half] = [await exported(family, `${family}-lora`), await exported(family, `${family}-lora`, 'float16')]
   const fileOf = ({ output }: ExportReport): string => join(output, 'adapter.gguf')
   const model = baseOf(family)
+  const positions = family === 'phi3' ? { contextSize: 256 } : {}
   const [plain, adapted, rounded, written] = await askLlamaCpp(
-    { model, prompts },
-    { model, adapter: fileOf(full), prompts },
-    { model, adapter: fileOf(half), prompts },
-    { model, adapter: fileOf(full), prompts, greedy: 40 },
+    { model, prompts, ...positions },
+    { model, adapter: fileOf(full), prompts, ...positions },
+    { model, adapter: fileOf(half), prompts, ...positions },
+    { model, adapter: fileOf(full), prompts, greedy: 40, ...positions },
   )
   const ours = { plain: await ourProbabilities(at(family), null, prompts), adapted: await ourProbabilities(at(family), adapter, prompts) }
   return { full, half, plain, adapted, rounded, written, ours }
@@ -95,6 +100,11 @@ describe.skipIf(!hasLlamaCpp).each(families)(`an adapter of %s in llama.cpp ${ne
     if (family === 'gpt2') {
       expect(Object.keys(shapes)).toHaveLength(2 * 3 * 2)
       expect(shapes).toMatchObject({ 'blk.1.attn_qkv.weight.lora_b': [5, 96], 'blk.0.ffn_down.weight.lora_a': [40, 2] })
+      return
+    }
+    if (family === 'phi3') {
+      expect(Object.keys(shapes)).toHaveLength(2 * 3 * 2)
+      expect(shapes).toMatchObject({ 'blk.1.attn_qkv.weight.lora_b': [5, 64], 'blk.0.ffn_up.weight.lora_b': [8, 80] })
       return
     }
     expect(tensorInfos).toHaveLength(2 * 6 * 2)

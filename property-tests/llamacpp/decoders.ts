@@ -15,7 +15,7 @@ import { openTextDecoder } from '../../finetuning/adapters/generator.js'
 import { loadTextModel } from '../../finetuning/adapters/trainedModel.js'
 import { fixtures } from '../golden/golden.js'
 
-export const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2'] as const
+export const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3'] as const
 export type Family = (typeof families)[number]
 
 /** The fixture. Mistral's window of 3 tokens is left out, because llama.cpp has none for it. → the folder */

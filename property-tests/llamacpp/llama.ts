@@ -23,6 +23,8 @@ export type Job = {
   readonly prompts?: ReadonlyArray<ReadonlyArray<number>>
   /** tokens to write after each prompt, instead of probabilities */
   readonly greedy?: number
+  /** positions, by which llama.cpp chooses LongRoPE's factors (default: at most 512) */
+  readonly contextSize?: number
   /** to tokenize, with control tokens */
   readonly texts?: ReadonlyArray<string>
 }

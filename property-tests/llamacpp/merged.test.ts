@@ -57,6 +57,15 @@ const cases = {
     kind: 'qwen2',
     pre: 'qwen2',
   },
+  phi3: {
+    config: {
+      ...{ ...sizes, model_type: 'phi3', head_dim: 16, max_position_embeddings: 512, original_max_position_embeddings: 256 },
+      ...{ partial_rotary_factor: 0.75, rope_theta: 1e4, intermediate_size: 88 },
+      rope_scaling: { type: 'longrope', short_factor: [1, 1.1, 1.2, 1.4, 1.7, 2], long_factor: [1, 2, 3, 4, 5, 6] },
+    },
+    kind: 'llama3',
+    pre: 'smaug-bpe',
+  },
   gpt2: {
     config: {
       ...{
@@ -81,7 +90,7 @@ type Family = keyof typeof cases
 const startsPlain = (family: Family): boolean => family.startsWith('qwen') || family === 'gpt2'
 
 /** llama.cpp reads GELU from a table of float16 numbers. */
-const bounds: Readonly<Record<Family, number>> = { llama: 1e-5, mistral: 1e-5, qwen2: 1e-5, qwen3: 1e-5, gpt2: 2e-3 }
+const bounds: Readonly<Record<Family, number>> = { llama: 1e-5, mistral: 1e-5, qwen2: 1e-5, qwen3: 1e-5, phi3: 1e-5, gpt2: 2e-3 }
 
 /** ignore_merges, as Llama 3's own file has it: a word that is a token stays whole. */
 const tokenizerOf = (kind: string): { readonly tokenizer: Tokenizer; readonly ids: ReadonlyArray<ReadonlyArray<number>> } => {
@@ -167,7 +176,9 @@ describe.skipIf(!hasLlamaCpp).each(Object.keys(cases) as ReadonlyArray<Family>)(
       'general.architecture': architecture,
       'general.file_type': 7,
       [`${architecture}.context_length`]: family === 'mistral' ? 200 : 256,
-      ...(family === 'gpt2' ? {} : { [`${architecture}.attention.key_length`]: 'head_dim' in cases[family].config ? 24 : 16 }),
+      ...(family === 'gpt2'
+        ? {}
+        : { [`${architecture}.attention.key_length`]: 'head_dim' in cases[family].config && family !== 'phi3' ? 24 : 16 }),
       'tokenizer.ggml.model': 'gpt2',
       'tokenizer.ggml.pre': cases[family].pre,
       'tokenizer.ggml.eos_token_id': 2,
@@ -176,7 +187,7 @@ describe.skipIf(!hasLlamaCpp).each(Object.keys(cases) as ReadonlyArray<Family>)(
     })
     const types = new Map(tensorInfos.map(({ name, dtype }) => [name, dtype]))
     expect([
-      types.get(family === 'gpt2' ? 'blk.0.attn_qkv.weight' : 'blk.0.attn_q.weight'),
+      types.get(family === 'gpt2' || family === 'phi3' ? 'blk.0.attn_qkv.weight' : 'blk.0.attn_q.weight'),
       types.get('blk.1.ffn_norm.weight'),
       types.has('rope_freqs.weight'),
     ]).toEqual([8, 0, family === 'llama'])

@@ -7,10 +7,10 @@ const logLevel = process.env.LLAMA_LOG ?? 'disabled'
 const llama = await getLlama({ gpu: false, build: 'never', progressLogs: false, logLevel, maxThreads: 1 })
 
 /** `prompts`: token ids. → after each token of each prompt, the probabilities of the next token. `greedy`: how many tokens follow each prompt. */
-const answerOf = async ({ model: modelPath, adapter, prompts = [], greedy = 0, texts = [] }) => {
+const answerOf = async ({ model: modelPath, adapter, prompts = [], greedy = 0, texts = [], contextSize }) => {
   const model = await llama.loadModel({ modelPath })
   const context = await model.createContext({
-    contextSize: Math.min(512, model.trainContextSize),
+    contextSize: contextSize ?? Math.min(512, model.trainContextSize),
     threads: 1,
     flashAttention: false,
     experimentalKvCacheKeyType: 'F32',

@@ -25,6 +25,12 @@ export type RotaryScaling =
       /** of every turned vector */
       readonly attentionFactor: number
     }
+  | {
+      readonly kind: 'longrope'
+      /** what each pair's frequency is divided by, in texts within the original positions */
+      readonly factors: ReadonlyArray<number>
+      readonly attentionFactor: number
+    }
 
 export interface RotarySettings {
   /** numbers of one head: even */
@@ -32,13 +38,16 @@ export interface RotarySettings {
   /** θ, the base of the frequencies */
   readonly base: number
   readonly scaling: RotaryScaling | null
+  /** numbers of a head that are turned, the first ones: even (default: all) */
+  readonly turned?: number
 }
 
 /** ωⱼ = θ^(−2j / headSize), scaled. → headSize / 2 frequencies in radians a position */
-export const frequencies = ({ headSize, base, scaling }: RotarySettings): ReadonlyArray<number> => {
+export const frequencies = ({ headSize: whole, base, scaling, turned: headSize = whole }: RotarySettings): ReadonlyArray<number> => {
   if (headSize % 2 !== 0) mismatch('frequencies', 'an even head size', String(headSize))
   return Array.from({ length: headSize / 2 }, (_, j) => {
     const frequency = base ** ((-2 * j) / headSize)
+    if (scaling?.kind === 'longrope') return frequency / scaling.factors[j]!
     return scaling?.kind === 'yarn' ? frequency * kept(scaling, headSize, base, j) : scaled(scaling, frequency)
   })
 }
@@ -60,7 +69,7 @@ const kept = (scaling: RotaryScaling & { readonly kind: 'yarn' }, headSize: numb
 }
 
 /** Llama 3: waves longer than the trained text / low are slowed by the factor, those shorter than it / high are not, between them in proportion. */
-const scaled = (scaling: Exclude<RotaryScaling, { readonly kind: 'yarn' }> | null, frequency: number): number => {
+const scaled = (scaling: Extract<RotaryScaling, { readonly kind: 'linear' | 'llama3' }> | null, frequency: number): number => {
   if (scaling === null) return frequency
   if (scaling.kind === 'linear') return frequency / scaling.factor
   const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalPositions } = scaling
@@ -72,7 +81,7 @@ const scaled = (scaling: Exclude<RotaryScaling, { readonly kind: 'yarn' }> | nul
 }
 
 /**
- * Turns each head's pairs (xⱼ, xⱼ₊ₕ), h = headSize / 2, by the angle p ωⱼ: [cos −sin; sin cos], times YaRN's factor. `direction` −1 turns back,
+ * Turns each head's pairs (xⱼ, xⱼ₊ₕ), h = headSize / 2, by the angle p ωⱼ: [cos −sin; sin cos], times the attention's factor. `direction` −1 turns back,
  * which is the vjp, as a rotation's transpose is its inverse, and the factor stays. x: [tokens, heads · headSize], positions: one a token
  */
 export const rotate =
@@ -80,10 +89,12 @@ export const rotate =
   (x: Tensor): Tensor => {
     const omega = frequencies(settings)
     const [, width] = matrixShape('rotate', x)
-    const factor = settings.scaling?.kind === 'yarn' ? settings.scaling.attentionFactor : 1
-    const [size, half] = [settings.headSize, settings.headSize / 2]
+    const { scaling, headSize: size, turned = size } = settings
+    const factor = scaling?.kind === 'yarn' || scaling?.kind === 'longrope' ? scaling.attentionFactor : 1
+    const half = turned / 2
     return generate(x.shape, (i) => {
       const [token, column] = [Math.floor(i / width), i % size]
+      if (column >= turned) return x.data[i]!
       const j = column % half
       const angle = direction * positions[token]! * omega[j]!
       const partner = x.data[column < half ? i + half : i - half]!

@@ -52,13 +52,14 @@ const beforeRotation = (model: ModelTensors, config: DecoderConfig, at: string):
 
 /** W_O attention(rotate(W_Q x), rotate(W_K x), W_V x). x: [tokens, hidden] → [tokens, hidden] */
 const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: ReadonlyArray<number>, n: number): Layer => {
-  const { heads, keyValueHeads, headSize, scoreScale: scale, scoreCap: cap } = config
+  const { heads, keyValueHeads, headSize, rotarySize = headSize, scoreScale: scale, scoreCap: cap } = config
   const layer = decoderLayerName(n)
   const window = config.windows[n] ?? null
   const { rotaryBase, rotaryScaling } = (window === null ? null : config.localRotary) ?? config
   const settings: CausalAttentionSettings = { heads, keyValueHeads, headSize, scale, cap, lengths, window }
   const positions = lengths.flatMap((length) => Array.from({ length }, (_, position) => position))
-  const turn = (direction: 1 | -1) => rotate({ headSize, base: rotaryBase, scaling: rotaryScaling }, positions, direction)
+  const turn = (direction: 1 | -1) =>
+    rotate({ headSize, base: rotaryBase, scaling: rotaryScaling, turned: rotarySize }, positions, direction)
   const mixing: Layer = (x) => {
     const [query, key] = [
       beforeRotation(model, config, `${layer}.self_attn.q`)(x),

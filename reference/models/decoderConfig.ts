@@ -18,6 +18,8 @@ export interface DecoderConfig {
   readonly rotaryScaling: RotaryScaling | null
   /** the rotation of layers with a window; null: as that of the others */
   readonly localRotary: { readonly rotaryBase: number; readonly rotaryScaling: RotaryScaling | null } | null
+  /** numbers of a head that are turned (default: all) */
+  readonly rotarySize?: number
   /** by layer, the tokens that each token sees, itself included; null: all before it */
   readonly windows: ReadonlyArray<number | null>
   /** which matrices have a bias */

@@ -10,6 +10,7 @@ import { ggufConfig } from './ggufConfig.js'
 import type { GgufHeader } from './ggufHeader.js'
 import { ggufTokenizer } from './ggufTokenizerJson.js'
 import { readGguf } from './readGguf.js'
+import { factorTensors } from './rotaryFactors.js'
 
 /** The version of the written files: a later one converts again. */
 const layout = 1
@@ -37,11 +38,13 @@ const filesOf = async (
   file: string,
   storage: Storage,
 ): Promise<Readonly<Record<'config' | 'tokenizer' | 'settings', string>>> => {
-  const entry = header.tensors.get('rope_freqs.weight')
-  const factors =
-    entry === undefined
-      ? null
-      : await withFile(storage, file, async ({ read }) => dequantize(entry.type, Uint8Array.from(await read(entry.offset, entry.length))))
+  const factors = new Map<string, Float32Array>()
+  for (const name of factorTensors) {
+    const entry = header.tensors.get(name)
+    if (entry === undefined) continue
+    const numbers = await withFile(storage, file, async ({ read }) => Uint8Array.from(await read(entry.offset, entry.length)))
+    factors.set(name, dequantize(entry.type, numbers))
+  }
   const { tokenizer, settings } = ggufTokenizer(header, file)
   return { config: text(ggufConfig(header, factors, file)), tokenizer: JSON.stringify(tokenizer), settings: text(settings) }
 }

@@ -9,10 +9,8 @@ import type { StoredType } from '../safetensors/safetensorsHeader.js'
 import { ggufName, permutedHeads, separateHeads } from './decoderNames.js'
 import { dequantize } from './dequantize.js'
 import type { GgufEntry, GgufHeader } from './ggufHeader.js'
+import { factorTensors } from './rotaryFactors.js'
 import { tensorTypes } from './ggufTypes.js'
-
-/** Tensors of a file that are no weights. */
-const notWeights: ReadonlyArray<string> = ['rope_freqs.weight']
 
 type Converted = {
   readonly name: string
@@ -35,7 +33,7 @@ export const convertWeights = async (
   const converted = new Map(
     [...shapes].map(([name, shape]) => [model.naming.stored(name), convertedTensor(tensors, model, name, shape, file)]),
   )
-  const known = new Set([...notWeights, ...[...converted.values()].map(({ entry }) => entry.name)])
+  const known = new Set([...factorTensors, ...[...converted.values()].map(({ entry }) => entry.name)])
   const stray = [...tensors.keys()].find((name) => !known.has(name))
   if (stray !== undefined) throw inputError(file, `only tensors of a model of type ${model.type}`, quoted(stray))
   const declared = [...converted].map(([name, { entry, dtype, isTransposed }]) => ({

@@ -3,7 +3,7 @@ import type { Model } from '../../models/architecture.js'
 
 /** llama.cpp's architecture by our family. Mistral is LLaMA there. */
 const architectures: Readonly<Record<string, string>> = {
-  ...{ llama: 'llama', mistral: 'llama', qwen2: 'qwen2', qwen3: 'qwen3', gpt2: 'gpt2' },
+  ...{ llama: 'llama', mistral: 'llama', qwen2: 'qwen2', qwen3: 'qwen3', gpt2: 'gpt2', phi3: 'phi3' },
 }
 
 /** The name of the model's architecture in llama.cpp; undefined if we write none of its family. */
@@ -21,6 +21,8 @@ const ofLayers: Readonly<Record<string, string>> = {
   'self_attn.k_norm': 'attn_k_norm',
   input_layernorm: 'attn_norm',
   post_attention_layernorm: 'ffn_norm',
+  'self_attn.qkv_proj': 'attn_qkv',
+  'mlp.gate_up_proj': 'ffn_up',
   'attn.c_attn': 'attn_qkv',
   'attn.c_proj': 'attn_output',
   'mlp.c_fc': 'ffn_up',

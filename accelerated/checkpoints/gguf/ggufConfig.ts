@@ -4,6 +4,9 @@ import type { GgufHeader, GgufValue } from './ggufHeader.js'
 import { usualAttentionFactor } from '../../models/layers/rotary.js'
 import { llama3Scaling } from './rotaryFactors.js'
 
+/** The numbers of its `factorTensors`, by name. */
+type Factors = ReadonlyMap<string, Float32Array>
+
 /** A file, and the numbers of its architecture. */
 type Reader = Pick<GgufHeader, 'keys'> & {
   readonly architecture: string
@@ -13,14 +16,13 @@ type Reader = Pick<GgufHeader, 'keys'> & {
   /** @throws InputError if the key is missing */
   readonly required: (key: string) => number
   readonly has: (tensor: string) => boolean
-  /** the numbers of rope_freqs.weight; null if there are none */
-  readonly factors: Float32Array | null
+  readonly factors: Factors
 }
 
 type Family = { readonly causal: string; readonly sizes: (reader: Reader) => object }
 
-/** @param factors the numbers of rope_freqs.weight; null if there are none @throws InputError for another architecture, and for what is missing */
-export const ggufConfig = ({ keys, tensors }: GgufHeader, factors: Float32Array | null, file: string): object => {
+/** @throws InputError for another architecture, and for what is missing */
+export const ggufConfig = ({ keys, tensors }: GgufHeader, factors: Factors, file: string): object => {
   const { architecture, causal, sizes } = familyOf(keys, file)
   const number = (key: string): number | undefined => numberOf(keys, `${architecture}.${key}`, file)
   const required = (key: string): number => {
@@ -46,6 +48,7 @@ const llamaSizes = ({ keys, architecture, file, number, required, has, factors }
     if ((number(key) ?? headSize) !== headSize)
       throw inputError(file, `${architecture}.${key} of ${headSize}, the size of a head`, String(number(key)))
   const base = number('rope.freq_base') ?? 10_000
+  const llama3 = factors.get('rope_freqs.weight')
   return {
     hidden_size: hidden,
     num_hidden_layers: required('block_count'),
@@ -56,9 +59,38 @@ const llamaSizes = ({ keys, architecture, file, number, required, has, factors }
     max_position_embeddings: required('context_length'),
     rms_norm_eps: required('attention.layer_norm_rms_epsilon'),
     rope_theta: base,
-    rope_scaling: factors === null ? scalingOf(keys, architecture, file) : llama3Scaling(factors, { base, headSize }, file),
+    rope_scaling: llama3 === undefined ? scalingOf(keys, architecture, file) : llama3Scaling(llama3, { base, headSize }, file),
     hidden_act: 'silu',
     ...(architecture !== 'qwen2' ? { attention_bias: has('blk.0.attn_q.bias'), mlp_bias: has('blk.0.ffn_gate.bias') } : {}),
+  }
+}
+
+/** Files of llama.cpp's script give the size of a head by the number of heads alone. */
+const phi3Sizes = ({ number, required, factors }: Reader): object => {
+  const [hidden, heads, positions] = [required('embedding_length'), required('attention.head_count'), required('context_length')]
+  const headSize = number('attention.key_length') ?? hidden / heads
+  const [short, long] = ['short', 'long'].map((kind) => factors.get(`rope_factors_${kind}.weight`))
+  const [window, attentionFactor] = [number('attention.sliding_window') ?? 0, number('rope.scaling.attn_factor')]
+  return {
+    hidden_size: hidden,
+    num_hidden_layers: required('block_count'),
+    num_attention_heads: heads,
+    num_key_value_heads: number('attention.head_count_kv') ?? heads,
+    head_dim: headSize,
+    intermediate_size: required('feed_forward_length'),
+    max_position_embeddings: positions,
+    original_max_position_embeddings: number('rope.scaling.original_context_length') ?? positions,
+    partial_rotary_factor: (number('rope.dimension_count') ?? headSize) / headSize,
+    rms_norm_eps: required('attention.layer_norm_rms_epsilon'),
+    rope_theta: number('rope.freq_base') ?? 10_000,
+    rope_scaling:
+      short === undefined || long === undefined
+        ? null
+        : {
+            ...{ type: 'longrope', short_factor: [...short], long_factor: [...long] },
+            ...(attentionFactor === undefined ? {} : { attention_factor: attentionFactor }),
+          },
+    sliding_window: window > 0 ? window : null,
   }
 }
 
@@ -77,6 +109,7 @@ const families: Readonly<Record<string, Family>> = {
   llama: { causal: 'LlamaForCausalLM', sizes: llamaSizes },
   qwen2: { causal: 'Qwen2ForCausalLM', sizes: llamaSizes },
   qwen3: { causal: 'Qwen3ForCausalLM', sizes: llamaSizes },
+  phi3: { causal: 'Phi3ForCausalLM', sizes: phi3Sizes },
   gpt2: { causal: 'GPT2LMHeadModel', sizes: gpt2Sizes },
 }
 

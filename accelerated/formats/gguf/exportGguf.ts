@@ -19,6 +19,7 @@ import { mergedTensors, type MergedTensor, type TrainedModel } from '../mergedWe
 import type { OnnxPrecision } from '../onnxWeights.js'
 import { ggufModelFiles } from './ggufFiles.js'
 import { gpt2Keys } from './gpt2Keys.js'
+import { phi3Layout } from './phi3Layout.js'
 import { tokenizerKeys } from './ggufTokenizer.js'
 
 /** The type of matrices by precision, and its number in the key general.file_type. */
@@ -42,7 +43,7 @@ export const exportGguf = async (
   const keys: WrittenKeys = [
     ['general.architecture', { type: 'string', value: ggufArchitecture(base.model) ?? '' }],
     ['general.type', { type: 'string', value: 'model' }],
-    ['general.name', { type: 'string', value: nameOf(base.baseModelName) }],
+    ['general.name', { type: 'string', value: writtenName(base) }],
     ['general.file_type', { type: 'uint32', value: fileType }],
     ...(type === 'Q8_0' ? [['general.quantization_version', { type: 'uint32', value: 2 }] as const] : []),
     ...sizes.map(([key, value]) => [`${ggufArchitecture(base.model)}.${key}`, value] as const),
@@ -53,12 +54,16 @@ export const exportGguf = async (
   await storage.write(joinPath(folder, ggufModelFiles.ollama), modelfile)
 }
 
+/** In a model named phi-3 or phi3, llama.cpp removes the blanks after special tokens, and expects Phi-3's own ones. */
+const writtenName = ({ baseModelName }: ModelFolder): string => nameOf(baseModelName).replace(/(phi)-?(?=3)/gi, '$1 ')
+
 /** What a family's files have beside weights and tokenizer. Keys are without the architecture's name. */
 type GgufLayout = { readonly sizes: WrittenKeys; readonly factors: ReadonlyArray<WrittenTensor> }
 
-/** Families with a table of positions. The others are LLaMA's kind. */
+/** Families whose keys differ from LLaMA's. */
 const layouts: Readonly<Record<string, (json: object, where: string) => GgufLayout>> = {
   gpt2: (json, where) => ({ sizes: gpt2Keys(json, where), factors: [] }),
+  phi3: phi3Layout,
 }
 
 const layoutOf = async ({ folder, storage, model }: ModelFolder): Promise<GgufLayout> => {
@@ -110,7 +115,7 @@ const sizeKeys = (config: DecoderConfig): WrittenKeys => {
 
 /** Llama 3's scaling is a tensor (rotaryFactors). llama.cpp has YaRN's usual factor of the attention itself. */
 const scalingKeys = (scaling: RotaryScaling | null): WrittenKeys => {
-  if (scaling === null || scaling.kind === 'llama3') return []
+  if (scaling === null || scaling.kind === 'llama3' || scaling.kind === 'longrope') return []
   const number = (key: string, value: number) => [`rope.scaling.${key}`, { type: 'float32', value }] as const
   return [
     ['rope.scaling.type', { type: 'string', value: scaling.kind }],

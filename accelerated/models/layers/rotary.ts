@@ -1,10 +1,10 @@
 /** Rotary position embeddings (Su et al., 2021), with the halves of a head paired as in Hugging Face's code. */
 import type { Expression } from '../../graph/expression.js'
-import { cast, constant, cos, mul, reshape, sin } from '../../graph/operators.js'
+import { cast, concat, constant, cos, mul, reshape, rotaryEmbedding, sin, slice } from '../../graph/operators.js'
 
 /**
  * linear divides all frequencies by `factor`, llama3 only low ones. yarn (Peng et al., 2023) divides the last pairs of a head, with a line from the
- * first ones to them. It multiplies cosines and sines by `attentionFactor`.
+ * first ones to them. longrope (Ding et al., 2024) divides each pair by a factor of its own. Both multiply cosines and sines by `attentionFactor`.
  */
 export type RotaryScaling =
   | { readonly kind: 'linear'; readonly factor: number }
@@ -26,6 +26,12 @@ export type RotaryScaling =
       readonly truncate: boolean
       readonly attentionFactor: number
     }
+  | {
+      readonly kind: 'longrope'
+      /** by pair, of texts within the original positions */
+      readonly factors: ReadonlyArray<number>
+      readonly attentionFactor: number
+    }
 
 export type RotarySettings = { readonly headSize: number; readonly rotaryBase: number; readonly rotaryScaling: RotaryScaling | null }
 
@@ -37,6 +43,7 @@ export const rotaryFrequencies = ({ headSize, rotaryBase, rotaryScaling }: Rotar
   const pairs = Array.from({ length: headSize / 2 }, (_, j) => rotaryBase ** (-(2 * j) / headSize))
   if (rotaryScaling === null) return pairs
   if (rotaryScaling.kind === 'linear') return pairs.map((frequency) => frequency / rotaryScaling.factor)
+  if (rotaryScaling.kind === 'longrope') return pairs.map((frequency, j) => frequency / (rotaryScaling.factors[j] ?? NaN))
   const { factor, originalPositions } = rotaryScaling
   if (rotaryScaling.kind === 'yarn') {
     const { betaFast, betaSlow, truncate } = rotaryScaling
@@ -59,7 +66,7 @@ export const rotaryFrequencies = ({ headSize, rotaryBase, rotaryScaling }: Rotar
 
 /** The factor of cosines and sines, so that its square is that of the scores. */
 export const attentionFactorOf = ({ rotaryScaling }: RotarySettings): number =>
-  rotaryScaling?.kind === 'yarn' ? rotaryScaling.attentionFactor : 1
+  rotaryScaling?.kind === 'yarn' || rotaryScaling?.kind === 'longrope' ? rotaryScaling.attentionFactor : 1
 
 /** YaRN's, where a file gives none. @param by how much it grows */
 export const usualAttentionFactor = (factor: number, by = 1): number => (factor <= 1 ? 1 : 0.1 * by * Math.log(factor) + 1)
@@ -73,4 +80,14 @@ export const rotaryAngles = (settings: RotarySettings, positions: Expression, dt
   const scale = attentionFactorOf(settings)
   const scaled = (x: Expression): Expression => (scale === 1 ? x : mul(x, scale))
   return { cosine: scaled(cos(angles)), sine: scaled(sin(angles)) }
+}
+
+/** Rotates the numbers of each head that have an angle, the first ones, and leaves the others. x: [tokens, heads · headSize] → the same */
+export const rotateHeads = (x: Expression, heads: number, { cosine, sine }: Angles): Expression => {
+  const [tokens = 1, width = 1] = x.shape
+  const [headSize, size] = [Number(width) / heads, 2 * Number(cosine.shape[1])]
+  if (size === headSize) return rotaryEmbedding(x, heads, cosine, sine)
+  const byHead = reshape(x, [tokens, heads, headSize])
+  const rotated = rotaryEmbedding(reshape(slice(byHead, 2, 0, size), [tokens, heads * size]), heads, cosine, sine)
+  return reshape(concat([reshape(rotated, [tokens, heads, size]), slice(byHead, 2, size, headSize - size)], 2), [tokens, width])
 }

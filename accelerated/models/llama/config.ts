@@ -20,6 +20,8 @@ export type DecoderConfig = Rotary & {
   readonly rmsNormEpsilon: number
   /** the rotation of layers with a window; null: as that of the others */
   readonly localRotary: Rotary | null
+  /** numbers of a head that are rotated, from the first on (default: all) */
+  readonly rotarySize?: number
   /** per layer, how many tokens a token attends to, itself included; null: all before it */
   readonly windows: ReadonlyArray<number | null>
   /** which matrices have a bias */
@@ -42,6 +44,23 @@ export type DecoderConfig = Rotary & {
   readonly tied: boolean
   readonly paddingIndex: number
   readonly attentionDropout: number
+}
+
+type PlainParts =
+  | 'localRotary'
+  | 'norms'
+  | 'normOffset'
+  | 'queryKeyNorms'
+  | 'activation'
+  | 'embeddingScale'
+  | 'scoreScale'
+  | 'scoreCap'
+  | 'logitCap'
+
+/** LLaMA's, which other families share. */
+export const plainParts: Pick<DecoderConfig, PlainParts> = {
+  ...{ localRotary: null, norms: designOf('llama').norms, normOffset: 0, queryKeyNorms: false, activation: 'silu' },
+  ...{ embeddingScale: 1, scoreScale: null, scoreCap: null, logitCap: null },
 }
 
 const size = (limit: number) => z.int().min(1).max(limit)

@@ -1,11 +1,11 @@
 /** The decoder as an expression: embeddings, then layers of causal attention and a gated feed-forward. Every tensor comes from the host, so it knows no method. */
 import type { Expression } from '../../graph/expression.js'
-import { add, gather, mul, reshape, rmsNormalization, rotaryEmbedding, sigmoid } from '../../graph/operators.js'
+import { add, gather, mul, reshape, rmsNormalization, sigmoid } from '../../graph/operators.js'
 import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
 import type { SublayerContext, Host } from '../host.js'
 import { attention, causalBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
-import { rotaryAngles, type Angles } from '../layers/rotary.js'
+import { rotaryAngles, rotateHeads, type Angles } from '../layers/rotary.js'
 import type { DecoderConfig } from './config.js'
 import type { Activation, SublayerNorms } from './families.js'
 import { layerNames } from './spec.js'
@@ -16,7 +16,7 @@ export const decoder = (config: DecoderConfig, host: Host, batch: BatchInputs | 
   const words = host.embedded(config.embeddingScale === 1 ? looked : mul(looked, config.embeddingScale), batch)
   const dtype = batch.attentionBias.dtype === 'float64' ? 'float64' : 'float32'
   const anglesOf = (rotary: Pick<DecoderConfig, 'rotaryBase' | 'rotaryScaling'>): Angles =>
-    rotaryAngles({ ...rotary, headSize: config.headSize }, batch.positions, dtype)
+    rotaryAngles({ ...rotary, headSize: config.rotarySize ?? config.headSize }, batch.positions, dtype)
   const everywhere = anglesOf(config)
   const local = config.localRotary === null ? everywhere : anglesOf(config.localRotary)
   const biases = new Map([...new Set(config.windows)].map((window) => [window, causalBias(batch, window)]))
@@ -75,11 +75,10 @@ const selfAttention =
   (config: DecoderConfig, host: Host, batch: BatchInputs | PaddedInputs, { name, angles, bias }: At) =>
   (x: Expression): Expression => {
     const { heads, keyValueHeads, headSize, attentionDropout, queryKeyNorms, scoreScale, scoreCap } = config
-    const { cosine, sine } = angles
     const rotated = (of: 'q' | 'k', count: number): Expression => {
       const heads = host.linear(`${name}.self_attn.${of}_proj`, x)
       const normalized = queryKeyNorms ? headNorm(config, host, `${name}.self_attn.${of}_norm`)(heads) : heads
-      return rotaryEmbedding(normalized, count, cosine, sine)
+      return rotateHeads(normalized, count, angles)
     }
     const [query, key] = [rotated('q', heads), rotated('k', keyValueHeads)]
     const value = host.linear(`${name}.self_attn.v_proj`, x)

@@ -5,6 +5,7 @@ import { labeledFileSource } from './labeledFile.js'
 import { glueSource } from './glue.js'
 import { sentimentSource } from './sentiment.js'
 import { stylesSource } from './styles.js'
+import { choicesSource } from './choices.js'
 import { preferencesSource } from './preferences.js'
 import { plainTextSource } from './plainText.js'
 
@@ -14,6 +15,7 @@ export const taskSources: ReadonlyArray<TaskSource> = [
   sentimentSource,
   instructionsSource,
   preferencesSource,
+  choicesSource,
   plainTextSource,
   labeledFileSource,
 ]

@@ -1,6 +1,7 @@
 /** The table of task types: a new one is a file in this folder and a line here. Reading data is sources/; looking a type up is taskTypeOf.ts. */
 import type { TaskType } from '../taskType.js'
 import { causalLM } from './causalLM.js'
+import { choice } from './choice.js'
 import { pairs, similarity } from './embeddings.js'
 import { multiLabel } from './multiLabel.js'
 import { preference } from './preference.js'
@@ -17,4 +18,5 @@ export const taskTypes: ReadonlyArray<TaskType> = [
   pairs,
   causalLM,
   preference,
+  choice,
 ]

@@ -164,6 +164,27 @@ export const finetuningData: ReadonlyArray<Mutation> = [
     tests: ['cli/preference'],
   },
   {
+    file: 'finetuning/data/choiceRows.ts',
+    mistake: 'An answer among labels counts from 0.',
+    before: '? labels.indexOf(name)',
+    after: '? Number(name)',
+    tests: ['cli/choice'],
+  },
+  {
+    file: 'finetuning/data/choiceRows.ts',
+    mistake: 'Small letters are no answers.',
+    before: 'name.toUpperCase()',
+    after: 'name',
+    tests: ['cli/choice'],
+  },
+  {
+    file: 'finetuning/data/choiceRows.ts',
+    mistake: 'An index may be beyond the choices.',
+    before: 'index < count',
+    after: 'index <= count',
+    tests: ['cli/choice'],
+  },
+  {
     file: 'finetuning/data/ratedAnswerRows.ts',
     mistake: 'Both answers of a pair are desirable.',
     before: 'answer: rejected, isDesirable: false',

@@ -115,6 +115,20 @@ export const finetuningMetrics: ReadonlyArray<Mutation> = [
     tests: ['property/finetuning/preferenceScores'],
   },
   {
+    file: 'finetuning/metrics/choices.ts',
+    mistake: 'Log-probabilities are multiplied by the characters.',
+    before: 'log / (lengths[i] ?? NaN)',
+    after: 'log * (lengths[i] ?? NaN)',
+    tests: ['golden/choice', 'cli/choice'],
+  },
+  {
+    file: 'finetuning/metrics/choices.ts',
+    mistake: 'The last of equal answers counts.',
+    before: 'values.indexOf(Math.max',
+    after: 'values.lastIndexOf(Math.max',
+    tests: ['cli/choice'],
+  },
+  {
     file: 'finetuning/metrics/ratedAnswers.ts',
     mistake: 'The distance to the base model may be below 0.',
     before: 'Math.max(0, beta * mean(',

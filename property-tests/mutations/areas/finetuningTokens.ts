@@ -115,6 +115,27 @@ export const finetuningTokens: ReadonlyArray<Mutation> = [
     tests: ['property/finetuning/preferenceTokens'],
   },
   {
+    file: 'finetuning/tokens/choiceTokens.ts',
+    mistake: 'An answer follows the colon without a blank.',
+    before: 'text: ` ${answer}`',
+    after: 'text: `${answer}`',
+    tests: ['golden/choice'],
+  },
+  {
+    file: 'finetuning/tokens/choiceTokens.ts',
+    mistake: 'Training reads every answer as right.',
+    before: 'right: 0, lengths',
+    after: 'right: 1, lengths',
+    tests: ['cli/choice'],
+  },
+  {
+    file: 'finetuning/tokens/choiceTokens.ts',
+    mistake: 'One answer that fits keeps a question.',
+    before: 'texts.some(',
+    after: 'texts.every(',
+    tests: ['cli/choice'],
+  },
+  {
     file: 'finetuning/tokens/ratedTokens.ts',
     mistake: 'A prompt is read with its own answer twice.',
     before: '(at + Math.ceil(rows.length / 2)) % rows.length',

@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const formats: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/formats/gguf/phi3Layout.ts',
+    mistake: 'The lists of factors of LongRoPE are exchanged.',
+    before: "tensor('long', longRope.long), tensor('short', longRope.short)",
+    after: "tensor('short', longRope.long), tensor('long', longRope.short)",
+    tests: ['property/accelerated/phi3Config'],
+  },
+  {
     file: 'accelerated/formats/gguf/gpt2Keys.ts',
     mistake: 'A GPT-2 with another activation is written for llama.cpp.',
     before: "config.activation !== 'gelu_tanh'",

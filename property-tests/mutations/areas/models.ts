@@ -3,6 +3,41 @@ import type { Mutation } from '../mutation.js'
 
 export const models: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/models/layers/fusedMatrices.ts',
+    mistake: 'Each part of a fused matrix begins where it begins by itself.',
+    before: 'start: start - rows, rows }',
+    after: 'start: 0, rows }',
+    tests: ['golden/decoders'],
+  },
+  {
+    file: 'accelerated/models/layers/rotary.ts',
+    mistake: 'The last numbers of a head are turned, and not the first ones.',
+    before: 'slice(byHead, 2, 0, size)',
+    after: 'slice(byHead, 2, headSize - size, size)',
+    tests: ['property/accelerated/phi3Config'],
+  },
+  {
+    file: 'accelerated/models/layers/rotary.ts',
+    mistake: "LongRoPE's cosines and sines lack the attention's factor.",
+    before: " || rotaryScaling?.kind === 'longrope'",
+    after: '',
+    tests: ['golden/decoders'],
+  },
+  {
+    file: 'accelerated/models/phi3/config.ts',
+    mistake: 'Texts may be longer than the positions of the short factors.',
+    before: 'longRope?.originalPositions ?? Infinity',
+    after: 'longRope?.positions ?? Infinity',
+    tests: ['property/accelerated/phi3Config'],
+  },
+  {
+    file: 'accelerated/models/phi3/config.ts',
+    mistake: "LongRoPE's factor of the attention is the logarithm and not its root.",
+    before: 'Math.sqrt(1 + Math.log(factor) / Math.log(originalPositions))',
+    after: '1 + Math.log(factor) / Math.log(originalPositions)',
+    tests: ['property/accelerated/phi3Config'],
+  },
+  {
     file: 'accelerated/models/gpt/gpt2.ts',
     mistake: "GPT-2's feed-forward matrices are taken as [out, in].",
     before: '(attn|mlp)\\.c_',

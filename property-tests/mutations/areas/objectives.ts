@@ -177,4 +177,18 @@ export const objectives: ReadonlyArray<Mutation> = [
     after: 'ofLabels',
     tests: ['agreement/decoder'],
   },
+  {
+    file: 'accelerated/objectives/choice.ts',
+    mistake: 'The loss covers wrong answers too.',
+    before: 'isRight[part[j]?.text ?? -1] === true ? 1 : 0',
+    after: 'j < part.length ? 1 : 0',
+    tests: ['golden/choice'],
+  },
+  {
+    file: 'accelerated/objectives/choice.ts',
+    mistake: 'Answers have the tokens of the answer before.',
+    before: 'losses.slice(at - count, at)',
+    after: 'losses.slice(at, at + count)',
+    tests: ['golden/choice', 'cli/choice'],
+  },
 ]

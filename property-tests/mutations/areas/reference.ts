@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const reference: ReadonlyArray<Mutation> = [
   {
+    file: 'reference/models/fusedDecoder.ts',
+    mistake: 'The gradient of a shared A is that of its first part.',
+    before: 'A: summed(of(whole)',
+    after: 'A: summed(of(whole).slice(0, 1)',
+    tests: ['property/accelerated/phi3Config'],
+  },
+  {
     file: 'reference/models/gptDecoder.ts',
     mistake: 'The gradient of a tied table lacks that of its lookups.',
     before: 'add(lookedUp, read)',

@@ -31,7 +31,7 @@ const cache = at('cache')
 const converted = (file: string): Promise<string> => convertedModel(file, cache)
 
 describe('a model in GGUF', () => {
-  it.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2'] as const)(
+  it.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3'] as const)(
     'of the gguf package has the weights and the probabilities of the checkpoint: %s',
     async (family) => {
       const original = await writeDecoder(at(family), family)
@@ -287,7 +287,7 @@ describe('a file that is no model in GGUF', () => {
     [
       'is of another architecture',
       ggufFile({ keys: keys({ 'general.architecture': key('general.architecture', 8, string('gemma')) }) }),
-      'expected a model of architecture llama, qwen2, qwen3, gpt2, got "gemma"',
+      'expected a model of architecture llama, qwen2, qwen3, phi3, gpt2, got "gemma"',
     ],
     [
       'is a part',
@@ -396,7 +396,7 @@ describe('a file that is no model in GGUF', () => {
 
   it('is refused if it has tensors beyond those of its sizes', async () => {
     const header = await readGguf(join(fixtures, 'quantized.gguf'))
-    expect(ggufConfig(header, null, 'f')).toMatchObject({ num_hidden_layers: 1 })
+    expect(ggufConfig(header, new Map(), 'f')).toMatchObject({ num_hidden_layers: 1 })
     const chunks: Uint8Array[] = []
     const tensors = [
       ...header.tensors.values(),

@@ -89,7 +89,7 @@ describe('a task of GLUE', () => {
 describe('an unknown task', () => {
   it('is refused with the list of tasks', async () => {
     const message =
-      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca, preference or text, or a .tsv, .csv, .jsonl, .json or .parquet file, got "colla"'
+      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca, preference, choice or text, or a .tsv, .csv, .jsonl, .json or .parquet file, got "colla"'
     expect(await line({ task: 'colla' })).toBe(message)
     expect(await refusalOf(() => loadEvaluation({ task: 'colla' }))).toBe(message)
     expect(await line({ task: 'constructor' })).toMatch(/^--task: expected cola/)

@@ -42,7 +42,7 @@ it('refuses an option of another source instead of ignoring it', async () => {
 
 it('refuses an unknown task and lists the names of all sources', async () => {
   const line =
-    '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca, preference, text, fake, mock or sham, or a .tsv, .csv, .jsonl, .json or .parquet file, or a number, got "feka"'
+    '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca, preference, choice, text, fake, mock or sham, or a .tsv, .csv, .jsonl, .json or .parquet file, or a number, got "feka"'
   for (const load of [loadTask, loadEvaluation])
     await expect(load({ task: 'feka' })).rejects.toMatchObject({ message: line, kind: 'usage' })
   expect(taskNames.slice(-4)).toEqual(['text', 'fake', 'mock', 'sham'])
