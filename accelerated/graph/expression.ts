@@ -110,6 +110,8 @@ export type Attributes = {
   readonly before?: Dimension
   readonly after?: Dimension
   readonly output?: number
+  /** the soft cap of CachedAttention */
+  readonly cap?: number
   /** of further outputs (CachedAttention) */
   readonly names?: ReadonlyArray<string>
   /** SelectRows: some rows have no index that selects them, so their gradient is zero. */

@@ -77,6 +77,8 @@ describe('optimizers that salora leaves out', () => {
     'mistral',
     'qwen2',
     'qwen3',
+    'gemma2',
+    'gemma3',
     'gpt2',
     'phi3',
     'opt',

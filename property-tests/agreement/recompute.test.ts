@@ -117,6 +117,8 @@ describe('a step with --gradient-checkpointing and one without', () => {
     'mistral',
     'qwen2',
     'qwen3',
+    'gemma2',
+    'gemma3',
     'gpt2',
     'phi3',
     'opt',

@@ -345,4 +345,11 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     after: "[id('eos')]",
     tests: ['property/accelerated/ggufModel'],
   },
+  {
+    file: 'accelerated/checkpoints/tokenizer/tokenizerFile.ts',
+    mistake: "Gemma's cut at blanks is left out where its normalizer leaves blanks.",
+    before: "blankReplacement.safeParse(json['normalizer']).success ? { ...json, pre_tokenizer: null } : json",
+    after: '({ ...json, pre_tokenizer: null })',
+    tests: ['golden/decoderTokenizers'],
+  },
 ]
