@@ -352,4 +352,11 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     after: '({ ...json, pre_tokenizer: null })',
     tests: ['golden/decoderTokenizers'],
   },
+  {
+    file: 'accelerated/checkpoints/gguf/convertModel.ts',
+    mistake: 'A use of a copy does not keep it.',
+    before: '    await markUsed(folder)\n    return folder',
+    after: '    return folder',
+    tests: ['property/accelerated/ggufModel'],
+  },
 ]
