@@ -5,7 +5,8 @@ import { architectures } from '../models/index.js'
 import { bareClassOf, causalOutputs, problemTypes, type ModelOutputs } from '../models/modelOutputs.js'
 import { validate } from '../errors/validate.js'
 import { labelName, namesLimit } from './labelNames.js'
-import { inputError, shown } from '../errors/inputError.js'
+import { inputError, quoted, shown } from '../errors/inputError.js'
+import { nearest } from '../errors/nearest.js'
 import { parseJson } from '../storage/boundedJson.js'
 
 /** Bytes of a config.json. */
@@ -37,8 +38,12 @@ export const parseConfigFile = (text: string, where: string): ConfigFile => {
   const type = 'model_type' in json ? json.model_type : undefined
   const architecture = architectures.find(({ modelTypes }) => modelTypes.some((known) => known === type))
   if (architecture === undefined) {
-    const known = architectures.flatMap(({ modelTypes }) => modelTypes).map((name) => `"${name}"`)
-    throw inputError(where, `model_type ${known.join(' or ')} (the supported families)`, shown(type))
+    const instead = architectures.find(({ unread }) => Object.hasOwn(unread ?? {}, String(type)))?.unread?.[String(type)]
+    if (instead !== undefined) throw inputError(where, instead, shown(type))
+    const known = architectures.flatMap(({ modelTypes }) => modelTypes)
+    const near = nearest(String(type), known)
+    const remark = near === null ? '' : `; ${quoted(near)} is the nearest`
+    throw inputError(where, `model_type ${known.map((name) => `"${name}"`).join(' or ')} (the supported families${remark})`, shown(type))
   }
   const model = architecture.open(json, where)
   const { num_labels: given, id2label, problem_type: problem, architectures: classes } = validate(schema, json, where, 'a configuration')

@@ -31,7 +31,8 @@ export const writeModelConfig = async (
   more: object = {},
 ): Promise<void> => {
   const file = joinPath(base.folder, 'config.json')
-  const json = parseJson(await readText(file, undefined, base.storage), file) as object
+  const text = await readText(file, undefined, base.storage)
+  const json = parseJson(text, file) as object
   const config = {
     ...Object.fromEntries(Object.entries(json).filter(([key]) => !baseOnlyKeys.includes(key))),
     ...(outputs.head === 'causal'
@@ -42,7 +43,18 @@ export const writeModelConfig = async (
     torch_dtype: precision,
     ...more,
   }
-  await storage.write(joinPath(folder, 'config.json'), jsonText(config))
+  await storage.write(joinPath(folder, 'config.json'), withFractions(jsonText(config), text))
+}
+
+/** Keys of fractions, whatever the base model's file has: transformers refuses 30 for 30.0. */
+const fractions = ['attn_logit_softcapping', 'final_logit_softcapping']
+
+/** Whole numbers of the base model's file that have a point keep it: Python distinguishes 30.0 from 30. */
+const withFractions = (json: string, base: string): string => {
+  const pointed = new Set(Array.from(base.matchAll(/"(\w+)"\s*:\s*(-?\d+)\.0+\s*[,}\n]/g), ([, key, number]) => `${key}: ${number}`))
+  return json.replace(/"(\w+)": (-?\d+)(?=,?\n)/g, (written, key: string, number: string) =>
+    pointed.has(`${key}: ${number}`) || fractions.includes(key) ? `${written}.0` : written,
+  )
 }
 
 const classifierConfig = (model: Model, outputs: SequenceOutputs | TokenOutputs, labelNames: ReadonlyArray<string> | undefined): object => {

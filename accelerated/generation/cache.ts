@@ -42,7 +42,7 @@ export const roomyCache = (
     present,
     wrap: (host) => ({
       ...host,
-      attention: (layer, { query, key, value, bias, scale }) => {
+      attention: (layer, { query, key, value, bias, scale, cap }) => {
         const [batch = 1, , sequence = 1] = bias.shape
         const cached = past(layer)
         const nothingAdded = { ...cached, bias }
@@ -50,7 +50,7 @@ export const roomyCache = (
           throw new Error(`roomyCache: expected a host that adds no keys, got some in ${layer}`)
         const rows = (x: Expression): Expression => reshape(x, [batch, sequence, x.shape[1] ?? 1])
         const operands = { query: rows(query), key: rows(key), value: rows(value) }
-        const { attended, present: after } = cachedAttention(operands, cached, bias, keyCount, { scale, names: names(layer) })
+        const { attended, present: after } = cachedAttention(operands, cached, bias, keyCount, { scale, cap, names: names(layer) })
         present.set(layer, after)
         return flattenRows(attended)
       },

@@ -114,6 +114,8 @@ export type Attributes = {
   readonly output?: number
   /** of a matrix in four bits, whose last block may be longer than a row */
   readonly columns?: number
+  /** the soft cap of CachedAttention */
+  readonly cap?: number
   /** of further outputs (CachedAttention) */
   readonly names?: ReadonlyArray<string>
   /** SelectRows: some rows have no index that selects them, so their gradient is zero. */

@@ -106,11 +106,16 @@ const serializers: Readonly<Record<Op, Serializer>> = {
   CachedAttention: ({ node, x: [query = '', key = '', value = '', ...cache], result }, { emit, target }) => {
     if (target.cachedAttention !== true) throw new Error('toOnnx: expected a target with attention over a cache, got one without')
     const [pastKey = '', pastValue = '', lastKey = '', keyCount = '', bias = ''] = cache
-    const { heads = 1, alpha = 1, names = [] } = node.attributes
+    const { heads = 1, alpha = 1, cap, names = [] } = node.attributes
     return emit(
       'GroupQueryAttention',
       [query, key, value, pastKey, pastValue, lastKey, keyCount, '', '', '', bias],
-      { num_heads: heads, kv_num_heads: Number(node.inputs[3]?.shape[1]), scale: { float: alpha } },
+      {
+        num_heads: heads,
+        kv_num_heads: Number(node.inputs[3]?.shape[1]),
+        scale: { float: alpha },
+        ...(cap === undefined ? {} : { softcap: { float: cap } }),
+      },
       [result, ...names],
       'com.microsoft',
     )

@@ -359,7 +359,7 @@ export type CacheBuffers = { readonly key: Expression; readonly value: Expressio
 export type CachedAttention = { readonly attended: Expression; readonly present: CacheBuffers }
 
 /**
- * softmax(scale · QKᵀ + bias) V over the cache and the new tokens, whose keys and values enter the cache. A token never sees later ones.
+ * softmax(cap(scale · QKᵀ) + bias) V over the cache and the new tokens, whose keys and values enter the cache. A token never sees later ones.
  * With several rows, a run has one new token each, or an empty cache. keyCount: int32 [1], the number of cached and new tokens of a row.
  * query: [batch, sequence, heads · headSize]. key, value: [batch, sequence, keyValueHeads · headSize]. bias: [batch, 1, sequence, keys].
  * names: the outputs of the graph that hold the new cache, whose buffers may be those of the old one
@@ -369,7 +369,11 @@ export const cachedAttention = (
   past: CacheBuffers,
   bias: Expression,
   keyCount: Expression,
-  { scale, names }: { readonly scale: number; readonly names: readonly [key: string, value: string] },
+  {
+    scale,
+    cap = null,
+    names,
+  }: { readonly scale: number; readonly cap?: number | null; readonly names: readonly [key: string, value: string] },
 ): CachedAttention => {
   const [batch = 1, keyValueHeads = 1, , headSize = 1] = past.key.shape
   const [, sequence = 1, width] = query.shape
@@ -390,6 +394,7 @@ export const cachedAttention = (
   const attended = node('CachedAttention', [...all.slice(0, 5), lastKey, keyCount, bias], query.shape, 'float32', {
     heads,
     alpha: scale,
+    ...(cap === null ? {} : { cap }),
     names,
   })
   return { attended, present: { key: outputOf(attended, 1, past.key.shape), value: outputOf(attended, 2, past.value.shape) } }

@@ -50,7 +50,12 @@ export type Head = {
 }
 
 /** A head over the vocabulary. frozen: its tensors beyond the spec's. words: the name of its matrix, one row per word: [vocabulary, hidden] */
-export type CausalHead = Head & { readonly frozen: ReadonlyMap<string, TensorShape>; readonly words: string }
+export type CausalHead = Head & {
+  readonly frozen: ReadonlyMap<string, TensorShape>
+  readonly words: string
+  /** The logits of products of rows and words, element by element: the same, or bounded. Absent: the same. */
+  readonly capped?: (logits: Expression) => Expression
+}
 
 /** How special tokens frame one text or two, and the token type of the second. It is checked against the tokenizer. */
 export type SpecialTokenTemplate = {
@@ -117,6 +122,8 @@ export type Model = {
 /** One family, by its values of config.json's model_type. */
 export type Architecture = {
   readonly modelTypes: ReadonlyArray<string>
+  /** Values of model_type that are not read, and what is read of their family. */
+  readonly unread?: Readonly<Record<string, string>>
   /** Opens a parsed config.json. `where` is the file's name in messages. @throws InputError that names the key */
   readonly open: (json: object, where: string) => Model
 }

@@ -12,8 +12,11 @@ export type TensorSource = (name: string) => Expression
 /** Keys and values of one layer, and the bias of the scores. key, value: [batch, heads, keys, headSize]; bias: [batch, 1, 1 or queries, keys] */
 export type KeyValue = { readonly key: Expression; readonly value: Expression; readonly bias: Expression }
 
-/** What attention computes from: queries, keys and values [tokens, hidden], the bias of the scores, and the factor of QKᵀ. */
-export type AttentionOperands = Readonly<Record<'query' | 'key' | 'value' | 'bias', Expression>> & { readonly scale: number }
+/** Queries, keys and values [tokens, hidden], the bias of the scores, and of QKᵀ the factor and the soft cap (null: none). */
+export type AttentionOperands = Readonly<Record<'query' | 'key' | 'value' | 'bias', Expression>> & {
+  readonly scale: number
+  readonly cap: number | null
+}
 
 /** The surroundings of a sublayer: its residual input, and the norm after the addition. Both [tokens, hidden]. */
 export type SublayerContext = { readonly residual: Expression; readonly norm: (x: Expression) => Expression }

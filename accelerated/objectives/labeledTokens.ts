@@ -25,12 +25,13 @@ export const labeledDimension = (tokens: number): Readonly<Record<string, number
 
 /**
  * The head reads the labeled tokens in slices of [labeled] rows; rows without a token fill the last slice. A loss is
- * log Σ exp(W h) − W_label h, so only the logits have the vocabulary's width. → slice by slice [labeled]
+ * log Σ exp(c(W h)) − c(W_label h) with the head's cap c, so only the logits have the vocabulary's width. → slice by slice [labeled]
  */
 export const tokenLosses = (head: CausalHead, { hidden, host }: ModelOutput): ReadonlyArray<Expression> =>
   slicesOf(selectedRows(hidden, rowSelection(`${slices}*labeled`))).map((rows, i) => {
     const labels = input(`labels${i}`, ['labeled'], 'int32')
-    return sub(logSumExp(head.outputs(rows, host)), reduceSum(mul(rows, gather(host.tensor(head.words), labels)), [-1]))
+    const ofLabels = reduceSum(mul(rows, gather(host.tensor(head.words), labels)), [-1])
+    return sub(logSumExp(head.outputs(rows, host)), head.capped?.(ofLabels) ?? ofLabels)
   })
 
 /** rows: [slices · labeled, hidden] → slices of [labeled, hidden] */

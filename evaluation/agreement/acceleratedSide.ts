@@ -4,6 +4,8 @@ import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
 import { salora } from '../../accelerated/methods/salora/salora.js'
 import type { Model as AcceleratedModel } from '../../accelerated/models/architecture.js'
 import { encoderModel } from '../../accelerated/models/bert/bert.js'
+import type { DecoderConfig as AcceleratedConfig } from '../../accelerated/models/llama/config.js'
+import { designOf } from '../../accelerated/models/llama/families.js'
 import { decoderModel } from '../../accelerated/models/llama/llama.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
@@ -21,7 +23,7 @@ import { zeros, mapVectors, namedVectors } from '../../accelerated/parameters/ve
 import { collect, blockFeeds, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
-import { adaptedShapes, type Gating, type ModelConfig, type Noise, type TrainingState } from '../../reference/index.js'
+import { adaptedShapes, type DecoderConfig, type Gating, type ModelConfig, type Noise, type TrainingState } from '../../reference/index.js'
 import { roundedOperands } from './int8Rounding.js'
 import type { Model } from './model.js'
 import {
@@ -42,9 +44,13 @@ export type AnyModel = Model<ModelConfig>
 
 const modelIn = ({ config }: AnyModel): AcceleratedModel => {
   if (config.family !== 'decoder') return encoderModel({ ...config, embeddingSize: config.hiddenSize })
-  const { window, layers, ...same } = config
-  const windows = Array.from({ length: layers }, () => window)
-  return decoderModel({ ...same, family: 'llama', layers, windows, maxPositions: 1_000, paddingIndex: 0, attentionDropout: 0 })
+  return decoderModel(decoderSizes(config))
+}
+
+/** A reference decoder as the accelerated one takes it. */
+export const decoderSizes = ({ family: _, taskType: __, outputNorms, ...same }: DecoderConfig): AcceleratedConfig => {
+  const { norms } = designOf(outputNorms ? 'gemma2' : 'llama')
+  return { ...same, norms, family: 'llama', maxPositions: 1_000, paddingIndex: 0, attentionDropout: 0 }
 }
 
 /** SaLoRA on the accelerated path, with the model's settings. */

@@ -66,6 +66,7 @@ const decoderConfigOf = ({
   intermediateSize,
   keyValueHeads,
   window,
+  gemma,
   biases,
   queryKeyNorms,
   tied,
@@ -83,10 +84,21 @@ const decoderConfigOf = ({
   rmsNormEpsilon: 1e-5,
   rotaryBase: 100,
   rotaryScaling,
-  window,
+  windows: Array.from({ length: layers }, (_, n) => (gemma && n > 0 ? null : window)),
   biases,
   queryKeyNorms,
   tied,
+  ...(gemma ? ofGemma(heads * headSize - 1) : ofLlama),
+})
+
+type Style = 'localRotary' | 'outputNorms' | 'normOffset' | 'activation' | 'embeddingScale' | 'scoreScale' | 'scoreCap' | 'logitCap'
+const ofLlama: Pick<DecoderConfig, Style> = {
+  ...{ localRotary: null, outputNorms: false, normOffset: 0, activation: 'silu' },
+  ...{ embeddingScale: 1, scoreScale: null, scoreCap: null, logitCap: null },
+}
+const ofGemma = (hiddenSize: number): Pick<DecoderConfig, Style> => ({
+  ...{ localRotary: { rotaryBase: 30, rotaryScaling: null }, outputNorms: true, normOffset: 1, activation: 'gelu_pytorch_tanh' },
+  ...{ embeddingScale: Math.fround(Math.sqrt(hiddenSize)), scoreScale: 0.375, scoreCap: 6, logitCap: 20 },
 })
 
 /** The model, batch, settings and noise of these options: the same options give the same numbers. */

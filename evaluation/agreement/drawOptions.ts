@@ -30,6 +30,7 @@ export const drawDecoderOptions = (seed: number, number: number): DecoderOptions
     orthogonalityAfter: 'unit',
     window: number % 2 === 0 ? null : 2,
     biases: { queryKeyValue: from(13, [false, true]), attentionOutput: from(14, [false, true]), feedForward: from(15, [false, true]) },
+    gemma: number % 5 > 2,
     queryKeyNorms: number % 4 > 1,
     tied: number % 2 === 0,
     rotaryScaling: scalings[number % 3] ?? null,

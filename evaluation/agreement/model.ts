@@ -45,7 +45,12 @@ export type ModelOptions = CommonOptions & {
 }
 
 export type DecoderOptions = CommonOptions &
-  Pick<DecoderConfig, 'keyValueHeads' | 'window' | 'biases' | 'queryKeyNorms' | 'tied' | 'rotaryScaling'>
+  Pick<DecoderConfig, 'keyValueHeads' | 'biases' | 'queryKeyNorms' | 'tied' | 'rotaryScaling'> & {
+    /** of all layers, or in Gemma of the first */
+    readonly window: number | null
+    /** norms of outputs and with an offset, GELU, scaled embeddings and scores, soft caps, and a local rotation */
+    readonly gemma: boolean
+  }
 
 export type Model<C extends ModelConfig = EncoderConfig> = {
   readonly config: C

@@ -24,6 +24,8 @@ type Case = {
   readonly window: number | null
   /** of the scores, in units of the usual 1 / √headSize */
   readonly scale: number
+  /** the soft cap of the scores */
+  readonly cap: number | null
 }
 
 /** Several rows have an empty cache or one new token each. */
@@ -39,12 +41,13 @@ const cases: fc.Arbitrary<Case> = fc
     padding: fc.constantFrom(0, 1, 3),
     window: fc.constantFrom(null, 1, 2, 4),
     scale: fc.constantFrom(1, 0.5),
+    cap: fc.constantFrom(null, 1.5),
   })
   .map((one) => ({ ...one, sequence: one.rows > 1 && one.past > 0 ? 1 : one.sequence }))
 
 const names = ['present.key', 'present.value'] as const
 
-const graphOf = ({ keyValueHeads, sharing, headSize, scale }: Case) => {
+const graphOf = ({ keyValueHeads, sharing, headSize, scale, cap }: Case) => {
   const tokens = (name: string, heads: number) => input(name, ['rows', 'sequence', heads * headSize], 'float32')
   const past = (name: string) => input(name, ['rows', keyValueHeads, 'capacity', headSize], 'float32')
   const { attended, present } = cachedAttention(
@@ -52,7 +55,7 @@ const graphOf = ({ keyValueHeads, sharing, headSize, scale }: Case) => {
     { key: past('past.key'), value: past('past.value') },
     input('bias', ['rows', 1, 'sequence', 'keys'], 'float32'),
     input('keyCount', [1], 'int32'),
-    { scale: scale / Math.sqrt(headSize), names },
+    { scale: scale / Math.sqrt(headSize), cap, names },
   )
   return { attended, 'present.key': present.key, 'present.value': present.value }
 }
@@ -113,7 +116,7 @@ const agrees = async (one: Case, seed: number): Promise<void> => {
     const before = paddingOf(row)
     const part = (of: ReadonlyArray<ReadonlyArray<number>>, width: number) =>
       tensor([all - before, width], Float32Array.from(of[row] ?? []).subarray(before * width))
-    const expected = causalAttention({ heads, keyValueHeads, headSize, lengths: [all - before], window })({
+    const expected = causalAttention({ heads, keyValueHeads, headSize, scale: null, cap: one.cap, lengths: [all - before], window })({
       query: scaleBy(one.scale)(part(query, heads * headSize)),
       key: part(key, keyValueHeads * headSize),
       value: part(value, keyValueHeads * headSize),
@@ -133,7 +136,19 @@ describe('attention over a cache', () => {
     fc.assert(fc.asyncProperty(cases, fc.nat(1e6), agrees), { seed: SEED, numRuns: 60 }))
 
   it('is refused for shapes and types that do not fit, and on other targets', () => {
-    const one = { keyValueHeads: 1, sharing: 1, headSize: 8, rows: 1, past: 0, sequence: 1, room: 0, padding: 0, window: null, scale: 1 }
+    const one = {
+      keyValueHeads: 1,
+      sharing: 1,
+      headSize: 8,
+      rows: 1,
+      past: 0,
+      sequence: 1,
+      room: 0,
+      padding: 0,
+      window: null,
+      scale: 1,
+      cap: null,
+    }
     expect(() => graphOf({ ...one, headSize: 12 })).toThrow('cachedAttention: expected shapes that fit, got [rows, sequence, 12]')
     const operand = (width: number, dtype: 'float32' | 'float64' = 'float32') => input('x', ['rows', 'sequence', width], dtype)
     const past = { key: input('k', ['rows', 2, 'capacity', 8], 'float32'), value: input('v', ['rows', 2, 'capacity', 8], 'float32') }

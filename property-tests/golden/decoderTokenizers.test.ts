@@ -77,6 +77,14 @@ it('a byte-level post-processor, as in Llama 3’s and Qwen2’s files, changes 
     if (texts[i + 1] !== '') expect(encode(texts[i] ?? '', texts[i + 1], 512).inputIds).toEqual(expected)
 })
 
+it("Gemma's cut at blanks is refused where its normalizer leaves blanks", async () => {
+  const folder = mkdtempSync(join(root, 'blanks'))
+  const { tokenizer } = kinds['gemma'] ?? { tokenizer: {} }
+  expect(tokenizer).toMatchObject({ pre_tokenizer: { type: 'Split' } })
+  writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify({ ...tokenizer, normalizer: null }))
+  await expect(loadTokenizer(folder, model)).rejects.toThrow(/tokenizer\.json: expected .*, got /)
+})
+
 it('an unknown kind of decoder is an error only when tokens are decoded', async () => {
   const folder = mkdtempSync(join(root, 'odd'))
   const decoder = { type: 'Replace', pattern: { Regex: '(a+)+$' }, content: 'b' }

@@ -7,10 +7,11 @@ import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
-import { matMul } from '../../accelerated/graph/operators.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
 import { plainHost } from '../../accelerated/models/host.js'
+import type { GptConfig } from '../../accelerated/models/gpt/config.js'
 import { gpt2Config } from '../../accelerated/models/gpt/gpt2.js'
+import { optConfig } from '../../accelerated/models/gpt/opt.js'
 import { phi3Config } from '../../accelerated/models/phi3/config.js'
 import { decoderConfig } from '../../accelerated/models/llama/config.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
@@ -50,7 +51,7 @@ import {
 } from '../../reference/index.js'
 import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
 
-const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3'] as const
+const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt'] as const
 type Family = (typeof families)[number]
 
 type Golden = Readonly<Record<FloatType, { readonly losses: ReadonlyArray<number> }>> & {
@@ -101,12 +102,9 @@ const openAccelerated = async (family: Family, dtype: FloatType) => {
       dtype,
     )
     const host = method.train.wrap(phase, settings, trained)(plainHost(frozen, (name) => model.spec.tensors.has(name)))
-    const words = model.causalHead?.().words
-    if (words === undefined) throw new Error('expected a decoder')
-    const session = await engine.open(
-      { logits: matMul(model.hidden(host, batchInputs(dtype)), host.tensor(words), { transposeB: true }) },
-      noWeights,
-    )
+    const head = model.causalHead?.()
+    if (head === undefined) throw new Error('expected a decoder')
+    const session = await engine.open({ logits: head.outputs(model.hidden(host, batchInputs(dtype)), host) }, noWeights)
     const prepared = assembly.objective.prepare(textsOf(batch), { seed: 0, step: 0 })
     const results = await session.run(batchFeeds(assembly, prepared, prepared.weight).feeds).finally(session.release)
     return Array.from(results['logits'] ?? [], Number)
@@ -206,23 +204,22 @@ describe.each(families)('%s as a classifier', (family) => {
 
 type ReferenceModel = { readonly modules: ReadonlyArray<string>; readonly run: (options: ModelOptions) => RunModel }
 
-/** LLaMA's kind, of one window for all layers. */
+/** LLaMA's kind. */
 const llamaReference = (json: object): ReferenceModel => {
-  const { windows, rotaryScaling, ...same } = decoderConfig(json, 'config.json')
-  const config: DecoderConfig = { ...same, rotaryScaling, window: windows[0] ?? null, family: 'decoder', taskType: 'causal' }
+  const own = decoderConfig(json, 'config.json')
+  const config: DecoderConfig = { ...own, outputNorms: own.norms.attention.after !== null, family: 'decoder', taskType: 'causal' }
   return { modules: decoderModules(config), run: (options) => decoder(config, options) }
 }
 
 const phi3Reference = (json: object): ReferenceModel => {
-  const { windows, ...same } = phi3Config(json, 'config.json')
-  const config: DecoderConfig = { ...same, window: windows[0] ?? null, family: 'decoder', taskType: 'causal' }
+  const config: DecoderConfig = { ...phi3Config(json, 'config.json'), outputNorms: false, family: 'decoder', taskType: 'causal' }
   return { modules: fusedDecoderModules(config), run: (options) => fusedDecoder(config, options) }
 }
 
 const gptReference =
-  (names: GptDecoderConfig['names']) =>
+  (configOf: (json: object, where: string) => GptConfig, names: GptDecoderConfig['names']) =>
   (json: object): ReferenceModel => {
-    const config: GptDecoderConfig = { ...gpt2Config(json, 'config.json'), names }
+    const config: GptDecoderConfig = { ...configOf(json, 'config.json'), names }
     return { modules: gptDecoderModules(config), run: (options) => gptDecoder(config, options) }
   }
 
@@ -231,8 +228,16 @@ const references: Readonly<Record<Family, (json: object) => ReferenceModel>> = {
   mistral: llamaReference,
   qwen2: llamaReference,
   qwen3: llamaReference,
+  gemma2: llamaReference,
+  gemma3: llamaReference,
   phi3: phi3Reference,
-  gpt2: gptReference({
+  opt: gptReference(optConfig, {
+    ...{ words: 'decoder.embed_tokens', positions: 'decoder.embed_positions', firstPosition: 2, layer: (n) => `decoder.layers.${n}` },
+    ...{ attentionNorm: 'self_attn_layer_norm', queryKeyValue: ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'] },
+    ...{ attentionOutput: 'self_attn.out_proj', feedForwardNorm: 'final_layer_norm', up: 'fc1', down: 'fc2' },
+    norm: 'decoder.final_layer_norm',
+  }),
+  gpt2: gptReference(gpt2Config, {
     ...{ words: 'wte', positions: 'wpe', firstPosition: 0, layer: (n) => `h.${n}`, norm: 'ln_f' },
     ...{ attentionNorm: 'ln_1', queryKeyValue: ['attn.c_attn'], attentionOutput: 'attn.c_proj' },
     ...{ feedForwardNorm: 'ln_2', up: 'mlp.c_fc', down: 'mlp.c_proj' },

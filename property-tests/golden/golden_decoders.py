@@ -1,6 +1,7 @@
 """LoRA on decoders under PEFT: the first step's logits, loss and gradients, and 20 steps of AdamW. One family has grouped heads and Llama 3's rotation, one a
 sliding window, one biases and a tied output matrix, one norms of queries and keys, one
-fused matrices and LongRoPE on a part of each head, and one a table of positions and matrices stored as [in, out].
+fused matrices and LongRoPE on a part of each head, one a table of positions and matrices stored as [in, out], and one such a table and ReLU. Gemma's have
+four norms a layer, soft caps, and windows in every other layer. Of these, Gemma 3 rotates by another base.
 
 transformers computes norms, rotations, attention's softmax and the loss in float32, whatever the model is in; in float64 these lines are replaced by the same
 ones in float64."""
@@ -13,7 +14,10 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
-    AutoModelForCausalLM, AutoModelForSequenceClassification, GPT2Config, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config, Qwen3Config)
+    AutoModelForCausalLM, AutoModelForSequenceClassification, Gemma2Config, Gemma3TextConfig, GPT2Config, LlamaConfig, MistralConfig, OPTConfig, Phi3Config,
+    Qwen2Config, Qwen3Config)
+from transformers.models.gemma2 import modeling_gemma2
+from transformers.models.gemma3 import modeling_gemma3
 from transformers.models.llama import modeling_llama
 from transformers.models.mistral import modeling_mistral
 from transformers.models.phi3 import modeling_phi3
@@ -25,8 +29,9 @@ from golden_training import descend, in_both, optimization, randomize, versions,
 
 LORA = dict(rank=4, alpha=8)
 TARGETS = {
-    **{family: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] for family in ('llama', 'mistral', 'qwen2', 'qwen3')},
+    **{family: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] for family in ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3')},
     'gpt2': ['c_attn', 'c_proj', 'c_fc'],
+    'opt': ['q_proj', 'k_proj', 'v_proj', 'out_proj', 'fc1', 'fc2'],
     'phi3': ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj'],
 }
 SIZES = dict(vocab_size=50, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40,
@@ -40,15 +45,23 @@ CONFIGS = {
     'mistral': lambda: MistralConfig(**SIZES, head_dim=6, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='default', rope_theta=10000.0), sliding_window=3),
     'qwen2': lambda: Qwen2Config(**SIZES, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='linear', rope_theta=1000.0, factor=2.0), tie_word_embeddings=True),
     'qwen3': lambda: Qwen3Config(**SIZES, head_dim=6, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='default', rope_theta=1000000.0), tie_word_embeddings=True),
+    'gemma2': lambda: Gemma2Config(**SIZES, head_dim=6, query_pre_attn_scalar=9, sliding_window=3, attn_logit_softcapping=4.0, final_logit_softcapping=6.0,
+                                   rope_parameters=dict(rope_type='default', rope_theta=10000.0)),
+    'gemma3': lambda: Gemma3TextConfig(**SIZES, head_dim=8, query_pre_attn_scalar=8, sliding_window=3, layer_types=['sliding_attention', 'full_attention'],
+                                       rope_parameters={'full_attention': dict(rope_type='linear', rope_theta=100000.0, factor=8.0),
+                                                        'sliding_attention': dict(rope_type='default', rope_theta=100.0)}),
     'phi3': lambda: Phi3Config(
         **{**SIZES, 'hidden_size': 32, 'max_position_embeddings': 512}, rms_norm_eps=1e-5, original_max_position_embeddings=256, rope_parameters=LONGROPE, sliding_window=None),
+    'opt': lambda: OPTConfig(
+        vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=40, max_position_embeddings=64, dropout=0.0, word_embed_proj_dim=32,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2),
     'gpt2': lambda: GPT2Config(
         vocab_size=50, n_embd=32, n_layer=2, n_head=4, n_inner=40, n_positions=64, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0, pad_token_id=0,
         bos_token_id=1, eos_token_id=2),
 }
-# Families whose code casts to float32.
+# Families whose norms and rotations cast to float32.
 MODULES = {'llama': (modeling_llama, 'Llama'), 'mistral': (modeling_mistral, 'Mistral'), 'qwen2': (modeling_qwen2, 'Qwen2'), 'qwen3': (modeling_qwen3, 'Qwen3'),
-           'phi3': (modeling_phi3, 'Phi3')}
+           'gemma2': (modeling_gemma2, 'Gemma2'), 'gemma3': (modeling_gemma3, 'Gemma3'), 'phi3': (modeling_phi3, 'Phi3')}
 
 # Tokens of each text, and how many at its start are a prompt's, which is not learned.
 LENGTHS = [[(7, 0), (3, 1), (12, 5), (2, 1)], [(4, 1), (9, 3), (6, 0), (5, 4)], [(11, 2), (1, 0), (3, 0), (8, 6)]]
@@ -84,9 +97,6 @@ def long_rope(rotary):
 
 def in_float64(family):
     """The library's own formulas of norm, rotation and softmax, without their casts."""
-    if family not in MODULES:
-        return
-    module, name = MODULES[family]
     library_softmax = torch.nn.functional.softmax
 
     def softmax(x, dim=None, dtype=None):
@@ -95,13 +105,18 @@ def in_float64(family):
     def norm(self, x):
         return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon))
 
-    def rotation(self, x, position_ids, *_, **__):
+    def norm_with_offset(self, x):
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * (1.0 + self.weight)
+
+    def rotation(self, x, position_ids, *layer_type, **_):
         if x.dtype == torch.float32:
-            return library(self, x, position_ids)
+            return library(self, x, position_ids, *layer_type)
         single, torch.float = torch.float, torch.float64  # what the library makes its frequencies in
+        kind = self.rope_type[layer_type[0]] if layer_type else self.rope_type
         try:
-            init = self.compute_default_rope_parameters if self.rope_type == 'default' else modeling_llama.ROPE_INIT_FUNCTIONS[self.rope_type]
-            frequencies, scaling = long_rope(self) if self.rope_type == 'longrope' else init(self.config)
+            init = self.compute_default_rope_parameters if kind == 'default' else modeling_llama.ROPE_INIT_FUNCTIONS[kind]
+            frequencies, scaling = (
+                long_rope(self) if kind == 'longrope' else init(self.config, None, layer_type=layer_type[0]) if layer_type else init(self.config))
         finally:
             torch.float = single
         assert frequencies.dtype == torch.float64
@@ -110,7 +125,10 @@ def in_float64(family):
         return both.cos() * scaling, both.sin() * scaling
 
     torch.nn.functional.softmax = softmax
-    getattr(module, f'{name}RMSNorm').forward = norm
+    if family not in MODULES:
+        return
+    module, name = MODULES[family]
+    getattr(module, f'{name}RMSNorm').forward = norm_with_offset if name.startswith('Gemma') else norm
     rotary = getattr(module, f'{name}RotaryEmbedding')
     library = rotary.forward
     rotary.forward = rotation
@@ -121,9 +139,11 @@ def write_model(family, folder):
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             inner = 0 if re.search(r'\.c_\w+\.weight$', name) else 1  # GPT-2 stores [in, out]
-            deviation = 0.5 if re.search('embed|wte|wpe', name) else 1 / parameter.shape[inner] ** 0.5 if parameter.dim() > 1 else 0.2
+            words = 0.1 if family.startswith('gemma') else 0.5  # Gemma's are multiplied by 4.9
+            deviation = words if re.search('embed|wte|wpe', name) else 1 / parameter.shape[inner] ** 0.5 if parameter.dim() > 1 else 0.2
             value = normal(name, parameter.shape, deviation)
-            parameter.copy_(1 + value if re.search(r'(norm|ln_\w)\.weight$', name) else value)
+            is_factor = re.search(r'(norm|ln_\w)\.weight$', name) and not family.startswith('gemma')  # Gemma's add 1
+            parameter.copy_(1 + value if is_factor else value)
     model.save_pretrained(folder)
     (folder / 'generation_config.json').unlink(missing_ok=True)
 

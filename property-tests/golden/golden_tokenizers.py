@@ -1,5 +1,5 @@
 """Tokenizers of decoders' kinds, trained on a few sentences, and their ids: Llama 2's (a prefix and replaced blanks, byte fall-back), the same by Metaspace, and
-Llama 3's and Qwen2's (a word expression before bytes), and GPT-2's (bytes within its own words)."""
+Llama 3's and Qwen2's (a word expression before bytes), GPT-2's (bytes within its own words), and Gemma's (replaced blanks without a prefix, byte fall-back)."""
 import json
 
 import tokenizers
@@ -11,11 +11,14 @@ SENTENCES = [
     'x', '', ' ', 'UPPER lower MiXeD', 'https://example.org/a?b=c&d=%20#e', 'snake_case camelCase kebab-case', '...!!!???---', 'a\u00a0b\u2009c', "don't DON'T I'VE we'Ve", '12345678901234567890', '<s> literal </s> tokens', '▁ underline ▁▁',
 ]
 WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+# Kinds of SentencePiece, whose bytes are tokens of their own.
+PIECES = ('llama2', 'metaspace', 'gemma')
 SPECIALS = ['<unk>', '<s>', '</s>']
 
 # What makes text of tokens again, as the families' own files have it.
 LLAMA2 = decoders.Sequence([decoders.Replace('▁', ' '), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(' ', 1, 0)])
-DECODERS = {'llama2': LLAMA2, 'metaspace': LLAMA2, 'llama3': decoders.ByteLevel(), 'qwen2': decoders.ByteLevel(), 'gpt2': decoders.ByteLevel()}
+DECODERS = {'llama2': LLAMA2, 'metaspace': LLAMA2, 'llama3': decoders.ByteLevel(), 'qwen2': decoders.ByteLevel(), 'gpt2': decoders.ByteLevel(),
+            'gemma': decoders.Sequence([decoders.Replace('▁', ' '), decoders.ByteFallback(), decoders.Fuse()])}
 
 
 def bytes_of(text):
@@ -23,10 +26,13 @@ def bytes_of(text):
 
 
 def made(kind):
-    tokenizer = Tokenizer(models.BPE(unk_token='<unk>', byte_fallback=True, fuse_unk=True) if kind in ('llama2', 'metaspace') else models.BPE())
+    tokenizer = Tokenizer(models.BPE(unk_token='<unk>', byte_fallback=True, fuse_unk=True) if kind in PIECES else models.BPE())
     initial = SPECIALS
     if kind == 'llama2':
         tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend('▁'), normalizers.Replace(' ', '▁')])
+    elif kind == 'gemma':
+        tokenizer.normalizer = normalizers.Replace(' ', '▁')
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(' ', 'merged_with_previous')  # finds none
     elif kind == 'metaspace':
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement='▁', prepend_scheme='first', split=False)
     elif kind == 'gpt2':
@@ -37,10 +43,10 @@ def made(kind):
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
             pre_tokenizers.Split(Regex(words), 'isolated'), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     alphabet = pre_tokenizers.ByteLevel.alphabet() if kind in ('llama3', 'qwen2', 'gpt2') else []
-    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=initial + bytes_of(kind in ('llama2', 'metaspace')), initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=initial + bytes_of(kind in PIECES), initial_alphabet=alphabet, show_progress=False)
     # of the first half: the others have characters that it has not seen
     tokenizer.train_from_iterator(SENTENCES[:8] * 3, trainer)
-    if kind in ('llama2', 'metaspace', 'llama3'):
+    if kind in (*PIECES, 'llama3'):
         tokenizer.post_processor = processors.TemplateProcessing(single='<s> $A', pair='<s> $A <s> $B', special_tokens=[('<s>', 1)])
     tokenizer.decoder = DECODERS[kind]
     state = json.loads(tokenizer.to_str())
@@ -51,7 +57,7 @@ def made(kind):
 
 def write(file):
     found = {}
-    for kind in ('llama2', 'metaspace', 'llama3', 'qwen2', 'gpt2'):
+    for kind in ('llama2', 'metaspace', 'llama3', 'qwen2', 'gpt2', 'gemma'):
         state = made(kind)
         tokenizer = Tokenizer.from_str(json.dumps(state))
         found[kind] = {'tokenizer': state, 'ids': [tokenizer.encode(text).ids for text in SENTENCES],

@@ -1,6 +1,7 @@
 /** Small decoders without an adapter: a configuration to vary, and the assembly of a model. */
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
+import { plainParts } from '../../accelerated/models/llama/config.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
@@ -15,7 +16,7 @@ export const decoderConfig = {
   rotaryScaling: null,
   windows: [null],
   biases: { queryKeyValue: false, attentionOutput: false, feedForward: false },
-  queryKeyNorms: false,
+  ...plainParts,
   tied: true,
   paddingIndex: 0,
   attentionDropout: 0,

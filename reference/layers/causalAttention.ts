@@ -3,6 +3,7 @@ import { matMul } from '../tensor/matMul.js'
 import { mismatch } from '../tensor/shape.js'
 import { add, checkShape, generate, matrixShape, scaleBy, slice, stackColumns, stackRows, type Tensor } from '../tensor/tensor.js'
 import type { QueryKeyValue } from './attention.js'
+import { softCap, softCapVjp } from './softCap.js'
 import { softmax, softmaxVjp } from './softmax.js'
 
 export interface CausalAttentionSettings {
@@ -12,6 +13,10 @@ export interface CausalAttentionSettings {
   readonly headSize: number
   /** Tokens of each example. */
   readonly lengths: ReadonlyArray<number>
+  /** the factor of the scores; null: 1 / √headSize */
+  readonly scale: number | null
+  /** the soft cap of the scores; null: none */
+  readonly cap: number | null
   /** Each token sees itself and the window − 1 before it; null: all before it. */
   readonly window: number | null
 }
@@ -27,9 +32,16 @@ const rowsOf = ({ lengths }: CausalAttentionSettings, example: number): readonly
 const part = ({ headSize }: CausalAttentionSettings, x: Tensor, [from, to]: readonly [number, number], head: number): Tensor =>
   slice(x, [from, head * headSize], [to, (head + 1) * headSize])
 
-/** softmax(Q Kᵀ / √headSize) over the tokens that each may see; 0 elsewhere. → [length, length] */
-const probabilities = ({ headSize, window }: CausalAttentionSettings, query: Tensor, key: Tensor): Tensor => {
-  const scores = scaleBy(1 / Math.sqrt(headSize))(matMul(query, key, { transposeY: true }))
+const factorOf = ({ scale, headSize }: CausalAttentionSettings): number => scale ?? 1 / Math.sqrt(headSize)
+
+/** Q Kᵀ times the factor: [length, length] */
+const products = (settings: CausalAttentionSettings, query: Tensor, key: Tensor): Tensor =>
+  scaleBy(factorOf(settings))(matMul(query, key, { transposeY: true }))
+
+/** softmax(cap(Q Kᵀ · factor)) over the tokens that each may see; 0 elsewhere. → [length, length] */
+const probabilities = (settings: CausalAttentionSettings, query: Tensor, key: Tensor): Tensor => {
+  const { window, cap } = settings
+  const scores = softCap(cap)(products(settings, query, key))
   const [length] = matrixShape('causalAttention', scores)
   const visible = (i: number, j: number): boolean => j <= i && (window === null || j > i - window)
   return softmax(generate(scores.shape, (at) => (visible(Math.floor(at / length), at % length) ? scores.data[at]! : -Infinity)))
@@ -79,7 +91,8 @@ export const causalAttentionVjp =
       const rows = rowsOf(settings, example)
       const [q, k, v] = partsOf(settings, inputs, rows, head)
       const [p, y] = [probabilities(settings, q, k), part(settings, yBar, rows, head)]
-      const scoresBar = scaleBy(1 / Math.sqrt(settings.headSize))(softmaxVjp(p, matMul(y, v, { transposeY: true })))
+      const cappedBar = softmaxVjp(p, matMul(y, v, { transposeY: true }))
+      const scoresBar = scaleBy(factorOf(settings))(softCapVjp(settings.cap)(products(settings, q, k), cappedBar))
       return {
         query: matMul(scoresBar, k),
         key: matMul(scoresBar, q, { transposeX: true }),

@@ -4,20 +4,21 @@ import { causalAttention, causalAttentionVjp, type CausalAttentionSettings } fro
 import { embedding, embeddingVjp } from '../layers/embedding.js'
 import type { Tokens } from './embeddings.js'
 import { gatedFeedForward } from '../layers/gatedFeedForward.js'
-import { residual, sequence, type Layer } from '../layers/layer.js'
+import { plainLayer, residual, sequence, type Layer } from '../layers/layer.js'
 import { linearInputVjp, linearWeightVjp } from '../layers/linear.js'
 import { rmsNorm, rmsNormVjp } from '../layers/rmsNorm.js'
 import { rotate } from '../layers/rotary.js'
+import { softCap, softCapVjp } from '../layers/softCap.js'
 import { matMul } from '../tensor/matMul.js'
-import { add, named, reshape, type Tensor } from '../tensor/tensor.js'
-import { decoderLayerName, type DecoderConfig } from './decoderConfig.js'
+import { add, map, named, reshape, scaleBy, type Tensor } from '../tensor/tensor.js'
+import { decoderLayerName, decoderNorms, type DecoderConfig } from './decoderConfig.js'
 import { sortGradients, tensorsOf, type ModelOptions, type Operands, type TracedModel } from './model.js'
 
 /** x: [n, width] → [n, width], with the weight of this name */
 const normalization =
-  (model: ModelTensors, { rmsNormEpsilon }: DecoderConfig, name: string): Layer =>
+  (model: ModelTensors, { rmsNormEpsilon, normOffset }: DecoderConfig, name: string): Layer =>
   (x) => {
-    const weight = named(model.weights, `${name}.weight`)
+    const weight = map((w) => w + normOffset)(named(model.weights, `${name}.weight`))
     return {
       value: rmsNorm(rmsNormEpsilon)(x, weight),
       pullback: (yBar) => {
@@ -50,9 +51,12 @@ const beforeRotation = (model: ModelTensors, config: DecoderConfig, at: string):
   )
 
 /** W_O attention(rotate(W_Q x), rotate(W_K x), W_V x). x: [tokens, hidden] → [tokens, hidden] */
-const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: ReadonlyArray<number>, layer: string): Layer => {
-  const { heads, keyValueHeads, headSize, window, rotaryBase, rotaryScaling, rotarySize = headSize } = config
-  const settings: CausalAttentionSettings = { heads, keyValueHeads, headSize, lengths, window }
+const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: ReadonlyArray<number>, n: number): Layer => {
+  const { heads, keyValueHeads, headSize, rotarySize = headSize, scoreScale: scale, scoreCap: cap } = config
+  const layer = decoderLayerName(n)
+  const window = config.windows[n] ?? null
+  const { rotaryBase, rotaryScaling } = (window === null ? null : config.localRotary) ?? config
+  const settings: CausalAttentionSettings = { heads, keyValueHeads, headSize, scale, cap, lengths, window }
   const positions = lengths.flatMap((length) => Array.from({ length }, (_, position) => position))
   const turn = (direction: 1 | -1) =>
     rotate({ headSize, base: rotaryBase, scaling: rotaryScaling, turned: rotarySize }, positions, direction)
@@ -75,12 +79,20 @@ const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: Read
   return sequence(mixing, adaptedLinear(model, `${layer}.self_attn.o_proj`))
 }
 
-/** x ← x + attention(norm(x)); x ← x + feedForward(norm(x)). x: [tokens, hidden] → [tokens, hidden] */
-const decoderLayer = (model: ModelTensors, config: DecoderConfig, lengths: ReadonlyArray<number>, layer: string): Layer =>
-  sequence(
-    residual(sequence(normalization(model, config, `${layer}.input_layernorm`), selfAttention(model, config, lengths, layer))),
-    residual(sequence(normalization(model, config, `${layer}.post_attention_layernorm`), gatedFeedForward(model, layer))),
-  )
+/**
+ * x ← x + attention(norm(x)); x ← x + feedForward(norm(x)). With norms of the outputs, x ← x + norm(attention(norm(x))), and so on.
+ * x: [tokens, hidden] → [tokens, hidden]
+ */
+const decoderLayer = (model: ModelTensors, config: DecoderConfig, lengths: ReadonlyArray<number>, n: number): Layer => {
+  const layer = decoderLayerName(n)
+  const [first, second, ...more] = decoderNorms(config).map((name) => normalization(model, config, `${layer}.${name}`)) as [Layer, Layer]
+  const [third, fourth] = more as ReadonlyArray<Layer> as readonly [Layer?, Layer?]
+  const attention = selfAttention(model, config, lengths, n)
+  const feedForward = gatedFeedForward(model, config.activation, layer)
+  return third === undefined || fourth === undefined
+    ? sequence(residual(sequence(first, attention)), residual(sequence(second, feedForward)))
+    : sequence(residual(sequence(first, attention, second)), residual(sequence(third, feedForward, fourth)))
+}
 
 /** Logits over the vocabulary by the output matrix, which may be the table of embeddings. x: [tokens, hidden] → [tokens, vocabulary] */
 const output =
@@ -105,10 +117,11 @@ export const decoder =
     const lengths = inputIds.map((ids) => ids.length)
     const model = tensorsOf(operands, options)
     const body = sequence(
-      ...Array.from({ length: config.layers }, (_, n) => decoderLayer(model, config, lengths, decoderLayerName(n))),
+      ...Array.from({ length: config.layers }, (_, n) => decoderLayer(model, config, lengths, n)),
       normalization(model, config, 'norm'),
-    )(embedding(named(model.weights, table), inputIds.flat()))
-    const logits = output(model, config.tied ? table : 'lm_head.weight')(body.value)
+    )(scaleBy(config.embeddingScale)(embedding(named(model.weights, table), inputIds.flat())))
+    const capped = plainLayer(softCap(config.logitCap), softCapVjp(config.logitCap))
+    const logits = sequence(output(model, config.tied ? table : 'lm_head.weight'), capped)(body.value)
     return {
       hidden: body.value,
       logits: logits.value,
@@ -120,7 +133,7 @@ export const decoder =
 
         /** The gradient of the lookups, plus that of the output if it is the same matrix. */
         function tableGradient(embedded: Tensor): Tensor {
-          const ofLookups = embeddingVjp(config.vocabularySize, inputIds.flat(), embedded)
+          const ofLookups = embeddingVjp(config.vocabularySize, inputIds.flat(), scaleBy(config.embeddingScale)(embedded))
           const shared = fromLogits.gradients[table]
           return shared === undefined ? ofLookups : add(ofLookups, shared)
         }

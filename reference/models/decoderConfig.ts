@@ -1,4 +1,5 @@
 /** The configuration of a LLaMA-like decoder, and the names and shapes of its tensors. */
+import type { GateActivation } from '../layers/gatedFeedForward.js'
 import type { RotaryScaling } from '../layers/rotary.js'
 import { mismatch, type Shape } from '../tensor/shape.js'
 
@@ -15,12 +16,26 @@ export interface DecoderConfig {
   readonly rmsNormEpsilon: number
   readonly rotaryBase: number
   readonly rotaryScaling: RotaryScaling | null
+  /** the rotation of layers with a window; null: as that of the others */
+  readonly localRotary: { readonly rotaryBase: number; readonly rotaryScaling: RotaryScaling | null } | null
   /** numbers of a head that are turned (default: all) */
   readonly rotarySize?: number
-  /** tokens that each token sees, itself included; null: all before it */
-  readonly window: number | null
+  /** by layer, the tokens that each token sees, itself included; null: all before it */
+  readonly windows: ReadonlyArray<number | null>
   /** which matrices have a bias */
   readonly biases: { readonly queryKeyValue: boolean; readonly attentionOutput: boolean; readonly feedForward: boolean }
+  /** whether a sublayer's output has a norm too, as in Gemma */
+  readonly outputNorms: boolean
+  /** what norms add to their weights */
+  readonly normOffset: 0 | 1
+  readonly activation: GateActivation
+  /** the factor of embeddings */
+  readonly embeddingScale: number
+  /** the factor of the scores; null: 1 / √headSize */
+  readonly scoreScale: number | null
+  /** c of the bound c tanh(x / c), of the scores and of the logits; null: none */
+  readonly scoreCap: number | null
+  readonly logitCap: number | null
   /** whether queries and keys of each head are normalized before their rotation */
   readonly queryKeyNorms: boolean
   /** whether the output matrix is the table of embeddings */
@@ -31,6 +46,12 @@ export interface DecoderConfig {
 export const decoderLayerName = (layer: number): string => `layers.${layer}`
 
 const layersOf = ({ layers }: DecoderConfig): ReadonlyArray<string> => Array.from({ length: layers }, (_, n) => decoderLayerName(n))
+
+/** The norms of a layer in the order of their use. */
+export const decoderNorms = ({ outputNorms }: Pick<DecoderConfig, 'outputNorms'>): ReadonlyArray<string> =>
+  outputNorms
+    ? ['input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm']
+    : ['input_layernorm', 'post_attention_layernorm']
 
 interface Matrix {
   readonly shape: readonly [number, number]
@@ -68,7 +89,7 @@ export const decoderShapes = (config: DecoderConfig): Readonly<Record<string, Sh
     const { shape, bias } = matrixOf(config, module)
     return [[`${module}.weight`, shape], ...(bias ? [[`${module}.bias`, [shape[0]]] as const] : [])]
   })
-  const norms = layersOf(config).flatMap((layer) => [`${layer}.input_layernorm.weight`, `${layer}.post_attention_layernorm.weight`])
+  const norms = layersOf(config).flatMap((layer) => decoderNorms(config).map((name) => `${layer}.${name}.weight`))
   const headNorms = queryKeyNorms
     ? layersOf(config).flatMap((layer) => ['q_norm', 'k_norm'].map((name) => `${layer}.self_attn.${name}.weight`))
     : []

@@ -51,7 +51,7 @@ const activationOf = (kind: GptDecoderConfig['activation']): Layer => (kind === 
 
 /** attention(Q, K, V) of the columns [Q K V]. x: [tokens, 3 hidden] → [tokens, hidden] */
 const attend = ({ hiddenSize: h, heads }: GptDecoderConfig, lengths: ReadonlyArray<number>): Layer => {
-  const settings = { heads, keyValueHeads: heads, headSize: h / heads, lengths, window: null }
+  const settings = { heads, keyValueHeads: heads, headSize: h / heads, scale: null, cap: null, lengths, window: null }
   const parts = (x: Tensor) => {
     const [query, key, value] = [0, 1, 2].map((part) => slice(x, [0, part * h], [x.shape[0]!, (part + 1) * h])) as [Tensor, Tensor, Tensor]
     return { query, key, value }

@@ -2,7 +2,8 @@
 import { inputError, quoted } from '../../errors/inputError.js'
 import { validate } from '../../errors/validate.js'
 import { parseJson } from '../../storage/boundedJson.js'
-import { decoderSchema, tokenizerSchema, type DecoderJson, type TokenizerJson } from './tokenizerSchema.js'
+import { z } from 'zod'
+import { blankSplit, decoderSchema, tokenizerSchema, type DecoderJson, type TokenizerJson } from './tokenizerSchema.js'
 import type { ScoredPieces } from './unigram.js'
 
 /** Bytes of a tokenizer_config.json. */
@@ -25,7 +26,7 @@ export type AddedToken = NonNullable<TokenizerJson['added_tokens']>[number]
  * the file with the size. @throws InputError for text that is not JSON, components that are not supported, malformed tables, and too large ids
  */
 export const parseTokenizerFile = (text: string, where: string, vocabularySize: number, configFile: string): TokenizerFile => {
-  const tokenizer = validate(tokenizerSchema, withModelType(parseJson(text, where)), where, 'a supported tokenizer')
+  const tokenizer = validate(tokenizerSchema, withoutBlankSplit(withModelType(parseJson(text, where))), where, 'a supported tokenizer')
   const { model, added_tokens: added, decoder: decoderJson, ...others } = tokenizer
   const rest = { ...others, model }
   const largest = Math.max(
@@ -43,6 +44,18 @@ const withModelType = (json: unknown): unknown => {
   if (!isTable(json) || !isTable(json['model']) || json['model']['type'] !== undefined) return json
   return { ...json, model: { ...json['model'], type: 'merges' in json['model'] ? 'BPE' : 'WordPiece' } }
 }
+
+/** Gemma's cut at blanks finds none where the normalizer makes ▁ of each, so it is left out. */
+const withoutBlankSplit = (json: unknown): unknown => {
+  if (!isTable(json) || !blankSplit.safeParse(json['pre_tokenizer']).success) return json
+  return blankReplacement.safeParse(json['normalizer']).success ? { ...json, pre_tokenizer: null } : json
+}
+
+const blankReplacement = z.object({
+  type: z.literal('Replace'),
+  pattern: z.strictObject({ String: z.literal(' ') }),
+  content: z.literal('▁'),
+})
 
 const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

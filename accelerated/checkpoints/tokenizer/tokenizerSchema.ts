@@ -58,6 +58,12 @@ const preTokenizers = [
     invert: z.literal(false).nullish(),
   }),
 ] as const
+/** Gemma's: a cut at blanks. Its normalizer leaves none (parseTokenizerFile). */
+export const blankSplit = part('Split').extend({
+  pattern: z.strictObject({ String: z.literal(' ') }),
+  behavior: z.literal('MergedWithPrevious'),
+  invert: z.literal(false).nullish(),
+})
 const template = z
   .array(
     z.union([

@@ -18,6 +18,7 @@ import {
 } from '../../graph/operators.js'
 import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
 import type { Host } from '../host.js'
+import { softCapped } from './softCap.js'
 
 type Heads = { readonly heads: number; readonly headSize: number }
 
@@ -32,6 +33,8 @@ export type AttentionSettings = Heads & {
   readonly dropout: number
   /** scale of the scores (default: 1 / √headSize) */
   readonly scale?: number
+  /** the soft cap of the scores before their bias; null: none (default) */
+  readonly cap?: number | null
   /** Further scores, from queries and keys: [batch, heads, sequence, headSize] → [batch, heads, sequence, keys] each. */
   readonly beside?: (queries: Expression, keys: Expression) => ReadonlyArray<Expression>
 }
@@ -52,19 +55,19 @@ const unpack = ({ heads, headSize }: Heads, batch: BatchInputs | PaddedInputs, x
   return 'tokenOfSlot' in batch ? selectRows(rows, batch.slotOfToken, batch.tokenOfSlotOrNone, { partial: true }) : rows
 }
 
-/** softmax(QKᵀ / √headSize + bias) V, head by head. query, key, value: [tokens, hidden] → [tokens, hidden] */
+/** softmax(cap(QKᵀ / √headSize) + bias) V, head by head. query, key, value: [tokens, hidden] → [tokens, hidden] */
 export const attention = (
-  { layer, dropout, keyValueHeads, bias: ownBias, scale: ownScale, beside = () => [], ...shape }: AttentionSettings,
+  { layer, dropout, keyValueHeads, bias: ownBias, scale: ownScale, cap = null, beside = () => [], ...shape }: AttentionSettings,
   host: Pick<Host, 'keyValue' | 'attention' | 'dropout'>,
   batch: BatchInputs | PaddedInputs,
   ...[q, k, v]: readonly [query: Expression, key: Expression, value: Expression]
 ): Expression => {
   const scale = ownScale ?? 1 / Math.sqrt(shape.headSize)
   const shared = { ...shape, heads: keyValueHeads ?? shape.heads }
-  return host.attention(layer, { query: q, key: k, value: v, bias: ownBias, scale }, () => {
+  return host.attention(layer, { query: q, key: k, value: v, bias: ownBias, scale, cap }, () => {
     const query = pack(shape, batch, q)
     const { key, value, bias } = host.keyValue(layer, { key: pack(shared, batch, k), value: pack(shared, batch, v), bias: ownBias })
-    const contents = matMul(byHead(query, shared.heads), key, { transposeB: true, alpha: scale })
+    const contents = softCapped(matMul(byHead(query, shared.heads), key, { transposeB: true, alpha: scale }), cap)
     const scores = beside(query, key).reduce((sum, more) => add(sum, more), byHead(contents, shape.heads)) // [batch, heads, sequence, keys]
     const probabilities = host.dropout(`${layer}.attention.probabilities`, softmax(add(scores, bias)), dropout)
     return unpack(shape, batch, byHead(matMul(byHead(probabilities, shared.heads), value), shape.heads))

@@ -47,6 +47,8 @@ const matricesOf = (config: DecoderConfig, at: string): ReadonlyArray<Named> => 
 const tensorShapes = (config: DecoderConfig): ReadonlyMap<string, TensorShape> => {
   const { hiddenSize: h, vocabularySize } = config
   const names = layerNames(config)
+  const { attention, feedForward } = config.norms
+  const blockNorms = [attention, feedForward].flatMap(({ before, after }) => (after === null ? [before] : [before, after]))
   const headNorms = config.queryKeyNorms ? ['q_norm', 'k_norm'] : []
   return new Map<string, TensorShape>([
     ['embed_tokens.weight', [vocabularySize, h]],
@@ -60,8 +62,7 @@ const tensorShapes = (config: DecoderConfig): ReadonlyMap<string, TensorShape> =
     ),
     ...names.flatMap(
       (at): ReadonlyArray<[string, TensorShape]> => [
-        [`${at}.input_layernorm.weight`, [h]],
-        [`${at}.post_attention_layernorm.weight`, [h]],
+        ...blockNorms.map((name): [string, TensorShape] => [`${at}.${name}.weight`, [h]]),
         ...headNorms.map((name): [string, TensorShape] => [`${at}.self_attn.${name}.weight`, [config.headSize]]),
       ],
     ),

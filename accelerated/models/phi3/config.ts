@@ -4,7 +4,7 @@ import { inputError } from '../../errors/inputError.js'
 import { validate } from '../../errors/validate.js'
 import { probability, size } from '../bert/config.js'
 import type { RotaryScaling } from '../layers/rotary.js'
-import type { DecoderConfig } from '../llama/config.js'
+import { plainParts, type DecoderConfig } from '../llama/config.js'
 
 const factors = z.array(z.number().positive()).min(1).max(65_536)
 const rope = z.object({
@@ -93,7 +93,7 @@ export const openPhi3 = (json: object, where: string): { readonly config: Decode
     rotarySize,
     windows: new Array<number | null>(layers).fill(file.sliding_window ?? null),
     biases: { queryKeyValue: false, attentionOutput: false, feedForward: false },
-    queryKeyNorms: false,
+    ...plainParts,
     tied: file.tie_word_embeddings,
     paddingIndex: padding != null && padding >= 0 && padding < file.vocab_size ? padding : 0, // −1: none
     attentionDropout: file.attention_dropout,

@@ -345,4 +345,18 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     after: "[id('eos')]",
     tests: ['property/accelerated/ggufModel'],
   },
+  {
+    file: 'accelerated/checkpoints/tokenizer/tokenizerFile.ts',
+    mistake: "Gemma's cut at blanks is left out where its normalizer leaves blanks.",
+    before: "blankReplacement.safeParse(json['normalizer']).success ? { ...json, pre_tokenizer: null } : json",
+    after: '({ ...json, pre_tokenizer: null })',
+    tests: ['golden/decoderTokenizers'],
+  },
+  {
+    file: 'accelerated/checkpoints/gguf/convertModel.ts',
+    mistake: 'A use of a copy does not keep it.',
+    before: '    await markUsed(folder)\n    return folder',
+    after: '    return folder',
+    tests: ['property/accelerated/ggufModel'],
+  },
 ]

@@ -164,4 +164,18 @@ export const formats: ReadonlyArray<Mutation> = [
     after: 'pairs < 0',
     tests: ['property/accelerated/ggufTokenizer'],
   },
+  {
+    file: 'accelerated/formats/cachedInference.ts',
+    mistake: 'An export in int8 has no soft cap of logits.',
+    before: '(head.capped?.(quantized) ?? quantized)',
+    after: 'quantized',
+    tests: ['cli/export/decoder'],
+  },
+  {
+    file: 'accelerated/formats/modelConfig.ts',
+    mistake: 'Whole numbers of an exported config.json lose their point.',
+    before: 'withFractions(jsonText(config), text)',
+    after: 'jsonText(config)',
+    tests: ['golden/decoderExchange'],
+  },
 ]

@@ -425,8 +425,8 @@ export const graph: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/graph/onnxOperators.ts',
     mistake: 'Attention over a cache has the scale of the runtime.',
-    before: 'kv_num_heads: Number(node.inputs[3]?.shape[1]), scale: { float: alpha } }',
-    after: 'kv_num_heads: Number(node.inputs[3]?.shape[1]) }',
+    before: '        scale: { float: alpha },\n        ...(cap',
+    after: '        ...(cap',
     tests: ['agreement/cachedAttention'],
   },
   {
@@ -449,5 +449,12 @@ export const graph: ReadonlyArray<Mutation> = [
     before: '        { axis },',
     after: '        { axis: 0 },',
     tests: ['agreement/blockMatMul'],
+  },
+  {
+    file: 'accelerated/graph/onnxOperators.ts',
+    mistake: 'Attention over a cache has no soft cap.',
+    before: '...(cap === undefined ? {} : { softcap: { float: cap } }),',
+    after: '',
+    tests: ['agreement/cachedAttention'],
   },
 ]

@@ -3,6 +3,27 @@ import type { Mutation } from '../mutation.js'
 
 export const models: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/models/gpt/opt.ts',
+    mistake: "OPT's positions begin in the first row.",
+    before: 'positionOffset: 2',
+    after: 'positionOffset: 0',
+    tests: ['property/accelerated/gptConfig'],
+  },
+  {
+    file: 'accelerated/models/gpt/decoder.ts',
+    mistake: 'Every family begins in the first row of its positions.',
+    before: 'add(batch.positions, names.positionOffset)',
+    after: 'batch.positions',
+    tests: ['golden/decoders'],
+  },
+  {
+    file: 'accelerated/models/gpt/model.ts',
+    mistake: 'A family without dropout of embeddings gets one by --dropout.',
+    before: 'family.embeddingDropout ? p : 0',
+    after: 'p',
+    tests: ['property/accelerated/gptConfig'],
+  },
+  {
     file: 'accelerated/models/layers/fusedMatrices.ts',
     mistake: 'Each part of a fused matrix begins where it begins by itself.',
     before: 'start: start - rows, rows }',
@@ -157,10 +178,10 @@ export const models: ReadonlyArray<Mutation> = [
     tests: ['golden/generation'],
   },
   {
-    file: 'accelerated/models/llama/config.ts',
-    mistake: 'A family without head_dim has heads of the hidden size by their number.',
-    before: 'file.head_dim ?? design.headSize ?? hiddenSize / heads',
-    after: 'file.head_dim ?? hiddenSize / heads',
+    file: 'accelerated/models/llama/families.ts',
+    mistake: 'Qwen3 without head_dim has heads of the hidden size by their number.',
+    before: '{ ...llama.defaults, head_dim: 128 }',
+    after: 'llama.defaults',
     tests: ['property/accelerated/decoderConfig'],
   },
   {
@@ -169,6 +190,76 @@ export const models: ReadonlyArray<Mutation> = [
     before: "windowed: 'enabled', queryKeyNorms: true",
     after: "windowed: 'enabled', attentionBiases: 'queryKeyValue', queryKeyNorms: true",
     tests: ['property/accelerated/decoderConfig'],
+  },
+  {
+    file: 'accelerated/models/llama/decoder.ts',
+    mistake: "Gemma's norms multiply by their weights alone.",
+    before: 'normOffset === 0 ? weight : add(weight, normOffset)',
+    after: 'weight',
+    tests: ['agreement/decoder'],
+  },
+  {
+    file: 'accelerated/models/llama/decoder.ts',
+    mistake: 'Layers with a window rotate as the others.',
+    before: 'window === null ? everywhere : local',
+    after: 'everywhere',
+    tests: ['agreement/decoder'],
+  },
+  {
+    file: 'accelerated/models/llama/decoder.ts',
+    mistake: "A sublayer's output has no norm.",
+    before: 'after === null ? added : norm(config, host, `${layer}.${after}`)(added)',
+    after: 'added',
+    tests: ['agreement/decoder'],
+  },
+  {
+    file: 'accelerated/models/llama/decoder.ts',
+    mistake: 'Word embeddings are not scaled.',
+    before: 'config.embeddingScale === 1 ? looked : mul(looked, config.embeddingScale)',
+    after: 'looked',
+    tests: ['agreement/decoder'],
+  },
+  {
+    file: 'accelerated/models/llama/config.ts',
+    mistake: 'Scores of Gemma are scaled by the size of a head.',
+    before: 'design.queryScalar && file.query_pre_attn_scalar !== undefined',
+    after: 'design.queryScalar && file.query_pre_attn_scalar === undefined',
+    tests: ['property/accelerated/decoderConfig'],
+  },
+  {
+    file: 'accelerated/models/llama/config.ts',
+    mistake: "A tensor's factor of embeddings is not rounded to float32.",
+    before: 'Math.fround(Math.sqrt(file.hidden_size))',
+    after: 'Math.sqrt(file.hidden_size)',
+    tests: ['property/accelerated/decoderConfig'],
+  },
+  {
+    file: 'accelerated/models/llama/config.ts',
+    mistake: 'Every second layer of a pattern has the wrong kind.',
+    before: '(layer + 1) % (file.sliding_window_pattern ?? 1)',
+    after: 'layer % (file.sliding_window_pattern ?? 1)',
+    tests: ['property/accelerated/decoderConfig'],
+  },
+  {
+    file: 'accelerated/models/layers/softCap.ts',
+    mistake: 'A soft cap divides by the cap only.',
+    before: 'mul(tanh(divided(x, cap)), cap)',
+    after: 'tanh(divided(x, cap))',
+    tests: ['agreement/decoder'],
+  },
+  {
+    file: 'accelerated/models/layers/softCap.ts',
+    mistake: 'A float64 cap is a factor that the runtime rounds to float32.',
+    before: "x.dtype === 'float64' ? add(x, mul(x, 1 / by - 1)) : mul(x, 1 / by)",
+    after: 'mul(x, 1 / by)',
+    tests: ['golden/decoders'],
+  },
+  {
+    file: 'accelerated/models/layers/attention.ts',
+    mistake: 'Scores have no soft cap.',
+    before: 'softCapped(matMul(byHead(query, shared.heads), key, { transposeB: true, alpha: scale }), cap)',
+    after: 'matMul(byHead(query, shared.heads), key, { transposeB: true, alpha: scale })',
+    tests: ['agreement/decoder'],
   },
   {
     file: 'accelerated/models/layers/rotary.ts',
@@ -199,7 +290,7 @@ export const models: ReadonlyArray<Mutation> = [
     tests: ['agreement/decoder', 'golden/rotary'],
   },
   {
-    file: 'accelerated/models/llama/config.ts',
+    file: 'accelerated/models/llama/rotaryConfig.ts',
     mistake: 'mscale without mscale_all_dim counts.',
     before: 'mscale && ofAll ? usualAttentionFactor',
     after: 'mscale ? usualAttentionFactor',
@@ -236,8 +327,8 @@ export const models: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/models/llama/decoder.ts',
     mistake: 'The gate is a sigmoid instead of SiLU.',
-    before: 'mul(mul(gate, sigmoid(gate)), up)',
-    after: 'mul(sigmoid(gate), up)',
+    before: 'silu: (x) => mul(x, sigmoid(x))',
+    after: 'silu: (x) => sigmoid(x)',
     tests: ['agreement/decoder'],
   },
   {
@@ -264,8 +355,8 @@ export const models: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/models/llama/config.ts',
     mistake: "A file's layer_types are ignored.",
-    before: "types == null ? layer >= from : types[layer] === 'sliding_attention'",
-    after: 'layer >= from',
+    before: "types == null ? otherwise : types[layer] === 'sliding_attention'",
+    after: 'otherwise',
     tests: ['property/accelerated/decoderConfig'],
   },
 ]

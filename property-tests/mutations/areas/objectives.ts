@@ -171,6 +171,13 @@ export const objectives: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/causalLM'],
   },
   {
+    file: 'accelerated/objectives/labeledTokens.ts',
+    mistake: "The label's own logit has no soft cap.",
+    before: 'head.capped?.(ofLabels) ?? ofLabels',
+    after: 'ofLabels',
+    tests: ['agreement/decoder'],
+  },
+  {
     file: 'accelerated/objectives/choice.ts',
     mistake: 'The loss covers wrong answers too.',
     before: 'isRight[part[j]?.text ?? -1] === true ? 1 : 0',

@@ -15,7 +15,7 @@ import { openPredictor } from '../../../accelerated/training/prediction.js'
 import { uniforms } from '../../../accelerated/parameters/random.js'
 import { stepGraph } from '../../../accelerated/training/stepGraph.js'
 import { drawDecoder } from '../../../evaluation/agreement/drawModel.js'
-import { assemblyOf, startOf } from '../../../evaluation/agreement/acceleratedSide.js'
+import { assemblyOf, decoderSizes, startOf } from '../../../evaluation/agreement/acceleratedSide.js'
 import { runtimeOf } from '../../../evaluation/agreement/target.js'
 import { toTexts } from '../../../evaluation/agreement/convert.js'
 import { causalLoss, modelOf, scaleOf } from '../../../reference/index.js'
@@ -98,7 +98,7 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
     const assembly = assemblyOf(model, 'float64')
     const target = { device: 'cpu', precision: 'float64' } as const
     const state = startOf(model, 'open', 'float64')
-    const decoder = decoderModel({ ...config, ...decoderSizes(model.config), family: 'llama' })
+    const decoder = decoderModel({ ...decoderSizes(model.config), maxPositions: config.maxPositions })
     const predictor = await openPredictor({ ...assembly, objective: causalLM(decoder) }, causalLM(decoder), state.phase, runtimeOf(target))
     const examples = toTexts(model.batch)
     const answers = await predictor.predict(state.parameters, examples, 3).finally(predictor.release)
@@ -110,11 +110,4 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
       expect(answers[i]?.tokens).toBe(Array.from(targets).filter((one) => one !== unlabeled).length)
     })
   })
-})
-
-/** The sizes of a reference decoder as the accelerated one takes them. */
-const decoderSizes = ({ window, layers, family: _, ...same }: ReturnType<typeof drawDecoder>['config']) => ({
-  ...same,
-  layers,
-  windows: Array.from({ length: layers }, () => window),
 })

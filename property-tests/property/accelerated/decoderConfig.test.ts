@@ -1,5 +1,6 @@
 /** config.json of a decoder: what each family's file means, and the mistakes in it. */
 import { describe, expect, it } from 'vitest'
+import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
 import { decoderConfig } from '../../../accelerated/models/llama/config.js'
 import { llamaArchitecture } from '../../../accelerated/models/llama/llama.js'
 import { rotaryFrequencies } from '../../../accelerated/models/layers/rotary.js'
@@ -43,12 +44,23 @@ const qwen3 = {
   head_dim: 128,
   tie_word_embeddings: true,
 }
+/** Gemma-2-2B and Gemma-3-1B as Google's files have them. */
+const gemma2 = {
+  ...{ model_type: 'gemma2', vocab_size: 256_000, hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 26 },
+  ...{ num_attention_heads: 8, num_key_value_heads: 4, head_dim: 256, hidden_act: 'gelu_pytorch_tanh', query_pre_attn_scalar: 256 },
+  ...{ hidden_activation: 'gelu_pytorch_tanh', attn_logit_softcapping: 50, final_logit_softcapping: 30, sliding_window: 4096 },
+}
+const gemma3 = {
+  ...{ model_type: 'gemma3_text', vocab_size: 262_144, hidden_size: 1152, intermediate_size: 6912, num_hidden_layers: 26 },
+  ...{ num_attention_heads: 4, num_key_value_heads: 1, head_dim: 256, hidden_activation: 'gelu_pytorch_tanh', rope_scaling: null },
+  ...{ rope_theta: 1_000_000, rope_local_base_freq: 10_000, sliding_window: 512, sliding_window_pattern: 6, attn_logit_softcapping: null },
+}
 const read = (json: object) => decoderConfig(json, 'config.json')
 const count = (shapes: Iterable<ReadonlyArray<number>>): number =>
   [...shapes].reduce((total, shape) => total + shape.reduce((a, b) => a * b, 1), 0)
 
 describe("a decoder's config.json", () => {
-  it('has the published numbers of parameters: 6,738,415,616 for LLaMA-7B and 134,515,008 for SmolLM2-135M, 596,049,920 for Qwen3-0.6B, including an untied output matrix', () => {
+  it('has the published numbers of parameters of LLaMA-7B, SmolLM2-135M, Qwen3-0.6B, Gemma-2-2B and Gemma-3-1B', () => {
     const parameters = (json: object): number => {
       const { spec, causalHead } = llamaArchitecture.open(json, 'config.json')
       return count(spec.tensors.values()) + count(causalHead?.().frozen.values() ?? [])
@@ -56,6 +68,8 @@ describe("a decoder's config.json", () => {
     expect(parameters(llama7B)).toBe(6_738_415_616)
     expect(parameters(smol)).toBe(134_515_008)
     expect(parameters(qwen3)).toBe(596_049_920)
+    expect(parameters(gemma2)).toBe(2_614_341_888)
+    expect(parameters(gemma3)).toBe(999_885_952)
   })
 
   it('gives LLaMA-7B 224 matrices: at rank 8, 19,988,480 parameters and 1,792 gates', () => {
@@ -102,6 +116,59 @@ describe("a decoder's config.json", () => {
       const { queryKeyNorms, headSize } = read({ ...smol, model_type: family })
       expect([queryKeyNorms, headSize], family).toEqual([false, 64])
     }
+  })
+
+  it("has Gemma's scales, caps, windows and rotations, and transformers' defaults of them", () => {
+    expect(read(gemma2)).toMatchObject({
+      ...{ normOffset: 1, activation: 'gelu_pytorch_tanh', embeddingScale: 48, scoreScale: 1 / 16, scoreCap: 50, logitCap: 30 },
+      ...{ queryKeyNorms: false, tied: true, rotaryBase: 10_000, localRotary: null, maxPositions: 8192 },
+    })
+    expect(read(gemma2).windows.slice(0, 3)).toEqual([4096, null, 4096])
+    expect(read(gemma3)).toMatchObject({
+      ...{ normOffset: 1, embeddingScale: Math.fround(Math.sqrt(1152)), scoreScale: 1 / 16, scoreCap: null, logitCap: null },
+      ...{ queryKeyNorms: true, tied: true, rotaryBase: 1_000_000, rotaryScaling: null, maxPositions: 131_072 },
+      localRotary: { rotaryBase: 10_000, rotaryScaling: null },
+    })
+    const seventh = Array.from({ length: 12 }, (_, layer) => (layer === 5 || layer === 11 ? null : 512))
+    expect(read({ ...gemma3, num_hidden_layers: 12 }).windows).toEqual(seventh)
+    const named = { num_hidden_layers: 2, layer_types: ['full_attention', 'sliding_attention'] }
+    for (const json of [gemma2, gemma3]) expect(read({ ...json, ...named }).windows[0]).toBeNull()
+    expect(read({ ...gemma2, attn_logit_softcapping: null, final_logit_softcapping: null })).toMatchObject({
+      scoreCap: null,
+      logitCap: null,
+    })
+    expect(read({ ...gemma3, attn_logit_softcapping: 7, final_logit_softcapping: 9 })).toMatchObject({ scoreCap: null, logitCap: 9 })
+    expect(read({ ...smol, attn_logit_softcapping: 7, query_pre_attn_scalar: 9 })).toMatchObject({ scoreCap: null, scoreScale: null })
+  })
+
+  it('has the rotation of each kind of layer of Gemma 3, by the older keys and the newer ones', () => {
+    const linear = { rotaryBase: 5e5, rotaryScaling: { kind: 'linear', factor: 8 }, localRotary: { rotaryBase: 70, rotaryScaling: null } }
+    const { rope_theta: _, rope_local_base_freq: __, rope_scaling: ___, ...without } = gemma3
+    const older = { rope_theta: 5e5, rope_local_base_freq: 70, rope_scaling: { rope_type: 'linear', factor: 8 } }
+    const newer = {
+      full_attention: { rope_type: 'linear', factor: 8, rope_theta: 5e5 },
+      sliding_attention: { rope_type: 'default', rope_theta: 70 },
+    }
+    expect(read({ ...without, ...older })).toMatchObject(linear)
+    expect(read({ ...without, rope_parameters: newer })).toMatchObject(linear)
+    expect(read(without)).toMatchObject({ rotaryBase: 1_000_000, localRotary: { rotaryBase: 10_000, rotaryScaling: null } })
+  })
+
+  it.each([
+    [{ hidden_activation: 'silu' }, 'hidden_activation gelu_pytorch_tanh, got "silu"'],
+    [{ sliding_window: null }, 'a sliding_window, got null'],
+    [{ use_bidirectional_attention: true }, 'a decoder, whose tokens see only earlier ones, got use_bidirectional_attention true'],
+    [{ layer_types: ['full_attention'] }, 'layer_types of 26 layers, got 1'],
+  ])('refuses Gemma 3 with %j', (change, message) =>
+    expect(() => read({ ...gemma3, ...change })).toThrow(`config.json: expected ${message}`),
+  )
+
+  it('names Gemma 3 of text alone where a file has images too, and the nearest family of an unknown one', () => {
+    const refusal = (type: string) => () => parseConfigFile(JSON.stringify({ model_type: type, text_config: gemma3 }), 'config.json')
+    expect(refusal('gemma3')).toThrow(
+      'config.json: expected model_type gemma3_text, a model of text alone (one of images and text is not read), got "gemma3"',
+    )
+    expect(refusal('qwen')).toThrow('(the supported families; "qwen2" is the nearest), got "qwen"')
   })
 
   it("has the family's biases", () => {

@@ -9,7 +9,7 @@ import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import { noWeights, type Engine } from '../../../accelerated/engines/engine.js'
 import type { DecoderOptions } from '../../../evaluation/agreement/model.js'
 import { drawDecoder } from '../../../evaluation/agreement/drawModel.js'
-import { assemblyOf, startOf } from '../../../evaluation/agreement/acceleratedSide.js'
+import { assemblyOf, decoderSizes, startOf } from '../../../evaluation/agreement/acceleratedSide.js'
 import { runtimeOf } from '../../../evaluation/agreement/target.js'
 import { constants } from '../../../evaluation/agreement/convert.js'
 import { tensorOf } from '../../../accelerated/parameters/vectors.js'
@@ -129,8 +129,7 @@ describe('a decoder whose layers have different windows', () => {
     [[3, 1], first, 1],
   ] as const)('%j, without the attention of layer %d, is a decoder with the window %s', async (windows, silent, window) => {
     const model = withSilentAttention(drawDecoder(someDecoder({ window, lengths: [5, 7, 1] })), silent)
-    const { window: _, family: __, ...same } = model.config
-    const config = { ...same, family: 'llama', windows, maxPositions: 100, paddingIndex: 0, attentionDropout: 0 } as const
+    const config = { ...decoderSizes(model.config), windows }
     const frozen = constants(model.base, 'float64')
     const opened = await openDecoder(plainAssembly(decoderModel(config), frozen, 'float64'), {}, new Float64Array(0), runtimeOf(target))
     await follows(model, opened, [1, 6], 1e-9)

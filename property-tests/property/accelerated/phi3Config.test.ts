@@ -113,7 +113,9 @@ describe('the reference with fused matrices', () => {
   const config: DecoderConfig = {
     ...{ family: 'decoder', vocabularySize: 9, hiddenSize: 6, layers: 1, heads: 2, keyValueHeads: 1, headSize: 4, intermediateSize: 5 },
     ...{ rmsNormEpsilon: 1e-5, rotaryBase: 100, rotarySize: 2, rotaryScaling: { kind: 'longrope', factors: [1.5], attentionFactor: 1.2 } },
-    ...{ window: null, biases: { queryKeyValue: false, attentionOutput: false, feedForward: false }, queryKeyNorms: false, tied: true },
+    ...{ localRotary: null, outputNorms: false, normOffset: 0, activation: 'silu', embeddingScale: 1 },
+    ...{ scoreScale: null, scoreCap: null, logitCap: null },
+    ...{ windows: [null], biases: { queryKeyValue: false, attentionOutput: false, feedForward: false }, queryKeyNorms: false, tied: true },
     taskType: 'causal',
   }
   const shapes: Readonly<Record<string, ReadonlyArray<number>>> = {

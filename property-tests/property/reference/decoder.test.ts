@@ -42,8 +42,16 @@ const llama7B: DecoderConfig = {
   rmsNormEpsilon: 1e-6,
   rotaryBase: 10_000,
   rotaryScaling: null,
-  window: null,
+  localRotary: null,
+  windows: [],
   biases: { queryKeyValue: false, attentionOutput: false, feedForward: false },
+  outputNorms: false,
+  normOffset: 0,
+  activation: 'silu',
+  embeddingScale: 1,
+  scoreScale: null,
+  scoreCap: null,
+  logitCap: null,
   queryKeyNorms: false,
   tied: false,
   taskType: 'causal',
@@ -58,6 +66,23 @@ const small: DecoderConfig = {
   keyValueHeads: 2,
   headSize: 2,
   intermediateSize: 5,
+}
+
+/** Four norms with an offset, GELU, scales, soft caps, and a window with a rotation of its own in the first layer. */
+const gemma: DecoderConfig = {
+  ...small,
+  headSize: 4,
+  tied: true,
+  windows: [2, null],
+  localRotary: { rotaryBase: 50, rotaryScaling: null },
+  outputNorms: true,
+  normOffset: 1,
+  queryKeyNorms: true,
+  activation: 'gelu_pytorch_tanh',
+  embeddingScale: Math.sqrt(6),
+  scoreScale: 0.4,
+  scoreCap: 2,
+  logitCap: 3,
 }
 
 const hash = (text: string): number => [...text].reduce((total, letter) => (Math.imul(total, 31) + letter.charCodeAt(0)) >>> 0, 7)
@@ -163,7 +188,7 @@ describe('rotary embedding', () => {
 })
 
 describe('the layers of a decoder', () => {
-  const attention = { heads: 4, keyValueHeads: 2, headSize: 2, lengths: [3, 1, 2], window: null }
+  const attention = { heads: 4, keyValueHeads: 2, headSize: 2, scale: null, cap: null, lengths: [3, 1, 2], window: null }
   const inputs = { query: random([6, 8], 'query'), key: random([6, 4], 'key'), value: random([6, 4], 'value') }
 
   it('give the first token its own value in attention, and the last token a mean of all visible values', () => {
@@ -191,6 +216,7 @@ describe('the layers of a decoder', () => {
   })
 
   it('have the gradients of finite differences', () => {
+    const bounded = { ...attention, scale: 0.9, cap: 0.5 }
     for (const window of [null, 2])
       assertVjp({
         name: `causal attention, window ${window}`,
@@ -201,6 +227,13 @@ describe('the layers of a decoder', () => {
         inputs,
         yBar: random([6, 8], 'ȳ'),
       })
+    assertVjp({
+      name: 'causal attention, scale and cap',
+      forward: ({ query, key, value }) => causalAttention(bounded)({ query: query!, key: key!, value: value! }),
+      vjp: ({ query, key, value }, yBar) => ({ ...causalAttentionVjp(bounded)({ query: query!, key: key!, value: value! }, yBar) }),
+      inputs,
+      yBar: random([6, 8], 'ȳ'),
+    })
     assertVjp({
       name: 'rmsNorm',
       forward: ({ x, weight }) => rmsNorm(1e-3)(x!, weight!),
@@ -228,10 +261,11 @@ describe('the decoder', () => {
   const variants: ReadonlyArray<readonly [string, DecoderConfig]> = [
     ['grouped heads', small],
     ['as many heads of keys', { ...small, keyValueHeads: 4, tied: true }],
+    ['everything of Gemma', gemma],
     ['norms of queries and keys', { ...small, headSize: 4, queryKeyNorms: true }],
     [
       'one head of keys, biases, a window',
-      { ...small, keyValueHeads: 1, window: 2, biases: { queryKeyValue: true, attentionOutput: true, feedForward: true } },
+      { ...small, keyValueHeads: 1, windows: [2, 2], biases: { queryKeyValue: true, attentionOutput: true, feedForward: true } },
     ],
     [
       'scaled rotation',
