@@ -51,4 +51,11 @@ export const engines: ReadonlyArray<Mutation> = [
     after: 'fusesByNames: true',
     tests: ['property/graph/sizeSections'],
   },
+  {
+    file: 'accelerated/engines/onnxRuntimeNode.ts',
+    mistake: 'Expanded levels are kept as constants.',
+    before: " || op === 'FourBitMatMul') && (prepack",
+    after: ') && (prepack',
+    tests: ['property/accelerated/int4'],
+  },
 ]

@@ -331,4 +331,18 @@ export const evaluation: ReadonlyArray<Mutation> = [
     after: "'salora-sweeps'",
     tests: ['property/evaluation/absentWorkers'],
   },
+  {
+    file: 'evaluation/agreement/int8Rounding.ts',
+    mistake: 'verify accepts blocks in four bits of any error.',
+    before: 'isExact && isFourBits(theirs) ? relative(Math.max(0, excess), largest) : Infinity',
+    after: 'isExact && isFourBits(theirs) ? 0 : Infinity',
+    tests: ['agreement/int4'],
+  },
+  {
+    file: 'evaluation/agreement/int8Rounding.ts',
+    mistake: 'verify accepts levels that four bits do not have.',
+    before: 'isExact && isFourBits(theirs) ?',
+    after: 'isExact ?',
+    tests: ['agreement/int4'],
+  },
 ]

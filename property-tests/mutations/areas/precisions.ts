@@ -1,4 +1,4 @@
-/** Mutations of the precisions: levels, scales and their bytes, and products in four bits. */
+/** Mutations of the precisions: levels, scales and their bytes. */
 import type { Mutation } from '../mutation.js'
 
 export const precisions: ReadonlyArray<Mutation> = [
@@ -141,68 +141,5 @@ export const precisions: ReadonlyArray<Mutation> = [
     before: 'if (!layers.has(name)) return eight.declare(name, shape)',
     after: '',
     tests: ['property/accelerated/int4'],
-  },
-  {
-    file: 'accelerated/graph/onnxProducts.ts',
-    mistake: 'The zero of levels in four bits is 7.',
-    before: 'levels: number(8)',
-    after: 'levels: number(7)',
-    tests: ['agreement/fourBitMatMul'],
-  },
-  {
-    file: 'accelerated/graph/onnxProducts.ts',
-    mistake: 'The padding of the last block is kept.',
-    before: 'columns === blocks * blockSize ? levels : emit(',
-    after: 'true ? levels : emit(',
-    tests: ['agreement/fourBitMatMul'],
-  },
-  {
-    file: 'accelerated/graph/onnxProducts.ts',
-    mistake: 'Forward, the result is not transposed back to rows.',
-    before: "emit('Mul', [emit('Transpose', [columns], { perm: [1, 0] }), scales]",
-    after: "emit('Mul', [emit('Transpose', [columns], { perm: [0, 1] }), scales]",
-    tests: ['agreement/fourBitMatMul'],
-  },
-  {
-    file: 'accelerated/graph/vjps.ts',
-    mistake: 'The gradient in four bits forgets the scales of rows.',
-    before: '      mul(yBar, required(scales)),\n',
-    after: '      yBar,\n',
-    tests: ['agreement/fourBitMatMul'],
-  },
-  {
-    file: 'accelerated/graph/vjps.ts',
-    mistake: 'The gradient in four bits multiplies by the transpose.',
-    before: '      y.attributes.transposeB !== true,\n    ),\n    null,\n    null,\n    null,\n',
-    after: '      y.attributes.transposeB === true,\n    ),\n    null,\n    null,\n    null,\n',
-    tests: ['agreement/int4'],
-  },
-  {
-    file: 'accelerated/graph/liveness.ts',
-    mistake: 'The expanded levels of a matrix take no memory.',
-    before: "return [bytes(x, 'int8'), expanded, expanded, bytes(node)]",
-    after: "return [bytes(x, 'int8'), bytes(node)]",
-    tests: ['property/accelerated/int4'],
-  },
-  {
-    file: 'accelerated/engines/onnxRuntimeNode.ts',
-    mistake: 'Expanded levels are kept as constants.',
-    before: " || op === 'FourBitMatMul') && (prepack",
-    after: ') && (prepack',
-    tests: ['property/accelerated/int4'],
-  },
-  {
-    file: 'evaluation/agreement/int8Rounding.ts',
-    mistake: 'verify accepts blocks in four bits of any error.',
-    before: 'isExact && isFourBits(theirs) ? relative(Math.max(0, excess), largest) : Infinity',
-    after: 'isExact && isFourBits(theirs) ? 0 : Infinity',
-    tests: ['agreement/int4'],
-  },
-  {
-    file: 'evaluation/agreement/int8Rounding.ts',
-    mistake: 'verify accepts levels that four bits do not have.',
-    before: 'isExact && isFourBits(theirs) ?',
-    after: 'isExact ?',
-    tests: ['agreement/int4'],
   },
 ]
