@@ -92,7 +92,7 @@ describe('a tokenizer in GGUF', () => {
     [
       'Metaspace',
       kind('metaspace'),
-      "blanks that become ▁, with one before every text, as LLaMA 2's normalizer writes them, for GGUF, got others",
+      "blanks that become ▁, as the normalizers of LLaMA 2 and Gemma write them, for GGUF, got others",
     ],
     [
       'a blank before the first word',
