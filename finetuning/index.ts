@@ -18,6 +18,7 @@ export { loadEvaluation, loadTask, taskNames, type Evaluation, type Task, type T
 export type { TaskType } from './tasks/taskType.js'
 export { inspectData, type InspectOptions, type Inspection } from './inspection/inspectData.js'
 export type { Dataset, Example } from './data/index.js'
+export type { MetricDefinition, MetricValue } from './metrics/customMetric.js'
 export { accuracy, f1, macroF1, majorityClass, matthews, pearson, score, spearman, type MetricName } from './metrics/index.js'
 
 // Use a run

@@ -8,6 +8,7 @@ import { gpt2Architecture } from './gpt/gpt2.js'
 import { llamaArchitecture } from './llama/llama.js'
 import { modernbertArchitecture } from './modernbert/modernbert.js'
 import { mpnetArchitecture } from './mpnet/mpnet.js'
+import { optArchitecture } from './gpt/opt.js'
 import { phi3Architecture } from './phi3/phi3.js'
 import { xlmRobertaArchitecture } from './xlmroberta/xlmroberta.js'
 
@@ -20,6 +21,7 @@ export const architectures: ReadonlyArray<Architecture> = [
   llamaArchitecture,
   modernbertArchitecture,
   mpnetArchitecture,
+  optArchitecture,
   phi3Architecture,
   xlmRobertaArchitecture,
 ]

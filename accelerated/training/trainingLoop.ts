@@ -10,6 +10,7 @@ import { layoutOf } from './assembly.js'
 import { stepBatches } from './batchOrder.js'
 import { evaluatorOf, inferenceStateOf, type Evaluation, type Evaluator } from './evaluation.js'
 import type { Sample, Scored, TrainingEvent, TrainingResult, TrainingTask } from './events.js'
+import { InputError } from '../errors/inputError.js'
 import { TrainingError } from '../errors/trainingError.js'
 import { checkStep } from './finiteChecks.js'
 import { phaseSessionsOf } from './phaseSessions.js'
@@ -191,10 +192,20 @@ const evaluateStart = async function* <E extends AnyExample, O>(run: Run<E, O>):
   yield* samplesEvent(0, samples)
 }
 
+/** The same. If it fails, as a metric of the user's own may, the steps before it are saved first: a resumed run repeats the evaluation. */
+const evaluatedOrSaved = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGenerator<TrainingEvent, Sampled | null> {
+  try {
+    return yield* evaluated(run)
+  } catch (thrown) {
+    if (thrown instanceof InputError) yield { kind: 'checkpoint', state: run.state, sinceBest: 0, ...run.results }
+    throw thrown
+  }
+}
+
 /** After a step: the evaluation that is due, then the checkpoint that is due. */
 const evaluateAndSave = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGenerator<TrainingEvent> {
   const { task, state, steps, stepsPerEpoch, signal } = run
-  const evaluation = needsEvaluation(run) ? yield* evaluated(run) : null
+  const evaluation = needsEvaluation(run) ? yield* evaluatedOrSaved(run) : null
   if (evaluation !== null) {
     const { inference, samples, ...scored } = evaluation
     const { best, sinceBest = 0 } = run.results

@@ -6,6 +6,8 @@ import { resolveLabels } from '../../finetuning/adapters/labelNames.js'
 import { evaluationOfRun } from '../../finetuning/adapters/runEvaluation.js'
 import { scoreTrained, type AdapterScore } from '../../finetuning/adapters/scoreAdapter.js'
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
+import { loadMetric } from '../../finetuning/metrics/metricModule.js'
+import { withMetric } from '../../finetuning/tasks/chosenMetric.js'
 import { readRunRows } from '../../finetuning/runs/runRows.js'
 import type { TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
 import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
@@ -27,7 +29,7 @@ export const evaluate = defineCommand({
     'Score a trained adapter, or with --model alone a classifier. A run is scored on its own evaluation data unless --eval-data or --task names other data; a file named by --task is scored whole.',
   flags: {
     Model: { ...adapterFlags, ...labelFlags },
-    Data: pickFlags(allTrainFlags, taskFlagNames),
+    Data: pickFlags(allTrainFlags, [...taskFlagNames, 'metric']),
     Machine: adapterMachineFlags(['device', 'precision', 'threads', 'maxLength', 'batchSize']),
   },
   examples: [
@@ -48,7 +50,8 @@ export const evaluate = defineCommand({
     const device = await chooseDevice(options.device)
     const trained = await loadTrainedModel(options)
     const task = await withTemplate(data.task, runTask, trained.base.folder)
-    const labeled = await labeledData({ ...data, task }, resolveLabels(trained), rows, options)
+    const read = await labeledData({ ...data, task }, resolveLabels(trained), rows, options)
+    const labeled = typeof flags['metric'] === 'string' ? withMetric(read, await loadMetric(flags['metric']), true) : read
     labeled.evaluation.notes?.forEach(terminal.note)
     if (labeled.warning !== null) terminal.warn(labeled.warning)
     const total = labeled.evaluation.examples.length

@@ -77,6 +77,7 @@ export const trainFlags = {
     config: text('file', "JSON file of settings in camelCase, or a run's config.json; flags override it"),
     ...settingFlags(scheduleSettings),
     metricForBestModel: advanced(text('metric', 'Metric that selects the best checkpoint, such as macroF1 or loss', "the task's own")),
+    metric: advanced(text('file', 'JavaScript module of your own metric: exports name, higherIsBetter and score(predictions, labels)')),
     samplePrompts: advanced(
       text(
         'file',

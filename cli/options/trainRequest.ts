@@ -33,7 +33,11 @@ export const trainRequest = async (flags: Values, defaults: Values = {}): Promis
   if (resume && model === null)
     throw inputError(`--output ${output}`, 'the folder of a run to resume (or the flags of a new one)', 'no config.json there')
   if (model === null) throw requiredError('--model', 'a folder in Hugging Face layout or a hub id')
-  const [adapter, samplePrompts] = [stringOf(values['adapter']), stringOf(values['samplePrompts'])]
+  const [adapter, samplePrompts, metric] = ['adapter', 'samplePrompts', 'metric'].map((name) => stringOf(values[name])) as [
+    string | null,
+    string | null,
+    string | null,
+  ]
   return {
     model: absolutePath(model),
     ...(adapter === null ? {} : { adapter: absolutePath(adapter) }),
@@ -42,6 +46,7 @@ export const trainRequest = async (flags: Values, defaults: Values = {}): Promis
     resume,
     settings: settingsOf(layers),
     ...reportOptions(values),
+    ...(metric === null ? {} : { metric: absolutePath(metric) }),
     ...(samplePrompts === null ? {} : { samplePrompts: await samplePromptsOf(samplePrompts) }),
   }
 }

@@ -5,6 +5,7 @@ import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import { isAmong, type RunRows } from '../runs/runRows.js'
 import type { Evaluation } from '../tasks/index.js'
+import { boundWithMetric } from '../tasks/chosenMetric.js'
 import type { EvaluationReport, TaskAdapter, TaskData } from '../tasks/taskType.js'
 import { alignLabels } from './alignLabels.js'
 import { resolveLabels } from './labelNames.js'
@@ -45,7 +46,7 @@ export const scoreTrained = (
 ): Promise<AdapterScore> => {
   const { model, method, outputs } = trained.adapter
   const data = alignLabels(labeled, { outputs, labelNames: resolveLabels(trained), called: calledOf(trained) })
-  return data.taskType.bind(
+  return boundWithMetric(
     data,
     null,
   )(async (task) => {
@@ -72,7 +73,7 @@ export const scoreAdapter = async (
   const data = alignLabels(labeled, { outputs, labelNames, called })
   const { examples } = data.evaluation
   const answers = await adapter.predict(examples, onProgress)
-  return data.taskType.bind(
+  return boundWithMetric(
     data,
     null,
   )((task) => scoreAnswers(task as unknown as SequenceAdapter, data, answers, (i) => examples[i]?.row, rows))

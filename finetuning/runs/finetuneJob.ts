@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import { lastCheckpoint, saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { hubIdOf } from '../../accelerated/checkpoints/hub/snapshot.js'
+import { InputError, inputError } from '../../accelerated/errors/inputError.js'
 import { TrainingError } from '../../accelerated/errors/trainingError.js'
 import { formatOf, writeAdapter } from '../../accelerated/formats/index.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import type { TrainingEvent, TrainingResult } from '../../accelerated/training/events.js'
+import { loadMetric, type LoadedMetric } from '../metrics/metricModule.js'
 import { leavesPromptTemplate, takesPromptTemplate, withModelTemplate, withTemplateOf } from '../tasks/index.js'
 import { estimateOf } from './estimate.js'
 import { writeDetails } from './evaluationDetails.js'
@@ -18,7 +20,7 @@ import { resumeRun } from './resumeRun.js'
 import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunOptions, type RunResult, type TestScores } from './run.js'
 import { checkStorable, readRunConfig } from './runFiles.js'
 import { checkSamplePrompts } from './samplePrompts.js'
-import { openRunFolder, type RunFolder } from './runFolder.js'
+import { openRunFolder, type RunFolder, type RunSources } from './runFolder.js'
 import { adapterOf, keptOf, resultOf } from './runResult.js'
 
 /** Runs a fine-tuning job in this thread. The events are those of `finetune`; it returns the result. @throws as `finetune` */
@@ -26,10 +28,11 @@ export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal):
   const given = resolveRunOptions(input)
   const began = performance.now()
   checkStorable(given)
-  const options = yield* withPromptTemplate(await withSamplePrompts(given), signal)
-  const prepared = yield* prepareRun(options, signal)
+  const { options: chosen, metric } = await withMetricModule(given)
+  const options = yield* withPromptTemplate(await withSamplePrompts(chosen), signal)
+  const prepared = yield* prepareRun(options, signal, metric)
   const { facts } = prepared
-  const folder = await openRunFolder(options, { ...facts, ...prepared, steps: prepared.plan.steps }) // last: errors above leave no folder
+  const folder = await openRunFolder(options, { ...facts, ...prepared, ...stored(metric), steps: prepared.plan.steps }) // last: errors above leave no folder
   try {
     const job: Job = { options, prepared, folder }
     const { trained, log } = yield* trainJob(job, signal)
@@ -55,6 +58,20 @@ async function* withPromptTemplate(options: RunOptions, signal: AbortSignal): As
   if (leavesPromptTemplate(task) && resolved.promptTemplate !== undefined)
     yield { kind: 'preparing', what: "framing instructions in the model's chat template (--prompt-template names another)" }
   return { ...options, task: resolved }
+}
+
+/** The custom metric selects the best checkpoint unless another is named, so its own name needs no option. @throws InputError */
+const withMetricModule = async (options: RunOptions): Promise<{ readonly options: RunOptions; readonly metric: LoadedMetric | null }> => {
+  if (options.metric === undefined) return { options, metric: null }
+  const metric = await loadMetric(options.metric)
+  const { metricForBestModel, ...task } = options.task
+  return { options: metricForBestModel === metric.definition.name ? { ...options, task } : options, metric }
+}
+
+const stored = (metric: LoadedMetric | null): Pick<RunSources, 'metric'> => {
+  if (metric === null) return {}
+  const { name, higherIsBetter } = metric.definition
+  return { metric: { name, higherIsBetter, sha256: metric.sha256 } }
 }
 
 /** The options with the sample prompts that a resumed run began with, unless others are given. @throws InputError for prompts of another form */
@@ -83,6 +100,7 @@ async function* trainJob(
   const training = prepared.train(more, checkpoint?.state ?? prepared.start, checkpoint, signal)
   for (;;) {
     const next = await training.next().catch(async (error: unknown) => {
+      if (error instanceof InputError) throw await savedBefore(error, folder, log)
       throw error instanceof TrainingError ? await withLastCheckpoint(error, folder, log) : error
     })
     if (next.done === true) return { trained: next.value, log }
@@ -171,4 +189,11 @@ const withLastCheckpoint = async ({ message }: TrainingError, { checkpoints }: R
   return new TrainingError(
     `${message}; ${last === null ? 'no checkpoint was saved before it' : `the last good checkpoint is ${last.path}, after step ${last.step}`}`,
   )
+}
+
+/** An evaluation that failed, such as by a metric of the user's own: the training loop has saved the steps before it. */
+const savedBefore = async ({ where, expected, got }: InputError, { checkpoints }: RunFolder, log: MetricsLog): Promise<InputError> => {
+  await log.flush()
+  const last = await lastCheckpoint(checkpoints)
+  return inputError(where, expected, last === null ? got : `${got}; step ${last.step} is saved, and --resume evaluates it again`)
 }

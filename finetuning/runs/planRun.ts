@@ -5,6 +5,7 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { differingChoices, finishedResult } from './compareRuns.js'
 import { atLengthOf, extensionOf } from './extendRun.js'
 import { refuseForeignFiles, refuseLinks } from './foreignFiles.js'
+import type { StoredMetric } from '../metrics/metricModule.js'
 import type { Extended, RunConfig, RunOptions } from './run.js'
 import { readRunConfig, runFormatVersion } from './runFiles.js'
 import { decisiveSettings, defaultsOf, fingerprintOf, type RunInputs } from './runFingerprint.js'
@@ -17,6 +18,8 @@ export type RunSources = {
   /** the text of rows.json */
   readonly rows: string
   readonly inputs: RunInputs
+  /** the custom metric; absent: there is none */
+  readonly metric?: StoredMetric
   /** steps of the whole run, by its settings */
   readonly steps: number
 }
@@ -51,14 +54,14 @@ export const planRun = async (options: RunOptions, sources: RunSources): Promise
   return {
     config,
     fingerprint,
-    otherVersions: differing(earlier.versions ?? {}, versions),
+    otherVersions: [...differing(earlier.versions ?? {}, versions), ...changedMetric(earlier, config)],
     newSettings: newSettings(earlier, config),
   }
 }
 
 const configOf = (
   { model, adapter, task, settings, evalOnStart = false, samplePrompts }: RunOptions,
-  { device, revision, inputs }: RunSources,
+  { device, revision, inputs, metric }: RunSources,
   earlier: RunConfig | null,
   extended: ReadonlyArray<Extended>,
 ): RunConfig => ({
@@ -71,6 +74,7 @@ const configOf = (
   device,
   inputs,
   ...((earlier === null ? evalOnStart : (earlier.evalOnStart ?? evalOnStart)) ? { evalOnStart: true } : {}),
+  ...(metric === undefined ? {} : { metric }),
   ...(samplePrompts === undefined ? {} : { samplePrompts }),
   ...(extended.length > 0 ? { extended } : {}),
   versions,
@@ -78,12 +82,23 @@ const configOf = (
 
 /** @throws InputError if the run would continue with other choices, model or data than it began with */
 const refuseChanges = (where: string, earlier: RunConfig, config: RunConfig, extension: Extended | null): void => {
+  const [before, now] = [earlier, config].map(({ metric }) => metric?.name)
+  if (before !== now)
+    throw inputError(
+      '--metric',
+      before === undefined ? 'none, as the run began without' : `the module of ${before}, which the run began with`,
+      now ?? 'none',
+    )
   const atEarlierLength = extension === null ? config : { ...config, settings: atLengthOf(config.settings, extension) }
   const choices = differingChoices(earlier, atEarlierLength)
   if (choices.length > 0) throw inputError(where, 'the settings that the run began with', choices.join('; '))
   const inputs = earlier.inputs === undefined ? [] : differing(earlier.inputs, config.inputs ?? {})
   if (inputs.length > 0) throw inputError(where, 'the model and the data that the run began with', inputs.join('; '))
 }
+
+/** The best score so far is then another metric's. */
+const changedMetric = (earlier: RunConfig, config: RunConfig): ReadonlyArray<string> =>
+  earlier.metric?.sha256 === config.metric?.sha256 ? [] : [`the module of the metric ${config.metric?.name} has changed`]
 
 const newSettings = (earlier: RunConfig, { settings }: RunConfig): ReadonlyArray<string> =>
   newDefaults(decisiveSettings(earlier.settings), decisiveSettings(settings), defaultsOf(settings)).map(

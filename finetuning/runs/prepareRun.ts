@@ -22,6 +22,7 @@ import { train } from '../../accelerated/training/trainingLoop.js'
 import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import type { Dataset } from '../data/index.js'
 import { respelled } from '../data/labels.js'
+import type { LoadedMetric } from '../metrics/metricModule.js'
 import { quoted } from '../../accelerated/errors/inputError.js'
 import { reportOf, withLengths, type DataReport } from '../inspection/runReport.js'
 import type { TaskAdapter } from '../tasks/taskType.js'
@@ -65,12 +66,16 @@ export type PreparedRun = {
 }
 
 /** @throws InputError, SettingsError or DeviceError for the first thing wrong in the options or in what they name */
-export async function* prepareRun(options: RunOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, PreparedRun> {
+export async function* prepareRun(
+  options: RunOptions,
+  signal: AbortSignal,
+  metric: LoadedMetric | null = null,
+): AsyncGenerator<FinetuneEvent, PreparedRun> {
   const { settings } = options
   const device = await chooseDevice(settings.device)
   const precision = precisionOf(settings.precision)
   await checkDevice(precision, device)
-  const data = yield* loadRunData(options)
+  const data = yield* loadRunData(options, metric)
   if (options.samplePrompts !== undefined) checkGenerates(data.taskType, options.task, options.samplePrompts)
   return yield* bindTask(data, settings)((task) => prepareTask(options, data, task, { device, precision }, signal))
 }

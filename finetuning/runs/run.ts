@@ -7,6 +7,7 @@ import type { TrainingEvent } from '../../accelerated/training/events.js'
 import type { Estimate } from './estimate.js'
 import type { TaskOptions } from '../tasks/index.js'
 import type { DataReport } from '../inspection/runReport.js'
+import type { StoredMetric } from '../metrics/metricModule.js'
 import type { RunInputs } from './runFingerprint.js'
 import type { SamplePrompt } from './samplePrompts.js'
 import { trackerNames, type TrackerName } from './tracking/trackerNames.js'
@@ -30,6 +31,8 @@ export type FinetuneOptions = {
   readonly tensorboard?: boolean
   /** Also report to these experiment trackers; a resumed run keeps reporting to those it began with. Default: none */
   readonly reportTo?: ReadonlyArray<TrackerName>
+  /** A JavaScript module of a metric (MetricDefinition), by its path. A resumed run must name it again: nothing in a run's folder is executed. */
+  readonly metric?: string
   /** Prompts that the model answers after each evaluation; a resumed run keeps those that it began with. Default: none */
   readonly samplePrompts?: ReadonlyArray<SamplePrompt>
 }
@@ -49,6 +52,7 @@ const optionsSchema = z.looseObject({
   evalOnStart: z.boolean().optional(),
   tensorboard: z.boolean().optional(),
   reportTo: z.array(z.enum(trackerNames)).optional(),
+  metric: text.optional(),
   samplePrompts: z.array(z.unknown()).optional(),
 })
 
@@ -98,6 +102,8 @@ export type RunFacts = {
   readonly majority: { readonly label: string; readonly share: number } | null
   /** The metric that selects the best step; absent in runs of versions without a choice. */
   readonly selectedBy?: string
+  /** The direction of the custom metric; absent if there is none. */
+  readonly customMetric?: Pick<StoredMetric, 'name' | 'higherIsBetter'>
   /** The positive class of F1; absent if none was named. */
   readonly positive?: string
 }
@@ -128,6 +134,8 @@ export type RunConfig = {
   readonly inputs?: RunInputs
   /** Absent if false. */
   readonly evalOnStart?: boolean
+  /** The custom metric; absent if there is none. */
+  readonly metric?: StoredMetric
   /** Absent if there are none. */
   readonly samplePrompts?: ReadonlyArray<SamplePrompt>
   /** Oldest first; absent if the run was never extended. */

@@ -7,23 +7,27 @@ import type { Examples } from '../../accelerated/models/packing.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Dataset, Example } from '../data/index.js'
 import { classWeightsOf } from '../tasks/classWeights.js'
+import type { LoadedMetric } from '../metrics/metricModule.js'
+import { boundWithMetric, withMetric } from '../tasks/chosenMetric.js'
 import { loadTask, type Task } from '../tasks/index.js'
-import type { AnyTaskAdapter, TaskAdapter } from '../tasks/taskType.js'
+import type { AnyTaskAdapter, TaskAdapter, TaskData } from '../tasks/taskType.js'
 import { reportTokenizing } from '../tokens/tokenizingProgress.js'
 import type { FinetuneEvent, RunOptions } from './run.js'
 
 /** A task whose lists of examples belong to the run, which may empty them. */
-export type RunData = Omit<Task, 'train' | 'evaluation' | 'test'> & {
-  readonly train: OwnedDataset
-  readonly evaluation: OwnedDataset
-  readonly test?: OwnedDataset
-}
+export type RunData = Omit<Task, 'train' | 'evaluation' | 'test'> &
+  Pick<TaskData, 'metric'> & {
+    readonly train: OwnedDataset
+    readonly evaluation: OwnedDataset
+    readonly test?: OwnedDataset
+  }
 type OwnedDataset = Dataset & { readonly examples: Example[] }
 
 /** Loads the task and reports skipped rows. @throws InputError */
-export async function* loadRunData({ task }: RunOptions): AsyncGenerator<FinetuneEvent, RunData> {
+export async function* loadRunData({ task }: RunOptions, metric: LoadedMetric | null): AsyncGenerator<FinetuneEvent, RunData> {
   yield { kind: 'preparing', what: `reading ${task.task}` }
-  const { train, evaluation, test, ...rest } = await loadTask(task)
+  const loaded = await loadTask(task)
+  const { train, evaluation, test, ...rest } = metric === null ? loaded : withMetric(loaded, metric, task.metricForBestModel === undefined)
   for (const { source, skipped } of [train, evaluation, ...(test === undefined ? [] : [test])]) {
     const [first] = skipped
     if (first !== undefined)
@@ -38,10 +42,10 @@ export async function* loadRunData({ task }: RunOptions): AsyncGenerator<Finetun
 /** The data's task type, bound to it. @throws InputError for class weights that the task type does not have */
 export const bindTask = (data: Task, { classWeights }: Pick<Settings, 'classWeights'>): AnyTaskAdapter => {
   const { taskType, labelNames, train } = data
-  if (classWeights === null) return taskType.bind(data, null)
+  if (classWeights === null) return boundWithMetric(data, null)
   if (taskType.refuses.classWeights !== undefined) throw inputError('--class-weights', taskType.refuses.classWeights, quoted(classWeights))
   const labels = train.examples.map(({ label }) => label)
-  return taskType.bind(data, classWeightsOf(classWeights, labelNames ?? [], labels))
+  return boundWithMetric(data, classWeightsOf(classWeights, labelNames ?? [], labels))
 }
 
 /** test: null without test data */

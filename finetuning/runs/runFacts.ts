@@ -5,12 +5,12 @@ import type { RunState } from '../../accelerated/parameters/runState.js'
 import type { Assembly } from '../../accelerated/training/assembly.js'
 import type { Settings } from '../../accelerated/training/settings.js'
 import type { Task } from '../tasks/index.js'
-import type { TaskAdapter } from '../tasks/taskType.js'
+import type { ChosenMetric, Scoring, TaskAdapter, TaskData } from '../tasks/taskType.js'
 import type { RunFacts } from './run.js'
 
 export const runFacts = (
   { method, model, settings }: Pick<Assembly, 'method' | 'model'> & { readonly settings: Settings },
-  data: Task,
+  data: Task & Pick<TaskData, 'metric'>,
   { outputs, majority }: Pick<TaskAdapter<TrainingExample, unknown>, 'outputs' | 'majority'>,
   { phase }: RunState,
   place: Pick<RunFacts, 'device' | 'revision' | 'modelParameters'>,
@@ -29,8 +29,19 @@ export const runFacts = (
     },
     ...(place.modelParameters === undefined ? {} : { modelParameters: place.modelParameters }),
     trainableParameters: { ...method.reporting?.parameterCounts?.(phase, settings), ...(head === 0 ? {} : { head }) },
-    selectedBy: data.selectionMetric === 'mean' ? `the mean of ${data.metrics.join(' and ')}` : data.selectionMetric,
+    selectedBy: selectorOf(data),
+    ...(data.metric === undefined ? {} : { customMetric: directionOf(data.metric) }),
     ...(data.positive === undefined ? {} : { positive: data.labelNames?.[data.positive] ?? String(data.positive) }),
     majority,
   }
 }
+
+const selectorOf = ({ metric, metrics, selectionMetric }: Scoring & Pick<TaskData, 'metric'>): string => {
+  if (metric?.selects === true) return metric.definition.name
+  return selectionMetric === 'mean' ? `the mean of ${metrics.join(' and ')}` : selectionMetric
+}
+
+const directionOf = ({ definition: { name, higherIsBetter } }: ChosenMetric): NonNullable<RunFacts['customMetric']> => ({
+  name,
+  higherIsBetter,
+})

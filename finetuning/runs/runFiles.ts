@@ -31,6 +31,8 @@ export const taskSchema = z.record(text, z.union([text, z.number(), z.boolean(),
 
 export const inputsSchema = z.record(text, text)
 
+const metricFacts = { name: z.string().max(100), higherIsBetter: z.boolean() }
+
 /** Checks only that settings are single values or lists of texts: resolving them checks the rest. */
 const configSchema = z.looseObject({
   formatVersion: count,
@@ -42,6 +44,7 @@ const configSchema = z.looseObject({
   device: device.optional(),
   inputs: inputsSchema.optional(),
   evalOnStart: z.boolean().optional(),
+  metric: z.object({ ...metricFacts, sha256: text }).optional(),
   samplePrompts: samplePromptsSchema.optional(),
   extended: extended.optional(),
   versions: z.record(text, text).optional(),
@@ -68,6 +71,7 @@ const resultSchema = z.looseObject({
   test: evaluation.optional(),
   kept: z.looseObject({ which: z.enum(['best', 'last']), step: count }).optional(),
   selectedBy: text.optional(),
+  customMetric: z.object(metricFacts).optional(),
   positive: text.optional(),
   interrupted: z.boolean(),
   stepsDone: count,

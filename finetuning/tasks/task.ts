@@ -93,7 +93,7 @@ export type Task = TaskData & {
 
 /** Labeled data for a model that is already trained. */
 export type Evaluation = Scoring &
-  Pick<TaskData, 'evaluation' | 'text' | 'preference'> & {
+  Pick<TaskData, 'evaluation' | 'text' | 'preference' | 'metric'> & {
     /** Whether the classes come from the data itself, sorted by name: their order then says nothing about a model's outputs. */
     readonly sorted?: boolean
   }

@@ -12,6 +12,7 @@ import type { DelimitedOptions } from '../data/delimited.js'
 import type { LabelColumn } from '../data/labelColumn.js'
 import type { TaggedOptions } from '../data/taggedSentences.js'
 import type { PromptTemplate } from '../data/promptTemplates.js'
+import type { Compared, MetricDefinition } from '../metrics/customMetric.js'
 import type { ClassReport } from '../metrics/index.js'
 import type { ExampleTokenizer } from '../tokens/exampleTokenizer.js'
 import type { TextTokenOptions } from '../tokens/textTokens.js'
@@ -31,9 +32,13 @@ export type PreferenceOptions = (PreferenceSettings | ({ readonly loss: 'kto' } 
   readonly promptTemplate: PromptTemplate
 }
 
+/** A metric of the user's own. file: its module, in messages · selects: the best checkpoint is the best by it */
+export type ChosenMetric = { readonly definition: MetricDefinition; readonly file: string; readonly selects: boolean }
+
 /** The data that a task type is bound to. */
 export type TaskData = Scoring & {
   readonly evaluation: Dataset
+  readonly metric?: ChosenMetric
   /** the classes in the order of the outputs; null: the task has none */
   readonly labelNames: ReadonlyArray<string> | null
   /** how texts become tokens in language modeling */
@@ -50,6 +55,8 @@ export type TaskAdapter<E extends TrainingExample, O> = {
   readonly tokenizer: (base: ModelFolder, maxLength: number) => Promise<ExampleTokenizer<E>>
   /** Scores all answers. It keeps labels, but no text. */
   readonly score: (answers: ReadonlyArray<O>) => Scored
+  /** Predictions and labels by name, for custom metrics. Absent: answers are no predictions of labels. */
+  readonly compared?: (answers: ReadonlyArray<O>) => Compared
   /** What `salora evaluate` adds to the scores. */
   readonly report: (answers: ReadonlyArray<O>) => EvaluationReport
   /** The `count` worst errors, the worst first. Absent: an answer is not right or wrong. */

@@ -81,6 +81,7 @@ describe('optimizers that salora leaves out', () => {
     'gemma3',
     'gpt2',
     'phi3',
+    'opt',
   ])('change no graph of %s', (family) => expectSame(family, { method: 'lora' }))
 
   it.each(['float64', 'int8'] as const)('change no graph in %s', (precision) => expectSame('roberta', { method: 'salora', precision }))

@@ -121,6 +121,7 @@ describe('a step with --gradient-checkpointing and one without', () => {
     'gemma3',
     'gpt2',
     'phi3',
+    'opt',
   ])('gradient checkpointing gives the same bits on %s, in float32 and float64', async (family) => {
     for (const precision of ['float32', 'float64'] as const) await expectSame(family, { ...short('salora'), precision })
   })

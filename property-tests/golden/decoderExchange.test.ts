@@ -14,7 +14,7 @@ import { exportDecoderGolden, exportNames } from './exportGolden.js'
 import { fixtures, readGolden } from './golden.js'
 
 const folder = exportFolder()
-const families = ['qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3'] as const
+const families = ['qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt'] as const
 type Family = (typeof families)[number]
 
 /** Logits of the token after each text of the first batch. */

@@ -31,7 +31,7 @@ const json = (...path: ReadonlyArray<string>): unknown => JSON.parse(readFileSyn
 const textsOf = ({ inputIds, targets }: Batch): ReadonlyArray<TextExample> =>
   inputIds.map((ids, i) => ({ inputIds: ids, targets: targets[i] ?? [], row: i + 1 }))
 
-const cases = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3'].flatMap((family) =>
+const cases = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt'].flatMap((family) =>
   (['prefix', 'prompt'] as const).filter((method) => existsSync(join(fixtures, family, method))).map((method) => ({ family, method })),
 )
 

@@ -9,7 +9,9 @@ import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
 import { plainHost } from '../../accelerated/models/host.js'
+import type { GptConfig } from '../../accelerated/models/gpt/config.js'
 import { gpt2Config } from '../../accelerated/models/gpt/gpt2.js'
+import { optConfig } from '../../accelerated/models/gpt/opt.js'
 import { phi3Config } from '../../accelerated/models/phi3/config.js'
 import { decoderConfig } from '../../accelerated/models/llama/config.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
@@ -49,7 +51,7 @@ import {
 } from '../../reference/index.js'
 import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
 
-const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3'] as const
+const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt'] as const
 type Family = (typeof families)[number]
 
 type Golden = Readonly<Record<FloatType, { readonly losses: ReadonlyArray<number> }>> & {
@@ -215,9 +217,9 @@ const phi3Reference = (json: object): ReferenceModel => {
 }
 
 const gptReference =
-  (names: GptDecoderConfig['names']) =>
+  (configOf: (json: object, where: string) => GptConfig, names: GptDecoderConfig['names']) =>
   (json: object): ReferenceModel => {
-    const config: GptDecoderConfig = { ...gpt2Config(json, 'config.json'), names }
+    const config: GptDecoderConfig = { ...configOf(json, 'config.json'), names }
     return { modules: gptDecoderModules(config), run: (options) => gptDecoder(config, options) }
   }
 
@@ -229,7 +231,13 @@ const references: Readonly<Record<Family, (json: object) => ReferenceModel>> = {
   gemma2: llamaReference,
   gemma3: llamaReference,
   phi3: phi3Reference,
-  gpt2: gptReference({
+  opt: gptReference(optConfig, {
+    ...{ words: 'decoder.embed_tokens', positions: 'decoder.embed_positions', firstPosition: 2, layer: (n) => `decoder.layers.${n}` },
+    ...{ attentionNorm: 'self_attn_layer_norm', queryKeyValue: ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'] },
+    ...{ attentionOutput: 'self_attn.out_proj', feedForwardNorm: 'final_layer_norm', up: 'fc1', down: 'fc2' },
+    norm: 'decoder.final_layer_norm',
+  }),
+  gpt2: gptReference(gpt2Config, {
     ...{ words: 'wte', positions: 'wpe', firstPosition: 0, layer: (n) => `h.${n}`, norm: 'ln_f' },
     ...{ attentionNorm: 'ln_1', queryKeyValue: ['attn.c_attn'], attentionOutput: 'attn.c_proj' },
     ...{ feedForwardNorm: 'ln_2', up: 'mlp.c_fc', down: 'mlp.c_proj' },

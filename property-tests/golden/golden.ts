@@ -52,7 +52,7 @@ export type Golden = {
 >
 
 /** Decoders whose adapters their library opened. */
-export type Decoder = 'qwen3' | 'gemma2' | 'gemma3' | 'gpt2' | 'phi3'
+export type Decoder = 'qwen3' | 'gemma2' | 'gemma3' | 'gpt2' | 'phi3' | 'opt'
 
 export const readGolden = (family: Family | Decoder): Golden =>
   JSON.parse(readFileSync(join(fixtures, family, 'golden.json'), 'utf8')) as Golden

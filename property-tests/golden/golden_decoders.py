@@ -1,6 +1,6 @@
 """LoRA on decoders under PEFT: the first step's logits, loss and gradients, and 20 steps of AdamW. One family has grouped heads and Llama 3's rotation, one a
 sliding window, one biases and a tied output matrix, one norms of queries and keys, one
-fused matrices and LongRoPE on a part of each head, and one a table of positions and matrices stored as [in, out]. Gemma's have
+fused matrices and LongRoPE on a part of each head, one a table of positions and matrices stored as [in, out], and one such a table and ReLU. Gemma's have
 four norms a layer, soft caps, and windows in every other layer. Of these, Gemma 3 rotates by another base.
 
 transformers computes norms, rotations, attention's softmax and the loss in float32, whatever the model is in; in float64 these lines are replaced by the same
@@ -14,7 +14,8 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
-    AutoModelForCausalLM, AutoModelForSequenceClassification, Gemma2Config, Gemma3TextConfig, GPT2Config, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config, Qwen3Config)
+    AutoModelForCausalLM, AutoModelForSequenceClassification, Gemma2Config, Gemma3TextConfig, GPT2Config, LlamaConfig, MistralConfig, OPTConfig, Phi3Config,
+    Qwen2Config, Qwen3Config)
 from transformers.models.gemma2 import modeling_gemma2
 from transformers.models.gemma3 import modeling_gemma3
 from transformers.models.llama import modeling_llama
@@ -30,6 +31,7 @@ LORA = dict(rank=4, alpha=8)
 TARGETS = {
     **{family: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] for family in ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3')},
     'gpt2': ['c_attn', 'c_proj', 'c_fc'],
+    'opt': ['q_proj', 'k_proj', 'v_proj', 'out_proj', 'fc1', 'fc2'],
     'phi3': ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj'],
 }
 SIZES = dict(vocab_size=50, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40,
@@ -50,11 +52,14 @@ CONFIGS = {
                                                         'sliding_attention': dict(rope_type='default', rope_theta=100.0)}),
     'phi3': lambda: Phi3Config(
         **{**SIZES, 'hidden_size': 32, 'max_position_embeddings': 512}, rms_norm_eps=1e-5, original_max_position_embeddings=256, rope_parameters=LONGROPE, sliding_window=None),
+    'opt': lambda: OPTConfig(
+        vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=40, max_position_embeddings=64, dropout=0.0, word_embed_proj_dim=32,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2),
     'gpt2': lambda: GPT2Config(
         vocab_size=50, n_embd=32, n_layer=2, n_head=4, n_inner=40, n_positions=64, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0, pad_token_id=0,
         bos_token_id=1, eos_token_id=2),
 }
-# Families whose code casts to float32.
+# Families whose norms and rotations cast to float32.
 MODULES = {'llama': (modeling_llama, 'Llama'), 'mistral': (modeling_mistral, 'Mistral'), 'qwen2': (modeling_qwen2, 'Qwen2'), 'qwen3': (modeling_qwen3, 'Qwen3'),
            'gemma2': (modeling_gemma2, 'Gemma2'), 'gemma3': (modeling_gemma3, 'Gemma3'), 'phi3': (modeling_phi3, 'Phi3')}
 
@@ -92,9 +97,6 @@ def long_rope(rotary):
 
 def in_float64(family):
     """The library's own formulas of norm, rotation and softmax, without their casts."""
-    if family not in MODULES:
-        return
-    module, name = MODULES[family]
     library_softmax = torch.nn.functional.softmax
 
     def softmax(x, dim=None, dtype=None):
@@ -123,6 +125,9 @@ def in_float64(family):
         return both.cos() * scaling, both.sin() * scaling
 
     torch.nn.functional.softmax = softmax
+    if family not in MODULES:
+        return
+    module, name = MODULES[family]
     getattr(module, f'{name}RMSNorm').forward = norm_with_offset if name.startswith('Gemma') else norm
     rotary = getattr(module, f'{name}RotaryEmbedding')
     library = rotary.forward

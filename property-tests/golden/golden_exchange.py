@@ -12,8 +12,8 @@ from golden_training import all_logits
 from golden_decoders import rows_of
 
 BOUND = 1e-5
-FAMILIES = ('roberta', 'bert', 'distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3')
-DECODERS = ('qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3')
+FAMILIES = ('roberta', 'bert', 'distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt')
+DECODERS = ('qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt')
 PEFT_FILES = ('adapter_model.safetensors', 'adapter_config.json')
 FILES = {'full': ('model.safetensors', 'config.json'), 'bottleneck': ('adapter.safetensors', 'adapter_config.json', 'model_head.safetensors', 'head_config.json')}
 

@@ -20,20 +20,21 @@ export const bestSeries = (series: ReadonlyArray<Series>): ReadonlyArray<Scored>
   const best = new Map<string, Scored>()
   for (const one of scoredSeries(series)) {
     const before = best.get(one.task)
-    if (before === undefined || compareScores(one.metric, one.score, before.score) > 0) best.set(one.task, one)
+    if (before === undefined || compareScores(one, one.score, before.score) > 0) best.set(one.task, one)
   }
   return [...best.values()]
 }
 
 /** The first of equally good runs. */
-export const bestRun = ({ runs, metric }: Scored): FinishedRun | null => {
+export const bestRun = (series: Scored): FinishedRun | null => {
+  const { runs, metric } = series
   const scored = runs.flatMap((run) => {
     const score = savedScore(run.result, metric)
     return score === null ? [] : [{ run, score }]
   })
   return (
     scored.reduce<(typeof scored)[number] | null>(
-      (best, one) => (best === null || compareScores(metric, one.score, best.score) > 0 ? one : best),
+      (best, one) => (best === null || compareScores(series, one.score, best.score) > 0 ? one : best),
       null,
     )?.run ?? null
   )

@@ -16,5 +16,9 @@ const savedScores = (result: Evaluations): Scores => {
 /** null if the kept step was not evaluated, or lacks the metric */
 export const savedScore = (result: Evaluations, metric: string): number | null => savedScores(result)[metric] ?? null
 
-/** Positive if `a` is the better score. */
-export const compareScores = (metric: string, a: number, b: number): number => (isLowerBetter(metric) ? b - a : a - b)
+/** Positive if `a` is the better score. lowerIsBetter: of a custom metric, whose name does not say so */
+export const compareScores = (
+  { metric, lowerIsBetter = isLowerBetter(metric) }: { readonly metric: string; readonly lowerIsBetter?: boolean },
+  a: number,
+  b: number,
+): number => (lowerIsBetter ? b - a : a - b)

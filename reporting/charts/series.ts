@@ -9,6 +9,8 @@ export type Series = {
   readonly task: string
   /** the metric that figures and tables show for this task: Table 1's metric, or the run's first one */
   readonly metric: string
+  /** of a custom metric; absent: the metric's name says which is better */
+  readonly lowerIsBetter?: boolean
   /** a row of a sweep, or the method with the settings that distinguish it from other series of the task */
   readonly label: string
   readonly runs: ReadonlyArray<FinishedRun>
@@ -64,7 +66,10 @@ export const seriesOf = (runs: ReadonlyArray<FinishedRun>): ReadonlyArray<Series
     const labels = labelsOf(taskRuns, traits)
     const scored = taskRuns.find(({ result }) => Object.keys(result.last.scores).length > 0)
     const metric = metricOf(task, scored?.result.last.scores ?? {})
-    return [...groupBy(taskRuns, (run) => labels.get(run) ?? '')].map(([label, members]) => ({ task, metric, label, runs: members }))
+    const custom = scored?.result.customMetric
+    const direction = custom?.name === metric ? { lowerIsBetter: !custom.higherIsBetter } : {}
+    const groups = groupBy(taskRuns, (run) => labels.get(run) ?? '')
+    return [...groups].map(([label, members]) => ({ task, metric, ...direction, label, runs: members }))
   })
 }
 

@@ -80,7 +80,7 @@ const goodness = (best: Scored, series: ReadonlyArray<Series>, hasTasks: boolean
   const [run] = runs
   const last = run === undefined || runs.length > 1 ? null : lastScore(run.result, metric)
   const others = scoredSeries(series).filter((one) => one.task === best.task && one.label !== best.label)
-  const [second] = [...others].sort((a, b) => compareScores(metric, b.score, a.score))
+  const [second] = [...others].sort((a, b) => compareScores(best, b.score, a.score))
   return {
     name: metricTitle(metric).title,
     value,

@@ -2,6 +2,7 @@
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath } from '../../storage/paths.js'
 import { withFile, type Storage } from '../../storage/storage.js'
+import { markUsed, removeUnused } from '../../storage/unusedFolders.js'
 import { storedSha256 } from '../../storage/storedDigest.js'
 import { parseConfigFile } from '../configFile.js'
 import { convertWeights } from './convertWeights.js'
@@ -21,10 +22,16 @@ export const convertedModel = async (file: string, cache: string): Promise<strin
   const { config, tokenizer, settings } = await filesOf(header, file, nodeFiles)
   const { model } = parseConfigFile(config, file)
   const digest = await storedSha256(file, joinPath(cache, 'salora-digests'))
-  const folder = joinPath(cache, 'salora-gguf', `${digest.slice(0, 32)}-${layout}`)
+  const all = joinPath(cache, 'salora-gguf')
+  const folder = joinPath(all, `${digest.slice(0, 32)}-${layout}`)
   const configFile = joinPath(folder, 'config.json')
-  if ((await nodeFiles.stat(configFile)) !== null) return folder
+  if ((await nodeFiles.stat(configFile)) !== null) {
+    await markUsed(folder)
+    return folder
+  }
+  await removeUnused(all, /^[0-9a-f]{32}-\d+$/)
   await nodeFiles.makeFolder(folder, { recursive: true })
+  await markUsed(folder)
   await convertWeights(header, model, file, { path: joinPath(folder, 'model.safetensors'), storage: nodeFiles }, nodeFiles)
   await nodeFiles.write(joinPath(folder, 'tokenizer.json'), tokenizer)
   await nodeFiles.write(joinPath(folder, 'tokenizer_config.json'), settings)

@@ -69,6 +69,7 @@ const family: GptFamily = {
   type: 'gpt2',
   names,
   prefix: 'transformer.',
+  embeddingDropout: true,
   classes: { sequenceClassifier: 'GPT2ForSequenceClassification', causal: 'GPT2LMHeadModel' },
   transposed: (tensor) => /^h\.\d+\.(attn|mlp)\.c_\w+\.weight$/.test(tensor),
   ignored: (tensor) => /^h\.\d+\.attn\.(masked_)?bias$/.test(tensor), // the mask of later tokens, which old checkpoints have

@@ -9,6 +9,8 @@ import { specOf } from './spec.js'
 /** What differs between families beside sizes. */
 export type GptFamily = Pick<Model, 'type' | 'transposed' | 'ignored'> & {
   readonly names: GptNames
+  /** whether words and positions have dropout before the first layer */
+  readonly embeddingDropout: boolean
   /** of its tensors in files */
   readonly prefix: string
   /** in transformers */
@@ -43,5 +45,5 @@ export const gptModel = (family: GptFamily, config: GptConfig): Model => ({
     return { tensors: new Map(), frozen, words, outputs: (rows, host) => matMul(rows, host.tensor(words), { transposeB: true }) }
   },
   paddedPositions: slotPositions,
-  withDropout: (p) => gptModel(family, { ...config, dropouts: { embeddings: p, attention: p, residual: p } }),
+  withDropout: (p) => gptModel(family, { ...config, dropouts: { embeddings: family.embeddingDropout ? p : 0, attention: p, residual: p } }),
 })

@@ -17,6 +17,7 @@ export const multiLabel = sequenceTaskType({
   file: { labels: labelSetColumn, metrics: [], selectionMetric: 'microF1' },
   commonMetrics: () => ['accuracy', 'microF1', 'macroF1', 'loss'],
   scoreSet: (_, outputs, truths) => ({ scores: scoreSets(outputs, setsOf(truths)), constant: null }),
+  predictionOf: (logits) => predictedSets([logits])[0] ?? [],
   errorOf: (logits, truth) => {
     const [[predicted = []], labels] = [predictedSets([logits]), setsOf([truth])]
     const { accuracy, loss } = scoreSets([logits], labels)

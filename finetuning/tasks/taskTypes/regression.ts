@@ -19,6 +19,7 @@ export const regression = sequenceTaskType({
     const names = [...new Set([...metrics, ...commonMetrics()])].filter(isPredictionMetric)
     return { scores: Object.fromEntries(names.map((name) => [name, METRICS[name](predictions, labels)])), constant: null }
   },
+  predictionOf: ([value = NaN]) => value,
   errorOf: ([value = NaN], truth) => ({ predicted: value, loss: Math.abs(value - (labelsOf([truth])[0] ?? NaN)) }),
   predictions: {
     columns: ['value'],

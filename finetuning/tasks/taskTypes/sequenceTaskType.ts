@@ -7,6 +7,7 @@ import type { Example, SecondSet } from '../../data/dataset.js'
 import { readDelimited } from '../../data/delimited.js'
 import { scoreColumn, type LabelColumn } from '../../data/labelColumn.js'
 import { labelSeparator } from '../../data/labels.js'
+import type { Compared, MetricValue } from '../../metrics/customMetric.js'
 import { secondSetMetric, selectionScore, type ClassReport, type MajorityClass } from '../../metrics/index.js'
 import { tokenize } from '../../tokens/tokenizedExamples.js'
 import { truncationWarnings } from '../../tokens/truncationWarning.js'
@@ -37,6 +38,8 @@ export type SequenceDefinition = Pick<TaskType, 'name' | 'noun' | 'refuses' | 'e
   readonly commonMetrics: (hasPositive: boolean) => ReadonlyArray<string>
   /** Scores of one set of examples, of at least one. */
   readonly scoreSet: (scoring: Pick<Scoring, 'metrics' | 'positive'>, outputs: Outputs, truths: ReadonlyArray<Truth>) => SetScores
+  /** The class, the number or the classes that an output stands for. Absent: there are no custom metrics. */
+  readonly predictionOf?: (output: ReadonlyArray<number>) => Truth
   readonly majority?: (truths: ReadonlyArray<Truth>) => MajorityClass
   /** What the model answered instead of the truth, and how wrong that is; null for a right answer. Absent: no errors are recorded. */
   readonly errorOf?: (output: ReadonlyArray<number>, truth: Truth) => { readonly predicted: Truth; readonly loss: number } | null
@@ -114,6 +117,7 @@ const boundTo = (
       const selection = selectionScore(selectionMetric, metrics)(scores)
       return { scores, selection, constant: constant === null ? null : labelName(constant) }
     },
+    ...(definition.predictionOf === undefined ? {} : { compared: comparedBy(definition.predictionOf, firstTruths, labelNames) }),
     ...(definition.errorOf === undefined ? {} : { worstErrors: worstErrorsBy(definition.errorOf, truths, labelNames) }),
     report: (answers) => {
       const classes = outputs.labels
@@ -145,6 +149,20 @@ const truthText = (truth: Truth, labelNames: ReadonlyArray<string> | null): stri
   const nameOf = (label: number): string => labelNames?.[label] ?? String(Number(label.toPrecision(6)))
   if (typeof truth === 'number') return nameOf(truth)
   return truth.length === 0 ? 'none' : truth.map(nameOf).join(labelSeparator)
+}
+
+/** Predictions and labels of the first set. */
+const comparedBy =
+  (predictionOf: NonNullable<SequenceDefinition['predictionOf']>, truths: ReadonlyArray<Truth>, labelNames: ReadonlyArray<string> | null) =>
+  (answers: Outputs): Compared => ({
+    predictions: answers.slice(0, truths.length).map((output) => metricValue(predictionOf(output), labelNames)),
+    labels: truths.map((truth) => metricValue(truth, labelNames)),
+  })
+
+/** Classes by name, those of a set in their order, and numbers as they are. */
+const metricValue = (truth: Truth, labelNames: ReadonlyArray<string> | null): MetricValue => {
+  if (typeof truth !== 'number') return [...truth].sort((a, b) => a - b).map((label) => labelNames?.[label] ?? String(label))
+  return labelNames === null ? truth : (labelNames[truth] ?? String(truth))
 }
 
 /** The confusion matrix grows with the square of the classes. */

@@ -36,6 +36,7 @@ export const singleLabel = sequenceTaskType({
     const names = new Set([...metrics, ...commonMetrics(positive !== undefined)])
     return { scores: Object.fromEntries([...names].map((name) => [name, scoreBy(name)])), constant: constantPrediction(predictions) }
   },
+  predictionOf: predictedClass,
   errorOf: (logits, truth) => {
     const predicted = predictedClass(logits)
     return predicted === truth ? null : { predicted, loss: crossEntropy([logits], labelsOf([truth])) }

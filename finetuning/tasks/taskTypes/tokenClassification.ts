@@ -72,6 +72,7 @@ const boundTo = (data: TaskData): TaskAdapter<TaggedExample, ReadonlyArray<numbe
         constant: constant === null ? null : (names[constant] ?? outside),
       }
     },
+    compared: (answers) => ({ predictions: predictedOf(answers), labels: labeled }),
     worstErrors: (answers, count) => {
       const errors = predictedOf(answers).flatMap((predicted, index) => {
         const [labels, rows] = [labeled[index] ?? [], rowsOf(answers[index] ?? [], names.length)]

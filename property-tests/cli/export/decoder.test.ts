@@ -16,7 +16,7 @@ import { fixtures } from '../../golden/golden.js'
 import { readModel } from '../../support/runGraph.js'
 import { saloraHere } from '../inProcess.js'
 
-const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3'] as const
+const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt'] as const
 type Family = (typeof families)[number]
 const prompts = ['w8 w34 w33 w6 w29', 'w14', 'w11 w7 w49 w29 w29 w30 w5 w40 w41']
 

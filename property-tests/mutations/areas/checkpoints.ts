@@ -373,4 +373,11 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     after: 'ofLayers',
     tests: ['property/accelerated/ggufModel'],
   },
+  {
+    file: 'accelerated/checkpoints/gguf/convertModel.ts',
+    mistake: 'A use of a copy does not keep it.',
+    before: '    await markUsed(folder)\n    return folder',
+    after: '    return folder',
+    tests: ['property/accelerated/ggufModel'],
+  },
 ]

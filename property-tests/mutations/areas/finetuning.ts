@@ -128,4 +128,25 @@ export const finetuning: ReadonlyArray<Mutation> = [
     after: '',
     tests: ['cli/chat'],
   },
+  {
+    file: 'finetuning/tasks/chosenMetric.ts',
+    mistake: 'The largest score is the best in either direction.',
+    before: 'higherIsBetter ? value : -value',
+    after: 'value',
+    tests: ['cli/customMetric'],
+  },
+  {
+    file: 'finetuning/tasks/chosenMetric.ts',
+    mistake: 'A custom metric always selects.',
+    before: 'if (!selects)',
+    after: 'if (false)',
+    tests: ['cli/customMetric'],
+  },
+  {
+    file: 'finetuning/tasks/chosenMetric.ts',
+    mistake: 'A custom metric may replace one of the task.',
+    before: 'names.includes(definition.name) ||',
+    after: '',
+    tests: ['cli/customMetric'],
+  },
 ]

@@ -135,4 +135,18 @@ export const finetuningMetrics: ReadonlyArray<Mutation> = [
     after: 'Math.max(-Infinity, beta * mean(',
     tests: ['property/finetuning/ratedAnswers'],
   },
+  {
+    file: 'finetuning/metrics/customMetric.ts',
+    mistake: 'A metric may return NaN.',
+    before: '|| !Number.isFinite(value)',
+    after: '',
+    tests: ['cli/customMetric'],
+  },
+  {
+    file: 'finetuning/metrics/customMetric.ts',
+    mistake: 'What a metric throws ends the run with a stack.',
+    before: '    throw inputError(file, `a number from',
+    after: '    throw thrown\n    throw inputError(file, `a number from',
+    tests: ['cli/customMetric'],
+  },
 ]

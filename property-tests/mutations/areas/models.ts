@@ -3,6 +3,27 @@ import type { Mutation } from '../mutation.js'
 
 export const models: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/models/gpt/opt.ts',
+    mistake: "OPT's positions begin in the first row.",
+    before: 'positionOffset: 2',
+    after: 'positionOffset: 0',
+    tests: ['property/accelerated/gptConfig'],
+  },
+  {
+    file: 'accelerated/models/gpt/decoder.ts',
+    mistake: 'Every family begins in the first row of its positions.',
+    before: 'add(batch.positions, names.positionOffset)',
+    after: 'batch.positions',
+    tests: ['golden/decoders'],
+  },
+  {
+    file: 'accelerated/models/gpt/model.ts',
+    mistake: 'A family without dropout of embeddings gets one by --dropout.',
+    before: 'family.embeddingDropout ? p : 0',
+    after: 'p',
+    tests: ['property/accelerated/gptConfig'],
+  },
+  {
     file: 'accelerated/models/layers/fusedMatrices.ts',
     mistake: 'Each part of a fused matrix begins where it begins by itself.',
     before: 'start: start - rows, rows }',

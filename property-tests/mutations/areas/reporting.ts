@@ -61,7 +61,7 @@ export const reporting: ReadonlyArray<Mutation> = [
   {
     file: 'reporting/charts/bestRun.ts',
     mistake: 'The highest loss is the best.',
-    before: 'compareScores(one.metric, one.score, before.score) > 0',
+    before: 'compareScores(one, one.score, before.score) > 0',
     after: 'one.score > before.score',
     tests: ['property/reporting/charts'],
   },
@@ -173,8 +173,8 @@ export const reporting: ReadonlyArray<Mutation> = [
   {
     file: 'reporting/report/overview.ts',
     mistake: 'The next best series is the worst one.',
-    before: 'compareScores(metric, b.score, a.score)',
-    after: 'compareScores(metric, a.score, b.score)',
+    before: 'compareScores(best, b.score, a.score)',
+    after: 'compareScores(best, a.score, b.score)',
     tests: ['property/reporting/overview'],
   },
   {
@@ -435,5 +435,12 @@ export const reporting: ReadonlyArray<Mutation> = [
     before: ' && last.text === row.text',
     after: '',
     tests: ['property/reporting/samples'],
+  },
+  {
+    file: 'reporting/charts/series.ts',
+    mistake: 'The largest score of a custom metric is the best in reports.',
+    before: 'lowerIsBetter: !custom.higherIsBetter',
+    after: 'lowerIsBetter: custom.higherIsBetter',
+    tests: ['cli/customMetric'],
   },
 ]

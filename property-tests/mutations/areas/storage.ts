@@ -86,4 +86,18 @@ export const storage: ReadonlyArray<Mutation> = [
     after: 'root',
     tests: ['property/accelerated/storage'],
   },
+  {
+    file: 'accelerated/storage/unusedFolders.ts',
+    mistake: 'Copies in use are removed.',
+    before: 'mtimeMs < before',
+    after: 'mtimeMs <= Date.now()',
+    tests: ['property/accelerated/ggufModel'],
+  },
+  {
+    file: 'accelerated/storage/unusedFolders.ts',
+    mistake: 'Any folder in the cache is removed.',
+    before: '    if (!names.test(name)) continue\n',
+    after: '',
+    tests: ['property/accelerated/ggufModel'],
+  },
 ]

@@ -289,4 +289,11 @@ export const training: ReadonlyArray<Mutation> = [
     after: '{ ...evaluation, samples: next.value ?? [] }',
     tests: ['cli/samplePrompts'],
   },
+  {
+    file: 'accelerated/training/trainingLoop.ts',
+    mistake: 'An evaluation that fails loses the steps before it.',
+    before: 'if (thrown instanceof InputError) yield',
+    after: 'if (false) yield',
+    tests: ['cli/customMetric'],
+  },
 ]

@@ -1,7 +1,7 @@
 /** A model in GGUF is opened as a folder is: the numbers, sizes and tokens of its file, and refusals by name. */
 import { createHash } from 'node:crypto'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { convertedModel } from '../../../accelerated/checkpoints/gguf/convertModel.js'
 import { ggufConfig } from '../../../accelerated/checkpoints/gguf/ggufConfig.js'
@@ -138,6 +138,29 @@ describe('a model in GGUF', () => {
     await openModelFolder(model)
     bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1
     expect(await converted(write('changing.gguf', bytes))).not.toBe(model)
+  })
+
+  it('leaves the cache at the next conversion if nobody used it for 30 days; other folders stay', async () => {
+    const bytes = readFileSync(join(fixtures, 'quantized.gguf'))
+    const own = at('pruned-cache')
+    const convert = (end: number): Promise<string> => {
+      bytes[bytes.length - 1] = end
+      return convertedModel(write(`pruned-${end}.gguf`, bytes), own)
+    }
+    const [old, recent, used] = [await convert(1), await convert(2), await convert(3)]
+    const daysAgo = (model: string, days: number): void =>
+      utimesSync(join(model, '.used'), new Date(), new Date(Date.now() - days * 86_400_000))
+    daysAgo(old, 31)
+    daysAgo(recent, 29)
+    daysAgo(used, 31)
+    expect(await convert(3)).toBe(used) // marks it
+    const foreign = join(own, 'salora-gguf', 'mine')
+    mkdirSync(foreign)
+    utimesSync(foreign, new Date(0), new Date(0))
+    const added = await convert(4)
+    expect(readdirSync(join(own, 'salora-gguf')).sort()).toEqual([...[recent, used, added].map((model) => basename(model)), 'mine'].sort())
+    expect(await convert(1)).toBe(old)
+    await openModelFolder(old)
   })
 
   it("has a token before a text where llama.cpp puts one without a key: for Llama 3's words", async () => {

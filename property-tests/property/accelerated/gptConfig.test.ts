@@ -1,12 +1,19 @@
-/** config.json and files of GPT-2: its sizes, the names and orientation of its tensors, and the settings that are refused by name. */
+/** config.json and files of GPT-2 and OPT: their sizes, the names and orientation of their tensors, and the settings that are refused by name. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
+import { noModelOfLlamaCpp } from '../../../accelerated/formats/gguf/ggufAdapter.js'
 import { gpt2Keys } from '../../../accelerated/formats/gguf/gpt2Keys.js'
+import type { Expression } from '../../../accelerated/graph/expression.js'
+import { weight } from '../../../accelerated/graph/operators.js'
+import { batchInputs } from '../../../accelerated/models/batchInputs.js'
+import { plainHost } from '../../../accelerated/models/host.js'
 import { gpt2Architecture, gpt2Config } from '../../../accelerated/models/gpt/gpt2.js'
+import { optArchitecture, optConfig } from '../../../accelerated/models/gpt/opt.js'
+import { causalOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const { folder } = temporaryFolder('gpt-config')
@@ -85,5 +92,52 @@ describe("GPT-2's files", () => {
     expect(wide.shape).toEqual([12, 4])
     expect([...(await readTensor(wide)).slice(0, 4)]).toEqual([0, 12, 24, 36].map((place) => place + (first ?? NaN)))
     expect(opened.get('h.0.attn.c_attn.bias')?.shape).toEqual([12])
+  })
+})
+
+describe("OPT's config.json", () => {
+  const smallest = { model_type: 'opt' }
+  const readOpt = (more: object) => optConfig({ ...smallest, ...more }, 'config.json')
+
+  it('has the published number of parameters, 125,239,296, and positions from the third row on', () => {
+    const { spec } = optArchitecture.open(smallest, 'config.json')
+    const count = [...spec.tensors.values()].reduce((total, shape) => total + shape.reduce((a, b) => a * b, 1), 0)
+    expect(count).toBe(125_239_296)
+    expect([spec.maxPositions, spec.tensors.get('decoder.embed_positions.weight')]).toEqual([2048, [2050, 768]])
+    expect(spec.matrices.slice(0, 3).map(({ name, d }) => [name.replace('decoder.layers.0.', ''), d])).toEqual([
+      ['self_attn.q_proj', 768],
+      ['self_attn.k_proj', 768],
+      ['self_attn.v_proj', 768],
+    ])
+  })
+
+  it('is refused for llama.cpp by name', () => {
+    const given = { model: optArchitecture.open(smallest, 'config.json'), outputs: causalOutputs }
+    expect(noModelOfLlamaCpp(given)).toBe('a model of type opt, whose layout in llama.cpp salora does not write')
+  })
+
+  it('has dropout after each block, and none before the first', () => {
+    expect(readOpt({}).dropouts).toEqual({ embeddings: 0, attention: 0, residual: 0.1 })
+    const sites: string[] = []
+    const { spec, hidden } = optArchitecture.open({ ...smallest, num_hidden_layers: 1 }, 'config.json').withDropout(0.5)
+    const source = (name: string) => weight(name, spec.tensors.get(name) ?? [], 'float32', { location: 'w', offset: 0, length: 0 })
+    const plain = plainHost(source)
+    const dropout = (site: string, x: Expression, probability: number): Expression => {
+      if (probability > 0) sites.push(site)
+      return x
+    }
+    hidden({ ...plain, dropout }, batchInputs('float32'))
+    expect(sites).toEqual(['decoder.layers.0.attention.probabilities', 'decoder.layers.0.self_attn.out_proj', 'decoder.layers.0.fc2'])
+  })
+
+  it.each([
+    [{ num_attention_heads: 7 }, 'expected num_attention_heads that divides hidden_size 768, got 7'],
+    [{ word_embed_proj_dim: 512 }, 'expected word_embed_proj_dim equal to hidden_size 768, got 512'],
+    [{ do_layer_norm_before: false }, 'do_layer_norm_before'],
+    [{ _remove_final_layer_norm: true }, '_remove_final_layer_norm'],
+    [{ enable_bias: false }, 'enable_bias'],
+    [{ layer_norm_elementwise_affine: false }, 'layer_norm_elementwise_affine'],
+  ])('refuses %o', (more, message) => {
+    expect(() => readOpt(more)).toThrow(message)
   })
 })

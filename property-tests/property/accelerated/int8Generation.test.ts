@@ -29,7 +29,7 @@ afterAll(async () => {
   await rm(cache, { recursive: true })
 })
 
-const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3']
+const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt']
 
 const opened = async (family: string, precision: string) => {
   const machine = { precision, threads: 1 }

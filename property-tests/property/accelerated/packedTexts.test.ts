@@ -41,7 +41,7 @@ const stepOf = async (family: string, examples: ReadonlyArray<TextExample>, more
   return { loss: outcome.taskLoss, tokens: outcome.tokens, moment: outcome.state.firstMoment }
 }
 
-describe.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3'])('%s', (family) => {
+describe.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt'])('%s', (family) => {
   it('has the same loss and gradients for texts that share a row as for separate rows', async () => {
     const shared = packed(texts, 16)
     expect(shared.length).toBeLessThan(texts.length)

@@ -1,0 +1,22 @@
+/** Loads the module of a custom metric. Only the command line or a program may name it: a run folder from elsewhere must not run code. */
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { inputError, quoted, reason } from '../../accelerated/errors/inputError.js'
+import { fileSha256 } from '../../accelerated/storage/sha256.js'
+import { metricIn, type MetricDefinition } from './customMetric.js'
+
+/** What config.json records of a metric. */
+export type StoredMetric = Pick<MetricDefinition, 'name' | 'higherIsBetter'> & { readonly sha256: string }
+
+export type LoadedMetric = { readonly definition: MetricDefinition; readonly file: string; readonly sha256: string }
+
+/** @throws InputError if there is no such file, if it does not load, or if its exports are no metric */
+export const loadMetric = async (file: string): Promise<LoadedMetric> => {
+  const path = resolve(file)
+  if (!/\.[cm]?js$/.test(path)) throw inputError(`--metric ${file}`, 'a module whose name ends in .js, .mjs or .cjs', quoted(path))
+  const sha256 = await fileSha256(path)
+  const exports = (await import(pathToFileURL(path).href).catch((thrown: unknown) => {
+    throw inputError(file, 'a module that loads', quoted(reason(thrown), 200))
+  })) as Readonly<Record<string, unknown>>
+  return { definition: metricIn(exports, file), file, sha256 }
+}

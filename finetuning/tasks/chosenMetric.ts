@@ -1,0 +1,46 @@
+/** A task with a custom metric: its score is among the others, and may select the best checkpoint. */
+import { alternatives } from '../../accelerated/errors/alternatives.js'
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import type { TrainingExample } from '../../accelerated/objectives/objective.js'
+import { scoreOf } from '../metrics/customMetric.js'
+import type { LoadedMetric } from '../metrics/metricModule.js'
+import type { AnyTaskAdapter, ChosenMetric, Scoring, TaskAdapter, TaskData } from './taskType.js'
+
+/** @param selects whether it selects the best checkpoint @throws InputError if the task has a metric of this name */
+export const withMetric = <T extends Scoring>(
+  task: T,
+  { definition, file }: LoadedMetric,
+  selects: boolean,
+): T & Pick<TaskData, 'metric'> => {
+  const names = task.taskType.metricNames(task)
+  if (names.includes(definition.name) || definition.name === 'mean')
+    throw inputError(file, `a "name" other than ${alternatives([...names, 'mean'])}`, quoted(definition.name))
+  return { ...task, metric: { definition, file, selects } }
+}
+
+/** The task's type, bound to it, with the scores of its metric. @throws InputError if the answers are no predictions of labels */
+export const boundWithMetric = (data: TaskData, classWeights: ReadonlyArray<number> | null): AnyTaskAdapter => {
+  const { metric, taskType } = data
+  const bound = taskType.bind(data, classWeights)
+  return metric === undefined ? bound : (use) => bound((adapter) => use(scoredBy(adapter, metric, taskType.noun)))
+}
+
+const scoredBy = <E extends TrainingExample, O>(
+  adapter: TaskAdapter<E, O>,
+  { definition, file, selects }: ChosenMetric,
+  noun: string,
+): TaskAdapter<E, O> => {
+  const { compared, score } = adapter
+  if (compared === undefined) throw inputError('--metric', `none with ${noun}, which predicts no labels`, quoted(file))
+  const { name, higherIsBetter } = definition
+  return {
+    ...adapter,
+    score: (answers) => {
+      const scored = score(answers)
+      const value = scoreOf(definition, file, compared(answers))
+      if (!selects) return { ...scored, scores: { ...scored.scores, [name]: value } }
+      // the first score is the one that reports show
+      return { ...scored, scores: { [name]: value, ...scored.scores }, selection: higherIsBetter ? value : -value }
+    },
+  }
+}
