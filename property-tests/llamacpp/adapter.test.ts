@@ -26,7 +26,16 @@ const settingsOf = (family: Family) =>
       : settings
 
 /** llama.cpp reads GELU from a table of float16 numbers. */
-const bounds: Readonly<Record<Family, number>> = { llama: 1e-5, mistral: 1e-5, qwen2: 1e-5, qwen3: 1e-5, gpt2: 2e-3, phi3: 1e-5 }
+const bounds: Readonly<Record<Family, number>> = {
+  llama: 1e-5,
+  mistral: 1e-5,
+  qwen2: 1e-5,
+  qwen3: 1e-5,
+  gpt2: 2e-3,
+  phi3: 1e-5,
+  gemma2: 2e-3,
+  gemma3: 2e-3,
+}
 
 const exported = (family: Family, adapter: string, precision: 'float32' | 'float16' = 'float32') =>
   exportAdapter({
@@ -108,7 +117,7 @@ describe.skipIf(!hasLlamaCpp).each(families)(`an adapter of %s in llama.cpp ${ne
       return
     }
     expect(tensorInfos).toHaveLength(2 * 6 * 2)
-    const queries = family === 'llama' ? 32 : 24
+    const queries = family === 'llama' || family === 'gemma3' ? 32 : 24
     expect(shapes).toMatchObject({
       'blk.0.attn_q.weight.lora_a': [24, 5],
       'blk.0.attn_q.weight.lora_b': [5, queries],

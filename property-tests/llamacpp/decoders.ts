@@ -15,16 +15,21 @@ import { openTextDecoder } from '../../finetuning/adapters/generator.js'
 import { loadTextModel } from '../../finetuning/adapters/trainedModel.js'
 import { fixtures } from '../golden/golden.js'
 
-export const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3'] as const
+export const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3', 'gemma2', 'gemma3'] as const
 export type Family = (typeof families)[number]
 
-/** The fixture. Mistral's window of 3 tokens is left out, because llama.cpp has none for it. → the folder */
+/** What llama.cpp has no key for: Mistral's window, another scale than that of a head in Gemma, and full attention before Gemma 3's sixth layer. */
+const changes: Partial<Readonly<Record<Family, object>>> = {
+  mistral: { sliding_window: null },
+  gemma2: { query_pre_attn_scalar: 6 },
+  gemma3: { layer_types: null },
+}
+
+/** The fixture as llama.cpp has it. → the folder */
 export const writeDecoder = async (folder: string, family: Family): Promise<string> => {
   await cp(join(fixtures, family), folder, { recursive: true })
-  if (family === 'mistral') {
-    const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as object
-    await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, sliding_window: null }))
-  }
+  const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as object
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, ...changes[family] }))
   return folder
 }
 
@@ -36,7 +41,7 @@ export const writeRandomDecoder = async (folder: string, config: Readonly<Record
     const deviation = /^(embed|w[tp]e)/.test(name) ? 0.15 : shape.length > 1 ? 1.5 / Math.sqrt(shape[1] ?? 1) : 0.2
     const data = Float32Array.from(
       normals(9, 'initialization', i, elementCount(shape)),
-      (x) => (/(norm|ln_\w)\.weight$/.test(name) ? 1 : 0) + deviation * x,
+      (x) => (/(norm|ln_\w)\.weight$/.test(name) && !model.type.startsWith('gemma') ? 1 : 0) + deviation * x,
     )
     return [model.naming.stored(name), { shape: model.transposed?.(name) === true ? shape.toReversed() : shape, data }] as const
   })

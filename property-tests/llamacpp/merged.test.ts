@@ -57,6 +57,23 @@ const cases = {
     kind: 'qwen2',
     pre: 'qwen2',
   },
+  gemma2: {
+    config: {
+      ...{ ...sizes, model_type: 'gemma2', head_dim: 16, query_pre_attn_scalar: 16, sliding_window: 8, rope_theta: 1e4 },
+      ...{ attn_logit_softcapping: 5, final_logit_softcapping: 8, hidden_act: undefined, tie_word_embeddings: true },
+    },
+    kind: 'qwen2',
+    pre: 'qwen2',
+  },
+  gemma3_text: {
+    config: {
+      ...{ ...sizes, model_type: 'gemma3_text', head_dim: 24, query_pre_attn_scalar: 24, sliding_window: 8, num_hidden_layers: 7 },
+      ...{ rope_theta: 1e5, rope_scaling: { rope_type: 'linear', factor: 8 }, rope_local_base_freq: 1e3, tie_word_embeddings: true },
+      hidden_act: undefined,
+    },
+    kind: 'qwen2',
+    pre: 'qwen2',
+  },
   phi3: {
     config: {
       ...{ ...sizes, model_type: 'phi3', head_dim: 16, max_position_embeddings: 512, original_max_position_embeddings: 256 },
@@ -87,10 +104,19 @@ const cases = {
 type Family = keyof typeof cases
 
 /** Whether the tokenizer puts no token at a text's start. */
-const startsPlain = (family: Family): boolean => family.startsWith('qwen') || family === 'gpt2'
+const startsPlain = (family: Family): boolean => /^(qwen|gemma|gpt)/.test(family)
 
 /** llama.cpp reads GELU from a table of float16 numbers. */
-const bounds: Readonly<Record<Family, number>> = { llama: 1e-5, mistral: 1e-5, qwen2: 1e-5, qwen3: 1e-5, phi3: 1e-5, gpt2: 2e-3 }
+const bounds: Readonly<Record<Family, number>> = {
+  llama: 1e-5,
+  mistral: 1e-5,
+  qwen2: 1e-5,
+  qwen3: 1e-5,
+  gemma2: 2e-3,
+  gemma3_text: 2e-3,
+  phi3: 1e-5,
+  gpt2: 2e-3,
+}
 
 /** ignore_merges, as Llama 3's own file has it: a word that is a token stays whole. */
 const tokenizerOf = (kind: string): { readonly tokenizer: Tokenizer; readonly ids: ReadonlyArray<ReadonlyArray<number>> } => {
@@ -171,14 +197,14 @@ describe.skipIf(!hasLlamaCpp).each(Object.keys(cases) as ReadonlyArray<Family>)(
 
   it('is read by the parser of the hub, with the sizes, the tokenizer and a Modelfile', async () => {
     const { metadata, tensorInfos } = await parsedByHub(join(answers.reports.int8.output, 'model.gguf'))
-    const architecture = family === 'mistral' ? 'llama' : family
+    const architecture = family === 'mistral' ? 'llama' : family === 'gemma3_text' ? 'gemma3' : family
     expect(metadata).toMatchObject({
       'general.architecture': architecture,
       'general.file_type': 7,
       [`${architecture}.context_length`]: family === 'mistral' ? 200 : 256,
       ...(family === 'gpt2'
         ? {}
-        : { [`${architecture}.attention.key_length`]: 'head_dim' in cases[family].config && family !== 'phi3' ? 24 : 16 }),
+        : { [`${architecture}.attention.key_length`]: ['mistral', 'qwen3', 'gemma3_text'].includes(family) ? 24 : 16 }),
       'tokenizer.ggml.model': 'gpt2',
       'tokenizer.ggml.pre': cases[family].pre,
       'tokenizer.ggml.eos_token_id': 2,
@@ -195,12 +221,12 @@ describe.skipIf(!hasLlamaCpp).each(Object.keys(cases) as ReadonlyArray<Family>)(
   })
 })
 
-describe.skipIf(!hasLlamaCpp)(`a tokenizer of LLaMA 2's kind in llama.cpp ${needsLlamaCpp}`, () => {
-  it('makes the tokens of the file, with every byte, and a blank before a text and after special tokens', async () => {
-    const model = await writeRandomDecoder(at('llama2'), { ...sizes, model_type: 'llama' })
-    await writeFile(join(model, 'tokenizer.json'), JSON.stringify(withAllMerges(kinds['llama2']!.tokenizer)))
-    const adapter = await writeRandomAdapter(at('llama2-lora'), model, { method: 'lora', rank: 1 })
-    const output = at('llama2-gguf')
+describe.skipIf(!hasLlamaCpp).each(['llama2', 'gemma'])(`a tokenizer of SentencePiece in llama.cpp ${needsLlamaCpp}: %s`, (kind) => {
+  it('makes the tokens of the file, with every byte, and of LLaMA 2 a blank before a text and after special tokens', async () => {
+    const model = await writeRandomDecoder(at(kind), { ...sizes, model_type: 'llama' })
+    await writeFile(join(model, 'tokenizer.json'), JSON.stringify(withAllMerges(kinds[kind]!.tokenizer)))
+    const adapter = await writeRandomAdapter(at(`${kind}-lora`), model, { method: 'lora', rank: 1 })
+    const output = at(`${kind}-gguf`)
     await exportAdapter({ model, adapter, format: 'gguf-merged', output, precision: 'float32', maxLength: null, targeted: null })
     const asked = texts.filter((text) => text !== '')
     const [{ tokens }] = await askLlamaCpp({ model: join(output, 'model.gguf'), texts: asked })

@@ -8,6 +8,7 @@ import { layOut } from '../safetensors/writeSafetensors.js'
 import type { StoredType } from '../safetensors/safetensorsHeader.js'
 import { ggufName, permutedHeads, separateHeads } from './decoderNames.js'
 import { dequantize } from './dequantize.js'
+import { ggufOffset } from './gemmaGguf.js'
 import type { GgufEntry, GgufHeader } from './ggufHeader.js'
 import { factorTensors } from './rotaryFactors.js'
 import { tensorTypes } from './ggufTypes.js'
@@ -19,6 +20,8 @@ type Converted = {
   readonly headSize: number | null
   /** whether the family's files have it as [in, out] */
   readonly isTransposed: boolean
+  /** what the file adds to each number */
+  readonly offset: number
 }
 
 /** Writes `target`. @throws InputError if a tensor of the model is missing or of another shape, or if there are others */
@@ -50,13 +53,14 @@ export const convertWeights = async (
 }
 
 const convertedTensor = (tensors: GgufHeader['tensors'], model: Model, name: string, shape: TensorShape, file: string): Converted => {
-  const entry = tensors.get(ggufName(name))
-  if (entry === undefined) throw inputError(file, `tensor ${ggufName(name)} ${showShape(shape)}`, 'none of that name')
+  const own = ggufName(name, model)
+  const entry = tensors.get(own)
+  if (entry === undefined) throw inputError(file, `tensor ${own} ${showShape(shape)}`, 'none of that name')
   if (!sameShape(shape, entry.shape)) throw inputError(file, `tensor ${entry.name} of shape ${showShape(shape)}`, showShape(entry.shape))
   const dtype = entry.type === 'F16' || entry.type === 'BF16' ? entry.type : 'F32'
-  const isTransposed = model.transposed?.(name) === true
+  const [isTransposed, offset] = [model.transposed?.(name) === true, ggufOffset(model, name)]
   return {
-    ...{ name, entry, isTransposed, dtype: isTransposed ? ('F32' as const) : dtype },
+    ...{ name, entry, isTransposed, offset, dtype: isTransposed || offset !== 0 ? ('F32' as const) : dtype },
     headSize: permutedHeads(model, name.replace(/\.(weight|bias)$/, '')),
   }
 }
@@ -65,8 +69,13 @@ const convertedTensor = (tensors: GgufHeader['tensors'], model: Model, name: str
 const pieceBytes = 1 << 22
 
 /** Whole heads at a time: rows move within their head. A matrix that is transposed is read as a whole. */
-async function* pieces({ read }: OpenFile, { entry, dtype, headSize, isTransposed }: Converted): AsyncGenerator<Uint8Array> {
+async function* pieces({ read }: OpenFile, { entry, dtype, headSize, isTransposed, offset: added }: Converted): AsyncGenerator<Uint8Array> {
   const { type, shape, offset, length } = entry
+  if (added !== 0) {
+    const numbers = dequantize(type, Uint8Array.from(await read(offset, length)))
+    yield new Uint8Array(numbers.map((x) => x - added).buffer)
+    return
+  }
   if (isTransposed) {
     const numbers = dequantize(type, Uint8Array.from(await read(offset, length)))
     yield new Uint8Array(transposedMatrix(numbers, shape).buffer)

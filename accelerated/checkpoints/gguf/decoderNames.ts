@@ -4,6 +4,7 @@ import type { Model } from '../../models/architecture.js'
 /** llama.cpp's architecture by our family. Mistral is LLaMA there. */
 const architectures: Readonly<Record<string, string>> = {
   ...{ llama: 'llama', mistral: 'llama', qwen2: 'qwen2', qwen3: 'qwen3', gpt2: 'gpt2', phi3: 'phi3' },
+  ...{ gemma2: 'gemma2', gemma3_text: 'gemma3' },
 }
 
 /** The name of the model's architecture in llama.cpp; undefined if we write none of its family. */
@@ -30,15 +31,22 @@ const ofLayers: Readonly<Record<string, string>> = {
   ln_1: 'attn_norm',
   ln_2: 'ffn_norm',
 }
+/** Where Gemma's name is another family's name of another norm. */
+const ofGemma: Readonly<Record<string, string>> = {
+  post_attention_layernorm: 'post_attention_norm',
+  pre_feedforward_layernorm: 'ffn_norm',
+  post_feedforward_layernorm: 'post_ffw_norm',
+}
 const others: Readonly<Record<string, string>> = {
   ...{ embed_tokens: 'token_embd', norm: 'output_norm', lm_head: 'output' },
   ...{ wte: 'token_embd', wpe: 'position_embd', ln_f: 'output_norm' },
 }
 
 /** `layers.3.self_attn.q_proj.weight` → `blk.3.attn_q.weight`. @throws Error for a tensor that no decoder has */
-export const ggufName = (name: string): string => {
+export const ggufName = (name: string, { type }: Pick<Model, 'type'>): string => {
   const [, layer, module = '', kind = ''] = /^(?:(?:layers|h)\.(\d+)\.)?([\w.]+)\.(weight|bias)$/.exec(name) ?? []
-  const known = layer === undefined ? others[module] : ofLayers[module]
+  const inLayers = type.startsWith('gemma') ? { ...ofLayers, ...ofGemma } : ofLayers
+  const known = layer === undefined ? others[module] : inLayers[module]
   if (known === undefined) throw new Error(`ggufName: expected a tensor of a decoder, got ${name}`)
   return layer === undefined ? `${known}.${kind}` : `blk.${layer}.${known}.${kind}`
 }

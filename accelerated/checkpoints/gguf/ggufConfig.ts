@@ -2,6 +2,7 @@
 import { inputError, quoted } from '../../errors/inputError.js'
 import type { GgufHeader, GgufValue } from './ggufHeader.js'
 import { usualAttentionFactor } from '../../models/layers/rotary.js'
+import { gemmaQueryScalar, gemmaWindowPatterns } from './gemmaGguf.js'
 import { llama3Scaling } from './rotaryFactors.js'
 
 /** The numbers of its `factorTensors`, by name. */
@@ -94,6 +95,33 @@ const phi3Sizes = ({ number, required, factors }: Reader): object => {
   }
 }
 
+/** Gemma's windows are in layers of a fixed pattern, and its scores have a fixed scale. */
+const gemmaSizes =
+  (family: 'gemma2' | 'gemma3_text') =>
+  (reader: Reader): object => {
+    const { hidden_act: _, attention_bias: __, mlp_bias: ___, ...sizes } = llamaSizes(reader) as LlamaSizes
+    const { number } = reader
+    return {
+      ...sizes,
+      model_type: family,
+      hidden_activation: 'gelu_pytorch_tanh',
+      query_pre_attn_scalar: gemmaQueryScalar({
+        ...{ family, layers: sizes.num_hidden_layers, hiddenSize: sizes.hidden_size },
+        ...{ heads: sizes.num_attention_heads, headSize: sizes.head_dim },
+      }),
+      sliding_window: number('attention.sliding_window') ?? 4096,
+      sliding_window_pattern: gemmaWindowPatterns[family],
+      attn_logit_softcapping: number('attn_logit_softcapping') ?? null,
+      final_logit_softcapping: number('final_logit_softcapping') ?? null,
+      rope_theta: number('rope.freq_base') ?? (family === 'gemma2' ? 10_000 : 1_000_000),
+      ...(family === 'gemma2' ? {} : { rope_local_base_freq: number('rope.freq_base_swa') ?? 10_000 }),
+    }
+  }
+
+type LlamaSizes = Readonly<Record<'num_hidden_layers' | 'hidden_size' | 'num_attention_heads' | 'head_dim', number>> & {
+  readonly [key: string]: unknown
+}
+
 const gpt2Sizes = ({ required }: Reader): object => ({
   n_embd: required('embedding_length'),
   n_layer: required('block_count'),
@@ -110,6 +138,8 @@ const families: Readonly<Record<string, Family>> = {
   qwen2: { causal: 'Qwen2ForCausalLM', sizes: llamaSizes },
   qwen3: { causal: 'Qwen3ForCausalLM', sizes: llamaSizes },
   phi3: { causal: 'Phi3ForCausalLM', sizes: phi3Sizes },
+  gemma2: { causal: 'Gemma2ForCausalLM', sizes: gemmaSizes('gemma2') },
+  gemma3: { causal: 'Gemma3ForCausalLM', sizes: gemmaSizes('gemma3_text') },
   gpt2: { causal: 'GPT2LMHeadModel', sizes: gpt2Sizes },
 }
 

@@ -1,5 +1,6 @@
 /** The `gguf-merged` export: a whole decoder in GGUF with tokenizer and chat template, for llama.cpp and what is built on it. */
 import { ggufArchitecture, ggufName, interleaveHeads, permutedHeads } from '../../checkpoints/gguf/decoderNames.js'
+import { gemmaWindowPatterns, ggufOffset } from '../../checkpoints/gguf/gemmaGguf.js'
 import { tensorTypes, type TensorType } from '../../checkpoints/gguf/ggufTypes.js'
 import { quantizeQ80 } from '../../checkpoints/gguf/quantize.js'
 import { ggufChunks, type WrittenKeys, type WrittenTensor } from '../../checkpoints/gguf/writeGguf.js'
@@ -18,6 +19,7 @@ import { checkFloat16 } from '../float16Range.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from '../mergedWeights.js'
 import type { OnnxPrecision } from '../onnxWeights.js'
 import { ggufModelFiles } from './ggufFiles.js'
+import { gemmaKeys } from './gemmaKeys.js'
 import { gpt2Keys } from './gpt2Keys.js'
 import { phi3Layout } from './phi3Layout.js'
 import { tokenizerKeys } from './ggufTokenizer.js'
@@ -75,7 +77,8 @@ const layoutOf = async ({ folder, storage, model }: ModelFolder): Promise<GgufLa
 const llamaLayout = (json: object, where: string): GgufLayout => {
   const config = decoderConfig(json, where)
   checkScaling(config, where)
-  return { sizes: sizeKeys(config), factors: rotaryFactors(config) }
+  const hasWindows = Object.hasOwn(gemmaWindowPatterns, config.family)
+  return { sizes: [...sizeKeys(config, hasWindows), ...(hasWindows ? gemmaKeys(config, where) : [])], factors: rotaryFactors(config) }
 }
 
 /** llama.cpp has YaRN's usual bounds, whatever a file's keys name. */
@@ -89,10 +92,10 @@ const checkScaling = ({ rotaryScaling: scaling }: DecoderConfig, file: string): 
   )
 }
 
-/** A window of attention does not exist in llama.cpp: within it, all answers agree, so it is the longest context. */
-const sizeKeys = (config: DecoderConfig): WrittenKeys => {
+/** llama.cpp has windows of Gemma alone. Within another family's window all answers agree, so it is the longest context. */
+const sizeKeys = (config: DecoderConfig, hasWindows: boolean): WrittenKeys => {
   const { layers, maxPositions, windows, hiddenSize, intermediateSize, heads, keyValueHeads, headSize, rotaryScaling: scaling } = config
-  const context = windows.reduce<number>((least, window) => Math.min(least, window ?? least), maxPositions)
+  const context = hasWindows ? maxPositions : windows.reduce<number>((least, window) => Math.min(least, window ?? least), maxPositions)
   const counts = {
     block_count: layers,
     context_length: context,
@@ -141,16 +144,17 @@ const rotaryFactors = (config: DecoderConfig): ReadonlyArray<WrittenTensor> => {
 /** A row that is no whole number of blocks is F16, as llama.cpp's own conversion has it. */
 const writtenTensor = (model: Model, name: string, { shape, read }: MergedTensor, matrixType: TensorType, file: string): WrittenTensor => {
   const width = shape.length === 1 ? 1 : (shape[1] ?? 1)
-  const isVector = shape.length === 1 || ggufName(name) === 'position_embd.weight' // llama.cpp's script keeps positions as vectors
+  const isVector = shape.length === 1 || ggufName(name, model) === 'position_embd.weight' // llama.cpp's script keeps positions as vectors
   const type = isVector ? 'F32' : width % tensorTypes[matrixType].block === 0 ? matrixType : 'F16'
   const headSize = permutedHeads(model, name.replace(/\.(weight|bias)$/, ''))
+  const offset = ggufOffset(model, name)
   return {
-    name: ggufName(name),
+    name: ggufName(name, model),
     shape,
     type,
     bytes: async () => {
       const numbers = await read()
-      const data = headSize === null ? numbers : interleaveHeads(numbers, width, headSize)
+      const data = (headSize === null ? numbers : interleaveHeads(numbers, width, headSize)).map((x) => x + offset)
       if (type !== 'F32') checkFloat16(data, name, file, type === 'Q8_0' ? 127 : 1)
       if (type === 'Q8_0') return quantizeQ80(Float32Array.from(data))
       return encode({ shape, data, dtype: type === 'F16' ? 'F16' : 'F32' })

@@ -73,7 +73,7 @@ export const writeGgufAdapter = async (
     },
   })
   const tensors = writtenPairs(model, modules).flatMap(([{ name }, { A, B }]) => {
-    const [at, factor] = [ggufName(`${name}.weight`), (scale * rankOf({ A, B })) / Math.fround(alpha)]
+    const [at, factor] = [ggufName(`${name}.weight`, model), (scale * rankOf({ A, B })) / Math.fround(alpha)]
     const scaled = (): Float64Array => Float64Array.from(ordered(model, name, B), (b) => factor * b)
     return [tensor(`${at}.lora_a`, A.shape, () => A.data), tensor(`${at}.lora_b`, B.shape, scaled)]
   })
@@ -139,7 +139,7 @@ const alphaOf = ({ keys }: GgufHeader, model: Model, file: string): number | nul
 type Pairs = ReadonlyArray<readonly [AdaptedMatrix, LowRankPair]>
 
 const readPairs = async ({ tensors }: GgufHeader, model: Model, file: string, storage: Storage): Promise<Pairs> => {
-  const names = model.spec.matrices.map((matrix) => ({ matrix, at: ggufName(`${matrix.name}.weight`) }))
+  const names = model.spec.matrices.map((matrix) => ({ matrix, at: ggufName(`${matrix.name}.weight`, model) }))
   const known = new Set(names.flatMap(({ at }) => [`${at}.lora_a`, `${at}.lora_b`]))
   const stray = [...tensors.keys()].find((name) => !known.has(name))
   if (stray !== undefined) throw inputError(file, "pairs of the model's adapted matrices", quoted(stray))

@@ -14,28 +14,25 @@ export const sentencePieceKeys = (parsed: TokenizerFile, model: Bpe, tokens: Tok
     (token) => !tokens.includes(token),
   )
   if (missing !== undefined) throw inputError(file, 'a token for every byte, for GGUF', `none for ${missing}`)
-  if (!startsWithBlank(parsed))
-    throw inputError(file, "blanks that become ▁, with one before every text, as LLaMA 2's normalizer writes them, for GGUF", 'others')
+  const prefix = blankPrefix(parsed)
+  if (prefix === null)
+    throw inputError(file, 'blanks that become ▁, as the normalizers of LLaMA 2 and Gemma write them, for GGUF', 'others')
   return [
     ['tokenizer.ggml.model', { type: 'string', value: 'llama' }],
     ['tokenizer.ggml.pre', { type: 'string', value: 'default' }],
     ['tokenizer.ggml.scores', { type: 'float32s', value: scoresOf(model, tokens, file) }],
-    ['tokenizer.ggml.add_space_prefix', { type: 'bool', value: true }],
+    ['tokenizer.ggml.add_space_prefix', { type: 'bool', value: prefix }],
   ]
 }
 
-/** A text and each part between added tokens begin with ▁, and every blank becomes one. */
-const startsWithBlank = ({ normalizer, pre_tokenizer: pre }: TokenizerFile): boolean => {
-  if (normalizer?.type !== 'Sequence' || pre !== null || normalizer.normalizers.length !== 2) return false
-  const [prepend, replace] = normalizer.normalizers
-  return (
-    prepend?.type === 'Prepend' &&
-    prepend.prepend === '▁' &&
-    replace?.type === 'Replace' &&
-    'String' in replace.pattern &&
-    replace.pattern.String === ' ' &&
-    replace.content === '▁'
-  )
+/** Whether a text and each part between added tokens begin with ▁, where every blank becomes one; null if it does not. */
+const blankPrefix = ({ normalizer, pre_tokenizer: pre }: TokenizerFile): boolean | null => {
+  const parts = normalizer === null ? [] : normalizer.type === 'Sequence' ? normalizer.normalizers : [normalizer]
+  const [first, second, ...more] = parts
+  const hasPrefix = first?.type === 'Prepend' && first.prepend === '▁'
+  const [replace, rest] = hasPrefix ? [second, more] : [first, parts.slice(1)]
+  const replaces = replace?.type === 'Replace' && 'String' in replace.pattern && replace.pattern.String === ' ' && replace.content === '▁'
+  return pre === null && replaces && rest.length === 0 ? hasPrefix : null
 }
 
 /**

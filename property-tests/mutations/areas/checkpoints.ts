@@ -353,6 +353,27 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     tests: ['golden/decoderTokenizers'],
   },
   {
+    file: 'accelerated/checkpoints/gguf/convertWeights.ts',
+    mistake: "Weights of Gemma's norms keep the 1 that llama.cpp adds.",
+    before: 'numbers.map((x) => x - added)',
+    after: 'numbers',
+    tests: ['property/accelerated/ggufModel'],
+  },
+  {
+    file: 'accelerated/checkpoints/gguf/gemmaGguf.ts',
+    mistake: 'Gemma 3 has windows in every other layer.',
+    before: 'gemma3_text: 6 }',
+    after: 'gemma3_text: 2 }',
+    tests: ['property/accelerated/ggufModel'],
+  },
+  {
+    file: 'accelerated/checkpoints/gguf/decoderNames.ts',
+    mistake: "Gemma's norm of the output of attention is the feed-forward's input norm.",
+    before: '{ ...ofLayers, ...ofGemma }',
+    after: 'ofLayers',
+    tests: ['property/accelerated/ggufModel'],
+  },
+  {
     file: 'accelerated/checkpoints/gguf/convertModel.ts',
     mistake: 'A use of a copy does not keep it.',
     before: '    await markUsed(folder)\n    return folder',

@@ -19,7 +19,7 @@ export const formats: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/formats/gguf/exportGguf.ts',
     mistake: 'Positions are quantized as matrices are.',
-    before: " || ggufName(name) === 'position_embd.weight'",
+    before: " || ggufName(name, model) === 'position_embd.weight'",
     after: '',
     tests: ['property/accelerated/ggufModel'],
   },
@@ -177,5 +177,19 @@ export const formats: ReadonlyArray<Mutation> = [
     before: 'withFractions(jsonText(config), text)',
     after: 'jsonText(config)',
     tests: ['golden/decoderExchange'],
+  },
+  {
+    file: 'accelerated/formats/gguf/exportGguf.ts',
+    mistake: "Weights of Gemma's norms are written without 1.",
+    before: '.map((x) => x + offset)',
+    after: '',
+    tests: ['property/accelerated/ggufModel'],
+  },
+  {
+    file: 'accelerated/formats/gguf/gemmaKeys.ts',
+    mistake: "Another scale than llama.cpp's is written.",
+    before: 'if (Math.abs(scalar - expected) > 1e-6 * expected)',
+    after: 'if (scalar < 0)',
+    tests: ['property/accelerated/ggufModel'],
   },
 ]

@@ -46,11 +46,11 @@ describe('a GGUF file', () => {
     expect(keys.get('general.architecture')).toBe(family.startsWith('qwen') ? family : 'llama')
     expect(keys.get('tokenizer.ggml.tokens')).toHaveLength(50)
     expect(keys.get('tokenizer.ggml.add_bos_token')).toBe(false)
-    const names = [...frozen.keys()].map(ggufName)
+    const names = [...frozen.keys()].map((name) => ggufName(name, model))
     expect([...stored.keys()].filter((name) => name !== 'rope_freqs.weight').sort()).toEqual([...names].sort())
     const bytes = readFileSync(file)
     for (const [name, entry] of tensors) {
-      const { shape, type, offset, length } = stored.get(ggufName(name))!
+      const { shape, type, offset, length } = stored.get(ggufName(name, model))!
       expect([type, shape]).toEqual(['F32', entry.shape])
       const numbers = new Float32Array(Uint8Array.from(bytes.subarray(offset, offset + length)).buffer)
       const isTurned = !family.startsWith('qwen') && /[qk]_proj/.test(name)

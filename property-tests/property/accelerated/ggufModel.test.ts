@@ -22,6 +22,7 @@ import { fixtures } from '../../golden/golden.js'
 import { largestDifference } from '../../llamacpp/llama.js'
 import { ourProbabilities, writeDecoder, writeRandomAdapter, writeRandomDecoder } from '../../llamacpp/decoders.js'
 import { ggufFile, key, string, tensor, uint32, uint64 } from '../../support/ggufFile.js'
+import { assertClose } from '../../support/assertClose.js'
 import { withAllMerges } from '../../support/sentencePieceJson.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -31,19 +32,69 @@ const cache = at('cache')
 const converted = (file: string): Promise<string> => convertedModel(file, cache)
 
 describe('a model in GGUF', () => {
-  it.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3'] as const)(
+  it.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3', 'gemma2', 'gemma3'] as const)(
     'of the gguf package has the weights and the probabilities of the checkpoint: %s',
     async (family) => {
       const original = await writeDecoder(at(family), family)
       const model = await converted(join(fixtures, family, 'base.gguf'))
       const [before, after] = [await openModelFolder(original), await openModelFolder(model)]
       expect(after.frozen.size).toBe(before.frozen.size)
-      for (const [name, entry] of before.frozen) expect(await readTensor(after.frozen.get(name)!), name).toEqual(await readTensor(entry))
+      for (const [name, entry] of before.frozen) {
+        const [own, expected] = [await readTensor(after.frozen.get(name)!), await readTensor(entry)]
+        if (family.startsWith('gemma') && name.endsWith('norm.weight')) assertClose(own, expected, { relative: 0, absolute: 2e-7 })
+        else expect(own, name).toEqual(expected)
+      }
       const prompts = [[1, 8, 34, 33, 6, 29, 11, 4, 19, 7, 40, 41, 42, 9, 3]]
       const difference = largestDifference(await ourProbabilities(model, null, prompts), await ourProbabilities(original, null, prompts))
-      expect(difference).toBeLessThan(2e-7)
+      expect(difference).toBeLessThan(family.startsWith('gemma') ? 1e-6 : 2e-7) // the weights of Gemma's norms are rounded with 1 added
     },
   )
+
+  it.each([
+    ['gemma2', { query_pre_attn_scalar: 9 }, 'query_pre_attn_scalar 6, for GGUF, got 9'],
+    [
+      'gemma2',
+      { layer_types: ['full_attention', 'full_attention'] },
+      'full attention in layers 2, 4, … alone, for GGUF, got otherwise in layer 1',
+    ],
+    [
+      'gemma3',
+      { layer_types: ['sliding_attention', 'full_attention'] },
+      'full attention in layers 6, 12, … alone, for GGUF, got otherwise in layer 2',
+    ],
+    [
+      'gemma3',
+      { rope_parameters: { sliding_attention: { rope_type: 'linear', factor: 2 } } },
+      'layers with a window whose rotation is not scaled, for GGUF, got linear',
+    ],
+  ] as const)('%s with %j is not exported, since llama.cpp would compute otherwise', async (family, change, message) => {
+    const name = `${family}-${JSON.stringify(change).length}`
+    const model = await writeDecoder(at(name), family)
+    const config = JSON.parse(readFileSync(join(model, 'config.json'), 'utf8')) as object
+    writeFileSync(join(model, 'config.json'), JSON.stringify({ ...config, ...change }))
+    const adapter = await writeRandomAdapter(at(`${name}-lora`), model, { method: 'lora', rank: 1 })
+    const given = { model, adapter, format: 'gguf-merged', output: at(`${name}-gguf`), maxLength: null, targeted: null } as const
+    await expect(exportAdapter({ ...given, precision: 'float32' })).rejects.toThrow(`config.json: expected ${message}`)
+  })
+
+  it('of Gemma has 1 + the weights of norms, and comes back with its sizes and probabilities', async () => {
+    const sizes = { vocab_size: 430, hidden_size: 32, num_hidden_layers: 7, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 24 }
+    const config = {
+      ...{ ...sizes, model_type: 'gemma3_text', intermediate_size: 48, query_pre_attn_scalar: 24, sliding_window: 4 },
+      ...{ rope_local_base_freq: 70, rope_scaling: { rope_type: 'linear', factor: 8 }, final_logit_softcapping: 9 },
+    }
+    const model = await writeRandomDecoder(at('gemma'), config)
+    writeFileSync(join(model, 'tokenizer.json'), JSON.stringify(kinds['qwen2']!.tokenizer))
+    const adapter = await writeRandomAdapter(at('gemma-lora'), model, { method: 'lora', rank: 1 })
+    const given = { model, adapter, format: 'gguf-merged', output: at('gemma-gguf'), maxLength: null, targeted: null } as const
+    await exportAdapter({ ...given, precision: 'float32' })
+    const back = await converted(at('gemma-gguf', 'model.gguf'))
+    const json = JSON.parse(readFileSync(join(back, 'config.json'), 'utf8')) as object
+    expect(json).toMatchObject({ model_type: 'gemma3_text', sliding_window: 4, rope_local_base_freq: 70, final_logit_softcapping: 9 })
+    const prompts = [[1, 8, 34, 133, 6, 229, 11, 4, 19, 7, 40, 41]]
+    const difference = largestDifference(await ourProbabilities(back, null, prompts), await ourProbabilities(model, adapter, prompts))
+    expect(difference).toBeLessThan(1e-5)
+  })
 
   it('has the numbers of the gguf package for Q4_K, Q6_K, Q4_0, Q4_1, Q8_0, BF16, F16 and F32, and its own types where they are floats', async () => {
     const { digests } = JSON.parse(readFileSync(join(fixtures, 'gguf.json'), 'utf8')) as {
@@ -310,7 +361,7 @@ describe('a file that is no model in GGUF', () => {
     [
       'is of another architecture',
       ggufFile({ keys: keys({ 'general.architecture': key('general.architecture', 8, string('gemma')) }) }),
-      'expected a model of architecture llama, qwen2, qwen3, phi3, gpt2, got "gemma"',
+      'expected a model of architecture llama, qwen2, qwen3, phi3, gemma2, gemma3, gpt2, got "gemma"',
     ],
     [
       'is a part',

@@ -89,11 +89,7 @@ describe('a tokenizer in GGUF', () => {
   const known = "a byte-level tokenizer of GPT-2's, SmolLM's, Llama 3's or Qwen2's kind, for GGUF, got normalizer"
   it.each<readonly [string, Json, string]>([
     ['words', words, 'a tokenizer of pairs of bytes (BPE), for GGUF, got one of type WordPiece'],
-    [
-      'Metaspace',
-      kind('metaspace'),
-      "blanks that become ▁, with one before every text, as LLaMA 2's normalizer writes them, for GGUF, got others",
-    ],
+    ['Metaspace', kind('metaspace'), 'blanks that become ▁, as the normalizers of LLaMA 2 and Gemma write them, for GGUF, got others'],
     [
       'a blank before the first word',
       changed('qwen2', { pre_tokenizer: { ...byteLevel, add_prefix_space: true } }),
