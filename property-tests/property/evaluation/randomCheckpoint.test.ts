@@ -9,6 +9,7 @@ import { InputError } from '../../../accelerated/errors/inputError.js'
 import { openModelFolder, type OpenOptions } from '../../../accelerated/checkpoints/modelFolder.js'
 import { readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { mul } from '../../../accelerated/graph/operators.js'
+import { precisions } from '../../../accelerated/precisions/index.js'
 import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
 import { openFrozen } from '../../../accelerated/precisions/precision.js'
 import { checkWeightsFit } from '../../../accelerated/precisions/memoryCheck.js'
@@ -194,6 +195,8 @@ describe('the error about a sharded checkpoint', () => {
       lineOf(folder, (async () => checkWeightsFit(precisionOf(precision), base, memory))())
     expect(await checked('float32', half)).toBe('no error')
     expect(await checked('int8', half)).toMatch(/got 0\.000333 GB in int8; --precision float32 takes 0\.000306 GB$/)
-    expect(await checked('float32', half - 1)).toMatch(/got \S+ GB in float32; \d of its 4 layers would fit$/)
+    expect(await checked('float32', half - 1)).toMatch(/got \S+ GB in float32; --precision int4 takes \S+ GB$/)
+    const least = Math.min(...precisions.map(({ weightBytes }) => weightBytes(base)))
+    expect(await checked('float32', least - 1)).toMatch(/got \S+ GB in float32; \d of its 4 layers would fit$/)
   })
 })

@@ -80,7 +80,12 @@ describe('a script with wrong input', () => {
     ['evaluation/studies/longRun', ['--steps', '1e-3'], 2, '--steps: expected a whole number of at least 300, got 1e-3'],
     ['evaluation/studies/longRun', ['--steps', '299'], 2, '--steps: expected a whole number of at least 300, got 299'],
     ['evaluation/studies/longRun', ['--steps'], 2, '--steps: expected a value, got none'],
-    ['evaluation/studies/longRun', ['--precision', 'half'], 2, 'precision: expected one of float32, float64, int8, mixed, got "half"'],
+    [
+      'evaluation/studies/longRun',
+      ['--precision', 'half'],
+      2,
+      'precision: expected one of float32, float64, int8, int4, mixed, got "half"',
+    ],
     ['evaluation/studies/int8Quality', ['--data', '.'], 2, '--model is required: a folder in Hugging Face layout or a hub id'],
     [
       'evaluation/studies/int8Quality',
