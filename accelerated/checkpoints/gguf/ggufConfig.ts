@@ -1,5 +1,6 @@
 /** config.json of a decoder in GGUF, from the keys of its header and the names of its tensors. */
 import { inputError, quoted } from '../../errors/inputError.js'
+import { nearest } from '../../errors/nearest.js'
 import type { GgufHeader, GgufValue } from './ggufHeader.js'
 import { usualAttentionFactor } from '../../models/layers/rotary.js'
 import { gemmaQueryScalar, gemmaWindowPatterns } from './gemmaGguf.js'
@@ -148,7 +149,11 @@ const familyOf = (keys: GgufHeader['keys'], file: string): Family & { readonly a
     throw inputError(file, 'a model in GGUF', 'an adapter (it goes into --adapter, as the folder of adapter.gguf)')
   const architecture = String(keys.get('general.architecture'))
   const family = Object.hasOwn(families, architecture) ? families[architecture] : undefined
-  if (family === undefined) throw inputError(file, `a model of architecture ${Object.keys(families).join(', ')}`, quoted(architecture))
+  if (family === undefined) {
+    const near = nearest(architecture, Object.keys(families))
+    const remark = near === null ? '' : ` (${quoted(near)} is the nearest)`
+    throw inputError(file, `a model of architecture ${Object.keys(families).join(', ')}${remark}`, quoted(architecture))
+  }
   const parts = numberOf(keys, 'split.count', file) ?? 1
   if (parts > 1) throw inputError(file, 'a whole model in one file (llama-gguf-split --merge makes one)', `one of ${parts} parts`)
   return { architecture, ...family }

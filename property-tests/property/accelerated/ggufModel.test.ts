@@ -361,7 +361,12 @@ describe('a file that is no model in GGUF', () => {
     [
       'is of another architecture',
       ggufFile({ keys: keys({ 'general.architecture': key('general.architecture', 8, string('gemma')) }) }),
-      'expected a model of architecture llama, qwen2, qwen3, phi3, gemma2, gemma3, gpt2, got "gemma"',
+      'expected a model of architecture llama, qwen2, qwen3, phi3, gemma2, gemma3, gpt2 ("gemma2" is the nearest), got "gemma"',
+    ],
+    [
+      'is far from every architecture',
+      ggufFile({ keys: keys({ 'general.architecture': key('general.architecture', 8, string('mamba')) }) }),
+      'expected a model of architecture llama, qwen2, qwen3, phi3, gemma2, gemma3, gpt2, got "mamba"',
     ],
     [
       'is a part',
