@@ -130,6 +130,23 @@ describe.each(families)('%s, with an adapter', (family) => {
 })
 
 describe('salora export of a decoder', () => {
+  it('caps the logits of Gemma 2 in int8, too', async () => {
+    const [cap, low] = [0.5, at('gemma2-low')]
+    await cp(at('gemma2'), low, { recursive: true })
+    const config = JSON.parse(await readFile(join(low, 'config.json'), 'utf8')) as object
+    await writeFile(join(low, 'config.json'), JSON.stringify({ ...config, final_logit_softcapping: cap }))
+    const given = { model: low, adapter: at('gemma2-adapter'), maxLength: null, targeted: null } as const
+    const { output } = await exportAdapter({ ...given, format: 'transformers.js', precision: 'int8', output: at('capped') })
+    const [tokenizer, model] = [
+      await AutoTokenizer.from_pretrained(output, { local_files_only: true }),
+      await AutoModelForCausalLM.from_pretrained(output, { dtype: 'q8', device: 'cpu', local_files_only: true }),
+    ]
+    const { logits } = (await model(tokenizer('w8 w34 w33 w6 w29'))) as { readonly logits: Tensor }
+    const largest = Math.max(...Array.from(logits.data as Float32Array, Math.abs))
+    expect([largest > 0.9 * cap, largest < cap]).toEqual([true, true])
+    await model.dispose()
+  })
+
   it("refuses transformers.js with virtual tokens, which a cache cannot hold, but allows PEFT's layout", async () => {
     const given = { model: join(fixtures, 'qwen2'), precision: 'float32', maxLength: null, targeted: null } as const
     for (const method of ['prompt', 'prefix']) {
