@@ -64,7 +64,7 @@ const assertGradients = async (
 }
 
 describe(`gradient rules (seed ${SEED})`, () => {
-  const ofSteps = ['QuantizedMatMul', 'HalfMatMul'] // no slope anywhere: agreement/quantizedMatMul and agreement/halfMatMul have their rules
+  const ofSteps = ['QuantizedMatMul', 'FourBitMatMul', 'HalfMatMul'] // no slope anywhere: agreement/{quantizedMatMul,fourBitMatMul,halfMatMul} have their rules
 
   it('all have a test', () => {
     expect([...new Set([...ofSteps, ...ruleCases.map(({ op }) => op)])].sort()).toEqual(Object.keys(vjps).sort())
