@@ -1,6 +1,7 @@
 /** A decoder with the inputs and outputs of other tools: token ids, attention mask, positions and key-value cache in, logits and the longer cache out. */
 import type { Expression, Shape } from '../graph/expression.js'
-import { cast, input, mul, quantizedMatMul, quantizedOf, reshape, sub } from '../graph/operators.js'
+import { cast, input, mul, reshape, sub } from '../graph/operators.js'
+import { quantizedMatMul, quantizedOf } from '../graph/quantizedOperators.js'
 import { cache, type Cached } from '../generation/cache.js'
 import { cacheShape, paddedRows, parts } from '../generation/graph.js'
 import { int8 } from '../precisions/int8/int8.js'

@@ -9,23 +9,8 @@ import { chainsInBlocks } from './elementwiseChains.js'
 import { fuseSums } from './fusedSums.js'
 import { stackProducts } from './stackedProducts.js'
 import type { OnnxTarget } from './onnxBuilder.js'
-import {
-  add,
-  blockMatMul,
-  blockSize,
-  cast,
-  concat,
-  div,
-  gather,
-  mul,
-  quantizedOf,
-  reduceMean,
-  reshape,
-  slice,
-  sqrt,
-  square,
-  sub,
-} from './operators.js'
+import { add, cast, concat, div, gather, mul, reduceMean, reshape, slice, sqrt, square, sub } from './operators.js'
+import { blockMatMul, blockSize, quantizedOf } from './quantizedOperators.js'
 import { recomputeActivations } from './recomputedActivations.js'
 
 /**

@@ -1,7 +1,7 @@
 /** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or MatMul with further nodes; and products with a matrix in int8, int4 or float16. */
 import type { Expression } from './expression.js'
 import type { OnnxBuilder } from './onnxBuilder.js'
-import { bitsOfBlocks, blockSize } from './operators.js'
+import { bitsOfBlocks, blockSize } from './quantizedOperators.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
 import type { PendingNode } from './pendingNode.js'

@@ -5,7 +5,8 @@
  */
 import type { Expression } from './expression.js'
 import { topologicalOrder } from './expression.js'
-import { blockMatMul, concat, splitColumns } from './operators.js'
+import { concat, splitColumns } from './operators.js'
+import { blockMatMul } from './quantizedOperators.js'
 
 type Outputs = Readonly<Record<string, Expression>>
 

@@ -16,14 +16,11 @@ import {
   exp,
   expand,
   flattenRows,
-  fourBitMatMul,
-  halfMatMul,
   less,
   matMul,
   mul,
   neg,
   outputOf,
-  quantizedMatMul,
   reduceMean,
   reduceSum,
   reshape,
@@ -38,6 +35,7 @@ import {
   transpose,
   where,
 } from './operators.js'
+import { fourBitMatMul, halfMatMul, quantizedMatMul } from './quantizedOperators.js'
 import { padded } from './padding.js'
 
 type Rule = (yBar: Expression, y: Expression, ...x: ReadonlyArray<Expression>) => ReadonlyArray<Expression | null>

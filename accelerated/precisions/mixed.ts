@@ -4,7 +4,8 @@
  * so no step is lost to a scale that was too large. A resumed run has no scale to restore. It is a wrap of the host, so models and methods do
  * not know about it.
  */
-import { cast, halfMatMul, halfOf } from '../graph/operators.js'
+import { cast } from '../graph/operators.js'
+import { halfMatMul, halfOf } from '../graph/quantizedOperators.js'
 import { withBias, type TensorSource } from '../models/host.js'
 import type { ModelSpec } from '../models/architecture.js'
 import { SettingsError } from '../errors/settingsError.js'

@@ -1,6 +1,7 @@
 /** Measures how much faster products of low precision are on this machine: without VNNI or similar, int8 can be slower than float32. */
 import type { Expression } from '../graph/expression.js'
-import { blockSize, cast, constant, fourBitMatMul, halfMatMul, input, matMul, quantizedMatMul } from '../graph/operators.js'
+import { cast, constant, input, matMul } from '../graph/operators.js'
+import { blockSize, fourBitMatMul, halfMatMul, quantizedMatMul } from '../graph/quantizedOperators.js'
 import type { Device } from '../engines/devices/device.js'
 import { noWeights } from '../engines/engine.js'
 

@@ -1,6 +1,7 @@
 /** The reference's tensors by name as the accelerated path's flat vectors and feeds, and back to names. */
 import type { Expression, FloatType } from '../../accelerated/graph/expression.js'
-import { blockSize, constant, dequantize, fourBitDequantize } from '../../accelerated/graph/operators.js'
+import { constant } from '../../accelerated/graph/operators.js'
+import { blockSize, dequantize, fourBitDequantize } from '../../accelerated/graph/quantizedOperators.js'
 import type { AdaptedMatrix } from '../../accelerated/methods/lowRank.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import type { SequenceOutputs } from '../../accelerated/models/modelOutputs.js'

@@ -4,19 +4,16 @@
  * bound of its own value. Both then compute the same function, and everything else is compared as in float32.
  */
 import { showShape, topologicalOrder, type Expression, type Op } from '../../accelerated/graph/expression.js'
+import { add, concat, constant, gather } from '../../accelerated/graph/operators.js'
 import {
-  add,
-  concat,
   blockSize,
-  constant,
   fourBitOf,
-  gather,
   halfOf,
   quantizedMatMul,
   quantizedOf,
   type FourBitMatrix,
   type QuantizedMatrix,
-} from '../../accelerated/graph/operators.js'
+} from '../../accelerated/graph/quantizedOperators.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import type { Results } from '../../accelerated/engines/engine.js'
 import type { StepGraph } from '../../accelerated/training/stepGraph.js'

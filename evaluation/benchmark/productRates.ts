@@ -7,7 +7,8 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import type { Expression } from '../../accelerated/graph/expression.js'
-import { constant, input, matMul, quantizedMatMul } from '../../accelerated/graph/operators.js'
+import { constant, input, matMul } from '../../accelerated/graph/operators.js'
+import { quantizedMatMul } from '../../accelerated/graph/quantizedOperators.js'
 import { uniforms } from '../../accelerated/parameters/random.js'
 
 /** In 10⁹ operations a second: a multiplication and an addition for each term. */

@@ -10,7 +10,7 @@ export type StoredMetric = Pick<MetricDefinition, 'name' | 'higherIsBetter'> & {
 
 export type LoadedMetric = { readonly definition: MetricDefinition; readonly file: string; readonly sha256: string }
 
-/** @throws InputError if there is no such file, if it does not load, or if its exports are no metric */
+/** @throws InputError if the file is missing, does not load, or does not export a metric */
 export const loadMetric = async (file: string): Promise<LoadedMetric> => {
   const path = resolve(file)
   if (!/\.[cm]?js$/.test(path)) throw inputError(`--metric ${file}`, 'a module whose name ends in .js, .mjs or .cjs', quoted(path))

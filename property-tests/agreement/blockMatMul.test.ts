@@ -6,17 +6,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { topologicalOrder } from '../../accelerated/graph/expression.js'
 import { lower } from '../../accelerated/graph/lowering.js'
-import {
-  blockDequantize,
-  blockMatMul,
-  blockSize,
-  constant,
-  gather,
-  input,
-  matMul,
-  mul,
-  splitColumns,
-} from '../../accelerated/graph/operators.js'
+import { constant, gather, input, matMul, mul, splitColumns } from '../../accelerated/graph/operators.js'
+import { blockDequantize, blockMatMul, blockSize } from '../../accelerated/graph/quantizedOperators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { quantizedBlocks } from '../../accelerated/precisions/int8/quantize.js'
 import { blockLinear, blockScales, roundBlocks } from '../../reference/layers/blockLinear.js'

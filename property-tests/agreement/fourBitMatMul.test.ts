@@ -7,21 +7,16 @@ import { describe, expect, it } from 'vitest'
 import { gradient } from '../../accelerated/graph/gradient.js'
 import { topologicalOrder } from '../../accelerated/graph/expression.js'
 import { lower } from '../../accelerated/graph/lowering.js'
+import { add, constant, input, matMul, mul, reduceSum } from '../../accelerated/graph/operators.js'
 import {
-  add,
   blockDequantize,
   blockMatMul,
   blockSize,
-  constant,
   fourBitDequantize,
   fourBitMatMul,
   fourBitOf,
-  input,
-  matMul,
-  mul,
-  reduceSum,
   type FourBitMatrix,
-} from '../../accelerated/graph/operators.js'
+} from '../../accelerated/graph/quantizedOperators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { packedNibbles } from '../../accelerated/graph/onnxProto.js'
 import { fourBits, scalesOfBlocks } from '../../accelerated/precisions/int4/quantize.js'

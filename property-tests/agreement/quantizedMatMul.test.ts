@@ -7,18 +7,14 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
+import { add, constant, input, mul, reduceSum } from '../../accelerated/graph/operators.js'
 import {
-  add,
-  constant,
-  dequantize as dequantized,
-  input,
-  mul,
   quantizedMatMul,
   quantizedOf,
-  reduceSum,
   transposedView,
   type QuantizedMatrix,
-} from '../../accelerated/graph/operators.js'
+  dequantize as dequantized,
+} from '../../accelerated/graph/quantizedOperators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { portableLevel, rowLevels, rowScales, transposedOf } from '../../accelerated/precisions/int8/quantize.js'
 import { dequantize, largestLevel, quantizedLinear, quantizedLinearInputVjp, quantizeRows } from '../../reference/layers/quantizedLinear.js'

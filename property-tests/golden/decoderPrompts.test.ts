@@ -19,7 +19,17 @@ import { trainStep } from '../../accelerated/training/trainStep.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { openTextDecoder } from '../../finetuning/adapters/generator.js'
 import { openAnswers } from '../../finetuning/adapters/openModel.js'
-import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
+import {
+  decoderFamilies,
+  compareNumbers,
+  compareTensors,
+  dtypes,
+  expectAgreement,
+  fixtures,
+  goldenBounds,
+  tensorsIn,
+  under,
+} from './golden.js'
 
 type Batch = { readonly inputIds: ReadonlyArray<ReadonlyArray<number>>; readonly targets: ReadonlyArray<ReadonlyArray<number>> }
 type Golden = Readonly<Record<'float64' | 'float32', { readonly losses: ReadonlyArray<number> }>> & {
@@ -31,7 +41,7 @@ const json = (...path: ReadonlyArray<string>): unknown => JSON.parse(readFileSyn
 const textsOf = ({ inputIds, targets }: Batch): ReadonlyArray<TextExample> =>
   inputIds.map((ids, i) => ({ inputIds: ids, targets: targets[i] ?? [], row: i + 1 }))
 
-const cases = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt'].flatMap((family) =>
+const cases = decoderFamilies.flatMap((family) =>
   (['prefix', 'prompt'] as const).filter((method) => existsSync(join(fixtures, family, method))).map((method) => ({ family, method })),
 )
 

@@ -49,9 +49,18 @@ import {
   type Tensor,
   type Tensors,
 } from '../../reference/index.js'
-import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
+import {
+  decoderFamilies as families,
+  compareNumbers,
+  compareTensors,
+  dtypes,
+  expectAgreement,
+  fixtures,
+  goldenBounds,
+  tensorsIn,
+  under,
+} from './golden.js'
 
-const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt'] as const
 type Family = (typeof families)[number]
 
 type Golden = Readonly<Record<FloatType, { readonly losses: ReadonlyArray<number> }>> & {

@@ -10,7 +10,7 @@ import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { plainAssembly } from '../support/plainDecoder.js'
-import { dtypes, fixtures } from './golden.js'
+import { decoderFamilies, dtypes, fixtures } from './golden.js'
 
 type Tokens = ReadonlyArray<number>
 type Golden = {
@@ -41,41 +41,38 @@ const textsOf = async (decoder: Decoder, prompts: ReadonlyArray<Tokens>, setting
   return prompts.map((_, prompt) => texts.get(prompt) ?? [])
 }
 
-describe.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt'])(
-  '%s generates as transformers does',
-  (family) => {
-    const folder = join(fixtures, family)
-    const golden = JSON.parse(readFileSync(join(folder, 'generation.json'), 'utf8')) as Golden
-    const decoders = new Map<FloatType, Promise<Decoder>>(dtypes.map((dtype) => [dtype, open(folder, dtype)]))
-    afterAll(async () => {
-      for (const decoder of decoders.values()) await (await decoder).release()
-    })
-    const cases = dtypes.flatMap((dtype) =>
-      golden.cases.map((one) => ({ ...one, dtype, title: `${one.name}${one.ends.length > 0 ? ' with ends' : ''} (${dtype})` })),
-    )
+describe.each(decoderFamilies)('%s generates as transformers does', (family) => {
+  const folder = join(fixtures, family)
+  const golden = JSON.parse(readFileSync(join(folder, 'generation.json'), 'utf8')) as Golden
+  const decoders = new Map<FloatType, Promise<Decoder>>(dtypes.map((dtype) => [dtype, open(folder, dtype)]))
+  afterAll(async () => {
+    for (const decoder of decoders.values()) await (await decoder).release()
+  })
+  const cases = dtypes.flatMap((dtype) =>
+    golden.cases.map((one) => ({ ...one, dtype, title: `${one.name}${one.ends.length > 0 ? ' with ends' : ''} (${dtype})` })),
+  )
 
-    it.each(cases)('$title', async ({ dtype, arguments: given, ends, tokens }) => {
-      const decoder = await decoders.get(dtype)
-      if (decoder === undefined) throw new Error(`expected a decoder in ${dtype}`)
-      const settings: GenerationSettings = {
-        maxNewTokens: golden.maxNewTokens,
-        sampling: null,
-        numBeams: given.num_beams ?? 1,
-        lengthPenalty: given.length_penalty ?? 1,
-        repetitionPenalty: given.repetition_penalty ?? 1,
-        seed: 0,
-        batchSize: 4,
-        endTokens: ends,
-        stops: () => false,
-      }
-      expect(await textsOf(decoder, golden.prompts, settings), 'in one batch').toEqual(tokens)
-      expect(await textsOf(decoder, golden.prompts, { ...settings, batchSize: 1 }), 'one by one').toEqual(tokens)
-    })
+  it.each(cases)('$title', async ({ dtype, arguments: given, ends, tokens }) => {
+    const decoder = await decoders.get(dtype)
+    if (decoder === undefined) throw new Error(`expected a decoder in ${dtype}`)
+    const settings: GenerationSettings = {
+      maxNewTokens: golden.maxNewTokens,
+      sampling: null,
+      numBeams: given.num_beams ?? 1,
+      lengthPenalty: given.length_penalty ?? 1,
+      repetitionPenalty: given.repetition_penalty ?? 1,
+      seed: 0,
+      batchSize: 4,
+      endTokens: ends,
+      stops: () => false,
+    }
+    expect(await textsOf(decoder, golden.prompts, settings), 'in one batch').toEqual(tokens)
+    expect(await textsOf(decoder, golden.prompts, { ...settings, batchSize: 1 }), 'one by one').toEqual(tokens)
+  })
 
-    it('covers texts that end early and texts that do not', () => {
-      const lengths = golden.cases.flatMap(({ tokens }) => tokens.map(({ length }) => length))
-      expect(lengths.some((length) => length < golden.maxNewTokens)).toBe(true)
-      expect(lengths.some((length) => length === golden.maxNewTokens)).toBe(true)
-    })
-  },
-)
+  it('covers texts that end early and texts that do not', () => {
+    const lengths = golden.cases.flatMap(({ tokens }) => tokens.map(({ length }) => length))
+    expect(lengths.some((length) => length < golden.maxNewTokens)).toBe(true)
+    expect(lengths.some((length) => length === golden.maxNewTokens)).toBe(true)
+  })
+})

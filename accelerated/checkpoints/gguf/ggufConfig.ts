@@ -43,6 +43,18 @@ export const ggufConfig = ({ keys, tensors }: GgufHeader, factors: Factors, file
   }
 }
 
+/** What LLaMA's keys and Phi-3's have in common. */
+const sharedSizes = ({ number, required }: Pick<Reader, 'number' | 'required'>, headSize: number) => ({
+  hidden_size: required('embedding_length'),
+  num_hidden_layers: required('block_count'),
+  num_attention_heads: required('attention.head_count'),
+  num_key_value_heads: number('attention.head_count_kv') ?? required('attention.head_count'),
+  head_dim: headSize,
+  intermediate_size: required('feed_forward_length'),
+  max_position_embeddings: required('context_length'),
+  rms_norm_eps: required('attention.layer_norm_rms_epsilon'),
+})
+
 const llamaSizes = ({ keys, architecture, file, number, required, has, factors }: Reader): object => {
   const [hidden, heads] = [required('embedding_length'), required('attention.head_count')]
   const headSize = number('attention.key_length') ?? number('rope.dimension_count') ?? hidden / heads
@@ -52,14 +64,7 @@ const llamaSizes = ({ keys, architecture, file, number, required, has, factors }
   const base = number('rope.freq_base') ?? 10_000
   const llama3 = factors.get('rope_freqs.weight')
   return {
-    hidden_size: hidden,
-    num_hidden_layers: required('block_count'),
-    num_attention_heads: heads,
-    num_key_value_heads: number('attention.head_count_kv') ?? heads,
-    head_dim: headSize,
-    intermediate_size: required('feed_forward_length'),
-    max_position_embeddings: required('context_length'),
-    rms_norm_eps: required('attention.layer_norm_rms_epsilon'),
+    ...sharedSizes({ number, required }, headSize),
     rope_theta: base,
     rope_scaling: llama3 === undefined ? scalingOf(keys, architecture, file) : llama3Scaling(llama3, { base, headSize }, file),
     hidden_act: 'silu',
@@ -74,16 +79,9 @@ const phi3Sizes = ({ number, required, factors }: Reader): object => {
   const [short, long] = ['short', 'long'].map((kind) => factors.get(`rope_factors_${kind}.weight`))
   const [window, attentionFactor] = [number('attention.sliding_window') ?? 0, number('rope.scaling.attn_factor')]
   return {
-    hidden_size: hidden,
-    num_hidden_layers: required('block_count'),
-    num_attention_heads: heads,
-    num_key_value_heads: number('attention.head_count_kv') ?? heads,
-    head_dim: headSize,
-    intermediate_size: required('feed_forward_length'),
-    max_position_embeddings: positions,
+    ...sharedSizes({ number, required }, headSize),
     original_max_position_embeddings: number('rope.scaling.original_context_length') ?? positions,
     partial_rotary_factor: (number('rope.dimension_count') ?? headSize) / headSize,
-    rms_norm_eps: required('attention.layer_norm_rms_epsilon'),
     rope_theta: number('rope.freq_base') ?? 10_000,
     rope_scaling:
       short === undefined || long === undefined

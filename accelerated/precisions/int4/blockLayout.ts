@@ -1,6 +1,6 @@
 /** For generation: the matrices of the layers in four bits with a float32 scale for each block, the head in blocks of int8. */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
-import { blockDequantize, blockSize } from '../../graph/operators.js'
+import { blockDequantize, blockSize } from '../../graph/quantizedOperators.js'
 import { blockLayout, blockParts } from '../int8/blockLayout.js'
 import type { MatrixLayout } from '../int8/quantizedFile.js'
 import { fourBits, scalesOfBlocks } from './quantize.js'

@@ -2,7 +2,7 @@
  * int4 for generation: the matrices of the layers in the values that training has, and the head over the vocabulary in int8. The runtime multiplies
  * single rows by packed blocks, which takes the time of reading them once.
  */
-import { blockSize } from '../../graph/operators.js'
+import { blockSize } from '../../graph/quantizedOperators.js'
 import { layoutPrecision } from '../int8/layoutPrecision.js'
 import type { Precision } from '../precision.js'
 import { fourBitBlockLayout } from './blockLayout.js'

@@ -1,7 +1,8 @@
 /** The matrices of the layers in four bits, for training: one copy serves both directions of a layer. */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import type { Expression } from '../../graph/expression.js'
-import { blockSize, fourBitDequantize, weight } from '../../graph/operators.js'
+import { weight } from '../../graph/operators.js'
+import { blockSize, fourBitDequantize } from '../../graph/quantizedOperators.js'
 import type { MatrixLayout } from '../int8/quantizedFile.js'
 import { fourBits } from './quantize.js'
 

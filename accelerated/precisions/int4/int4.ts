@@ -4,7 +4,7 @@
  * matrix at a time, and none in float32. It is a wrap of the host, so models and methods do not know about it.
  */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
-import { blockSize, fourBitMatMul, fourBitOf } from '../../graph/operators.js'
+import { blockSize, fourBitMatMul, fourBitOf } from '../../graph/quantizedOperators.js'
 import { withBias } from '../../models/host.js'
 import { layoutPrecision } from '../int8/layoutPrecision.js'
 import type { Precision } from '../precision.js'

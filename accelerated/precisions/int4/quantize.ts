@@ -3,7 +3,7 @@
  * has its scale k, from 0 to 18. So scales are quantized too, as in QLoRA (Dettmers et al., 2023), but to whole numbers. Then every kq is a level of int8, and
  * products are those of int8.
  */
-import { blockSize } from '../../graph/operators.js'
+import { blockSize } from '../../graph/quantizedOperators.js'
 import { rowScales } from '../int8/quantize.js'
 
 /** Of q, on either side of 0. */

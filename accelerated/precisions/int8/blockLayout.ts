@@ -1,6 +1,6 @@
 /** The matrices of the layers and of the head in blocks of 32 values with a scale each: llama.cpp's Q8_0 with scales in float32. For generation. */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
-import { blockDequantize, blockSize } from '../../graph/operators.js'
+import { blockDequantize, blockSize } from '../../graph/quantizedOperators.js'
 import { quantizedBlocks } from './quantize.js'
 import type { MatrixLayout } from './quantizedFile.js'
 

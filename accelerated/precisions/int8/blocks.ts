@@ -2,7 +2,7 @@
  * int8 for generation: each matrix, the head over the vocabulary included, in blocks of 32 values with a scale each. A step of generation multiplies
  * single rows, so its time is that of reading the weights once. The layout of training multiplies many rows, and needs the transpose too.
  */
-import { blockSize } from '../../graph/operators.js'
+import { blockSize } from '../../graph/quantizedOperators.js'
 import type { Precision } from '../precision.js'
 import { blockLayout } from './blockLayout.js'
 import { layoutPrecision } from './layoutPrecision.js'

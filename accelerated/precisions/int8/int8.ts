@@ -3,7 +3,7 @@
  * without its third product, the gradient of the matrix, which a frozen matrix does not need. It is a wrap of the host, so models and methods do not
  * know about it.
  */
-import { quantizedMatMul, quantizedOf } from '../../graph/operators.js'
+import { quantizedMatMul, quantizedOf } from '../../graph/quantizedOperators.js'
 import { withBias } from '../../models/host.js'
 import { int8Blocks } from './blocks.js'
 import { layoutPrecision } from './layoutPrecision.js'

@@ -1,6 +1,6 @@
 /** The matrices of the layers with one scale per row, for training: a large model's in one orientation, others in both. */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
-import { dequantize, transposedView } from '../../graph/operators.js'
+import { dequantize, transposedView } from '../../graph/quantizedOperators.js'
 import { largeLevels, rowLevels, rowScales, transposedOf } from './quantize.js'
 import type { MatrixLayout } from './quantizedFile.js'
 

@@ -12,11 +12,10 @@ import { normals } from '../../../accelerated/parameters/random.js'
 import { exportAdapter } from '../../../finetuning/adapters/exportAdapter.js'
 import type { ExportFormat } from '../../../finetuning/adapters/exportFormats.js'
 import { openGenerator } from '../../../index.js'
-import { fixtures } from '../../golden/golden.js'
+import { decoderFamilies as families, fixtures } from '../../golden/golden.js'
 import { readModel } from '../../support/runGraph.js'
 import { saloraHere } from '../inProcess.js'
 
-const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt'] as const
 type Family = (typeof families)[number]
 const prompts = ['w8 w34 w33 w6 w29', 'w14', 'w11 w7 w49 w29 w29 w30 w5 w40 w41']
 

@@ -14,7 +14,7 @@ import { int8 } from '../../../accelerated/precisions/int8/int8.js'
 import { openFrozen } from '../../../accelerated/precisions/precision.js'
 import { openTextDecoder } from '../../../finetuning/adapters/generator.js'
 import { loadTextModel } from '../../../finetuning/adapters/trainedModel.js'
-import { fixtures } from '../../golden/golden.js'
+import { decoderFamilies as families, fixtures } from '../../golden/golden.js'
 import { assertClose } from '../../support/assertClose.js'
 
 let cache = ''
@@ -28,8 +28,6 @@ afterAll(async () => {
   else process.env['SALORA_CACHE'] = cacheBefore
   await rm(cache, { recursive: true })
 })
-
-const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt']
 
 const opened = async (family: string, precision: string) => {
   const machine = { precision, threads: 1 }

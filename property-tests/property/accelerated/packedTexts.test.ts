@@ -14,7 +14,7 @@ import { startOfRun } from '../../../accelerated/training/initialState.js'
 import { trainStep } from '../../../accelerated/training/trainStep.js'
 import { largestBatch } from '../../../accelerated/training/batchFeeds.js'
 import { packed } from '../../../finetuning/tokens/packedTexts.js'
-import { fixtures } from '../../golden/golden.js'
+import { decoderFamilies, fixtures } from '../../golden/golden.js'
 import { assertClose } from '../../support/assertClose.js'
 
 const texts = [5, 9, 3, 12, 7, 2].map((length, row): TextExample => {
@@ -41,7 +41,7 @@ const stepOf = async (family: string, examples: ReadonlyArray<TextExample>, more
   return { loss: outcome.taskLoss, tokens: outcome.tokens, moment: outcome.state.firstMoment }
 }
 
-describe.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt'])('%s', (family) => {
+describe.each(decoderFamilies)('%s', (family) => {
   it('has the same loss and gradients for texts that share a row as for separate rows', async () => {
     const shared = packed(texts, 16)
     expect(shared.length).toBeLessThan(texts.length)

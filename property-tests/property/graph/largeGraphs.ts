@@ -11,7 +11,6 @@ import {
   logSumExp,
   matMul,
   mul,
-  quantizedMatMul,
   reduceSum,
   relu,
   scatterAddRows,
@@ -21,6 +20,7 @@ import {
   sub,
   tanh,
 } from '../../../accelerated/graph/operators.js'
+import { quantizedMatMul } from '../../../accelerated/graph/quantizedOperators.js'
 
 export const tokens = 10_000
 const n = 1024

@@ -14,7 +14,6 @@ import {
   input,
   matMul,
   mul,
-  quantizedMatMul,
   checkpoint,
   reduceSum,
   reshape,
@@ -22,6 +21,7 @@ import {
   tanh,
   weight,
 } from '../../../accelerated/graph/operators.js'
+import { quantizedMatMul } from '../../../accelerated/graph/quantizedOperators.js'
 import { weightMemory } from '../../../accelerated/graph/weightMemory.js'
 import { simulateArena } from '../../../accelerated/engines/arena.js'
 import { hasFixedOutputs } from '../../../accelerated/engines/onnxRuntimeNode.js'

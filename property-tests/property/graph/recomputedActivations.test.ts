@@ -6,18 +6,8 @@ import { gradient } from '../../../accelerated/graph/gradient.js'
 import type { Expression } from '../../../accelerated/graph/expression.js'
 import { topologicalOrder } from '../../../accelerated/graph/expression.js'
 import { allocations, peakOf } from '../../../accelerated/graph/liveness.js'
-import {
-  add,
-  checkpoint,
-  constant,
-  gelu,
-  input,
-  layerNormalization,
-  matMul,
-  mul,
-  quantizedMatMul,
-  reduceSum,
-} from '../../../accelerated/graph/operators.js'
+import { add, checkpoint, constant, gelu, input, layerNormalization, matMul, mul, reduceSum } from '../../../accelerated/graph/operators.js'
+import { quantizedMatMul } from '../../../accelerated/graph/quantizedOperators.js'
 import { recomputeActivations } from '../../../accelerated/graph/recomputedActivations.js'
 import { evenlyMany } from '../../support/arbitraries/graphNumbers.js'
 import { evaluate, float32 } from '../../support/runGraph.js'

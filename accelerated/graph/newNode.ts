@@ -1,0 +1,15 @@
+/** How operators make a node of an expression, and refuse operands that do not fit. */
+import type { Attributes, DType, Expression, Op, Shape } from './expression.js'
+
+export const node = (op: Op, inputs: ReadonlyArray<Expression>, shape: Shape, dtype: DType, attributes: Attributes = {}): Expression => ({
+  op,
+  inputs,
+  attributes,
+  shape,
+  dtype,
+})
+
+/** @throws Error for a mistake of the programmer */
+export const fail = (op: string, expected: string, got: string): never => {
+  throw new Error(`${op}: expected ${expected}, got ${got}`)
+}
