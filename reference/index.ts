@@ -48,6 +48,7 @@ export {
 export { rmsNorm, rmsNormVjp } from './layers/rmsNorm.js'
 export { frequencies, rotate, type RotaryScaling, type RotarySettings } from './layers/rotary.js'
 export { softmax, softmaxVjp } from './layers/softmax.js'
+export { withRows, withRowsVjp } from './layers/trainedRows.js'
 export { matMul } from './tensor/matMul.js'
 export {
   applyIncrement,

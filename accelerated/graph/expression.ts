@@ -50,6 +50,8 @@ export type DifferentiableOp =
   | 'RotaryEmbedding'
   | 'Gather'
   | 'SelectRows'
+  | 'SelectColumns'
+  | 'ReplaceColumns'
   | 'Reshape'
   | 'Transpose'
   | 'Expand'
@@ -118,6 +120,8 @@ export type Attributes = {
   readonly cap?: number
   /** of further outputs (CachedAttention) */
   readonly names?: ReadonlyArray<string>
+  /** SelectColumns, ReplaceColumns: the columns' numbers, each once */
+  readonly places?: ReadonlyArray<number>
   /** SelectRows: some rows have no index that selects them, so their gradient is zero. */
   readonly partial?: boolean
   readonly body?: ScanBody

@@ -193,6 +193,7 @@ const workspace = (node: Expression, sizes: Readonly<Record<string, number>>, ov
   }
   if (op === 'HalfMatMul') return [bytes(x), bytes(x, 'float16'), bytes(node, 'float16'), bytes(node)]
   if (op === 'ScatterAddRows') return overwrites ? [] : [bytes(node)]
+  if (op === 'ReplaceColumns') return [bytes(inputs[1] ?? x, 'int64')]
   return op === 'LogSumExp' ? [bytes(x)] : []
 }
 

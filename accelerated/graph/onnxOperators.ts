@@ -189,6 +189,16 @@ const serializers: Readonly<Record<Op, Serializer>> = {
 
   Gather: withAttributes('Gather', () => ({ axis: 0 })),
   SelectRows: ({ x: [rows = '', index = ''], result }, { emit }) => emit('Gather', [rows, index], { axis: 0 }, [result]),
+  SelectColumns: withOperands(
+    'Gather',
+    ({ attributes: { places = [] } }, { integers }) => [integers(places)],
+    () => ({ axis: 1 }),
+  ),
+  ReplaceColumns: ({ node, x, result }, { emit, integers }, shapes) => {
+    const { places = [] } = node.attributes
+    const index = emit('Expand', [emit('Unsqueeze', [integers(places), integers([0])]), shapes.shape(node.inputs[1]?.shape ?? [])])
+    return emit('ScatterElements', [x[0] ?? '', index, x[1] ?? ''], { axis: 1 }, [result])
+  },
   ScatterAddRows: ({ node, x: [updates = '', index = ''], result }, { emit, constant, integers }, shapes) => {
     const zeros = emit('Expand', [constant([0], [], node.dtype), shapes.shape(node.shape)])
     const places = emit('Unsqueeze', [emit('Cast', [index], { to: elementType('int64') }), integers([-1])])

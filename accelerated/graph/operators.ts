@@ -393,6 +393,31 @@ export const selectRows = (x: Expression, index: Expression, inverse: Expression
     ? node('SelectRows', [x, index, inverse], [...index.shape, x.shape[1] as Dimension], x.dtype, { partial })
     : fail('selectRows', 'x of rank 2 and one inverse entry a row', `${showShape(x.shape)} and ${showShape(inverse.shape)}`)
 
+/** Columns of a matrix by their numbers, each once. x: [rows, n] → [rows, places.length] */
+export const selectColumns = (x: Expression, places: ReadonlyArray<number>): Expression => {
+  checkPlaces('selectColumns', x, places)
+  return node('SelectColumns', [x], [x.shape[0] as Dimension, places.length], x.dtype, { places })
+}
+
+/** x with other columns at these places, each once. x: [rows, n], columns: [rows, places.length] → [rows, n] */
+export const replaceColumns = (x: Expression, columns: Expression, places: ReadonlyArray<number>): Expression => {
+  checkPlaces('replaceColumns', x, places)
+  return sameShape(columns.shape, [x.shape[0] as Dimension, places.length]) && columns.dtype === x.dtype
+    ? node('ReplaceColumns', [x, columns], x.shape, x.dtype, { places })
+    : fail(
+        'replaceColumns',
+        `${places.length} columns of ${x.dtype} for ${showShape(x.shape)}`,
+        `${columns.dtype} ${showShape(columns.shape)}`,
+      )
+}
+
+const checkPlaces = (op: string, { shape }: Expression, places: ReadonlyArray<number>): void => {
+  const columns = shape[1]
+  if (shape.length !== 2 || typeof columns !== 'number') fail(op, 'a matrix of a known width', showShape(shape))
+  if (places.length === 0 || new Set(places).size !== places.length || places.some((place) => place < 0 || place >= Number(columns)))
+    fail(op, `different columns of ${columns}`, `[${places}]`)
+}
+
 /** Zeros of `shape` with updates[i] added to row index[i]: the gradient of `gather`. */
 export const scatterAddRows = (updates: Expression, index: Expression, shape: Shape): Expression =>
   node('ScatterAddRows', [updates, index], shape, updates.dtype)

@@ -49,6 +49,8 @@ export interface MethodTraining<S, P> {
   readonly hook?: HookPoint
   tensors(phase: P, settings: S): ReadonlyArray<Trainable>
   wrap(phase: P, settings: S, parameter: TensorSource): Wrap
+  /** What the model without the method has of it: new tokens, with their rows before training. Absent: nothing. */
+  readonly baseWrap?: Wrap
   virtualTokens?(settings: S): VirtualTokens
   penalty?(phase: P, settings: S, parameter: TensorSource): Penalty | null
   optimizerExtension?(phase: P, settings: S): OptimizerExtension

@@ -27,6 +27,8 @@ export type ModelSpec = {
   readonly hiddenSize: number
   /** of the word embeddings */
   readonly embeddingSize: number
+  /** the tensor of the word embeddings: [vocabulary, embeddingSize] */
+  readonly words: string
   /** every tensor of the base model by canonical name, without heads */
   readonly tensors: ReadonlyMap<string, TensorShape>
   /** in layer order */

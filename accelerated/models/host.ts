@@ -3,7 +3,7 @@
  * them. The plain host is the plain model.
  */
 import type { Expression } from '../graph/expression.js'
-import { add, matMul } from '../graph/operators.js'
+import { add, gather, matMul } from '../graph/operators.js'
 import type { BatchInputs } from './batchInputs.js'
 
 /** A tensor by canonical name, in the graph's dtype: frozen (a weight) or trained (a part of the parameter vector). */
@@ -27,6 +27,10 @@ export type Host = {
   readonly bias: (matrix: string) => Expression | null
   /** x Wᵀ + b. x: [tokens, in] → [tokens, out] */
   readonly linear: (name: string, x: Expression) => Expression
+  /** Rows of a table of words by token. ids: int32 [...] → [..., width] */
+  readonly wordRows: (table: string, ids: Expression) => Expression
+  /** Logits of the words of a table: the product of x and each of its rows. x: [rows, width] → [rows, vocabulary] */
+  readonly wordLogits: (table: string, x: Expression) => Expression
   /** A sublayer's output before its residual is added. x: [tokens, hidden] → [tokens, hidden] */
   readonly sublayer: (name: string, x: Expression, around: SublayerContext) => Expression
   readonly keyValue: (layer: string, keyValue: KeyValue) => KeyValue
@@ -49,6 +53,8 @@ export const plainHost = (tensor: TensorSource, has: (name: string) => boolean =
     tensor,
     bias,
     linear: (name, x) => withBias(matMul(x, tensor(`${name}.weight`), { transposeB: true }), bias(name)),
+    wordRows: (table, ids) => gather(tensor(table), ids),
+    wordLogits: (table, x) => matMul(x, tensor(table), { transposeB: true }),
     sublayer: (_, x) => x,
     keyValue: (_, keyValue) => keyValue,
     attention: (_, __, computed) => computed(),

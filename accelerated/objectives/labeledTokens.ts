@@ -1,6 +1,6 @@
 /** The loss of each labeled token of a decoder, −log p(label), in slices: the logits are the largest tensors of a step. */
 import type { Expression } from '../graph/expression.js'
-import { gather, input, logSumExp, mul, reduceSum, reshape, slice, sub } from '../graph/operators.js'
+import { input, logSumExp, mul, reduceSum, reshape, slice, sub } from '../graph/operators.js'
 import { selectedRows } from '../graph/selectedRows.js'
 import type { CausalHead } from '../models/architecture.js'
 import { rowSelection } from '../models/batchInputs.js'
@@ -30,7 +30,7 @@ export const labeledDimension = (tokens: number): Readonly<Record<string, number
 export const tokenLosses = (head: CausalHead, { hidden, host }: ModelOutput): ReadonlyArray<Expression> =>
   slicesOf(selectedRows(hidden, rowSelection(`${slices}*labeled`))).map((rows, i) => {
     const labels = input(`labels${i}`, ['labeled'], 'int32')
-    const ofLabels = reduceSum(mul(rows, gather(host.tensor(head.words), labels)), [-1])
+    const ofLabels = reduceSum(mul(rows, host.wordRows(head.words, labels)), [-1])
     return sub(logSumExp(head.outputs(rows, host)), head.capped?.(ofLabels) ?? ofLabels)
   })
 

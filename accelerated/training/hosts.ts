@@ -25,7 +25,8 @@ export const forwardsOf = (assembly: Assembly, adapted: Host): Forwards => ({
     const { method, settings } = assembly
     if (method.train.virtualTokens !== undefined && method.train.virtualTokens(settings).count > 0)
       throw new SettingsError('method', 'a method without virtual tokens, since this objective compares with the base model', method.name)
-    return modelHost(assembly)
+    const base = modelHost(assembly)
+    return method.train.baseWrap?.(base) ?? base
   }),
 })
 

@@ -7,7 +7,7 @@ import { attention, paddingBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
 import type { EncoderConfig } from './config.js'
 import type { EncoderNames } from './names.js'
-import { projection } from './spec.js'
+import { projection, wordTable } from './spec.js'
 
 /** [batch, heads, sequence, sequence] */
 export type DistanceBias = (host: Pick<Host, 'tensor'>, batch: BatchInputs | PaddedInputs) => Expression
@@ -29,7 +29,7 @@ export const encoder = (
 }
 
 const embeddings = (config: EncoderConfig, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
-  const words = host.embedded(gather(host.tensor('embeddings.word_embeddings.weight'), batch.inputIds), batch)
+  const words = host.embedded(host.wordRows(wordTable, batch.inputIds), batch)
   const typed =
     config.tokenTypes === 0 ? words : add(words, gather(host.tensor('embeddings.token_type_embeddings.weight'), batch.tokenTypes))
   const positions = gather(host.tensor('embeddings.position_embeddings.weight'), batch.positions)

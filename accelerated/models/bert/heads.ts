@@ -1,7 +1,8 @@
 /** Heads on the encoder's hidden states: the sequence heads of RoBERTa and BERT, the token head, and RoBERTa's masked-language-model head. */
-import { add, gelu, layerNormalization, matMul, tanh } from '../../graph/operators.js'
+import { add, gelu, layerNormalization, tanh } from '../../graph/operators.js'
 import type { Head, TensorShape } from '../architecture.js'
 import type { EncoderConfig } from './config.js'
+import { wordTable } from './spec.js'
 
 /** The tensors of a linear layer. */
 export const linearTensors = (name: string, out: number, input: number): ReadonlyArray<readonly [string, TensorShape]> => [
@@ -48,6 +49,6 @@ export const maskedHead = ({ hiddenSize: h, vocabularySize, layerNormEpsilon }: 
   outputs: (rows, host) => {
     const [scale, bias] = [host.tensor('lm_head.layer_norm.weight'), host.tensor('lm_head.layer_norm.bias')]
     const transformed = layerNormalization(gelu(host.linear('lm_head.dense', rows)), scale, bias, layerNormEpsilon)
-    return add(matMul(transformed, host.tensor('embeddings.word_embeddings.weight'), { transposeB: true }), host.tensor('lm_head.bias'))
+    return add(host.wordLogits(wordTable, transformed), host.tensor('lm_head.bias'))
   },
 })

@@ -6,12 +6,16 @@ import type { EncoderNames, LayerNames } from './names.js'
 /** The first position: RoBERTa counts from paddingIndex + 1, BERT from 0. */
 export const firstPosition = ({ family, paddingIndex }: EncoderConfig): number => (family === 'roberta' ? paddingIndex + 1 : 0)
 
+/** The tensor of the word embeddings. */
+export const wordTable = 'embeddings.word_embeddings.weight'
+
 /** The linear map from embeddings of another width to hidden states. */
 export const projection = 'embeddings_project'
 
 export const specOf = (config: EncoderConfig, names: EncoderNames): ModelSpec => ({
   hiddenSize: config.hiddenSize,
   embeddingSize: config.embeddingSize,
+  words: wordTable,
   tensors: tensorShapes(config, names),
   matrices: layersOf(config, names).flatMap((at) => matricesOf(config, at)),
   layers: Array.from({ length: config.layers }, (_, i) => layerOf(config, names, names.layer(i))),
@@ -58,7 +62,7 @@ const tensorShapes = (config: EncoderConfig, names: EncoderNames): ReadonlyMap<s
     [`${name}.bias`, [d]],
   ]
   return new Map<string, TensorShape>([
-    ['embeddings.word_embeddings.weight', [config.vocabularySize, e]],
+    [wordTable, [config.vocabularySize, e]],
     ['embeddings.position_embeddings.weight', [config.maxPositions, e]],
     ...(config.tokenTypes === 0 ? [] : ([['embeddings.token_type_embeddings.weight', [config.tokenTypes, e]]] as const)),
     ...layerNorm('embeddings.LayerNorm', e),

@@ -9,6 +9,7 @@ import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInpu
 import { isIdBuffer } from '../buffers.js'
 import { linearTensors, tokenHead } from '../bert/heads.js'
 import { bertNames, type LayerNames } from '../bert/names.js'
+import { wordTable } from '../bert/spec.js'
 import type { Host } from '../host.js'
 import { attention, paddingBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
@@ -46,7 +47,7 @@ const specOf = (config: DebertaConfig): ModelSpec => {
   const layers = Array.from({ length: config.layers }, (_, i) => namesOf(i))
   const matrices = layers.flatMap((at) => matricesOf(config, at))
   const tables: ReadonlyArray<readonly [string, number]> = [
-    ['embeddings.word_embeddings.weight', config.vocabularySize],
+    [wordTable, config.vocabularySize],
     ['embeddings.position_embeddings.weight', config.absolutePositions ? config.longestInput : 0],
     ['embeddings.token_type_embeddings.weight', config.tokenTypes],
     [table, distances.rows],
@@ -59,6 +60,7 @@ const specOf = (config: DebertaConfig): ModelSpec => {
   return {
     hiddenSize: h,
     embeddingSize: h,
+    words: wordTable,
     tensors: new Map<string, TensorShape>([
       ...tables.flatMap(([name, rows]) => (rows === 0 ? [] : [[name, [rows, h]] as const])),
       ...matrices.flatMap(({ name, d, k }) => linearTensors(name, d, k)),
@@ -97,7 +99,7 @@ const encoder = (config: DebertaConfig, host: Host, batch: BatchInputs | PaddedI
 
 const embeddings = (config: DebertaConfig, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
   const from = (name: string, index: Expression): Expression => gather(host.tensor(`embeddings.${name}_embeddings.weight`), index)
-  const words = host.embedded(from('word', batch.inputIds), batch)
+  const words = host.embedded(host.wordRows(wordTable, batch.inputIds), batch)
   const placed = config.absolutePositions ? add(words, from('position', batch.positions)) : words
   const typed = config.tokenTypes === 0 ? placed : add(placed, from('token_type', batch.tokenTypes))
   return host.dropout('embeddings', norm(config, host, 'embeddings.LayerNorm')(typed), config.dropouts.hidden)

@@ -11,7 +11,7 @@ const activations = { gelu, gelu_tanh: geluTanh, relu } as const
 
 /** Hidden states of a batch: → [tokens, hidden], example after example, with padding if the batch keeps it */
 export const decoder = (config: GptConfig, names: GptNames, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
-  const words = host.embedded(gather(host.tensor(`${names.words}.weight`), batch.inputIds), batch)
+  const words = host.embedded(host.wordRows(`${names.words}.weight`, batch.inputIds), batch)
   const rows = names.positionOffset === 0 ? batch.positions : add(batch.positions, names.positionOffset)
   const embedded = host.dropout(
     'embeddings',

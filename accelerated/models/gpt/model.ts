@@ -1,5 +1,4 @@
 /** A decoder with a table of positions as a model: its graph, and heads over the vocabulary and over classes. */
-import { matMul } from '../../graph/operators.js'
 import type { Model } from '../architecture.js'
 import { slotPositions } from '../batchInputs.js'
 import { wordsOf, type GptConfig, type GptNames } from './config.js'
@@ -42,7 +41,7 @@ export const gptModel = (family: GptFamily, config: GptConfig): Model => ({
   causalHead: () => {
     const words = wordsOf(config, family.names)
     const frozen = new Map(config.tied ? [] : [[words, [config.vocabularySize, config.hiddenSize]]])
-    return { tensors: new Map(), frozen, words, outputs: (rows, host) => matMul(rows, host.tensor(words), { transposeB: true }) }
+    return { tensors: new Map(), frozen, words, outputs: (rows, host) => host.wordLogits(words, rows) }
   },
   paddedPositions: slotPositions,
   withDropout: (p) => gptModel(family, { ...config, dropouts: { embeddings: family.embeddingDropout ? p : 0, attention: p, residual: p } }),

@@ -12,6 +12,7 @@ export const specOf = (config: GptConfig, names: GptNames): ModelSpec => {
   return {
     hiddenSize: h,
     embeddingSize: h,
+    words: `${names.words}.weight`,
     tensors: new Map<string, TensorShape>([
       [`${names.words}.weight`, [vocabularySize, h]],
       [`${names.positions}.weight`, [maxPositions + names.positionOffset, h]],

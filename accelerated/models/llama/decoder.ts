@@ -1,6 +1,6 @@
 /** The decoder as an expression: embeddings, then layers of causal attention and a gated feed-forward. Every tensor comes from the host, so it knows no method. */
 import type { Expression } from '../../graph/expression.js'
-import { add, gather, mul, reshape, rmsNormalization, sigmoid } from '../../graph/operators.js'
+import { add, mul, reshape, rmsNormalization, sigmoid } from '../../graph/operators.js'
 import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
 import type { SublayerContext, Host } from '../host.js'
 import { attention, causalBias } from '../layers/attention.js'
@@ -8,11 +8,11 @@ import { geluTanh } from '../layers/gelu.js'
 import { rotaryAngles, rotateHeads, type Angles } from '../layers/rotary.js'
 import type { DecoderConfig } from './config.js'
 import type { Activation, SublayerNorms } from './families.js'
-import { layerNames } from './spec.js'
+import { layerNames, wordTable } from './spec.js'
 
 /** Hidden states of a batch: → [tokens, hidden], example after example, with padding if the batch keeps it */
 export const decoder = (config: DecoderConfig, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
-  const looked = gather(host.tensor('embed_tokens.weight'), batch.inputIds)
+  const looked = host.wordRows(wordTable, batch.inputIds)
   const words = host.embedded(config.embeddingScale === 1 ? looked : mul(looked, config.embeddingScale), batch)
   const dtype = batch.attentionBias.dtype === 'float64' ? 'float64' : 'float32'
   const anglesOf = (rotary: Pick<DecoderConfig, 'rotaryBase' | 'rotaryScaling'>): Angles =>

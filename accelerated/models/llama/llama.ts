@@ -1,15 +1,13 @@
 /** LLaMA (Touvron et al., 2023), Mistral, Qwen and Gemma: one decoder with a head over words and one over classes. */
 import type { Expression } from '../../graph/expression.js'
-import { matMul } from '../../graph/operators.js'
 import type { Architecture, Model } from '../architecture.js'
 import { slotPositions } from '../batchInputs.js'
 import { isRotaryBuffer } from '../buffers.js'
-import type { Host } from '../host.js'
 import { softCapped } from '../layers/softCap.js'
 import { decoderConfig, type DecoderConfig } from './config.js'
 import { decoder } from './decoder.js'
 import { decoderFamilies, designOf } from './families.js'
-import { specOf } from './spec.js'
+import { specOf, wordTable } from './spec.js'
 
 /** The model of these sizes. */
 export const decoderModel = (config: DecoderConfig): Model => {
@@ -37,11 +35,10 @@ export const decoderModel = (config: DecoderConfig): Model => {
       outputs: (rows, host) => host.linear('score', rows),
     }),
     causalHead: () => {
-      const words = config.tied ? 'embed_tokens.weight' : 'lm_head.weight'
+      const words = config.tied ? wordTable : 'lm_head.weight'
       const frozen = new Map(config.tied ? [] : [['lm_head.weight', [config.vocabularySize, config.hiddenSize]]])
-      const ofWords = (rows: Expression, host: Host): Expression => matMul(rows, host.tensor(words), { transposeB: true })
       const capped = (logits: Expression): Expression => softCapped(logits, config.logitCap)
-      return { tensors: new Map(), frozen, words, capped, outputs: (rows, host) => capped(ofWords(rows, host)) }
+      return { tensors: new Map(), frozen, words, capped, outputs: (rows, host) => capped(host.wordLogits(words, rows)) }
     },
     paddedPositions: slotPositions,
     withDropout: (p) => decoderModel({ ...config, attentionDropout: p }),

@@ -4,9 +4,13 @@ import type { DecoderConfig } from './config.js'
 
 export const layerNames = ({ layers }: DecoderConfig): ReadonlyArray<string> => Array.from({ length: layers }, (_, i) => `layers.${i}`)
 
+/** The tensor of the word embeddings. */
+export const wordTable = 'embed_tokens.weight'
+
 export const specOf = (config: DecoderConfig): ModelSpec => ({
   hiddenSize: config.hiddenSize,
   embeddingSize: config.hiddenSize,
+  words: wordTable,
   tensors: tensorShapes(config),
   matrices: layerNames(config).flatMap((at) => matricesOf(config, at).map(({ matrix }) => matrix)),
   layers: layerNames(config).map((at) => layerOf(config, at)),
@@ -51,7 +55,7 @@ const tensorShapes = (config: DecoderConfig): ReadonlyMap<string, TensorShape> =
   const blockNorms = [attention, feedForward].flatMap(({ before, after }) => (after === null ? [before] : [before, after]))
   const headNorms = config.queryKeyNorms ? ['q_norm', 'k_norm'] : []
   return new Map<string, TensorShape>([
-    ['embed_tokens.weight', [vocabularySize, h]],
+    [wordTable, [vocabularySize, h]],
     ...names.flatMap((at) =>
       matricesOf(config, at).flatMap(
         ({ matrix: { name, d, k }, bias }): ReadonlyArray<[string, TensorShape]> => [

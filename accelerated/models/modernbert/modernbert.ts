@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { inputError } from '../../errors/inputError.js'
 import type { Expression } from '../../graph/expression.js'
-import { add, constant, gather, gelu, layerNormalization, mul, rotaryEmbedding, slice } from '../../graph/operators.js'
+import { add, constant, gelu, layerNormalization, mul, rotaryEmbedding, slice } from '../../graph/operators.js'
 import type { Architecture, Head, Layer, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
 import { isRotaryBuffer } from '../buffers.js'
@@ -107,6 +107,9 @@ const matricesOf = ({ hiddenSize: h, intermediateSize: f }: ModernConfig, at: st
   { name: `${at}.mlp.Wo`, d: h, k: f },
 ]
 
+/** The tensor of the word embeddings. */
+const wordTable = 'embeddings.tok_embeddings.weight'
+
 const specOf = (config: ModernConfig): ModelSpec => {
   const { hiddenSize: h, heads, local, vocabularySize } = config
   const names = local.map((_, i) => layerName(i))
@@ -127,8 +130,9 @@ const specOf = (config: ModernConfig): ModelSpec => {
   return {
     hiddenSize: h,
     embeddingSize: h,
+    words: wordTable,
     tensors: new Map<string, TensorShape>([
-      ['embeddings.tok_embeddings.weight', [vocabularySize, h]],
+      [wordTable, [vocabularySize, h]],
       ...names.flatMap((at) => matricesOf(config, at).map(({ name, d, k }) => [`${name}.weight`, [d, k]] as const)),
       ...norms.map((name) => [`${name}.weight`, [h]] as const),
     ]),
@@ -150,7 +154,7 @@ const encoder = (config: ModernConfig, host: Host, batch: BatchInputs | PaddedIn
     rotaryAngles({ headSize: hiddenSize / heads, rotaryBase, rotaryScaling: null }, batch.positions, dtype)
   const everywhere: Reach = { angles: anglesOf(rotaryBases.global), bias: paddingBias(batch) }
   const nearby: Reach = { angles: anglesOf(rotaryBases.local), bias: windowBias(batch, window) }
-  const words = host.embedded(gather(host.tensor('embeddings.tok_embeddings.weight'), batch.inputIds), batch)
+  const words = host.embedded(host.wordRows(wordTable, batch.inputIds), batch)
   const embedded = host.dropout('embeddings', norm(config, host, 'embeddings.norm')(words), dropouts.embeddings)
   const layers = local.map((isLocal, i) => host.layer(layerName(i), encoderLayer(config, host, batch, isLocal ? nearby : everywhere, i)))
   const hidden = layers.reduce((x, layer) => layer(x), embedded)

@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const graph: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/graph/vjps.ts',
+    mistake: 'A replaced column keeps its gradient.',
+    before: 'replaceColumns(yBar, zerosLike(required(columns)), places)',
+    after: 'yBar',
+    tests: ['property/graph/vjps', 'agreement/trainedTokens'],
+  },
+  {
     file: 'accelerated/graph/lowering.ts',
     mistake: 'A reshape of a reshape is written as two.',
     before: 'if (original === undefined) return node',

@@ -3,6 +3,27 @@ import type { Mutation } from '../mutation.js'
 
 export const methods: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/methods/trainedTokens.ts',
+    mistake: 'A trained token is also looked up in the frozen table.',
+    before: 'add(mul(frozen, isFrozen), matMul(chosen, values))',
+    after: 'add(frozen, matMul(chosen, values))',
+    tests: ['agreement/trainedTokens'],
+  },
+  {
+    file: 'accelerated/methods/trainedTokens.ts',
+    mistake: 'The logit of a trained token comes from its frozen row.',
+    before: 'return replaceColumns(frozen, own, ids)',
+    after: 'return frozen',
+    tests: ['agreement/trainedTokens'],
+  },
+  {
+    file: 'accelerated/training/hosts.ts',
+    mistake: 'The reference model has no new tokens.',
+    before: 'method.train.baseWrap?.(base) ?? base',
+    after: 'base',
+    tests: ['agreement/trainedTokens'],
+  },
+  {
     file: 'accelerated/methods/salora/transitions.ts',
     mistake: 'The magnitude of a triplet has the square of the norm of A.',
     before: 'Math.sqrt(squared * row.reduce((sum, x) => sum + x * x, 0))',
