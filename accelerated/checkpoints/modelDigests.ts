@@ -9,7 +9,8 @@ import { cacheOf } from './hub/hubEnvironment.js'
 import type { ModelFolder } from './modelFolder.js'
 
 /** By file name. Each file is read once, whole. @throws InputError */
-export const modelDigests = async ({ folder, tensors, others, storage }: ModelFolder): Promise<Readonly<Record<string, string>>> => {
+export const modelDigests = async ({ folder, tensors, others, ...base }: ModelFolder): Promise<Readonly<Record<string, string>>> => {
+  const { storage } = base.added?.plain ?? base
   const small = await Promise.all(
     ['config.json', 'tokenizer.json', 'tokenizer_config.json'].map((name) => fileInFolder(folder, name, storage)),
   )

@@ -37,6 +37,8 @@ export type ModelFolder = {
   readonly others: ReadonlyMap<string, TensorEntry>
   /** the class names of config.json's id2label, in the order of the outputs; undefined without id2label */
   readonly labelNames: ReadonlyArray<string> | undefined
+  /** the tokens that `storage` and `model` have beyond those of the files, their first id, and the folder as its files are */
+  readonly added?: { readonly tokens: ReadonlyArray<string>; readonly from: number; readonly plain: ModelFolder }
 }
 
 export type OpenOptions = {

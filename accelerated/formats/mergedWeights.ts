@@ -2,6 +2,7 @@
 import { frozenHead, type ModelFolder } from '../checkpoints/modelFolder.js'
 import { readTensor, type TensorEntry } from '../checkpoints/safetensors/safetensors.js'
 import { inputError } from '../errors/inputError.js'
+import { extendedSize, type TokenRows } from '../methods/trainedTokens.js'
 import type { Adapter, Weights } from './adapter.js'
 
 /** A tensor that is computed when it is read. Merged matrices are float64; tensors that the adapter leaves alone are the checkpoint's. */
@@ -17,12 +18,23 @@ export type TrainedModel = {
 /** Model and head by canonical name, in the model's order. A tensor that was read is not kept: a large model is never in memory twice. */
 export const mergedTensors = ({ base, adapter, head }: TrainedModel): ReadonlyMap<string, MergedTensor> =>
   new Map<string, MergedTensor>([
-    ...[...base.tensors].map(([name, entry]) => [name, { shape: entry.shape, read: () => mergedNumbers(adapter, name, entry) }] as const),
-    ...[...frozenHead(base, adapter.outputs)].map(
-      ([name, entry]) => [name, { shape: entry.shape, read: () => readTensor(entry) }] as const,
+    ...[...base.tensors].map(
+      ([name, entry]) => [name, { shape: shapeOf(adapter, name, entry), read: () => mergedNumbers(adapter, name, entry) }] as const,
     ),
+    ...[...frozenHead(base, adapter.outputs)].map(([name, entry]) => {
+      const read = () => (rowsOf(adapter, name) === undefined ? readTensor(entry) : mergedNumbers(adapter, name, entry))
+      return [name, { shape: shapeOf(adapter, name, entry), read }] as const
+    }),
     ...[...head].map(([name, { shape, data }]) => [name, { shape, read: async () => data }] as const),
   ])
+
+const rowsOf = ({ method: { tokens } }: Adapter, name: string): TokenRows | undefined => tokens?.find(({ table }) => table === name)
+
+/** A table of words has a row more for each new token beyond its end. */
+const shapeOf = (adapter: Adapter, name: string, entry: TensorEntry): ReadonlyArray<number> => {
+  const rows = rowsOf(adapter, name)
+  return rows === undefined ? entry.shape : [extendedSize(rows.shape[0], rows.ids), rows.shape[1]]
+}
 
 /** @throws InputError if a sum is not a finite float32 number */
 const mergedNumbers = async (

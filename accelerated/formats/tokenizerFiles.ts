@@ -1,4 +1,5 @@
 /** The tokenizer of an exported model: a copy of the base model's files, with the settings that other tools need. */
+import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import type { Model } from '../models/architecture.js'
 import { parseJson, readText } from '../storage/boundedJson.js'
 import { fileInFolder } from '../storage/fileInFolder.js'
@@ -43,6 +44,15 @@ export const writeTokenizer = async (
     model_max_length: Math.min(maxLength ?? baseLength, left),
   }
   await target.storage.write(joinPath(target.folder, 'tokenizer_config.json'), jsonText(settings))
+}
+
+/** The tokenizer beside an adapter that adds tokens to it; nothing for one that adds none. @throws InputError */
+export const writeAddedTokens = async (
+  target: TargetFolder,
+  base: Pick<ModelFolder, 'folder' | 'storage' | 'added'>,
+  adapter: Pick<Adapter, 'model' | 'method' | 'settings'>,
+): Promise<void> => {
+  if (base.added !== undefined) await writeTokenizer(target, base, adapter)
 }
 
 /** The text of chat_template.jinja, which has priority: transformers.js reads a template only in tokenizer_config.json. */

@@ -2,6 +2,7 @@
 import { inputError } from '../errors/inputError.js'
 import { showShape } from '../graph/expression.js'
 import { loraScale } from '../methods/lora.js'
+import { rowsName } from '../methods/trainedTokens.js'
 import { SettingsError } from '../errors/settingsError.js'
 import { tokenHeadOf } from '../models/modelOutputs.js'
 import type { Settings } from '../training/settings.js'
@@ -34,9 +35,10 @@ export const warmStart = (
   const layout = layoutOf(run, start.phase)
   const head = headNumbers(run, adapter, labelNames)
   const own = run.method.export.format === 'peftLora' ? lowRankNumbers(run, start, adapter, where) : sameNumbers(run, start, adapter, where)
+  const rows = tokenNumbers(run.method, adapter, where)
   const parameters = start.parameters.slice()
   for (const entry of layout.entries) {
-    const given = own.get(entry.name) ?? head?.get(entry.name)
+    const given = rows.get(entry.name) ?? own.get(entry.name) ?? head?.get(entry.name)
     if (given !== undefined) parameters.set(given, entry.offset) // A's first rows, if the adapter's rank is smaller
   }
   return { state: { ...start, parameters }, withHead: head !== null }
@@ -50,8 +52,10 @@ const sameNumbers = (
   where: string,
 ): Numbers => {
   if (adapter.method.name !== method.name) throw inputError(where, `an adapter of method ${method.name}`, `one of ${adapter.method.name}`)
+  const ofRows = new Set(method.tokens?.map(({ table }) => rowsName(table)))
+  const own = method.train.tensors(phase, settings).filter(({ name }) => !ofRows.has(name))
   return new Map(
-    method.train.tensors(phase, settings).map(({ name, shape }): readonly [string, ArrayLike<number>] => {
+    own.map(({ name, shape }): readonly [string, ArrayLike<number>] => {
       const weights = adapter.tensors.get(name)
       if (weights?.shape.join() !== shape.join())
         throw inputError(
@@ -62,6 +66,26 @@ const sameNumbers = (
       return [name, weights.data]
     }),
   )
+}
+
+/** The run's rows of tokens with those of the adapter, which must be among them. Other rows stay as they begin. */
+const tokenNumbers = ({ tokens: ours = [] }: Assembly['method'], { method, tensors }: Adapter, where: string): Numbers => {
+  const numbers = new Map<string, ArrayLike<number>>()
+  for (const { table, ids, shape } of method.tokens ?? []) {
+    const [own, width] = [ours.find((rows) => rows.table === table), shape[1]]
+    const missing = ids.find((id) => own?.ids.includes(id) !== true)
+    if (own === undefined || missing !== undefined)
+      throw inputError(
+        where,
+        'an adapter whose rows of tokens the run trains (--trainable-tokens, --new-tokens)',
+        `token ${missing} of ${table}`,
+      )
+    const theirs = tensors.get(rowsName(table))?.data ?? new Float32Array(0)
+    const rows = Float64Array.from(own.initial)
+    ids.forEach((id, i) => rows.set(theirs.subarray(i * width, (i + 1) * width), own.ids.indexOf(id) * width))
+    numbers.set(rowsName(table), rows)
+  }
+  return numbers
 }
 
 /** Tensors of any low-rank method: as plain LoRA, at the run's scale. */

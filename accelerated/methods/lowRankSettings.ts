@@ -8,6 +8,17 @@ const largestAlpha = 1e6
 /** Above it, scale · weight overflows float32. */
 export const largestWrittenAlpha = largestAlpha * largestRank
 
+/** Tokens with trained rows: a step compares every token with each of them. */
+export const mostTokens = 1_024
+
+const tokenList = z
+  .array(z.string().min(1).max(200))
+  .min(1)
+  .max(mostTokens)
+  .refine((tokens) => new Set(tokens).size === tokens.length, { error: 'each token once' })
+  .nullable()
+  .default(null)
+
 export const lowRankSettings = settingGroup('LoRA options', {
   targetModules: {
     kind: 'list',
@@ -42,5 +53,19 @@ export const lowRankSettings = settingGroup('LoRA options', {
     placeholder: 'name',
     description: 'Initialization of A: kaiming or gaussian',
     schema: z.enum(['kaiming', 'gaussian']).default('kaiming'),
+  },
+  newTokens: {
+    kind: 'list',
+    placeholder: 'tokens',
+    description: 'New tokens, or a .txt file with one a line: the tokenizer gets them, and their embeddings are trained',
+    defaultText: 'none',
+    schema: tokenList,
+  },
+  trainableTokens: {
+    kind: 'list',
+    placeholder: 'tokens',
+    description: 'Tokens, their ids, or a .txt file with one a line, whose embeddings are trained too',
+    defaultText: 'none',
+    schema: tokenList,
   },
 })

@@ -9,6 +9,19 @@ import type { ParameterLayout, Trainable } from '../parameters/layout.js'
 import type { Vector, Vectors } from '../parameters/vectors.js'
 import type { OptimizerExtension } from '../parameters/optimizerExtension.js'
 
+/** Rows of one table: the word embeddings, or a decoder's output matrix if that is another. */
+export type TokenRows = {
+  /** the table's canonical name, and its shape in the files */
+  readonly table: string
+  readonly shape: readonly [rows: number, width: number]
+  /** Ids of the tokens, ascending. Those from the table's end on follow it without a gap. */
+  readonly ids: ReadonlyArray<number>
+  /** ids from here on are new tokens */
+  readonly newFrom: number
+  /** the rows before training: [ids.length, width] */
+  readonly initial: ArrayLike<number>
+}
+
 /** Steps done, and steps of the run by which the phases were planned (an extended run keeps its plan). */
 export type TrainingProgress = { readonly step: number; readonly steps: number }
 
@@ -122,4 +135,6 @@ export interface Method<S = unknown, P = unknown> {
   readonly phases: MethodPhases<S, P>
   readonly reporting?: MethodReporting<S, P>
   readonly export: MethodExport<S, P>
+  /** rows of word embeddings that are trained too (trainedTokens.ts); absent: none */
+  readonly tokens?: ReadonlyArray<TokenRows>
 }

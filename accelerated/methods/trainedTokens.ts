@@ -7,20 +7,9 @@ import { add, cast, concat, constant, equal, matMul, mul, reduceSum, replaceColu
 import type { Wrap } from '../models/host.js'
 import type { Trainable } from '../parameters/layout.js'
 import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
-import type { Method } from './method.js'
+import type { Method, TokenRows } from './method.js'
 
-/** Rows of one table: the word embeddings, or a decoder's output matrix if that is another. */
-export type TokenRows = {
-  /** the table's canonical name, and its shape in the files */
-  readonly table: string
-  readonly shape: readonly [rows: number, width: number]
-  /** Ids of the tokens, ascending. Those from the table's end on follow it without a gap. */
-  readonly ids: ReadonlyArray<number>
-  /** ids from here on are new tokens */
-  readonly newFrom: number
-  /** the rows before training: [ids.length, width] */
-  readonly initial: ArrayLike<number>
-}
+export type { TokenRows }
 
 /** The name of a table's trained rows: `embed_tokens.tokens` */
 export const rowsName = (table: string): string => table.replace(/(\.weight)?$/, '.tokens')
@@ -36,6 +25,7 @@ export const withTrainedTokens = (method: Method, tokens: ReadonlyArray<TokenRow
   const newRows = tokens.flatMap(rowsOfNewTokens)
   return {
     ...method,
+    tokens,
     train: {
       ...train,
       tensors: (phase, settings) => [...train.tensors(phase, settings), ...tokens.map(trainable(settings as CommonSettings))],

@@ -103,6 +103,10 @@ export type SettingsInput = {
   readonly loraDropout?: number
   /** Initialization of A: kaiming or gaussian. Default: kaiming */
   readonly initLoraWeights?: 'kaiming' | 'gaussian'
+  /** New tokens, or a .txt file with one a line: the tokenizer gets them, and their embeddings are trained. Default: none */
+  readonly newTokens?: ReadonlyArray<string> | null
+  /** Tokens, their ids, or a .txt file with one a line, whose embeddings are trained too. Default: none */
+  readonly trainableTokens?: ReadonlyArray<string> | null
   /** Scale updates by alpha / √rank instead of alpha / rank (rsLoRA). Default: false */
   readonly useRslora?: boolean
   /** Train the length of each weight row separately from its direction (DoRA). Default: false */

@@ -58,6 +58,14 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     warmup_steps: 'warmupSteps',
     weight_decay: 'weightDecay',
   },
+  // methods and arguments of its models and tokenizers
+  transformers: {
+    add_special_tokens: 'newTokens',
+    add_tokens: 'newTokens',
+    additional_special_tokens: 'newTokens',
+    resize_embeddings: 'newTokens',
+    resize_token_embeddings: 'newTokens',
+  },
   // peft's configurations, and the arguments of its example scripts
   PEFT: {
     base_model_name_or_path: 'model',
@@ -77,9 +85,11 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     rank_pattern: 'rankPattern',
     target_modules: 'targetModules',
     target_r: 'targetR',
+    trainable_token_indices: 'trainableTokens',
     tfinal: 'tfinalRatio',
     tinit: 'tinitRatio',
     use_dora: 'useDora',
+    token_indices: 'trainableTokens',
     use_rslora: 'useRslora',
   },
   // trl.SFTConfig, ModelConfig and ScriptArguments

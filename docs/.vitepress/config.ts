@@ -35,6 +35,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       'preference-tuning',
       'multiple-choice',
       'training',
+      'add-tokens',
       'tune',
       'resume',
       'low-memory',

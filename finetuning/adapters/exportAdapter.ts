@@ -72,10 +72,19 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
         : null
     await writeCard(stage, folder, options, trained, scores)
     const havePairs = texts.some(({ textPair }) => textPair !== undefined)
-    const warnings = taskTypeOf(trained.adapter.outputs, folder).exportWarnings?.(format, { havePairs }) ?? []
+    const ofTask = taskTypeOf(trained.adapter.outputs, folder).exportWarnings?.(format, { havePairs }) ?? []
+    const warnings = [...ofTask, ...tokenWarnings(trained, format)]
     return { format, output, files: await filesOf(stage), comparison, scores, usage: usageFor(trained, options, output).call, warnings }
   })
 }
+
+/** PEFT does not resize the model for an adapter. */
+const tokenWarnings = ({ base: { added, model } }: TrainedModel, format: ExportFormat): ReadonlyArray<string> =>
+  added === undefined || format !== 'peft'
+    ? []
+    : [
+        `the adapter adds ${added.tokens.length} token${added.tokens.length === 1 ? '' : 's'}: resize the model before PEFT opens it, base.resize_token_embeddings(${model.vocabularySize})`,
+      ]
 
 /** @throws InputError if the model or the method does not support the format or the precision */
 const checkFormat = ({ adapter }: TrainedModel, { format, precision }: ExportOptions): void => {

@@ -1,6 +1,7 @@
 /** Compares an export, read back from disk, with its model and adapter on the CPU: logits of the same texts, scores on the same rows. */
-import { copyFile, mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { convertWeights } from '../../accelerated/checkpoints/gguf/convertWeights.js'
 import { readGguf } from '../../accelerated/checkpoints/gguf/readGguf.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
@@ -109,9 +110,11 @@ const logitsOfGguf = async (folder: string, trained: TrainedModel, texts: Readon
   const [file, converted] = [join(folder, ggufModelFiles.model), join(folder, 'converted')]
   await mkdir(converted)
   try {
-    await copyFile(join(trained.base.folder, 'config.json'), join(converted, 'config.json'))
+    const config = join(trained.base.folder, 'config.json')
+    const text = await readText(config, undefined, trained.base.storage)
+    await writeFile(join(converted, 'config.json'), text)
     const target = { path: join(converted, 'model.safetensors'), storage: nodeFiles }
-    await convertWeights(await readGguf(file), trained.base.model, file, target, nodeFiles)
+    await convertWeights(await readGguf(file), parseConfigFile(text, config).model, file, target, nodeFiles)
     return await nextTokenLogits(await loadTextModel({ model: converted, adapter: null }), texts, trained)
   } finally {
     await rm(converted, { recursive: true, force: true })

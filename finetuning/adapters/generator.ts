@@ -48,8 +48,8 @@ export const openGenerator = async (input: Pick<GeneratorOptions, 'model'> & Par
 /** The same on a device that is open. */
 export const openGeneratorOn = async (device: Device, options: Omit<GeneratorOptions, 'device'>): Promise<Generator> => {
   const trained = await loadTextModel(options)
-  const { folder, model } = trained.base
-  const tokenizer = await loadTokenizer(folder, model)
+  const { folder, model, storage } = trained.base
+  const tokenizer = await loadTokenizer(folder, model, storage)
   const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
   const opened = await openTextDecoder(trained, options, device)
   const decoder = options.keepsCache === true ? keepingCache(opened) : opened

@@ -30,10 +30,10 @@ export const nextTokenLogits = async (
 const longestPrompt = 64
 
 const promptsOf = async (
-  { base: { folder, model }, adapter: { method, settings } }: TrainedModel,
+  { base: { folder, model, storage }, adapter: { method, settings } }: TrainedModel,
   texts: ReadonlyArray<Text>,
 ): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
-  const tokensOf = await promptTokens(folder, await loadTokenizer(folder, model))
+  const tokensOf = await promptTokens(folder, await loadTokenizer(folder, model, storage))
   return texts.map(({ text }) => tokensOf({ text }).slice(0, Math.min(longestPrompt, availablePositions(method, settings, model).left)))
 }
 

@@ -76,7 +76,7 @@ export const openAnswers = async <E extends TrainingExample, O>(
 export const openEncoder = async (trained: TrainedModel, maxLength: number | null): Promise<(text: Text) => Encoding> => {
   const { base } = trained
   const limit = resolveMaxLength(trained, maxLength)
-  const tokenizer = await loadTokenizer(base.folder, base.model)
+  const tokenizer = await loadTokenizer(base.folder, base.model, base.storage)
   return ({ text, textPair }) => tokenizer.encode(text, textPair, limit)
 }
 

@@ -70,7 +70,7 @@ export const openReader = async (
 
 /** A function from a text or a pair to the tokens of each text. */
 export const openPairEncoder = async ({ base }: TrainedModel, maxLength: number): Promise<(text: Text) => PairEncoding> => {
-  const tokenizer = await loadTokenizer(base.folder, base.model)
+  const tokenizer = await loadTokenizer(base.folder, base.model, base.storage)
   return ({ text, textPair }) => encodePair(tokenizer, text, textPair, maxLength)
 }
 
@@ -79,7 +79,7 @@ export const openWordEncoder = async (
   { base }: TrainedModel,
   maxLength: number,
 ): Promise<(text: Text) => WordEncoding & Required<Pick<ReadText, 'words'>>> => {
-  const tokenizer = await loadTokenizer(base.folder, base.model)
+  const tokenizer = await loadTokenizer(base.folder, base.model, base.storage)
   return ({ text, textPair, words = wordsIn(text) }) => {
     if (textPair !== undefined)
       throw inputError('text', 'one text, as the model classifies its words', `a second one (${quoted(textPair, 40)})`)

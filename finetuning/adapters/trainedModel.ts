@@ -8,8 +8,10 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
+import { withAdapterTokens } from '../../accelerated/formats/peft/tokenRows.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { causalOutputs, headOf } from '../../accelerated/models/modelOutputs.js'
+import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { checkModelFiles, type RunInputs } from '../runs/runFingerprint.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
@@ -67,9 +69,10 @@ const openModelAndAdapter = async (options: TrainedModelOptions): Promise<Pick<T
   const resolved = await resolveModel(options.model, options.revision === undefined ? {} : { revision: options.revision })
   const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
   if (options.trainedBy !== undefined) await checkModelFiles(base, options.trainedBy.inputs, options.trainedBy.run)
-  const adapter = options.adapter === null ? noAdapter(base) : await readAdapter(options.adapter, base)
+  const extended = options.adapter === null ? base : await withAdapterTokens(options.adapter, base, nodeFiles)
+  const adapter = options.adapter === null ? noAdapter(base) : await readAdapter(options.adapter, extended)
   taskTypeOf(adapter.outputs, options.adapter ?? base.folder) // refuses a task type of another version
-  return { base, adapter }
+  return { base: extended, adapter }
 }
 
 /** The method of a model without adapter: it trains nothing but the head. */

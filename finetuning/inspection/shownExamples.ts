@@ -36,7 +36,7 @@ export const shownExamples = async (
   { examples }: Pick<Dataset, 'examples'>,
   { count, maxLength }: { readonly count: number; readonly maxLength: number },
 ): Promise<ReadonlyArray<ShownExample>> => {
-  const tokenizer = await loadTokenizer(base.folder, base.model)
+  const tokenizer = await loadTokenizer(base.folder, base.model, base.storage)
   const { explained } = await openTextTokens(base, options, Math.min(maxLength, base.model.spec.maxPositions))
   const shown: ShownExample[] = []
   for (const example of examples)

@@ -1,5 +1,6 @@
 /** Estimates a run's peak memory before its first step and, if it exceeds the available memory, finds settings that fit. */
 import { startPhase } from '../../accelerated/methods/startPhase.js'
+import { withTrainedTokens } from '../../accelerated/methods/trainedTokens.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
@@ -13,6 +14,7 @@ import { checkDevice } from '../../accelerated/precisions/precision.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { runTokens } from './runTokens.js'
 import { memoryEstimate, totalBytes, type MemoryEstimate } from './memoryEstimate.js'
 import type { Dimensions } from '../../accelerated/training/dropoutFeeds.js'
 import { flatten } from '../../accelerated/parameters/vectors.js'
@@ -53,8 +55,9 @@ export const estimateRun = async (options: {
   const [device, precision] = [await chooseDevice(settings.device), precisionOf(settings.precision)]
   await checkDevice(precision, device)
   const { folder, baseModelName } = await resolveModel(options.model, {})
-  const base = await openModelFolder(folder, { baseModelName, memory: Infinity })
-  const method = methodOf(settings.method)
+  const plain = await openModelFolder(folder, { baseModelName, memory: Infinity })
+  const { base, tokens } = await runTokens(plain, settings, plain.outputs)
+  const method = withTrainedTokens(methodOf(settings.method), tokens)
   const { steps } = runLength(method, { ...settings, maxSteps: settings.maxSteps ?? plannedSteps }, base.model, settings.batchSize)
   const trained = method.train.tensors(startPhase(method, base.model.spec, settings), settings).map(({ name }) => name)
   precision.check?.(new Set(trained), base, method.name)
@@ -64,7 +67,7 @@ export const estimateRun = async (options: {
       ? causalLM(model, method)
       : sequenceClassification(model, { labels: options.labels ?? 2, problemType: 'single_label_classification' })
   const assembly = assemble(parts, objective)
-  const tokenizer = await loadTokenizer(base.folder, base.model) // a run holds one too
+  const tokenizer = await loadTokenizer(base.folder, base.model, base.storage) // a run holds one too
   const inputIds = new Int32Array(settings.maxLength)
   const examples: Examples<TokenizedExample> = { length: settings.batchSize, at: () => ({ inputIds }) }
   tokenizer.encode('', undefined, settings.maxLength)

@@ -6,6 +6,7 @@ import type { Device } from '../../accelerated/engines/devices/device.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
 import { warmStart } from '../../accelerated/formats/warmStart.js'
 import { startPhase } from '../../accelerated/methods/startPhase.js'
+import { withTrainedTokens } from '../../accelerated/methods/trainedTokens.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { TokenizedExample } from '../../accelerated/models/packing.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
@@ -23,7 +24,10 @@ import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import type { Dataset } from '../data/index.js'
 import { respelled } from '../data/labels.js'
 import type { LoadedMetric } from '../metrics/metricModule.js'
-import { quoted } from '../../accelerated/errors/inputError.js'
+import { quoted, shown } from '../../accelerated/errors/inputError.js'
+import { SettingsError } from '../../accelerated/errors/settingsError.js'
+import { withAdapterTokens } from '../../accelerated/formats/peft/tokenRows.js'
+import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import { reportOf, withLengths, type DataReport } from '../inspection/runReport.js'
 import type { TaskAdapter } from '../tasks/taskType.js'
 import type { CardData } from './cardFacts.js'
@@ -34,6 +38,7 @@ import { bindTask, loadRunData, tokenizeRunData, type RunData, type RunExamples 
 import { runFacts } from './runFacts.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
 import { rowKeysOf, runRowsOf } from './runRows.js'
+import { runTokens, type RunTokens } from './runTokens.js'
 import type { openSampler } from './sampler.js'
 import { checkGenerates } from './samplePrompts.js'
 
@@ -92,9 +97,10 @@ async function* prepareTask<E extends TrainingExample, O>(
   const { settings } = options
   const { device, precision } = machine
   yield { kind: 'preparing', what: `opening ${options.model}` }
-  const { base, revision } = await openBaseModel(options, data.taskType, task.outputs, precision, signal)
-  yield* checkSettings(settings, base, data.train.examples.length, machine)
-  const { assembly, weights } = yield* assembleRun(base, settings, precision, task)
+  const { base: plain, revision } = await openBaseModel(options, data.taskType, task.outputs, precision, signal)
+  yield* checkSettings(settings, plain, data.train.examples.length, machine)
+  const { base, tokens } = await runTokens(plain, settings, task.outputs)
+  const { assembly, weights } = yield* assembleRun(base, settings, tokens, precision, task)
   const start = yield* initialState(options, assembly, base, data.labelNames)
   // before the examples are drained
   const details = detailsFrom(task, data.evaluation.examples)
@@ -163,10 +169,11 @@ async function* checkSettings(
 async function* assembleRun<E extends TrainingExample, O>(
   base: ModelFolder,
   settings: Settings,
+  tokens: RunTokens['tokens'],
   precision: Precision,
   task: TaskAdapter<E, O>,
 ) {
-  const method = methodOf(settings.method)
+  const method = withTrainedTokens(methodOf(settings.method), tokens)
   const frozen = yield* asPreparing(precision.open(base))
   const parts = { model: base.model, frozen: frozen.tensor, method, settings, precision }
   return { assembly: { ...assemble(parts, (model) => task.objective(model, method)), settings }, weights: frozen.weights }
@@ -190,7 +197,7 @@ async function* initialState(
 ): AsyncGenerator<FinetuneEvent, RunState> {
   const drawn = await startOfRun(run, checkpointNumbers(base))
   if (adapter === undefined) return drawn
-  const read = await readAdapter(adapter, base)
+  const read = await readAdapter(adapter, await baseOfAdapter(adapter, base))
   const { state, withHead } = warmStart(run, drawn, read, labelNames ?? undefined, `--adapter ${adapter}`)
   if (!withHead)
     yield {
@@ -198,6 +205,16 @@ async function* initialState(
       message: `${adapter}: its head is not of the task's classes; the run begins with another${spellingRemedy(read.labelNames, labelNames)}`,
     }
   return state
+}
+
+/** The base model with the adapter's own new tokens. @throws SettingsError if the run numbers them in another way */
+const baseOfAdapter = async (adapter: string, base: ModelFolder): Promise<ModelFolder> => {
+  const { added: ours } = base
+  const own = await withAdapterTokens(adapter, ours?.plain ?? base, nodeFiles)
+  const theirs = own.added?.tokens ?? []
+  if (theirs.every((token, i) => token === ours?.tokens[i])) return own
+  const names = theirs.map((token) => quoted(token)).join(', ')
+  throw new SettingsError('newTokens', `${names} first, as the adapter has them`, shown(ours?.tokens ?? null))
 }
 
 /** How to keep the adapter's head if its classes are the task's, spelled in another way. */

@@ -24,9 +24,9 @@ export const openSampler = async (
   { assembly, runtime, base, task }: SampledRun,
   prompts: ReadonlyArray<SamplePrompt>,
 ): Promise<NonNullable<TrainingTask['sample']>> => {
-  const { folder, model } = base
+  const { folder, model, storage } = base
   const { method, settings } = assembly
-  const tokenizer = await loadTokenizer(folder, model)
+  const tokenizer = await loadTokenizer(folder, model, storage)
   const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
   const { left, description } = availablePositions(method, settings, model)
   const ids = prompts.map((prompt, i) => {

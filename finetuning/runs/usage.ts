@@ -16,6 +16,8 @@ export type UsageFacts = {
   /** outputs of the head, where the task has one */
   readonly labels: number
   readonly precision?: OnnxPrecision
+  /** whether the adapter adds tokens, whose tokenizer is beside it */
+  readonly addsTokens?: boolean
 }
 
 export type Usage = {
@@ -36,7 +38,16 @@ const autoModels: Readonly<Record<TaskType['pipelineTag'], string>> = {
 
 export const dtypes: Readonly<Record<OnnxPrecision, string>> = { float32: 'fp32', float16: 'fp16', int8: 'q8' }
 
-export const usageOf = (opener: Opener, { base, place, pipelineTag, labels, precision = 'float32' }: UsageFacts): Usage => {
+/** New tokens need rows of the base first: the adapter has the numbers. */
+const resizing = (place: string): ReadonlyArray<string> => [
+  `tokenizer = AutoTokenizer.from_pretrained(${text(place)})`,
+  'base.resize_token_embeddings(max(len(tokenizer), base.config.vocab_size))',
+]
+
+export const usageOf = (
+  opener: Opener,
+  { base, place, pipelineTag, labels, precision = 'float32', addsTokens = false }: UsageFacts,
+): Usage => {
   const auto = autoModels[pipelineTag]
   const heads = pipelineTag === 'text-generation' || pipelineTag === 'feature-extraction' ? '' : `, num_labels=${labels}`
   switch (opener) {
@@ -45,9 +56,10 @@ export const usageOf = (opener: Opener, { base, place, pipelineTag, labels, prec
         language: 'python',
         setup: [
           'from peft import PeftModel',
-          `from transformers import ${auto}`,
+          `from transformers import ${auto}${addsTokens ? ', AutoTokenizer' : ''}`,
           '',
           `base = ${auto}.from_pretrained(${text(base)}${heads})`,
+          ...(addsTokens ? resizing(place) : []),
         ],
         call: `PeftModel.from_pretrained(base, ${text(place)})`,
       }

@@ -13,10 +13,10 @@ import { asExample } from './textTokens.js'
 
 /** @returns the tokens of a stored text @throws InputError if the model has no chat template and `promptTemplate` is `chat` */
 export const openAnswerTokens = async (
-  { folder, model }: ModelFolder,
+  { folder, model, storage }: ModelFolder,
   promptTemplate: PromptTemplate,
 ): Promise<(json: string, row: number) => LabeledText> => {
-  const [tokenizer, ends] = [await loadTokenizer(folder, model), await eosTokenIds(folder, model.vocabularySize)]
+  const [tokenizer, ends] = [await loadTokenizer(folder, model, storage), await eosTokenIds(folder, model.vocabularySize)]
   const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder) : null
   if (promptTemplate === 'chat' && chat === null)
     throw inputError(folder, 'a chat template (in tokenizer_config.json or chat_template.jinja), for --prompt-template chat', 'none')

@@ -11,8 +11,11 @@ import { segmentTokens } from './learnedTokens.js'
 import { asExample } from './textTokens.js'
 
 /** Training reads the right answer, and an evaluation reads all. A question that is too long is left out: a cut one is another. */
-export const openChoiceTokens = async ({ folder, model }: ModelFolder, maxLength: number): Promise<ExampleTokenizer<ChoiceExample>> => {
-  const tokenizer = await loadTokenizer(folder, model)
+export const openChoiceTokens = async (
+  { folder, model, storage }: ModelFolder,
+  maxLength: number,
+): Promise<ExampleTokenizer<ChoiceExample>> => {
+  const tokenizer = await loadTokenizer(folder, model, storage)
   let [questions, tooLong] = [0, 0]
   const tokensOf = (question: string, answer: string, row: number): LabeledText => {
     const segments = [

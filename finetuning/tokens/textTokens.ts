@@ -44,8 +44,8 @@ export const openTextTokens = async (
   { promptTemplate, truncation, trainOnInputs, packing }: TextTokenOptions,
   maxLength: number,
 ): Promise<TextTokenizer> => {
-  const { folder, model } = base
-  const [tokenizer, ends] = [await loadTokenizer(folder, model), await eosTokenIds(folder, model.vocabularySize)]
+  const { folder, model, storage } = base
+  const [tokenizer, ends] = [await loadTokenizer(folder, model, storage), await eosTokenIds(folder, model.vocabularySize)]
   const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder) : null
   if (promptTemplate === 'chat' && chat === null)
     throw inputError(folder, 'a chat template (in tokenizer_config.json or chat_template.jinja), for --prompt-template chat', 'none')

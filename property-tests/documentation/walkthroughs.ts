@@ -121,6 +121,15 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     prints: [/^ *accuracy/m],
   },
   {
+    page: 'docs/how-to/add-tokens.md',
+    files: {
+      'dialogs.txt': Array.from({ length: 24 }, (_, i) => `<|user|> What is ${i}? <|bot|> It is ibuprofen number ${i}.`).join('\n\n'),
+    },
+    replaced: [["'<|im_start|>,2'", "'2,Ġfilm'"]],
+    leaves: ['runs/dialogs/adapter/tokenizer.json', 'runs/marks/adapter/adapter_model.safetensors'],
+    prints: [/trainable parameters: [\d,]+ in the adapter, [\d,]+ in the tokens/],
+  },
+  {
     page: 'docs/how-to/multiple-choice.md',
     files: {
       'questions.jsonl': lines(

@@ -38,6 +38,7 @@ export const notForLlamaCpp = (adapter: Adapter, asLora: Adapter | undefined): s
   if (ofModel !== null) return ofModel
   if (asLora === undefined) return `an adapter of method ${method.name}: llama.cpp reads LoRA only`
   if (asLora.settings['useDora'] === true) return 'an adapter with magnitudes (DoRA), which llama.cpp does not read'
+  if (method.tokens !== undefined) return 'an adapter with rows of tokens, which llama.cpp does not read'
   return head.size > 0 ? `an adapter with whole matrices (${[...head.keys()].join(', ')}), which llama.cpp does not read` : null
 }
 

@@ -5,18 +5,22 @@ import type { AdaloraPhase } from '../../methods/adalora/phase.js'
 import type { AdaloraSettings } from '../../methods/adalora/settings.js'
 import type { LoraPhase } from '../../methods/lora.js'
 import type { AdaptedMatrix } from '../../methods/lowRank.js'
+import { rowsName, withTrainedTokens } from '../../methods/trainedTokens.js'
 import { methodOf, resolveSettings, type Settings } from '../../training/settings.js'
 import type { Adapter, AdapterFormat, Weights } from '../adapter.js'
 import { namesText } from '../namesFile.js'
+import { writeAddedTokens } from '../tokenizerFiles.js'
 import { runConfig } from './adaloraConfig.js'
 import { loadAdalora } from './loadAdalora.js'
 import { headKey, modulePath, modulesToSave, peftPrefix, tripletKeys, writeContents } from './peft.js'
 import { configText, fansInOut, isPeftType, sorted } from './peftConfig.js'
+import { rowTensors, tokenKeys } from './tokenRows.js'
 
 export const peftAdalora: AdapterFormat = {
   title: "PEFT's `ADALORA`",
   library: 'peft',
-  write: (folder, adapter, _, storage) => {
+  write: async (folder, adapter, base, storage) => {
+    await writeAddedTokens({ folder, storage }, base, adapter)
     const { model, baseModelName, outputs, head, labelNames } = adapter
     const path = (name: string): string => modulePath(model, outputs, name)
     const triplets = remainingTriplets(adapter)
@@ -31,7 +35,7 @@ export const peftAdalora: AdapterFormat = {
     const heads = [...head].map(([name, weights]): readonly [string, WritableTensor] => [headKey(model, name), weights])
     const pattern = Object.fromEntries(triplets.map(({ name, kept }) => [`${path(name)}.lora_E`, kept]))
     const contents = {
-      weights: writeSafetensors(new Map([...factors, ...heads]), { format: 'pt' }),
+      weights: writeSafetensors(new Map<string, WritableTensor>([...factors, ...heads, ...rowTensors(adapter)]), { format: 'pt' }),
       namesText: namesText(outputs, labelNames),
       configText: configText(
         { baseModelName, outputs, modulesToSave: modulesToSave(head) },
@@ -40,6 +44,7 @@ export const peftAdalora: AdapterFormat = {
           fan_in_fan_out: fansInOut(model, triplets),
           target_modules: triplets.map(({ name }) => path(name)),
           rank_pattern: phaseOf(adapter).fixed === null ? null : sorted(pattern),
+          ...tokenKeys(adapter),
         },
       ),
     }
@@ -58,19 +63,27 @@ const loraOf = (adapter: Adapter): Adapter => {
   const phase: LoraPhase = { matrices: triplets.map(({ name, d, k, E }) => ({ name, d, k, r: E.data.length })) }
   return {
     ...adapter,
-    method: methodOf('lora'),
+    method: withTrainedTokens(methodOf('lora'), adapter.method.tokens ?? []),
     settings: { ...resolveSettings({ method: 'lora' }), rank: initR, loraAlpha, loraDropout },
     phase,
-    tensors: new Map(
-      triplets.flatMap(
+    tensors: new Map([
+      ...triplets.flatMap(
         ({ name, A, B, E }): ReadonlyArray<readonly [string, Weights]> => [
           [`${name}.A`, A],
           [`${name}.B`, { ...B, data: Float32Array.from(scaledColumns(B.data, E.data), (b) => toLora * b) }],
         ],
       ),
-    ),
+      ...tokenTensors(adapter),
+    ]),
   }
 }
+
+/** The rows of tokens among the adapter's tensors, by name. */
+const tokenTensors = ({ method: { tokens = [] }, tensors }: Adapter): ReadonlyArray<readonly [string, Weights]> =>
+  tokens.flatMap(({ table }) => {
+    const weights = tensors.get(rowsName(table))
+    return weights === undefined ? [] : [[rowsName(table), weights] as const]
+  })
 
 const settingsOf = ({ settings }: Adapter): AdaloraSettings => settings as Settings & AdaloraSettings
 const phaseOf = ({ phase }: Adapter): AdaloraPhase => phase as AdaloraPhase

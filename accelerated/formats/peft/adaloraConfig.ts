@@ -78,7 +78,9 @@ export const runConfig = (settings: AdaloraSettings, steps: number | null): Read
 }
 
 /** The settings of the run that wrote a configuration. PEFT bounds them less than we bound a user's, so they are not checked again. */
-export const runSettings = (config: AdaloraConfig): Omit<AdaloraSettings, keyof CommonSettings | 'targetModules'> => ({
+export const runSettings = (
+  config: AdaloraConfig,
+): Omit<AdaloraSettings, keyof CommonSettings | 'targetModules' | 'newTokens' | 'trainableTokens'> => ({
   initR: config.init_r,
   targetR: config.target_r,
   loraAlpha: config.lora_alpha,

@@ -3,6 +3,7 @@ import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import type { TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
 import type { AdaloraPhase } from '../../methods/adalora/phase.js'
 import type { AdaptedMatrix } from '../../methods/lowRank.js'
+import { withTrainedTokens } from '../../methods/trainedTokens.js'
 import type { TensorShape } from '../../models/architecture.js'
 import type { Storage } from '../../storage/storage.js'
 import { methodOf, resolveSettings } from '../../training/settings.js'
@@ -11,6 +12,7 @@ import { readWeights } from '../adapterTensors.js'
 import { keptTriplets, parseAdaloraConfig, runSettings, type AdaloraConfig } from './adaloraConfig.js'
 import { openAdapterFolder } from './adapterFolder.js'
 import { targetedModules } from './loadPeft.js'
+import { namedRows, readRows } from './tokenRows.js'
 import { peftPrefix, tripletKeys } from './peft.js'
 
 /** @throws InputError if the configuration is not AdaLoRA's, or if a tensor is missing, unexpected, of another shape or not finite */
@@ -23,14 +25,16 @@ export const loadAdalora = async (folder: string, base: ModelFolder, storage: St
     storage,
   )
   const adapted = adaptedMatrices(config, base, tensors, configFile)
-  checkTensors(adapted.flatMap(shapesOf))
+  const named = namedRows(config.trainable_token_indices, model, outputs, tensors, configFile)
+  checkTensors([...adapted.flatMap(shapesOf), ...named.map(({ key, shape }) => [key, shape] as const)])
+  const { tokens, weights } = await readRows(named, base, outputs, tensors, configFile)
   return {
     model,
     baseModelName: config.base_model_name_or_path ?? '',
-    method: methodOf('adalora'),
+    method: withTrainedTokens(methodOf('adalora'), tokens),
     settings: { ...resolveSettings({ method: 'adalora' }), ...runSettings(config) },
     phase: phaseOf(config, adapted),
-    tensors: await readTriplets(tensors, adapted),
+    tensors: new Map([...(await readTriplets(tensors, adapted)), ...weights]),
     outputs,
     head: await readHead(),
     labelNames,

@@ -12,6 +12,7 @@ import { openAdapterFolder } from './adapterFolder.js'
 import type { LowRankPair } from './lowRankAdapter.js'
 import { lookUpPattern, matchModules } from './modulePattern.js'
 import { pairKeys, peftPrefix } from './peft.js'
+import { namedRows, type NamedRows } from './tokenRows.js'
 import { fansInOut, parsePeftConfig, type PeftConfig } from './peftConfig.js'
 
 type Entries = ReadonlyMap<string, TensorEntry>
@@ -34,6 +35,9 @@ export type LoadedLowRank = {
   /** trained head tensors by canonical name; empty if the adapter has none */
   readonly head: ReadonlyMap<string, Weights>
   readonly labelNames: ReadonlyArray<string> | undefined
+  /** rows of tokens that the file has, and its tensors by key */
+  readonly tokenRows: ReadonlyArray<NamedRows>
+  readonly tensors: Entries
 }
 
 export type ScaledPair = Matrix & LowRankPair & { readonly scale: number }
@@ -59,7 +63,8 @@ export const loadLowRank = async (
   )
   const dora = config.use_dora === true
   const adapted = adaptedModules(config, model, outputs, tensors, configFile)
-  checkTensors(adapted.flatMap(shapesOf(dora)))
+  const tokenRows = namedRows(config.trainable_token_indices, model, outputs, tensors, configFile)
+  checkTensors([...adapted.flatMap(shapesOf(dora)), ...tokenRows.map(({ key, shape }) => [key, shape] as const)])
   const pairs = await readPairs(tensors, adapted, dora)
   const inEncoder = new Set(model.spec.matrices.map(({ name }) => name))
   return {
@@ -75,6 +80,7 @@ export const loadLowRank = async (
     headModules: new Map([...pairs].filter(([name]) => !inEncoder.has(name))),
     head: await readHead(),
     labelNames,
+    ...{ tokenRows, tensors },
   }
 }
 

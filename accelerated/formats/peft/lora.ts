@@ -6,18 +6,24 @@ import { readTensor } from '../../checkpoints/safetensors/safetensors.js'
 import { methodOf, resolveSettings, type Settings } from '../../training/settings.js'
 import { lora, loraScale, type LoraPhase, type LoraSettings } from '../../methods/lora.js'
 import type { AdaptedMatrix } from '../../methods/lowRank.js'
+import { withTrainedTokens } from '../../methods/trainedTokens.js'
 import type { Adapter, AdapterFormat, Weights } from '../adapter.js'
+import { writeAddedTokens } from '../tokenizerFiles.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import type { Storage } from '../../storage/storage.js'
 import { isPeftType } from './peftConfig.js'
 import { loadLowRank, type LoadedLowRank, type ScaledPair } from './loadPeft.js'
 import { emptyPair, padToRank, rankOf, type LowRankAdapter, type LowRankPair } from './lowRankAdapter.js'
 import { saveAdapter } from './peft.js'
+import { readRows, rowTensors, tokenKeys } from './tokenRows.js'
 
 export const peftLora: AdapterFormat = {
   title: "PEFT's `LORA`",
   library: 'peft',
-  write: (folder, adapter, _, storage) => saveAdapter(folder, lowRankOf(adapter), storage),
+  write: async (folder, adapter, base, storage) => {
+    await writeAddedTokens({ folder, storage }, base, adapter)
+    await saveAdapter(folder, lowRankOf(adapter), storage)
+  },
   read: async (folder, base, storage) =>
     (await isPeftType(folder, 'LORA', storage))
       ? adapterOf(await loadLowRank(folder, base.model, base.outputs, storage), base, folder)
@@ -28,7 +34,7 @@ export const peftLora: AdapterFormat = {
 /**
  * Writes one rank, one alpha and no patterns, for servers that ignore patterns. Rows and columns of zeros pad the smaller ranks.
  * @param targeted the matrices that training adapted; those of rank 0 become pairs of zeros
- * @throws InputError for DoRA, because these servers ignore its magnitudes
+ * @throws InputError for DoRA and for rows of tokens, which these servers do not read
  */
 export const writePaddedLora = async (
   folder: string,
@@ -39,6 +45,7 @@ export const writePaddedLora = async (
   const { modules, ...rest } = lowRankOf(adapter)
   if ([...modules.values()].some(({ magnitude }) => magnitude !== undefined))
     throw inputError('--format', 'peft or merged for an adapter with magnitudes (DoRA)', 'peft-padded')
+  if (rest.tokens !== undefined) throw inputError('--format', 'peft or merged for an adapter with rows of tokens', 'peft-padded')
   const empty = adapter.model.spec.matrices
     .filter(({ name }) => targeted.includes(name) && !modules.has(name))
     .map((matrix): readonly [string, LowRankPair] => [matrix.name, emptyPair(matrix)])
@@ -48,7 +55,8 @@ export const writePaddedLora = async (
 }
 
 /** For a method whose phase has `matrices`, each with tensors A and B (and DoRA's magnitude), and whose settings have one rank and one alpha. */
-export const lowRankOf = ({ model, outputs, baseModelName, settings, phase, tensors, head, labelNames }: Adapter): LowRankAdapter => {
+export const lowRankOf = (adapter: Adapter): LowRankAdapter => {
+  const { model, outputs, baseModelName, settings, phase, tensors, head, labelNames } = adapter
   const { rank, loraAlpha, useRslora = false, useDora = false, loraDropout = 0 } = settings
   if (rank === undefined || loraAlpha === undefined)
     throw new Error('lowRankOf: expected settings of a low-rank method, got no rank and alpha')
@@ -72,12 +80,14 @@ export const lowRankOf = ({ model, outputs, baseModelName, settings, phase, tens
     dropout: loraDropout,
     modules: new Map((phase as LoraPhase).matrices.map(({ name }) => [name, pair(name)])),
     head,
+    ...(adapter.method.tokens === undefined ? {} : { tokens: { keys: tokenKeys(adapter), tensors: rowTensors(adapter) } }),
     ...(labelNames === undefined ? {} : { labelNames }),
   }
 }
 
 const adapterOf = async (loaded: LoadedLowRank, base: ModelFolder, folder: string): Promise<Adapter> => {
   const { model, outputs, baseModelName, rank, rslora, dora, dropout, modules, labelNames } = loaded
+  const { tokens, weights } = await readRows(loaded.tokenRows, base, outputs, loaded.tensors, folder)
   // PEFT bounds alpha less than we bound a user's, so these settings are not validated.
   const settings: Settings & LoraSettings = {
     ...(resolveSettings({ method: 'lora' }) as Settings & LoraSettings),
@@ -92,10 +102,10 @@ const adapterOf = async (loaded: LoadedLowRank, base: ModelFolder, folder: strin
     model,
     outputs,
     baseModelName: baseModelName ?? '',
-    method: methodOf('lora'),
+    method: withTrainedTokens(methodOf('lora'), tokens),
     settings,
     phase,
-    tensors: tensorsOf(modules, loraScale(settings)),
+    tensors: new Map([...tensorsOf(modules, loraScale(settings)), ...weights]),
     head: new Map([...(await changedHead(loaded, settings, base, folder)), ...loaded.head]),
     labelNames,
   }

@@ -23,6 +23,8 @@ export type LowRankAdapter = {
   readonly modules: ReadonlyMap<string, LowRankPair>
   /** Trained tensors by canonical name: none, or those of the model's sequence head; BERT's pooler may be missing. */
   readonly head: ReadonlyMap<string, Weights>
+  /** rows of tokens, under the names of their tables */
+  readonly tokens?: { readonly keys: object; readonly tensors: ReadonlyArray<readonly [key: string, Weights]> }
   /** Names of the classes in the order of the outputs. */
   readonly labelNames?: ReadonlyArray<string>
 }

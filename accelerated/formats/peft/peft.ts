@@ -10,12 +10,12 @@ import type { Storage } from '../../storage/storage.js'
 import { namesFile, namesText } from '../namesFile.js'
 import { emptyPair, padPair, rankOf, type LowRankAdapter, type LowRankPair } from './lowRankAdapter.js'
 import { fansInOut, peftConfigText } from './peftConfig.js'
+import { peftPrefix } from './tokenRows.js'
 
 /** The names of an adapter's files. */
 export const adapterFiles = { config: 'adapter_config.json', weights: 'adapter_model.safetensors', names: namesFile } as const
 
-/** The prefix of every tensor's name: PEFT wraps a model twice. */
-export const peftPrefix = 'base_model.model.'
+export { peftPrefix }
 
 /** The contents of an adapter's files. */
 export type AdapterContents = { readonly configText: string; readonly weights: Uint8Array; readonly namesText: string }
@@ -46,6 +46,7 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
       return [[keys.A, A], [keys.B, B], ...(magnitude === undefined ? [] : [[keys.magnitude, magnitude] as const])]
     }),
     ...[...head].map(([name, tensor]): readonly [string, WritableTensor] => [headKey(model, name), tensor]),
+    ...(adapter.tokens?.tensors ?? []),
   ])
   return {
     configText: peftConfigText({
@@ -58,6 +59,7 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
       dropout,
       modules: kept.map(([name, pair]) => ({ path: path(name), rank: rankOf(pair) })),
       modulesToSave: modulesToSave(head),
+      tokenKeys: adapter.tokens?.keys ?? {},
       fanInFanOut: fansInOut(
         model,
         kept.map(([name]) => ({ name })),

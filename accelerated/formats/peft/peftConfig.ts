@@ -9,6 +9,7 @@ import type { ModelOutputs } from '../../models/modelOutputs.js'
 import type { Storage } from '../../storage/storage.js'
 import { causalTask, embeddingTask, tokenTask } from '../adapterHead.js'
 import { adapterConfigLimit } from '../namesFile.js'
+import { tokenIndices } from './tokenRows.js'
 
 /** One module of an adapter to write: its full path in the base model and its remaining rank. */
 export type RankedModule = { readonly path: string; readonly rank: number }
@@ -30,6 +31,8 @@ export type PeftSettings = Adapted & {
   readonly dropout: number
   readonly modules: ReadonlyArray<RankedModule>
   readonly fanInFanOut: boolean
+  /** trainable_token_indices, if it has rows of tokens */
+  readonly tokenKeys: object
 }
 
 /**
@@ -54,6 +57,7 @@ export const peftConfigText = (settings: PeftSettings): string => {
     init_lora_weights: true,
     ...(dora ? { use_dora: true } : {}), // older versions of PEFT do not know the key
     use_rslora: rslora,
+    ...settings.tokenKeys,
   })
 }
 
@@ -112,7 +116,7 @@ export const loraConfig = z.object({
   layers_to_transform: unset,
   layer_replication: unset,
   target_parameters: unset,
-  trainable_token_indices: unset,
+  trainable_token_indices: tokenIndices,
   alora_invocation_tokens: unset,
 })
 

@@ -19,6 +19,8 @@ export const adaloraSettings = {
   targetModules: lowRankSettings.targetModules,
   loraAlpha: lowRankSettings.loraAlpha,
   loraDropout: lowRankSettings.loraDropout,
+  newTokens: lowRankSettings.newTokens,
+  trainableTokens: lowRankSettings.trainableTokens,
   ...settingGroup('AdaLoRA options', {
     initR: {
       kind: 'number',

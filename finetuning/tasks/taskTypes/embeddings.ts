@@ -77,9 +77,9 @@ const boundTo = (
   return {
     outputs: outputsFor(name),
     objective: (model) => sentenceEmbedding(model, loss),
-    tokenizer: async ({ folder, model }, maxLength) => {
+    tokenizer: async ({ folder, model, storage }, maxLength) => {
       let [texts, truncated] = [0, 0]
-      const tokenize = tokenizeWith(await loadTokenizer(folder, model), maxLength, () => truncated++)
+      const tokenize = tokenizeWith(await loadTokenizer(folder, model, storage), maxLength, () => truncated++)
       const all = (examples: Iterable<Example>): Examples<PairExample> => {
         const list = scaled(tokenize(examples))
         texts += list.length

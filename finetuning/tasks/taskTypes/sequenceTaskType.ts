@@ -98,8 +98,8 @@ const boundTo = (
   return {
     outputs,
     objective: (model) => sequenceClassification(model, outputs, classWeights),
-    tokenizer: async ({ folder, model }, maxLength) => {
-      const tokenizer = await loadTokenizer(folder, model)
+    tokenizer: async ({ folder, model, storage }, maxLength) => {
+      const tokenizer = await loadTokenizer(folder, model, storage)
       let [texts, truncated] = [0, 0]
       const tokenizeAll = (examples: Iterable<Example>): Examples<LabeledExample> => {
         const tokenized = tokenize(tokenizer, model.vocabularySize, examples, maxLength, () => truncated++)

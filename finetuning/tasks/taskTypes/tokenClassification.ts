@@ -42,8 +42,8 @@ const boundTo = (data: TaskData): TaskAdapter<TaggedExample, ReadonlyArray<numbe
   return {
     outputs: outputsFor(labelNames),
     objective: (model) => tokenObjective(model, { labels: names.length }),
-    tokenizer: async ({ folder, model }, maxLength) => {
-      const tokenizer = await loadTokenizer(folder, model)
+    tokenizer: async ({ folder, model, storage }, maxLength) => {
+      const tokenizer = await loadTokenizer(folder, model, storage)
       let [texts, truncated] = [0, 0]
       const tokenize = (examples: Iterable<Example>): ReadonlyArray<TaggedExample> =>
         Array.from(examples, ({ text, words = [], labels = [], row }) => {

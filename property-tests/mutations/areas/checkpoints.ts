@@ -3,6 +3,20 @@ import type { Mutation } from '../mutation.js'
 
 export const checkpoints: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/checkpoints/tableRows.ts',
+    mistake: 'A new row starts as the sum of all rows.',
+    before: 'sums.map((sum) => sum / count)',
+    after: 'sums.map((sum) => sum)',
+    tests: ['golden/tokenRows'],
+  },
+  {
+    file: 'accelerated/checkpoints/extendedFolder.ts',
+    mistake: 'config.json keeps the old size of the vocabulary.',
+    before: 'if (size > model.vocabularySize) texts.set(config',
+    after: 'if (size < model.vocabularySize) texts.set(config',
+    tests: ['cli/newTokens', 'golden/tokenRows'],
+  },
+  {
     file: 'accelerated/checkpoints/tokenizer/truncation.ts',
     mistake: 'The shorter text gives way first.',
     before: 'return lengthB <= half ? [room - lengthB, lengthB] : [room - half, half]',

@@ -3,6 +3,20 @@ import type { Mutation } from '../mutation.js'
 
 export const formats: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/formats/peft/tokenRows.ts',
+    mistake: "PEFT's rows are read in the order of the ids, not of its list.",
+    before: 'ids.indexOf(id) * width, (ids.indexOf(id) + 1) * width',
+    after: 'sorted.indexOf(id) * width, (sorted.indexOf(id) + 1) * width',
+    tests: ['golden/tokenRows'],
+  },
+  {
+    file: 'accelerated/formats/mergedWeights.ts',
+    mistake: 'A merged output matrix lacks the rows of tokens.',
+    before: 'rowsOf(adapter, name) === undefined ? readTensor(entry)',
+    after: 'rowsOf(adapter, name) !== null ? readTensor(entry)',
+    tests: ['golden/tokenRows'],
+  },
+  {
     file: 'accelerated/formats/gguf/phi3Layout.ts',
     mistake: 'The lists of factors of LongRoPE are exchanged.',
     before: "tensor('long', longRope.long), tensor('short', longRope.short)",

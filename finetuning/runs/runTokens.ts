@@ -1,0 +1,64 @@
+/** The tokens whose rows a run trains: new ones, which its base model then has, and those that it names. */
+import { extendedFolder } from '../../accelerated/checkpoints/extendedFolder.js'
+import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { tableRows } from '../../accelerated/checkpoints/tableRows.js'
+import { tokenTable } from '../../accelerated/checkpoints/tokenizer/addedTokens.js'
+import { quoted } from '../../accelerated/errors/inputError.js'
+import { SettingsError } from '../../accelerated/errors/settingsError.js'
+import type { TokenRows } from '../../accelerated/methods/trainedTokens.js'
+import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
+import { readText } from '../../accelerated/storage/boundedJson.js'
+import { requiredFile } from '../../accelerated/storage/fileInFolder.js'
+import type { Settings } from '../../accelerated/training/settings.js'
+
+export type RunTokens = {
+  /** the base model with the new tokens */
+  readonly base: ModelFolder
+  readonly tokens: ReadonlyArray<TokenRows>
+}
+
+/** @param outputs of the task: next tokens also read an output matrix of its own @throws SettingsError for a token that the tokenizer has or lacks */
+export const runTokens = async (
+  base: ModelFolder,
+  { newTokens: added = null, trainableTokens: named = null }: Settings,
+  outputs: ModelOutputs,
+): Promise<RunTokens> => {
+  if (added === null && named === null) return { base, tokens: [] }
+  const file = await requiredFile(base.folder, 'tokenizer.json', base.storage)
+  const { idOf } = tokenTable(await readText(file, undefined, base.storage), file)
+  const known = added?.find((token) => idOf(token) !== undefined)
+  if (known !== undefined)
+    throw new SettingsError(
+      'newTokens',
+      `tokens that the tokenizer lacks (trainableTokens trains those that it has)`,
+      `${quoted(known)}, token ${idOf(known)}`,
+    )
+  const { vocabularySize } = base.model
+  const extended = await extendedFolder(base, added ?? [])
+  const ids = new Set((named ?? []).map((token) => idOfNamed(token, idOf, vocabularySize)))
+  added?.forEach((_, i) => ids.add((extended.added?.from ?? NaN) + i))
+  const sorted = [...ids].sort((a, b) => a - b)
+  const { words } = base.model.spec
+  const output = outputs.head === 'causal' ? (base.model.causalHead?.().words ?? words) : words
+  const tokens: TokenRows[] = []
+  for (const table of new Set([words, output])) {
+    const { shape, rows } = await tableRows(extended, table, sorted)
+    tokens.push({ table, shape, ids: sorted, newFrom: extended.added?.from ?? Infinity, initial: rows })
+  }
+  return { base: extended, tokens }
+}
+
+/** The id of a token's text, or an id as a number. */
+const idOfNamed = (token: string, idOf: (token: string) => number | undefined, vocabularySize: number): number => {
+  if (/^\d+$/.test(token)) {
+    if (Number(token) < vocabularySize) return Number(token)
+    throw new SettingsError('trainableTokens', `ids below the vocabulary's ${vocabularySize}`, token)
+  }
+  const id = idOf(token)
+  if (id !== undefined) return id
+  throw new SettingsError(
+    'trainableTokens',
+    "tokens of the model's tokenizer, as tokenizer.json writes them, or ids (newTokens adds tokens)",
+    quoted(token),
+  )
+}

@@ -1,0 +1,169 @@
+/** --new-tokens and --trainable-tokens: from training to generation, exports and a second run, and one line for each mistake. */
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { readGguf } from '../../accelerated/checkpoints/gguf/readGguf.js'
+import { readSafetensors } from '../../accelerated/checkpoints/safetensors/safetensors.js'
+import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { fixtures } from '../golden/golden.js'
+import { writeRandomDecoder } from '../llamacpp/decoders.js'
+import { saloraIn } from './inProcess.js'
+
+let cwd = ''
+const small = [
+  '--task',
+  'text',
+  '--data',
+  'lines.txt',
+  '--max-length',
+  '16',
+  '--batch-size',
+  '8',
+  '--max-steps',
+  '3',
+  '--threads',
+  '1',
+  '--quiet',
+]
+const salora = (...args: ReadonlyArray<string>) => saloraIn(args, { cwd })
+const train = (...args: ReadonlyArray<string>) => salora('train', '--model', 'qwen3', '--method', 'lora', ...small, ...args)
+const tokens = ['--new-tokens', '<|user|>,ibuprofen', '--trainable-tokens', 'w7,5']
+
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-tokens-'))
+  for (const family of ['qwen3', 'llama']) await cp(join(fixtures, family), join(cwd, family), { recursive: true })
+  const texts = Array.from({ length: 20 }, (_, i) => `<|user|> w${3 + i} w7 ibuprofen w${30 - i}`)
+  await writeFile(join(cwd, 'lines.txt'), texts.join('\n\n'))
+  await writeFile(join(cwd, 'tokens.txt'), '<|a,b|>\nparacetamol\n')
+  expect((await train(...tokens, '--output', 'run')).code).toBe(0)
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+const json = async (...path: ReadonlyArray<string>): Promise<Record<string, unknown>> =>
+  JSON.parse(await readFile(join(cwd, ...path), 'utf8')) as Record<string, unknown>
+
+describe('a run with new tokens', () => {
+  it('saves their rows and a tokenizer in which each is one id, and counts them', async () => {
+    expect(await json('run', 'adapter', 'adapter_config.json')).toMatchObject({ trainable_token_indices: [5, 7, 50, 51] })
+    expect(await json('run', 'result.json')).toMatchObject({ trainableParameters: { tokens: 4 * 24 } })
+    const { tensors } = await readSafetensors(join(cwd, 'run', 'adapter', 'adapter_model.safetensors'))
+    expect(tensors.get('base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta')?.shape).toEqual([4, 24])
+    await cp(join(cwd, 'run', 'adapter', 'tokenizer.json'), join(cwd, 'llama', 'tokenizer.json'))
+    const { model } = await openModelFolder(join(cwd, 'llama'))
+    const { ids, decode } = await loadTokenizer(join(cwd, 'llama'), { ...model, vocabularySize: 52 })
+    expect([ids('w3<|user|>ibuprofen'), decode([3, 50, 51])]).toEqual([[3, 50, 51], 'w3 ibuprofen'])
+  })
+
+  it.each(['merged', 'peft'])('has the same answers when it is exported as %s', async (format) => {
+    const { code, stdout, stderr } = await salora('export', '--run', 'run', '--format', format, '--output', format, '--quiet')
+    expect([code, /difference over \d+ texts: (0|\d(\.\d+)?e-[67])/.test(stdout)]).toEqual([0, true])
+    expect(stderr).toBe(
+      format === 'peft'
+        ? 'warning: the adapter adds 2 tokens: resize the model before PEFT opens it, base.resize_token_embeddings(52)\n'
+        : '',
+    )
+    const prompt = ['--prompt', '<|user|> w9', '--max-new-tokens', '4', '--quiet', '--threads', '1']
+    const model = format === 'peft' ? ['--model', 'qwen3', '--adapter', format] : ['--model', format]
+    expect((await salora('generate', ...model, ...prompt)).stdout).toBe((await salora('generate', '--run', 'run', ...prompt)).stdout)
+    if (format === 'merged') expect(await json(format, 'config.json')).toMatchObject({ vocab_size: 52 })
+  })
+
+  it('names the base model that PEFT needs in its card', async () => {
+    expect(await readFile(join(cwd, 'run', 'adapter', 'README.md'), 'utf8')).toContain(
+      'tokenizer = AutoTokenizer.from_pretrained("ADAPTER")\nbase.resize_token_embeddings(max(len(tokenizer), base.config.vocab_size))\n',
+    )
+  })
+
+  it('resumes with its tokens, and begins another run that has them first', async () => {
+    expect((await salora('train', '--resume', '--output', 'run', '--max-steps', '4', '--quiet')).code).toBe(0)
+    expect((await train('--resume', '--output', 'run', '--new-tokens', 'other')).stderr).toMatch(
+      /--new-tokens was \["<\|user\|>","ibuprofen"\] and is \["other"\]/,
+    )
+    const more = ['--new-tokens', '<|user|>,ibuprofen,third', '--trainable-tokens', 'w7,5', '--adapter', 'run/adapter']
+    expect((await train(...more, '--output', 'second')).code).toBe(0)
+    expect(await json('second', 'adapter', 'adapter_config.json')).toMatchObject({ trainable_token_indices: [5, 7, 50, 51, 52] })
+  })
+
+  it('of a byte-level tokenizer go into GGUF, as control and user-defined tokens', async () => {
+    const { kinds } = JSON.parse(await readFile(join(fixtures, 'tokenizers.json'), 'utf8')) as {
+      readonly kinds: Readonly<Record<string, { readonly tokenizer: object }>>
+    }
+    const config = { model_type: 'llama', hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 8 }
+    // one row without a token: the first new token takes it, and the vocabulary grows by one
+    await writeRandomDecoder(join(cwd, 'bpe'), { ...config, vocab_size: 422, eos_token_id: 2, architectures: ['LlamaForCausalLM'] })
+    await writeFile(join(cwd, 'bpe', 'tokenizer.json'), JSON.stringify(kinds['llama3']?.tokenizer))
+    expect((await train('--model', 'bpe', ...tokens.slice(0, 2), '--max-length', '64', '--output', 'bytes')).code).toBe(0)
+    const { stdout } = await salora('export', '--run', 'bytes', '--format', 'gguf-merged', '--output', 'gguf', '--quiet')
+    expect(stdout).toMatch(/difference over \d+ texts: (0|\d(\.\d+)?e-[67])/)
+    const { keys, tensors } = await readGguf(join(cwd, 'gguf', 'model.gguf'))
+    const [names, types] = ['tokens', 'token_type'].map((key) => (keys.get(`tokenizer.ggml.${key}`) as ReadonlyArray<unknown>).slice(420))
+    expect([names?.slice(1), types]).toEqual([
+      ['<|user|>', 'ibuprofen'],
+      [1, 3, 4],
+    ])
+    expect([keys.get('llama.vocab_size'), tensors.get('token_embd.weight')?.shape]).toEqual([423, [423, 8]])
+  })
+
+  it('takes tokens from a file, one a line', async () => {
+    expect((await train('--new-tokens', 'tokens.txt', '--output', 'listed')).code).toBe(0)
+    expect(await json('listed', 'config.json')).toMatchObject({ settings: { newTokens: ['<|a,b|>', 'paracetamol'] } })
+  })
+
+  it.each(['salora', 'adalora'])('also trains them with %s, whose export gives the same logits', async (method) => {
+    const { code } = await train('--method', method, ...tokens, '--max-steps', '12', '--output', method)
+    expect(code).toBe(0)
+    const { stdout } = await salora('export', '--run', method, '--format', 'merged', '--output', `${method}-merged`, '--quiet')
+    expect(stdout).toMatch(/difference over \d+ texts: \d(\.\d+)?e-[67]/)
+  })
+})
+
+const mistakes: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
+  [
+    ['--new-tokens', 'w5'],
+    '--new-tokens: expected tokens that the tokenizer lacks (--trainable-tokens trains those that it has), got "w5", token 5',
+  ],
+  [['--new-tokens', 'a,,b'], '--new-tokens: expected names separated by commas, got "a,,b"'],
+  [['--new-tokens', 'a,a'], '--new-tokens: expected each token once, got ["a","a"]'],
+  [['--trainable-tokens', '50'], "--trainable-tokens: expected ids below the vocabulary's 50, got 50"],
+  [
+    ['--trainable-tokens', 'nope'],
+    '--trainable-tokens: expected tokens of the model\'s tokenizer, as tokenizer.json writes them, or ids (--new-tokens adds tokens), got "nope"',
+  ],
+  [
+    ['--method', 'full', '--trainable-tokens', 'w5'],
+    '--trainable-tokens: expected a setting of method full (it is one of salora, lora, adalora), got ["w5"]',
+  ],
+  [
+    ['--adapter', 'run/adapter', '--new-tokens', 'ibuprofen'],
+    '--new-tokens: expected "<|user|>", "ibuprofen" first, as the adapter has them, got ["ibuprofen"]',
+  ],
+  [
+    ['--adapter', 'run/adapter', '--new-tokens', '<|user|>,ibuprofen'],
+    'expected an adapter whose rows of tokens the run trains (--trainable-tokens, --new-tokens), got token 5 of embed_tokens.weight',
+  ],
+  [
+    ['--resize-token-embeddings', '52'],
+    '--resize-token-embeddings: unknown option (did you mean --new-tokens? transformers: resize_token_embeddings)',
+  ],
+  [
+    ['--trainable-token-indices', '5'],
+    '--trainable-token-indices: unknown option (did you mean --trainable-tokens? PEFT: trainable_token_indices)',
+  ],
+]
+
+describe('a mistake in tokens', () => {
+  it.each(mistakes)('%j is one line', async (args, line) => {
+    const { code, stderr } = await train(...args, '--output', 'refused')
+    expect([code === 0, stderr.trimEnd().split('\n').at(-1)]).toEqual([false, expect.stringContaining(line)])
+  })
+
+  it.each([
+    ['gguf', 'for an adapter with rows of tokens, which llama.cpp does not read, got gguf'],
+    ['peft-padded', '--format: expected peft or merged for an adapter with rows of tokens, got peft-padded'],
+  ])('an export as %s is refused by name', async (format, line) => {
+    const { code, stderr } = await salora('export', '--run', 'run', '--format', format, '--output', 'refused', '--quiet')
+    expect([code, stderr]).toEqual([2, expect.stringContaining(line)])
+  })
+})
