@@ -44,6 +44,8 @@ export type OpenOptions = {
 export type Engine = {
   /** whether its graphs may have attention over a cache in one node, in float32 (default: no) */
   readonly cachedAttention?: boolean
+  /** whether its graphs may run parts of themselves block by block (default: no) */
+  readonly scan?: boolean
   /** whether openings of equal graphs share a session (default: no) */
   readonly sharesSessions?: boolean
   /**

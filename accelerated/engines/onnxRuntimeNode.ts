@@ -24,6 +24,7 @@ export type Provider = {
 /** Compiles and runs graphs on this execution provider. */
 export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine => ({
   cachedAttention: provider.target.cachedAttention === true,
+  scan: provider.target.scan === true,
   open: async (outputs, weights, options = {}) => {
     const files = await weightFiles(outputs, weights)
     const ort = await onnxRuntime()

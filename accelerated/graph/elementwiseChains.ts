@@ -87,6 +87,7 @@ const inBlocks = (chain: Chain, resolved: (node: Expression) => Expression): Exp
     return standIn
   }
   for (const node of chain) inside.set(node, { ...node, inputs: node.inputs.map(inBlock), shape: blockShape })
-  const body = { slices: [...slices.values()], shared: [...shared.values()], result: inBlock(last) }
-  return reshape(scan(slices.keys(), shared.keys(), body), last.shape)
+  const body = { slices: [...slices.values()], shared: [...shared.values()], results: [inBlock(last)], sums: [] }
+  const [whole] = scan(slices.keys(), shared.keys(), body)
+  return reshape(whole, last.shape)
 }

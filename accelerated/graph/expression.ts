@@ -62,6 +62,7 @@ export type DifferentiableOp =
   | 'Cast'
   | 'Where'
   | 'ControlDependency'
+  | 'Scan'
 
 /** Operators without a gradient: piecewise constant in every input, or used only in gradients and updates. */
 export type NonDifferentiableOp =
@@ -78,7 +79,6 @@ export type NonDifferentiableOp =
   | 'BlockMatMul'
   | 'CachedAttention'
   | 'AddMatMul'
-  | 'Scan'
   | 'TransposedView'
   | 'Split'
   | 'OutputOf'
@@ -125,6 +125,8 @@ export type Attributes = {
   /** SelectRows: some rows have no index that selects them, so their gradient is zero. */
   readonly partial?: boolean
   readonly body?: ScanBody
+  /** Scan: what its gradient computes from a slice more, that of the gradient of its result; absent: it has no gradient */
+  readonly backward?: Backward
 }
 
 /** What a Scan computes from one slice of each of its first operands, and from its other operands as they are. */
@@ -133,8 +135,14 @@ export type ScanBody = {
   readonly slices: ReadonlyArray<Expression>
   /** inputs, for the other operands */
   readonly shared: ReadonlyArray<Expression>
-  readonly result: Expression
+  /** values of each slice */
+  readonly results: ReadonlyArray<Expression>
+  /** values that are added up over all slices */
+  readonly sums: ReadonlyArray<Expression>
 }
+
+/** Results are gradients of the first sliced operands, and sums are those of the first other ones. */
+export type Backward = ScanBody
 
 export type Expression = {
   readonly op: Op

@@ -184,7 +184,11 @@ const workspace = (node: Expression, sizes: Readonly<Record<string, number>>, ov
   const [x] = inputs
   if (x === undefined) return []
   const bytes = (value: Expression, dtype: DType = value.dtype): number => bytesOf({ shape: value.shape, dtype }, sizes)
-  if (attributes.body !== undefined) return [peakOf(allocationsOf([attributes.body.result], sizes, true))]
+  const { body } = attributes
+  if (body !== undefined) {
+    const sums = 2 * body.sums.reduce((total, value) => total + bytes(value), 0) // so far, and with this slice
+    return [sums + peakOf(allocationsOf([...body.results, ...body.sums], sizes, true))]
+  }
   if (op === 'QuantizedMatMul') return [bytes(x, 'uint8'), bytes(node)]
   if (op === 'FourBitMatMul') {
     const [, levels = x] = inputs

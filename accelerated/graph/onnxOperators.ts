@@ -225,7 +225,7 @@ export const emitNodes = (
   }
 }
 
-/** The body reads the operands that are not sliced, and sizes, from the graph around it. */
+/** The body reads the operands that are not sliced, and sizes, from the graph around it. It hands each sum so far to the next slice. */
 const emitScan = ({ emit, inner }: OnnxBuilder, shapes: RuntimeShapes, { node, x, result }: PendingNode): string => {
   const body = bodyOf(node)
   const prefix = `${result}/`
@@ -234,10 +234,25 @@ const emitScan = ({ emit, inner }: OnnxBuilder, shapes: RuntimeShapes, { node, x
     ...body.slices.map((slice, i) => [slice, `${prefix}slice${i}`] as const),
     ...body.shared.map((value, i) => [value, x[body.slices.length + i] ?? ''] as const),
   ])
-  emitNodes(topologicalOrder([body.result]), names, ({ op }) => `${prefix}${op}:${names.size}`, builder, shapes)
-  const declared = (value: Expression) => ({ name: names.get(value) ?? '', dataType: elementType(value.dtype), shape: value.shape })
-  const graph = { nodes: builder.nodes, inputs: body.slices.map(declared), outputs: [declared(body.result)] }
-  return emit('Scan', x.slice(0, body.slices.length), { num_scan_inputs: body.slices.length, body: { graph } }, [result])
+  emitNodes(topologicalOrder([...body.results, ...body.sums]), names, ({ op }) => `${prefix}${op}:${names.size}`, builder, shapes)
+  const declared = (value: Expression, name = names.get(value) ?? '') => ({ name, dataType: elementType(value.dtype), shape: value.shape })
+  const sums = body.sums.map((sum, i) => {
+    const soFar = `${prefix}sum${i}`
+    return { before: declared(sum, soFar), after: declared(sum, builder.emit('Add', [soFar, names.get(sum) ?? ''])) }
+  })
+  const graph = {
+    nodes: builder.nodes,
+    inputs: [...sums.map(({ before }) => before), ...body.slices.map((slice) => declared(slice))],
+    outputs: [...sums.map(({ after }) => after), ...body.results.map((value) => declared(value))],
+  }
+  const outputs = [...body.results, ...body.sums].map((_, i) => outputName(node, result, i))
+  emit(
+    'Scan',
+    [...x.slice(body.slices.length + body.shared.length), ...x.slice(0, body.slices.length)],
+    { num_scan_inputs: body.slices.length, body: { graph } },
+    [...outputs.slice(body.results.length), ...outputs.slice(0, body.results.length)],
+  )
+  return result
 }
 
 const bodyOf = ({ attributes: { body } }: Expression): ScanBody => {
@@ -274,4 +289,4 @@ const outputName = (node: Expression | undefined, first: string, output: number)
   output === 0
     ? first
     : (node?.attributes.names?.[output - 1] ??
-      `${first}:${node?.op === 'Split' ? output : node?.op === 'LayerNormalization' && output === 1 ? 'mean' : 'inverseDeviation'}`)
+      `${first}:${node?.op === 'Split' || node?.op === 'Scan' ? output : node?.op === 'LayerNormalization' && output === 1 ? 'mean' : 'inverseDeviation'}`)

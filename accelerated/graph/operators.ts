@@ -3,7 +3,7 @@
  * Errors are programmer errors: they name the operator, what it expected and what it got.
  */
 import { knownFactor, namedFactors, product, sum } from './dimension.js'
-import type { DType, Dimension, Expression, ExternalData, ScanBody, Shape } from './expression.js'
+import type { Backward, DType, Dimension, Expression, ExternalData, ScanBody, Shape } from './expression.js'
 import { sameShape, showShape } from './expression.js'
 import { fail, node } from './newNode.js'
 
@@ -261,7 +261,7 @@ export const headSizeUnit = 8
 
 /**
  * A further output of a node: LayerNormalization's mean (1) and inverse deviation (2), RmsNormalization's inverse deviation (1), or a part of Split.
- * CachedAttention has the keys (1) and the values (2) of the new cache.
+ * CachedAttention has the keys (1) and the values (2) of the new cache, and a Scan what follows its first result.
  */
 export const outputOf = (x: Expression, output: number, shape: Shape): Expression => node('OutputOf', [x], shape, x.dtype, { output })
 
@@ -430,13 +430,23 @@ export const sliceVector = (pool: Expression, offset: Expression, like: Expressi
   reshape(node('SliceVector', [pool, offset, add(offset, sizeOf(like.shape))], [product(like.shape)], pool.dtype), like.shape)
 
 /**
- * The results of `body` for each slice along the first axis of the sliced operands, one after another. It has no gradient: lowering makes it.
- * sliced: [n, ...] each → [n, ...]
+ * The results of `body` for each slice along the first axis of the sliced operands, one after another, and its sums over all slices. Only a scan with
+ * `backward` and one result has a gradient. sliced: [n, ...] each → [n, ...] of each result, then the sums
  */
-export const scan = (sliced: Iterable<Expression>, shared: Iterable<Expression>, body: ScanBody): Expression => {
+export const scan = (
+  sliced: Iterable<Expression>,
+  shared: Iterable<Expression>,
+  body: ScanBody,
+  backward?: Backward,
+): readonly [Expression, ...Expression[]] => {
   const operands = [...sliced]
   const [count = 1] = operands[0]?.shape ?? []
-  return node('Scan', [...operands, ...shared], [count, ...body.result.shape], body.result.dtype, { body })
+  const shapes = [...body.results.map(({ shape }) => [count, ...shape]), ...body.sums.map(({ shape }) => shape)]
+  const dtype = [...body.results, ...body.sums][0]?.dtype ?? 'float32'
+  const zeros = body.sums.map((sum) => expand(scalar(0, sum.dtype), sum.shape))
+  const attributes = { body, ...(backward === undefined ? {} : { backward }) }
+  const first = node('Scan', [...operands, ...shared, ...zeros], shapes[0] ?? [], dtype, attributes)
+  return [first, ...shapes.slice(1).map((shape, i) => outputOf(first, i + 1, shape))]
 }
 
 /** Cumulative sums along one axis, inclusive. It has no gradient: it counts positions. */

@@ -27,6 +27,7 @@ import {
   reshape,
   rotaryEmbedding,
   scalar,
+  scan,
   scatterAddRows,
   selectColumns,
   selectRows,
@@ -105,6 +106,7 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   Concat: concatVjp,
   Slice: (yBar, { attributes: { axis = 0, before = 0, after = 0 } }) => [padded(yBar, axis, before, after)],
   Cast: (yBar, _, x) => [cast(yBar, required(x).dtype)],
+  Scan: scanVjp,
   ControlDependency: (yBar, _, ...x) => x.map((__, i) => (i === 0 ? yBar : null)),
   Where: (yBar, _, condition) => [
     null,
@@ -208,6 +210,16 @@ const countReduced = (y: Expression, shape: Shape): number =>
       throw new Error(`ReduceMean: expected axes of known size to differentiate, got ${size}; use reduceSum and divide`)
     return count * size
   }, 1)
+
+/** Another scan, over the slices of ȳ too: it computes each slice again, since nothing of it was kept. */
+function scanVjp(yBar: Expression, y: Expression, ...x: ReadonlyArray<Expression>): ReadonlyArray<Expression | null> {
+  const { body, backward } = y.attributes
+  if (body === undefined || backward === undefined) throw new Error('Scan: expected one with a gradient, got none')
+  const [slices, shared] = [body.slices.length, body.shared.length]
+  const all = scan([...x.slice(0, slices), yBar], x.slice(slices, slices + shared), backward)
+  const [ofSlices, ofShared] = [all.slice(0, backward.results.length), all.slice(backward.results.length)]
+  return x.map((_, i) => (i < slices ? ofSlices[i] : ofShared[i - slices]) ?? null)
+}
 
 /** Each part gets its slice of ȳ. */
 function concatVjp(yBar: Expression, y: Expression, ...parts: ReadonlyArray<Expression>): ReadonlyArray<Expression> {

@@ -1,6 +1,8 @@
 /** The inputs of a batch: its tokens without padding, and their places in a padded [batch, sequence] for attention. */
+import { product } from '../graph/dimension.js'
 import type { Expression, FloatType } from '../graph/expression.js'
 import { add, cumulativeSum, input, mul, sub } from '../graph/operators.js'
+import { blockRows, queryBlocks } from './queryBlocks.js'
 
 export type BatchInputs = {
   /** int32 [tokens] */
@@ -9,7 +11,7 @@ export type BatchInputs = {
   readonly positions: Expression
   /** int32 [tokens] */
   readonly tokenTypes: Expression
-  /** int32 [batch, sequence]: the token in each slot; 0 in padding slots */
+  /** int32 [batch, sequence]: the token in each slot; 0 in padding slots. With attention by blocks of queries: [batch, blocks, rows] */
   readonly tokenOfSlot: Expression
   /** int32 [batch*sequence]: the token in each slot; the number of tokens in padding slots */
   readonly tokenOfSlotOrNone: Expression
@@ -38,16 +40,24 @@ export type RowSelection = {
 /** Positions counted from 0 along each row, padding included. ids: int64 [batch, sequence] */
 export const slotPositions = (ids: Expression): Expression => sub(cumulativeSum(add(mul(ids, 0), 1), 1), 1)
 
-export const batchInputs = (dtype: FloatType): BatchInputs => ({
-  inputIds: input('inputIds', ['tokens'], 'int32'),
-  positions: input('positions', ['tokens'], 'int32'),
-  tokenTypes: input('tokenTypes', ['tokens'], 'int32'),
-  tokenOfSlot: input('tokenOfSlot', ['batch', 'sequence'], 'int32'),
-  tokenOfSlotOrNone: input('tokenOfSlotOrNone', ['batch*sequence'], 'int32'),
-  slotOfToken: input('slotOfToken', ['tokens'], 'int32'),
-  attentionBias: input('attentionBias', ['batch', 'sequence'], dtype),
-  virtualToken: input('virtualToken', ['tokens'], 'int32'),
-})
+/** @param inBlocks whether attention takes the queries of long texts block by block */
+export const batchInputs = (dtype: FloatType, inBlocks = false): BatchInputs => {
+  const slots = inBlocks ? ['batch', queryBlocks, blockRows] : ['batch', 'sequence']
+  return {
+    inputIds: input('inputIds', ['tokens'], 'int32'),
+    positions: input('positions', ['tokens'], 'int32'),
+    tokenTypes: input('tokenTypes', ['tokens'], 'int32'),
+    tokenOfSlot: input('tokenOfSlot', slots, 'int32'),
+    tokenOfSlotOrNone: input('tokenOfSlotOrNone', [product(slots)], 'int32'),
+    slotOfToken: input('slotOfToken', ['tokens'], 'int32'),
+    attentionBias: input('attentionBias', ['batch', product(slots.slice(1))], dtype),
+    virtualToken: input('virtualToken', ['tokens'], 'int32'),
+  }
+}
+
+/** Whether the batch has its slots in blocks. */
+export const isInBlocks = (batch: BatchInputs | PaddedInputs): batch is BatchInputs =>
+  'tokenOfSlot' in batch && batch.tokenOfSlot.shape.length === 3
 
 /** @param rows the name of the number of selected rows: 'batch' for first tokens, 'masked' for masked ones @param of distinguishes several selections */
 export const rowSelection = (rows: string, of = ''): RowSelection => ({

@@ -2,6 +2,7 @@
 import type { Feeds } from '../engines/feeds.js'
 import { floatFeed, int32Feed } from '../engines/feeds.js'
 import type { FloatType } from '../graph/expression.js'
+import { blocksOf } from './queryBlocks.js'
 
 /** Without token types, all are 0. */
 export type TokenizedExample = {
@@ -26,7 +27,11 @@ export type PackedBatch = {
   readonly feeds: Feeds
   readonly tokens: number
   readonly batch: number
+  /** slots of an example */
   readonly sequence: number
+  /** the blocks of its slots, and the slots of a block, if attention takes it block by block */
+  readonly queryBlocks?: number
+  readonly blockRows?: number
   /** the first token of each example, virtual tokens included */
   readonly firstTokens: ReadonlyArray<number>
   /** the last token of each example: a sequence head reads the first or the last */
@@ -44,6 +49,7 @@ export const noVirtualTokens: VirtualTokens = { count: 0, at: 'embeddings' }
 /**
  * The feeds of BatchInputs. Positions count from `firstPosition` (RoBERTa: paddingIndex + 1, BERT: 0). RoBERTa does not count padding tokens: a
  * literal `<pad>` in a text has position paddingIndex, as in transformers, unless embeddings come before the text.
+ * @param rowsOfBlock the most queries that attention takes at once; null: all
  * @throws Error if there is no example or one has no token: tokenizers add special tokens, so this is a programmer error
  */
 export const packBatch = (
@@ -51,11 +57,14 @@ export const packBatch = (
   firstPosition: number,
   dtype: FloatType,
   { count, at }: VirtualTokens = noVirtualTokens,
+  rowsOfBlock: number | null = null,
 ): PackedBatch => {
   const inside = at === 'embeddings' ? count : 0 // virtual tokens with a slot
   const lengths = examples.map(({ inputIds }) => inputIds.length + inside)
   const batch = lengths.length
-  const sequence = lengths.reduce((most, length) => Math.max(most, length), 0)
+  const longest = lengths.reduce((most, length) => Math.max(most, length), 0)
+  const blocks = rowsOfBlock === null ? null : blocksOf(longest, rowsOfBlock)
+  const sequence = blocks?.sequence ?? longest
   const tokens = lengths.reduce((a, b) => a + b, 0)
   if (batch === 0 || lengths.some((length) => length === inside))
     throw new Error(`packBatch: expected examples of at least one token, got lengths [${lengths}]`)
@@ -86,12 +95,13 @@ export const packBatch = (
     ...Object.fromEntries(
       Object.entries({ inputIds, positions, tokenTypes, slotOfToken, virtualToken }).map(([name, data]) => [name, int32Feed(data)]),
     ),
-    tokenOfSlot: int32Feed(tokenOfSlot, [batch, sequence]),
+    tokenOfSlot: int32Feed(tokenOfSlot, blocks === null ? [batch, sequence] : [batch, blocks.queryBlocks, blocks.blockRows]),
     tokenOfSlotOrNone: int32Feed(tokenOfSlotOrNone),
     attentionBias: floatFeed(attentionBias, [batch, sequence], dtype),
   }
   const firstTokens = startsOf(lengths)
-  return { feeds, tokens, batch, sequence, firstTokens, lastTokens: firstTokens.map((first, i) => first + (lengths[i] ?? 1) - 1) }
+  const lastTokens = firstTokens.map((first, i) => first + (lengths[i] ?? 1) - 1)
+  return { feeds, tokens, batch, sequence, ...blocks, firstTokens, lastTokens }
 }
 
 /**

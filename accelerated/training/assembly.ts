@@ -16,6 +16,8 @@ export type Assembly = {
   readonly settings: CommonSettings
   readonly objective: Pick<Objective, 'tensors' | 'loss' | 'outputs' | 'dimensions'>
   readonly precision: Precision
+  /** whether attention takes the queries of a text block by block (default: no); see longTexts.ts */
+  readonly inBlocks?: boolean
 }
 
 /** An assembly of these parts. The model gets the dropout of the settings, and the objective gets that model. */

@@ -1,22 +1,30 @@
 /** Batches as feeds of a graph, and the bounds of their dimensions. */
 import { scalarFeed, type Feeds } from '../engines/feeds.js'
 import { noVirtualTokens, packBatch, type Examples, type PackedBatch, type TokenizedExample } from '../models/packing.js'
+import { largestBlock } from '../models/queryBlocks.js'
 import type { Prepared } from '../objectives/objective.js'
 import type { Assembly } from './assembly.js'
 import type { Dimensions } from './dropoutFeeds.js'
 
 /** A batch, packed, with its feeds. @param whole the weight of all parts of the step together */
 export const batchFeeds = (
-  { method, settings, model, precision }: Pick<Assembly, 'method' | 'settings' | 'model' | 'precision'>,
+  { method, settings, model, precision, inBlocks }: Pick<Assembly, 'method' | 'settings' | 'model' | 'precision' | 'inBlocks'>,
   { texts, weight, feeds }: Prepared<unknown>,
   whole: number,
 ): { readonly packed: PackedBatch; readonly feeds: Feeds } => {
-  const packed = packBatch(texts, model.firstPosition, precision.dtype, method.train.virtualTokens?.(settings) ?? noVirtualTokens)
+  const virtual = method.train.virtualTokens?.(settings) ?? noVirtualTokens
+  const packed = packBatch(texts, model.firstPosition, precision.dtype, virtual, inBlocks === true ? largestBlock : null)
   const batchShare = scalarFeed(weight / whole, precision.dtype)
   return { packed, feeds: { ...packed.feeds, ...feeds(packed, whole, precision.dtype), batchShare } }
 }
 
-export const dimensionsOf = ({ tokens, batch, sequence }: PackedBatch): Dimensions => ({ tokens, batch, sequence })
+export const dimensionsOf = ({ tokens, batch, sequence, queryBlocks = 1, blockRows = sequence }: PackedBatch): Dimensions => ({
+  tokens,
+  batch,
+  sequence,
+  queryBlocks,
+  blockRows,
+})
 
 /**
  * Upper bounds of any batch's dimensions: a batch of the longest examples, and one of the examples with the most texts.

@@ -5,6 +5,7 @@ import type { InferenceState, RunState } from '../parameters/runState.js'
 import { layoutOf, type Assembly } from './assembly.js'
 import type { Scored, TrainingTask } from './events.js'
 import { checkAnswers } from './finiteChecks.js'
+import { forLengths } from './longTexts.js'
 import { openPredictor, type Predictor } from './prediction.js'
 
 /** The model of a state without gate noise. */
@@ -26,7 +27,8 @@ export type Evaluator = {
 }
 
 /** One session serves until the phase of the inference state changes. */
-export const evaluatorOf = <E extends TrainingExample, O>(task: TrainingTask<E, O>): Evaluator => {
+export const evaluatorOf = <E extends TrainingExample, O>({ inBlocks: _, ...given }: TrainingTask<E, O>): Evaluator => {
+  const task = forLengths(given, given.evaluation, given.runtime.engine)
   let current: { readonly phase: string; readonly predictor: Predictor<E, O> } | null = null
   return {
     evaluate: async function* (state) {
@@ -46,11 +48,12 @@ export const evaluatorOf = <E extends TrainingExample, O>(task: TrainingTask<E, 
 
 /** Evaluates one state on other examples than the run's evaluation. Yields after each batch how many examples are done. */
 export async function* evaluateState<E extends TrainingExample, O>(
-  task: TrainingTask<E, O>,
+  { inBlocks: _, ...given }: TrainingTask<E, O>,
   { phase, parameters }: InferenceState,
   examples: Examples<E>,
   score: (answers: ReadonlyArray<O>) => Scored,
 ): AsyncGenerator<number, Scored> {
+  const task = forLengths(given, examples, given.runtime.engine)
   const predictor = await openPredictor(task, task.objective, phase, task.runtime, { prepack: false })
   try {
     return score(yield* predictor.predictions(parameters, examples, task.settings.batchSize))

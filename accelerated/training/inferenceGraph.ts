@@ -14,7 +14,9 @@ export const inferenceGraph = (
 ): Readonly<Record<string, Expression>> => {
   const { dtype } = assembly.precision
   const host = adaptedHost(assembly, phase, trained ?? parameterInputs(layoutOf(assembly, phase), dtype))
-  return assembly.objective.outputs(forwardsOf(assembly, host), batchInputs(dtype))
+  // Attention with dropout, which here drops nothing, would not be block by block.
+  const plain = assembly.inBlocks === true ? { ...assembly, model: assembly.model.withDropout(0) } : assembly
+  return assembly.objective.outputs(forwardsOf(plain, host), batchInputs(dtype, assembly.inBlocks))
 }
 
 /** The trained tensors by name, as parts of the blocks that are inputs of the graph. */

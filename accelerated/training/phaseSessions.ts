@@ -7,6 +7,7 @@ import type { Examples, TokenizedExample } from '../models/packing.js'
 import type { Assembly } from './assembly.js'
 import { largestBatch } from './batchFeeds.js'
 import { dropoutPools, type Dimensions } from './dropoutFeeds.js'
+import { dimensionsInBlocks } from './longTexts.js'
 import { stepGraph } from './stepGraph.js'
 
 export type PhaseSessions = {
@@ -38,7 +39,7 @@ export const openPhaseSessions = async (
   return {
     layout,
     sites,
-    pools: dropoutPools(settings.seed, sites, largest, precision.dtype),
+    pools: dropoutPools(settings.seed, sites, dimensionsInBlocks(assembly, largest), precision.dtype),
     update,
     add,
     release: async () => {

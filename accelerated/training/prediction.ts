@@ -4,8 +4,9 @@ import type { TrainingExample, Objective } from '../objectives/objective.js'
 import { layoutOf, type Assembly } from './assembly.js'
 import { inferenceGraph } from './inferenceGraph.js'
 import { inBatches } from './batchOrder.js'
-import type { OpenOptions } from '../engines/engine.js'
+import type { OpenOptions, Session } from '../engines/engine.js'
 import type { Vector } from '../parameters/vectors.js'
+import { forLengths } from './longTexts.js'
 import type { Runtime } from './phaseSessions.js'
 import { blockFeeds } from './stateBuffers.js'
 import { fixedParameters } from './fixedParameters.js'
@@ -28,6 +29,7 @@ export type Predictor<E, O> = {
 const firstDraw = 2 ** 24
 
 /**
+ * A second session serves long texts, from the first of them on; it serves all if the assembly is for them.
  * @param phase one without randomness: see Method.deterministic @param options see Engine.open
  * @param fixed the parameters of every prediction, if they never change: the others are then ignored
  */
@@ -42,7 +44,9 @@ export const openPredictor = async <E extends TrainingExample, O>(
   const layout = layoutOf(assembly, phase)
   const { dtype } = assembly.precision
   const known = fixed === undefined ? null : fixedParameters(layout, fixed, dtype, engine)
-  const session = await engine.open(inferenceGraph(assembly, phase, known?.tensors), weights, options)
+  const open = (of: Assembly): Promise<Session> => engine.open(inferenceGraph(of, phase, known?.tensors), weights, options)
+  const session = await open(assembly)
+  let forLongTexts: Promise<Session> | null = null
   const predictions = async function* (
     parameters: Vector,
     examples: Examples<E>,
@@ -52,12 +56,15 @@ export const openPredictor = async <E extends TrainingExample, O>(
     const answers = new Array<O>(examples.length)
     const lengths = lengthsOf(examples)
     const byLength = Array.from(lengths, (_, i) => i).sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0))
+    const own = forLengths(assembly, examples, engine)
+    if (own !== assembly) forLongTexts ??= open(own)
+    const { run } = await (own === assembly ? session : (forLongTexts ?? session))
     const constant = known?.feeds ?? blockFeeds(layout, 'parameters', parameters, dtype)
     for (const [i, rows] of inBatches(byLength, batchSize).entries()) {
       const draw = { seed: assembly.settings.seed, step: firstDraw + i }
       const prepared = objective.prepare(examplesAt(examples, rows), draw)
-      const { packed, feeds } = batchFeeds(assembly, prepared, prepared.weight)
-      const results = await session.run({ ...constant, ...feeds })
+      const { packed, feeds } = batchFeeds(own, prepared, prepared.weight)
+      const results = await run({ ...constant, ...feeds })
       prepared.read(results, packed).forEach((answer, position) => {
         answers[rows[position] ?? 0] = answer
       })
@@ -67,7 +74,10 @@ export const openPredictor = async <E extends TrainingExample, O>(
     return answers
   }
   return {
-    release: session.release,
+    release: async () => {
+      await session.release()
+      await (await forLongTexts)?.release()
+    },
     predictions,
     predict: async (parameters, examples, batchSize, onProgress) => {
       const batches = predictions(parameters, examples, batchSize)

@@ -46,7 +46,7 @@ export const stepGraph = (
     const host = adaptedHost(assembly, phase, parameters, (model) =>
       settings.gradientCheckpointing ? checkpointedLayers(dropout.wrap(model)) : dropout.wrap(model),
     )
-    const taskLoss = objective.loss(forwardsOf(assembly, host), batchInputs(dtype))
+    const taskLoss = objective.loss(forwardsOf(assembly, host), batchInputs(dtype, assembly.inBlocks))
     const penalty = method.train.penalty?.(phase, settings, parameter) ?? null
     // Each part of an accumulated batch carries its share of the penalty, so that the parts add up to one step.
     const share = (x: Expression): Expression => (accumulation === 'whole' ? x : mul(x, input('batchShare', [], dtype)))

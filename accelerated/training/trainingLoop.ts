@@ -13,6 +13,7 @@ import type { Sample, Scored, TrainingEvent, TrainingResult, TrainingTask } from
 import { InputError } from '../errors/inputError.js'
 import { TrainingError } from '../errors/trainingError.js'
 import { checkStep } from './finiteChecks.js'
+import { forLengths } from './longTexts.js'
 import { phaseSessionsOf } from './phaseSessions.js'
 import { runLength, type RunLength } from './runLength.js'
 import { learningRateAt } from './learningRate.js'
@@ -69,11 +70,12 @@ export async function* train<E extends TrainingExample, O>(
 }
 
 const openRun = <E extends TrainingExample, O>(
-  task: TrainingTask<E, O>,
+  given: TrainingTask<E, O>,
   state: RunState,
   resumed: RunProgress | null,
   signal: AbortSignal,
 ): Run<E, O> => {
+  const task = forLengths(given, given.training, given.runtime.engine)
   const { method, settings, model, training } = task
   const length = runLength(method, settings, model, training.length)
   return {

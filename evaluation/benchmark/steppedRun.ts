@@ -3,7 +3,8 @@ import { checkpointNumbers } from '../../accelerated/checkpoints/frozenWeights.j
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Engine } from '../../accelerated/engines/engine.js'
 import type { Model } from '../../accelerated/models/architecture.js'
-import { packBatch } from '../../accelerated/models/packing.js'
+import { noVirtualTokens, packBatch } from '../../accelerated/models/packing.js'
+import { largestBlock } from '../../accelerated/models/queryBlocks.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import type { Vector } from '../../accelerated/parameters/vectors.js'
@@ -12,6 +13,7 @@ import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { assemble, layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
 import { dimensionsOf, largestBatch } from '../../accelerated/training/batchFeeds.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
+import { forLengths } from '../../accelerated/training/longTexts.js'
 import { openPhaseSessions, type Runtime } from '../../accelerated/training/phaseSessions.js'
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
@@ -52,7 +54,8 @@ export type OpenedRun<E extends TrainingExample> = {
 export const steppedRun = async <E extends TrainingExample>(options: SteppedRunOptions<E>): Promise<SteppedRun<E>> => {
   const { base, frozen, settings, objectiveOf, engine, steps, batches } = options
   const [method, precision] = [methodOf(settings.method), precisionOf(settings.precision)]
-  const assembly = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, objectiveOf)
+  const whole = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, objectiveOf)
+  const assembly = forLengths(whole, batches.flat(), engine)
   const runtime: Runtime = { engine, weights: frozen.weights }
   let state = await startInPhase(assembly, base, steps) // the only one: a benchmark measures this process's memory
   let spare: Vector | null = null
@@ -62,7 +65,7 @@ export const steppedRun = async <E extends TrainingExample>(options: SteppedRunO
     runtime,
     trained: layout.size,
     operationsOf: (batch) => {
-      const sizes = dimensionsOf(packBatch(batch, 0, precision.dtype))
+      const sizes = dimensionsOf(packBatch(batch, 0, precision.dtype, noVirtualTokens, assembly.inBlocks === true ? largestBlock : null))
       return productCount(Object.values(outputs), { ...sizes, ...assembly.objective.dimensions?.(sizes['tokens'] ?? 0) })
     },
     open: async () => {

@@ -2,8 +2,8 @@
  * Does a model of LLaMA-7B's shape train on this machine? It trains SaLoRA (r = 8, seven matrices per layer) on texts of one length,
  * with frozen matrices in int8 or int4. A checkpoint of random weights is written if there is none: 13.5 GB, and 7.5 GB for its levels in int8.
  *
- *   node dist/evaluation/studies/sevenBillion.js --folder DIR [--shape 7b] [--layers 32] [--length 256] [--steps 4] [--precision int8]
- *     [--gradient-checkpointing] [--threads 0] [--profile PREFIX]
+ *   node dist/evaluation/studies/sevenBillion.js --folder DIR [--shape 7b] [--layers 32] [--length 256] [--batch-size 1] [--steps 4]
+ *     [--precision int8] [--gradient-checkpointing] [--threads 0] [--profile PREFIX]
  *
  * Prints what it measured as JSON; see evaluation/results/seven-billion.json.
  */
@@ -19,6 +19,7 @@ import { unlabeled } from '../../accelerated/objectives/labeledTokens.js'
 import { uniforms } from '../../accelerated/parameters/random.js'
 import type { Frozen } from '../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { inBatches } from '../../accelerated/training/batchOrder.js'
 import { parseSettings } from '../../accelerated/training/settings.js'
 import { choiceFlag, countFlag, required, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { scriptValues } from '../../finetuning/commandLine/script.js'
@@ -37,9 +38,12 @@ const { flags: given } = scriptValues({
         textFlag('folder', 'Checkpoint of random weights (13.5 GB) and its int8 levels (7.5 GB); written where absent'),
         'a folder',
       ),
-      shape: choiceFlag(['7b', '13b'] as const, 'shape', 'Layers of the shape of LLaMA-7B or of LLaMA-13B', { default: '7b' as const }),
+      shape: choiceFlag(['7b', '13b', '135m'] as const, 'shape', 'Layers of the shape of LLaMA-7B, of LLaMA-13B or of SmolLM2-135M', {
+        default: '7b' as const,
+      }),
       layers: countFlag('n', 'Layers of the model', { default: 32 }),
       length: countFlag('tokens', 'Tokens per text', { default: 256 }),
+      batchSize: countFlag('n', 'Texts per step', { default: 1 }),
       steps: countFlag('n', 'Measured steps, after one that is not measured', { default: 4 }),
       precision: textFlag('name', 'Precision of the frozen matrices, as in salora train', { default: 'int8' }),
       gradientCheckpointing: switchFlag('Recompute the activations of each layer in the backward pass'),
@@ -54,22 +58,30 @@ const { flags: given } = scriptValues({
     },
   ],
 })
-const { layers, length, steps, threads } = given
+const { layers, length, batchSize, steps, threads } = given
 
 const shapes = {
   '7b': { hidden_size: 4096, intermediate_size: 11_008, num_attention_heads: 32 },
   '13b': { hidden_size: 5120, intermediate_size: 13_824, num_attention_heads: 40 },
+  '135m': {
+    hidden_size: 576,
+    intermediate_size: 1536,
+    num_attention_heads: 9,
+    num_key_value_heads: 3,
+    vocab_size: 49_152,
+    tie_word_embeddings: true,
+  },
 }
 
 const config = {
   model_type: 'llama',
   vocab_size: 32_000,
+  tie_word_embeddings: false,
   ...shapes[given.shape],
   num_hidden_layers: layers,
-  max_position_embeddings: 2048,
+  max_position_embeddings: Math.max(2048, length),
   rms_norm_eps: 1e-6,
   hidden_act: 'silu',
-  tie_word_embeddings: false,
 }
 
 const began = performance.now()
@@ -105,7 +117,7 @@ const settings = parseSettings({
   rank: 8,
   precision: given.precision,
   maxSteps: 1000,
-  batchSize: 1,
+  batchSize,
   maxLength: length,
   learningRate: 1e-4,
   warmupRatio: 0,
@@ -115,10 +127,11 @@ const settings = parseSettings({
   gradientCheckpointing: given.gradientCheckpointing,
 })
 
-/** One more than the measured steps. */
+/** Those of one step more than the measured ones. */
 const drawTexts = () => {
-  const u = uniforms(1, 'order', 0, (steps + 1) * length)
-  return Array.from({ length: steps + 1 }, (_, row) => {
+  const count = (steps + 1) * batchSize
+  const u = uniforms(1, 'order', 0, count * length)
+  return Array.from({ length: count }, (_, row) => {
     const inputIds = Array.from({ length }, (__, i) => Math.floor(config.vocab_size * (u[row * length + i] ?? 0)))
     return { inputIds, targets: [...inputIds.slice(1), unlabeled], row }
   })
@@ -145,11 +158,11 @@ const base = await openModelFolder(folder)
 const [secondsToOpen, frozen] = await seconds(() => openWeights(base))
 const texts = drawTexts()
 const engine = deviceOf('cpu').engine({ threads, ...(given.profile === null ? {} : { profile: given.profile }) })
-const batches = texts.map((text) => [text])
+const batches = inBatches(texts, batchSize)
 const run = await steppedRun({ base, frozen, settings, objectiveOf: causalLM, engine, steps: settings.maxSteps ?? 0, batches })
 note('opening the session')
 const [secondsToCompile, opened] = await seconds(run.open)
-const operations = run.operationsOf(texts.slice(0, 1))
+const operations = run.operationsOf(texts.slice(0, batchSize))
 note(
   `${run.trained} trained parameters, ${(operations / 1e9).toFixed(0)} GOP per step, ${gigabytes(memoryOfProcess().own)} GB of own memory`,
 )
@@ -172,6 +185,7 @@ const result = {
   versions: { salora: versions['salora'], 'onnxruntime-node': versions['onnxruntime-node'], node: process.version },
   layers,
   length,
+  batchSize,
   precision: given.precision,
   shape: given.shape,
   gradientCheckpointing: given.gradientCheckpointing,

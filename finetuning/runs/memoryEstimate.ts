@@ -4,10 +4,12 @@ import { allocations, bytesOf, nodeCount } from '../../accelerated/graph/livenes
 import { weightMemory } from '../../accelerated/graph/weightMemory.js'
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { simulateArena } from '../../accelerated/engines/arena.js'
+import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import { hasFixedOutputs, prepacks } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
 import { inferenceGraph } from '../../accelerated/training/inferenceGraph.js'
 import { stepGraph, type StepGraph } from '../../accelerated/training/stepGraph.js'
+import { dimensionsInBlocks, forSequence } from '../../accelerated/training/longTexts.js'
 import { slack, type Dimensions } from '../../accelerated/training/dropoutFeeds.js'
 
 /** In bytes. */
@@ -32,23 +34,29 @@ const bytesOfNode = 7_000
 /** @param training the largest training batch @param evaluation the largest evaluation batch; null: no evaluation */
 export const memoryEstimate = (assembly: Assembly, phase: unknown, training: Dimensions, evaluation: Dimensions | null): MemoryEstimate => {
   const { gradientAccumulationSteps } = assembly.settings
+  const [step, sizes] = forLongest(assembly, training)
   const graphs =
-    gradientAccumulationSteps > 1
-      ? [stepGraph(assembly, phase, 'finish'), stepGraph(assembly, phase, 'add')]
-      : [stepGraph(assembly, phase, 'whole')]
-  const inference = evaluation === null ? null : inferenceGraph(assembly, phase)
+    gradientAccumulationSteps > 1 ? [stepGraph(step, phase, 'finish'), stepGraph(step, phase, 'add')] : [stepGraph(step, phase, 'whole')]
+  const [evaluator, evaluationSizes] = forLongest(assembly, evaluation ?? {})
+  const inference = evaluation === null ? null : inferenceGraph(evaluator, phase)
   const all = [...graphs.map(({ outputs }) => outputs), ...(inference === null ? [] : [inference])]
   return {
-    weights: sum(graphs.map(({ outputs }) => weightsOf(outputs, training))),
-    activations: sum(graphs.map(({ outputs }) => valuesOf(outputs, training))),
-    state: stateOf(assembly, phase) + sum(graphs.slice(0, 1).map((graph) => poolsOf(assembly, graph, training))),
-    evaluation: inference === null ? 0 : weightsOf(inference, evaluation ?? {}) + valuesOf(inference, evaluation ?? {}),
+    weights: sum(graphs.map(({ outputs }) => weightsOf(outputs, sizes))),
+    activations: sum(graphs.map(({ outputs }) => valuesOf(outputs, sizes))),
+    state: stateOf(assembly, phase) + sum(graphs.slice(0, 1).map((graph) => poolsOf(assembly, graph, sizes))),
+    evaluation: inference === null ? 0 : weightsOf(inference, evaluationSizes) + valuesOf(inference, evaluationSizes),
     graphs: sum(all.map((outputs) => nodeCount(outputs) * bytesOfNode)),
   }
 }
 
 export const totalBytes = ({ weights, activations, state, evaluation, graphs }: MemoryEstimate): number =>
   weights + activations + state + evaluation + graphs
+
+/** The assembly for the longest text of a batch, and the batch's sizes. */
+const forLongest = (assembly: Assembly, batch: Dimensions): readonly [Assembly, Dimensions] => {
+  const own = forSequence(assembly, batch['sequence'] ?? 0, cpu.target)
+  return [own, dimensionsInBlocks(own, batch)]
+}
 
 const sum = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0)
 

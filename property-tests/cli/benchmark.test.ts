@@ -2,7 +2,7 @@
 import { tmpdir } from 'node:os'
 import { describe, expect, it } from 'vitest'
 import { gradient } from '../../accelerated/graph/gradient.js'
-import { input, matMul, reduceSum, transpose } from '../../accelerated/graph/operators.js'
+import { input, matMul, reduceSum, scan, transpose } from '../../accelerated/graph/operators.js'
 import { productCount } from '../../evaluation/benchmark/productCount.js'
 import { salora } from './spawnSalora.js'
 
@@ -28,6 +28,12 @@ describe('productCount', () => {
       productCount([loss, ...gradient(loss, [x, w])], { tokens: 11 }) - productCount([loss, ...gradient(loss, [x])], { tokens: 11 }),
     ).toBe(2 * 5 * 11 * 7)
     expect(productCount([loss], { tokens: 11 })).toBe(2 * 11 * 5 * 7 + operations)
+  })
+
+  it('counts the products of every block', () => {
+    const [row, shared] = [input('', [1, 5], 'float32'), input('w', [5, 7], 'float32')]
+    const body = { slices: [row], shared: [shared], results: [matMul(row, shared)], sums: [] }
+    expect(productCount([scan([input('x', ['tokens', 1, 5], 'float32')], [shared], body)[0]], { tokens: 11 })).toBe(2 * 11 * 5 * 7)
   })
 
   it('refuses a dimension without a size', () => {

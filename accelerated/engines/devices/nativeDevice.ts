@@ -17,6 +17,7 @@ export const nativeDevice = ({ provider, preallocatedOutputs, library, remedy, .
   ...device,
   engine: (settings) => ({
     cachedAttention: device.target.cachedAttention === true,
+    scan: device.target.scan === true,
     open: async (...graph) => {
       const { nodeEngine } = await import('../onnxRuntimeNode.js')
       return nodeEngine({ provider, preallocatedOutputs, target: device.target }, settings).open(...graph)

@@ -1,4 +1,4 @@
-/** Multi-head self-attention. A packed batch has padding only between `pack` and `unpack`. */
+/** Multi-head self-attention. A packed batch has padding only between `pack` and `unpack`. Long texts are attended block by block. */
 import { knownFactor, namedFactors, product } from '../../graph/dimension.js'
 import type { Expression } from '../../graph/expression.js'
 import {
@@ -16,8 +16,9 @@ import {
   sub,
   transpose,
 } from '../../graph/operators.js'
-import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
+import { type BatchInputs, isInBlocks, type PaddedInputs } from '../batchInputs.js'
 import type { Host } from '../host.js'
+import { type Attend, attendInBlocks, followsFromBatch } from './attentionBlocks.js'
 import { softCapped } from './softCap.js'
 
 type Heads = { readonly heads: number; readonly headSize: number }
@@ -40,37 +41,55 @@ export type AttentionSettings = Heads & {
 }
 
 /** [tokens, hidden] → [batch, heads, sequence, headSize] */
-const pack = ({ heads, headSize }: Heads, batch: BatchInputs | PaddedInputs, x: Expression): Expression => {
-  const padded =
-    'tokenOfSlot' in batch
-      ? selectRows(x, batch.tokenOfSlot, batch.slotOfToken)
-      : reshape(x, [...batch.attentionBias.shape, heads * headSize]) // [batch, sequence, hidden]
-  return transpose(reshape(padded, [...padded.shape.slice(0, 2), heads, headSize]), [0, 2, 1, 3])
-}
+const pack = ({ heads, headSize }: Heads, batch: BatchInputs | PaddedInputs, x: Expression): Expression =>
+  transpose(reshape(slotsOf(batch, x), [...batch.attentionBias.shape, heads, headSize]), [0, 2, 1, 3])
+
+/** [tokens, hidden] → [batch, sequence, hidden], or [batch, blocks, rows, hidden] */
+const slotsOf = (batch: BatchInputs | PaddedInputs, x: Expression): Expression =>
+  'tokenOfSlot' in batch ? selectRows(x, batch.tokenOfSlot, batch.slotOfToken) : reshape(x, [...batch.attentionBias.shape, x.shape[1] ?? 1])
+
+/** [tokens, hidden] → [blocks, batch, heads, rows, headSize] */
+const packBlocks = ({ heads, headSize }: Heads, batch: BatchInputs, x: Expression): Expression =>
+  transpose(reshape(slotsOf(batch, x), [...batch.tokenOfSlot.shape, heads, headSize]), [1, 0, 3, 2, 4])
 
 /** [batch, heads, sequence, headSize] → [tokens, hidden] */
 const unpack = ({ heads, headSize }: Heads, batch: BatchInputs | PaddedInputs, x: Expression): Expression => {
-  const slots = transpose(x, [0, 2, 1, 3]) // [batch, sequence, heads, headSize]
-  const rows = flattenRows(reshape(slots, [...slots.shape.slice(0, 2), heads * headSize])) // [batch*sequence, hidden]
+  const slots = x.shape.length === 5 ? transpose(x, [1, 0, 3, 2, 4]) : transpose(x, [0, 2, 1, 3]) // [batch, sequence, heads, headSize], or with blocks
+  const rows = flattenRows(reshape(slots, [...slots.shape.slice(0, -2), heads * headSize])) // [batch*sequence, hidden]
   return 'tokenOfSlot' in batch ? selectRows(rows, batch.slotOfToken, batch.tokenOfSlotOrNone, { partial: true }) : rows
 }
 
 /** softmax(cap(QKᵀ / √headSize) + bias) V, head by head. query, key, value: [tokens, hidden] → [tokens, hidden] */
 export const attention = (
-  { layer, dropout, keyValueHeads, bias: ownBias, scale: ownScale, cap = null, beside = () => [], ...shape }: AttentionSettings,
+  { layer, dropout, keyValueHeads, bias: ownBias, scale: ownScale, cap = null, beside, ...shape }: AttentionSettings,
   host: Pick<Host, 'keyValue' | 'attention' | 'dropout'>,
   batch: BatchInputs | PaddedInputs,
   ...[q, k, v]: readonly [query: Expression, key: Expression, value: Expression]
 ): Expression => {
   const scale = ownScale ?? 1 / Math.sqrt(shape.headSize)
   const shared = { ...shape, heads: keyValueHeads ?? shape.heads }
+  const dropped = (probabilities: Expression): Expression => host.dropout(`${layer}.attention.probabilities`, probabilities, dropout)
+  const attendWith =
+    (drop: (probabilities: Expression) => Expression): Attend =>
+    ({ query, key, value, bias }) => {
+      const contents = softCapped(matMul(byHead(query, shared.heads), key, { transposeB: true, alpha: scale }), cap)
+      const scores = (beside?.(query, key) ?? []).reduce((sum, more) => add(sum, more), byHead(contents, shape.heads)) // [batch, heads, sequence, keys]
+      const probabilities = drop(softmax(add(scores, bias)))
+      return byHead(matMul(byHead(probabilities, shared.heads), value), shape.heads)
+    }
   return host.attention(layer, { query: q, key: k, value: v, bias: ownBias, scale, cap }, () => {
-    const query = pack(shape, batch, q)
     const { key, value, bias } = host.keyValue(layer, { key: pack(shared, batch, k), value: pack(shared, batch, v), bias: ownBias })
-    const contents = softCapped(matMul(byHead(query, shared.heads), key, { transposeB: true, alpha: scale }), cap)
-    const scores = beside(query, key).reduce((sum, more) => add(sum, more), byHead(contents, shape.heads)) // [batch, heads, sequence, keys]
-    const probabilities = host.dropout(`${layer}.attention.probabilities`, softmax(add(scores, bias)), dropout)
-    return unpack(shape, batch, byHead(matMul(byHead(probabilities, shared.heads), value), shape.heads))
+    // A mask of dropout, or scores by distance, are as large as all scores: blocks would save nothing.
+    if (isInBlocks(batch) && dropout === 0 && beside === undefined && followsFromBatch(bias))
+      return unpack(
+        shape,
+        batch,
+        attendInBlocks(
+          { query: packBlocks(shape, batch, q), key, value, bias },
+          attendWith((x) => x),
+        ),
+      )
+    return unpack(shape, batch, attendWith(dropped)({ query: pack(shape, batch, q), key, value, bias }))
   })
 }
 

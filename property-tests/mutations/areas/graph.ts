@@ -320,9 +320,16 @@ export const graph: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/graph/liveness.ts',
     mistake: 'The values of a block are not counted.',
-    before: '[peakOf(allocationsOf([attributes.body.result], sizes, true))]',
+    before: '[sums + peakOf(allocationsOf([...body.results, ...body.sums], sizes, true))]',
     after: '[]',
     tests: ['property/graph/elementwiseChains'],
+  },
+  {
+    file: 'accelerated/graph/onnxOperators.ts',
+    mistake: 'Blocks hand no sum on: the last block has it alone.',
+    before: "builder.emit('Add', [soFar, names.get(sum) ?? ''])",
+    after: "builder.emit('Identity', [names.get(sum) ?? ''])",
+    tests: ['property/graph/vjps'],
   },
   {
     file: 'accelerated/graph/recomputedActivations.ts',

@@ -199,6 +199,13 @@ export const training: ReadonlyArray<Mutation> = [
     tests: ['agreement/finiteChecks'],
   },
   {
+    file: 'accelerated/training/longTexts.ts',
+    mistake: 'Virtual tokens do not count towards a long text.',
+    before: "virtual?.at === 'embeddings' ? virtual.count : 0)\n  return forSequence",
+    after: '0)\n  return forSequence',
+    tests: ['property/accelerated/attentionBlocks'],
+  },
+  {
     file: 'accelerated/training/prediction.ts',
     mistake: 'Answers come in the order of the batches.',
     before: 'answers[rows[position] ?? 0] = answer',

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { packBatch, selectionFeeds } from '../../../accelerated/models/packing.js'
 import type { Feeds } from '../../../accelerated/engines/feeds.js'
 import type { DifferentiableOp, Dimension, Expression, Shape } from '../../../accelerated/graph/expression.js'
+import { gradient } from '../../../accelerated/graph/gradient.js'
 import {
   add,
   cast,
@@ -35,6 +36,7 @@ import {
   reshape,
   rmsNormalization,
   rotaryEmbedding,
+  scan,
   selectColumns,
   selectRows,
   sigmoid,
@@ -150,6 +152,15 @@ const unary = [
   one('Gelu', 'of a matrix', ['a', 'b'], gelu),
   one('Relu', 'off its kink', ['a', 'b'], relu, nonZero),
   one('Clip', 'off its kinks', ['a', 'b'], (x) => clip(x, -1, 1), offTheKinks),
+  two('Scan', 'of blocks, with a value that they share', ['a', 'b'], ['b'], (p, q) => {
+    const [slice, shared] = [input('', p.shape.slice(1), p.dtype), input('', q.shape, q.dtype)]
+    const result = mul(tanh(slice), square(shared))
+    const yBar = input('', result.shape, result.dtype)
+    const [ofSlice, ofShared] = gradient(reduceSum(mul(result, yBar)), [slice, shared]) as [Expression, Expression]
+    const inputs = { slices: [slice], shared: [shared] }
+    const backward = { ...inputs, slices: [slice, yBar], results: [ofSlice], sums: [ofShared] }
+    return scan([p], [q], { ...inputs, results: [result], sums: [] }, backward)[0]
+  }),
   one('ControlDependency', 'sizes that a run brings', ['a', 'b'], (x) => controlDependency(x, [square(x), reduceSum(x, [0])])),
   one('Cast', 'there and back', ['a', 'b'], (x) => cast(cast(x, 'float32'), 'float64'), anywhere, { coarse: true }),
   two(
