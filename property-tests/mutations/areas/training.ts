@@ -285,8 +285,8 @@ export const training: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/training/prediction.ts',
     mistake: 'Fixed parameters are ignored.',
-    before: 'inferenceGraph(assembly, phase, known?.tensors)',
-    after: 'inferenceGraph(assembly, phase)',
+    before: 'inferenceGraph(of, phase, known?.tensors)',
+    after: 'inferenceGraph(of, phase)',
     tests: ['property/accelerated/fixedParameters'],
   },
   {
