@@ -17,13 +17,6 @@ export const methods: ReadonlyArray<Mutation> = [
     tests: ['agreement/trainedTokens'],
   },
   {
-    file: 'accelerated/training/hosts.ts',
-    mistake: 'The reference model has no new tokens.',
-    before: 'method.train.baseWrap?.(base) ?? base',
-    after: 'base',
-    tests: ['agreement/trainedTokens'],
-  },
-  {
     file: 'accelerated/methods/salora/transitions.ts',
     mistake: 'The magnitude of a triplet has the square of the norm of A.',
     before: 'Math.sqrt(squared * row.reduce((sum, x) => sum + x * x, 0))',

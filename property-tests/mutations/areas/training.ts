@@ -199,6 +199,13 @@ export const training: ReadonlyArray<Mutation> = [
     tests: ['agreement/finiteChecks'],
   },
   {
+    file: 'accelerated/training/hosts.ts',
+    mistake: 'The reference model has no new tokens.',
+    before: 'method.train.baseWrap?.(base) ?? base',
+    after: 'base',
+    tests: ['agreement/trainedTokens'],
+  },
+  {
     file: 'accelerated/training/longTexts.ts',
     mistake: 'Virtual tokens do not count towards a long text.',
     before: "virtual?.at === 'embeddings' ? virtual.count : 0)\n  return forSequence",
