@@ -8,6 +8,7 @@ import { estimateRun } from '../../finetuning/runs/estimate.js'
 import { estimateTable, estimateWarning } from '../format/estimate.js'
 import { settingsOfFlags } from '../options/layers.js'
 import { givenOf } from '../options/settingFlags.js'
+import { withTokenFiles } from '../options/tokenFiles.js'
 import { trainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
@@ -49,7 +50,7 @@ export const estimate = defineCommand({
     },
   ],
   run: async ({ model, labels, ...flags }, terminal) => {
-    const settings = settingsOfFlags(givenOf(flags))
+    const settings = settingsOfFlags(await withTokenFiles(givenOf(flags)))
     const estimated = await estimateRun({ model: absolutePath(String(model)), settings, labels: labels as number | null })
     const warning = estimateWarning(estimated)
     if (warning !== null) terminal.warn(warning)

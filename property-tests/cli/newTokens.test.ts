@@ -140,6 +140,10 @@ const mistakes: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
     '--new-tokens: expected "<|user|>", "ibuprofen" first, as the adapter has them, got ["ibuprofen"]',
   ],
   [
+    ['--adapter', 'run/adapter', '--new-tokens', 'ibuprofen,<|user|>', '--trainable-tokens', 'w7,5'],
+    '--new-tokens: expected "<|user|>", "ibuprofen" first, as the adapter has them, got ["ibuprofen","<|user|>"]',
+  ],
+  [
     ['--adapter', 'run/adapter', '--new-tokens', '<|user|>,ibuprofen'],
     'expected an adapter whose rows of tokens the run trains (--trainable-tokens, --new-tokens), got token 5 of embed_tokens.weight',
   ],

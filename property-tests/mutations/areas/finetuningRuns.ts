@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const finetuningRuns: ReadonlyArray<Mutation> = [
   {
+    file: 'finetuning/runs/prepareRun.ts',
+    mistake: "A run may number the adapter's new tokens in another order.",
+    before: 'theirs.every((token, i) => token === ours?.tokens[i])',
+    after: 'theirs.every((token) => ours?.tokens.includes(token))',
+    tests: ['cli/newTokens'],
+  },
+  {
     file: 'finetuning/runs/crc32c.ts',
     mistake: 'The mask is not added.',
     before: '+ 0xa282ead8) >>> 0',
