@@ -127,7 +127,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     },
     replaced: [["'<|im_start|>,2'", "'2,Ġfilm'"]],
     leaves: ['runs/dialogs/adapter/tokenizer.json', 'runs/marks/adapter/adapter_model.safetensors'],
-    prints: [/trainable parameters: [\d,]+ in the adapter, [\d,]+ in the tokens/],
+    prints: [/parameters +[\d,]+ in the adapter, [\d,]+ in the tokens/],
   },
   {
     page: 'docs/how-to/multiple-choice.md',
