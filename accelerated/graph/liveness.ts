@@ -9,6 +9,8 @@ import { topologicalOrder } from './expression.js'
 import { lower } from './lowering.js'
 import { sectionsOf, type Sections } from './sizeSections.js'
 
+type Outputs = Readonly<Record<string, Expression>>
+
 /** Bytes allocated (> 0) or freed (< 0). */
 export type Allocation = { readonly buffer: object; readonly bytes: number }
 
@@ -40,12 +42,8 @@ export const bytesOf = ({ shape, dtype }: Pick<Expression, 'shape' | 'dtype'>, s
  * The allocations of a run, in order. Outputs are freed at its end, after they were copied.
  * @param sizes of the named dimensions, such as `tokens` @param callerBuffers whether the caller brings the memory of the outputs
  */
-export const allocations = (
-  roots: Readonly<Record<string, Expression>>,
-  sizes: Readonly<Record<string, number>>,
-  callerBuffers: boolean,
-): ReadonlyArray<Allocation> => {
-  return allocationsOf(Object.values(lower(roots)), sizes, callerBuffers)
+export const allocations = (roots: Outputs, sizes: Readonly<Record<string, number>>, callerBuffers: boolean): ReadonlyArray<Allocation> => {
+  return allocationsOf(Object.values(loweredOnce(roots)), sizes, callerBuffers)
 }
 
 const allocationsOf = (
@@ -100,9 +98,17 @@ const allocationsOf = (
 export const peakOf = (events: ReadonlyArray<Allocation>): number =>
   events.reduce(({ held, most }, { bytes }) => ({ held: held + bytes, most: Math.max(most, held + bytes) }), { held: 0, most: 0 }).most
 
+/** An estimate asks for the values and for the nodes of a graph: a decoder's takes a fifth of a second to lower. */
+const lowered = new WeakMap<Outputs, Outputs>()
+const loweredOnce = (roots: Outputs): Outputs => {
+  const known = lowered.get(roots) ?? lower(roots)
+  lowered.set(roots, known)
+  return known
+}
+
 /** The number of nodes of a graph. */
-export const nodeCount = (roots: Readonly<Record<string, Expression>>): number =>
-  topologicalOrder(Object.values(lower(roots))).filter(({ op }) => !leaves.has(op) && !unwritten.has(op)).length
+export const nodeCount = (roots: Outputs): number =>
+  topologicalOrder(Object.values(loweredOnce(roots))).filter(({ op }) => !leaves.has(op) && !unwritten.has(op)).length
 
 /** The further outputs of each node, by one of the expressions that read them. */
 const furtherOutputs = (outputs: ReadonlyArray<Expression>): ReadonlyMap<Expression, ReadonlyMap<unknown, Expression>> => {

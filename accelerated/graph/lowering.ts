@@ -7,6 +7,7 @@ import { sameShape, topologicalOrder } from './expression.js'
 import { erfFloat64 } from './erf.js'
 import { chainsInBlocks } from './elementwiseChains.js'
 import { fuseSums } from './fusedSums.js'
+import { splitSlices } from './splitSlices.js'
 import { stackProducts } from './stackedProducts.js'
 import type { OnnxTarget } from './onnxBuilder.js'
 import { add, cast, concat, div, gather, mul, reduceMean, reshape, slice, sqrt, square, sub } from './operators.js'
@@ -56,7 +57,8 @@ export const lower = (
   }
   const named = Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node]))
   const fused = stackProducts(fuseSums(recomputeActivations(named)))
-  return scan === true ? chainsInBlocks(fused) : fused
+  const divided = splitSlices(fused)
+  return scan === true ? chainsInBlocks(divided) : divided
 }
 
 /** If the node gathers rows of a matrix in int8 or multiplies by one, the nodes that do so; else the node as it is. */

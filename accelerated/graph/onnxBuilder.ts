@@ -40,6 +40,8 @@ export type OnnxBuilder = {
     results?: ReadonlyArray<string>,
     domain?: string,
   ) => string
+  /** The first result of an equal node, or of a new one. ONNX Runtime would find equal nodes too, but takes longer. */
+  readonly share: (opType: string, operands: ReadonlyArray<string>, attributes?: Readonly<Record<string, AttributeValue>>) => string
   /** Adds an initializer unless there is one of that name; → its name. So do the next two. */
   readonly constant: (data: ReadonlyArray<number> | Float64Array, shape: ReadonlyArray<number>, dtype: DType) => string
   readonly integers: (values: ReadonlyArray<number>) => string
@@ -52,6 +54,11 @@ export const onnxBuilder = (target: OnnxTarget, initializers = new Map<string, I
   const nodes: NodeProto[] = []
   /** Values that serialization adds (`Expand'8`) are numbered separately from those of expressions (`Expand:8`). */
   const newName = (stem: string): string => `${prefix}${stem}'${nodes.length}`
+  const shared = new Map<string, string>()
+  const emit: OnnxBuilder['emit'] = (opType, operands, attributes = {}, results = [newName(opType)], domain = '') => {
+    nodes.push({ opType, domain, input: operands, output: results, attributes, name: `${prefix}${opType}_${nodes.length}` })
+    return results[0] ?? ''
+  }
   const constant: OnnxBuilder['constant'] = (data, shape, dtype) => {
     const name = data.length <= 8 ? `${dtype}[${shape}](${Array.from(data).join(',')})` : `constant:${initializers.size}`
     if (!initializers.has(name)) initializers.set(name, { name, shape, dataType: elementType(dtype), bytes: initializerBytes(data, dtype) })
@@ -61,9 +68,12 @@ export const onnxBuilder = (target: OnnxTarget, initializers = new Map<string, I
     target,
     nodes,
     initializers,
-    emit: (opType, operands, attributes = {}, results = [newName(opType)], domain = '') => {
-      nodes.push({ opType, domain, input: operands, output: results, attributes, name: `${prefix}${opType}_${nodes.length}` })
-      return results[0] ?? ''
+    emit,
+    share: (opType, operands, attributes = {}) => {
+      const key = JSON.stringify([opType, operands, attributes])
+      const name = shared.get(key) ?? emit(opType, operands, attributes)
+      shared.set(key, name)
+      return name
     },
     constant,
     integers: (values) => constant(values, [values.length], 'int64'),

@@ -37,11 +37,11 @@ const zeroPoint = 128
 /** The least scale of a row: a row of zeros then has levels of 0. */
 const smallestScale = 1e-30
 
-/** max |row|: [rows, n] → [rows, 1] */
-const rowMagnitudes = ({ emit, integers }: OnnxBuilder, x: string): string => {
-  const most = emit('ReduceMax', [x, integers([-1])], { keepdims: 1 })
-  const least = emit('ReduceMin', [x, integers([-1])], { keepdims: 1 })
-  return emit('Max', [most, emit('Neg', [least])]) // Abs of all of x is slower
+/** max(|row|, least): [rows, n] → [rows, 1] */
+const rowMagnitudes = ({ share, integers, constant }: OnnxBuilder, x: string, least: number): string => {
+  const highest = share('ReduceMax', [x, integers([-1])], { keepdims: 1 })
+  const lowest = share('ReduceMin', [x, integers([-1])], { keepdims: 1 })
+  return share('Max', [highest, share('Neg', [lowest]), constant([least], [], 'float32')]) // Abs of all of x is slower
 }
 
 /** Levels of the rows of x by their own scales, around 128 in uint8 or around 0 in int8. scale: [rows, 1] */
@@ -52,12 +52,11 @@ const quantizedRows = (
   x: string,
   type: 'int8' | 'uint8',
 ): { readonly levels: string; readonly scale: string } => {
-  const { emit, constant, integers } = builder
+  const { share, constant, integers } = builder
   const [rows = 1] = input?.shape ?? []
-  const number = (value: number): string => constant([value], [], 'float32')
-  const scale = emit('Max', [emit('Mul', [rowMagnitudes(builder, x), number(1 / largestLevel)]), number(smallestScale)])
-  const zeros = emit('Expand', [constant([type === 'int8' ? 0 : zeroPoint], [1], type), shapes.shape([rows])])
-  return { levels: emit('QuantizeLinear', [x, emit('Reshape', [scale, integers([-1])]), zeros], { axis: 0 }), scale }
+  const scale = share('Mul', [rowMagnitudes(builder, x, largestLevel * smallestScale), constant([1 / largestLevel], [], 'float32')])
+  const zeros = share('Expand', [constant([type === 'int8' ? 0 : zeroPoint], [1], type), shapes.shape([rows])])
+  return { levels: share('QuantizeLinear', [x, share('Reshape', [scale, integers([-1])]), zeros], { axis: 0 }), scale }
 }
 
 /** Quantizes the rows of x to uint8 by their own scales, multiplies in int32, and applies the scales of rows and columns. */
@@ -189,9 +188,9 @@ export const emitHalfProduct = (
   builder: OnnxBuilder,
   { node, x: [x = '', W = ''], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
 ): string => {
-  const { emit, constant, target } = builder
+  const { emit, target } = builder
   if (target.halfMatMul !== true) throw new Error('toOnnx: expected a target with products in float16, got one without')
-  const scale = emit('Max', [rowMagnitudes(builder, x), constant([smallestScale], [], 'float32')]) // [rows, 1]
+  const scale = rowMagnitudes(builder, x, smallestScale) // [rows, 1]
   const half = emit('Cast', [emit('Div', [x, scale])], { to: elementType('float16') })
   const product = emit('Gemm', [half, W], { transB: node.attributes.transposeB === true ? 1 : 0 })
   return emit('Mul', [emit('Cast', [product], { to: elementType('float32') }), scale], {}, [result])

@@ -12,7 +12,7 @@ export type RuntimeShapes = {
 }
 
 /** The size of a name is read from the first input that has it, once. */
-export const runtimeShapes = ({ emit, integers }: OnnxBuilder, inputs: ReadonlyArray<ValueInfoProto>): RuntimeShapes => {
+export const runtimeShapes = ({ emit, share, integers }: OnnxBuilder, inputs: ReadonlyArray<ValueInfoProto>): RuntimeShapes => {
   const sources = new Map<string, { readonly input: string; readonly axis: number }>()
   for (const { name, shape } of inputs)
     shape.forEach((d, axis) => {
@@ -35,7 +35,7 @@ export const runtimeShapes = ({ emit, integers }: OnnxBuilder, inputs: ReadonlyA
     throw new Error(`toOnnx: expected an input that carries dimension '${d}', got none`)
   }
   const shape = (sizes: Shape): string =>
-    sizes.every((d) => typeof d === 'number') ? integers(sizes) : emit('Concat', sizes.map(dimension), { axis: 0 })
+    sizes.every((d) => typeof d === 'number') ? integers(sizes) : share('Concat', sizes.map(dimension), { axis: 0 })
   return {
     shape,
     /** Needs no run-time shape if all dimensions but one are known or keep their place (0): the last one follows (−1). */

@@ -355,22 +355,17 @@ export const cut = (x: Expression, axis: number, sizes: Shape): ReadonlyArray<Ex
   })
 }
 
-/** Splits a vector into consecutive parts by one node. x: [n] → parts whose `sizes` add up to n. It has no gradient: differentiate with respect to the parts. */
-export const split = (x: Expression, sizes: ReadonlyArray<number>): ReadonlyArray<Expression> => {
-  const total = sizes.reduce((a, b) => a + b, 0)
-  if (x.shape.length !== 1 || x.shape[0] !== total) fail('split', `a vector of ${total} elements`, showShape(x.shape))
+/**
+ * The same by one node, for sizes that are known. x: [.., n, ..] → parts whose `sizes` add up to n. It has no gradient: differentiate with respect to
+ * the parts.
+ */
+export const split = (x: Expression, sizes: ReadonlyArray<number>, axis = 0): ReadonlyArray<Expression> => {
+  const at = normalizeAxis('split', x, axis)
+  if (sum(sizes) !== x.shape[at]) fail('split', `sizes that add up to axis ${at} of ${showShape(x.shape)}`, showShape(sizes))
   if (sizes.length === 1) return [x]
-  const first = node('Split', [x], [sizes[0] as number], x.dtype, { sizes })
-  return sizes.map((size, i) => (i === 0 ? first : outputOf(first, i, [size])))
-}
-
-/** The same for the columns of a matrix. x: [rows, n] → [rows, size] each */
-export const splitColumns = (x: Expression, sizes: ReadonlyArray<number>): ReadonlyArray<Expression> => {
-  const [rows = 1, n] = x.shape
-  if (x.shape.length !== 2 || n !== sizes.reduce((a, b) => a + b, 0))
-    return fail('splitColumns', `a matrix of ${sizes.join(' + ')} columns`, showShape(x.shape))
-  const first = node('Split', [x], [rows, sizes[0] as number], x.dtype, { sizes, axis: 1 })
-  return sizes.map((size, i) => (i === 0 ? first : outputOf(first, i, [rows, size])))
+  const shapes = sizes.map((size) => x.shape.with(at, size))
+  const first = node('Split', [x], shapes[0] ?? [], x.dtype, { sizes, axis: at })
+  return shapes.map((shape, i) => (i === 0 ? first : outputOf(first, i, shape)))
 }
 
 /** Rows of a table. table: [rows, ...rest], index: int32 [...] → [..., ...rest]. Its gradient sums the rows of a repeated index. */

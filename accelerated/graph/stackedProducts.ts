@@ -5,7 +5,7 @@
  */
 import type { Expression } from './expression.js'
 import { topologicalOrder } from './expression.js'
-import { concat, splitColumns } from './operators.js'
+import { concat, split } from './operators.js'
 import { blockMatMul } from './quantizedOperators.js'
 
 type Outputs = Readonly<Record<string, Expression>>
@@ -41,8 +41,9 @@ const stacked = (x: Expression, products: ReadonlyArray<Expression>): ReadonlyAr
       products.flatMap(({ inputs }) => inputs[at] ?? []),
       0,
     )
-  return splitColumns(
+  return split(
     blockMatMul(x, part(1), part(2)),
     products.map(({ shape }) => Number(shape[1])),
+    1,
   )
 }

@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { topologicalOrder } from '../../accelerated/graph/expression.js'
 import { lower } from '../../accelerated/graph/lowering.js'
-import { constant, gather, input, matMul, mul, splitColumns } from '../../accelerated/graph/operators.js'
+import { constant, gather, input, matMul, mul, split } from '../../accelerated/graph/operators.js'
 import { blockDequantize, blockMatMul, blockSize } from '../../accelerated/graph/quantizedOperators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { quantizedBlocks } from '../../accelerated/precisions/int8/quantize.js'
@@ -132,7 +132,7 @@ describe('products of one x with several matrices in blocks', () => {
 
   it('are refused for columns and types that do not fit', () => {
     const x = input('x', ['rows', 5], 'float32')
-    expect(() => splitColumns(x, [2, 2])).toThrow('splitColumns: expected a matrix of 2 + 2 columns, got [rows, 5]')
+    expect(() => split(x, [2, 2], 1)).toThrow('split: expected sizes that add up to axis 1 of [rows, 5], got [2, 2]')
     const [levels, scales] = stored(tensor([3, 5], new Float32Array(15).fill(1))).inputs
     expect(() => blockMatMul(input('x', ['rows', 5], 'float64'), levels!, scales!)).toThrow(
       'blockMatMul: expected a matrix of float32 for [3, 5], got float64 [rows, 5]',

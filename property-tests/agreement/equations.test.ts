@@ -2,12 +2,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { adamw } from '../../accelerated/training/adamw.js'
+import type { Expression } from '../../accelerated/graph/expression.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
 import { add, input, maximum, mul, reduceSum } from '../../accelerated/graph/operators.js'
 import { deterministicGate, probabilityNonZero, sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
 import { density, densityPenalty, gateCosts } from '../../accelerated/methods/salora/lagrangian.js'
 import { addLowRank } from '../../accelerated/methods/lowRank.js'
 import { orthogonality } from '../../accelerated/methods/salora/orthogonality.js'
+import { gatedRows } from '../../accelerated/methods/salora/stackedFactors.js'
 import { boundOf } from '../../evaluation/agreement/bounds.js'
 import * as reference from '../../reference/index.js'
 import { lowRankShape } from '../support/arbitraries/shapes.js'
@@ -123,6 +125,51 @@ describe(`the equations in a graph (seed ${SEED})`, () => {
         ),
         { seed: SEED, numRuns: 30 },
       ),
+    )
+  })
+
+  it('puts the gates of equation (5) into the rows of A, with gradients, for matrices of several shapes and ranks', () => {
+    const matrix = fc
+      .record({ r: fc.integer({ min: 1, max: 3 }), k: fc.integer({ min: 2, max: 3 }) })
+      .chain(({ r, k }) => fc.record({ A: tensorOf([r, k]), yBar: tensorOf([r, k]), g: tensorOf([r], 0, 1) }))
+    return fc.assert(
+      fc.asyncProperty(fc.array(matrix, { minLength: 1, maxLength: 12 }), async (matrices) => {
+        const gates = matrices.flatMap(({ g }) => Array.from(g.data))
+        const named = (name: 'A' | 'yBar') => matrices.map((one, i) => input(`${name}${i}`, one[name].shape, 'float64'))
+        const [factors, bars, g] = [named('A'), named('yBar'), input('g', [gates.length], 'float64')]
+        const rows = gatedRows(factors, g)
+        const value = rows.map((y, i) => reduceSum(mul(y, bars[i] ?? y))).reduce((a, b) => add(a, b))
+        const [gBar, ...aBars] = gradient(value, [g, ...factors])
+        const entries = (name: string, values: ReadonlyArray<Expression>) => values.map((one, i) => [`${name}${i}`, one] as const)
+        const feeds = matrices.flatMap(({ A, yBar }, i) => [[`A${i}`, feed(A)] as const, [`yBar${i}`, feed(yBar)] as const])
+        const results = await evaluate(Object.fromEntries([...entries('rows', rows), ...entries('aBar', aBars), ['gBar', gBar ?? g]]), {
+          ...Object.fromEntries(feeds),
+          g: { data: Float64Array.from(gates), shape: [gates.length] },
+        })
+        const close = (name: string, expected: ArrayLike<number>) =>
+          assertClose(resultOf(results, name), expected, { relative, absolute: 1e-12, name })
+        const gateOf = (i: number, at: number): number => matrices[i]?.g.data[Math.floor(at / (matrices[i]?.A.shape[1] ?? 1))] ?? NaN
+        matrices.forEach(({ A, yBar }, i) => {
+          close(
+            `rows${i}`,
+            Float64Array.from(A.data, (a, at) => gateOf(i, at) * a),
+          )
+          close(
+            `aBar${i}`,
+            Float64Array.from(yBar.data, (bar, at) => gateOf(i, at) * bar),
+          )
+        })
+        const expected = matrices.flatMap(({ A, yBar, g: ofOne }) =>
+          Array.from(ofOne.data, (_, row) => {
+            const k = A.shape[1] ?? 1
+            return Array.from({ length: k }, (__, j) => (A.data[row * k + j] ?? NaN) * (yBar.data[row * k + j] ?? NaN)).reduce(
+              (a, b) => a + b,
+            )
+          }),
+        )
+        close('gBar', expected)
+      }),
+      { seed: SEED, numRuns: 40 },
     )
   })
 

@@ -1,6 +1,7 @@
-/** The orthogonality term in a graph: equation (9). Factors of one shape are stacked, so a model's many small products become a few. */
+/** The orthogonality term in a graph: equation (9). */
 import type { Expression } from '../../graph/expression.js'
-import { concat, constant, gather, matMul, reduceSum, reshape, square, sub } from '../../graph/operators.js'
+import { concat, constant, gather, matMul, reduceSum, square, sub } from '../../graph/operators.js'
+import { stacksOf } from './stackedFactors.js'
 
 /** D² of each matrix, [n, r, r]; without norms the identity, [r, r]. */
 const squares = (norms: ReadonlyArray<ReadonlyArray<number>> | null, r: number, { dtype }: Expression): Expression => {
@@ -25,21 +26,16 @@ export const orthogonality = (
   factors: ReadonlyArray<Expression>,
   { columns, squaredNorms = null }: { readonly columns: boolean; readonly squaredNorms?: ReadonlyArray<ReadonlyArray<number>> | null },
 ): Norms => {
-  const alike = new Map<string, number[]>()
-  factors.forEach(({ shape }, i) => alike.set(String(shape), [...(alike.get(String(shape)) ?? []), i]))
-  const groups = [...alike.values()]
+  const stacks = stacksOf(factors)
   const norms = concat(
-    groups.map((places) => {
-      const members = places.flatMap((i) => factors[i] ?? [])
-      const [rows = 1, width = 1] = members[0]?.shape ?? []
-      const stack = reshape(concat(members, 0), [members.length, rows, width])
+    stacks.map(({ places, stack }) => {
       const gram = matMul(stack, stack, columns ? { transposeA: true } : { transposeB: true })
       const target = squares(squaredNorms === null ? null : places.map((i) => squaredNorms[i] ?? []), gram.shape[1] as number, gram)
       return reduceSum(square(sub(gram, target)), [1, 2])
     }),
     0,
   )
-  const order = groups.flat()
+  const order = stacks.flatMap(({ places }) => places)
   const places = factors.map((_, i) => order.indexOf(i))
   return { norms, inOrder: gather(norms, constant(places, [places.length], 'int64')) }
 }

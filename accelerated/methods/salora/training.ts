@@ -1,5 +1,5 @@
 /** What SaLoRA trains: low-rank factors with sampled gates, equation (9)'s and equation (12)'s terms, and the scalars of Algorithm 1's updates. */
-import { add, concat, constant, input, mul, reduceSum, slice } from '../../graph/operators.js'
+import { add, concat, constant, input, mul, reduceSum } from '../../graph/operators.js'
 import type { TensorSource } from '../../models/host.js'
 import { zeroInitial } from '../../parameters/initialization.js'
 import type { Trainable } from '../../parameters/layout.js'
@@ -16,6 +16,7 @@ import { orthogonality } from './orthogonality.js'
 import { gateCount, type SaloraPhase } from './phase.js'
 import { earlyGate } from './phases.js'
 import type { SaloraSettings } from './settings.js'
+import { gatedRows } from './stackedFactors.js'
 
 export const saloraTraining: MethodTraining<SaloraSettings, SaloraPhase> = {
   tensors: (phase, settings) => [
@@ -84,21 +85,20 @@ const multiplierGroup = (settings: SaloraSettings): OptimizerGroup => ({
   nonNegative: true,
 })
 
-/** Factors by matrix, each with its slice of the gates. */
+/** Factors by matrix. Sampled gates are in A already. */
 const factorsOf = (phase: SaloraPhase, settings: SaloraSettings, parameter: TensorSource): ReadonlyMap<string, LowRankFactors> => {
   const sampled =
     phase.stage === 'gated'
       ? sampleGate(settings)(parameter('logTheta'), input('u', [gateCount(phase)], parameter('logTheta').dtype))
       : null
   const scale = (settings.loraAlpha / settings.rank) * (phase.stage === 'before' ? earlyGate(settings) : 1)
-  let first = 0
+  const plain = phase.matrices.map(({ name }) => parameter(`${name}.A`))
+  const gated = sampled === null ? plain : gatedRows(plain, sampled)
   return new Map(
-    phase.matrices.map(({ name, r }, i) => {
-      const kept = phase.gates?.[i]
-      const [A, B] = [parameter(`${name}.A`), parameter(`${name}.B`)]
-      const g = sampled !== null ? slice(sampled, 0, first, r) : kept === undefined ? null : constant(kept, [r], A.dtype)
-      first += r
-      return [name, { A, B, g, scale }]
+    phase.matrices.flatMap(({ name, r }, i) => {
+      const [A, kept] = [gated[i], phase.gates?.[i]]
+      if (A === undefined) return []
+      return [[name, { A, B: parameter(`${name}.B`), g: kept === undefined ? null : constant(kept, [r], A.dtype), scale }]]
     }),
   )
 }

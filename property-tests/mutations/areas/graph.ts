@@ -10,6 +10,27 @@ export const graph: ReadonlyArray<Mutation> = [
     tests: ['property/graph/vjps', 'agreement/trainedTokens'],
   },
   {
+    file: 'accelerated/graph/splitSlices.ts',
+    mistake: 'Slices without the end of an axis become a Split.',
+    before: 'return end === size',
+    after: 'return !Number.isNaN(end)',
+    tests: ['property/graph/splitSlices'],
+  },
+  {
+    file: 'accelerated/graph/onnxBuilder.ts',
+    mistake: 'Nodes of different operands are taken for equal.',
+    before: 'const key = JSON.stringify([opType, operands, attributes])',
+    after: 'const key = JSON.stringify([opType, attributes])',
+    tests: ['agreement/quantizedMatMul'],
+  },
+  {
+    file: 'accelerated/graph/splitSlices.ts',
+    mistake: 'Parts are in the order in which their slices were found.',
+    before: 'const slices = found.toSorted((a, b) => Number(a.attributes.before) - Number(b.attributes.before))',
+    after: 'const slices = found',
+    tests: ['property/graph/splitSlices'],
+  },
+  {
     file: 'accelerated/graph/lowering.ts',
     mistake: 'A reshape of a reshape is written as two.',
     before: 'if (original === undefined) return node',

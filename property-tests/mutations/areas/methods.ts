@@ -66,6 +66,20 @@ export const methods: ReadonlyArray<Mutation> = [
     tests: ['agreement/retention'],
   },
   {
+    file: 'accelerated/methods/salora/stackedFactors.ts',
+    mistake: 'Gates are taken in the order of the matrices, though their factors are stacked by shape.',
+    before: 'if (places.every((place, i) => place === i)) return column',
+    after: 'if (places.length > 0) return column',
+    tests: ['agreement/equations'],
+  },
+  {
+    file: 'accelerated/methods/salora/stackedFactors.ts',
+    mistake: 'The gradient of the gates comes back in the order of the stacks.',
+    before: 'const inverse = places.map((_, i) => places.indexOf(i))',
+    after: 'const inverse = places',
+    tests: ['agreement/equations'],
+  },
+  {
     file: 'accelerated/methods/salora/orthogonality.ts',
     mistake: 'Norms come back in the order of computation.',
     before: 'const places = factors.map((_, i) => order.indexOf(i))',
@@ -80,11 +94,11 @@ export const methods: ReadonlyArray<Mutation> = [
     tests: ['agreement/accumulation'],
   },
   {
-    file: 'accelerated/methods/salora/training.ts',
-    mistake: 'Every matrix reads the gates of the first.',
-    before: 'slice(sampled, 0, first, r)',
-    after: 'slice(sampled, 0, 0, r)',
-    tests: ['agreement/accumulation'],
+    file: 'accelerated/methods/salora/stackedFactors.ts',
+    mistake: 'Every stack reads the gates of the first.',
+    before: 'start += n * r',
+    after: 'start += 0 * r',
+    tests: ['agreement/equations'],
   },
   {
     file: 'accelerated/methods/salora/training.ts',

@@ -75,7 +75,7 @@ describe('operators', () => {
     ['concat of nothing', () => concat([], 0), 'concat: expected at least one part, got none'],
     ['slice', () => slice(t([2, 3]), 1, 2, 2), 'slice: expected a part of axis 1 of [2, 3], got 2…4'],
     ['slice of a name', () => slice(t(['a', 3]), 0, 0, 1), 'slice: expected a part of axis 0 of [a, 3], got 0…1'],
-    ['split', () => split(t([5]), [2, 2]), 'split: expected a vector of 4 elements, got [5]'],
+    ['split', () => split(t([5]), [2, 2]), 'split: expected sizes that add up to axis 0 of [5], got [2, 2]'],
     ['gather', () => gather(t([5, 2]), t([3])), 'gather: expected an integer index, got float32'],
     [
       'selectRows',

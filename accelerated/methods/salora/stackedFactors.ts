@@ -1,0 +1,56 @@
+/** Stacks of factors: those of one shape become one tensor, so that the many small steps of a model's matrices become a few. */
+import type { Expression } from '../../graph/expression.js'
+import { concat, constant, mul, reshape, selectRows, slice } from '../../graph/operators.js'
+
+/** Factors of one shape. */
+export type Stack = {
+  /** their numbers */
+  readonly places: ReadonlyArray<number>
+  /** [n, rows, width] */
+  readonly stack: Expression
+}
+
+export const stacksOf = (factors: ReadonlyArray<Expression>): ReadonlyArray<Stack> => {
+  const alike = new Map<string, number[]>()
+  factors.forEach(({ shape }, i) => alike.set(String(shape), [...(alike.get(String(shape)) ?? []), i]))
+  return [...alike.values()].map((places) => {
+    const members = places.flatMap((i) => factors[i] ?? [])
+    const [rows = 1, width = 1] = members[0]?.shape ?? []
+    return { places, stack: reshape(concat(members, 0), [members.length, rows, width]) }
+  })
+}
+
+/**
+ * diag(gᵢ) Aᵢ of every A, [rᵢ, k]. B (g ⊙ A x) of equation (5) is B ((diag(g) A) x). The gates then meet r · k numbers, not tokens · r.
+ * @param gates of all matrices in their order, [Σ rᵢ]
+ */
+export const gatedRows = (factors: ReadonlyArray<Expression>, gates: Expression): ReadonlyArray<Expression> => {
+  const stacks = stacksOf(factors)
+  const ranks = factors.map(({ shape }) => Number(shape[0]))
+  const rowsOf = (i: number): ReadonlyArray<number> => {
+    const first = ranks.slice(0, i).reduce((a, b) => a + b, 0)
+    return Array.from({ length: ranks[i] ?? 0 }, (_, row) => first + row)
+  }
+  const ordered = inOrder(
+    gates,
+    stacks.flatMap(({ places }) => places.flatMap(rowsOf)),
+  )
+  const gated = new Map<number, Expression>()
+  let start = 0
+  for (const { places, stack } of stacks) {
+    const [n = 1, r = 1, width = 1] = stack.shape.map(Number)
+    const rows = reshape(mul(stack, reshape(slice(ordered, 0, start, n * r), [n, r, 1])), [n * r, width])
+    places.forEach((place, i) => gated.set(place, slice(rows, 0, i * r, r)))
+    start += n * r
+  }
+  return factors.map((A, i) => gated.get(i) ?? A)
+}
+
+/** The gates at these places, in which each gate occurs once. → [G, 1] */
+const inOrder = (gates: Expression, places: ReadonlyArray<number>): Expression => {
+  const column = reshape(gates, [places.length, 1])
+  if (places.every((place, i) => place === i)) return column
+  const inverse = places.map((_, i) => places.indexOf(i))
+  const numbers = (values: ReadonlyArray<number>): Expression => constant(values, [values.length], 'int32')
+  return selectRows(column, numbers(places), numbers(inverse))
+}
