@@ -3,7 +3,7 @@
 qwen3's output matrix is the table of embeddings; llama's is another one. Two of the tokens are new: transformers resizes the base, and their rows are the mean of
 the table, around which transformers draws them. The adapter's tokenizer has them as the tokenizers library adds them.
 
-    python golden_token_rows.py                  fixtures/{qwen3,llama}/tokens
+    python golden_token_rows.py                  fixtures/{qwen3,llama}/tokens, and fixtures/addedTokens.json: new tokens in the kinds of fixtures/tokenizers.json
     python golden_token_rows.py --check FOLDER   opens the folders in FOLDER in PEFT and transformers, and writes fixtures/{qwen3,llama}/tokens/exchange.json
                                                  (FOLDER is written by: GOLDEN_EXPORT=FOLDER npx vitest run property-tests/golden/tokenRows.test.ts)"""
 import hashlib
@@ -79,6 +79,7 @@ def make(family):
     out = folder / 'tokens'
     out.mkdir(exist_ok=True)
     model.peft_config['default'].base_model_name_or_path = f'golden/{family}'
+    model.peft_config['default'].target_modules = TARGETS[family]  # PEFT makes a set of it, of any order
     model.eval().save_pretrained(out / 'peft-adapter')
     (out / 'peft-adapter' / 'README.md').unlink(missing_ok=True)
     tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
@@ -97,6 +98,23 @@ def make(family):
     for file in out.rglob('*'):
         if file.is_file():
             file.chmod(0o644)
+
+
+def add_tokens():
+    """What the tokenizers library makes of new tokens in each kind of tokenizer."""
+    new = ['<|user|>', 'ibuprofen', 'naïve word', '[USER]']
+    texts = ['<|user|> what helps?ibuprofen [USER]x', 'ibuprofen', 'a naïve word here ibuprofens', 'The food <|user|><|user|> was  superb', 'naïve  word']
+    kinds = {}
+    for kind, made in json.loads((FIXTURES / 'tokenizers.json').read_text())['kinds'].items():
+        tokenizer = Tokenizer.from_str(json.dumps(made['tokenizer']))
+        before = tokenizer.get_vocab_size()
+        tokenizer.add_tokens([AddedToken(token, normalized=False, special=token[0] in '<[') for token in new])
+        ids = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+        added = [token for token in json.loads(tokenizer.to_str())['added_tokens'] if token['id'] >= before]
+        kinds[kind] = {'ids': ids, 'decoded': [tokenizer.decode(own) for own in ids], 'added': added}
+    file = FIXTURES / 'addedTokens.json'
+    file.write_text(json.dumps({'newTokens': new, 'texts': texts, 'kinds': kinds}, indent=1, ensure_ascii=False) + '\n')
+    file.chmod(0o644)
 
 
 def check(folder, family):
@@ -125,6 +143,8 @@ def check(folder, family):
 
 if __name__ == '__main__':
     torch.set_num_threads(1)
+    if sys.argv[1:2] != ['--check']:
+        add_tokens()
     for family in ('qwen3', 'llama'):
         if sys.argv[1:2] == ['--check']:
             check(Path(sys.argv[2]), family)

@@ -9,6 +9,7 @@ import { extendedFolder } from '../../accelerated/checkpoints/extendedFolder.js'
 import { frozenWeights, weightSource } from '../../accelerated/checkpoints/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { tableRows } from '../../accelerated/checkpoints/tableRows.js'
+import { withNewTokens } from '../../accelerated/checkpoints/tokenizer/addedTokens.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
@@ -177,6 +178,32 @@ describe.each(families)('rows of tokens of %s under PEFT', (family) => {
     const logits = await logitsOf(family, folderOf(family), adapter)
     const expected = goldenOf(family).adapterLogits.flat()
     expectAgreement(`PEFT's adapter, ${family}`, [compareNumbers('logits', goldenBounds.float32, expected, logits)])
+  })
+})
+
+describe('new tokens in a tokenizer', () => {
+  const { kinds } = JSON.parse(readFileSync(join(fixtures, 'tokenizers.json'), 'utf8')) as {
+    readonly kinds: Readonly<Record<string, { readonly tokenizer: object }>>
+  }
+  const made = JSON.parse(readFileSync(join(fixtures, 'addedTokens.json'), 'utf8')) as {
+    readonly newTokens: ReadonlyArray<string>
+    readonly texts: ReadonlyArray<string>
+    readonly kinds: Readonly<Record<string, Readonly<Record<'ids' | 'decoded' | 'added', ReadonlyArray<unknown>>>>>
+  }
+
+  it.each(Object.keys(made.kinds))("of %s's kind have the ids and the text of the tokenizers library", async (kind) => {
+    const { text, from } = withNewTokens(JSON.stringify(kinds[kind]?.tokenizer), made.newTokens, 'tokenizer.json')
+    const folder = await mkdtemp(join(tmpdir(), 'salora-added-'))
+    await writeFile(join(folder, 'tokenizer.json'), text)
+    const { model } = await openModelFolder(folderOf('llama'))
+    const { ids, decode } = await loadTokenizer(folder, { ...model, vocabularySize: 1_000 })
+    await rm(folder, { recursive: true })
+    const { added_tokens: added } = JSON.parse(text) as { readonly added_tokens: ReadonlyArray<{ readonly id: number }> }
+    const tokenized = made.texts.map((one) => ids(one))
+    expect({
+      ...{ ids: tokenized, decoded: tokenized.map((one) => decode(one)) },
+      added: added.filter(({ id }) => id >= from),
+    }).toEqual(made.kinds[kind])
   })
 })
 

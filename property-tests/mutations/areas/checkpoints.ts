@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const checkpoints: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/checkpoints/tokenizer/addedTokens.ts',
+    mistake: 'A new token is looked for in the normalized text.',
+    before: 'normalized: false,',
+    after: 'normalized: true,',
+    tests: ['golden/tokenRows'],
+  },
+  {
     file: 'accelerated/checkpoints/tableRows.ts',
     mistake: 'A new row starts as the sum of all rows.',
     before: 'sums.map((sum) => sum / count)',
