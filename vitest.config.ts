@@ -45,6 +45,7 @@ const long = files(
   'property/accelerated/folderLock',
   'serving/openRunMemory',
   'serving/serveProcess',
+  'web/*InBrowser',
 )
 
 const setupFiles = ['property-tests/support/setup.ts']

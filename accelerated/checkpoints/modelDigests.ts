@@ -1,11 +1,11 @@
 /** The SHA-256 digests of a model's files: its configuration, tokenizer and weights, from which a run's numbers follow. */
+import { cacheOf } from '../storage/cacheFolder.js'
 import { fileInFolder } from '../storage/fileInFolder.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
 import { joinPath, nameOf } from '../storage/paths.js'
 import { fileSha256 } from '../storage/sha256.js'
 import type { Storage } from '../storage/storage.js'
 import { storedSha256 } from '../storage/storedDigest.js'
-import { cacheOf } from './hub/hubEnvironment.js'
 import type { ModelFolder } from './modelFolder.js'
 
 /** By file name. Each file is read once, whole. @throws InputError */
@@ -34,4 +34,4 @@ const cachedDigest = async (file: string, storage: Storage): Promise<string> => 
 }
 
 const digestOf = (file: string, storage: Storage): Promise<string> =>
-  storage === nodeFiles ? storedSha256(file, joinPath(cacheOf(process.env), 'salora-digests')) : fileSha256(file, storage)
+  storage === nodeFiles ? storedSha256(file, joinPath(cacheOf(), 'salora-digests')) : fileSha256(file, storage)

@@ -2,12 +2,11 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import { toOnnx, type OnnxTarget } from '../graph/onnx.js'
 import type { DType, Expression } from '../graph/expression.js'
-import { topologicalOrder } from '../graph/expression.js'
-import type { Engine, EngineSettings, OpenOptions, Session, WeightSource } from './engine.js'
-import { idleOptimizers } from './idleOptimizers.js'
+import type { Engine, EngineSettings, OpenOptions, Session } from './engine.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 import { guardNativeCall } from './nativeCallGuard.js'
 import { onnxRuntime, type OnnxRuntime } from './loadOnnxRuntime.js'
+import { ownGraph, sessionOptions, weightFiles } from './sessionOptions.js'
 import { canWriteIntoBuffers, runIntoBuffers, sentinelOutput, toTensor, type Tensors } from './writeIntoBuffers.js'
 
 type Outputs = Readonly<Record<string, Expression>>
@@ -31,14 +30,7 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
     const buffers = provider.preallocatedOutputs ? outputBuffers(outputs, options) : null
     const intoBuffers = buffers !== null && (await canWriteIntoBuffers(ort))
     const model = toOnnx(outputs, provider.target, intoBuffers ? sentinelOutput : undefined)
-    const native = sessionOptions(provider, settings, {
-      ...files,
-      merges: !expandsLevels(outputs),
-      prepacks: prepacks(outputs, options),
-      spins: options.mode !== 'decode',
-      fusesByNames: provider.target.namelessSizes !== true,
-      ownGraph: true,
-    })
+    const native = sessionOptions(provider, settings, ownGraph(outputs, files, provider.target, options))
     const session = await guardNativeCall(() => ort.InferenceSession.create(model, native))
     return intoBuffers ? bufferedSession(ort, session, buffers, passedThrough(outputs)) : copyingSession(ort, session)
   },
@@ -57,99 +49,6 @@ export const openModelFile = async (file: string, settings: EngineSettings): Pro
     ownGraph: false,
   })
   return copyingSession(ort, await guardNativeCall(() => ort.InferenceSession.create(file, options)))
-}
-
-/**
- * Half a gigabyte in float32. Above it, memory and a quick start are worth more than reordered copies of the weights. These save 8 % of
- * a step's time in float32, and 4 % in int8. A model is large or small whatever its precision: in int8, both orientations of a matrix take half of its float32 bytes.
- */
-const largeWeights = 2 ** 29
-
-/** Whether a session of this graph keeps float32 weights a second time, reordered for its products. */
-export const prepacks = (outputs: Outputs, { prepack = true }: OpenOptions): boolean => {
-  const order = topologicalOrder(Object.values(outputs))
-  return !order.some(({ op }) => op === 'TransposedView' || op === 'FourBitMatMul') && (prepack || bytesInFloat32(order) < largeWeights)
-}
-
-const expandsLevels = (outputs: Outputs): boolean => topologicalOrder(Object.values(outputs)).some(({ op }) => op === 'FourBitMatMul')
-
-const weightBytes = (order: ReadonlyArray<Expression>): number =>
-  order.reduce((sum, { attributes }) => sum + (attributes.external?.length ?? 0), 0)
-
-const bytesInFloat32 = (order: ReadonlyArray<Expression>): number =>
-  weightBytes(order) + weightBytes(order.filter(({ op, dtype }) => op === 'Weight' && dtype === 'int8'))
-
-const disabledOptimizers = [
-  'QuickGeluFusion', // turns x · σ(x) into a node that the CPU provider has only in float32, and then refuses the graph in float64
-  'DivMulFusion', // rounds y · (1 / x) differently if nothing else reads 1 / x, as in a recomputed layer
-]
-
-/** Fuses a product with the next sum if the names of sizes prove their shapes equal: in some sections of a graph only. */
-const fusionByNames = 'MatMulAddFusion'
-
-/** Keeps everything it computes from weights by Cast or Transpose for as long as the session lives. */
-const constantFolding = 'ConstantFolding'
-
-/** Would expand the levels of a matrix once for a layer and its gradient, and keep them in between. */
-const merging = 'CommonSubexpressionElimination'
-
-type ExternalData = { readonly path: string; readonly data: Uint8Array }
-type WeightFiles = {
-  /** ONNX Runtime maps the files of this folder into memory. */
-  readonly folder: string | null
-  /** The bytes of files that cannot be mapped. ONNX Runtime copies them for each session. */
-  readonly externalData: ReadonlyArray<ExternalData>
-}
-
-const weightFiles = async (outputs: Outputs, weights: WeightSource): Promise<WeightFiles> => {
-  const order = topologicalOrder(Object.values(outputs))
-  if (weightBytes(order) === 0) return { folder: null, externalData: [] }
-  const source = await weights()
-  if (typeof source === 'string') return { folder: source, externalData: [] }
-  const locations = new Set(order.flatMap(({ attributes }) => (attributes.external === undefined ? [] : [attributes.external.location])))
-  return { folder: null, externalData: await Promise.all([...locations].map(async (path) => ({ path, data: await source(path) }))) }
-}
-
-type NativeOptions = WeightFiles & {
-  readonly prepacks: boolean
-  /** whether equal nodes become one */
-  readonly merges: boolean
-  readonly spins: boolean
-  readonly fusesByNames: boolean
-  /** whether salora wrote the graph for this session */
-  readonly ownGraph: boolean
-}
-
-const sessionOptions = (
-  { provider }: Pick<Provider, 'provider'>,
-  { threads, profile }: EngineSettings,
-  { folder, externalData, prepacks: reorders, merges, spins, fusesByNames, ownGraph }: NativeOptions,
-): InferenceSession.SessionOptions => {
-  const disabled = [
-    ...disabledOptimizers,
-    ...(reorders ? [] : [constantFolding]),
-    ...(merges ? [] : [merging]),
-    ...(fusesByNames ? [] : [fusionByNames]),
-    ...(ownGraph ? idleOptimizers : []),
-  ]
-  return {
-    executionProviders: [provider],
-    ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
-    // A memory pattern is a plan for one batch shape. Ours vary, and for RoBERTa-base it costs 1.1 GB without being faster.
-    enableMemPattern: false,
-    ...(externalData.length === 0 ? {} : { externalData }),
-    extra: {
-      optimization: { disable_specified_optimizers: disabled.join(';') },
-      session: {
-        ...(folder === null ? {} : { model_external_initializers_file_folder_path: folder }),
-        ...(reorders ? {} : { disable_prepacking: '1' }),
-        // A decoding step is hundreds of small products: spinning threads cost as much as the work, and halve the speed on a busy machine.
-        ...(spins ? {} : { 'intra_op.allow_spinning': '0' }),
-      },
-    },
-    ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
-    logSeverityLevel: 3,
-  }
 }
 
 const copyingSession = (ort: OnnxRuntime, session: InferenceSession): Session => ({

@@ -54,7 +54,7 @@ const addsOne = async (ort: OnnxRuntime): Promise<boolean> => {
   }
 }
 
-export const toTensor = ({ Tensor: NativeTensor }: OnnxRuntime, { data, shape }: Feed): Tensor => {
+export const toTensor = ({ Tensor: NativeTensor }: Pick<OnnxRuntime, 'Tensor'>, { data, shape }: Feed): Tensor => {
   if (data instanceof Float64Array) return new NativeTensor('float64', data, shape)
   if (data instanceof Int32Array) return new NativeTensor('int32', data, shape)
   if (data instanceof BigInt64Array) return new NativeTensor('int64', data, shape)

@@ -1,5 +1,5 @@
 /** SHA-256 digests of files of any size, in 4 MiB of memory. */
-import { createHash } from 'node:crypto'
+import { sha256 } from './digest.js'
 import { nodeFiles } from './nodeFiles.js'
 import { withFile, type Storage } from './storage.js'
 
@@ -13,10 +13,4 @@ export const fileSha256 = (path: string, storage: Storage = nodeFiles): Promise<
     return hash.hex()
   })
 
-/** A digest in the making, of what `update` is given. */
-export type Sha256 = { readonly update: (content: string | Uint8Array) => void; readonly hex: () => string }
-
-export const sha256 = (): Sha256 => {
-  const hash = createHash('sha256')
-  return { update: (content) => void hash.update(content), hex: () => hash.digest('hex') }
-}
+export { sha256, type Sha256 } from './digest.js'

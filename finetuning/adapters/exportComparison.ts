@@ -20,7 +20,8 @@ import { nextTokenLogits, nextTokenLogitsOfOnnx } from './nextTokenLogits.js'
 import { openEncoder, type OnProgress, type Text } from './openModel.js'
 import { openWordEncoder, type EncodedText } from './reader.js'
 import { scoreAdapter } from './scoreAdapter.js'
-import { openPredictions, type TrainedAdapter } from './trainedAdapter.js'
+import { openPredictions } from './openPredictions.js'
+import type { TrainedAdapter } from './trainedAdapter.js'
 import { loadTextModel, loadTrainedModel, type TrainedModel, type TrainedModelOptions } from './trainedModel.js'
 
 /** Unequal lengths test padding, a pair tests token types, and a text has special tokens. */

@@ -11,7 +11,7 @@ import { alignLabels } from './alignLabels.js'
 import { resolveLabels } from './labelNames.js'
 import { openAnswers, resolveMaxLength, type OnProgress } from './openModel.js'
 import type { TrainedAdapter, TrainedAdapterOptions } from './trainedAdapter.js'
-import { calledOf } from './trainedModel.js'
+import { calledOf } from './modelWithAdapter.js'
 
 export type AdapterScore = EvaluationReport & {
   readonly scores: Readonly<Record<string, number>>

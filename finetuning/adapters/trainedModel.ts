@@ -1,21 +1,14 @@
 /** A trained model: base model, adapter and head, loaded and checked. It has no session yet. */
 import { checkFinite } from '../../accelerated/checkpoints/finiteWeights.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
-import { frozenHead, headTensor, openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
-import { showShape } from '../../accelerated/graph/expression.js'
+import { frozenHead, openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
-import { readAdapter } from '../../accelerated/formats/index.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
-import { withAdapterTokens } from '../../accelerated/formats/peft/tokenRows.js'
-import type { Method } from '../../accelerated/methods/method.js'
-import { causalOutputs, headOf } from '../../accelerated/models/modelOutputs.js'
-import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { causalOutputs } from '../../accelerated/models/modelOutputs.js'
 import { checkModelFiles, type RunInputs } from '../runs/runFingerprint.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
 import { withLabelNames } from './labelNames.js'
+import { adapterIn, completeHead, withCheckedHead } from './modelWithAdapter.js'
 
 export type { TrainedModel }
 
@@ -34,9 +27,7 @@ export type TrainedModelOptions = {
 
 /** @throws InputError if a file is missing or wrong, a weight is not finite, or the model has no head for the task */
 export const loadTrainedModel = async (options: TrainedModelOptions): Promise<TrainedModel> => {
-  const { base, adapter } = await openModelAndAdapter(options)
-  await checkFinite(base, headOf(base.model, base.outputs).tensors)
-  const trained = { base, adapter, head: await completeHead(base, adapter, options.adapter) }
+  const trained = await withCheckedHead(await openModelAndAdapter(options), options.adapter)
   return options.labelNames === undefined ? trained : withLabelNames(trained, options.labelNames)
 }
 
@@ -60,59 +51,10 @@ export const loadTextModel = async (options: Omit<TrainedModelOptions, 'labelNam
   return { base, adapter: textAdapter, head: await completeHead(base, textAdapter, options.adapter) }
 }
 
-/** What messages call the model: `adapter`, or `model` if it has none. */
-export const calledOf = ({ adapter }: Pick<TrainedModel, 'adapter'>): 'adapter' | 'model' =>
-  adapter.method === headOnly ? 'model' : 'adapter'
-
 /** Model and adapter, before their numbers are checked. @throws InputError */
 const openModelAndAdapter = async (options: TrainedModelOptions): Promise<Pick<TrainedModel, 'base' | 'adapter'>> => {
   const resolved = await resolveModel(options.model, options.revision === undefined ? {} : { revision: options.revision })
   const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
   if (options.trainedBy !== undefined) await checkModelFiles(base, options.trainedBy.inputs, options.trainedBy.run)
-  const extended = options.adapter === null ? base : await withAdapterTokens(options.adapter, base, nodeFiles)
-  const adapter = options.adapter === null ? noAdapter(base) : await readAdapter(options.adapter, extended)
-  taskTypeOf(adapter.outputs, options.adapter ?? base.folder) // refuses a task type of another version
-  return { base: extended, adapter }
-}
-
-/** The method of a model without adapter: it trains nothing but the head. */
-const headOnly: Method = {
-  ...methodOf('full'),
-  train: { tensors: () => [], wrap: () => (host) => host },
-  phases: { ...methodOf('full').phases, start: () => ({}) },
-  export: { ...methodOf('full').export, merge: () => null },
-}
-
-const noAdapter = ({ model, baseModelName, outputs }: ModelFolder): Adapter => ({
-  model,
-  baseModelName,
-  method: headOnly,
-  settings: resolveSettings({ method: 'full' }),
-  phase: {},
-  tensors: new Map(),
-  outputs,
-  head: new Map(),
-  labelNames: undefined,
-})
-
-/** The adapter's head; tensors that it lacks come from the model. @throws InputError if neither has one */
-const completeHead = async (
-  base: ModelFolder,
-  { head: adapterHead, model, outputs, method }: Adapter,
-  folder: string | null,
-): Promise<ReadonlyMap<string, Weights>> => {
-  const head = new Map<string, Weights>()
-  for (const [name, shape] of headOf(model, outputs, method).tensors) {
-    const [trained, entry] = [adapterHead.get(name), headTensor(base, name, shape)]
-    if (trained !== undefined) head.set(name, trained)
-    else if (entry !== undefined) head.set(name, { shape, data: await readTensor(entry) })
-    else if (folder === null)
-      throw inputError(
-        base.folder,
-        `a classification head (${name} ${showShape(shape)}), as no --adapter is given`,
-        base.others.has(name) ? `one of shape ${showShape(base.others.get(name)?.shape ?? [])}` : 'none in the model',
-      )
-    else throw inputError(folder, `${name} ${showShape(shape)} of the head in the adapter or in ${base.folder}`, 'it in neither')
-  }
-  return head
+  return adapterIn(options.adapter, base)
 }

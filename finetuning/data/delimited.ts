@@ -1,11 +1,11 @@
 /** A file of the user's own with named columns, as labeled examples. formats.ts lists the formats. */
-import { extname } from 'node:path'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { endingOf } from '../../accelerated/storage/paths.js'
 import type { Dataset, SkippedRow } from './dataset.js'
 import { encodingNamed } from './encoding.js'
 import { delimiterOf, readerOf } from './formats.js'
 import { classColumn, type LabelColumn } from './labelColumn.js'
-import type { Cell, RowFormat } from './rows.js'
+import type { Cell, Placed, RowFormat } from './rows.js'
 import { exampleStore, type StoredExample } from './compactExamples.js'
 import type { RequestedColumn } from './table.js'
 import { checkSize } from './textFile.js'
@@ -24,21 +24,22 @@ export type TextColumns = {
   readonly encoding?: string
 }
 
-export type DelimitedOptions = TextColumns & {
-  /** Column of the label; `label` by default. */
-  readonly label?: string
-  /** How the label column is read; one class per row by default. */
-  readonly labelColumn?: LabelColumn
-  /** The classes of the training data, which an evaluation file must keep to. By default those that occur, sorted. */
-  readonly labelNames?: ReadonlyArray<string>
-  /** Labels are texts, whatever they look like: 1.10 and 1.1 are two classes, and so are 1 and 1.0. */
-  readonly labelsAsText?: boolean
-  /** Skip rows without text or label and list them, instead of refusing the file. */
-  readonly skipMissing?: boolean
-}
+export type DelimitedOptions = TextColumns &
+  Placed & {
+    /** Column of the label; `label` by default. */
+    readonly label?: string
+    /** How the label column is read; one class per row by default. */
+    readonly labelColumn?: LabelColumn
+    /** The classes of the training data, which an evaluation file must keep to. By default those that occur, sorted. */
+    readonly labelNames?: ReadonlyArray<string>
+    /** Labels are texts, whatever they look like: 1.10 and 1.1 are two classes, and so are 1 and 1.0. */
+    readonly labelsAsText?: boolean
+    /** Skip rows without text or label and list them, instead of refusing the file. */
+    readonly skipMissing?: boolean
+  }
 
 /** Whether `task` names a file of the user's own rather than a known task. */
-export const looksLikeFile = (task: string): boolean => extname(task) !== '' || task.includes('/') || task.includes('\\')
+export const looksLikeFile = (task: string): boolean => endingOf(task) !== '' || task.includes('/') || task.includes('\\')
 
 /** What a caller learns of a file beside its cells. */
 export type Observers = Pick<RowFormat, 'note' | 'whole'>
@@ -46,7 +47,7 @@ export type Observers = Pick<RowFormat, 'note' | 'whole'>
 /** Reads texts without labels. @throws InputError */
 export const readTexts = async (
   file: string,
-  options: TextColumns,
+  options: TextColumns & Placed,
   take: (row: number, text: string | null, textPair: string | null | undefined) => void,
   observers?: Observers,
 ): Promise<void> => rowsOf(file, options, [], (row, [text = null, textPair]) => take(row, text, textPair), observers)
@@ -105,7 +106,7 @@ const isMissing = (cell: Cell): boolean => cell === null || cell.trim() === ''
 /** The requested columns of each row: those of `before`, then the texts. */
 const rowsOf = async (
   file: string,
-  { text, textPair, delimiter, quote, encoding }: TextColumns,
+  { text, textPair, delimiter, quote, encoding, storage }: TextColumns & Placed,
   before: ReadonlyArray<RequestedColumn>,
   take: (row: number, cells: ReadonlyArray<Cell>) => void,
   observers: Observers = {},
@@ -121,9 +122,10 @@ const rowsOf = async (
     ...(delimiter === undefined ? {} : { delimiter: delimiterOf(delimiter) }),
     ...(quote === undefined ? {} : { quote }),
     ...(encoding === undefined ? {} : { encoding: encodingNamed(encoding) }),
+    ...(storage === undefined ? {} : { storage }),
     ...observers,
   }
   const read = readerOf(file, format)
-  checkSize(file)
+  await checkSize(file, storage)
   await read(file, requested, format, take)
 }

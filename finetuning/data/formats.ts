@@ -1,7 +1,7 @@
 /** The formats of users' files, by the ending of the name: a new format is a line here. */
-import { extname } from 'node:path'
 import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { endingOf } from '../../accelerated/storage/paths.js'
 import { encodingNamed } from './encoding.js'
 import { jsonLineRows, jsonRows } from './jsonRows.js'
 import { parquetRows } from './parquetRows.js'
@@ -29,7 +29,7 @@ export const fileEndings: ReadonlyArray<string> = Object.keys(formats)
 export const fileHelp = `a ${alternatives(fileEndings)} file`
 
 /** Whether the rows of this file are objects, with typed values. */
-export const hasObjects = (file: string): boolean => formats[extname(file).toLowerCase()]?.cells === false
+export const hasObjects = (file: string): boolean => formats[endingOf(file).toLowerCase()]?.cells === false
 
 /**
  * Reads a file whose rows are objects. @param what they are, in messages
@@ -39,8 +39,10 @@ export const objectReaderOf = (file: string, what: string, encoding: string | un
   const format = encoding === undefined ? {} : { encoding: encodingNamed(encoding) }
   const read = readerOf(file, format)
   if (!hasObjects(file)) throw inputError(file, `a .json, .jsonl or .parquet file of ${what}`, 'another')
-  checkSize(file)
-  return (requested, take, keys) => read(file, requested, { ...format, ...(keys === undefined ? {} : { keys }) }, take)
+  return async (requested, take, keys) => {
+    await checkSize(file)
+    await read(file, requested, { ...format, ...(keys === undefined ? {} : { keys }) }, take)
+  }
 }
 
 /** @param keys takes the names of a row's fields before the row */
@@ -48,10 +50,10 @@ type ObjectReader = (requested: Parameters<ReadRows>[1], take: Parameters<ReadRo
 
 /** The reader of this file. @throws InputError for an unknown ending, or for a delimiter or quotes in a format without cells */
 export const readerOf = (file: string, { delimiter, quote, encoding }: RowFormat): ReadRows => {
-  const ending = extname(file).toLowerCase()
+  const ending = endingOf(file).toLowerCase()
   const format = formats[ending]
   if (format === undefined)
-    throw inputError(file, `a file whose name ends in ${alternatives(fileEndings)}`, ending === '' ? 'no ending' : quoted(extname(file)))
+    throw inputError(file, `a file whose name ends in ${alternatives(fileEndings)}`, ending === '' ? 'no ending' : quoted(endingOf(file)))
   if (!format.cells && (delimiter !== undefined || quote === true))
     throw inputError(delimiter === undefined ? '--quote' : '--delimiter', 'a .csv or .tsv file to go with it', file)
   if (ending === '.parquet' && encoding !== undefined) throw inputError('--encoding', 'a file of text to go with it', file)

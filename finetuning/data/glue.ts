@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decimal, type Dataset, type Example } from './dataset.js'
+import { readLocalText } from './localText.js'
 import { GLUE_TASKS, type GlueColumns, type GlueName } from './glueTasks.js'
 import { pickNamed, pickPlaces, type CellRecord, type RaggedRows, type Table, type TableRow } from './table.js'
 import { tabSeparated } from './tabSeparated.js'
-import { readUtf8 } from './textFile.js'
 import { atRow } from './errorText.js'
 
 /** `second`: another dev file, where a task has one. */
@@ -48,7 +48,7 @@ const fileName = (name: GlueName, split: GlueSplit): string => {
  */
 export const readGlue = (name: GlueName, file: string): Dataset => {
   const pickColumns = pick(file, GLUE_TASKS[name].columns, name === 'qqp' ? 'skip' : 'refuse')
-  const { rows, skipped } = pickColumns(tabSeparated(readUtf8(file)))
+  const { rows, skipped } = pickColumns(tabSeparated(readLocalText(file)))
   return { source: file, examples: rows.map(exampleOf(name, file)), labelNames: labelNamesOf(name), skipped }
 }
 

@@ -26,6 +26,7 @@ export const jsonLineRows: ReadRows = async (file, requested, format, take) => {
       take(row, cells)
     },
     format.encoding ?? utf8,
+    format.storage,
   )
   if (rows === 0) throw inputError(file, 'at least one row', 'blank lines alone')
 }
@@ -73,7 +74,7 @@ const parsedOrNull = (text: string): unknown => {
 
 /** A row's number is its place in the list, from 1. */
 export const jsonRows: ReadRows = async (file, requested, format, take) => {
-  const text = await jsonText(file, format.encoding)
+  const text = await jsonText(file, format)
   const noted = notedOnce(file, requested, format)
   const list = parsed(text, file)
   if (!Array.isArray(list))
@@ -91,9 +92,9 @@ export const jsonRows: ReadRows = async (file, requested, format, take) => {
   })
 }
 
-const jsonText = async (file: string, encoding: string | undefined): Promise<string> => {
-  if (encoding === undefined) return (await readText(file, longestRow)).replace(/^\uFEFF/, '')
-  const bytes = readUtf8(file, encoding)
+const jsonText = async (file: string, { encoding, storage }: RowFormat): Promise<string> => {
+  if (encoding === undefined) return (await readText(file, longestRow, storage)).replace(/^\uFEFF/, '')
+  const bytes = await readUtf8(file, encoding, storage)
   if (bytes.length > longestRow) throw inputError(file, `at most ${longestRow} bytes`, `${bytes.length}`)
   return bytes.toString('utf8')
 }

@@ -1,7 +1,8 @@
 /** Streams the lines of a text file: each line's number and its bytes, checked to be UTF-8 and of bounded length. */
-import { isUtf8 } from 'node:buffer'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { withRegularFile } from '../../accelerated/storage/regularFile.js'
+import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
+import { withFile, type Storage } from '../../accelerated/storage/storage.js'
+import { isUtf8 } from '../../accelerated/storage/utf8.js'
 import { longestRow, rowTooLong } from './rows.js'
 import { transcoder, utf8, utf8Expected } from './encoding.js'
 import { MAXIMUM_BYTES, utf16Mark } from './textFile.js'
@@ -14,8 +15,13 @@ const [lineFeed, carriageReturn] = [0x0a, 0x0d]
  * Passes each line of `file` to `take`, without byte-order mark and end of line (LF or CRLF). The bytes are valid until `take` returns. Empty lines
  * at the end do not count. @param encoding of the file; undefined: UTF-8, and no flag names another. @throws InputError if the file is not a regular file, too large, empty or not UTF-8, or a line is too long
  */
-export const eachLine = (file: string, take: (row: number, line: Buffer) => void, encoding?: string): Promise<void> =>
-  withRegularFile(file, async (handle, size) => {
+export const eachLine = (
+  file: string,
+  take: (row: number, line: Buffer) => void,
+  encoding?: string,
+  storage: Storage = nodeFiles,
+): Promise<void> =>
+  withFile(storage, file, async ({ size, read: readFrom }) => {
     if (size > MAXIMUM_BYTES) throw inputError(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${size} bytes`)
     const inUtf8 = encoding === undefined || encoding === utf8 ? null : transcoder(file, encoding)
     let [row, consumed] = [0, 0]
@@ -29,18 +35,16 @@ export const eachLine = (file: string, take: (row: number, line: Buffer) => void
       take(row, bytes.subarray(0, end))
       consumed = row
     }
-    const buffer = Buffer.allocUnsafe(piece)
     let rest: Buffer[] = [] // the beginning of a line whose end has not been read
     let restLength = 0
-    for (let at = 0; ; ) {
-      const { bytesRead } = await handle.read(buffer, 0, piece, at)
-      if (bytesRead === 0) break
-      const read = buffer.subarray(0, bytesRead)
+    for (let at = 0; at < size; ) {
+      const chunk = await readFrom(at, Math.min(piece, size - at))
+      const read = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
       const bytes =
         inUtf8 === null
           ? read.subarray(at === 0 ? markLength(file, read, encoding !== undefined) : 0)
-          : inUtf8(read, at + bytesRead >= size)
-      at += bytesRead
+          : inUtf8(read, at + read.length >= size)
+      at += read.length
       let start = 0
       for (let feed = bytes.indexOf(lineFeed); feed !== -1; feed = bytes.indexOf(lineFeed, start)) {
         line(rest.length === 0 ? bytes.subarray(start, feed) : Buffer.concat([...rest, bytes.subarray(start, feed)]))

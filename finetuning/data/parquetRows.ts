@@ -1,6 +1,7 @@
 /** Reads the rows of a Parquet file in portions, with hyparquet. */
 import { inputError, reason, InputError } from '../../accelerated/errors/inputError.js'
-import { readBytes, withRegularFile } from '../../accelerated/storage/regularFile.js'
+import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
+import { withFile } from '../../accelerated/storage/storage.js'
 import { checkColumns, columnNamed, renamedColumns } from './columns.js'
 import { cellsOf, type ReadRows } from './rows.js'
 import { atRow } from './errorText.js'
@@ -9,14 +10,14 @@ import { atRow } from './errorText.js'
 const portion = 100_000
 
 /** A row's number is its place in the file, from 1. The libraries are imported for the first Parquet file. */
-export const parquetRows: ReadRows = (file, requested, { note, whole, keys }, take) =>
-  withRegularFile(file, async (handle, size) => {
+export const parquetRows: ReadRows = (file, requested, { note, whole, keys, storage = nodeFiles }, take) =>
+  withFile(storage, file, async ({ size, read }) => {
     const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet')
     const { compressors } = await import('hyparquet-compressors')
     const { checkParquetFooter, checkParquetPages } = await import('./parquetBounds.js')
     const bytes = {
       byteLength: size,
-      slice: async (start: number, end = size) => (await readBytes(handle, file, start, end - start)).buffer,
+      slice: async (start: number, end = size) => (await read(start, end - start)).buffer,
     }
     const refusing = <T>(work: Promise<T>): Promise<T> =>
       work.catch((thrown: unknown) => {

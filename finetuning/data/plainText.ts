@@ -1,6 +1,6 @@
 /** Reads plain text for language modeling: the paragraphs of a .txt file, or a text column of a file with rows. */
-import { extname } from 'node:path'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { endingOf } from '../../accelerated/storage/paths.js'
 import type { Dataset, Example } from './dataset.js'
 import { readTexts, type TextColumns } from './delimited.js'
 import { encodingNamed, utf8 } from './encoding.js'
@@ -11,13 +11,13 @@ import { atRow } from './errorText.js'
 
 /** One example per paragraph of a .txt file (an empty line ends it), or per cell of another file's text column. @throws InputError */
 export const readPlainText = async (file: string, columns: TextColumns): Promise<Dataset> => {
-  checkSize(file)
+  await checkSize(file)
   const store = exampleStore()
   const examples: Example[] = []
   const put = (text: string, row: number): void => {
     examples.push(store({ text, label: 0, row }))
   }
-  if (extname(file).toLowerCase() === '.txt') await eachParagraph(file, columns, put)
+  if (endingOf(file).toLowerCase() === '.txt') await eachParagraph(file, columns, put)
   else
     await readTexts(file, columns, (row, text) => {
       if (text === null || text.trim() === '')

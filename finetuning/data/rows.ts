@@ -1,6 +1,6 @@
 /** Rows of a user's file in any format: the requested columns of one row after another, so that no file is in memory twice. */
-import { constants } from 'node:buffer'
 import { type InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
+import type { Storage } from '../../accelerated/storage/storage.js'
 import { checkColumns, columnNamed } from './columns.js'
 import type { RequestedColumn } from './table.js'
 import { atRow } from './errorText.js'
@@ -11,7 +11,10 @@ export type Cell = string | null
 /** Receives each row in the order of the file, its cells in the order of the requested columns. Reading ends if it throws. */
 export type TakeRow = (row: number, cells: ReadonlyArray<Cell>) => void
 
-export type RowFormat = {
+/** Where a file is: on the disk, unless a storage is given. */
+export type Placed = { readonly storage?: Storage }
+
+export type RowFormat = Placed & {
   /** separates cells */
   readonly delimiter?: string
   /** whether cells may be quoted */
@@ -33,7 +36,7 @@ export type WholeRow = Readonly<Record<string, unknown>>
 export type ReadRows = (file: string, requested: ReadonlyArray<RequestedColumn>, format: RowFormat, take: TakeRow) => Promise<void>
 
 /** Bytes of a row. No model reads a thousandth of them, and a JavaScript string cannot hold four times as many. */
-export const longestRow = Math.min(2 ** 27, constants.MAX_STRING_LENGTH)
+export const longestRow = 2 ** 27
 
 export const rowTooLong = (file: string, row: number, bytes: number): InputError =>
   inputError(atRow(file, row), `at most ${longestRow} bytes in a row`, `${bytes}`)

@@ -15,7 +15,7 @@ type Separated = Omit<RowFormat, 'quote'>
 export const plainRows = async (
   file: string,
   requested: ReadonlyArray<RequestedColumn>,
-  { delimiter = '\t', encoding = utf8, note, whole }: Separated,
+  { delimiter = '\t', encoding = utf8, note, whole, storage }: Separated,
   take: TakeRow,
 ): Promise<void> => {
   const [mark, row] = [Buffer.from(delimiter), rowTaker(file, requested, { delimiter, note, whole }, take)]
@@ -28,7 +28,7 @@ export const plainRows = async (
       return bytes.toString('utf8', starts[column], next === undefined ? bytes.length : next - mark.length)
     })
   }
-  await eachLine(file, takeLine, encoding)
+  await eachLine(file, takeLine, encoding, storage)
   row.end()
 }
 
@@ -39,10 +39,10 @@ export const plainRows = async (
 export const quotedRows = async (
   file: string,
   requested: ReadonlyArray<RequestedColumn>,
-  { delimiter: given, encoding = utf8, note, whole }: Separated,
+  { delimiter: given, encoding = utf8, note, whole, storage }: Separated,
   take: TakeRow,
 ): Promise<void> => {
-  const bytes = readUtf8(file, encoding)
+  const bytes = await readUtf8(file, encoding, storage)
   const delimiter = given ?? delimiterIn(bytes, requested)
   if (given === undefined && delimiter !== comma)
     note?.(`${file}: the header has ${delimiterName(delimiter)} between its cells, and so are rows read`)

@@ -34,7 +34,7 @@ export const columnSentences: ReadSentences = async (file, options, take) => {
     tokens.push(token)
     tags.push(tag)
   }
-  await eachLine(file, takeLine, options.encoding === undefined ? utf8 : encodingNamed(options.encoding))
+  await eachLine(file, takeLine, options.encoding === undefined ? utf8 : encodingNamed(options.encoding), options.storage)
   end()
 }
 

@@ -14,7 +14,7 @@ export const taggedEndings: ReadonlyArray<string> = ['.conll', '.iob', '.iob2', 
 
 /** The sentences of `file` as examples with one class per word, in IOB2. @throws InputError for the first thing wrong */
 export const readTagged = async (file: string, options: TaggedOptions): Promise<Dataset> => {
-  checkSize(file)
+  await checkSize(file, options.storage)
   const tags = tagReader(file, options.labelNames)
   const store = exampleStore()
   const examples: StoredExample[] = []

@@ -26,7 +26,11 @@ export const rowSentences: ReadSentences = async (file, options, take, skip) => 
   ]
   const requested = [...texts, ...labels].map((name): RequestedColumn => ({ name, optional: true, json: true }))
   const names = options.tagNames?.split(',').map((name) => name.trim())
-  const format = options.encoding === undefined ? {} : { encoding: encodingNamed(options.encoding) }
+  const { encoding, storage } = options
+  const format = {
+    ...(encoding === undefined ? {} : { encoding: encodingNamed(encoding) }),
+    ...(storage === undefined ? {} : { storage }),
+  }
   await readerOf(file, format)(file, requested, format, (row, cells) => {
     const where = atRow(file, row)
     const [text, label] = [firstOf(cells.slice(0, texts.length)), firstOf(cells.slice(texts.length))]

@@ -1,6 +1,7 @@
 /** What readers of tagged sentences share: their options, and the sentences as a file has them. */
+import type { Placed } from './rows.js'
 
-export type TaggedOptions = {
+export type TaggedOptions = Placed & {
   /** Rows: the column of the tokens or of the text. By default `tokens` or `text`. */
   readonly text?: string
   /** Rows: the column of the tags or of the spans. By default `ner_tags`, `tags`, `spans` or `entities`. */

@@ -1,7 +1,9 @@
 /** A text file in memory: its bytes, checked to be UTF-8 and of bounded size, and its lines with their numbers. */
-import { isUtf8 } from 'node:buffer'
-import { readFileSync, statSync } from 'node:fs'
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { SystemError } from '../../accelerated/errors/systemError.js'
+import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
+import { withFile, type Storage } from '../../accelerated/storage/storage.js'
+import { isUtf8 } from '../../accelerated/storage/utf8.js'
 import { transcoder, utf8, utf8Expected } from './encoding.js'
 import { atRow } from './errorText.js'
 
@@ -16,9 +18,14 @@ const CARRIAGE_RETURN = 0x0d
  * @throws InputError if the file is missing, is not a regular file, cannot be read, or holds no text. It refuses more than 2 GiB before it reads,
  * and bytes that are not UTF-8, with the row.
  */
-export const readUtf8 = (file: string, encoding?: string): Buffer => {
-  checkSize(file)
-  const read = readable(file, () => readFileSync(file))
+export const readUtf8 = async (file: string, encoding?: string, storage: Storage = nodeFiles): Promise<Buffer> => {
+  await checkSize(file, storage)
+  const read = await readable(file, () => withFile(storage, file, ({ size, read: bytes }) => bytes(0, size)))
+  return textIn(file, Buffer.from(read.buffer, read.byteOffset, read.length), encoding)
+}
+
+/** The same of bytes that have been read. @throws InputError if they hold no text, or are not in the encoding */
+export const textIn = (file: string, read: Buffer, encoding?: string): Buffer => {
   const bytes =
     encoding === undefined || encoding === utf8 ? withoutMark(file, read, encoding !== undefined) : transcoded(file, read, encoding)
   if (endOfText(bytes) === 0) throw inputError(file, 'at least one row', 'an empty file')
@@ -54,21 +61,21 @@ export function* lines(bytes: Buffer): Generator<Line> {
 }
 
 /** @throws InputError if `file` is missing, is not a regular file or is larger than 2 GiB */
-export const checkSize = (file: string): void => {
-  const stat = readable(file, () => statSync(file, { throwIfNoEntry: false }))
-  if (stat === undefined) throw inputError(file, 'a file', 'none there')
-  if (stat.isDirectory()) throw inputError(file, 'a file', 'a folder')
-  if (!stat.isFile()) throw inputError(file, 'a regular file', 'a device or a pipe')
-  if (stat.size > MAXIMUM_BYTES) throw inputError(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${stat.size} bytes`)
+export const checkSize = async (file: string, storage: Storage = nodeFiles): Promise<void> => {
+  const info = await readable(file, () => storage.stat(file))
+  if (info === null) throw inputError(file, 'a file', 'none there')
+  if (info.kind === 'folder') throw inputError(file, 'a file', 'a folder')
+  if (info.kind === 'other') throw inputError(file, 'a regular file', 'a device or a pipe')
+  if (info.size > MAXIMUM_BYTES) throw inputError(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${info.size} bytes`)
 }
 
-/** @throws InputError with the system's code if `read` throws */
-const readable = <T>(file: string, read: () => T): T => {
+/** @throws InputError with the system's code if the system fails */
+const readable = async <T>(file: string, read: () => Promise<T>): Promise<T> => {
   try {
-    return read()
+    return await read()
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
-    throw inputError(file, 'a file that can be read', `an error of the system (${code})`)
+    if (!(error instanceof SystemError)) throw error
+    throw inputError(file, 'a file that can be read', `an error of the system (${error.code})`)
   }
 }
 

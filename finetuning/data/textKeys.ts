@@ -1,5 +1,5 @@
 /** Keys of texts: 64 bits of each row's hash, so that texts can be compared when they are no longer in memory. */
-import { hash } from 'node:crypto'
+import { digestOf } from '../../accelerated/storage/digest.js'
 import type { Example } from './dataset.js'
 
 export type Texts = Pick<Example, 'text' | 'textPair'>
@@ -7,9 +7,9 @@ export type Texts = Pick<Example, 'text' | 'textPair'>
 /** The first 8 bytes of each row's SHA-256. Copies each digest at once: half a million digest buffers would take too much memory. */
 export const textKeys = (rows: ReadonlyArray<Texts>): BigUint64Array => {
   const keys = new BigUint64Array(rows.length)
-  const bytes = Buffer.from(keys.buffer)
+  const bytes = new Uint8Array(keys.buffer)
   rows.forEach(({ text, textPair }, i) => {
-    hash('sha256', JSON.stringify([text, textPair ?? null]), 'buffer').copy(bytes, 8 * i, 0, 8)
+    bytes.set(digestOf(JSON.stringify([text, textPair ?? null])).subarray(0, 8), 8 * i)
   })
   return keys
 }

@@ -1,6 +1,7 @@
 /** Differences between the choices of two runs, and whether a run is finished. */
 import { differing, type Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'
 import { SystemError } from '../../accelerated/errors/systemError.js'
+import type { Storage } from '../../accelerated/storage/storage.js'
 import type { RunConfig, RunResult } from './run.js'
 import { readRunResult } from './runFiles.js'
 import { decisiveSettings, defaultsOf } from './runFingerprint.js'
@@ -27,8 +28,8 @@ const flattened = ({ model, revision, adapter, task, settings, device }: Choices
 })
 
 /** result.json of a finished run. null: the run is not finished, or the file is damaged; the run then continues from its checkpoint and writes it again. */
-export const finishedResult = async (output: string): Promise<RunResult | null> => {
-  const result = await readRunResult(output).catch((thrown: unknown) => {
+export const finishedResult = async (output: string, storage?: Storage): Promise<RunResult | null> => {
+  const result = await readRunResult(output, storage).catch((thrown: unknown) => {
     if (thrown instanceof SystemError) throw thrown
     return null
   })

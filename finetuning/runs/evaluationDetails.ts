@@ -3,12 +3,13 @@
  *
  * The texts are the user's data. They are in this file of the run's folder and nowhere else: not in the model card, and not in adapter/.
  */
-import { join } from 'node:path'
 import { z } from 'zod'
 import { validate } from '../../accelerated/errors/validate.js'
-import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
+import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
+import { joinPath } from '../../accelerated/storage/paths.js'
+import type { Storage } from '../../accelerated/storage/storage.js'
 import { exampleStore } from '../data/compactExamples.js'
 import type { Example } from '../data/index.js'
 import type { EvaluationError, EvaluationReport, TaskAdapter } from '../tasks/taskType.js'
@@ -83,13 +84,13 @@ const schema = z.object({
 /** The maximum bytes of the file: a confusion matrix of a hundred classes needs 100 kB. */
 const detailsLimit = 8_000_000
 
-export const writeDetails = (output: string, details: EvaluationDetails): Promise<void> =>
-  writeFileAtomically(join(output, detailsFile), `${JSON.stringify(details)}\n`)
+export const writeDetails = (output: string, details: EvaluationDetails, storage: Storage = nodeFiles): Promise<void> =>
+  storage.write(joinPath(output, detailsFile), `${JSON.stringify(details)}\n`)
 
 /** evaluation.json of a run; null if it has none. @throws InputError if the file is invalid */
 export const readDetails = async (output: string): Promise<EvaluationDetails | null> => {
   if ((await fileInFolder(output, detailsFile)) === undefined) return null
-  const file = join(output, detailsFile)
+  const file = joinPath(output, detailsFile)
   return validate(
     schema,
     parseJson(await readText(file, detailsLimit), file),

@@ -1,106 +1,19 @@
-/** Plans a run in its folder: its config.json, and whether it may start or resume there. Changes nothing. */
-import { join } from 'node:path'
-import { differing, newDefaults, type Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'
-import { inputError } from '../../accelerated/errors/inputError.js'
-import { differingChoices, finishedResult } from './compareRuns.js'
-import { atLengthOf, extensionOf } from './extendRun.js'
+/** Plans a run in its folder on the disk. Changes nothing. */
+import { finishedResult } from './compareRuns.js'
 import { refuseForeignFiles, refuseLinks } from './foreignFiles.js'
-import type { StoredMetric } from '../metrics/metricModule.js'
-import type { Extended, RunConfig, RunOptions } from './run.js'
-import { readRunConfig, runFormatVersion } from './runFiles.js'
-import { decisiveSettings, defaultsOf, fingerprintOf, type RunInputs } from './runFingerprint.js'
+import type { RunOptions } from './run.js'
+import { readRunConfig } from './runFiles.js'
+import { planFrom, type RunPlan, type RunSources } from './runPlan.js'
 import { versions } from './versions.js'
 
-/** What a run reads and runs on now. */
-export type RunSources = {
-  readonly device: string
-  readonly revision: string | null
-  /** the text of rows.json */
-  readonly rows: string
-  readonly inputs: RunInputs
-  /** the custom metric; absent: there is none */
-  readonly metric?: StoredMetric
-  /** steps of the whole run, by its settings */
-  readonly steps: number
-}
-
-export type RunPlan = {
-  /** the config.json that the run writes */
-  readonly config: RunConfig
-  /** everything that the run's numbers follow from; each checkpoint stores it */
-  readonly fingerprint: Fingerprint
-  /** versions that differ from those that the run began with, in words: the bits may differ too */
-  readonly otherVersions: ReadonlyArray<string>
-  /** settings that did not exist when the run began, in words */
-  readonly newSettings: ReadonlyArray<string>
-}
+export type { RunPlan, RunSources }
 
 /** @throws InputError if the folder has another run, one with other settings, model or data, or foreign files */
 export const planRun = async (options: RunOptions, sources: RunSources): Promise<RunPlan> => {
-  const { output, resume, settings } = options
+  const { output, resume } = options
   await refuseLinks(output)
   const earlier = await readRunConfig(output)
-  const fingerprint = fingerprintOf(settings, sources.device, sources.inputs)
-  if (earlier === null) {
-    await refuseForeignFiles(output)
-    return { config: configOf(options, sources, null, []), fingerprint, otherVersions: [], newSettings: [] }
-  }
-  const extension = resume ? extensionOf(earlier, await finishedResult(output), settings, sources.steps) : null
-  const extended = [...(earlier.extended ?? []), ...(extension === null ? [] : [extension])]
-  const config = configOf(options, sources, earlier, extended)
-  if (!resume)
-    throw inputError(`--output ${output}`, 'a new folder (or --resume to continue the run in it)', 'config.json of an earlier run')
-  refuseChanges(join(output, 'config.json'), earlier, config, extension)
-  return {
-    config,
-    fingerprint,
-    otherVersions: [...differing(earlier.versions ?? {}, versions), ...changedMetric(earlier, config)],
-    newSettings: newSettings(earlier, config),
-  }
+  if (earlier === null) await refuseForeignFiles(output)
+  const finished = earlier !== null && resume ? await finishedResult(output) : null
+  return planFrom(options, sources, { earlier, finished, versions })
 }
-
-const configOf = (
-  { model, adapter, task, settings, evalOnStart = false, samplePrompts }: RunOptions,
-  { device, revision, inputs, metric }: RunSources,
-  earlier: RunConfig | null,
-  extended: ReadonlyArray<Extended>,
-): RunConfig => ({
-  formatVersion: runFormatVersion,
-  model,
-  revision,
-  ...(adapter === undefined ? {} : { adapter }),
-  task,
-  settings,
-  device,
-  inputs,
-  ...((earlier === null ? evalOnStart : (earlier.evalOnStart ?? evalOnStart)) ? { evalOnStart: true } : {}),
-  ...(metric === undefined ? {} : { metric }),
-  ...(samplePrompts === undefined ? {} : { samplePrompts }),
-  ...(extended.length > 0 ? { extended } : {}),
-  versions,
-})
-
-/** @throws InputError if the run would continue with other choices, model or data than it began with */
-const refuseChanges = (where: string, earlier: RunConfig, config: RunConfig, extension: Extended | null): void => {
-  const [before, now] = [earlier, config].map(({ metric }) => metric?.name)
-  if (before !== now)
-    throw inputError(
-      '--metric',
-      before === undefined ? 'none, as the run began without' : `the module of ${before}, which the run began with`,
-      now ?? 'none',
-    )
-  const atEarlierLength = extension === null ? config : { ...config, settings: atLengthOf(config.settings, extension) }
-  const choices = differingChoices(earlier, atEarlierLength)
-  if (choices.length > 0) throw inputError(where, 'the settings that the run began with', choices.join('; '))
-  const inputs = earlier.inputs === undefined ? [] : differing(earlier.inputs, config.inputs ?? {})
-  if (inputs.length > 0) throw inputError(where, 'the model and the data that the run began with', inputs.join('; '))
-}
-
-/** The best score so far is then another metric's. */
-const changedMetric = (earlier: RunConfig, config: RunConfig): ReadonlyArray<string> =>
-  earlier.metric?.sha256 === config.metric?.sha256 ? [] : [`the module of the metric ${config.metric?.name} has changed`]
-
-const newSettings = (earlier: RunConfig, { settings }: RunConfig): ReadonlyArray<string> =>
-  newDefaults(decisiveSettings(earlier.settings), decisiveSettings(settings), defaultsOf(settings)).map(
-    (name) => `${name} ${JSON.stringify((settings as Readonly<Record<string, unknown>>)[name])}`,
-  )

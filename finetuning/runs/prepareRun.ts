@@ -1,74 +1,18 @@
-/** Prepares a run up to its first step: data, model, initial state and tokens. */
-import { checkpointNumbers } from '../../accelerated/checkpoints/frozenWeights.js'
-import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+/** Prepares a run in Node: finds the device, the data and the model by their names. */
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
-import type { Device } from '../../accelerated/engines/devices/device.js'
-import { readAdapter } from '../../accelerated/formats/index.js'
-import { warmStart } from '../../accelerated/formats/warmStart.js'
-import { startPhase } from '../../accelerated/methods/startPhase.js'
-import { withTrainedTokens } from '../../accelerated/methods/trainedTokens.js'
-import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
-import type { TokenizedExample } from '../../accelerated/models/packing.js'
-import type { TrainingExample } from '../../accelerated/objectives/objective.js'
-import type { InferenceState, RunProgress, RunState } from '../../accelerated/parameters/runState.js'
-import { checkDevice, type Precision } from '../../accelerated/precisions/precision.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { assemble, type Assembly } from '../../accelerated/training/assembly.js'
-import { evaluateState } from '../../accelerated/training/evaluation.js'
-import type { Scored, TrainingEvent, TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
-import { startOfRun } from '../../accelerated/training/initialState.js'
-import { runLength, type RunLength } from '../../accelerated/training/runLength.js'
-import { methodOf, type Settings } from '../../accelerated/training/settings.js'
-import { train } from '../../accelerated/training/trainingLoop.js'
 import { lazyImport } from '../../accelerated/errors/lazyImport.js'
-import type { Dataset } from '../data/index.js'
-import { respelled } from '../data/labels.js'
+import { checkDevice } from '../../accelerated/precisions/precision.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import type { TrainingTask } from '../../accelerated/training/events.js'
 import type { LoadedMetric } from '../metrics/metricModule.js'
-import { quoted, shown } from '../../accelerated/errors/inputError.js'
-import { SettingsError } from '../../accelerated/errors/settingsError.js'
-import { withAdapterTokens } from '../../accelerated/formats/peft/tokenRows.js'
-import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
-import { reportOf, withLengths, type DataReport } from '../inspection/runReport.js'
-import type { TaskAdapter } from '../tasks/taskType.js'
-import type { CardData } from './cardFacts.js'
-import { detailsFrom, type EvaluationDetails } from './evaluationDetails.js'
+import { loadRunData } from './loadRunData.js'
 import { openBaseModel } from './openBaseModel.js'
-import type { FinetuneEvent, RunOptions, RunFacts } from './run.js'
-import { bindTask, loadRunData, tokenizeRunData, type RunData, type RunExamples } from './runData.js'
-import { runFacts } from './runFacts.js'
-import { runInputs, type RunInputs } from './runFingerprint.js'
-import { rowKeysOf, runRowsOf } from './runRows.js'
-import { runTokens, type RunTokens } from './runTokens.js'
-import type { openSampler } from './sampler.js'
+import { prepareTask, type PreparedRun, type SampledRun } from './prepareTask.js'
+import type { FinetuneEvent, RunOptions } from './run.js'
+import { bindTask } from './runData.js'
 import { checkGenerates } from './samplePrompts.js'
 
-/** The part of a run's training task that does not depend on the type of its examples. */
-export type RunTask = Assembly & { readonly settings: Settings }
-
-export type PreparedRun = {
-  readonly task: RunTask
-  readonly examples: Omit<RunExamples<TokenizedExample>, 'test'>
-  readonly plan: RunLength
-  readonly base: ModelFolder
-  readonly outputs: ModelOutputs
-  readonly labelNames: ReadonlyArray<string> | undefined
-  readonly start: RunState
-  /** the text of rows.json */
-  readonly rows: string
-  /** The data section of the model card; it holds no example. */
-  readonly data: CardData
-  readonly inputs: RunInputs
-  readonly facts: RunFacts
-  /** Of the newest evaluation; null before the first one, and where there are no classes and no errors. */
-  readonly details: () => Omit<EvaluationDetails, 'step'> | null
-  /** Scores a state on the test data; yields the examples done. null: there is no test data. */
-  readonly test: ((inference: InferenceState) => AsyncGenerator<number, Scored>) | null
-  /** Trains from a state. */
-  readonly train: (
-    more: Pick<TrainingTask, 'plannedSteps' | 'evalOnStart'>,
-    ...from: [start: RunState, resumed: RunProgress | null, signal: AbortSignal]
-  ) => AsyncGenerator<TrainingEvent, TrainingResult>
-}
+export type { PreparedRun }
 
 /** @throws InputError, SettingsError or DeviceError for the first thing wrong in the options or in what they name */
 export async function* prepareRun(
@@ -82,161 +26,26 @@ export async function* prepareRun(
   await checkDevice(precision, device)
   const data = yield* loadRunData(options, metric)
   if (options.samplePrompts !== undefined) checkGenerates(data.taskType, options.task, options.samplePrompts)
-  return yield* bindTask(data, settings)((task) => prepareTask(options, data, task, { device, precision }, signal))
-}
-
-type Machine = { readonly device: Device; readonly precision: Precision }
-
-async function* prepareTask<E extends TrainingExample, O>(
-  options: RunOptions,
-  data: RunData,
-  task: TaskAdapter<E, O>,
-  machine: Machine,
-  signal: AbortSignal,
-): AsyncGenerator<FinetuneEvent, PreparedRun> {
-  const { settings } = options
-  const { device, precision } = machine
-  yield { kind: 'preparing', what: `opening ${options.model}` }
-  const { base: plain, revision } = await openBaseModel(options, data.taskType, task.outputs, precision, signal)
-  yield* checkSettings(settings, plain, data.train.examples.length, machine)
-  const { base, tokens } = await runTokens(plain, settings, task.outputs)
-  const { assembly, weights } = yield* assembleRun(base, settings, tokens, precision, task)
-  const start = yield* initialState(options, assembly, base, data.labelNames)
-  // before the examples are drained
-  const details = detailsFrom(task, data.evaluation.examples)
-  let newest: ReturnType<typeof details> = null
-  const score = (answers: ReadonlyArray<O>): Scored => {
-    newest = details(answers)
-    return task.score(answers)
-  }
-  const keys = rowKeysOf(data)
-  const report = reportOf(data, keys, settings)
-  const [rows, card, inputs] = [runRowsOf(data, keys), cardDataOf(data), await runInputs(base, data, options.adapter)]
-  const facts = runFacts(assembly, data, task, start, { device: device.name, revision, modelParameters: parametersOf(base) })
-  const scoreTest = data.test === undefined ? null : testScorer<O>(data, data.test, settings)
-  const runtime = { engine: device.engine({ threads: settings.threads }), weights }
-  const sample = await samplerOf(options, { assembly, runtime, base })
-  const { warnings, test, ...examples } = yield* tokenizeRunData(data, task, base, settings)
-  yield* reported(withLengths(report, examples.training, warnings))
-  const training: TrainingTask<E, O> & RunTask = { ...assembly, runtime, ...examples, score, ...sample }
-  return {
-    ...{ task: training, examples, base, start, rows, data: card, inputs, facts },
-    plan: runLength(assembly.method, settings, base.model, examples.training.length), // packing: rows, not texts
-    outputs: task.outputs,
-    labelNames: data.labelNames ?? undefined,
-    details: () => newest,
-    test: test === null || scoreTest === null ? null : (inference) => evaluateState(training, inference, test, scoreTest),
-    train: (more, ...from) => train({ ...training, ...more }, ...from),
-  }
+  return yield* bindTask(
+    data,
+    settings,
+  )((task) =>
+    prepareTask(
+      options,
+      data,
+      task,
+      { device, precision },
+      {
+        openBase: (outputs) => openBaseModel(options, data.taskType, outputs, precision, signal),
+        samplerOf: (run) => samplerOf(options, run),
+      },
+    ),
+  )
 }
 
 /** Generation is loaded where a run has prompts. */
-const samplerOf = async (
-  { samplePrompts, task }: RunOptions,
-  run: Pick<Parameters<typeof openSampler>[0], 'assembly' | 'runtime' | 'base'>,
-): Promise<Pick<TrainingTask, 'sample'>> => {
+const samplerOf = async ({ samplePrompts, task }: RunOptions, run: SampledRun): Promise<Pick<TrainingTask, 'sample'>> => {
   if (samplePrompts === undefined) return {}
   const { openSampler: open } = await lazyImport(import('./sampler.js'))
   return { sample: await open({ ...run, task }, samplePrompts) }
 }
-
-/** The report on the data, and a warning of each finding that matters. */
-function* reported(report: DataReport): Generator<FinetuneEvent, void> {
-  yield { kind: 'data', ...report }
-  for (const { message, warns } of report.findings) if (warns) yield { kind: 'warning', message }
-}
-
-/** @throws SettingsError if the settings do not fit the model, the method or the precision */
-async function* checkSettings(
-  settings: Settings,
-  base: ModelFolder,
-  examples: number,
-  { device, precision }: Machine,
-): AsyncGenerator<FinetuneEvent, void> {
-  const method = methodOf(settings.method)
-  runLength(method, settings, base.model, examples)
-  const trained = method.train.tensors(startPhase(method, base.model.spec, settings), settings).map(({ name }) => name)
-  precision.check?.(new Set(trained), base, method.name)
-  const speedup = (await precision.speedup?.(device, settings.threads)) ?? Infinity
-  if (speedup < 1)
-    yield {
-      kind: 'warning',
-      message: `products in ${precision.name} run at ${speedup.toFixed(2)} of float32's rate on this processor: float32 is faster here`,
-    }
-}
-
-/** Model, method, precision and objective in one; the weights stay where the precision put them. */
-async function* assembleRun<E extends TrainingExample, O>(
-  base: ModelFolder,
-  settings: Settings,
-  tokens: RunTokens['tokens'],
-  precision: Precision,
-  task: TaskAdapter<E, O>,
-) {
-  const method = withTrainedTokens(methodOf(settings.method), tokens)
-  const frozen = yield* asPreparing(precision.open(base))
-  const parts = { model: base.model, frozen: frozen.tensor, method, settings, precision }
-  return { assembly: { ...assemble(parts, (model) => task.objective(model, method)), settings }, weights: frozen.weights }
-}
-
-/** What a precision reports while it opens weights, as events of the run. */
-async function* asPreparing<T>(opening: AsyncGenerator<string, T>): AsyncGenerator<FinetuneEvent, T> {
-  for (;;) {
-    const next = await opening.next()
-    if (next.done === true) return next.value
-    yield { kind: 'preparing', what: next.value }
-  }
-}
-
-/** The state before the first step, with an adapter's numbers if the options name one. @throws InputError if the adapter does not fit */
-async function* initialState(
-  { adapter }: RunOptions,
-  run: RunTask,
-  base: ModelFolder,
-  labelNames: ReadonlyArray<string> | null,
-): AsyncGenerator<FinetuneEvent, RunState> {
-  const drawn = await startOfRun(run, checkpointNumbers(base))
-  if (adapter === undefined) return drawn
-  const read = await readAdapter(adapter, await baseOfAdapter(adapter, base))
-  const { state, withHead } = warmStart(run, drawn, read, labelNames ?? undefined, `--adapter ${adapter}`)
-  if (!withHead)
-    yield {
-      kind: 'warning',
-      message: `${adapter}: its head is not of the task's classes; the run begins with another${spellingRemedy(read.labelNames, labelNames)}`,
-    }
-  return state
-}
-
-/** The base model with the adapter's own new tokens. @throws SettingsError if the run numbers them in another way */
-const baseOfAdapter = async (adapter: string, base: ModelFolder): Promise<ModelFolder> => {
-  const { added: ours } = base
-  const own = await withAdapterTokens(adapter, ours?.plain ?? base, nodeFiles)
-  const theirs = own.added?.tokens ?? []
-  if (theirs.every((token, i) => token === ours?.tokens[i])) return own
-  const names = theirs.map((token) => quoted(token)).join(', ')
-  throw new SettingsError('newTokens', `${names} first, as the adapter has them`, shown(ours?.tokens ?? null))
-}
-
-/** How to keep the adapter's head if its classes are the task's, spelled in another way. */
-const spellingRemedy = (theirs: ReadonlyArray<string> | undefined, ours: ReadonlyArray<string> | null): string => {
-  const name = theirs === undefined || ours === null ? null : respelled(theirs, ours)
-  if (name === null) return ''
-  const labels =
-    name.as === 'number' ? 'write the labels in the data as the adapter does, with --labels-as-text' : 'rename the labels in the data'
-  return `. The classes differ only in ${name.as === 'number' ? 'how numbers are written' : 'case'}: ${quoted(name.first)} in the adapter, ${quoted(name.second)} in the data. To keep its head, ${labels}`
-}
-
-/** The number of the model's weights, without heads. */
-const parametersOf = ({ tensors }: Pick<ModelFolder, 'tensors'>): number =>
-  [...tensors.values()].reduce((sum, { shape }) => sum + shape.reduce((size, extent) => size * extent, 1), 0)
-
-/** Scores of answers to the test data: the same task type on the same classes has the same answers. */
-const testScorer = <O>(data: RunData, test: Dataset, settings: Settings): TaskAdapter<TrainingExample, O>['score'] =>
-  bindTask({ ...data, evaluation: test }, settings)((adapter) => adapter.score as unknown as TaskAdapter<TrainingExample, O>['score'])
-
-const cardDataOf = ({ taskType, labelNames, heldOut, train: { source, files }, evaluation, test }: RunData): CardData => ({
-  ...{ taskType, labelNames, heldOut },
-  train: { source, ...(files === undefined ? {} : { files }) },
-  evaluation: { source: evaluation.source, ...(files === undefined || !heldOut ? {} : { files }) },
-  test: test === undefined ? null : { source: test.source },
-})

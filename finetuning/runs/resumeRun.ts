@@ -1,11 +1,11 @@
 /** Opens a run's checkpoint and metrics, and warns of everything that is not as the run left it. */
-import { join } from 'node:path'
 import type { Checkpoint } from '../../accelerated/checkpoints/checkpointContent.js'
 import { newestCheckpoint } from '../../accelerated/checkpoints/newestCheckpoint.js'
+import { joinPath } from '../../accelerated/storage/paths.js'
 import { runOutline } from '../../accelerated/training/runOutline.js'
 import { extensionWarning } from './extendRun.js'
 import type { MetricsLog } from './metricsLog.js'
-import type { PreparedRun } from './prepareRun.js'
+import type { PreparedRun } from './prepareTask.js'
 import type { FinetuneEvent, RunOptions } from './run.js'
 import { defaultsOf } from './runFingerprint.js'
 import type { RunFolder } from './runFolder.js'
@@ -31,18 +31,23 @@ export async function* resumeRun(options: RunOptions, prepared: PreparedRun, fol
   const log = await folder.begin(checkpoint?.metricsLines ?? 0)
   if (log.missing > 0)
     yield warning(
-      `${join(output, 'metrics.jsonl')}: expected ${checkpoint?.metricsLines} lines of the steps before the checkpoint, got ${log.missing} fewer`,
+      `${joinPath(output, 'metrics.jsonl')}: expected ${checkpoint?.metricsLines} lines of the steps before the checkpoint, got ${log.missing} fewer`,
     )
   return { checkpoint: isExtended ? { ...checkpoint, sinceBest: 0 } : checkpoint, log }
 }
 
 const newest = (
   { settings }: RunOptions,
-  { task, plan, start }: PreparedRun,
+  { task, plan, start, base }: PreparedRun,
   folder: RunFolder,
   onDamaged: (message: string) => void,
 ): Promise<Checkpoint | null> => {
   const fingerprint = { now: folder.fingerprint, ended: folder.ended, defaults: defaultsOf(settings) }
   const plannedSteps = folder.extended[0]?.steps ?? plan.steps
-  return newestCheckpoint(folder.checkpoints, runOutline(task, { start, steps: plan.steps, plannedSteps, fingerprint }), onDamaged)
+  return newestCheckpoint(
+    folder.checkpoints,
+    runOutline(task, { start, steps: plan.steps, plannedSteps, fingerprint }),
+    onDamaged,
+    base.storage,
+  )
 }

@@ -7,12 +7,11 @@ import type { Examples } from '../../accelerated/models/packing.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Dataset, Example } from '../data/index.js'
 import { classWeightsOf } from '../tasks/classWeights.js'
-import type { LoadedMetric } from '../metrics/metricModule.js'
-import { boundWithMetric, withMetric } from '../tasks/chosenMetric.js'
-import { loadTask, type Task } from '../tasks/index.js'
+import { boundWithMetric } from '../tasks/chosenMetric.js'
+import type { Task } from '../tasks/task.js'
 import type { AnyTaskAdapter, TaskAdapter, TaskData } from '../tasks/taskType.js'
 import { reportTokenizing } from '../tokens/tokenizingProgress.js'
-import type { FinetuneEvent, RunOptions } from './run.js'
+import type { FinetuneEvent } from './run.js'
 
 /** A task whose lists of examples belong to the run, which may empty them. */
 export type RunData = Omit<Task, 'train' | 'evaluation' | 'test'> &
@@ -23,11 +22,8 @@ export type RunData = Omit<Task, 'train' | 'evaluation' | 'test'> &
   }
 type OwnedDataset = Dataset & { readonly examples: Example[] }
 
-/** Loads the task and reports skipped rows. @throws InputError */
-export async function* loadRunData({ task }: RunOptions, metric: LoadedMetric | null): AsyncGenerator<FinetuneEvent, RunData> {
-  yield { kind: 'preparing', what: `reading ${task.task}` }
-  const loaded = await loadTask(task)
-  const { train, evaluation, test, ...rest } = metric === null ? loaded : withMetric(loaded, metric, task.metricForBestModel === undefined)
+/** The task as the run's own, with a line on skipped rows. @throws InputError for class names that no file can hold */
+export function* ownedData({ train, evaluation, test, ...rest }: Task): Generator<FinetuneEvent, RunData> {
   for (const { source, skipped } of [train, evaluation, ...(test === undefined ? [] : [test])]) {
     const [first] = skipped
     if (first !== undefined)

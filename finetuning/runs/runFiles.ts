@@ -1,10 +1,12 @@
 /** Reads config.json and result.json of a run, and validates them within bounds: a folder may come from anyone. */
-import { join } from 'node:path'
 import { z } from 'zod'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
+import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
+import { joinPath } from '../../accelerated/storage/paths.js'
+import type { Storage } from '../../accelerated/storage/storage.js'
 import type { RunOptions, RunConfig, RunResult } from './run.js'
 import { samplePromptsSchema } from './samplePrompts.js'
 
@@ -95,20 +97,24 @@ const resultSchema = z.looseObject({
 })
 
 /** config.json of a run, or null if the folder has none. @throws InputError if the file is invalid */
-export const readRunConfig = async (output: string): Promise<RunConfig | null> => {
-  const file = join(output, 'config.json')
-  return (await fileInFolder(output, 'config.json')) === undefined ? null : parseRunConfig(await readText(file, runFileLimit), file)
+export const readRunConfig = async (output: string, storage: Storage = nodeFiles): Promise<RunConfig | null> => {
+  const file = joinPath(output, 'config.json')
+  return (await fileInFolder(output, 'config.json', storage)) === undefined
+    ? null
+    : parseRunConfig(await readText(file, runFileLimit, storage), file)
 }
 
 /** result.json of a run, or null if the folder has none. @throws InputError if the file is invalid */
-export const readRunResult = async (output: string): Promise<RunResult | null> => {
-  const file = join(output, 'result.json')
-  return (await fileInFolder(output, 'result.json')) === undefined ? null : parseRunResult(await readText(file, runFileLimit), file)
+export const readRunResult = async (output: string, storage: Storage = nodeFiles): Promise<RunResult | null> => {
+  const file = joinPath(output, 'result.json')
+  return (await fileInFolder(output, 'result.json', storage)) === undefined
+    ? null
+    : parseRunResult(await readText(file, runFileLimit, storage), file)
 }
 
 /** @throws InputError for options that would make config.json unreadable, such as a text that is too long */
 export const checkStorable = ({ output, model, adapter, task, settings }: RunOptions): void => {
-  parseRunConfig(JSON.stringify({ formatVersion: runFormatVersion, model, adapter, task, settings }), join(output, 'config.json'))
+  parseRunConfig(JSON.stringify({ formatVersion: runFormatVersion, model, adapter, task, settings }), joinPath(output, 'config.json'))
 }
 
 /** Parses the text of a run's config.json. @param where the file's name in messages. @throws InputError if the text is invalid */

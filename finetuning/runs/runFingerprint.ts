@@ -1,9 +1,9 @@
 /** The fingerprint of a run, which config.json and every checkpoint hold: settings, device, digests of the model's files, the rows and the classes. */
-import { createHash } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { numericallyNeutralSettings } from '../../accelerated/settings/commonSettings.js'
-import { fileSha256 } from '../../accelerated/storage/sha256.js'
+import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
+import { joinPath } from '../../accelerated/storage/paths.js'
+import { fileSha256, sha256 } from '../../accelerated/storage/sha256.js'
+import type { Storage } from '../../accelerated/storage/storage.js'
 import { modelDigests } from '../../accelerated/checkpoints/modelDigests.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
@@ -23,13 +23,16 @@ export const runInputs = async (base: ModelFolder, data: Task, adapter: string |
   ...(data.test === undefined ? {} : { 'test rows': rowsDigest(data.test) }),
   ...(data.labelNames === null ? {} : { classes: classesOf(comparableNames(data.labelNames)) }),
   ...(await modelFiles(base)),
-  ...(adapter === undefined ? {} : await adapterFiles(adapter)),
+  ...(adapter === undefined ? {} : await adapterFiles(adapter, base.storage)),
 })
 
 /** The class names if they are short, otherwise their digest. */
 const classesOf = (names: ReadonlyArray<string>): string => {
   const text = names.join(', ')
-  return text.length <= 200 ? text : `${names.length} of sha256 ${createHash('sha256').update(JSON.stringify(names)).digest('hex')}`
+  if (text.length <= 200) return text
+  const digest = sha256()
+  digest.update(JSON.stringify(names))
+  return `${names.length} of sha256 ${digest.hex()}`
 }
 
 const ofModel = "the model's "
@@ -38,9 +41,11 @@ const modelFiles = async (base: ModelFolder): Promise<RunInputs> =>
   Object.fromEntries(Object.entries(await modelDigests(base)).map(([name, digest]) => [ofModel + name, digest]))
 
 /** Digests of an adapter's files: its .json and .safetensors files, in every layout. */
-export const adapterFiles = async (folder: string): Promise<RunInputs> => {
-  const names = (await readdir(folder)).filter((name) => /\.(json|safetensors)$/.test(name)).sort()
-  const digests = await Promise.all(names.map(async (name) => [`the adapter's ${name}`, await fileSha256(join(folder, name))] as const))
+export const adapterFiles = async (folder: string, storage: Storage = nodeFiles): Promise<RunInputs> => {
+  const names = (await storage.list(folder)).filter((name) => /\.(json|safetensors)$/.test(name)).sort()
+  const digests = await Promise.all(
+    names.map(async (name) => [`the adapter's ${name}`, await fileSha256(joinPath(folder, name), storage)] as const),
+  )
   return Object.fromEntries(digests)
 }
 

@@ -1,12 +1,13 @@
 /** The result of a finished run, and its adapter's tensors. */
 import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
+import { peakMemory } from '../../accelerated/engines/memoryLimit.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { headOf, type ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { layoutOf } from '../../accelerated/training/assembly.js'
 import type { TrainingResult } from '../../accelerated/training/events.js'
 import type { InferenceState } from '../../accelerated/parameters/runState.js'
 import { tensorOf } from '../../accelerated/parameters/vectors.js'
-import type { RunTask } from './prepareRun.js'
+import type { RunTask } from './prepareTask.js'
 import type { Extended, RunOptions, RunFacts, RunResult, TestScores } from './run.js'
 
 /** The state that is saved in adapter/: the best one, or the last one if `loadBestModelAtEnd` is off or nothing was evaluated. */
@@ -42,7 +43,7 @@ export const resultOf = (
     ...byMatrix,
     steps,
     seconds,
-    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    peakMemoryBytes: peakMemory(),
     finishedAt: new Date().toISOString(),
     seed: settings.seed,
     output,

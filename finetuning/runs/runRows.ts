@@ -1,12 +1,13 @@
 /** rows.json: hashes of the texts that a run was trained and evaluated on, since the data file may change later. */
-import { createHash } from 'node:crypto'
-import { join } from 'node:path'
 import { z } from 'zod'
-import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
+import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
+import { joinPath } from '../../accelerated/storage/paths.js'
+import { sha256 } from '../../accelerated/storage/sha256.js'
+import type { Storage } from '../../accelerated/storage/storage.js'
 import { comparableNames } from '../data/labels.js'
 import type { Dataset } from '../data/index.js'
 import { textKeys, type Texts } from '../data/textKeys.js'
@@ -43,14 +44,14 @@ export const isAmong = (rows: BigUint64Array, texts: Texts): boolean => {
 
 /** The number and the digest of rows in their order: `36 of sha256 …`. Classes are hashed by name, 1.0 as 1. */
 export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 'labelNames'>): string => {
-  const digest = createHash('sha256')
+  const digest = sha256()
   const names = labelNames === null ? null : comparableNames(labelNames)
   const nameOf = (label: number): string | number => names?.[label] ?? label
   for (const { text, textPair, label, labels, words } of examples) {
     const ofWords = words === undefined ? [] : [Array.from(words)]
     digest.update(`${JSON.stringify([text, textPair ?? null, labels?.map(nameOf) ?? nameOf(label), ...ofWords])}\n`)
   }
-  return `${examples.length} of sha256 ${digest.digest('hex')}`
+  return `${examples.length} of sha256 ${digest.hex()}`
 }
 
 /** A key per row, in the order of the rows. */
@@ -67,15 +68,15 @@ export const runRowsOf = (task: Task, { training, evaluation }: RowKeys = rowKey
 }
 
 /** @throws InputError if there are too many rows, or the file cannot be written */
-export const writeRunRows = async (output: string, rows: string): Promise<void> => {
-  if (rows.length > rowsLimit) throw inputError(join(output, rowsFile), `at most ${rowsLimit} bytes`, String(rows.length))
-  await writeFileAtomically(join(output, rowsFile), rows)
+export const writeRunRows = async (output: string, rows: string, storage: Storage = nodeFiles): Promise<void> => {
+  if (rows.length > rowsLimit) throw inputError(joinPath(output, rowsFile), `at most ${rowsLimit} bytes`, String(rows.length))
+  await storage.write(joinPath(output, rowsFile), rows)
 }
 
 /** rows.json of a run; null in a folder of a version that wrote none. @throws InputError if the file is invalid */
 export const readRunRows = async (output: string): Promise<RunRows | null> => {
   if ((await fileInFolder(output, rowsFile)) === undefined) return null
-  const file = join(output, rowsFile)
+  const file = joinPath(output, rowsFile)
   const { heldOut, training, evaluation } = validate(schema, parseJson(await readText(file, rowsLimit), file), file, 'the rows of a run')
   return { heldOut, training: keysIn(training, file), evaluation: keysIn(evaluation, file) }
 }

@@ -2,10 +2,10 @@
 import { isHubAddress, resolveDataset } from '../../accelerated/checkpoints/hub/hubDataset.js'
 import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { labelIndexIn } from '../data/labels.js'
 import { flagOf } from '../commandLine/shell.js'
 import type { Dataset } from '../data/dataset.js'
-import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from './task.js'
+import { loadFrom, withChosenMetrics } from './loadFrom.js'
+import type { Evaluation, Task, TaskSource, TaskOptions } from './task.js'
 import { taskFlags } from './taskFlags.js'
 import { taskSources } from './sources/index.js'
 
@@ -19,21 +19,7 @@ export const isPart = (task: string, evalData: string): boolean =>
 /** The training and evaluation data of a task. @throws InputError for the first thing wrong */
 export const loadTask = async (options: TaskOptions): Promise<Task> => {
   const source = sourceOf(options)
-  const local = await withLocalData(source, options)
-  const task = await source.load(local)
-  const test = await testDataOf(source, local, task.labelNames)
-  return withChosenMetrics({ ...task, ...(test === null ? {} : { test }) }, task.labelNames, options)
-}
-
-/** The test data, with the classes of the training data; null: there is none. @throws InputError */
-const testDataOf = async (
-  { loadEvaluation }: TaskSource,
-  { testData, ...options }: TaskOptions,
-  labelNames: ReadonlyArray<string> | null,
-): Promise<Dataset | null> => {
-  if (testData === undefined) return null
-  const { evaluation } = await loadEvaluation({ ...options, evalData: testData, ...(labelNames === null ? {} : { labelNames }) })
-  return evaluation
+  return loadFrom(source, await withLocalData(source, options))
 }
 
 /** Only the evaluation data: the task's own, the file `evalData`, or the whole file `task`. @throws InputError */
@@ -75,32 +61,6 @@ const withLocalData = async ({ hub, help }: TaskSource, options: TaskOptions): P
   if (data === undefined || !isHubAddress(data)) return options
   if (hub === undefined) throw inputError('--data', `a file or folder on this machine, for ${help}`, quoted(data))
   return { ...options, data: await resolveDataset(data, hub(task)) }
-}
-
-/** The task with the positive label and the selection metric that the options choose. */
-const withChosenMetrics = <T extends Scoring>(
-  task: T,
-  labelNames: ReadonlyArray<string> | null,
-  { positiveLabel, metricForBestModel }: TaskOptions,
-): T => {
-  const positive = positiveLabel === undefined ? task.positive : positiveClass(positiveLabel, task, labelNames ?? [])
-  const scored = positive === undefined ? task : { ...task, positive }
-  if (metricForBestModel === undefined) return scored
-  const known = [...task.taskType.metricNames(scored), ...(task.metrics.length > 1 ? ['mean'] : [])]
-  if (known.includes(metricForBestModel)) return { ...scored, selectionMetric: metricForBestModel }
-  throw inputError(
-    '--metric-for-best-model',
-    metricForBestModel === 'f1' ? '--positive-label, which names the class that f1 is of' : alternatives(known),
-    metricForBestModel === 'f1' ? 'none given' : quoted(metricForBestModel),
-  )
-}
-
-/** The index of the class that F1 is of. @throws InputError */
-const positiveClass = (positiveLabel: string, { taskType }: Scoring, labelNames: ReadonlyArray<string>): number => {
-  const index = labelIndexIn(labelNames)(positiveLabel) ?? -1
-  const { positiveLabel: refusal } = taskType.refuses
-  if (refusal !== undefined || index < 0) throw inputError('--positive-label', refusal ?? alternatives(labelNames), quoted(positiveLabel))
-  return index
 }
 
 /** @throws InputError for an unknown task and for an option of another source */

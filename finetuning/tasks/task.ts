@@ -6,6 +6,7 @@ import type { TextColumns } from '../data/delimited.js'
 import type { Fold } from '../data/holdOut.js'
 import type { GlueName } from '../data/glueTasks.js'
 import type { PromptTemplate } from '../data/promptTemplates.js'
+import type { Placed } from '../data/rows.js'
 import type { StyleName } from '../data/styles.js'
 import type { SelectionMetric } from '../metrics/index.js'
 import type { Truncation } from '../tokens/textTokens.js'
@@ -116,9 +117,9 @@ export type TaskSource = {
   /** Published recipes for the source's tasks, by a name for --preset. */
   readonly presets?: Readonly<Record<string, TaskPreset>>
   /** @throws InputError for the first thing wrong in the data */
-  readonly load: (options: TaskOptions) => Promise<Task>
+  readonly load: (options: TaskOptions & Placed) => Promise<Task>
   /** Only the evaluation data, for a trained model. For a file, `options` has the training's `labelNames`. @throws InputError */
-  readonly loadEvaluation: (options: TaskOptions) => Promise<Evaluation>
+  readonly loadEvaluation: (options: TaskOptions & Placed) => Promise<Evaluation>
 }
 
 /** A recipe: a method and its settings, which may depend on the task. */

@@ -1,17 +1,11 @@
 /** The environment variables of the hub, validated. An empty one counts as unset, as in Python's tools. No message shows a secret. */
 import { readFileSync, statSync } from 'node:fs'
-import { homedir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { inputError, quoted } from '../../errors/inputError.js'
 import { isAbsent, systemInputError } from '../../errors/systemError.js'
+import { given, homeOf, type Environment } from '../../storage/cacheFolder.js'
 
-export type Environment = Readonly<Record<string, string | undefined>>
-
-/** A variable without the white space around it; an empty one counts as unset. */
-export const given = (environment: Environment, name: string): string | undefined => {
-  const value = environment[name]?.trim()
-  return value === '' ? undefined : value
-}
+export { cacheOf, given, type Environment } from '../../storage/cacheFolder.js'
 
 /** The hub's address, without a slash at its end. @throws InputError */
 export const endpointOf = (environment: Environment): string =>
@@ -64,18 +58,6 @@ const storedToken = (file: string): string | undefined => {
     throw systemInputError(file, 'a readable file with a token', thrown)
   }
 }
-
-/** The cache that Python's tools use too, so that each finds the other's downloads. */
-export const cacheOf = (environment: Environment): string => {
-  const explicit = given(environment, 'SALORA_CACHE') ?? given(environment, 'HF_HUB_CACHE')
-  if (explicit !== undefined) return explicit
-  return join(homeOf(environment), 'hub')
-}
-
-/** The folder of Python's tools. */
-const homeOf = (environment: Environment): string =>
-  given(environment, 'HF_HOME') ??
-  join(given(environment, 'XDG_CACHE_HOME') ?? join(homedir() || userInfo().homedir, '.cache'), 'huggingface')
 
 export const isOffline = (environment: Environment): boolean =>
   ['1', 'true', 'yes', 'on'].includes(given(environment, 'HF_HUB_OFFLINE')?.toLowerCase() ?? '')

@@ -1,5 +1,5 @@
 /** The modules that a PEFT configuration matches: lists of names and regular expressions, by PEFT's rules. */
-import { runInNewContext } from 'node:vm'
+import { matchInTime } from '../../engines/matchInTime.js'
 import { inputError, quoted, reason } from '../../errors/inputError.js'
 
 /** Milliseconds for all regular expressions of one key together. They come from untrusted files. */
@@ -60,16 +60,7 @@ const matchWithinLimit = (
 ): ReadonlyArray<readonly [string, ReadonlyArray<boolean>]> => {
   const progress = { at: 0 }
   try {
-    const answer: unknown = runInNewContext(
-      `JSON.stringify(expressions.map((expression, at) => {
-        progress.at = at
-        const re = new RegExp(expression)
-        return names.map((name) => re.test(name))
-      }))`,
-      { expressions: given.map(expressionOf), names: [...names], progress },
-      { timeout: timeLimit },
-    )
-    const matches = JSON.parse(String(answer)) as ReadonlyArray<ReadonlyArray<boolean>>
+    const matches = matchInTime(given.map(expressionOf), names, timeLimit, progress)
     return given.map((written, at) => [written, matches[at] ?? []] as const)
   } catch (thrown) {
     throw inputError(where, 'a regular expression that matches module names', `${quoted(given[progress.at] ?? '')} (${reason(thrown)})`)

@@ -2,7 +2,7 @@
  * The cached file of a model whose matrices are in int8 or int4. It is made once, tensor by tensor, and its name follows from the digests of the
  * checkpoint's files. A checksum is compared before each use.
  */
-import { cacheOf } from '../../checkpoints/hub/hubEnvironment.js'
+import { cacheOf } from '../../storage/cacheFolder.js'
 import { modelDigests } from '../../checkpoints/modelDigests.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { readSafetensors, readTensor, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
@@ -41,7 +41,7 @@ export type QuantizedFile = { readonly folder: string; readonly file: string; re
 export async function* quantizedFile(
   base: ModelFolder,
   layout: MatrixLayout,
-  cache: string = cacheOf(process.env),
+  cache: string = cacheOf(),
 ): AsyncGenerator<string, QuantizedFile> {
   const { storage } = base
   const folder = joinPath(cache, `salora-${layout.precision}`)

@@ -1,13 +1,14 @@
 /** A labeled file of the user as a task. Evaluates on a second file or on a held-out tenth. */
-import { extname } from 'node:path'
 import { alternatives } from '../../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import { endingOf } from '../../../accelerated/storage/paths.js'
 import type { Dataset, Example } from '../../data/dataset.js'
 import { fileHelp } from '../../data/formats.js'
 import { looksLikeFile } from '../../data/delimited.js'
 import { foldOf, heldOutShare, holdOut, type HoldOutPart } from '../../data/holdOut.js'
 import { taggedEndings } from '../../data/taggedFile.js'
 import { exampleStore } from '../../data/compactExamples.js'
+import type { Placed } from '../../data/rows.js'
 import { taskTypes } from '../taskTypes/index.js'
 import { singleLabel } from '../taskTypes/singleLabel.js'
 import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
@@ -15,7 +16,7 @@ import type { FileReading } from '../taskType.js'
 import { mixedTraining, mixtureFlags, readFiles } from './mixture.js'
 import { encoding, evalShare, skipMissing, textColumn } from './sharedFlags.js'
 
-const load = async (options: TaskOptions): Promise<Task> => {
+const load = async (options: TaskOptions & Placed): Promise<Task> => {
   const { file, scoring } = readingOf(options)
   const all = await readFiles(options.task, options, file.read)
   const { evalData } = options
@@ -24,7 +25,7 @@ const load = async (options: TaskOptions): Promise<Task> => {
   return { name: options.task, ...parts, ...scoring, labelNames: all.labelNames }
 }
 
-const loadEvaluation = async (options: TaskOptions): Promise<Evaluation> => {
+const loadEvaluation = async (options: TaskOptions & Placed): Promise<Evaluation> => {
   const { file, scoring } = readingOf(options)
   const { evalData } = options
   const evaluation = await (evalData === undefined ? readFiles(options.task, options, file.read) : file.read(evalData, options))
@@ -34,7 +35,7 @@ const loadEvaluation = async (options: TaskOptions): Promise<Evaluation> => {
 /** How the file is read and scored: by the task type that --problem-type names, else by the file's ending. @throws InputError for an unknown name */
 const readingOf = ({ task, problemType, labelsAsText }: TaskOptions): { readonly file: FileReading; readonly scoring: Scoring } => {
   const ofFiles = taskTypes.filter(({ file }) => file !== undefined)
-  const ending = extname(task).toLowerCase()
+  const ending = endingOf(task).toLowerCase()
   const name = problemType ?? ofFiles.find(({ file }) => file?.endings?.includes(ending))?.name ?? singleLabel.name
   const taskType = ofFiles.find((known) => known.name === name)
   if (taskType?.file === undefined) throw inputError('--problem-type', alternatives(ofFiles.map((known) => known.name)), quoted(name))
@@ -70,7 +71,12 @@ const differentTexts = ({ examples, labelNames }: Dataset): string => {
     : `${texts} different ${texts === 1 ? 'text' : 'texts'} in ${rows}`
 }
 
-const withEvaluationFile = async (train: Dataset, evalFile: string, { read }: FileReading, options: TaskOptions): Promise<Parts> => {
+const withEvaluationFile = async (
+  train: Dataset,
+  evalFile: string,
+  { read }: FileReading,
+  options: TaskOptions & Placed,
+): Promise<Parts> => {
   const { labelNames } = train
   const evaluation = await read(evalFile, labelNames === null ? options : { ...options, labelNames })
   return { train: mixedTraining(train, train.examples, options), evaluation, heldOut: false }

@@ -45,14 +45,14 @@ export const engines: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/nativeCallGuard'],
   },
   {
-    file: 'accelerated/engines/onnxRuntimeNode.ts',
+    file: 'accelerated/engines/sessionOptions.ts',
     mistake: 'Products and sums are fused in some sections only.',
-    before: 'fusesByNames: provider.target.namelessSizes !== true',
+    before: 'fusesByNames: target.namelessSizes !== true',
     after: 'fusesByNames: true',
     tests: ['property/graph/sizeSections'],
   },
   {
-    file: 'accelerated/engines/onnxRuntimeNode.ts',
+    file: 'accelerated/engines/sessionOptions.ts',
     mistake: 'Expanded levels are kept as constants.',
     before: " || op === 'FourBitMatMul') && (prepack",
     after: ') && (prepack',

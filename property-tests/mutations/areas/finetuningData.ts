@@ -47,8 +47,8 @@ export const finetuningData: ReadonlyArray<Mutation> = [
   {
     file: 'finetuning/data/textKeys.ts',
     mistake: 'A key is the first four bytes of the hash.',
-    before: 'copy(bytes, 8 * i, 0, 8)',
-    after: 'copy(bytes, 8 * i, 0, 1)',
+    before: '.subarray(0, 8), 8 * i)',
+    after: '.subarray(0, 1), 8 * i)',
     tests: ['property/finetuning/inspection'],
   },
   {

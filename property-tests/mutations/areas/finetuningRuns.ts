@@ -143,14 +143,14 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     tests: ['cli/samplePrompts'],
   },
   {
-    file: 'finetuning/runs/planRun.ts',
+    file: 'finetuning/runs/runPlan.ts',
     mistake: 'A run may be resumed with another metric.',
     before: 'if (before !== now)',
     after: 'if (false)',
     tests: ['cli/customMetric'],
   },
   {
-    file: 'finetuning/runs/planRun.ts',
+    file: 'finetuning/runs/runPlan.ts',
     mistake: 'A changed metric needs no warning.',
     before: 'earlier.metric?.sha256 === config.metric?.sha256',
     after: 'earlier.metric?.name === config.metric?.name',

@@ -25,6 +25,7 @@ import { reporting } from './reporting.js'
 import { schedules } from './schedules.js'
 import { storage } from './storage.js'
 import { training } from './training.js'
+import { web } from './web.js'
 
 export const areas: Areas = {
   reference,
@@ -50,6 +51,7 @@ export const areas: Areas = {
   'finetuning/serving': finetuningServing,
   evaluation,
   reporting,
+  web,
   cli,
   checks,
 }

@@ -100,4 +100,25 @@ export const storage: ReadonlyArray<Mutation> = [
     after: '',
     tests: ['property/accelerated/ggufModel'],
   },
+  {
+    file: 'accelerated/storage/digestInBrowser.ts',
+    mistake: 'The length does not fit into the last block.',
+    before: '(held < 56 ? 56 : 120)',
+    after: '(held < 57 ? 56 : 120)',
+    tests: ['web/browserParts'],
+  },
+  {
+    file: 'accelerated/storage/browser.ts',
+    mistake: 'A failed write leaves an empty file.',
+    before: 'if (before === null) await',
+    after: 'if (false) await',
+    tests: ['web/browserParts'],
+  },
+  {
+    file: 'accelerated/storage/utf8InBrowser.ts',
+    mistake: 'A character that the end cuts is UTF-8.',
+    before: '    decoder.decode()\n',
+    after: '',
+    tests: ['web/browserParts'],
+  },
 ]

@@ -1,0 +1,11 @@
+/** In place of onnxRuntimeNode.ts and onnxRuntimePackage.ts in a browser: no library of the system is there. */
+import { DeviceError } from '../errors/deviceError.js'
+
+const refused = (): never => {
+  throw new DeviceError('onnxruntime-node: expected Node, got a browser (its engine is onnxruntime-web)')
+}
+
+export const nodeEngine = refused
+export const openModelFile = refused
+export const containsProvider = refused
+export const runtimeFolder = refused

@@ -1,0 +1,113 @@
+/** How a session is opened, whichever binding of ONNX Runtime opens it: where its weights are, and the optimizers that stay off. */
+import type { InferenceSession } from 'onnxruntime-node'
+import { topologicalOrder, type Expression } from '../graph/expression.js'
+import type { OnnxTarget } from '../graph/onnx.js'
+import type { EngineSettings, OpenOptions, WeightSource } from './engine.js'
+import { idleOptimizers } from './idleOptimizers.js'
+
+type Outputs = Readonly<Record<string, Expression>>
+
+/**
+ * Half a gigabyte in float32. Above it, memory and a quick start are worth more than reordered copies of the weights. These save 8 % of
+ * a step's time in float32, and 4 % in int8. A model is large or small whatever its precision: in int8, both orientations of a matrix take half of its float32 bytes.
+ */
+const largeWeights = 2 ** 29
+
+/** Whether a session of this graph keeps float32 weights a second time, reordered for its products. */
+export const prepacks = (outputs: Outputs, { prepack = true }: OpenOptions): boolean => {
+  const order = topologicalOrder(Object.values(outputs))
+  return !order.some(({ op }) => op === 'TransposedView' || op === 'FourBitMatMul') && (prepack || bytesInFloat32(order) < largeWeights)
+}
+
+const expandsLevels = (outputs: Outputs): boolean => topologicalOrder(Object.values(outputs)).some(({ op }) => op === 'FourBitMatMul')
+
+const weightBytes = (order: ReadonlyArray<Expression>): number =>
+  order.reduce((sum, { attributes }) => sum + (attributes.external?.length ?? 0), 0)
+
+const bytesInFloat32 = (order: ReadonlyArray<Expression>): number =>
+  weightBytes(order) + weightBytes(order.filter(({ op, dtype }) => op === 'Weight' && dtype === 'int8'))
+
+const disabledOptimizers = [
+  'QuickGeluFusion', // turns x · σ(x) into a node that the CPU provider has only in float32, and then refuses the graph in float64
+  'DivMulFusion', // rounds y · (1 / x) differently if nothing else reads 1 / x, as in a recomputed layer
+]
+
+/** Fuses a product with the next sum if the names of sizes prove their shapes equal: in some sections of a graph only. */
+const fusionByNames = 'MatMulAddFusion'
+
+/** Keeps everything it computes from weights by Cast or Transpose for as long as the session lives. */
+const constantFolding = 'ConstantFolding'
+
+/** Would expand the levels of a matrix once for a layer and its gradient, and keep them in between. */
+const merging = 'CommonSubexpressionElimination'
+
+type ExternalData = { readonly path: string; readonly data: Uint8Array }
+type WeightFiles = {
+  /** ONNX Runtime maps the files of this folder into memory. */
+  readonly folder: string | null
+  /** The bytes of files that cannot be mapped. ONNX Runtime copies them for each session. */
+  readonly externalData: ReadonlyArray<ExternalData>
+}
+
+/** Where the frozen weights of a graph are. */
+export const weightFiles = async (outputs: Outputs, weights: WeightSource): Promise<WeightFiles> => {
+  const order = topologicalOrder(Object.values(outputs))
+  if (weightBytes(order) === 0) return { folder: null, externalData: [] }
+  const source = await weights()
+  if (typeof source === 'string') return { folder: source, externalData: [] }
+  const locations = new Set(order.flatMap(({ attributes }) => (attributes.external === undefined ? [] : [attributes.external.location])))
+  return { folder: null, externalData: await Promise.all([...locations].map(async (path) => ({ path, data: await source(path) }))) }
+}
+
+type NativeOptions = WeightFiles & {
+  readonly prepacks: boolean
+  /** whether equal nodes become one */
+  readonly merges: boolean
+  readonly spins: boolean
+  readonly fusesByNames: boolean
+  /** whether salora wrote the graph for this session */
+  readonly ownGraph: boolean
+}
+
+/** How a session of a graph that salora wrote is opened. */
+export const ownGraph = (outputs: Outputs, files: WeightFiles, target: OnnxTarget, options: OpenOptions): NativeOptions => ({
+  ...files,
+  merges: !expandsLevels(outputs),
+  prepacks: prepacks(outputs, options),
+  spins: options.mode !== 'decode',
+  fusesByNames: target.namelessSizes !== true,
+  ownGraph: true,
+})
+
+/** ONNX Runtime's options, the same for all its bindings. */
+export const sessionOptions = (
+  { provider }: { readonly provider: { readonly name: string } & Readonly<Record<string, unknown>> },
+  { threads, profile }: EngineSettings,
+  { folder, externalData, prepacks: reorders, merges, spins, fusesByNames, ownGraph: isOurs }: NativeOptions,
+): InferenceSession.SessionOptions => {
+  const disabled = [
+    ...disabledOptimizers,
+    ...(reorders ? [] : [constantFolding]),
+    ...(merges ? [] : [merging]),
+    ...(fusesByNames ? [] : [fusionByNames]),
+    ...(isOurs ? idleOptimizers : []),
+  ]
+  return {
+    executionProviders: [provider],
+    ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
+    // A memory pattern is a plan for one batch shape. Ours vary, and for RoBERTa-base it costs 1.1 GB without being faster.
+    enableMemPattern: false,
+    ...(externalData.length === 0 ? {} : { externalData }),
+    extra: {
+      optimization: { disable_specified_optimizers: disabled.join(';') },
+      session: {
+        ...(folder === null ? {} : { model_external_initializers_file_folder_path: folder }),
+        ...(reorders ? {} : { disable_prepacking: '1' }),
+        // A decoding step is hundreds of small products: spinning threads cost as much as the work, and halve the speed on a busy machine.
+        ...(spins ? {} : { 'intra_op.allow_spinning': '0' }),
+      },
+    },
+    ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
+    logSeverityLevel: 3,
+  }
+}

@@ -1,0 +1,70 @@
+/** Opens a loaded model and its adapter for prediction, on any device. */
+import type { Device } from '../../accelerated/engines/devices/device.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
+import { labelsOf } from '../../accelerated/formats/modelConfig.js'
+import type { CausalOutputs, ModelOutputs } from '../../accelerated/models/modelOutputs.js'
+import { taskTypeOf } from '../tasks/taskTypeOf.js'
+import { givenText, givenTexts } from './givenText.js'
+import { resolveLabels } from './labelNames.js'
+import { calledOf } from './modelWithAdapter.js'
+import { resolveMaxLength, type MachineOptions, type OnProgress, type Text } from './openModel.js'
+import { openReader, type EncodedText, type Reader } from './reader.js'
+import { untilRelease } from './untilRelease.js'
+
+export type TrainedAdapter = {
+  /** Its name in messages: the adapter, or the model if that has its own head. */
+  readonly called?: 'adapter' | 'model'
+  readonly device: string
+  readonly outputs: Exclude<ModelOutputs, CausalOutputs>
+  /** the classes in the order of the outputs, if adapter or model name them */
+  readonly labelNames: ReadonlyArray<string> | undefined
+  /** → [texts][labels]: logits, or the value of a regression. Of token classification: [texts][words · labels]. Of embeddings: the vectors of each text's parts */
+  readonly predict: (texts: ReadonlyArray<Text>, onProgress?: OnProgress) => Promise<ReadonlyArray<ReadonlyArray<number>>>
+  /** Waits for running calls, then frees the session. It may be called twice; later calls of `predict` are refused. */
+  readonly release: () => Promise<void>
+}
+
+/** An open adapter: `predict` in one call, or in two parts, so that one text that cannot be encoded does not affect the others. */
+export type OpenAdapter = TrainedAdapter & {
+  /** tokens of a text that the adapter reads, special ones included */
+  readonly maxLength: number
+  /** What `salora predict` prints, one object per text: `{ label, score, scores }`, `{ labels, scores }`, `{ value }` or `{ entities }`. */
+  readonly predictions: (texts: ReadonlyArray<Text>, onProgress?: OnProgress) => Promise<ReadonlyArray<object>>
+  /** @throws InputError or SettingsError for a text that the tokenizer or the model cannot take */
+  readonly encode: (text: Text) => EncodedText
+  readonly answer: Reader['answer']
+}
+
+/** @throws InputError if the model has fewer positions than `maxLength`, or generates text */
+export const openPredictions = async (
+  trained: TrainedModel,
+  { maxLength, ...machine }: MachineOptions & { readonly maxLength: number | null; readonly batchSize: number },
+  device: Device,
+): Promise<OpenAdapter> => {
+  const { base, adapter } = trained
+  const { outputs } = adapter
+  if (outputs.head === 'causal')
+    throw inputError(base.folder, 'a classifier, or an adapter of one', 'what writes text (salora generate, or salora evaluate)')
+  const taskType = taskTypeOf(outputs, base.folder)
+  const limit = resolveMaxLength(trained, maxLength)
+  const reader = await openReader(trained, outputs, limit, machine, device)
+  const { call, release } = untilRelease(base.folder, reader.release)
+  const encode: OpenAdapter['encode'] = (text) => reader.encode(givenText(text))
+  const answer: OpenAdapter['answer'] = (encodings, onProgress) => call(() => reader.answer(encodings, onProgress))
+  const labelNames = resolveLabels(trained)
+  const predict: OpenAdapter['predict'] = async (texts, onProgress) => answer(givenTexts(texts).map(encode), onProgress)
+  return {
+    called: calledOf(trained),
+    ...{ device: device.name, outputs, labelNames, maxLength: limit, encode, answer, predict, release },
+    predictions: async (texts, onProgress) => {
+      const names = labelsOf(outputs, labelNames)
+      const encodings = givenTexts(texts).map(encode)
+      const answers = await answer(encodings, onProgress)
+      return answers.map(
+        (output, i) =>
+          taskType.predictions?.predict(output, names, { text: texts[i]?.text ?? '', ...encodings[i] }).json ?? { outputs: output },
+      )
+    },
+  }
+}

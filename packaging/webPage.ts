@@ -1,0 +1,63 @@
+/** npm run build:web: writes the page that trains in a browser into a folder, which any server of files can serve. */
+import { createHash } from 'node:crypto'
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { packageFile } from '../finetuning/data/packageFile.js'
+
+const root = packageFile('')
+/** Sentences of the sample. */
+const sampleRows = 600
+
+/** Writes the page into `folder`, in place of what an earlier build left there. */
+export const buildPage = async (folder: string): Promise<void> => {
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(join(folder, 'model'), { recursive: true })
+  const page = (name: string): string => join(root, 'web/page', name)
+  const common = { bundle: true, minify: true, target: 'es2022', logLevel: 'warning', outdir: folder, charset: 'utf8' } as const
+  await build({
+    ...common,
+    entryPoints: [page('page.ts'), page('worker.ts'), page('page.css')],
+    format: 'esm',
+    splitting: true,
+    chunkNames: 'parts/[name]-[hash]',
+    conditions: ['onnxruntime-web-use-extern-wasm'],
+    absWorkingDir: root,
+  })
+  await cp(page('index.html'), join(folder, 'index.html'))
+  await copyRuntime(join(folder, 'runtime'))
+  await cp(join(root, 'finetuning/embedded/model'), join(folder, 'model'), { recursive: true })
+  const sentences = await readFile(join(root, 'finetuning/data/sentiment/sentences.jsonl'), 'utf8')
+  await writeFile(join(folder, 'sample.jsonl'), `${sentences.split('\n').slice(0, sampleRows).join('\n')}\n`)
+  // WebGPU's runtime is as large as all the rest: it is kept only where it was used
+  const names = (await filesIn(folder)).filter((name) => !name.includes('.jspi.'))
+  const pageFiles = { version: await digestOf(folder, names), names: ['./', ...names] }
+  await build({ ...common, entryPoints: [page('serviceWorker.ts')], format: 'iife', define: { pageFiles: JSON.stringify(pageFiles) } })
+}
+
+const copyRuntime = async (folder: string): Promise<void> => {
+  const runtime = dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm'))
+  await mkdir(folder)
+  for (const name of ['ort-wasm-simd-threaded', 'ort-wasm-simd-threaded.jspi'])
+    for (const ending of ['mjs', 'wasm']) await cp(join(runtime, `${name}.${ending}`), join(folder, `${name}.${ending}`))
+}
+
+const filesIn = async (folder: string): Promise<ReadonlyArray<string>> =>
+  (await readdir(folder, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) =>
+      join(parentPath, name)
+        .slice(folder.length + 1)
+        .replaceAll('\\', '/'),
+    )
+    .sort()
+
+const digestOf = async (folder: string, names: ReadonlyArray<string>): Promise<string> => {
+  const digest = createHash('sha256')
+  for (const name of names) digest.update(name).update(await readFile(join(folder, name)))
+  return digest.digest('hex').slice(0, 16)
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await buildPage(process.argv[2] ?? join(root, 'build/web'))

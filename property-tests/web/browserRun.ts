@@ -1,0 +1,140 @@
+/** A run in a real Chromium by the worker of the built page, and the same run in Node. */
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { unzipSync } from 'fflate'
+import type { Page } from 'playwright-core'
+import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
+import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import type { FinetuneEvent } from '../../finetuning/runs/run.js'
+import { buildPage } from '../../packaging/webPage.js'
+import { pageServer } from '../../packaging/servePage.js'
+
+export type Served = { readonly url: string; readonly close: () => void }
+
+/** A server of the page in `folder`. @param isolated whether it sends COOP and COEP */
+export const served = async (folder: string, isolated = true): Promise<Served> => {
+  const server = pageServer(folder, isolated)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://localhost:${port}/`,
+    close: () => {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
+
+/** The built page and a small file of sentences. */
+export const pageAndData = async () => {
+  const root = await mkdtemp(join(tmpdir(), 'salora-web-'))
+  await buildPage(join(root, 'page'))
+  const sentences = (await readFile(join(root, 'page/sample.jsonl'), 'utf8')).trim().split('\n').slice(0, 60)
+  const rows = sentences.map((line) => JSON.parse(line) as { readonly label: number; readonly text: string })
+  const csv = `text,label\n${rows.map(({ text, label }) => `"${text.replaceAll('"', '""')}",${label === 1 ? 'good' : 'bad'}`).join('\n')}\n`
+  await writeFile(join(root, 'reviews.csv'), csv)
+  return { root, page: join(root, 'page'), file: join(root, 'reviews.csv'), csv }
+}
+
+export const runSettings = {
+  method: 'salora',
+  maxSteps: 20,
+  batchSize: 8,
+  maxLength: 32,
+  learningRate: 0.001,
+  threads: 1,
+  saveSteps: 5,
+  seed: 3,
+} as const
+
+/** The run in Node, on one thread. */
+export const inNode = async (file: string, output: string): Promise<ReadonlyArray<FinetuneEvent>> => {
+  const events: FinetuneEvent[] = []
+  const options = { model: embeddedModel, task: { task: file }, output, settings: { ...runSettings, device: 'cpu' as const } }
+  for await (const event of finetuneJob(options, new AbortController().signal)) events.push(event)
+  return events
+}
+
+/** The part of a browser's Worker that is needed: this program's types have none. */
+type PageWorker = {
+  onmessage: (message: { readonly data: Answer }) => void
+  onerror: (error: { readonly message: string }) => void
+  readonly postMessage: (request: object) => void
+  readonly terminate: () => void
+}
+type Answer =
+  | { readonly kind: 'event'; readonly event: FinetuneEvent }
+  | { readonly kind: 'error'; readonly message: string }
+  | { readonly kind: 'ready' | 'ended' | 'runs' }
+  | { readonly kind: 'download'; readonly bytes: Uint8Array }
+type PageScope = { worker?: PageWorker; readonly Worker: new (file: string, options: { readonly type: 'module' }) => PageWorker }
+
+type Asked = {
+  readonly name: string
+  readonly csv?: string
+  readonly resume?: boolean
+  readonly settings?: object
+  /** the files of a model's folder, in place of the embedded model */
+  readonly modelFiles?: Readonly<Record<string, ReadonlyArray<number>>>
+  /** returns after this step, in the midst of the run */
+  readonly leaveAfter?: number
+}
+
+/** Runs in the page's worker. → the events until the end of the run */
+export const inBrowser = (page: Page, { settings = {}, ...asked }: Asked): Promise<ReadonlyArray<FinetuneEvent>> =>
+  page.evaluate(
+    ({ name, csv, resume = false, chosen, modelFiles, leaveAfter }) =>
+      new Promise<FinetuneEvent[]>((resolve, reject) => {
+        const scope = globalThis as unknown as PageScope
+        scope.worker?.terminate()
+        const worker = new scope.Worker('worker.js', { type: 'module' })
+        scope.worker = worker
+        const events: FinetuneEvent[] = []
+        const model =
+          modelFiles === undefined
+            ? { kind: 'embedded' }
+            : {
+                kind: 'folder',
+                name: 'tiny',
+                files: Object.entries(modelFiles).map(([file, bytes]) => new File([Uint8Array.from(bytes)], file)),
+              }
+        worker.onmessage = ({ data }) => {
+          if (data.kind === 'ready') {
+            const file = csv === undefined ? null : new File([csv], 'reviews.csv')
+            worker.postMessage({
+              kind: 'start',
+              run: { name, model, data: file, task: {}, settings: chosen, resume, device: 'cpu' },
+            })
+          }
+          if (data.kind === 'error') reject(new Error(data.message))
+          if (data.kind === 'ended') resolve(events)
+          if (data.kind !== 'event') return
+          events.push(data.event)
+          if (data.event.kind === 'step' && data.event.step === leaveAfter) resolve(events)
+        }
+        worker.onerror = ({ message }) => reject(new Error(message))
+      }),
+    { ...asked, chosen: { ...runSettings, ...settings } },
+  )
+
+/** Asks the worker of the page. → its answer of this kind */
+export const asked = (page: Page, request: object, kind: string): Promise<unknown> =>
+  page.evaluate(
+    ({ sent, of }) =>
+      new Promise<unknown>((resolve, reject) => {
+        const { worker } = globalThis as unknown as PageScope
+        if (worker === undefined) throw new Error('asked: expected a run before it, got none')
+        worker.onmessage = ({ data }) => {
+          if (data.kind === of) resolve(data.kind === 'download' ? [...data.bytes] : data)
+          if (data.kind === 'error') reject(new Error(data.message))
+        }
+        worker.postMessage(sent)
+      }),
+    { sent: request, of: kind },
+  )
+
+/** The files of a run in the page's storage, as the page downloads them. */
+export const downloaded = async (page: Page, run: string, part: 'adapter' | 'run'): Promise<Readonly<Record<string, Uint8Array>>> =>
+  unzipSync(Uint8Array.from((await asked(page, { kind: 'download', run, part }, 'download')) as number[]))

@@ -1,0 +1,143 @@
+/** `salora/web` on Node's processor and in memory: the bits and the files of the same run on the disk, and predictions. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
+import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
+import { finetune, inspect, memoryStorage, predictor, type Storage } from '../../web/index.js'
+import { writeTinyModel } from '../cli/tinyModel.js'
+
+const csv = `text,label\n${Array.from({ length: 24 }, (_, i) => `the film is ${i % 2 === 0 ? 'good' : 'bad'} ${'very '.repeat(i % 5)},${i % 2 === 0 ? 'yes' : 'no'}`).join('\n')}\n`
+const settings = {
+  method: 'salora',
+  maxSteps: 8,
+  batchSize: 4,
+  maxLength: 16,
+  saveSteps: 2,
+  evalSteps: 4,
+  learningRate: 0.01,
+  threads: 1,
+} as const
+const modelFiles = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors']
+
+let root = ''
+let onDisk: ReadonlyArray<FinetuneEvent> = []
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-web-'))
+  await writeTinyModel(join(root, 'tiny'))
+  await writeFile(join(root, 'films.csv'), csv)
+  const options = {
+    model: join(root, 'tiny'),
+    task: { task: join(root, 'films.csv') },
+    output: join(root, 'run'),
+    settings: { ...settings, device: 'cpu' as const },
+  }
+  onDisk = await collected(finetuneJob(options, new AbortController().signal))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const collected = async (run: AsyncIterable<FinetuneEvent>): Promise<ReadonlyArray<FinetuneEvent>> => {
+  const events: FinetuneEvent[] = []
+  for await (const event of run) events.push(event)
+  return events
+}
+
+/** A storage in memory with the model and the data. */
+const filled = async (): Promise<Storage> => {
+  const storage = memoryStorage()
+  for (const folder of ['tiny', 'data']) await storage.makeFolder(folder)
+  for (const name of modelFiles) await storage.write(`tiny/${name}`, await readFile(join(root, 'tiny', name)))
+  await storage.write('data/films.csv', csv)
+  return storage
+}
+
+const options: FinetuneOptions = { model: 'tiny', task: { task: 'data/films.csv' }, output: 'run', settings }
+const steps = (events: ReadonlyArray<FinetuneEvent>) =>
+  events.flatMap((event) => (event.kind === 'step' ? [[event.step, event.loss, event.gradientNorm]] : []))
+const bytesOf = async (storage: Storage, path: string): Promise<Buffer> => {
+  const file = await storage.open(path)
+  return Buffer.from(await file.read(0, file.size))
+}
+
+describe('salora/web', () => {
+  it('has the bits of the run on the disk, its events and its files', async () => {
+    const storage = await filled()
+    const events = await collected(finetune(options, { storage, device: cpu }))
+    expect(steps(events).length).toBe(8)
+    expect(steps(events)).toEqual(steps(onDisk))
+    const kinds = (of: ReadonlyArray<FinetuneEvent>) => of.map(({ kind }) => kind).filter((kind) => kind !== 'estimate')
+    expect(kinds(events)).toEqual(kinds(onDisk))
+    expect(await bytesOf(storage, 'run/adapter/adapter_model.safetensors')).toEqual(
+      await readFile(join(root, 'run/adapter/adapter_model.safetensors')),
+    )
+    expect(await bytesOf(storage, 'run/rows.json')).toEqual(await readFile(join(root, 'run/rows.json')))
+    const config = JSON.parse(String(await bytesOf(storage, 'run/config.json'))) as Readonly<Record<string, unknown>>
+    const theirs = JSON.parse(await readFile(join(root, 'run/config.json'), 'utf8')) as typeof config
+    expect(Object.keys(config).sort()).toEqual(Object.keys(theirs).sort())
+    expect(config['inputs']).toEqual(theirs['inputs'])
+    const open = await predictor('run', { storage, device: cpu })
+    const opened = await openTrainedAdapter({
+      model: join(root, 'tiny'),
+      adapter: join(root, 'run/adapter'),
+      maxLength: 16,
+      device: 'cpu',
+      threads: 1,
+    })
+    const texts = [{ text: 'a good film' }, { text: 'bad' }]
+    expect(await open.predictions(texts)).toEqual(await opened.predictions(texts))
+    await Promise.all([open.release(), opened.release()])
+  })
+
+  it('stops and resumes in the same bits, and refuses what Node refuses', async () => {
+    const storage = await filled()
+    const stop = new AbortController()
+    for await (const event of finetune(options, { storage, device: cpu }, { signal: stop.signal }))
+      if (event.kind === 'step' && event.step === 3) stop.abort()
+    await expect(collected(finetune(options, { storage, device: cpu }))).rejects.toThrow('config.json of an earlier run')
+    const other = { ...options, resume: true, settings: { ...settings, learningRate: 0.02 } }
+    await expect(collected(finetune(other, { storage, device: cpu }))).rejects.toThrow('learningRate')
+    const resumed = await collected(finetune({ ...options, resume: true }, { storage, device: cpu }))
+    expect(steps(resumed)).toEqual(steps(onDisk).slice(3))
+    expect(await bytesOf(storage, 'run/adapter/adapter_model.safetensors')).toEqual(
+      await readFile(join(root, 'run/adapter/adapter_model.safetensors')),
+    )
+    const lines = async (text: Promise<Buffer>) =>
+      (
+        String(await text)
+          .trim()
+          .split('\n') as string[]
+      ).map((line) => JSON.parse(line) as { readonly kind: string; readonly step: number })
+    const told = (of: Awaited<ReturnType<typeof lines>>) => of.map(({ kind, step }) => `${kind} ${step}`)
+    expect(told(await lines(bytesOf(storage, 'run/metrics.jsonl')))).toEqual(told(await lines(readFile(join(root, 'run/metrics.jsonl')))))
+  })
+
+  it('refuses what a browser does not have, and bad input in one line', async () => {
+    const storage = await filled()
+    const error = (changed: object) => collected(finetune({ ...options, ...changed }, { storage, device: cpu }))
+    await expect(error({ tensorboard: true })).rejects.toThrow('tensorboard: expected none in a browser')
+    await expect(error({ task: { task: 'sst2' } })).rejects.toThrow('--task: expected a .tsv, .csv')
+    await expect(error({ model: 'none' })).rejects.toThrow('none: expected a folder in Hugging Face layout, got nothing')
+    await storage.write('data/other.csv', 'text,class\na,b\n')
+    await expect(error({ task: { task: 'data/other.csv' } })).rejects.toThrow(/data\/other.csv, row 1: expected .*label/)
+    await storage.makeFolder('empty')
+    await expect(error({ model: 'empty' })).rejects.toThrow('empty: expected config.json in the folder, got none')
+    await expect(predictor('empty', { storage, device: cpu })).rejects.toThrow('empty: expected the folder of a run')
+  })
+
+  it('counts the classes and the words of a file', async () => {
+    const file = Object.assign(new Blob([csv]), { name: 'films.csv' })
+    expect(await inspect(file)).toEqual({
+      rows: 24,
+      classes: [
+        { name: 'no', rows: 12 },
+        { name: 'yes', rows: 12 },
+      ],
+      words: { median: 6, most: 8 },
+    })
+    await expect(inspect(Object.assign(new Blob(['x']), { name: 'films' }))).rejects.toThrow('data: expected a .tsv, .csv')
+    await expect(inspect(file, { label: 'class' })).rejects.toThrow('class')
+  })
+})

@@ -1,0 +1,119 @@
+/** Training in Chromium on WebAssembly: the losses and ranks of Node's run, its bits after a killed tab, and no connection. */
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
+import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
+import type { FinetuneEvent, RunResult } from '../../finetuning/runs/run.js'
+import { writeTinyModel } from '../cli/tinyModel.js'
+import { hasChromium, launchChromium } from '../support/chromium.js'
+import { asked, downloaded, inBrowser, inNode, pageAndData, served, type Served } from './browserRun.js'
+
+let browser: Browser | null = null
+let context: BrowserContext | null = null
+let files: Awaited<ReturnType<typeof pageAndData>> = { root: '', page: '', file: '', csv: '' }
+let server: Served = { url: '', close: () => undefined }
+let here: ReadonlyArray<FinetuneEvent> = []
+beforeAll(async () => {
+  if (!hasChromium) return
+  files = await pageAndData()
+  server = await served(files.page)
+  browser = await launchChromium()
+  context = await browser.newContext()
+  here = await inNode(files.file, join(files.root, 'node'))
+}, 60_000)
+afterAll(async () => {
+  await browser?.close()
+  server.close()
+  if (files.root !== '') await rm(files.root, { recursive: true })
+})
+
+const newPage = async (): Promise<Page> => {
+  if (context === null) throw new Error('expected a browser, got none')
+  const page = await context.newPage()
+  await page.goto(server.url)
+  return page
+}
+
+const stepsOf = (events: ReadonlyArray<FinetuneEvent>) => events.flatMap((event) => (event.kind === 'step' ? [event] : []))
+const resultOf = (events: ReadonlyArray<FinetuneEvent>): RunResult | undefined =>
+  events.flatMap((event) => (event.kind === 'result' ? [event.result] : []))[0]
+
+const texts = ['A wonderful place.', 'The worst meal of my life.', 'I loved it', 'Not good at all', 'The food was cold', 'Great!']
+
+/** The adapter of the first test's run, as the page downloads it. */
+let adapter: Readonly<Record<string, Uint8Array>> = {}
+
+describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', () => {
+  it('has the losses of the run in Node, within 1e-5, its ranks, and an adapter that Node opens', async () => {
+    const page = await newPage()
+    const there = await inBrowser(page, { name: 'whole', csv: files.csv })
+    const [ours, theirs] = [stepsOf(there), stepsOf(here)]
+    expect(ours.length).toBe(20)
+    theirs.forEach(({ taskLoss, loss, gradientNorm }, i) => {
+      expect(Math.abs((ours[i]?.taskLoss ?? NaN) - taskLoss), `task loss of step ${i + 1}`).toBeLessThan(1e-5)
+      // the penalty of the search grows without bound in so short a run
+      expect(Math.abs((ours[i]?.loss ?? NaN) / loss - 1), `loss of step ${i + 1}`).toBeLessThan(1e-5)
+      expect(Math.abs((ours[i]?.gradientNorm ?? NaN) / gradientNorm - 1), `gradient of step ${i + 1}`).toBeLessThan(1e-3)
+    })
+    const { ranks, last, trainableParameters, majority } = resultOf(here) ?? {}
+    expect(Object.keys(ranks ?? {}).length).toBeGreaterThan(10)
+    expect(resultOf(there)).toMatchObject({ ranks, trainableParameters, majority, stepsDone: 20, interrupted: false, device: 'cpu' })
+    expect(resultOf(there)?.last.scores['accuracy']).toBe(last?.scores['accuracy'])
+    const warnings = (events: ReadonlyArray<FinetuneEvent>) => events.flatMap((event) => (event.kind === 'warning' ? [event.message] : []))
+    expect(warnings(there)).toEqual(warnings(here))
+
+    adapter = await downloaded(page, 'whole', 'adapter')
+    const folder = join(files.root, 'adapter')
+    await mkdir(folder)
+    for (const [name, bytes] of Object.entries(adapter)) await writeFile(join(folder, name), bytes)
+    const labelsOf = (predictions: ReadonlyArray<object>) =>
+      predictions.map((prediction) => (prediction as { readonly label: string }).label)
+    const inPage = (await asked(page, { kind: 'predict', texts }, 'predictions')) as { readonly predictions: ReadonlyArray<object> }
+    const opened = await openTrainedAdapter({ model: embeddedModel, adapter: folder, device: 'cpu', maxLength: 32 })
+    const inNodes = await opened.predictions(texts.map((text) => ({ text })))
+    await opened.release()
+    expect(labelsOf(inPage.predictions)).toEqual(labelsOf(inNodes))
+    const scoreOf = (prediction: object | undefined): number => (prediction as { readonly score: number }).score
+    inNodes.forEach((prediction, i) => expect(scoreOf(inPage.predictions[i])).toBeCloseTo(scoreOf(prediction), 4))
+    await page.close()
+  }, 60_000)
+
+  it('ends in the same bits after its tab was closed in mid-run', async () => {
+    const folder = await writeTinyModel(join(files.root, 'tiny'))
+    const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors']
+    const modelFiles = Object.fromEntries(
+      await Promise.all(names.map(async (name) => [name, [...(await readFile(join(folder, name)))]] as const)),
+    )
+    const run = { csv: files.csv, modelFiles, settings: { method: 'lora', maxSteps: 12, dropout: 0.1 } }
+    const page = await newPage()
+    await inBrowser(page, { name: 'uninterrupted', ...run })
+    const expected = await downloaded(page, 'uninterrupted', 'adapter')
+    const killed = await newPage()
+    await inBrowser(killed, { name: 'killed', ...run, leaveAfter: 7 })
+    await killed.close()
+    const resumed = await inBrowser(page, { name: 'killed', ...run, resume: true })
+    expect(resumed.find(({ kind }) => kind === 'start')).toMatchObject({ resumedAt: 5 })
+    expect(stepsOf(resumed).map(({ step }) => step)).toEqual([6, 7, 8, 9, 10, 11, 12])
+    const found = await downloaded(page, 'killed', 'adapter')
+    expect(Object.keys(found).sort()).toEqual(Object.keys(expected).sort())
+    expect(found['adapter_model.safetensors']).toEqual(expected['adapter_model.safetensors'])
+    await page.close()
+  }, 60_000)
+
+  it('opens and trains without a connection after its first load', async () => {
+    const page = await newPage()
+    await page.evaluate('navigator.serviceWorker.ready.then(() => true)')
+    await context?.setOffline(true)
+    try {
+      await page.reload()
+      expect(await page.title()).toContain('salora')
+      const events = await inBrowser(page, { name: 'offline', csv: files.csv, settings: { method: 'lora', maxSteps: 2 } })
+      expect(resultOf(events)).toMatchObject({ stepsDone: 2, interrupted: false })
+    } finally {
+      await context?.setOffline(false)
+      await page.close()
+    }
+  }, 60_000)
+})

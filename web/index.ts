@@ -1,0 +1,16 @@
+/**
+ * `salora/web`: fine-tuning in a browser. This folder has the library entry and, in page/, the page that trains on the visitor's own data.
+ * What trains, reads and writes anywhere belongs in the rooms below; what only a browser has belongs here.
+ */
+import './bufferGlobal.js' // first: csv-parse asks for it as it loads
+export { finetune, methodNames, type Place } from './finetune.js'
+export { inspect, type DataSummary } from './inspect.js'
+export { predictor, type Predictor } from './predict.js'
+export { wasmRuntime, webgpuRuntime, type WebRuntimeFiles } from '../accelerated/engines/loadOnnxRuntimeWeb.js'
+export { wasm, webgpuOfBrowser, type WebRuntime } from '../accelerated/engines/onnxRuntimeWeb.js'
+export { browserFiles, mounted, type FolderHandle } from '../accelerated/storage/browser.js'
+export { memoryStorage } from '../accelerated/storage/memory.js'
+export type { Storage } from '../accelerated/storage/storage.js'
+export { InputError } from '../accelerated/errors/inputError.js'
+export { readRunConfig, readRunResult } from '../finetuning/runs/runFiles.js'
+export type { FinetuneEvent, FinetuneOptions, RunResult } from '../finetuning/runs/run.js'

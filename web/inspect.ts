@@ -1,0 +1,32 @@
+/** What a data file holds, before a run: its classes and how long its texts are. */
+import type { TaskOptions } from '../finetuning/tasks/index.js'
+import { loadFrom } from '../finetuning/tasks/loadFrom.js'
+import { labeledFileSource } from '../finetuning/tasks/sources/labeledFile.js'
+import { inputError, quoted } from '../accelerated/errors/inputError.js'
+import { memoryStorage } from '../accelerated/storage/memory.js'
+import { mounted } from '../accelerated/storage/browser.js'
+
+export type DataSummary = {
+  readonly rows: number
+  /** none if labels are no classes */
+  readonly classes: ReadonlyArray<{ readonly name: string; readonly rows: number }>
+  /** words of a text: the median and the most */
+  readonly words: { readonly median: number; readonly most: number }
+}
+
+/** Reads the file as a run would. @throws InputError for the first thing wrong in it */
+export const inspect = async (file: Blob & { readonly name: string }, task: Omit<TaskOptions, 'task'> = {}): Promise<DataSummary> => {
+  const path = `data/${file.name}`
+  if (!labeledFileSource.recognizes(file.name)) throw inputError('data', labeledFileSource.help, quoted(file.name))
+  const storage = mounted(memoryStorage(), 'data', new Map([[file.name, file]]))
+  const { train, evaluation, labelNames } = await loadFrom(labeledFileSource, { ...task, task: path, storage })
+  const examples = [...train.examples, ...evaluation.examples]
+  const words = examples.map(({ text, textPair = '' }) => `${text} ${textPair}`.trim().split(/\s+/).length).sort((a, b) => a - b)
+  const rows = new Map<number, number>()
+  for (const { label } of examples) rows.set(label, (rows.get(label) ?? 0) + 1)
+  return {
+    rows: examples.length,
+    classes: (labelNames ?? []).map((name, i) => ({ name, rows: rows.get(i) ?? 0 })),
+    words: { median: words[words.length >> 1] ?? 0, most: words.at(-1) ?? 0 },
+  }
+}

@@ -1,0 +1,40 @@
+/** Finds and makes elements of the page. */
+
+/** @throws Error if the page has no such element */
+export const byId = <E extends HTMLElement>(id: string): E => {
+  const element = document.getElementById(id)
+  if (element === null) throw new Error(`byId: expected an element with the id ${id}, got none`)
+  return element as E
+}
+
+/** An element with text or children; text never becomes markup. */
+export const make = <K extends keyof HTMLElementTagNameMap>(
+  name: K,
+  content: string | ReadonlyArray<Node>,
+  className = '',
+): HTMLElementTagNameMap[K] => {
+  const element = document.createElement(name)
+  if (className !== '') element.className = className
+  element.append(...(typeof content === 'string' ? [content] : content))
+  return element
+}
+
+export const buttonOf = (label: string, onClick: () => void, described = label): HTMLButtonElement => {
+  const button = make('button', label)
+  button.type = 'button'
+  button.setAttribute('aria-label', described)
+  button.addEventListener('click', onClick)
+  return button
+}
+
+/** A table with a header; cells after the first of a row are numbers. */
+export const tableOf = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): HTMLTableElement => {
+  const cell = (name: 'th' | 'td') => (text: string, column: number) => make(name, text, column > 0 ? 'count' : '')
+  return make('table', [
+    make('thead', [make('tr', header.map(cell('th')))]),
+    make(
+      'tbody',
+      rows.map((row) => make('tr', row.map(cell('td')))),
+    ),
+  ])
+}

@@ -1,0 +1,72 @@
+/** What the page and its worker say to each other. */
+import type { FinetuneEvent, FinetuneOptions } from 'salora/web'
+
+/** Where a model's files come from. */
+export type ModelChoice =
+  | { readonly kind: 'embedded' }
+  | { readonly kind: 'folder'; readonly name: string; readonly files: ReadonlyArray<File> }
+  | { readonly kind: 'hub'; readonly id: string }
+
+export type RunRequest = {
+  /** the run's folder in the page's storage */
+  readonly name: string
+  readonly model: ModelChoice
+  /** null: the file that the run began with */
+  readonly data: File | null
+  readonly task: Pick<FinetuneOptions['task'], 'text' | 'textPair' | 'label'>
+  readonly settings: NonNullable<FinetuneOptions['settings']>
+  readonly resume: boolean
+  readonly device: DeviceChoice
+}
+
+export type DeviceChoice = 'cpu' | 'webgpu'
+
+export type Request =
+  | { readonly kind: 'inspect'; readonly file: File; readonly task: RunRequest['task'] }
+  | { readonly kind: 'start'; readonly run: RunRequest }
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'predict'; readonly texts: ReadonlyArray<string> }
+  | { readonly kind: 'download'; readonly run: string; readonly part: 'adapter' | 'run' }
+  | { readonly kind: 'remove'; readonly run: string }
+
+/** A class of a file, and how many rows have it. */
+export type ClassCount = { readonly name: string; readonly rows: number }
+
+export type DataSummary = {
+  readonly rows: number
+  readonly classes: ReadonlyArray<ClassCount>
+  /** words of a text: the median and the most */
+  readonly words: { readonly median: number; readonly most: number }
+}
+
+/** A run in the page's storage. */
+export type StoredRun = {
+  readonly name: string
+  readonly model: string
+  readonly dataFile: string
+  readonly settings: RunRequest['settings']
+  readonly task: RunRequest['task']
+  /** the step of the newest checkpoint; 0: none */
+  readonly step: number
+  readonly finished: boolean
+}
+
+export type Machine = {
+  /** whether the page may start threads (COOP and COEP) */
+  readonly isolated: boolean
+  readonly threads: number
+  /** whether the browser gives a graphics adapter */
+  readonly webgpu: boolean
+  readonly methods: ReadonlyArray<string>
+}
+
+export type Response =
+  | { readonly kind: 'ready'; readonly machine: Machine }
+  | { readonly kind: 'runs'; readonly runs: ReadonlyArray<StoredRun> }
+  | { readonly kind: 'summary'; readonly summary: DataSummary }
+  | { readonly kind: 'event'; readonly event: FinetuneEvent }
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'predictions'; readonly predictions: ReadonlyArray<object> }
+  | { readonly kind: 'download'; readonly name: string; readonly bytes: Uint8Array<ArrayBuffer> }
+  /** where: what the page was doing, for the place of the line */
+  | { readonly kind: 'error'; readonly where: Request['kind']; readonly message: string }

@@ -1,0 +1,222 @@
+/** The page: it asks for a model, data and settings, shows the worker's events, and offers what a run left. */
+import { curvesIn } from './curves.js'
+import { buttonOf, byId, make, tableOf } from './elements.js'
+import type { DataSummary, DeviceChoice, Machine, ModelChoice, Request, Response, RunRequest, StoredRun } from './messages.js'
+import { progressIn } from './progress.js'
+
+const worker = new Worker('worker.js', { type: 'module' })
+const ask = (request: Request): void => worker.postMessage(request)
+
+const fieldOf = (id: string): string => byId<HTMLInputElement>(id).value.trim()
+const curves = curvesIn(byId('charts'))
+const progress = progressIn(curves)
+/** data: the file that is chosen · run: the run whose events are shown · stored: the runs of this browser */
+let [data, run, stored, trains]: [File | null, string, ReadonlyArray<StoredRun>, boolean] = [null, '', [], false]
+
+const showError = (message: string | null): void => {
+  const line = byId('error')
+  line.hidden = message === null
+  line.textContent = message ?? ''
+  if (message !== null) line.scrollIntoView({ block: 'nearest' })
+}
+
+const setTrains = (now: boolean): void => {
+  trains = now
+  byId<HTMLButtonElement>('start').disabled = now || data === null
+  byId<HTMLButtonElement>('stop').disabled = !now
+  for (const button of document.querySelectorAll<HTMLButtonElement>('#runs button, #try button, #downloads button')) button.disabled = now
+}
+
+const modelChoice = (): ModelChoice => {
+  const chosen = document.querySelector<HTMLInputElement>('input[name=model]:checked')?.value
+  if (chosen === 'hub') return { kind: 'hub', id: fieldOf('hub') }
+  if (chosen !== 'folder') return { kind: 'embedded' }
+  const files = [...(byId<HTMLInputElement>('folder').files ?? [])]
+  return { kind: 'folder', name: files[0]?.webkitRelativePath.split('/')[0] ?? 'folder', files }
+}
+
+const columns = (): RunRequest['task'] => ({ text: fieldOf('text') || 'text', label: fieldOf('label') || 'label' })
+
+const settings = (): RunRequest['settings'] =>
+  ({
+    method: fieldOf('method'),
+    epochs: Number(fieldOf('epochs')),
+    batchSize: Number(fieldOf('batchSize')),
+    learningRate: Number(fieldOf('learningRate')),
+    maxLength: Number(fieldOf('maxLength')),
+    saveSteps: 25,
+  }) as RunRequest['settings']
+
+/** A name that no run of this browser has. */
+const newName = (file: string, method: string): string => {
+  const base = `${file.replace(/\.\w+$/, '').replace(/[^\w-]+/g, '-') || 'data'}-${method}`
+  for (let number = 1; ; number++) if (!stored.some(({ name }) => name === `${base}-${number}`)) return `${base}-${number}`
+}
+
+const begin = (request: RunRequest): void => {
+  showError(null)
+  run = request.name
+  progress.begin(request.name)
+  for (const id of ['try', 'downloads']) byId(id).hidden = true
+  setTrains(true)
+  navigator.storage.persist().catch(() => false)
+  ask({ kind: 'start', run: request })
+}
+
+const resume = ({ name, model, settings: chosen, task }: StoredRun): void => {
+  const choice = modelChoice()
+  const embedded = model === 'models/embedded'
+  begin({ name, model: embedded ? { kind: 'embedded' } : choice, data: null, task, settings: chosen, resume: true, device: deviceChoice() })
+}
+
+const deviceChoice = (): DeviceChoice => (fieldOf('device') === 'webgpu' ? 'webgpu' : 'cpu')
+
+const choose = (file: File): void => {
+  showError(null)
+  data = file
+  byId('summary').textContent = `Reading ${file.name}…`
+  ask({ kind: 'inspect', file, task: columns() })
+}
+
+const showSummary = ({ rows, classes, words }: DataSummary): void => {
+  const count = (number: number): string => number.toLocaleString('en-US')
+  byId('summary').replaceChildren(
+    make('p', `${data?.name ?? ''}: ${count(rows)} rows. A text has ${words.median} words (median), the longest ${count(words.most)}.`),
+    ...(classes.length === 0
+      ? []
+      : [
+          tableOf(
+            ['Class', 'Rows'],
+            classes.slice(0, 20).map(({ name, rows: of }) => [name, count(of)]),
+          ),
+        ]),
+  )
+  setTrains(trains)
+}
+
+const showMachine = ({ isolated, threads, webgpu, methods }: Machine): void => {
+  const onThreads = isolated
+    ? `This page uses ${threads} ${threads === 1 ? 'thread' : 'threads'} of the processor`
+    : 'This page uses one thread of the processor: its server does not send the headers COOP and COEP, which more threads need'
+  byId('machine').textContent = `${onThreads}${webgpu ? ', or the graphics card by WebGPU' : '; this browser offers no WebGPU'}.`
+  byId<HTMLSelectElement>('method').replaceChildren(...methods.map((name) => new Option(name, name)))
+  const gpu = document.querySelector<HTMLOptionElement>('#device option[value=webgpu]')
+  if (gpu !== null) gpu.disabled = !webgpu
+}
+
+const show = (shown: StoredRun): HTMLLIElement => {
+  const { name, step, finished } = shown
+  const state = finished ? 'finished' : `stopped after step ${step}`
+  const download = (part: 'adapter' | 'run') => () => ask({ kind: 'download', run: name, part })
+  return make('li', [
+    make('span', `${name}: ${state}`),
+    ...(finished || step === 0 ? [] : [buttonOf('Resume', () => resume(shown), `Resume ${name}`)]),
+    ...(finished ? [buttonOf('Download', download('run'), `Download ${name}`)] : []),
+    buttonOf('Remove', () => ask({ kind: 'remove', run: name }), `Remove ${name}`),
+  ])
+}
+
+const showRuns = (runs: ReadonlyArray<StoredRun>): void => {
+  stored = runs
+  byId('runs').replaceChildren(...(runs.length === 0 ? [make('li', 'None yet.', 'quiet')] : runs.map(show)))
+}
+
+const showPredictions = (predictions: ReadonlyArray<object>): void => {
+  const texts = byId<HTMLTextAreaElement>('texts')
+    .value.split('\n')
+    .filter((text) => text.trim() !== '')
+  const rows = predictions.map((prediction, i) => {
+    const { label, score, ...rest } = prediction as { readonly label?: string; readonly score?: number }
+    return [texts[i] ?? '', label ?? JSON.stringify(rest), score === undefined ? '' : score.toFixed(3)]
+  })
+  byId('predictions').replaceChildren(tableOf(['Sentence', 'Class', 'Score'], rows))
+}
+
+const save = (name: string, bytes: Uint8Array<ArrayBuffer>): void => {
+  const link = document.createElement('a')
+  link.href = URL.createObjectURL(new Blob([bytes], { type: 'application/zip' }))
+  link.download = name
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000)
+}
+
+const answers: { readonly [K in Response['kind']]: (response: Extract<Response, { readonly kind: K }>) => void } = {
+  ready: ({ machine }) => showMachine(machine),
+  runs: ({ runs }) => showRuns(runs),
+  summary: ({ summary }) => showSummary(summary),
+  event: ({ event }) => {
+    progress.add(event)
+    if (event.kind !== 'result' || event.result.stepsDone === 0) return
+    for (const id of ['try', 'downloads']) byId(id).hidden = false
+  },
+  ended: () => {
+    setTrains(false)
+    progress.end()
+  },
+  predictions: ({ predictions }) => showPredictions(predictions),
+  download: ({ name, bytes }) => save(name, bytes),
+  error: ({ where, message }) => {
+    if (where === 'inspect') {
+      data = null
+      byId('summary').replaceChildren()
+      setTrains(trains)
+    }
+    showError(message)
+  },
+}
+
+worker.addEventListener('message', ({ data: response }: MessageEvent<Response>) => {
+  const answer = answers[response.kind] as (response: Response) => void
+  answer(response)
+})
+worker.addEventListener('error', ({ message }) => showError(`The worker ended: ${message}`))
+
+byId('run').addEventListener('submit', (event) => {
+  event.preventDefault()
+  if (data === null || trains) return
+  const chosen = settings()
+  const name = newName(data.name, String(chosen.method))
+  begin({ name, model: modelChoice(), data, task: columns(), settings: chosen, resume: false, device: deviceChoice() })
+})
+byId('stop').addEventListener('click', () => {
+  ask({ kind: 'stop' })
+  progress.say('Stopping after this step…')
+})
+for (const radio of document.querySelectorAll<HTMLInputElement>('input[name=model]'))
+  radio.addEventListener('change', () => {
+    for (const field of document.querySelectorAll<HTMLElement>('[data-for]')) field.hidden = field.dataset['for'] !== radio.value
+  })
+byId('data').addEventListener('change', () => {
+  const [file] = byId<HTMLInputElement>('data').files ?? []
+  if (file !== undefined) choose(file)
+})
+for (const id of ['text', 'label'])
+  byId(id).addEventListener('change', () => {
+    const [file = data] = byId<HTMLInputElement>('data').files ?? []
+    if (file !== null) choose(file)
+  })
+const drop = byId('drop')
+for (const kind of ['dragover', 'dragleave', 'drop'] as const)
+  drop.addEventListener(kind, (event) => {
+    event.preventDefault()
+    drop.classList.toggle('over', kind === 'dragover')
+    const [file] = kind === 'drop' ? (event.dataTransfer?.files ?? []) : []
+    if (file !== undefined) choose(file)
+  })
+byId('sample').addEventListener('click', async () => {
+  const response = await fetch('sample.jsonl')
+  choose(new File([await response.blob()], 'reviews.jsonl'))
+})
+byId('sentences').addEventListener('submit', (event) => {
+  event.preventDefault()
+  const texts = fieldOf('texts')
+    .split('\n')
+    .filter((text) => text.trim() !== '')
+  if (texts.length > 0) ask({ kind: 'predict', texts })
+})
+byId('adapter').addEventListener('click', () => ask({ kind: 'download', run, part: 'adapter' }))
+byId('folder-of-run').addEventListener('click', () => ask({ kind: 'download', run, part: 'run' }))
+document.addEventListener('visibilitychange', () => {
+  if (trains && document.hidden) progress.note('This tab is in the background: browsers slow it down there.')
+})
+if ('serviceWorker' in navigator) navigator.serviceWorker.register('serviceWorker.js').catch(() => undefined)

@@ -1,0 +1,108 @@
+/** What a run says as it trains: its state in one line, its numbers, its curves and its messages. */
+import type { FinetuneEvent } from 'salora/web'
+import type { Curves } from './curves.js'
+import { byId, make } from './elements.js'
+
+export type Progress = {
+  readonly begin: (run: string) => void
+  readonly add: (event: FinetuneEvent) => void
+  readonly say: (line: string) => void
+  /** adds a line to the messages */
+  readonly note: (line: string) => void
+  readonly end: () => void
+}
+
+/** The most messages that are shown. */
+const mostMessages = 200
+
+/** What is known of the run that is shown. */
+type Shown = { name: string; steps: number; ended: boolean; last: number; readonly numbers: Map<string, string> }
+
+const say = (line: string): void => {
+  byId('status').textContent = line
+}
+
+const note = (line: string): void => {
+  const list = byId('messages')
+  list.append(make('li', line))
+  if (list.childElementCount > mostMessages) list.firstElementChild?.remove()
+}
+
+const showNumbers = (numbers: ReadonlyMap<string, string>): void =>
+  byId('numbers').replaceChildren(
+    ...[...numbers].map(([title, value]) => make('div', [make('dt', title), make('dd', [make('span', [make('b', value)], 'value')])])),
+  )
+
+type OfKind<K extends FinetuneEvent['kind']> = Extract<FinetuneEvent, { readonly kind: K }>
+
+const showStep = (shown: Shown, { step, taskLoss, columns }: OfKind<'step'>): void => {
+  const { numbers, steps, name, last } = shown
+  const now = performance.now()
+  numbers.set('Step', `${step} / ${steps}`).set('Loss', taskLoss.toFixed(3))
+  const { density } = columns as { readonly density?: number }
+  if (density !== undefined) numbers.set('Density', density.toFixed(3))
+  if (last > 0) numbers.set('A step', `${Math.round(now - last)} ms`)
+  shown.last = now
+  showNumbers(numbers)
+  byId<HTMLProgressElement>('bar').value = step / Math.max(1, steps)
+  if (step % 10 === 1 || step === steps) say(`Training ${name}: step ${step} of ${steps}`)
+}
+
+const showEvaluation = ({ numbers }: Shown, { step, scores }: OfKind<'evaluation'>): void => {
+  const [metric, score] = Object.entries(scores)[0] ?? ['score', NaN]
+  numbers.set(titleOf(metric), score.toFixed(3))
+  showNumbers(numbers)
+  const all = Object.entries(scores).map(([of, value]) => `${of} ${value.toFixed(4)}`)
+  note(`Step ${step}: ${all.join(', ')}`)
+}
+
+const showResult = (shown: Shown, { result: { kept, interrupted, stepsDone } }: OfKind<'result'>): void => {
+  shown.ended = true
+  say(
+    interrupted
+      ? `Stopped after step ${stepsDone}; it can be resumed.`
+      : `Finished; the adapter is that of step ${kept?.step ?? stepsDone}.`,
+  )
+}
+
+const show = (shown: Shown, event: FinetuneEvent): void => {
+  if (event.kind === 'preparing') say(sentence(event.what))
+  if (event.kind === 'preparing' || event.kind === 'warning') note(event.kind === 'warning' ? `Warning: ${event.message}` : event.what)
+  if (event.kind === 'start') {
+    shown.steps = event.steps
+    if (event.announcement !== null) note(event.announcement)
+    say(event.resumedAt > 0 ? `Resumed after step ${event.resumedAt} of ${event.steps}` : 'Preparing the first step…')
+  }
+  if (event.kind === 'phase') note(`Step ${event.step}: ${event.line}`)
+  if (event.kind === 'evaluation') showEvaluation(shown, event)
+  if (event.kind === 'step') showStep(shown, event)
+  if (event.kind === 'result') showResult(shown, event)
+}
+
+export const progressIn = (curves: Curves): Progress => {
+  let shown: Shown = { name: '', steps: 0, ended: true, last: 0, numbers: new Map() }
+  return {
+    begin: (name) => {
+      shown = { name, steps: 0, ended: false, last: 0, numbers: new Map() }
+      curves.clear()
+      showNumbers(shown.numbers)
+      byId('messages').replaceChildren()
+      byId<HTMLProgressElement>('bar').value = 0
+      byId('progress').hidden = false
+      say('Loading the model…')
+    },
+    add: (event) => {
+      curves.add(event)
+      show(shown, event)
+    },
+    say,
+    note,
+    end: () => {
+      if (!shown.ended) say('The run ended.')
+    },
+  }
+}
+
+const titleOf = (name: string): string => `${name.charAt(0).toUpperCase()}${name.slice(1)}`
+
+const sentence = (text: string): string => `${titleOf(text)}…`

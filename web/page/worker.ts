@@ -1,0 +1,104 @@
+/** The worker of the page: it trains, predicts and reads the page's storage, so that the page stays free. */
+import {
+  browserFiles,
+  finetune,
+  InputError,
+  inspect,
+  methodNames,
+  mounted,
+  predictor,
+  type FolderHandle,
+  type Predictor,
+  type Storage,
+} from 'salora/web'
+import { dataFileOf, filesBelow, removeRun, storedRuns } from './storedRuns.js'
+import type { Request, Response, RunRequest } from './messages.js'
+import { modelFiles } from './models.js'
+import { deviceOf, hasWebGpu, runtimeVersion, threadsHere } from './runtime.js'
+import { zipOf } from './zip.js'
+
+const send = (response: Response): void => self.postMessage(response)
+const sendEvent = (what: string): void => send({ kind: 'event', event: { kind: 'preparing', what } })
+
+let files: Promise<Storage> | null = null
+const storage = (): Promise<Storage> => {
+  files ??= (async () => {
+    const root = await navigator.storage.getDirectory()
+    return browserFiles((await root.getDirectoryHandle('salora', { create: true })) as unknown as FolderHandle)
+  })()
+  return files
+}
+
+let stop: AbortController | null = null
+let open: (() => Promise<Predictor>) | null = null
+let opened: Promise<Predictor> | null = null
+
+const closePredictor = async (): Promise<void> => {
+  const earlier = opened
+  opened = null
+  await (await earlier?.catch(() => null))?.release()
+}
+
+/** Only one tab at a time writes into a run's folder. @throws InputError */
+const locked = async (name: string, work: () => Promise<void>): Promise<void> =>
+  navigator.locks.request(`salora/${name}`, { ifAvailable: true }, async (lock) => {
+    if (lock === null) throw new InputError(name, 'a run that no other tab works on', 'one that trains in another tab')
+    await work()
+  })
+
+const start = async ({ name, model, data, task, settings, resume, device: choice }: RunRequest): Promise<void> => {
+  await closePredictor()
+  const disk = await storage()
+  const { path, baseModelName, files: weights } = await modelFiles(model, sendEvent)
+  const output = `runs/${name}`
+  const file = data === null ? await dataFileOf(disk, name) : `data/${name}/${data.name}`
+  if (data !== null) {
+    await disk.makeFolder(`data/${name}`, { recursive: true })
+    await disk.write(file, new Uint8Array(await data.arrayBuffer()))
+  }
+  const device = deviceOf(choice, settings.threads ?? threadsHere())
+  const place = { storage: mounted(disk, path, weights), device, baseModelName, runtimeVersion: await runtimeVersion() }
+  stop = new AbortController()
+  const options = { model: path, task: { task: file, ...task }, output, resume, settings }
+  open = () => predictor(output, place)
+  for await (const event of finetune(options, place, { signal: stop.signal })) send({ kind: 'event', event })
+}
+
+const answers: { readonly [K in Request['kind']]: (request: Extract<Request, { readonly kind: K }>) => Promise<void> } = {
+  inspect: async ({ file, task }) => send({ kind: 'summary', summary: await inspect(file, task) }),
+  start: async ({ run }) => {
+    try {
+      await locked(run.name, () => start(run))
+    } finally {
+      send({ kind: 'runs', runs: await storedRuns(await storage()) })
+      send({ kind: 'ended' })
+    }
+  },
+  stop: async () => stop?.abort(),
+  predict: async ({ texts }) => {
+    if (open === null) throw new InputError('sentences', 'a trained run', 'none')
+    opened ??= open()
+    const { predictions } = await opened
+    send({ kind: 'predictions', predictions: await predictions(texts.map((text) => ({ text }))) })
+  },
+  download: async ({ run, part }) => {
+    const folder = part === 'adapter' ? `runs/${run}/adapter` : `runs/${run}`
+    send({ kind: 'download', name: `${run}-${part}.zip`, bytes: zipOf(await filesBelow(await storage(), folder)) })
+  },
+  remove: async ({ run }) => {
+    await removeRun(run)
+    send({ kind: 'runs', runs: await storedRuns(await storage()) })
+  },
+}
+
+self.addEventListener('message', ({ data }: MessageEvent<Request>) => {
+  const answer = answers[data.kind] as (request: Request) => Promise<void>
+  answer(data).catch((thrown: unknown) => {
+    const message = thrown instanceof Error ? thrown.message : String(thrown)
+    send({ kind: 'error', where: data.kind, message })
+  })
+})
+
+const machine = { isolated: crossOriginIsolated, threads: threadsHere(), webgpu: await hasWebGpu(), methods: methodNames }
+send({ kind: 'ready', machine })
+send({ kind: 'runs', runs: await storedRuns(await storage()).catch(() => []) })

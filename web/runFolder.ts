@@ -1,0 +1,63 @@
+/** A run's folder in a storage: the public layout of Node's, without a lock and without event files. */
+import { joinPath } from '../accelerated/storage/paths.js'
+import { withFile, type Storage } from '../accelerated/storage/storage.js'
+import { finishedResult } from '../finetuning/runs/compareRuns.js'
+import { atLengthOf } from '../finetuning/runs/extendRun.js'
+import type { MetricsLog } from '../finetuning/runs/metricsLog.js'
+import type { RunOptions } from '../finetuning/runs/run.js'
+import { readRunConfig } from '../finetuning/runs/runFiles.js'
+import { fingerprintOf } from '../finetuning/runs/runFingerprint.js'
+import type { RunFolder } from '../finetuning/runs/runFolder.js'
+import { planFrom, type RunSources } from '../finetuning/runs/runPlan.js'
+import { writeRunRows } from '../finetuning/runs/runRows.js'
+import { version } from './version.js'
+
+/**
+ * Opens or creates the folder; nothing in it changes before `begin`. The caller keeps other tabs away.
+ * @throws InputError if it has another run, or one with other settings, model or data
+ */
+export const runFolderIn = async (storage: Storage, options: RunOptions, sources: RunSources, runtimeVersion = ''): Promise<RunFolder> => {
+  const { output, resume, settings } = options
+  const earlier = await readRunConfig(output, storage)
+  const finished = earlier !== null && resume ? await finishedResult(output, storage) : null
+  const versions = { salora: version, 'onnxruntime-web': runtimeVersion }
+  const { config, ...plan } = planFrom(options, sources, { earlier, finished, versions })
+  const [adapter, checkpoints, result] = ['adapter', 'checkpoints', 'result.json'].map((name) => joinPath(output, name)) as [
+    string,
+    string,
+    string,
+  ]
+  for (const folder of [output, adapter, checkpoints]) await storage.makeFolder(folder, { recursive: true })
+  const { extended = [], evalOnStart = false } = config
+  return {
+    ...plan,
+    ...{ adapter, checkpoints, extended, evalOnStart },
+    ended: new Map(extended.map((length) => [length.after, fingerprintOf(atLengthOf(settings, length), sources.device, sources.inputs)])),
+    begin: async (lines) => {
+      await storage.remove(result)
+      await storage.write(joinPath(output, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
+      await writeRunRows(output, sources.rows, storage)
+      return metricsLogIn(storage, joinPath(output, 'metrics.jsonl'), lines)
+    },
+    check: async () => undefined,
+    writeResult: (value) => storage.write(result, `${JSON.stringify(value, null, 2)}\n`),
+    release: async () => undefined,
+  }
+}
+
+/** metrics.jsonl with its first `kept` lines. A storage cannot append, so each `flush` writes the file anew: 3 MB after ten thousand steps. */
+const metricsLogIn = async (storage: Storage, file: string, kept: number): Promise<MetricsLog> => {
+  const lines = kept === 0 ? [] : (await textOf(storage, file)).split('\n').slice(0, -1).slice(0, kept)
+  const missing = kept - lines.length
+  return {
+    append: (event) => void lines.push(JSON.stringify(event)),
+    flush: () => storage.write(file, lines.map((line) => `${line}\n`).join('')),
+    lines: () => lines.length,
+    missing,
+  }
+}
+
+const textOf = async (storage: Storage, file: string): Promise<string> =>
+  (await storage.stat(file)) === null
+    ? ''
+    : withFile(storage, file, async ({ size, read }) => new TextDecoder().decode(await read(0, size)))
