@@ -5,7 +5,7 @@
 import './bufferGlobal.js' // first: csv-parse asks for it as it loads
 export { finetune, methodNames, type Place } from './finetune.js'
 export { inspect, type DataSummary } from './inspect.js'
-export { predictor, type Predictor } from './predict.js'
+export { exportForTransformersJs, predictor, type Predictor } from './predict.js'
 export { wasmRuntime, webgpuRuntime, type WebRuntimeFiles } from '../accelerated/engines/loadOnnxRuntimeWeb.js'
 export { wasm, webgpuOfBrowser, type WebRuntime } from '../accelerated/engines/onnxRuntimeWeb.js'
 export { browserFiles, mounted, type FolderHandle } from '../accelerated/storage/browser.js'

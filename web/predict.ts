@@ -1,11 +1,17 @@
-/** Predictions of a run in a browser, by the adapter that it saved. */
+/** What a run in a browser leaves: predictions by the adapter that it saved, and its export for transformers.js. */
 import { openModelFolder } from '../accelerated/checkpoints/modelFolder.js'
-import { joinPath } from '../accelerated/storage/paths.js'
 import { inputError } from '../accelerated/errors/inputError.js'
+import { exportOnnx } from '../accelerated/formats/exportOnnx.js'
+import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
+import type { OnnxPrecision } from '../accelerated/formats/onnxWeights.js'
+import { joinPath } from '../accelerated/storage/paths.js'
+import type { Storage } from '../accelerated/storage/storage.js'
+import { resolveLabels } from '../finetuning/adapters/labelNames.js'
 import { adapterIn, withCheckedHead } from '../finetuning/adapters/modelWithAdapter.js'
 import type { Text } from '../finetuning/adapters/openModel.js'
 import { openPredictions } from '../finetuning/adapters/openPredictions.js'
 import { readRunConfig } from '../finetuning/runs/runFiles.js'
+import type { RunConfig } from '../finetuning/runs/run.js'
 import type { Place } from './finetune.js'
 
 export type Predictor = {
@@ -14,17 +20,37 @@ export type Predictor = {
   readonly release: () => Promise<void>
 }
 
-/** Opens the adapter of the run in `output`, on the model at the path that the run names. @throws InputError */
-export const predictor = async (
+type Files = Pick<Place, 'storage' | 'baseModelName'>
+
+/** The adapter of the run in `output`, on the model at the path that the run names. @throws InputError */
+const trainedIn = async (
   output: string,
-  { storage, device, baseModelName }: Pick<Place, 'storage' | 'device' | 'baseModelName'>,
-): Promise<Predictor> => {
+  { storage, baseModelName }: Files,
+): Promise<{ readonly trained: TrainedModel; readonly settings: RunConfig['settings'] }> => {
   const config = await readRunConfig(output, storage)
   if (config === null) throw inputError(output, 'the folder of a run', 'one without config.json')
-  const { model, settings } = config
-  const base = await openModelFolder(model, { storage, ...(baseModelName === undefined ? {} : { baseModelName }) })
+  const base = await openModelFolder(config.model, { storage, ...(baseModelName === undefined ? {} : { baseModelName }) })
   const folder = joinPath(output, 'adapter')
-  const trained = await withCheckedHead(await adapterIn(folder, base), folder)
+  return { trained: await withCheckedHead(await adapterIn(folder, base), folder), settings: config.settings }
+}
+
+/** Opens the adapter of a run for predictions. @throws InputError */
+export const predictor = async (output: string, place: Files & Pick<Place, 'device'>): Promise<Predictor> => {
+  const { trained, settings } = await trainedIn(output, place)
   const machine = { precision: settings.precision, threads: settings.threads, batchSize: 8, maxLength: settings.maxLength }
-  return openPredictions(trained, machine, device)
+  return openPredictions(trained, machine, place.device)
+}
+
+/**
+ * Writes the run's model with its adapter merged, as transformers.js opens it, into an empty folder of a storage. The export of Node also compares
+ * it with the original. @throws InputError
+ */
+export const exportForTransformersJs = async (
+  output: string,
+  place: Files,
+  to: { readonly storage: Storage; readonly folder: string },
+  precision: OnnxPrecision = 'float32',
+): Promise<void> => {
+  const { trained, settings } = await trainedIn(output, place)
+  await exportOnnx(to.folder, trained, resolveLabels(trained), { precision, maxLength: settings.maxLength, storage: to.storage })
 }

@@ -1,13 +1,15 @@
 /** `salora/web` on Node's processor and in memory: the bits and the files of the same run on the disk, and predictions. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
+import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
-import { finetune, inspect, memoryStorage, predictor, type Storage } from '../../web/index.js'
+import { exportForTransformersJs, finetune, inspect, memoryStorage, predictor, type Storage } from '../../web/index.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 
 const csv = `text,label\n${Array.from({ length: 24 }, (_, i) => `the film is ${i % 2 === 0 ? 'good' : 'bad'} ${'very '.repeat(i % 5)},${i % 2 === 0 ? 'yes' : 'no'}`).join('\n')}\n`
@@ -89,6 +91,15 @@ describe('salora/web', () => {
     const texts = [{ text: 'a good film' }, { text: 'bad' }]
     expect(await open.predictions(texts)).toEqual(await opened.predictions(texts))
     await Promise.all([open.release(), opened.release()])
+
+    await storage.makeFolder('export')
+    await exportForTransformersJs('run', { storage }, { storage, folder: 'export' })
+    const adapter = join(root, 'run/adapter')
+    const trained = await loadTrainedModel({ model: join(root, 'tiny'), adapter })
+    await mkdir(join(root, 'export'))
+    await exportOnnx(join(root, 'export'), trained, trained.adapter.labelNames, { maxLength: 16 })
+    for (const name of ['onnx/model.onnx', 'config.json', 'tokenizer.json'])
+      expect((await bytesOf(storage, `export/${name}`)).equals(await readFile(join(root, 'export', name))), name).toBe(true)
   })
 
   it('stops and resumes in the same bits, and refuses what Node refuses', async () => {

@@ -46,8 +46,8 @@ export const curvesIn = (place: HTMLElement): Curves => {
     add: (event) => {
       if (event.kind === 'step') {
         put('loss', { series: 'training', x: event.step, y: event.taskLoss })
-        const { density } = event.columns as { readonly density?: number }
-        if (density !== undefined) put('density', { series: 'density', x: event.step, y: density })
+        const { density } = event.columns as { readonly density?: number | null }
+        if (typeof density === 'number') put('density', { series: 'density', x: event.step, y: density })
       }
       if (event.kind === 'evaluation') {
         for (const [name, y] of Object.entries(event.scores))

@@ -63,10 +63,16 @@ const begin = (request: RunRequest): void => {
   ask({ kind: 'start', run: request })
 }
 
-const resume = ({ name, model, settings: chosen, task }: StoredRun): void => {
+/** The model of a stored run. A folder of this computer must be chosen again: a page may not open it by itself. */
+const storedModel = (path: string): ModelChoice => {
   const choice = modelChoice()
-  const embedded = model === 'models/embedded'
-  begin({ name, model: embedded ? { kind: 'embedded' } : choice, data: null, task, settings: chosen, resume: true, device: deviceChoice() })
+  const name = path.replace('models/', '')
+  if (name === 'embedded') return { kind: 'embedded' }
+  return choice.kind !== 'folder' && name.includes('--') ? { kind: 'hub', id: name.replace('--', '/') } : choice
+}
+
+const resume = ({ name, model, settings: chosen, task }: StoredRun): void => {
+  begin({ name, model: storedModel(model), data: null, task, settings: chosen, resume: true, device: deviceChoice() })
 }
 
 const deviceChoice = (): DeviceChoice => (fieldOf('device') === 'webgpu' ? 'webgpu' : 'cpu')
@@ -215,6 +221,7 @@ byId('sentences').addEventListener('submit', (event) => {
   if (texts.length > 0) ask({ kind: 'predict', texts })
 })
 byId('adapter').addEventListener('click', () => ask({ kind: 'download', run, part: 'adapter' }))
+byId('onnx').addEventListener('click', () => ask({ kind: 'export', run }))
 byId('folder-of-run').addEventListener('click', () => ask({ kind: 'download', run, part: 'run' }))
 document.addEventListener('visibilitychange', () => {
   if (trains && document.hidden) progress.note('This tab is in the background: browsers slow it down there.')

@@ -39,8 +39,8 @@ const showStep = (shown: Shown, { step, taskLoss, columns }: OfKind<'step'>): vo
   const { numbers, steps, name, last } = shown
   const now = performance.now()
   numbers.set('Step', `${step} / ${steps}`).set('Loss', taskLoss.toFixed(3))
-  const { density } = columns as { readonly density?: number }
-  if (density !== undefined) numbers.set('Density', density.toFixed(3))
+  const { density } = columns as { readonly density?: number | null }
+  if (typeof density === 'number') numbers.set('Density', density.toFixed(3))
   if (last > 0) numbers.set('A step', `${Math.round(now - last)} ms`)
   shown.last = now
   showNumbers(numbers)
@@ -56,8 +56,12 @@ const showEvaluation = ({ numbers }: Shown, { step, scores }: OfKind<'evaluation
   note(`Step ${step}: ${all.join(', ')}`)
 }
 
-const showResult = (shown: Shown, { result: { kept, interrupted, stepsDone } }: OfKind<'result'>): void => {
+const showResult = (shown: Shown, { result: { kept, interrupted, stepsDone, ranks } }: OfKind<'result'>): void => {
   shown.ended = true
+  const kepts = Object.values(ranks ?? {})
+  if (kepts.length > 0) shown.numbers.set('Mean rank', (kepts.reduce((sum, rank) => sum + rank, 0) / kepts.length).toFixed(2))
+  showNumbers(shown.numbers)
+  for (const [matrix, rank] of Object.entries(ranks ?? {})) note(`${matrix}: rank ${rank}`)
   say(
     interrupted
       ? `Stopped after step ${stepsDone}; it can be resumed.`

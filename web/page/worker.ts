@@ -1,9 +1,11 @@
 /** The worker of the page: it trains, predicts and reads the page's storage, so that the page stays free. */
 import {
   browserFiles,
+  exportForTransformersJs,
   finetune,
   InputError,
   inspect,
+  memoryStorage,
   methodNames,
   mounted,
   predictor,
@@ -30,7 +32,9 @@ const storage = (): Promise<Storage> => {
 }
 
 let stop: AbortController | null = null
+/** of the run that this page trained last */
 let open: (() => Promise<Predictor>) | null = null
+let exported: (() => Promise<Storage>) | null = null
 let opened: Promise<Predictor> | null = null
 
 const closePredictor = async (): Promise<void> => {
@@ -61,6 +65,12 @@ const start = async ({ name, model, data, task, settings, resume, device: choice
   stop = new AbortController()
   const options = { model: path, task: { task: file, ...task }, output, resume, settings }
   open = () => predictor(output, place)
+  exported = async () => {
+    const to = { storage: memoryStorage(), folder: 'export' }
+    await to.storage.makeFolder(to.folder)
+    await exportForTransformersJs(output, place, to)
+    return to.storage
+  }
   for await (const event of finetune(options, place, { signal: stop.signal })) send({ kind: 'event', event })
 }
 
@@ -84,6 +94,10 @@ const answers: { readonly [K in Request['kind']]: (request: Extract<Request, { r
   download: async ({ run, part }) => {
     const folder = part === 'adapter' ? `runs/${run}/adapter` : `runs/${run}`
     send({ kind: 'download', name: `${run}-${part}.zip`, bytes: zipOf(await filesBelow(await storage(), folder)) })
+  },
+  export: async ({ run }) => {
+    if (exported === null) throw new InputError('export', 'a trained run', 'none')
+    send({ kind: 'download', name: `${run}-onnx.zip`, bytes: zipOf(await filesBelow(await exported(), 'export')) })
   },
   remove: async ({ run }) => {
     await removeRun(run)

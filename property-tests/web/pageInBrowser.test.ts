@@ -1,0 +1,127 @@
+/** The page in Chromium: by keyboard from a file to a download, on a phone, with a name for everything, and one line for each mistake. */
+import { mkdir, rm, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { unzipSync } from 'fflate'
+import { readFile } from 'node:fs/promises'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { hasChromium, launchChromium } from '../support/chromium.js'
+import { pageAndData, served, type Served } from './browserRun.js'
+
+let browser: Browser | null = null
+let files: Awaited<ReturnType<typeof pageAndData>> = { root: '', page: '', file: '', csv: '' }
+const none: Served = { url: '', close: () => undefined }
+let [isolated, plain]: [Served, Served] = [none, none]
+beforeAll(async () => {
+  if (!hasChromium) return
+  files = await pageAndData()
+  ;[isolated, plain] = [await served(files.page), await served(files.page, false)]
+  browser = await launchChromium()
+}, 60_000)
+afterAll(async () => {
+  await browser?.close()
+  isolated.close()
+  plain.close()
+  if (files.root !== '') await rm(files.root, { recursive: true })
+})
+
+const opened = async (url: string): Promise<{ readonly page: Page; readonly errors: ReadonlyArray<string> }> => {
+  if (browser === null) throw new Error('expected a browser, got none')
+  const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage()
+  const errors: string[] = []
+  page.on('console', (message) => errors.push(message.text()))
+  page.on('pageerror', ({ message }) => errors.push(message))
+  await page.goto(url)
+  await page.getByText('This page uses').waitFor()
+  return { page, errors }
+}
+
+/** Whether the page fits into the window, at the width of a phone and of a desk. */
+const fits = async (page: Page): Promise<void> => {
+  for (const width of [390, 1280]) {
+    await page.setViewportSize({ width, height: 900 })
+    expect(await page.evaluate<number>('document.documentElement.scrollWidth'), String(width)).toBeLessThanOrEqual(width)
+  }
+}
+
+const errorLine = async (page: Page, shown: RegExp): Promise<void> => {
+  const line = page.getByRole('alert').filter({ hasText: shown })
+  await line.waitFor({ timeout: 30_000 })
+  expect(await line.textContent()).not.toContain('\n')
+}
+
+/** Controls without a name for a screen reader. */
+const nameless = `[...document.querySelectorAll('input, select, textarea, button')].filter((control) =>
+  !control.getAttribute('aria-label') && !control.labels?.length && !control.textContent.trim()).map((control) => control.outerHTML)`
+
+describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)', () => {
+  it('trains, predicts and saves by keyboard, and fits a phone', async () => {
+    const { page, errors } = await opened(isolated.url)
+    await fits(page)
+    await page.setInputFiles('#data', files.file)
+    await page.getByText('reviews.csv: 60 rows.').waitFor()
+    expect(await page.locator('#summary td').allTextContents()).toEqual([
+      'bad',
+      expect.stringMatching(/^\d+$/),
+      'good',
+      expect.stringMatching(/^\d+$/),
+    ])
+    await page.selectOption('#method', 'lora')
+    await page.fill('#epochs', '1')
+    await page.fill('#maxLength', '32')
+    await page.getByLabel('Longest text').press('Tab')
+    await page.keyboard.press('Enter') // on Start training
+    await page.getByText(/^Finished; the adapter is that of step \d+\.$/).waitFor({ timeout: 60_000 })
+    await page.getByRole('button', { name: 'Predict' }).press('Enter')
+    await page.locator('#predictions td').first().waitFor({ timeout: 30_000 })
+    expect(await page.locator('#predictions tbody tr').count()).toBe(2)
+    expect(await page.locator('#charts svg').count()).toBeGreaterThanOrEqual(2)
+    await fits(page)
+    expect(await page.evaluate(nameless)).toEqual([])
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Download the adapter' }).press('Enter'),
+    ])
+    expect(download.suggestedFilename()).toBe('reviews-lora-1-adapter.zip')
+    const zip = unzipSync(await readFile(await download.path()))
+    expect(Object.keys(zip)).toEqual(expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors']))
+    expect(errors).toEqual([])
+    await page.context().close()
+  }, 90_000)
+
+  it('refuses in one line what it cannot train, before it loads it, and says that it has one thread without the headers', async () => {
+    const { page } = await opened(plain.url)
+    expect(await page.textContent('#machine')).toContain('one thread of the processor: its server does not send the headers COOP and COEP')
+    await page.setInputFiles('#data', { name: 'other.csv', mimeType: 'text/csv', buffer: Buffer.from('text,class\na,b\nc,d\n') })
+    await errorLine(page, /^data\/other\.csv, row 1: expected a column "label"/)
+    expect(await page.getByRole('button', { name: 'Start training' }).isDisabled()).toBe(true)
+    await page.setInputFiles('#data', files.file)
+    await page.getByText('reviews.csv: 60 rows.').waitFor()
+
+    await page.getByLabel('A model of the Hugging Face hub').check()
+    await page.getByLabel('Hub id').fill('no id')
+    await page.getByRole('button', { name: 'Start training' }).click()
+    await errorLine(page, /^model: expected OWNER\/NAME of the hub, got "no id"$/)
+
+    const folder = join(files.root, 'chosen')
+    await mkdir(folder)
+    await writeFile(join(folder, 'model.safetensors'), '')
+    await page.getByLabel('A folder of this computer').check()
+    await page.setInputFiles('#folder', folder)
+    await page.getByRole('button', { name: 'Start training' }).click()
+    await errorLine(page, /^chosen: expected config\.json in the folder, got none$/)
+
+    await writeFile(join(folder, 'config.json'), '{}')
+    await truncate(join(folder, 'model.safetensors'), 2e9)
+    await page.setInputFiles('#folder', folder)
+    await page.getByRole('button', { name: 'Start training' }).click()
+    await errorLine(page, /^chosen: expected at most 1\.5 GB of weights .*, got 2\.0 GB; train it with Node$/)
+
+    const session = await page.context().newCDPSession(page)
+    await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(plain.url).origin, quotaSize: 100 })
+    await page.getByLabel('The model of this page').check()
+    await page.getByRole('button', { name: 'Start training' }).click()
+    await errorLine(page, /no space left in the browser's storage for this page \(QuotaExceededError\)$/)
+    await page.context().close()
+  }, 90_000)
+})
