@@ -1,4 +1,4 @@
-/** The page in Chromium: by keyboard from a file to a download, on a phone, with a name for everything, and one line for each mistake. */
+/** The page in Chromium: by keyboard, on a phone, with a name for every control, and one line for each mistake. */
 import { mkdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unzipSync } from 'fflate'
