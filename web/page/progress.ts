@@ -58,8 +58,8 @@ const showEvaluation = ({ numbers }: Shown, { step, scores }: OfKind<'evaluation
 
 const showResult = (shown: Shown, { result: { kept, interrupted, stepsDone, ranks } }: OfKind<'result'>): void => {
   shown.ended = true
-  const kepts = Object.values(ranks ?? {})
-  if (kepts.length > 0) shown.numbers.set('Mean rank', (kepts.reduce((sum, rank) => sum + rank, 0) / kepts.length).toFixed(2))
+  const remaining = Object.values(ranks ?? {})
+  if (remaining.length > 0) shown.numbers.set('Mean rank', (remaining.reduce((sum, rank) => sum + rank, 0) / remaining.length).toFixed(2))
   showNumbers(shown.numbers)
   for (const [matrix, rank] of Object.entries(ranks ?? {})) note(`${matrix}: rank ${rank}`)
   say(
