@@ -21,6 +21,7 @@ const webEngine = (
   settings: EngineSettings,
 ): Engine => ({
   cachedAttention: target.cachedAttention === true,
+  scan: target.scan === true,
   open: async (outputs, weights, options = {}) => {
     const files = await weightFiles(outputs, weights)
     const ort = await load()
