@@ -3,7 +3,7 @@ import type { Mutation } from '../mutation.js'
 
 export const finetuningRuns: ReadonlyArray<Mutation> = [
   {
-    file: 'finetuning/runs/prepareRun.ts',
+    file: 'finetuning/runs/prepareTask.ts',
     mistake: "A run may number the adapter's new tokens in another order.",
     before: 'theirs.every((token, i) => token === ours?.tokens[i])',
     after: 'theirs.every((token) => ours?.tokens.includes(token))',

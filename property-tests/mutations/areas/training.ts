@@ -310,11 +310,4 @@ export const training: ReadonlyArray<Mutation> = [
     after: 'if (false) yield',
     tests: ['cli/customMetric'],
   },
-  {
-    file: 'accelerated/training/hosts.ts',
-    mistake: 'The reference model has no new tokens.',
-    before: 'method.train.baseWrap?.(base) ?? base',
-    after: 'base',
-    tests: ['agreement/trainedTokens'],
-  },
 ]
