@@ -76,8 +76,8 @@ const opened = (path: string, bytes: Uint8Array): OpenFile => ({
 
 const bytesOf = async (content: Content): Promise<Uint8Array> => {
   if (typeof content === 'string') return new TextEncoder().encode(content)
-  if (content instanceof Uint8Array) return content.slice()
+  if (content instanceof Uint8Array) return new Uint8Array(content) // a Buffer's slice would be a view
   const chunks: Uint8Array[] = []
-  for await (const chunk of content) chunks.push(chunk.slice()) // the writer may reuse its buffer
+  for await (const chunk of content) chunks.push(new Uint8Array(chunk)) // the writer may reuse its buffer
   return concatenated(chunks)
 }
