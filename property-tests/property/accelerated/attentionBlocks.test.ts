@@ -32,6 +32,7 @@ import { openPhaseSessions } from '../../../accelerated/training/phaseSessions.j
 import { openPredictor } from '../../../accelerated/training/prediction.js'
 import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
 import { stepGraph } from '../../../accelerated/training/stepGraph.js'
+import { train } from '../../../accelerated/training/trainingLoop.js'
 import { trainStep } from '../../../accelerated/training/trainStep.js'
 import { fixtures } from '../../golden/golden.js'
 import { assertClose } from '../../support/assertClose.js'
@@ -264,6 +265,30 @@ describe('long texts', () => {
     const whole = lossesOf(await none.predict(state.parameters, examples, 2))
     await none.release()
     assertClose(long, whole, { relative: 1e-9, name: 'both texts' })
+  })
+
+  it('a run trains and evaluates by blocks, in all of its batches', async () => {
+    const { assembly, examples, state, runtime } = await runOf(
+      'llama',
+      { precision: 'float64', maxSteps: 2, batchSize: 1, evalSteps: 2, maxLength: 16 }, // the fixture's table is short
+      [longText + 3, 30],
+    )
+    const losses = async (own: Engine): Promise<ReadonlyArray<number>> => {
+      const score = (answers: ReadonlyArray<unknown>) => ({ scores: { loss: lossesOf(answers)[0] ?? NaN }, selection: 0, constant: null })
+      const task = { ...assembly, runtime: { ...runtime, engine: own }, training: examples, evaluation: examples.slice(1), score }
+      const found: number[] = []
+      for await (const event of train(task, structuredClone(state), null, new AbortController().signal)) {
+        if (event.kind === 'step') found.push(event.loss)
+        if (event.kind === 'evaluation') found.push(event.scores['loss'] ?? NaN)
+      }
+      return found
+    }
+    const opened: number[] = []
+    const layers = assembly.model.spec.layers.length
+    const inBlocks = await losses(spied(opened))
+    expect(inBlocks.length).toBe(3)
+    expect(opened).toEqual([2 * layers, 0]) // the evaluation's text is short
+    assertClose(inBlocks, await losses({ ...engine, scan: false }), { relative: 1e-9, name: 'losses' })
   })
 
   it('begin at a number of tokens, virtual ones included, on engines that can', async () => {
