@@ -1,9 +1,10 @@
 /** The pages that follow from the code are up to date: `npm run docs:reference` writes them. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { kernelsPage } from '../../docs/generate/kernels.js'
 import { commandPages, otherNamesTables, settingsPage, withRegion } from '../../docs/generate/pages.js'
 
-const pages = [...(await commandPages()), await settingsPage()]
+const pages = [...(await commandPages()), await settingsPage(), kernelsPage()]
 
 describe('the generated pages of the documentation', () => {
   it.each(pages)('are up to date: $file', ({ file, text }) => expect(readFileSync(file, 'utf8')).toBe(text))

@@ -96,7 +96,7 @@ const schema = protobuf.parse(`
   message ModelProto { repeated OperatorSetIdProto opset_import = 8; GraphProto graph = 7; }
   message OperatorSetIdProto { string domain = 1; int64 version = 2; }
   message GraphProto { repeated NodeProto node = 1; repeated TensorProto initializer = 5; repeated ValueInfoProto input = 11; repeated ValueInfoProto output = 12; repeated ValueInfoProto value_info = 13; }
-  message NodeProto { repeated string input = 1; repeated string output = 2; string op_type = 4; repeated AttributeProto attribute = 5; string domain = 7; }
+  message NodeProto { repeated string input = 1; repeated string output = 2; string name = 3; string op_type = 4; repeated AttributeProto attribute = 5; string domain = 7; }
   message AttributeProto { string name = 1; int64 i = 3; }
   message TensorProto { repeated int64 dims = 1; int32 data_type = 2; string name = 8; bytes raw_data = 9; }
   message ValueInfoProto { string name = 1; TypeProto type = 2; }
@@ -107,6 +107,7 @@ const schema = protobuf.parse(`
 `).root
 
 export type WrittenNode = {
+  readonly name: string
   readonly opType: string
   readonly domain: string
   readonly input: ReadonlyArray<string>
@@ -116,7 +117,9 @@ export type WrittenNode = {
 }
 export type WrittenValue = {
   readonly name: string
-  readonly type: { readonly tensorType: { readonly shape: { readonly dim: ReadonlyArray<{ readonly dimParam: string }> } } }
+  readonly type: {
+    readonly tensorType: { readonly elemType: number; readonly shape: { readonly dim: ReadonlyArray<{ readonly dimParam: string }> } }
+  }
 }
 export type WrittenGraph = {
   readonly domains: ReadonlyArray<string>

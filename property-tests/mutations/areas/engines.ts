@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const engines: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/engines/devices/cuda.ts',
+    mistake: 'Steps on CUDA have nodes that are in no table of its kernels.',
+    before: 'fusedGelu: true, halfMatMul: true',
+    after: 'fusedGelu: true, fusedDecoder: true, halfMatMul: true',
+    tests: ['property/graph/kernels'],
+  },
+  {
     file: 'accelerated/engines/idleOptimizers.ts',
     mistake: 'An optimizer that changes our graphs is left out.',
     before: "'WhereDummyDq',",

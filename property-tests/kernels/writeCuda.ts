@@ -1,0 +1,39 @@
+/**
+ * Writes docs/generate/kernels/cuda.json: the CUDA kernels of every operator in our step graphs. Its argument is docs/OperatorKernels.md of ONNX
+ * Runtime's repository: `npm run build && node dist/property-tests/kernels/writeCuda.js OperatorKernels.md VERSION`.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { cuda } from '../../accelerated/engines/devices/cuda.js'
+import { parseKernels, type KernelTable } from './operatorKernels.js'
+import { allFamilies, stepCases, writtenStep } from './stepCases.js'
+import { typedNodes } from './typedNodes.js'
+
+const [, , page = '', version = ''] = process.argv
+if (page === '' || version === '') throw new Error('writeCuda: expected OperatorKernels.md and the commit or version that it is of')
+
+const used = new Set<string>()
+const asked = (domain: string, operator: string): string => `${domain === '' ? '' : `${domain}.`}${operator}`
+const int8 = { family: 'roberta', method: 'lora', precision: 'int8', gradientCheckpointing: false } as const
+const models = [
+  ...(await stepCases(allFamilies)).map((step) => () => writtenStep(step, cuda.target)),
+  () => writtenStep(int8, { ...cuda.target, quantizedMatMul: true }),
+]
+for (const model of models) for (const { domain, operator } of typedNodes(await model())) used.add(asked(domain, operator))
+
+const opset = 18
+const kernels = parseKernels(readFileSync(page, 'utf8'), 'CUDAExecutionProvider').filter(
+  ({ domain, operator, from, to }) => used.has(asked(domain, operator)) && (domain !== '' || (from <= opset && opset <= (to ?? Infinity))),
+)
+const found = new Set(kernels.map(({ domain, operator }) => asked(domain, operator)))
+const table: KernelTable = {
+  provider: 'CUDAExecutionProvider',
+  source: `docs/OperatorKernels.md of microsoft/onnxruntime, ${version}`,
+  kernels,
+  without: [...used].filter((name) => !found.has(name)).sort(),
+}
+const lines = table.kernels.map((kernel) => `    ${JSON.stringify(kernel)}`).join(',\n')
+const { kernels: _, ...others } = table
+writeFileSync(
+  'docs/generate/kernels/cuda.json',
+  `${JSON.stringify({ ...others, kernels: 0 }, null, 2).replace('"kernels": 0', `"kernels": [\n${lines}\n  ]`)}\n`,
+)
