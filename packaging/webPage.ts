@@ -31,8 +31,7 @@ export const buildPage = async (folder: string): Promise<void> => {
   await cp(join(root, 'finetuning/embedded/model'), join(folder, 'model'), { recursive: true })
   const sentences = await readFile(join(root, 'finetuning/data/sentiment/sentences.jsonl'), 'utf8')
   await writeFile(join(folder, 'sample.jsonl'), `${sentences.split('\n').slice(0, sampleRows).join('\n')}\n`)
-  // WebGPU's runtime is as large as all the rest: it is kept only where it was used
-  const names = (await filesIn(folder)).filter((name) => !name.includes('.jspi.'))
+  const names = await filesIn(folder)
   const pageFiles = { version: await digestOf(folder, names), names: ['./', ...names] }
   await build({ ...common, entryPoints: [page('serviceWorker.ts')], format: 'iife', define: { pageFiles: JSON.stringify(pageFiles) } })
 }
@@ -40,8 +39,7 @@ export const buildPage = async (folder: string): Promise<void> => {
 const copyRuntime = async (folder: string): Promise<void> => {
   const runtime = dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm'))
   await mkdir(folder)
-  for (const name of ['ort-wasm-simd-threaded', 'ort-wasm-simd-threaded.jspi'])
-    for (const ending of ['mjs', 'wasm']) await cp(join(runtime, `${name}.${ending}`), join(folder, `${name}.${ending}`))
+  for (const name of ['ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm']) await cp(join(runtime, name), join(folder, name))
 }
 
 const filesIn = async (folder: string): Promise<ReadonlyArray<string>> =>

@@ -17,7 +17,3 @@ const placed = (ort: WebRuntime, { folder, threads }: WebRuntimeFiles, name: str
 /** The runtime of the processor. Its files are ort-wasm-simd-threaded.mjs and .wasm. */
 export const wasmRuntime = (files: WebRuntimeFiles) => async (): Promise<WebRuntime> =>
   placed(await import('onnxruntime-web/wasm'), files, 'ort-wasm-simd-threaded')
-
-/** The runtime of WebGPU. Its files are ort-wasm-simd-threaded.jspi.mjs and .wasm, for a browser with WebAssembly's JSPI. */
-export const webgpuRuntime = (files: WebRuntimeFiles) => async (): Promise<WebRuntime> =>
-  placed(await import('onnxruntime-web/jspi'), files, 'ort-wasm-simd-threaded.jspi')

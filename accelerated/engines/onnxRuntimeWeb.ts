@@ -1,16 +1,15 @@
-/** The engine of a browser: onnxruntime-web, by WebAssembly or WebGPU. The caller loads the runtime; no other file runs it. */
+/** The engine of a browser: onnxruntime-web, by WebAssembly. The caller loads the runtime; no other file runs it. */
 import type * as binding from 'onnxruntime-web'
 import { DeviceError } from '../errors/deviceError.js'
 import { toOnnx } from '../graph/onnx.js'
 import type { Device } from './devices/device.js'
 import { cpu } from './devices/cpu.js'
-import { webgpu } from './devices/webgpu.js'
 import type { Engine, EngineSettings, Session } from './engine.js'
 import type { Feeds, NumericArray } from './feeds.js'
 import { ownGraph, sessionOptions, weightFiles } from './sessionOptions.js'
 import { toTensor } from './writeIntoBuffers.js'
 
-/** ONNX Runtime as an entry of onnxruntime-web gives it: `/wasm`, or `/webgpu`. */
+/** ONNX Runtime as the entry `onnxruntime-web/wasm` gives it. */
 export type WebRuntime = Pick<typeof binding, 'InferenceSession' | 'Tensor' | 'env'>
 
 /** `threads` of the settings are set once, for the whole page: WebAssembly makes its threads as it starts. */
@@ -52,12 +51,4 @@ export const wasm = (load: () => Promise<WebRuntime>): Device => ({
   engine: (settings) => webEngine(load, cpu, 'wasm', settings),
   missing: async () => null,
   remedy: async () => 'a browser with WebAssembly and its SIMD instructions',
-})
-
-/** The graphics card by WebGPU. @param load the runtime of `onnxruntime-web/webgpu` */
-export const webgpuOfBrowser = (load: () => Promise<WebRuntime>): Device => ({
-  ...webgpu,
-  engine: (settings) => webEngine(load, webgpu, 'webgpu', settings),
-  missing: async () => null,
-  remedy: async () => 'a browser with WebGPU and an adapter, or the device cpu',
 })

@@ -105,7 +105,7 @@ export const inBrowser = (page: Page, { settings = {}, ...asked }: Asked): Promi
             const file = csv === undefined ? null : new File([csv], 'reviews.csv')
             worker.postMessage({
               kind: 'start',
-              run: { name, model, data: file, task: {}, settings: chosen, resume, device: 'cpu' },
+              run: { name, model, data: file, task: {}, settings: chosen, resume },
             })
           }
           if (data.kind === 'error') reject(new Error(data.message))

@@ -16,10 +16,7 @@ export type RunRequest = {
   readonly task: Pick<FinetuneOptions['task'], 'text' | 'textPair' | 'label'>
   readonly settings: NonNullable<FinetuneOptions['settings']>
   readonly resume: boolean
-  readonly device: DeviceChoice
 }
-
-export type DeviceChoice = 'cpu' | 'webgpu'
 
 export type Request =
   | { readonly kind: 'inspect'; readonly file: File; readonly task: RunRequest['task'] }
@@ -57,8 +54,6 @@ export type Machine = {
   /** whether the page may start threads (COOP and COEP) */
   readonly isolated: boolean
   readonly threads: number
-  /** whether the browser gives a graphics adapter */
-  readonly webgpu: boolean
   readonly methods: ReadonlyArray<string>
 }
 

@@ -1,7 +1,7 @@
 /** The page: it asks for a model, data and settings, shows the worker's events, and offers what a run left. */
 import { curvesIn } from './curves.js'
 import { buttonOf, byId, make, tableOf } from './elements.js'
-import type { DataSummary, DeviceChoice, Machine, ModelChoice, Request, Response, RunRequest, StoredRun } from './messages.js'
+import type { DataSummary, Machine, ModelChoice, Request, Response, RunRequest, StoredRun } from './messages.js'
 import { progressIn } from './progress.js'
 
 const worker = new Worker('worker.js', { type: 'module' })
@@ -72,10 +72,8 @@ const storedModel = (path: string): ModelChoice => {
 }
 
 const resume = ({ name, model, settings: chosen, task }: StoredRun): void => {
-  begin({ name, model: storedModel(model), data: null, task, settings: chosen, resume: true, device: deviceChoice() })
+  begin({ name, model: storedModel(model), data: null, task, settings: chosen, resume: true })
 }
-
-const deviceChoice = (): DeviceChoice => (fieldOf('device') === 'webgpu' ? 'webgpu' : 'cpu')
 
 const choose = (file: File): void => {
   showError(null)
@@ -100,14 +98,12 @@ const showSummary = ({ rows, classes, words }: DataSummary): void => {
   setTrains(trains)
 }
 
-const showMachine = ({ isolated, threads, webgpu, methods }: Machine): void => {
+const showMachine = ({ isolated, threads, methods }: Machine): void => {
   const onThreads = isolated
     ? `This page uses ${threads} ${threads === 1 ? 'thread' : 'threads'} of the processor`
     : 'This page uses one thread of the processor: its server does not send the headers COOP and COEP, which more threads need'
-  byId('machine').textContent = `${onThreads}${webgpu ? ', or the graphics card by WebGPU' : '; this browser offers no WebGPU'}.`
+  byId('machine').textContent = `${onThreads}. It does not use the graphics card.`
   byId<HTMLSelectElement>('method').replaceChildren(...methods.map((name) => new Option(name, name)))
-  const gpu = document.querySelector<HTMLOptionElement>('#device option[value=webgpu]')
-  if (gpu !== null) gpu.disabled = !webgpu
 }
 
 const show = (shown: StoredRun): HTMLLIElement => {
@@ -182,7 +178,7 @@ byId('run').addEventListener('submit', (event) => {
   if (data === null || trains) return
   const chosen = settings()
   const name = newName(data.name, String(chosen.method))
-  begin({ name, model: modelChoice(), data, task: columns(), settings: chosen, resume: false, device: deviceChoice() })
+  begin({ name, model: modelChoice(), data, task: columns(), settings: chosen, resume: false })
 })
 byId('stop').addEventListener('click', () => {
   ask({ kind: 'stop' })

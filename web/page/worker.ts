@@ -16,7 +16,7 @@ import {
 import { dataFileOf, filesBelow, removeRun, storedRuns } from './storedRuns.js'
 import type { Request, Response, RunRequest } from './messages.js'
 import { modelFiles } from './models.js'
-import { deviceOf, hasWebGpu, runtimeVersion, threadsHere } from './runtime.js'
+import { deviceOf, runtimeVersion, threadsHere } from './runtime.js'
 import { zipOf } from './zip.js'
 
 const send = (response: Response): void => self.postMessage(response)
@@ -50,7 +50,7 @@ const locked = async (name: string, work: () => Promise<void>): Promise<void> =>
     await work()
   })
 
-const start = async ({ name, model, data, task, settings, resume, device: choice }: RunRequest): Promise<void> => {
+const start = async ({ name, model, data, task, settings, resume }: RunRequest): Promise<void> => {
   await closePredictor()
   const disk = await storage()
   const { path, baseModelName, files: weights } = await modelFiles(model, sendEvent)
@@ -60,7 +60,7 @@ const start = async ({ name, model, data, task, settings, resume, device: choice
     await disk.makeFolder(`data/${name}`, { recursive: true })
     await disk.write(file, new Uint8Array(await data.arrayBuffer()))
   }
-  const device = deviceOf(choice, settings.threads ?? threadsHere())
+  const device = deviceOf(settings.threads ?? threadsHere())
   const place = { storage: mounted(disk, path, weights), device, baseModelName, runtimeVersion: await runtimeVersion() }
   stop = new AbortController()
   const options = { model: path, task: { task: file, ...task }, output, resume, settings }
@@ -113,6 +113,6 @@ self.addEventListener('message', ({ data }: MessageEvent<Request>) => {
   })
 })
 
-const machine = { isolated: crossOriginIsolated, threads: threadsHere(), webgpu: await hasWebGpu(), methods: methodNames }
+const machine = { isolated: crossOriginIsolated, threads: threadsHere(), methods: methodNames }
 send({ kind: 'ready', machine })
 send({ kind: 'runs', runs: await storedRuns(await storage()).catch(() => []) })
