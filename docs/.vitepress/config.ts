@@ -41,6 +41,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       'low-memory',
       'gpu',
       'exports',
+      'browser',
       'llama-cpp',
       'share',
       'library',
