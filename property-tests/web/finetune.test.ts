@@ -7,6 +7,7 @@ import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
+import { makeReport } from '../../reporting/report/report.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
 import { exportForTransformersJs, finetune, inspect, memoryStorage, predictor, type Storage } from '../../web/index.js'
@@ -91,6 +92,13 @@ describe('salora/web', () => {
     const texts = [{ text: 'a good film' }, { text: 'bad' }]
     expect(await open.predictions(texts)).toEqual(await opened.predictions(texts))
     await Promise.all([open.release(), opened.release()])
+
+    for (const name of ['config.json', 'metrics.jsonl', 'result.json', 'rows.json', 'evaluation.json']) {
+      await mkdir(join(root, 'copied'), { recursive: true })
+      await writeFile(join(root, 'copied', name), await bytesOf(storage, `run/${name}`))
+    }
+    await makeReport({ folders: [join(root, 'copied')], output: join(root, 'report.html'), figures: null })
+    expect(await readFile(join(root, 'report.html'), 'utf8')).toContain('films')
 
     await storage.makeFolder('export')
     await exportForTransformersJs('run', { storage }, { storage, folder: 'export' })
