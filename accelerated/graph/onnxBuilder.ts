@@ -19,6 +19,8 @@ export type OnnxTarget = {
   readonly scan?: boolean
   /** has products in float16 */
   readonly halfMatMul?: boolean
+  /** operators that it has no kernel for, and that are therefore written as others (default: none) */
+  readonly lacks?: ReadonlyArray<'LogSoftmax' | 'Size'>
   /** the most parts of one Split; a larger one becomes one Slice per part (default: no limit) */
   readonly largestSplit?: number
   /**

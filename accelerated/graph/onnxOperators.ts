@@ -124,7 +124,11 @@ const serializers: Readonly<Record<Op, Serializer>> = {
   Dequantize: ({ x: [levels = '', , scales = ''], result }, { emit, integers }) =>
     emit('Mul', [emit('Cast', [levels], { to: elementType('float32') }), emit('Unsqueeze', [scales, integers([-1])])], {}, [result]),
   Softmax: withAttributes('Softmax', () => ({ axis: -1 })),
-  LogSoftmax: withAttributes('LogSoftmax', () => ({ axis: -1 })),
+  LogSoftmax: ({ x: [x = ''], result }, builder) => {
+    if (!lacks(builder, 'LogSoftmax')) return builder.emit('LogSoftmax', [x], { axis: -1 }, [result])
+    const { shifted, logarithm } = rowLogarithms(builder, x)
+    return builder.emit('Sub', [shifted, logarithm], {}, [result])
+  },
   LayerNormalization: ({ node, x, result, manyOutputs }, { emit }) =>
     emit(
       'LayerNormalization',
@@ -149,7 +153,12 @@ const serializers: Readonly<Record<Op, Serializer>> = {
   ReduceSum: reduction('ReduceSum'),
   ReduceMean: reduction('ReduceMean'),
   // x − log softmax x, in the first column. ReduceLogSumExp adds 50,000 float32 numbers one by one and loses 1e-4.
-  LogSumExp: ({ x: [x = ''], result }, { emit, integers }) => {
+  LogSumExp: ({ x: [x = ''], result }, builder) => {
+    const { emit, integers } = builder
+    if (lacks(builder, 'LogSoftmax')) {
+      const { largest, logarithm } = rowLogarithms(builder, x)
+      return emit('Squeeze', [emit('Add', [largest, logarithm]), integers([-1])], {}, [result])
+    }
     const first = (of: string): string => emit('Slice', [of, integers([0]), integers([1]), integers([-1])])
     const logarithm = emit('Sub', [first(x), first(emit('LogSoftmax', [x], { axis: -1 }))])
     return emit('Squeeze', [logarithm, integers([-1])], {}, [result])
@@ -183,7 +192,7 @@ const serializers: Readonly<Record<Op, Serializer>> = {
   OutputOf: ({ node: { inputs, attributes }, x: [parent = ''] }) => outputName(inputs[0], parent, attributes.output ?? 0),
   StopGradient: ({ x: [value = ''] }) => value,
   Checkpoint: ({ x: [value = ''] }) => value,
-  ControlDependency: (pending, builder) => emitControlDependency(builder, pending),
+  ControlDependency: (pending, builder, shapes) => emitControlDependency(builder, shapes, pending),
   Scan: (pending, builder, shapes) => emitScan(builder, shapes, pending),
   Size: ({ node }, _, shapes) => shapes.shape([product(node.attributes.of ?? [])]),
 
@@ -255,6 +264,19 @@ const emitScan = ({ emit, inner }: OnnxBuilder, shapes: RuntimeShapes, { node, x
   return result
 }
 
+const lacks = ({ target }: OnnxBuilder, operator: 'LogSoftmax' | 'Size'): boolean => target.lacks?.includes(operator) === true
+
+/** m = max x, x − m and log Σ exp(x − m) of each row. No sum overflows, and the largest term of each is 1. */
+const rowLogarithms = (
+  { emit, integers }: OnnxBuilder,
+  x: string,
+): { readonly largest: string; readonly shifted: string; readonly logarithm: string } => {
+  const largest = emit('ReduceMax', [x, integers([-1])], { keepdims: 1 })
+  const shifted = emit('Sub', [x, largest])
+  const logarithm = emit('Log', [emit('ReduceSum', [emit('Exp', [shifted]), integers([-1])], { keepdims: 1 })])
+  return { largest, shifted, logarithm }
+}
+
 const bodyOf = ({ attributes: { body } }: Expression): ScanBody => {
   if (body === undefined) throw new Error('toOnnx: expected a Scan with a body, got none')
   return body
@@ -262,12 +284,22 @@ const bodyOf = ({ attributes: { body } }: Expression): ScanBody => {
 
 /**
  * A Reshape to sizes of 0, which means the operand's own size: 0 times the sizes of the values to wait for. The runtime folds the known part of a
- * Shape, so the sizes must be computed at run time. Shape computes a named dimension, and Size a value of known sizes.
+ * Shape, so the sizes must be computed at run time. Shape computes a named dimension, and Size a value of known sizes. A provider
+ * without Size leaves it to the CPU, which reads the whole value. Shape counts a view of it instead, of a length that only a run knows.
  */
-const emitControlDependency = ({ emit, integers }: OnnxBuilder, { node, x: [x = '', ...others], result }: PendingNode): string => {
+const emitControlDependency = (
+  builder: OnnxBuilder,
+  shapes: RuntimeShapes,
+  { node, x: [x = '', ...others], result }: PendingNode,
+): string => {
+  const { emit, integers } = builder
+  const sizeOf = (value: string): string => {
+    const length = lacks(builder, 'Size') ? shapes.allOfIt() : null
+    return length === null ? emit('Size', [value]) : emit('Shape', [emit('Reshape', [value, length])])
+  }
   const sizes = others.map((other, i) => {
     const named = (node.inputs[i + 1]?.shape ?? []).findIndex((d) => typeof d === 'string')
-    return named < 0 ? emit('Size', [other]) : emit('Shape', [other], { start: named, end: named + 1 })
+    return named < 0 ? sizeOf(other) : emit('Shape', [other], { start: named, end: named + 1 })
   })
   const zeros = emit('Mul', [emit('Max', sizes), integers(node.shape.map(() => 0))])
   return emit('Reshape', [x, zeros], {}, [result])

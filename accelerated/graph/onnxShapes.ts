@@ -9,6 +9,8 @@ export type RuntimeShapes = {
   readonly shape: (shape: Shape) => string
   /** The same in the form that Reshape takes. */
   readonly reshape: (from: Shape, to: Shape) => string
+  /** The name of a shape [−1] that the runtime does not know before a run. Null: no input has a size with a name. */
+  readonly allOfIt: () => string | null
 }
 
 /** The size of a name is read from the first input that has it, once. */
@@ -42,6 +44,10 @@ export const runtimeShapes = ({ emit, share, integers }: OnnxBuilder, inputs: Re
     reshape: (from, to) => {
       const codes = to.map((d, i) => (typeof d === 'number' ? d : d === from[i] ? 0 : -1))
       return codes.filter((code) => code === -1).length <= 1 ? integers(codes) : shape(to)
+    },
+    allOfIt: () => {
+      const [name] = sources.keys()
+      return name === undefined ? null : share('Sub', [share('Mul', [dimension(name), integers([0])]), integers([1])])
     },
   }
 }

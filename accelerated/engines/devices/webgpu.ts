@@ -3,9 +3,9 @@ import { nativeDevice } from './nativeDevice.js'
 
 export const webgpu = nativeDevice({
   name: 'webgpu',
-  // WebGPU has no FusedMatMul, so these nodes would run on the CPU. Its shaders guarantee eight storage buffers: one for a Split's input, seven
+  // WebGPU has no FusedMatMul, LogSoftmax and Size, so these nodes would run on the CPU. Its shaders guarantee eight storage buffers: one for a Split's input, seven
   // for the parts.
-  target: { fusedMatMul: false, halfMatMul: true, largestSplit: 7 },
+  target: { fusedMatMul: false, halfMatMul: true, largestSplit: 7, lacks: ['LogSoftmax', 'Size'] },
   provider: { name: 'webgpu' },
   preallocatedOutputs: false,
   tolerances: {

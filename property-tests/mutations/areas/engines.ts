@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const engines: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/engines/devices/webgpu.ts',
+    mistake: 'Recomputation on WebGPU counts values on the CPU.',
+    before: "lacks: ['LogSoftmax', 'Size']",
+    after: "lacks: ['LogSoftmax']",
+    tests: ['property/graph/kernels'],
+  },
+  {
     file: 'accelerated/engines/devices/cuda.ts',
     mistake: 'Steps on CUDA have nodes that are in no table of its kernels.',
     before: 'fusedGelu: true, halfMatMul: true',

@@ -3,6 +3,20 @@ import type { Mutation } from '../mutation.js'
 
 export const graph: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/graph/onnxOperators.ts',
+    mistake: 'Without LogSoftmax, exponentials are of the logits as they are.',
+    before: "emit('ReduceSum', [emit('Exp', [shifted])",
+    after: "emit('ReduceSum', [emit('Exp', [x])",
+    tests: ['property/accelerated/causalLM'],
+  },
+  {
+    file: 'accelerated/graph/onnxShapes.ts',
+    mistake: 'The runtime folds the length that stands for a Size.',
+    before: "share('Sub', [share('Mul', [dimension(name), integers([0])]), integers([1])])",
+    after: 'integers([-1])',
+    tests: ['property/graph/gradientCheckpointing'],
+  },
+  {
     file: 'accelerated/graph/vjps.ts',
     mistake: 'A replaced column keeps its gradient.',
     before: 'replaceColumns(yBar, zerosLike(required(columns)), places)',

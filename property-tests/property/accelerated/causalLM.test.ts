@@ -1,9 +1,11 @@
 /** The loss of a language model as the graph has it: its largest tensors, its feeds, and its answers by example. */
 import fc from 'fast-check'
+import * as ort from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
 import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
 import { topologicalOrder } from '../../../accelerated/graph/expression.js'
-import { input, logSumExp } from '../../../accelerated/graph/operators.js'
+import { toOnnx } from '../../../accelerated/graph/onnx.js'
+import { input, logSoftmax, logSumExp } from '../../../accelerated/graph/operators.js'
 import { decoderModel } from '../../../accelerated/models/llama/llama.js'
 import { packBatch } from '../../../accelerated/models/packing.js'
 import { causalLM, type TextExample } from '../../../accelerated/objectives/causalLM.js'
@@ -22,6 +24,7 @@ import { causalLoss, modelOf, scaleOf } from '../../../reference/index.js'
 import { someDecoder } from '../../agreement/modelOptions.js'
 import { decoderConfig } from '../../support/plainDecoder.js'
 import { assertClose } from '../../support/assertClose.js'
+import { readModel } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'
 
 const config = {
@@ -90,6 +93,25 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
       const logits = x.subarray(row * words, (row + 1) * words)
       const exact = Math.log(logits.reduce((sum, value) => sum + Math.exp(value), 0))
       expect(Math.abs(Number(y?.[row]) - exact)).toBeLessThan(1e-5)
+    }
+  })
+
+  it('is exact to 1e-5 over fifty thousand logits up to ±80, by the operators that WebGPU has', async () => {
+    const [rows, words] = [3, 50_000]
+    const x = Float32Array.from(uniforms(SEED, 'order', 0, rows * words), (u) => 160 * (u - 0.5))
+    const logits = input('x', [rows, words], 'float32')
+    const bytes = toOnnx({ y: logSumExp(logits), logs: logSoftmax(logits) }, deviceOf('webgpu').target)
+    expect(readModel(bytes).node.map(({ opType }) => opType)).not.toContain('LogSoftmax')
+    const session = await ort.InferenceSession.create(bytes)
+    const { y, logs } = await session.run({ x: new ort.Tensor('float32', x, [rows, words]) })
+    await session.release()
+    for (let row = 0; row < rows; row++) {
+      const numbers = x.subarray(row * words, (row + 1) * words)
+      const exact = Math.log(numbers.reduce((sum, value) => sum + Math.exp(value), 0))
+      const bound = 2 ** -17 // one unit in the last place of numbers from 64 to 128
+      expect(Math.abs(Number(y?.data[row]) - exact)).toBeLessThanOrEqual(bound)
+      const errors = numbers.map((value, i) => Math.abs(Number(logs?.data[row * words + i]) - (value - exact)))
+      expect(errors.reduce((a, b) => Math.max(a, b))).toBeLessThanOrEqual(3 * bound)
     }
   })
 

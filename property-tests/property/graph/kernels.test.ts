@@ -2,9 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { cuda } from '../../../accelerated/engines/devices/cuda.js'
+import { webgpu } from '../../../accelerated/engines/devices/webgpu.js'
 import { checkDevice } from '../../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
 import { kernelFor, parseKernels, type KernelTable } from '../../kernels/operatorKernels.js'
+import { placementsOf } from '../../kernels/placements.js'
 import { nameOf, stepCases, writtenStep, type StepCase } from '../../kernels/stepCases.js'
 import { signature, typedNodes, type TypedNode } from '../../kernels/typedNodes.js'
 
@@ -39,6 +41,42 @@ describe('the step graphs for CUDA', () => {
     expect(kernelFor(table, node(['float32']), opset)).not.toBeNull()
     expect(kernelFor(table, node(['bfloat16']), opset)).toBeNull()
     expect(kernelFor(table, node(['float32']), 12)).toBeNull()
+  })
+})
+
+describe('the step graphs for WebGPU', () => {
+  const { placed } = JSON.parse(readFileSync('docs/generate/kernels/webgpu.json', 'utf8')) as {
+    readonly placed: Readonly<Record<string, string>>
+  }
+  const isFloat = ({ inputs, outputs }: TypedNode): boolean => [...inputs, ...outputs].some((type) => type?.startsWith('float') === true)
+  /** The float nodes that are not on the GPU, or were never looked up. */
+  const elsewhere = (nodes: ReadonlyArray<TypedNode>): ReadonlyArray<string> => [
+    ...new Set(nodes.filter((node) => isFloat(node) && placed[signature(node)] !== 'gpu').map(signature)),
+  ]
+
+  it.each(cases.map((step) => [nameOf(step), step] as const))('have no float node on the CPU: %s', async (_, step) =>
+    expect(elsewhere(typedNodes(await writtenStep(step, webgpu.target)))).toEqual([]),
+  )
+
+  it('would have some with LogSoftmax and Size, which are written as other operators', async () => {
+    const step: StepCase = { family: 'llama', method: 'lora', precision: 'mixed', gradientCheckpointing: true }
+    const nodes = typedNodes(await writtenStep(step, { ...webgpu.target, lacks: [] }))
+    expect(elsewhere(nodes)).toEqual(['LogSoftmax(float32)', 'Size(float32)'])
+  })
+
+  it('are placed where the runtime says in its log', () => {
+    const line = (text: string): string => `2026-01-01 [V:onnxruntime:, session_state.cc:1383 VerifyEachNodeIsAssignedToAnEp]  ${text}`
+    const log = [
+      line('Node(s) placed on [CPUExecutionProvider]. Number of nodes: 1'),
+      line(' Size (Size_1)'),
+      'GraphTransformer modified: Add (Add_3)',
+      line('Node(s) placed on [WebGpuExecutionProvider]. Number of nodes: 1'),
+      line(' Add (a/Add_2)'),
+    ]
+    expect([...placementsOf(log)]).toEqual([
+      ['Size_1', 'cpu'],
+      ['a/Add_2', 'gpu'],
+    ])
   })
 })
 
