@@ -118,6 +118,8 @@ describe('salora/web', () => {
     await expect(collected(finetune(options, { storage, device: cpu }))).rejects.toThrow('config.json of an earlier run')
     const other = { ...options, resume: true, settings: { ...settings, learningRate: 0.02 } }
     await expect(collected(finetune(other, { storage, device: cpu }))).rejects.toThrow('learningRate')
+    // a tab that dies between its metrics and its checkpoint leaves lines too many
+    await storage.write('run/metrics.jsonl', `${String(await bytesOf(storage, 'run/metrics.jsonl'))}{"kind":"step","step":4}\n`)
     const resumed = await collected(finetune({ ...options, resume: true }, { storage, device: cpu }))
     expect(steps(resumed)).toEqual(steps(onDisk).slice(3))
     expect(await bytesOf(storage, 'run/adapter/adapter_model.safetensors')).toEqual(
