@@ -24,8 +24,8 @@ describe('the digests of a browser', () => {
         return ours.hex() === theirs.digest('hex')
       }),
     )
-    for (const length of [0, 55, 56, 63, 64, 119, 120, 1000]) {
-      const text = 'ä'.repeat(length)
+    for (let length = 0; length < 130; length++) {
+      const text = `ä${'a'.repeat(length)}`
       expect(Buffer.from(digestOf(text)).toString('hex'), String(length)).toBe(createHash('sha256').update(text).digest('hex'))
     }
   })
