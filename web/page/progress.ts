@@ -38,7 +38,7 @@ type OfKind<K extends FinetuneEvent['kind']> = Extract<FinetuneEvent, { readonly
 const showStep = (shown: Shown, { step, taskLoss, columns }: OfKind<'step'>): void => {
   const { numbers, steps, name, last } = shown
   const now = performance.now()
-  numbers.set('Step', `${step} / ${steps}`).set('Loss', taskLoss.toFixed(3))
+  numbers.set(`Step of ${steps}`, String(step)).set('Loss', taskLoss.toFixed(3))
   const { density } = columns as { readonly density?: number | null }
   if (typeof density === 'number') numbers.set('Density', density.toFixed(3))
   if (last > 0) numbers.set('A step', `${Math.round(now - last)} ms`)

@@ -19,7 +19,7 @@ const scripts = {
     '--jobs',
   ],
   'evaluation/studies/longRun': ['--steps', '--precision', '--model'],
-  'evaluation/studies/sevenBillion': ['--folder', '--layers', '--length', '--steps', '--precision', '--threads', '--profile'],
+  'evaluation/studies/largeShapes': ['--folder', '--layers', '--length', '--steps', '--precision', '--threads', '--profile'],
   'evaluation/studies/sweepFile': ['pack or unpack', '--command', '--model', '--data'],
   'finetuning/embedded/buildTokenizer': ['--corpora', '--exclude', '--output'],
   'property-tests/growth/growth': ['--only', '--seconds'],
@@ -31,7 +31,7 @@ type Script = keyof typeof scripts
 /** Required flags, which are checked before the others. */
 const needed: Readonly<Partial<Record<Script, ReadonlyArray<string>>>> = {
   'evaluation/studies/int8Quality': ['--model', '.', '--data', '.'],
-  'evaluation/studies/sevenBillion': ['--folder', '.'],
+  'evaluation/studies/largeShapes': ['--folder', '.'],
   'finetuning/embedded/buildTokenizer': ['--corpora', '.'],
   'finetuning/embedded/pretrain': ['--corpora', '.', '--output', 'run'],
 }

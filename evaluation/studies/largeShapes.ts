@@ -1,8 +1,9 @@
 /**
- * Does a model of LLaMA-7B's shape train on this machine? It trains SaLoRA (r = 8, seven matrices per layer) on texts of one length,
+ * Does a model of the shape of LLaMA-7B, LLaMA-13B or SmolLM2-135M train on this machine? It trains SaLoRA (r = 8, seven matrices per layer) on
+ * texts of one length,
  * with frozen matrices in int8 or int4. A checkpoint of random weights is written if there is none: 13.5 GB, and 7.5 GB for its levels in int8.
  *
- *   node dist/evaluation/studies/sevenBillion.js --folder DIR [--shape 7b] [--layers 32] [--length 256] [--batch-size 1] [--steps 4]
+ *   node dist/evaluation/studies/largeShapes.js --folder DIR [--shape 7b] [--layers 32] [--length 256] [--batch-size 1] [--steps 4]
  *     [--precision int8] [--gradient-checkpointing] [--threads 0] [--profile PREFIX]
  *
  * Prints what it measured as JSON; see evaluation/results/seven-billion.json.
@@ -29,7 +30,7 @@ import { memoryOfProcess, pagesSwapped, rates, seconds, timesOf, type Times } fr
 import { writeRandomCheckpoint } from './randomCheckpoint.js'
 
 const { flags: given } = scriptValues({
-  name: 'node dist/evaluation/studies/sevenBillion.js',
+  name: 'node dist/evaluation/studies/largeShapes.js',
   description:
     "Train SaLoRA on texts of one length with a model of LLaMA-7B's shape, and print the measurements as JSON. Answers whether this machine can.",
   flags: {
@@ -53,7 +54,7 @@ const { flags: given } = scriptValues({
   },
   examples: [
     {
-      command: 'node dist/evaluation/studies/sevenBillion.js --folder seven-billion --layers 2',
+      command: 'node dist/evaluation/studies/largeShapes.js --folder seven-billion --layers 2',
       result: 'Prints seconds per step and peak memory as JSON.',
     },
   ],
