@@ -102,9 +102,9 @@ export const storage: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/storage/digestInBrowser.ts',
-    mistake: 'The length does not fit into the last block.',
-    before: '(held < 56 ? 56 : 120)',
-    after: '(held < 57 ? 56 : 120)',
+    mistake: 'A digest of a text is that of its first byte.',
+    before: 'digesting(bytesOf(text))',
+    after: 'digesting(bytesOf(text).subarray(0, 1))',
     tests: ['web/browserParts'],
   },
   {
