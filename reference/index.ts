@@ -36,15 +36,7 @@ export { int4Linear, isFourBits, quantizeFourBits, squaredError } from './layers
 export { blockLinear, blockScales, roundBlocks } from './layers/blockLinear.js'
 export { halfLinear, roundToHalf } from './layers/halfLinear.js'
 export { meanPool, meanPoolVjp } from './layers/meanPool.js'
-export {
-  rankingLoss,
-  rankingLossVjp,
-  similarityLoss,
-  similarityLossVjp,
-  unitRows,
-  unitRowsVjp,
-  type PairGradients,
-} from './layers/pairLosses.js'
+export * from './layers/pairLosses.js'
 export { rmsNorm, rmsNormVjp } from './layers/rmsNorm.js'
 export { frequencies, rotate, type RotaryScaling, type RotarySettings } from './layers/rotary.js'
 export { softmax, softmaxVjp } from './layers/softmax.js'
