@@ -1,4 +1,4 @@
-/** Node's Buffer where there is none: readers of data and csv-parse use it by its global name. */
+/** Defines the global `Buffer` in a browser. csv-parse and our readers of data files need it. */
 import { Buffer } from 'buffer'
 
 globalThis.Buffer ??= Buffer as typeof globalThis.Buffer

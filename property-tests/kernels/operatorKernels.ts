@@ -42,7 +42,7 @@ const parametersOf = (text: string): Parameters => {
   return { inputs: those('in'), outputs: those('out') }
 }
 
-/** The kernels of `provider`, such as CUDAExecutionProvider. @throws Error if the page has no such provider */
+/** The kernels of an execution provider, for example CUDAExecutionProvider. @throws Error if the page does not list it */
 export const parseKernels = (page: string, provider: string): ReadonlyArray<Kernel> => {
   const part = page.split(/^## Operators implemented by /m).find((section) => section.startsWith(provider))
   if (part === undefined) throw new Error(`operatorKernels: expected a section of ${provider}, got none`)

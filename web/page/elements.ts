@@ -1,6 +1,6 @@
 /** Finds and makes elements of the page. */
 
-/** @throws Error if the page has no such element */
+/** The element with this id. @throws Error if there is none */
 export const byId = <E extends HTMLElement>(id: string): E => {
   const element = document.getElementById(id)
   if (element === null) throw new Error(`byId: expected an element with the id ${id}, got none`)

@@ -15,6 +15,7 @@ import { finetuningTokens } from './finetuningTokens.js'
 import { formats } from './formats.js'
 import { generation } from './generation.js'
 import { graph } from './graph.js'
+import { graphSerialization } from './graphSerialization.js'
 import { methods } from './methods.js'
 import { models } from './models.js'
 import { objectives } from './objectives.js'
@@ -29,7 +30,7 @@ import { web } from './web.js'
 
 export const areas: Areas = {
   reference,
-  'accelerated/graph': graph,
+  'accelerated/graph': [...graph, ...graphSerialization],
   'accelerated/methods': methods,
   'accelerated/models': models,
   'accelerated/objectives': objectives,
