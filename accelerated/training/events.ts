@@ -4,6 +4,7 @@ import type { Examples } from '../models/packing.js'
 import type { Objective, TrainingExample } from '../objectives/objective.js'
 import type { InferenceState, RunProgress, RunState } from '../parameters/runState.js'
 import type { Assembly } from './assembly.js'
+import type { PartExecutor } from './partGradient.js'
 import type { Runtime } from './phaseSessions.js'
 
 export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknown> = Omit<Assembly, 'objective'> & {
@@ -15,6 +16,8 @@ export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknow
   readonly score: (answers: ReadonlyArray<O>) => Scored
   /** steps of the run by which the method planned its phases, if the run was extended since */
   readonly plannedSteps?: number
+  /** who computes the gradients of a step's parts; absent: this process, one after another */
+  readonly executor?: PartExecutor
   /** also evaluate before the first step */
   readonly evalOnStart?: boolean
   /** Generates texts with a state after its evaluation. Yields how many are done; null: the signal stopped it. Absent: none are generated. */

@@ -10,57 +10,85 @@ import { dropoutPools, type Dimensions } from './dropoutFeeds.js'
 import { dimensionsInBlocks } from './longTexts.js'
 import { stepGraph } from './stepGraph.js'
 
-export type PhaseSessions = {
+/** What parts of a step are computed with. */
+export type PartSessions = {
   readonly layout: ParameterLayout
   readonly sites: ReadonlyArray<DropoutSite>
   readonly pools: Feeds
-  /** the whole step; with accumulation, its last part */
-  readonly update: Session
-  /** with accumulation, the parts before the last */
-  readonly add: Session | null
+  /** a part's gradient, added to the sum so far */
+  readonly add: Session
   readonly release: () => Promise<void>
+}
+
+export type PhaseSessions = Omit<PartSessions, 'add'> & {
+  /** The whole step, or its last part with accumulation. A spread step has the update alone. */
+  readonly update: Session
+  /** With accumulation, the parts before the last. A spread step has all parts here. */
+  readonly add: Session | null
 }
 
 /** Where graphs run, and the files of their frozen weights. */
 export type Runtime = { readonly engine: Engine; readonly weights: WeightSource }
 
-/** @param largest upper bounds of a batch's dimensions, for the dropout pools */
+/**
+ * @param largest upper bounds of a batch's dimensions, for the dropout pools
+ * @param spread whether the parts of a step may be computed elsewhere
+ */
 export const openPhaseSessions = async (
   assembly: Assembly,
   phase: unknown,
-  { engine, weights }: Runtime,
+  runtime: Runtime,
   largest: Dimensions,
+  spread = false,
 ): Promise<PhaseSessions> => {
-  const { settings, precision } = assembly
-  const accumulates = settings.gradientAccumulationSteps > 1
-  const { outputs, layout, sites } = stepGraph(assembly, phase, accumulates ? 'finish' : 'whole')
+  const { engine, weights } = runtime
+  const accumulates = spread || assembly.settings.gradientAccumulationSteps > 1
+  const { outputs, layout, sites } = stepGraph(assembly, phase, spread ? 'apply' : accumulates ? 'finish' : 'whole')
   const update = await engine.open(outputs, weights, { prepack: false })
-  const add = accumulates ? await engine.open(stepGraph(assembly, phase, 'add').outputs, weights, { prepack: false }) : null
+  if (!accumulates) return { layout, sites, pools: poolsOf(assembly, sites, largest), update, add: null, release: update.release }
+  const parts = await openPartSessions(assembly, phase, runtime, largest)
   return {
-    layout,
-    sites,
-    pools: dropoutPools(settings.seed, sites, dimensionsInBlocks(assembly, largest), precision.dtype),
+    ...parts,
     update,
-    add,
     release: async () => {
       await update.release()
-      await add?.release()
+      await parts.release()
     },
   }
 }
 
+/** The same for parts alone. */
+export const openPartSessions = async (
+  assembly: Assembly,
+  phase: unknown,
+  { engine, weights }: Runtime,
+  largest: Dimensions,
+): Promise<PartSessions> => {
+  const { outputs, layout, sites } = stepGraph(assembly, phase, 'add')
+  const add = await engine.open(outputs, weights, { prepack: false })
+  return { layout, sites, pools: poolsOf(assembly, sites, largest), add, release: add.release }
+}
+
+const poolsOf = (assembly: Assembly, sites: PartSessions['sites'], largest: Dimensions): Feeds =>
+  dropoutPools(assembly.settings.seed, sites, dimensionsInBlocks(assembly, largest), assembly.precision.dtype)
+
+type SessionsTask = Assembly & { readonly runtime: Runtime; readonly training: Examples<TokenizedExample> }
+
 /** The sessions of the current phase: opened when a phase begins, released when it ends. */
-export const phaseSessionsOf = (task: Assembly & { readonly runtime: Runtime; readonly training: Examples<TokenizedExample> }) => {
+export const phaseSessionsOf = <S extends Pick<PartSessions, 'release'>>(
+  task: SessionsTask,
+  open: (assembly: Assembly, phase: unknown, runtime: Runtime, largest: Dimensions) => Promise<S>,
+) => {
   const virtual = task.method.train.virtualTokens?.(task.settings)
   const largest = largestBatch(task.training, task.settings.batchSize, virtual?.at === 'embeddings' ? virtual.count : 0)
-  let current: { readonly phase: unknown; readonly sessions: PhaseSessions } | null = null
+  let current: { readonly phase: unknown; readonly sessions: S } | null = null
   return {
-    of: async (phase: unknown): Promise<PhaseSessions> => {
+    of: async (phase: unknown): Promise<S> => {
       if (current !== null && current.phase !== phase) {
         await current.sessions.release()
         current = null
       }
-      current ??= { phase, sessions: await openPhaseSessions(task, phase, task.runtime, largest) }
+      current ??= { phase, sessions: await open(task, phase, task.runtime, largest) }
       return current.sessions
     },
     release: async (): Promise<void> => current?.sessions.release(),

@@ -21,8 +21,9 @@ import { update } from './optimizer.js'
  *  - whole: gradients of this batch, then the update
  *  - add: gradients of this part of a batch, added to the sum so far
  *  - finish: the last part of a batch, then the update
+ *  - apply: the update from the sum of all parts, which other machines may have computed
  */
-export type Accumulation = 'whole' | 'add' | 'finish'
+export type Accumulation = 'whole' | 'add' | 'finish' | 'apply'
 
 export type StepGraph = {
   readonly layout: ParameterLayout
@@ -85,15 +86,20 @@ export const trainingStep = (
   accumulation: Accumulation = 'whole',
   dtype: FloatType = 'float32',
 ): Readonly<Record<string, Expression>> => {
+  const stepped = (sum: ReadonlyArray<Expression>): Readonly<Record<string, Expression>> => {
+    const { gradients, norm } = clipped(layout, sum, maxGradNorm)
+    return { gradientNorm: norm, ...nextState(layout, gradients, extension, dtype) }
+  }
+  const sumSoFar = (block: Block): Expression => vectorInput('gradientSum', block, dtype)
+  if (accumulation === 'apply') return stepped(layout.blocks.map(sumSoFar))
+
   const tensors = parameterInputs(layout, dtype)
   const { loss, report } = objective(tensors)
   const sum = gradientBlocks(layout, tensors, loss).map((g, i) =>
-    accumulation === 'whole' ? g : add(g, vectorInput('gradientSum', layout.blocks[i] as Block, dtype)),
+    accumulation === 'whole' ? g : add(g, sumSoFar(layout.blocks[i] as Block)),
   )
   if (accumulation === 'add') return { ...report, loss, ...vectorOutputs(layout, 'gradientSum', sum) }
-
-  const { gradients, norm } = clipped(layout, sum, maxGradNorm)
-  return { ...report, loss, gradientNorm: norm, ...nextState(layout, gradients, extension, dtype) }
+  return { ...report, loss, ...stepped(sum) }
 }
 
 const vectorInput = (vector: string, block: Block, dtype: FloatType): Expression => input(blockInput(vector, block), [block.size], dtype)

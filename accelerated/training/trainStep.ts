@@ -1,18 +1,19 @@
 /** One step of a run: its scalars, its noise and its batches as feeds, the phase's graph, and the next state. */
 import { adamOf } from '../settings/commonSettings.js'
 import type { FloatType } from '../graph/expression.js'
-import type { Controls, TrainingProgress } from '../methods/method.js'
+import type { TrainingProgress } from '../methods/method.js'
 import type { Objective, TrainingExample } from '../objectives/objective.js'
 import type { Results } from '../engines/engine.js'
-import { floatFeed, scalarFeed, type Feeds } from '../engines/feeds.js'
+import { scalarFeed, type Feeds } from '../engines/feeds.js'
 import { correctionNames } from '../parameters/optimizerGroup.js'
 import type { RunState } from '../parameters/runState.js'
-import { namedVectors, zeros, type Vector } from '../parameters/vectors.js'
+import type { ParameterLayout } from '../parameters/layout.js'
+import { namedVectors, zeros, type Vector, type Vectors } from '../parameters/vectors.js'
 import type { Assembly } from './assembly.js'
-import { batchFeeds, dimensionsOf } from './batchFeeds.js'
-import { dropoutOffsets } from './dropoutFeeds.js'
+import { partGradient, sumOfGradients, type PartExecutor, type PartGradient } from './partGradient.js'
 import type { PhaseSessions } from './phaseSessions.js'
 import { blockFeeds, collect, nextBuffers, resultsInto, stateFeeds } from './stateBuffers.js'
+import { controlFeeds, stepParts, type PartFeeds } from './stepParts.js'
 
 export type StepContext<E extends TrainingExample> = {
   readonly assembly: Assembly
@@ -21,6 +22,8 @@ export type StepContext<E extends TrainingExample> = {
   readonly learningRate: number
   /** parameters of the step before the last, whose memory is used again */
   readonly spare: Vector | null
+  /** who computes the gradients of the parts; null: this process, one after another (the sessions must fit) */
+  readonly executor?: PartExecutor | null
 }
 
 export type StepOutcome = {
@@ -32,45 +35,86 @@ export type StepOutcome = {
   readonly taskLoss: number
 }
 
-/** `parts` are the examples of each accumulated batch. All but the last only add their gradients; the last updates the state. */
+/**
+ * `parts` are the examples of each accumulated batch. All but the last only add their gradients; the last updates the state. With an executor
+ * each part may be computed elsewhere, and the update takes their sum: the same bits.
+ */
 export const trainStep = async <E extends TrainingExample>(
-  { assembly, objective, progress, learningRate, spare }: StepContext<E>,
-  { layout, update, add, sites, pools }: PhaseSessions,
+  { assembly, objective, progress, learningRate, spare, executor = null }: StepContext<E>,
+  sessions: PhaseSessions,
   state: RunState,
   parts: ReadonlyArray<ReadonlyArray<E>>,
 ): Promise<StepOutcome> => {
-  const { method, settings, precision } = assembly
-  const { dtype } = precision
+  const { layout } = sessions
+  const { dtype } = assembly.precision
   const constant: Feeds = {
     ...stateFeeds(layout, state, dtype),
     ...weightFeeds(assembly, progress, learningRate),
-    ...controlFeeds(method.train.controls?.(state.phase, settings, progress) ?? {}, dtype),
-    ...pools,
+    ...controlFeeds(assembly, state.phase, progress),
   }
-  const drawOf = (part: number): number => state.step * settings.gradientAccumulationSteps + part
-  const prepared = parts.map((part, i) => objective.prepare(part, { seed: settings.seed, step: drawOf(i) }))
-  const whole = prepared.reduce((sum, { weight }) => sum + weight, 0)
+  const feedsOf = stepParts({ assembly, objective, progress }, sessions, state, parts)
   const next = nextBuffers(layout, state, spare, dtype)
+  const step = { ...{ layout, state, dtype, constant, feedsOf, next }, parts: parts.length }
+  const outcome = await (executor === null ? chained(step, sessions) : spread(step, sessions, { progress, executor }))
+  return { ...outcome, state: { ...next, step: state.step + 1, phase: state.phase } }
+}
+
+type Step = {
+  readonly layout: ParameterLayout
+  readonly state: RunState
+  readonly dtype: FloatType
+  readonly constant: Feeds
+  readonly feedsOf: (part: number) => PartFeeds
+  readonly next: Vectors
+  readonly parts: number
+}
+
+const noOutcome = { results: {} as Results, tokens: 0, loss: 0, taskLoss: 0 }
+
+/** The outcome with one more part. */
+const withPart = (outcome: typeof noOutcome, tokens: number, results: Results): typeof noOutcome => ({
+  results,
+  tokens: outcome.tokens + tokens,
+  loss: outcome.loss + firstNumber(results['loss']),
+  taskLoss: outcome.taskLoss + firstNumber(results['taskLoss']),
+})
+
+/** Part after part: each adds its gradient to the sum of those before it. */
+const chained = async (
+  { layout, dtype, constant, feedsOf, next, parts }: Step,
+  { update, add }: PhaseSessions,
+): Promise<typeof noOutcome> => {
   let gradientSum = zeros(add === null ? 0 : layout.size, dtype)
-  let outcome = { results: {} as Results, tokens: 0, loss: 0, taskLoss: 0 }
-  for (const [i, part] of prepared.entries()) {
-    const { packed, feeds } = batchFeeds(assembly, part, whole)
-    const offsets = dropoutOffsets(settings.seed, drawOf(i), sites, pools, dimensionsOf(packed))
+  let outcome = noOutcome
+  for (let i = 0; i < parts; i++) {
+    const { feeds, tokens } = feedsOf(i)
     const sum = add === null ? {} : blockFeeds(layout, 'gradientSum', gradientSum, dtype)
-    const isLast = i === parts.length - 1
+    const isLast = i === parts - 1
     const buffers: Readonly<Record<string, Vector>> = isLast ? namedVectors(next) : { gradientSum: zeros(layout.size, dtype) }
     const session = isLast ? update : (add ?? update)
-    const results = await session.run({ ...constant, ...feeds, ...offsets, ...sum }, resultsInto(layout, buffers))
+    const results = await session.run({ ...constant, ...feeds, ...sum }, resultsInto(layout, buffers))
     collect(layout, buffers, results)
     gradientSum = buffers['gradientSum'] ?? gradientSum
-    outcome = {
-      results,
-      tokens: outcome.tokens + packed.tokens,
-      loss: outcome.loss + firstNumber(results['loss']),
-      taskLoss: outcome.taskLoss + firstNumber(results['taskLoss']),
-    }
+    outcome = withPart(outcome, tokens, results)
   }
-  return { ...outcome, state: { ...next, step: state.step + 1, phase: state.phase } }
+  return outcome
+}
+
+/** The gradients of all parts from the executor, then the update from their sum. */
+const spread = async (
+  { layout, state, dtype, constant, feedsOf, next, parts }: Step,
+  { update, add }: PhaseSessions,
+  { progress, executor }: { readonly progress: TrainingProgress; readonly executor: PartExecutor },
+): Promise<typeof noOutcome> => {
+  if (add === null) throw new Error('spread: expected the sessions of a spread step, got those of a whole one')
+  const { step, phase, parameters } = state
+  const compute = (part: number): Promise<PartGradient> => partGradient({ layout, add }, parameters, feedsOf(part), dtype)
+  const gradients = await executor({ step, phase, parameters, progress, layout, parts, compute })
+  const outcome = gradients.reduce((before, { tokens, results }) => withPart(before, tokens, results), noOutcome)
+  const sum = blockFeeds(layout, 'gradientSum', sumOfGradients(gradients, layout, dtype), dtype)
+  const results = await update.run({ ...constant, ...sum }, resultsInto(layout, namedVectors(next)))
+  collect(layout, namedVectors(next), results)
+  return { ...outcome, results: { ...outcome.results, ...results } }
 }
 
 /** η_p and the bias corrections of W, whose steps count from 1. */
@@ -83,13 +127,5 @@ const weightFeeds = ({ settings, precision }: Assembly, { step }: TrainingProgre
     [correction2]: scalarFeed(1 - beta2 ** (step + 1), precision.dtype),
   }
 }
-
-const controlFeeds = (controls: Controls, dtype: FloatType): Feeds =>
-  Object.fromEntries(
-    Object.entries(controls).map(([name, value]) => [
-      name,
-      typeof value === 'number' ? scalarFeed(value, dtype) : floatFeed(value, [value.length], dtype),
-    ]),
-  )
 
 const firstNumber = (values: ArrayLike<number | bigint> | undefined): number => (values === undefined ? NaN : Number(values[0]))

@@ -14,7 +14,7 @@ import { InputError } from '../errors/inputError.js'
 import { TrainingError } from '../errors/trainingError.js'
 import { checkStep } from './finiteChecks.js'
 import { forLengths } from './longTexts.js'
-import { phaseSessionsOf } from './phaseSessions.js'
+import { openPhaseSessions, phaseSessionsOf, type PhaseSessions } from './phaseSessions.js'
 import { runLength, type RunLength } from './runLength.js'
 import { learningRateAt } from './learningRate.js'
 import { expectedRanksOf, reportOf } from './stepReport.js'
@@ -28,7 +28,7 @@ type Run<E extends TrainingExample, O> = RunLength & {
   readonly task: TrainingTask<E, O>
   readonly signal: AbortSignal
   readonly batches: (step: number) => ReadonlyArray<ReadonlyArray<E>>
-  readonly sessions: ReturnType<typeof phaseSessionsOf>
+  readonly sessions: ReturnType<typeof phaseSessionsOf<PhaseSessions>>
   readonly evaluator: Evaluator
   readonly learningRate: (step: number) => number
   state: RunState
@@ -83,7 +83,7 @@ const openRun = <E extends TrainingExample, O>(
     signal,
     ...length,
     batches: stepBatches(training, settings, length.stepsPerEpoch),
-    sessions: phaseSessionsOf(task),
+    sessions: phaseSessionsOf(task, (...of) => openPhaseSessions(...of, task.executor !== undefined)),
     evaluator: evaluatorOf(task),
     learningRate: learningRateAt(settings, length.steps),
     state,
@@ -132,7 +132,8 @@ const step = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGen
   const batches = run.batches(state.step)
   const learningRate = run.learningRate(state.step)
   const started = performance.now()
-  const context = { assembly: task, objective: task.objective, progress: progressOf(run), learningRate, spare: run.spare }
+  const { objective, executor = null } = task
+  const context = { assembly: task, objective, progress: progressOf(run), learningRate, spare: run.spare, executor }
   const outcome = await trainStep(context, sessions, state, batches)
   const { report, byMatrix } = reportOf(task, sessions, state, outcome, { learningRate, stepsPerEpoch, started })
   if (Object.keys(byMatrix).length > 0) run.results = { ...run.results, byMatrix }

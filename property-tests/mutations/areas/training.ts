@@ -3,21 +3,21 @@ import type { Mutation } from '../mutation.js'
 
 export const training: ReadonlyArray<Mutation> = [
   {
-    file: 'accelerated/training/trainStep.ts',
+    file: 'accelerated/training/stepParts.ts',
     mistake: 'The weight of the whole step is taken from its first part.',
     before: 'prepared.reduce((sum, { weight }) => sum + weight, 0)',
     after: '(prepared[0]?.weight ?? 0) * prepared.length',
     tests: ['agreement/trainStep'],
   },
   {
-    file: 'accelerated/training/trainStep.ts',
+    file: 'accelerated/training/stepParts.ts',
     mistake: 'Every part of a step has the same draw.',
     before: 'state.step * settings.gradientAccumulationSteps + part',
     after: 'state.step * settings.gradientAccumulationSteps',
     tests: ['agreement/trainStep'],
   },
   {
-    file: 'accelerated/training/trainStep.ts',
+    file: 'accelerated/training/stepParts.ts',
     mistake: 'The draws of consecutive steps overlap.',
     before: 'state.step * settings.gradientAccumulationSteps + part',
     after: 'state.step + part',
@@ -110,8 +110,8 @@ export const training: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/training/trainStep.ts',
     mistake: 'Tokens of the last part only are counted.',
-    before: 'tokens: outcome.tokens + packed.tokens',
-    after: 'tokens: packed.tokens',
+    before: 'tokens: outcome.tokens + tokens',
+    after: 'tokens',
     tests: ['agreement/trainStep'],
   },
   {
@@ -120,6 +120,27 @@ export const training: ReadonlyArray<Mutation> = [
     before: "gradientSum = buffers['gradientSum'] ?? gradientSum",
     after: 'gradientSum = zeros(add === null ? 0 : layout.size, dtype)',
     tests: ['agreement/trainStep'],
+  },
+  {
+    file: 'accelerated/training/partGradient.ts',
+    mistake: 'Gradients are summed in the reverse order of their parts.',
+    before: 'of gradients) for (',
+    after: 'of [...gradients].reverse()) for (',
+    tests: ['agreement/spreadParts'],
+  },
+  {
+    file: 'accelerated/training/partWorker.ts',
+    mistake: 'A worker draws the noise of the next step.',
+    before: 'const state = { step, phase: current?.phase }',
+    after: 'const state = { step: step + 1, phase: current?.phase }',
+    tests: ['agreement/spreadParts'],
+  },
+  {
+    file: 'accelerated/training/trainStep.ts',
+    mistake: 'The update of a spread step has no share of its last part.',
+    before: 'sumOfGradients(gradients, layout, dtype)',
+    after: 'sumOfGradients(gradients.slice(0, -1), layout, dtype)',
+    tests: ['agreement/spreadParts'],
   },
   {
     file: 'accelerated/training/batchFeeds.ts',

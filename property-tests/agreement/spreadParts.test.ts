@@ -1,0 +1,149 @@
+/** A run whose parts are computed elsewhere, in any order and some twice, has the bits of the run in one process. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { checkpointNumbers } from '../../accelerated/checkpoints/frozenWeights.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
+import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
+import { namedVectors } from '../../accelerated/parameters/vectors.js'
+import { openFrozen } from '../../accelerated/precisions/precision.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
+import { assemble } from '../../accelerated/training/assembly.js'
+import type { TrainingEvent, TrainingTask } from '../../accelerated/training/events.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
+import type { PartExecutor, PartGradient } from '../../accelerated/training/partGradient.js'
+import { openPartWorker } from '../../accelerated/training/partWorker.js'
+import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { train } from '../../accelerated/training/trainingLoop.js'
+import { writeTinyModel } from '../cli/tinyModel.js'
+
+const texts = ['a good film', 'a bad film', 'good', 'bad bad', 'the film is good', 'the film is bad', 'a very good one', 'a poor one', 'ok']
+const outputs = { head: 'sequence', labels: 2, problemType: 'single_label_classification' } as const
+const common = { maxSteps: 4, maxLength: 16, batchSize: 2, saveSteps: 3, dropout: 0, learningRate: 0.01 } as const
+/** Runs through all phases, with dropout. */
+const long = { maxSteps: 12, saveSteps: 5, evalSteps: 6, dropout: 0.1 } as const
+
+/** Every method, the phases of those that have some, and what changes a step's graph. */
+const cases: ReadonlyArray<SettingsInput> = [
+  { ...long, method: 'salora', rank: 2, gateStart: 0.25, gateEnd: 0.75, gradientAccumulationSteps: 3 },
+  {
+    method: 'salora',
+    rank: 2,
+    gateStart: 0.25,
+    gateEnd: 0.75,
+    gateAfter: 'binary',
+    maxSteps: 8,
+    maxGradNorm: 0.01,
+    gradientAccumulationSteps: 4,
+  },
+  { ...long, dropout: 0, method: 'adalora', initR: 3, targetR: 2, tinitRatio: 0.1, tfinalRatio: 0.4, gradientAccumulationSteps: 2 },
+  { method: 'lora', rank: 2, dropout: 0.1, gradientAccumulationSteps: 8 },
+  { method: 'lora', rank: 2, useDora: true, gradientCheckpointing: true, gradientAccumulationSteps: 3 },
+  { method: 'lora', rank: 2, precision: 'float64', maxGradNorm: 1, gradientAccumulationSteps: 3 },
+  { method: 'lora', rank: 2, precision: 'int8', gradientAccumulationSteps: 2 },
+  { method: 'houlsby', gradientAccumulationSteps: 2 },
+  { method: 'pfeiffer', gradientAccumulationSteps: 3 },
+  { method: 'prefix', numVirtualTokens: 4, gradientAccumulationSteps: 2 },
+  { method: 'prompt', numVirtualTokens: 4, gradientAccumulationSteps: 2 },
+  { method: 'full', gradientAccumulationSteps: 2 },
+]
+
+let root = ''
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-spread-'))
+  await writeTinyModel(join(root, 'tiny'))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+/** The task as a process of its own opens it, and its start. */
+const openTask = async (input: SettingsInput) => {
+  const settings = resolveSettings({ ...common, ...input })
+  const base = await openModelFolder(join(root, 'tiny'), { baseModelName: 'tiny' })
+  const tokenizer = await loadTokenizer(base.folder, base.model)
+  const precision = precisionOf(settings.precision)
+  const { tensor, weights } = await openFrozen(precision, base, join(root, 'cache'))
+  const parts = { model: base.model, frozen: tensor, method: methodOf(settings.method), settings, precision }
+  const assembly = assemble(parts, (model) => sequenceClassification(model, outputs))
+  const examples = texts.map((text, row) => ({ ...tokenizer.encode(text, undefined, 16), label: row % 2, row }))
+  const task: TrainingTask<LabeledExample, unknown> = {
+    ...assembly,
+    objective: assembly.objective as TrainingTask<LabeledExample, unknown>['objective'],
+    runtime: { engine: cpu.engine({ threads: 1 }), weights },
+    training: examples,
+    evaluation: examples,
+    score: (answers) => ({ scores: { answers: answers.length }, selection: 0, constant: null }),
+  }
+  return { task, start: await startOfRun(assembly, checkpointNumbers(base)) }
+}
+
+/** Everything that a run reports and saves, but its speed; each state as bytes. */
+const traceOf = async (input: SettingsInput, executor?: PartExecutor): Promise<ReadonlyArray<unknown>> => {
+  const { task, start } = await openTask(input)
+  const run = train({ ...task, ...(executor === undefined ? {} : { executor }) }, start, null, new AbortController().signal)
+  const bytesOf = (state: Parameters<typeof namedVectors>[0]) =>
+    Object.entries(namedVectors(state)).map(([name, vector]) => [
+      name,
+      Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('hex'),
+    ])
+  const kept = (event: TrainingEvent): unknown => {
+    if (event.kind === 'step') return { ...event, tokensPerSecond: 0 }
+    return event.kind === 'checkpoint' ? { ...event, state: { ...event.state, ...Object.fromEntries(bytesOf(event.state)) } } : event
+  }
+  const trace: unknown[] = []
+  for (;;) {
+    const next = await run.next()
+    if (next.done === true) return [...trace, bytesOf(next.value.last), next.value.byMatrix]
+    trace.push(structuredClone(kept(next.value)))
+  }
+}
+
+const copyOf = ({ gradient, tokens, results }: PartGradient): PartGradient => ({
+  gradient: gradient.slice(),
+  tokens,
+  results: structuredClone(results),
+})
+
+/** Parts in the order of their ranks; odd ranks go to a worker that sees only copies of what a leader publishes. Every fourth is done twice. */
+const shuffled =
+  (worker: ReturnType<typeof openPartWorker>, ranks: ReadonlyArray<number>): PartExecutor =>
+  async ({ step, phase, parameters, progress, parts, compute }) => {
+    const source = { step, phase: JSON.parse(JSON.stringify(phase)) as unknown, parameters: parameters.slice(), progress: { ...progress } }
+    const rankOf = (part: number): number => ranks[(step * 7 + part) % ranks.length] ?? 0
+    const order = Array.from({ length: parts }, (_, part) => part).sort((a, b) => rankOf(a) - rankOf(b))
+    const done = new Map<number, PartGradient>()
+    for (const part of order) {
+      const rank = rankOf(part)
+      if (rank % 4 === 0) await worker.gradientOf(source, part) // late: ignored
+      done.set(part, copyOf(rank % 2 === 1 ? await worker.gradientOf(source, part) : await compute(part)))
+    }
+    return Array.from({ length: parts }, (_, part) => done.get(part) as PartGradient)
+  }
+
+describe('a run in spread parts', () => {
+  it.each(cases)('has the bits of the run in one process: %j', async (input) => {
+    const alone = await traceOf(input)
+    expect(alone.length).toBeGreaterThan(input.maxSteps ?? common.maxSteps)
+    const ranks = fc.sample(fc.array(fc.nat(99), { minLength: 5, maxLength: 11 }), { numRuns: 1, seed: 7 })[0] ?? []
+    const worker = openPartWorker((await openTask(input)).task)
+    const together = await traceOf(input, shuffled(worker, ranks)).finally(worker.release)
+    expect(together).toEqual(alone)
+  })
+})
+
+describe('a worker of parts', () => {
+  it('refuses a phase that is not of the method, and parameters of another size', async () => {
+    const { task, start } = await openTask(cases[0] ?? {})
+    const worker = openPartWorker(task)
+    const progress = { step: 0, steps: 12 }
+    await expect(worker.open({ stage: 'other' })).rejects.toThrow(/^the published step: expected a phase of salora, got /)
+    const short = { ...start, parameters: start.parameters.slice(1), progress }
+    await expect(worker.gradientOf(short, 0)).rejects.toThrow(/^the published step: expected \d+ trained numbers of salora, got \d+$/)
+    await worker.release()
+  })
+})
