@@ -6,6 +6,7 @@ import { parseJson, readText } from '../../storage/boundedJson.js'
 import { fileInFolder, rootOf } from '../../storage/fileInFolder.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath, nameOf } from '../../storage/paths.js'
+import { fileSha256 } from '../../storage/sha256.js'
 import type { Storage } from '../../storage/storage.js'
 import { readSafetensors, type TensorEntry } from './safetensors.js'
 
@@ -67,6 +68,8 @@ export type WeightFiles = {
   /** by the file's name in messages */
   readonly locations: ReadonlyMap<string, string>
   readonly versions: ReadonlyMap<string, string>
+  /** SHA-256 of files that another process may replace by the same bytes */
+  readonly digests?: ReadonlyMap<string, string>
 }
 
 /** The locations of files that fileInFolder returned. @throws InputError */
@@ -80,10 +83,10 @@ export const locateFiles = async (folder: string, files: Iterable<string>, stora
   return { storage, folder: root, locations, versions }
 }
 
-/** @throws InputError if a file was written or replaced since it was opened */
-export const checkUnchanged = async ({ versions, storage }: WeightFiles): Promise<void> => {
+/** @throws InputError if a file was written or replaced since it was opened; the same bytes are no change where their digest is known */
+export const checkUnchanged = async ({ versions, digests, storage }: WeightFiles): Promise<void> => {
   for (const [file, version] of versions)
-    if ((await versionOf(file, storage)) !== version)
+    if ((await versionOf(file, storage)) !== version && (digests?.get(file) ?? '') !== (await fileSha256(file, storage)))
       throw inputError(file, 'the weights that were there at the start', 'a file changed since')
 }
 

@@ -39,38 +39,63 @@ const atSpaces = ['BertPreTokenizer', 'Whitespace', 'WhitespaceSplit']
 /** Normalizers that treat the text on each side of a space independently. */
 const local = ['BertNormalizer', 'Lowercase', 'StripAccents', 'NFC', 'NFD', 'NFKC', 'NFKD', 'Precompiled']
 
-type Part = { readonly type: string }
+type Part = { readonly type: string; readonly use_regex?: boolean | null }
+
+/** Whether byte pairs cut before each space: by GPT-2's expression, also behind a cut at digits, or by the known ones of a Split. */
+const cutsBeforeSpaces = (parts: ReadonlyArray<Part>): boolean => {
+  const [last, first] = [parts.at(-1), parts.slice(0, -1)]
+  if (last?.type !== 'ByteLevel') return false
+  if (last.use_regex === false) return first.length > 0 && first.every(({ type }) => type === 'Split')
+  return first.every(({ type }) => type === 'Digits')
+}
+
+/** The parts of a component that may be a sequence. */
+const partsOf = (component: object | null, list: 'normalizers' | 'pretokenizers'): ReadonlyArray<Part> => {
+  if (component === null) return []
+  const parts = (component as Readonly<Record<typeof list, ReadonlyArray<Part> | undefined>>)[list]
+  return parts ?? [component as Part]
+}
 
 /** Whether the tokens of a text are those of its words, one after another. */
 const isWordByWord = ({ normalizer, pre_tokenizer: cut, model, added_tokens: added }: TokenizerFile, settings: object): boolean => {
-  const parts = normalizer === null ? [] : normalizer.type === 'Sequence' ? (normalizer.normalizers as ReadonlyArray<Part>) : [normalizer]
-  const first = cut?.type === 'Sequence' ? (cut.pretokenizers as ReadonlyArray<Part>)[0] : cut
-  const cutsAtSpaces = atSpaces.includes(first?.type ?? '') || (cut?.type === 'ByteLevel' && cut.use_regex !== false)
+  const cuts = partsOf(cut, 'pretokenizers')
   const fuses = model.type === 'BPE' && model.fuse_unk === true // adjacent unknown words become one token
   return (
-    cutsAtSpaces &&
+    (atSpaces.includes(cuts[0]?.type ?? '') || cutsBeforeSpaces(cuts)) &&
     !fuses &&
-    parts.every(({ type }) => local.includes(type)) &&
+    partsOf(normalizer, 'normalizers').every(({ type }) => local.includes(type)) &&
     added.length <= 1_000 &&
     (normalizer === null || added.every(({ normalized }) => normalized !== true)) &&
     Object.values(settings).every((value) => value !== true)
   )
 }
 
-/** Cuts at each space between two characters. Byte pairs keep this space with the word after it. */
+/** Cuts at added tokens, and at each space between two characters. Byte pairs keep this space with the word after it. */
 const wordByWord = (idsOf: Tokenize, { pre_tokenizer: cut, added_tokens: added }: TokenizerFile): TokenizePrefix => {
-  const special = new RegExp(added.map(({ content }) => escaped(content)).join('|') || '(?!)')
-  const keepsSpace = cut?.type === 'ByteLevel'
+  const contents = added.map(({ content }) => content).sort((a, b) => b.length - a.length)
+  const special = new RegExp(contents.map(escaped).join('|') || '(?!)', 'g')
+  const changesOthers = added.some(({ lstrip, rstrip, single_word }) => lstrip === true || rstrip === true || single_word === true)
+  const keepsSpace = cutsBeforeSpaces(partsOf(cut, 'pretokenizers'))
   const [first, other] = [new WordCache(), new WordCache()] // the first word may get a space before it
-  return (text, most) => {
-    if (special.test(text)) return idsOf(text)
-    const ids: number[] = []
+  const append = (text: string, most: number, ids: number[]): void => {
     let start = 0
     while (ids.length < most && start < text.length) {
       const end = nextWord(text, start + 1)
       ;(start === 0 ? first : other).append(text, start, end, ids, idsOf)
       start = keepsSpace ? end : end + 1
     }
+  }
+  return (text, most) => {
+    const ids: number[] = []
+    let from = 0
+    for (const { index, 0: token } of text.matchAll(special)) {
+      if (changesOthers) return idsOf(text)
+      append(text.slice(from, index), most, ids)
+      if (ids.length >= most) return ids
+      for (const id of idsOf(token)) ids.push(id)
+      from = index + token.length
+    }
+    append(from === 0 ? text : text.slice(from), most, ids)
     return ids
   }
 }

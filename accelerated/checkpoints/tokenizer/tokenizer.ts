@@ -57,8 +57,12 @@ export const loadTokenizer = async (folder: string, model: TokenizerModel, stora
   const add = specialTokens(idsOf, model.specialTokens, file)
   const ids = prefixTokenizer(idsOf, parsed, settings)
   return {
-    ids: (text, most) => (most === undefined ? idsOf(text) : ids(text, most).slice(0, most)),
-    shared: sharedTokens(idsOf, dividingTokens(parsed), (text) => library.splitter_unnormalized.split(text)),
+    ids: (text, most = Infinity) => ids(text, most).slice(0, most),
+    shared: sharedTokens(
+      (text) => ids(text, Infinity),
+      dividingTokens(parsed),
+      (text) => library.splitter_unnormalized.split(text),
+    ),
     start: add.start,
     frame: (tokens, maxLength) => {
       const room = maxLength - specialsIn(maxLength, add, model, false)

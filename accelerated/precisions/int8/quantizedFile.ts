@@ -32,7 +32,13 @@ export type MatrixLayout = {
   readonly matrix: (name: string, shape: ReadonlyArray<number>, stored: TensorSource) => Expression
 }
 
-export type QuantizedFile = { readonly folder: string; readonly file: string; readonly tensors: ReadonlyMap<string, TensorEntry> }
+export type QuantizedFile = {
+  readonly folder: string
+  readonly file: string
+  /** of its bytes, SHA-256 in hexadecimal */
+  readonly digest: string
+  readonly tensors: ReadonlyMap<string, TensorEntry>
+}
 
 /**
  * Finds the file or makes it, which it reports by one line.
@@ -48,12 +54,11 @@ export async function* quantizedFile(
   const name = await fileNameOf(base, layout)
   const file = joinPath(folder, name)
   await makeCache(folder, storage)
-  const cached = await intactTensors(folder, name, storage, layout)
-  if (cached === null) {
-    yield `quantizing the matrices of ${base.baseModelName}, once, into ${folder}`
-    await write(base, file, layout)
-  }
-  return { folder, file, tensors: cached ?? (await readSafetensors(file, storage)).tensors }
+  const cached = await intactFile(folder, name, storage, layout)
+  if (cached !== null) return { folder, file, ...cached }
+  yield `quantizing the matrices of ${base.baseModelName}, once, into ${folder}`
+  const digest = await write(base, file, layout)
+  return { folder, file, digest, tensors: (await readSafetensors(file, storage)).tensors }
 }
 
 const fileNameOf = async (base: ModelFolder, { version }: MatrixLayout): Promise<string> => {
@@ -72,13 +77,13 @@ const makeCache = async (folder: string, storage: Storage): Promise<void> => {
   }
 }
 
-/** The file's tensors; null if it is absent or corrupt. @throws SystemError if it cannot be read */
-const intactTensors = async (
+/** The file's digest and tensors; null if it is absent or corrupt. @throws SystemError if it cannot be read */
+const intactFile = async (
   folder: string,
   name: string,
   storage: Storage,
   { precision }: Pick<MatrixLayout, 'precision'>,
-): Promise<ReadonlyMap<string, TensorEntry> | null> => {
+): Promise<Pick<QuantizedFile, 'digest' | 'tensors'> | null> => {
   for (const path of [name, checksumOf(name)])
     if ((await storage.stat(joinPath(folder, path)))?.kind === 'folder')
       throw inputError(joinPath(folder, path), `a file of the ${precision} cache`, 'a folder, which can be deleted')
@@ -86,8 +91,9 @@ const intactTensors = async (
     const file = await fileInFolder(folder, name, storage)
     const checksum = await fileInFolder(folder, checksumOf(name), storage)
     if (file === undefined || checksum === undefined) return null
-    if ((await readText(checksum, 1_000, storage)).trim() !== (await fileSha256(file, storage))) return null
-    return (await readSafetensors(file, storage)).tensors
+    const digest = await fileSha256(file, storage)
+    if ((await readText(checksum, 1_000, storage)).trim() !== digest) return null
+    return { digest, tensors: (await readSafetensors(file, storage)).tensors }
   } catch (thrown) {
     if (thrown instanceof SystemError) throw thrown
     return null
@@ -96,18 +102,24 @@ const intactTensors = async (
 
 const checksumOf = (file: string): string => `${file}.sha256`
 
-/** The checksum is written after the last byte and before the file gets its name. Two processes that write at once write the same bytes. */
-const write = async (base: ModelFolder, file: string, layout: MatrixLayout): Promise<void> => {
+/**
+ * Writes the file; its digest. The checksum is written after the last byte and before the file gets its name. Two processes that write at once
+ * write the same bytes.
+ */
+const write = async (base: ModelFolder, file: string, layout: MatrixLayout): Promise<string> => {
   const { storage } = base
+  let hex = ''
   async function* withChecksum(): AsyncGenerator<Uint8Array> {
     const digest = sha256()
     for await (const chunk of contentOf(base, layout)) {
       digest.update(chunk)
       yield chunk
     }
-    await storage.write(checksumOf(file), `${digest.hex()}\n`)
+    hex = digest.hex()
+    await storage.write(checksumOf(file), `${hex}\n`)
   }
   await storage.write(file, withChecksum())
+  return hex
 }
 
 /** All other tensors in float32, then the parts of each matrix. The checkpoint is read once, a tensor at a time. */

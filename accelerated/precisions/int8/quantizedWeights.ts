@@ -12,8 +12,8 @@ const dtypes: Readonly<Record<string, DType>> = { F32: 'float32', I8: 'int8', U8
 
 /** Yields a line if the file must be made. @throws InputError */
 export async function* openQuantized(base: ModelFolder, layout: MatrixLayout, cache?: string): AsyncGenerator<string, Frozen> {
-  const { folder, file, tensors } = yield* quantizedFile(base, layout, cache)
-  const files = await locateFiles(folder, [file], base.storage)
+  const { folder, file, digest, tensors } = yield* quantizedFile(base, layout, cache)
+  const files = { ...(await locateFiles(folder, [file], base.storage)), digests: new Map([[file, digest]]) }
   const location = files.locations.get(file) ?? file
   const stored: TensorSource = (name) => {
     const entry = tensors.get(name)

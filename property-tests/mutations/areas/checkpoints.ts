@@ -38,6 +38,27 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/prefixTokenizer'],
   },
   {
+    file: 'accelerated/checkpoints/tokenizer/prefixTokenizer.ts',
+    mistake: 'An added token between words is lost.',
+    before: 'for (const id of idsOf(token)) ids.push(id)',
+    after: '',
+    tests: ['property/accelerated/prefixTokenizer'],
+  },
+  {
+    file: 'accelerated/checkpoints/tokenizer/prefixTokenizer.ts',
+    mistake: 'An added token that takes the blanks beside it is cut out without them.',
+    before: 'if (changesOthers) return idsOf(text)',
+    after: '',
+    tests: ['property/accelerated/prefixTokenizer'],
+  },
+  {
+    file: 'accelerated/checkpoints/tokenizer/prefixTokenizer.ts',
+    mistake: 'Words of a cut by an expression lose the space before them.',
+    before: "const keepsSpace = cutsBeforeSpaces(partsOf(cut, 'pretokenizers'))",
+    after: "const keepsSpace = cut?.type === 'ByteLevel'",
+    tests: ['property/accelerated/prefixTokenizer'],
+  },
+  {
     file: 'accelerated/checkpoints/tokenizer/truncation.ts',
     mistake: 'The second text gets the extra token always.',
     before: '[room - lengthB, lengthB] : [room - half, half]',

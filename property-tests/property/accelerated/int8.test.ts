@@ -1,5 +1,5 @@
 /** The precision int8: its file in the cache, what it refuses, and that every method which freezes the model trains and answers in it. */
-import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -116,6 +116,17 @@ describe('the file of quantized weights', () => {
     expect(new Set(files.map(({ file }) => file)).size).toBe(1)
     expect((await opened(at('together'))).lines).toEqual([])
     expect((await readdir(at('together', 'salora-int8'))).length).toBe(2)
+  })
+
+  it('may be replaced by the same bytes, as by another process, and by no others', async () => {
+    const { file } = await opened(at('replaced'))
+    const { weights } = await openFrozen(int8, await openModelFolder(at('tiny')), at('replaced'))
+    const bytes = await readFile(file)
+    await writeFile(`${file}.new`, bytes)
+    await rename(`${file}.new`, file)
+    expect(await weights()).toBe(await realpath(at('replaced', 'salora-int8')))
+    await writeFile(file, bytes.fill(7, 2000, 2040))
+    await expect(weights()).rejects.toThrow(`${file}: expected the weights that were there at the start, got a file changed since`)
   })
 
   it.each(['file', 'checksum'])('reports in one line a folder in place of its %s', async (part) => {

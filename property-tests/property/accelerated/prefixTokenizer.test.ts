@@ -5,6 +5,7 @@ import { PreTrainedTokenizer } from '@huggingface/transformers'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { prefixTokenizer } from '../../../accelerated/checkpoints/tokenizer/prefixTokenizer.js'
+import { knownWords } from '../../../accelerated/checkpoints/tokenizer/tokenizerSchema.js'
 import { parseTokenizerFile } from '../../../accelerated/checkpoints/tokenizer/tokenizerFile.js'
 import { longestFirst, truncatedPair } from '../../../accelerated/checkpoints/tokenizer/truncation.js'
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
@@ -29,9 +30,20 @@ const open = (folder: string, change: (json: Record<string, unknown>) => void = 
 const prefixed = (json: Record<string, unknown>): void => {
   json['pre_tokenizer'] = { type: 'ByteLevel', add_prefix_space: true, use_regex: true }
 }
+const byteLevel = (regex: boolean) => ({ type: 'ByteLevel', add_prefix_space: false, use_regex: regex })
+const cutBy =
+  (...pretokenizers: ReadonlyArray<object>) =>
+  (json: Record<string, unknown>): void => {
+    json['pre_tokenizer'] = { type: 'Sequence', pretokenizers }
+  }
+const wordsOf = (Regex: string | undefined) =>
+  cutBy({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false }, byteLevel(false))
 const kinds = [
   ['the embedded byte pairs', open(embeddedModel)],
   ['byte pairs with a space before the first word', open(embeddedModel, prefixed)],
+  ["SmolLM's cuts", open(embeddedModel, cutBy({ type: 'Digits', individual_digits: true }, byteLevel(true)))],
+  ["Llama 3's cuts", open(embeddedModel, wordsOf(knownWords[0]))],
+  ["Qwen2's cuts", open(embeddedModel, wordsOf(knownWords[1]))],
   ['the golden RoBERTa', open(folderOf('roberta'))],
   ['the golden BERT', open(folderOf('bert'))],
 ] as const
@@ -48,6 +60,7 @@ const word = fc.oneof(
     '東京',
     'naïve',
     '1999',
+    '3rd!',
     '<s>',
     '<mask>',
     '[SEP]',
@@ -82,7 +95,7 @@ describe(`the first tokens, seed ${SEED}`, () => {
     )
   })
 
-  it.each(kinds.slice(0, 2))('cost the same for any length of the text: %s', (_name, { ids, tokenized }) => {
+  it.each(kinds.slice(0, 5))('cost the same for any length of the text: %s', (_name, { ids, tokenized }) => {
     const cost = (given: string): number => {
       const before = tokenized()
       ids(given, 14)
