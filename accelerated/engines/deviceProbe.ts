@@ -1,9 +1,10 @@
-/** Which devices work on this machine: each one computes a small product, or reports what is missing. */
-import { input, matMul } from '../graph/operators.js'
+/** Which devices work on this machine: each one takes a small training step, or reports what is missing. */
 import { DeviceError } from '../errors/deviceError.js'
-import type { Device } from './devices/device.js'
+import { SettingsError } from '../errors/settingsError.js'
+import type { Device, DeviceOption } from './devices/device.js'
 import { devices } from './devices/index.js'
-import { noWeights } from './engine.js'
+import type { EngineSettings } from './engine.js'
+import { probeStep } from './probeStep.js'
 import { checkTelemetryOff } from './loadOnnxRuntime.js' // it also switches the telemetry off, before the caller starts threads
 
 export type DeviceReport = { readonly device: string; readonly works: boolean; readonly detail: string; readonly remedy: string | null }
@@ -15,15 +16,18 @@ export const deviceOf = (name: string): Device => {
   return device
 }
 
+/** The settings of an engine that choose a card and its arithmetic. */
+export type CardSettings = Pick<EngineSettings, 'deviceId' | 'tf32'>
+
 /** Never rejects: whatever goes wrong is the report's `detail`. */
-export const probeDevice = async (name: string): Promise<DeviceReport> => {
+export const probeDevice = async (name: string, engine: CardSettings = {}): Promise<DeviceReport> => {
   const device = deviceOf(name)
   const failed = async (detail: string): Promise<DeviceReport> => ({ device: name, works: false, detail, remedy: await device.remedy() })
   try {
     const missing = (await device.missing?.()) ?? null
     if (missing !== null) return await failed(`${missing} (it has ${(await devicesWithNothingMissing()).join(', ')})`)
-    const y = await smallProduct(device)
-    return y === 11 ? { device: name, works: true, detail: 'ran a product', remedy: null } : await failed(`computed ${y} instead of 11`)
+    const wrong = await probeStep(device.engine({ threads: 1, ...engine }))
+    return wrong === null ? { device: name, works: true, detail: 'ran a training step', remedy: null } : await failed(wrong)
   } catch (error) {
     return await failed(firstLine(error))
   }
@@ -32,18 +36,6 @@ export const probeDevice = async (name: string): Promise<DeviceReport> => {
 const devicesWithNothingMissing = async (): Promise<ReadonlyArray<string>> => {
   const missing = await Promise.all(devices.map(async (device) => (await device.missing?.()) ?? null))
   return devices.filter((_, i) => missing[i] === null).map(({ name }) => name)
-}
-
-/** [1 2] · [3 4]ᵀ = 11 */
-const smallProduct = async (device: Device): Promise<number> => {
-  const product = matMul(input('a', [1, 2], 'float32'), input('b', [2, 1], 'float32'))
-  const session = await device.engine({ threads: 1 }).open({ y: product }, noWeights)
-  const { y } = await session.run({
-    a: { data: Float32Array.of(1, 2), shape: [1, 2] },
-    b: { data: Float32Array.of(3, 4), shape: [2, 1] },
-  })
-  await session.release()
-  return Number(y?.[0])
 }
 
 export const probeDevices = async (): Promise<ReadonlyArray<DeviceReport>> => {
@@ -56,17 +48,35 @@ export const probeDevices = async (): Promise<ReadonlyArray<DeviceReport>> => {
  * The device of a run. For `auto`, it is the working device with the largest `automatic` number. Otherwise it is the named one, without a fallback.
  * @throws DeviceError if it does not work here
  */
-export const chooseDevice = async (name: string): Promise<Device> => {
+export const chooseDevice = async (name: string, engine: CardSettings = {}): Promise<Device> => {
   checkTelemetryOff()
   if (name === 'auto') {
-    const automatic = devices.filter((device) => device.automatic !== null).sort((a, b) => (b.automatic ?? 0) - (a.automatic ?? 0))
-    for (const device of automatic) if ((await probeDevice(device.name)).works) return device
+    for (const device of inAutomaticOrder()) if ((await probeDevice(device.name, engine)).works) return withOptions(device, engine)
     throw new DeviceError('device auto: expected one that works here, got none; run salora doctor to see why')
   }
-  const report = await probeDevice(name)
+  const device = withOptions(deviceOf(name), engine)
+  const report = await probeDevice(name, engine)
   if (!report.works)
     throw new DeviceError(`device ${name}: expected one that works here, got none (${report.detail}); to get it: ${report.remedy ?? ''}`)
-  return deviceOf(name)
+  return device
+}
+
+/** The device that `auto` takes, among those that were probed; null: none of them works. */
+export const automaticDevice = (reports: ReadonlyArray<DeviceReport>): string | null =>
+  inAutomaticOrder().find(({ name }) => reports.some(({ device, works }) => device === name && works))?.name ?? null
+
+const inAutomaticOrder = (): ReadonlyArray<Device> =>
+  devices.filter((device) => device.automatic !== null).sort((a, b) => (b.automatic ?? 0) - (a.automatic ?? 0))
+
+/** @throws SettingsError if the settings name what this device does not have */
+const withOptions = (device: Device, { deviceId = 0, tf32 = false }: CardSettings): Device => {
+  const given = { deviceId: deviceId > 0 ? deviceId : null, tf32: tf32 ? tf32 : null }
+  for (const [option, value] of Object.entries(given) as ReadonlyArray<[DeviceOption, unknown]>)
+    if (value !== null && device.options?.includes(option) !== true) {
+      const able = devices.filter(({ options }) => options?.includes(option)).map(({ name }) => name)
+      throw new SettingsError(option, `none on ${device.name} (only ${able.join(', ')} has it)`, String(value))
+    }
+  return device
 }
 
 /** ONNX Runtime's messages begin with a line number of its own source. */

@@ -5,6 +5,7 @@
  */
 import type { Expression } from '../graph/expression.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
+import type { Placement } from './placement.js'
 
 /** Reads a file of frozen weights, whole. */
 export type ReadWeights = (location: string) => Promise<Uint8Array>
@@ -58,8 +59,17 @@ export type Engine = {
 export type EngineSettings = {
   /** CPU threads (0: chosen by the runtime) */
   readonly threads: number
+  /** the number of the card, where the device has several (default: 0) */
+  readonly deviceId?: number
+  /** whether products of float32 numbers may use TF32, where the device has it (default: no) */
+  readonly tf32?: boolean
   /** path prefix of profiles: a session writes the time of each node there when it is released */
   readonly profile?: string
+  /**
+   * Called once for each session of a device that ONNX Runtime may replace by the CPU, after its first run, with where its nodes ran. null: there is
+   * no profile that can be read. What it throws, the run throws. Absent: nobody asks, and nothing is looked up.
+   */
+  readonly onPlacement?: (placement: Placement | null) => void
 }
 
 export const noWeights: WeightSource = async () => {

@@ -4,6 +4,7 @@ import { reason } from '../errors/inputError.js'
 import { DeviceError } from '../errors/deviceError.js'
 import { guardNativeCall } from './nativeCallGuard.js'
 import { telemetrySwitch } from './telemetryOff.js'
+import './tf32.js' // switches TF32 off, which a thread cannot
 
 export type OnnxRuntime = typeof binding
 

@@ -1,4 +1,4 @@
-/** In place of onnxRuntimeNode.ts and onnxRuntimePackage.ts in a browser: no library of the system is there. */
+/** In place of onnxRuntimeNode.ts and other files of engines/ in a browser: no library of the system is there. */
 import { DeviceError } from '../errors/deviceError.js'
 
 const refused = (): never => {
@@ -9,3 +9,5 @@ export const nodeEngine = refused
 export const openModelFile = refused
 export const containsProvider = refused
 export const runtimeFolder = refused
+export const nvidiaCard = refused
+export const vulkanRemedy = refused

@@ -6,7 +6,9 @@ import type { Engine, EngineSettings, OpenOptions, Session } from './engine.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 import { guardNativeCall } from './nativeCallGuard.js'
 import { onnxRuntime, type OnnxRuntime } from './loadOnnxRuntime.js'
+import { profiledSession } from './profiledSession.js'
 import { ownGraph, sessionOptions, weightFiles } from './sessionOptions.js'
+import { useTf32 } from './tf32.js'
 import { canWriteIntoBuffers, runIntoBuffers, sentinelOutput, toTensor, type Tensors } from './writeIntoBuffers.js'
 
 type Outputs = Readonly<Record<string, Expression>>
@@ -18,6 +20,10 @@ export type Provider = {
   readonly target: OnnxTarget
   /** whether it writes results into buffers of the caller's */
   readonly preallocatedOutputs: boolean
+  /** whether it takes the number of a card, and has TF32 */
+  readonly isCuda?: boolean
+  /** whether ONNX Runtime runs nodes that it has no kernel for on the CPU instead (default: no) */
+  readonly fallsBack?: boolean
 }
 
 /** Compiles and runs graphs on this execution provider. */
@@ -26,15 +32,29 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
   scan: provider.target.scan === true,
   open: async (outputs, weights, options = {}) => {
     const files = await weightFiles(outputs, weights)
+    if (provider.isCuda === true) useTf32(settings.tf32 === true)
     const ort = await onnxRuntime()
     const buffers = provider.preallocatedOutputs ? outputBuffers(outputs, options) : null
     const intoBuffers = buffers !== null && (await canWriteIntoBuffers(ort))
     const model = toOnnx(outputs, provider.target, intoBuffers ? sentinelOutput : undefined)
-    const native = sessionOptions(provider, settings, ownGraph(outputs, files, provider.target, options))
-    const session = await guardNativeCall(() => ort.InferenceSession.create(model, native))
-    return intoBuffers ? bufferedSession(ort, session, buffers, passedThrough(outputs)) : copyingSession(ort, session)
+    const graph = ownGraph(outputs, files, provider.target, options)
+    const opened = async (own: EngineSettings) => {
+      const native = sessionOptions({ provider: numbered(provider, own) }, own, graph)
+      const session = await guardNativeCall(() => ort.InferenceSession.create(model, native))
+      return {
+        session: intoBuffers ? bufferedSession(ort, session, buffers, passedThrough(outputs)) : copyingSession(ort, session),
+        endProfile: () => guardNativeCall(async () => session.endProfiling()),
+      }
+    }
+    const { onPlacement, profile: asked } = settings
+    if (provider.fallsBack !== true || onPlacement === undefined || asked !== undefined) return (await opened(settings)).session
+    return profiledSession((profile) => opened({ ...settings, profile }), onPlacement)
   },
 })
+
+/** The provider on the card of these settings. */
+const numbered = ({ provider, isCuda }: Provider, { deviceId = 0 }: EngineSettings): Provider['provider'] =>
+  isCuda === true ? { ...provider, deviceId } : provider
 
 /** Opens an ONNX model from disk on the CPU; ONNX Runtime finds the weight files beside it. */
 export const openModelFile = async (file: string, settings: EngineSettings): Promise<Session> => {

@@ -165,6 +165,22 @@ export const machineSettings = settingGroup('Machine', {
     common: true,
     schema: z.int().min(0).max(1024).default(0),
   },
+  deviceId: {
+    kind: 'number',
+    placeholder: 'n',
+    description: 'Number of the card (CUDA)',
+    schema: z.int().min(0).max(1023).default(0),
+  },
+  tf32: {
+    kind: 'switch',
+    description: 'Multiply float32 numbers in TF32, with 10-bit mantissas; faster, less exact (CUDA)',
+    schema: z.boolean().default(false),
+  },
+  strictDevice: {
+    kind: 'switch',
+    description: 'Fail if ONNX Runtime runs a float node of a step on the CPU instead of the device',
+    schema: z.boolean().default(false),
+  },
 })
 
 /** New tokens of a sample: each evaluation waits for them. */
@@ -224,6 +240,8 @@ export const commonSettingsOf = (method: string): SettingTable => ({
 /** Settings that do not change a run's numbers: a run may resume with other values. */
 export const numericallyNeutralSettings: ReadonlyArray<string> = [
   'gradientCheckpointing',
+  'deviceId',
+  'strictDevice',
   'sampleMaxNewTokens',
   'sampleTemperature',
 ] satisfies ReadonlyArray<keyof typeof commonSettings>

@@ -75,6 +75,12 @@ export type SettingsInput = {
   readonly gradientCheckpointing?: boolean
   /** CPU threads; 0 lets ONNX Runtime choose. Default: 0 */
   readonly threads?: number
+  /** Number of the card (CUDA). Default: 0 */
+  readonly deviceId?: number
+  /** Multiply float32 numbers in TF32, with 10-bit mantissas; faster, less exact (CUDA). Default: false */
+  readonly tf32?: boolean
+  /** Fail if ONNX Runtime runs a float node of a step on the CPU instead of the device. Default: false */
+  readonly strictDevice?: boolean
 
   // Run
 

@@ -11,23 +11,23 @@ const parts: ReadonlyArray<readonly [Part, string]> = [
   ['state', 'trained parameters, their moments and copies'],
   ['evaluation', 'weights and activations of an evaluation'],
   ['graphs', 'graphs'],
-  ['base', 'Node, its libraries and the tokenizer'],
+  ['base', 'Node, its libraries and the tokenizer; on a card, CUDA'],
 ]
 
 /** One line, printed when a run starts. */
 export const estimateLine = (estimate: Estimate): string =>
-  `estimated peak memory: ${megabytes(estimate.peak)} (${parts
+  `estimated peak memory: ${megabytes(estimate.peak)}${estimate.card === undefined ? '' : ` on ${estimate.card}`} (${parts
     .filter(([name]) => estimate[name] > 0)
     .map(([name]) => `${name} ${megabytes(estimate[name])}`)
     .join(', ')})`
 
 /** A warning if the run does not fit; null if it does. */
-export const estimateWarning = ({ peak, memory, fitting }: Estimate): string | null =>
-  peak <= memory
-    ? null
-    : `estimated peak memory: ${megabytes(peak)}, but this machine has ${megabytes(memory)}; ${
-        fitting.length === 0 ? 'no smaller batch fits either' : `these settings fit: ${fitting.map(fittingText).join(', or ')}`
-      }`
+export const estimateWarning = ({ peak, memory, card, fitting }: Estimate): string | null => {
+  if (peak <= memory) return null
+  const remedy = fitting.length === 0 ? 'no smaller batch fits either' : `these settings fit: ${fitting.map(fittingText).join(', or ')}`
+  if (card !== undefined) return `estimated peak memory: ${megabytes(peak)}, but ${card} has ${megabytes(memory)}; ${remedy}`
+  return `estimated peak memory: ${megabytes(peak)}, but this machine has ${megabytes(memory)}; ${remedy}`
+}
 
 const fittingText = ({ settings, peak }: Fitting): string =>
   `${Object.entries(settings)
@@ -37,5 +37,5 @@ const fittingText = ({ settings, peak }: Fitting): string =>
 export const estimateTable = (estimate: Estimate): string =>
   [
     ...parts.map(([name, words]) => `${name.padEnd(12)}${megabytes(estimate[name]).padStart(10)}  ${words}`),
-    `${'peak'.padEnd(12)}${megabytes(estimate.peak).padStart(10)}  of ${megabytes(estimate.memory)} on this machine`,
+    `${'peak'.padEnd(12)}${megabytes(estimate.peak).padStart(10)}  of ${megabytes(estimate.memory)} on ${estimate.card ?? 'this machine'}`,
   ].join('\n')

@@ -5,6 +5,8 @@ import { estimateLine, estimateWarning } from '../format/estimate.js'
 import { reportLines } from '../format/inspection.js'
 import { counted, duration, short } from '../format/numbers.js'
 import { samplesText } from '../format/samples.js'
+import { countOnCpu } from '../../accelerated/engines/placement.js'
+import { placementLine } from '../../finetuning/runs/devicePlacement.js'
 import { etaEstimator } from './eta.js'
 import { printable, type Terminal } from './output.js'
 import { methods } from '../../accelerated/methods/index.js'
@@ -178,9 +180,12 @@ const samplingText = ({ done }: Extract<FinetuneEvent, { readonly kind: 'samplin
 
 const leftText = (seconds: number | null): ReadonlyArray<string> => (seconds === null ? [] : [`${duration(seconds)} left`])
 
-/** A warning of the run, or of too little memory; null for other events. */
-const warningOf = (event: FinetuneEvent): string | null =>
-  event.kind === 'warning' ? event.message : event.kind === 'estimate' ? estimateWarning(event) : null
+/** A warning of the run, of too little memory, or of nodes that are not on the device; null for other events. */
+const warningOf = (event: FinetuneEvent): string | null => {
+  if (event.kind === 'warning') return event.message
+  if (event.kind === 'estimate') return estimateWarning(event)
+  return event.kind === 'placement' && (event.floatNodes === null || countOnCpu(event) > 0) ? placementLine(event) : null
+}
 
 /** The line of an event; null if it has none. */
 const lineOf = (event: FinetuneEvent): string | null => {
@@ -198,6 +203,8 @@ const lineOf = (event: FinetuneEvent): string | null => {
       )
     case 'estimate':
       return estimateLine(event)
+    case 'placement':
+      return placementLine(event)
     case 'start':
       return (
         `${event.resumedAt > 0 ? `resuming after step ${event.resumedAt} of ${event.steps}` : `${event.steps} steps`}, ${event.stepsPerEpoch} per epoch` +

@@ -11,6 +11,7 @@ import type { Model } from '../../accelerated/models/architecture.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { checkDevice } from '../../accelerated/precisions/precision.js'
+import type { Card } from '../../accelerated/engines/devices/device.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
@@ -26,6 +27,8 @@ export type Estimate = MemoryEstimate & {
   readonly base: number
   readonly peak: number
   readonly memory: number
+  /** the card whose memory it is; absent: the memory of the machine */
+  readonly card?: string
   /** If the peak exceeds the memory: settings that fit, each with its peak. */
   readonly fitting: ReadonlyArray<Fitting>
 }
@@ -44,6 +47,15 @@ export const estimateOf = (run: Run, data: Data, steps: number, base: number, me
   return { ...largest, base, peak, memory, fitting: peak > memory ? fitting(run, data, steps, base, memory) : [] }
 }
 
+/** The same on a card, which holds the tensors of the graphs and not what Node holds. */
+export const estimateOnCard = (run: Run, data: Data, steps: number, { name, memoryBytes }: Card): Estimate => ({
+  ...estimateOf(run, data, steps, cardOverhead, memoryBytes),
+  card: name,
+})
+
+/** Bytes for CUDA itself and its libraries: an allowance, not a measurement. */
+const cardOverhead = 500e6
+
 /** The estimate of `salora estimate`: assumes that every example has `maxLength` tokens; trains nothing and writes no file. */
 export const estimateRun = async (options: {
   readonly model: string
@@ -52,7 +64,7 @@ export const estimateRun = async (options: {
   readonly labels: number | null
 }): Promise<Estimate> => {
   const { settings } = options
-  const [device, precision] = [await chooseDevice(settings.device), precisionOf(settings.precision)]
+  const [device, precision] = [await chooseDevice(settings.device, settings), precisionOf(settings.precision)]
   await checkDevice(precision, device)
   const { folder, baseModelName } = await resolveModel(options.model, {})
   const plain = await openModelFolder(folder, { baseModelName, memory: Infinity })
@@ -71,7 +83,12 @@ export const estimateRun = async (options: {
   const inputIds = new Int32Array(settings.maxLength)
   const examples: Examples<TokenizedExample> = { length: settings.batchSize, at: () => ({ inputIds }) }
   tokenizer.encode('', undefined, settings.maxLength)
-  return estimateOf({ ...assembly, settings }, { training: examples, evaluation: examples }, steps, process.memoryUsage.rss() + runOverhead)
+  const [run, data] = [
+    { ...assembly, settings },
+    { training: examples, evaluation: examples },
+  ]
+  const card = (await device.card?.(settings.deviceId)) ?? null
+  return card === null ? estimateOf(run, data, steps, process.memoryUsage.rss() + runOverhead) : estimateOnCard(run, data, steps, card)
 }
 
 /** Bytes that a run holds beyond this process: a worker thread's heap and the garbage of reading weights and texts. Measured: 70 to 90 MB. */

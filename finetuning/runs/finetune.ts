@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads'
 import { releaseThread } from '../../accelerated/storage/folderLock.js'
 import { callCount, waitUntilIdle, type CallCount } from '../../accelerated/engines/nativeCallGuard.js'
+import { useTf32 } from '../../accelerated/engines/tf32.js'
 import '../../accelerated/engines/loadOnnxRuntime.js' // turns its telemetry off; the worker thread cannot
 import { checkFinetuneOptions, type FinetuneEvent, type FinetuneOptions } from './run.js'
 import { reportRun } from './tracking/reportRun.js'
@@ -31,8 +32,12 @@ export async function* finetune(
   more: { readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<FinetuneEvent, void> {
   checkFinetuneOptions(options)
+  if (usesCuda(options.settings?.device)) useTf32(options.settings?.tf32 === true) // the thread of the run cannot
   yield* reportRun(options, trainInThread(options, more)) // in this thread: a training step blocks the worker's, and its timeouts
 }
+
+/** Whether a run may be on CUDA, which `auto` prefers. */
+const usesCuda = (device = 'auto'): boolean => device === 'auto' || device === 'cuda'
 
 async function* trainInThread(
   options: FinetuneOptions,

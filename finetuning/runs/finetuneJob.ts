@@ -1,10 +1,11 @@
 /** A fine-tuning run, from a model's and a task's name to a folder on disk: prepare, train, save. It works in any thread. */
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { hubIdOf } from '../../accelerated/checkpoints/hub/snapshot.js'
+import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { formatOf } from '../../accelerated/formats/index.js'
 import { loadMetric, type LoadedMetric } from '../metrics/metricModule.js'
 import { leavesPromptTemplate, takesPromptTemplate, withModelTemplate, withTemplateOf } from '../tasks/index.js'
-import { estimateOf } from './estimate.js'
+import { estimateOf, estimateOnCard } from './estimate.js'
 import { cardFile, modelCard } from './modelCard.js'
 import { prepareRun, type PreparedRun } from './prepareRun.js'
 import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunOptions, type RunResult } from './run.js'
@@ -30,9 +31,12 @@ export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal):
   }
 }
 
-/** Memory in this process. */
-const estimate: NonNullable<Job['estimate']> = ({ task, examples, plan }) =>
-  estimateOf(task, examples, plan.steps, process.memoryUsage.rss())
+/** Memory in this process, or on the card of its device. */
+const estimate: NonNullable<Job['estimate']> = async ({ task, examples, plan, facts }) => {
+  const card = (await deviceOf(facts.device).card?.(task.settings.deviceId)) ?? null
+  if (card !== null) return estimateOnCard(task, examples, plan.steps, card)
+  return estimateOf(task, examples, plan.steps, process.memoryUsage.rss())
+}
 
 const cardOfRun =
   (options: RunOptions, { base, task, data }: PreparedRun): NonNullable<Job['cardOf']> =>

@@ -14,17 +14,22 @@ export type BaseModel = {
   readonly revision: string | null
 }
 
-/** A resumed run opens the commit that it began with. @throws InputError if the model is missing, too large, not finite, or cannot do the task */
+/**
+ * A resumed run opens the commit that it began with.
+ * @param cardMemory bytes of the card that holds the weights; absent: the machine holds them
+ * @throws InputError if the model is missing, too large, not finite, or cannot do the task
+ */
 export const openBaseModel = async (
   options: RunOptions,
   taskType: Pick<TaskType, 'checkModel'>,
   outputs: ModelOutputs,
   precision: Precision,
   signal: AbortSignal,
+  cardMemory?: number,
 ): Promise<BaseModel> => {
   const pinned = options.resume ? (await readRunConfig(options.output))?.revision : null
   const resolved = await resolveModel(options.model, { signal, ...(pinned == null ? {} : { revision: pinned }) })
   const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
-  await checkBase(base, options, taskType, outputs, precision)
+  await checkBase(base, options, taskType, outputs, precision, cardMemory)
   return { base, revision: resolved.revision }
 }

@@ -21,9 +21,10 @@ export async function* prepareRun(
   metric: LoadedMetric | null = null,
 ): AsyncGenerator<FinetuneEvent, PreparedRun> {
   const { settings } = options
-  const device = await chooseDevice(settings.device)
+  const device = await chooseDevice(settings.device, settings)
   const precision = precisionOf(settings.precision)
   await checkDevice(precision, device)
+  const card = (await device.card?.(settings.deviceId)) ?? null
   const data = yield* loadRunData(options, metric)
   if (options.samplePrompts !== undefined) checkGenerates(data.taskType, options.task, options.samplePrompts)
   return yield* bindTask(
@@ -36,7 +37,7 @@ export async function* prepareRun(
       task,
       { device, precision },
       {
-        openBase: (outputs) => openBaseModel(options, data.taskType, outputs, precision, signal),
+        openBase: (outputs) => openBaseModel(options, data.taskType, outputs, precision, signal, card?.memoryBytes),
         samplerOf: (run) => samplerOf(options, run),
       },
     ),

@@ -27,6 +27,7 @@ import { withAdapterTokens } from '../../accelerated/formats/peft/tokenRows.js'
 import { reportOf, withLengths, type DataReport } from '../inspection/runReport.js'
 import type { TaskAdapter } from '../tasks/taskType.js'
 import type { CardData } from './cardFacts.js'
+import { devicePlacement, type PlacementEvent } from './devicePlacement.js'
 import { detailsFrom, type EvaluationDetails } from './evaluationDetails.js'
 import type { BaseModel } from './openBaseModel.js'
 import type { FinetuneEvent, RunOptions, RunFacts } from './run.js'
@@ -55,6 +56,8 @@ export type PreparedRun = {
   readonly facts: RunFacts
   /** Of the newest evaluation; null before the first one, and where there are no classes and no errors. */
   readonly details: () => Omit<EvaluationDetails, 'step'> | null
+  /** News of the nodes that the device left to the CPU. */
+  readonly placements: () => ReadonlyArray<PlacementEvent>
   /** Scores a state on the test data; yields the examples done. null: there is no test data. */
   readonly test: ((inference: InferenceState) => AsyncGenerator<number, Scored>) | null
   /** Trains from a state. */
@@ -104,7 +107,11 @@ export async function* prepareTask<E extends TrainingExample, O>(
   const [rows, card, inputs] = [runRowsOf(data, keys), cardDataOf(data), await runInputs(base, data, options.adapter)]
   const facts = runFacts(assembly, data, task, start, { device: device.name, revision, modelParameters: parametersOf(base) })
   const scoreTest = data.test === undefined ? null : testScorer<O>(data, data.test, settings)
-  const runtime = { engine: device.engine({ threads: settings.threads }), weights }
+  const { onPlacement, news } = devicePlacement(device.name, settings.strictDevice)
+  const runtime = {
+    engine: device.engine({ threads: settings.threads, deviceId: settings.deviceId, tf32: settings.tf32, onPlacement }),
+    weights,
+  }
   const sample = (await samplerOf?.({ assembly, runtime, base })) ?? {}
   const { warnings, test, ...examples } = yield* tokenizeRunData(data, task, base, settings)
   yield* reported(withLengths(report, examples.training, warnings))
@@ -115,6 +122,7 @@ export async function* prepareTask<E extends TrainingExample, O>(
     outputs: task.outputs,
     labelNames: data.labelNames ?? undefined,
     details: () => newest,
+    placements: news,
     test: test === null || scoreTest === null ? null : (inference) => evaluateState(training, inference, test, scoreTest),
     train: (more, ...from) => train({ ...training, ...more }, ...from),
   }

@@ -8,6 +8,7 @@ import type { Estimate } from './estimate.js'
 import type { TaskOptions } from '../tasks/index.js'
 import type { DataReport } from '../inspection/runReport.js'
 import type { StoredMetric } from '../metrics/metricModule.js'
+import type { PlacementEvent } from './devicePlacement.js'
 import type { RunInputs } from './runFingerprint.js'
 import type { SamplePrompt } from './samplePrompts.js'
 import { trackerNames, type TrackerName } from './tracking/trackerNames.js'
@@ -75,6 +76,8 @@ export type FinetuneEvent =
   /** Before the first step: facts about the data, and what probably is a mistake in it. A finding that warns follows as a warning. */
   | ({ readonly kind: 'data' } & DataReport)
   | ({ readonly kind: 'ready' } & RunFacts)
+  /** After the first step on a device that may fall back: the nodes that ran on the CPU instead. Again if a later graph has others. */
+  | PlacementEvent
   /** Before the first step: the memory that the run needs. */
   | ({ readonly kind: 'estimate' } & Estimate)
   | { readonly kind: 'saved'; readonly step: number }

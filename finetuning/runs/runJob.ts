@@ -24,7 +24,7 @@ export type Job = {
   /** when the run began, by performance.now() */
   readonly began: number
   /** The memory that the run needs. Absent: it is not known here. */
-  readonly estimate?: (prepared: PreparedRun) => Estimate
+  readonly estimate?: (prepared: PreparedRun) => Promise<Estimate>
   /** The model card to save beside the adapter. Absent: there is none. */
   readonly cardOf?: (result: RunResult) => Promise<{ readonly name: string; readonly text: string }>
 }
@@ -46,7 +46,7 @@ async function* trainJob(
 ): AsyncGenerator<FinetuneEvent, { readonly trained: TrainingResult; readonly log: MetricsLog }> {
   const { task, plan, base } = prepared
   yield { kind: 'ready', ...prepared.facts }
-  if (estimate !== undefined) yield { kind: 'estimate', ...estimate(prepared) }
+  if (estimate !== undefined) yield { kind: 'estimate', ...(await estimate(prepared)) }
   const plannedSteps = folder.extended[0]?.steps ?? plan.steps
   for (const message of task.method.reporting?.warnings?.(task.settings, { step: 0, steps: plannedSteps }) ?? [])
     yield { kind: 'warning', message }
@@ -59,6 +59,7 @@ async function* trainJob(
       throw error instanceof TrainingError ? await withLastCheckpoint(error, folder, log, base.storage) : error
     })
     if (next.done === true) return { trained: next.value, log }
+    yield* prepared.placements()
     await folder.check()
     yield* record(next.value, { options, prepared, folder }, log)
   }

@@ -1,8 +1,12 @@
 /** Agreement on WebGPU, where there is a device: a GPU, or Mesa's software Vulkan. Skipped, by name, where there is none. */
 import * as ort from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
-import { input, split } from '../../accelerated/graph/operators.js'
+import { input, logSoftmax, split } from '../../accelerated/graph/operators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
+import { webgpu } from '../../accelerated/engines/devices/webgpu.js'
+import { noWeights } from '../../accelerated/engines/engine.js'
+import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
+import type { Placement } from '../../accelerated/engines/placement.js'
 import { deviceOf, probeDevice } from '../../accelerated/engines/deviceProbe.js'
 import { compareStep } from '../../evaluation/agreement/compareStep.js'
 import { compareSteps } from '../../evaluation/agreement/compareSteps.js'
@@ -48,6 +52,20 @@ describe('a graph for webgpu', () => {
 })
 
 describe.skipIf(!works)('training on webgpu (skipped where no WebGPU device works)', () => {
+  it('has no float node of a step on the CPU, and counts one where the graph has an operator that WebGPU lacks', async () => {
+    const placements: Array<Placement | null> = []
+    const settings = { threads: 1, onPlacement: (placement: Placement | null) => placements.push(placement) }
+    const lacking = { provider: { name: 'webgpu' }, target: { ...webgpu.target, lacks: [] }, preallocatedOutputs: false, fallsBack: true }
+    const y = logSoftmax(input('x', [2, 3], 'float32'))
+    for (const engine of [webgpu.engine(settings), nodeEngine(lacking, settings)]) {
+      const session = await engine.open({ y }, noWeights)
+      await session.run({ x: { data: Float32Array.of(0, 1, 2, 3, 4, 5), shape: [2, 3] } })
+      await session.release()
+    }
+    expect(placements.map((placement) => placement?.onCpu)).toEqual([{}, { LogSoftmax: 1 }])
+    expect(placements[0]?.floatNodes).toBeGreaterThan(4)
+  }, 60_000)
+
   it.each([{}, { rank: 1, lengths: [1], family: 'bert', taskType: 'regression', dropout: 0 }] as const)(
     'values and gradients on webgpu agree to 1e-3: %j',
     async (change) => {

@@ -207,7 +207,7 @@ describe('a new device', () => {
   it('is found by its name, probed like the others, and chosen by auto according to its priority', async () => {
     expect(await deviceOf('abacus').remedy()).toBe('buy one')
     expect(await chooseDevice('abacus')).toBe(deviceOf('abacus'))
-    expect(await probeDevice('abacus')).toEqual({ device: 'abacus', works: true, detail: 'ran a product', remedy: null })
+    expect(await probeDevice('abacus')).toEqual({ device: 'abacus', works: true, detail: 'ran a training step', remedy: null })
     expect((await probeDevices()).map(({ device }) => device)).toEqual(['cpu', 'webgpu', 'cuda', 'abacus'])
     expect((await chooseDevice('auto')).name).toBe('abacus')
     expect(() => deviceOf('abaci')).toThrow('device: expected one of cpu, webgpu, cuda, abacus, got abaci')
@@ -223,7 +223,7 @@ describe('a new device', () => {
       expect(await written('stdout', command, '--help'), command).toMatch(
         /cuda or\s+abacus\s+\(default: (auto|the run's; without\s+a\s+run\s+auto)\)/,
       )
-    expect(await written('stdout', 'doctor')).toContain('abacus works ran a product')
+    expect(await written('stdout', 'doctor')).toContain('abacus works ran a training step')
   })
 
   it('supports only the precisions that it declares', async () => {

@@ -7,21 +7,21 @@ import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { startPhase } from '../../accelerated/methods/startPhase.js'
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
-import type { Model } from '../../accelerated/models/architecture.js'
-import { causalLM } from '../../accelerated/objectives/causalLM.js'
-import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import type { MethodName, SettingsInput } from '../../accelerated/settings/settingsInput.js'
-import { assemble, type Assembly } from '../../accelerated/training/assembly.js'
+import { assemble } from '../../accelerated/training/assembly.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { decoderFamilies } from '../golden/golden.js'
+import { decoderObjectives, encoderObjectives, objectiveNamed } from './stepObjectives.js'
 
 export type StepCase = {
   readonly family: string
   readonly method: MethodName
   readonly precision: 'float32' | 'mixed' | 'int8'
   readonly gradientCheckpointing: boolean
+  /** default: classes, or the next token of a decoder */
+  readonly objective?: string
 }
 
 const encoderFamilies = ['roberta', 'bert', 'distilbert', 'electra', 'mpnet', 'deberta-v2', 'modernbert']
@@ -44,8 +44,14 @@ export const stepCases = async (families: ReadonlyArray<string>): Promise<Readon
   return cases
 }
 
-export const nameOf = ({ family, method, precision, gradientCheckpointing }: StepCase): string =>
-  `${family} by ${method} in ${precision}${gradientCheckpointing ? ' with gradient checkpointing' : ''}`
+/** LoRA with every objective, on one encoder and one decoder. */
+export const objectiveCases: ReadonlyArray<StepCase> = [
+  ...encoderObjectives.map((objective) => ({ family: 'roberta', objective })),
+  ...decoderObjectives.map((objective) => ({ family: 'llama', objective })),
+].map((step) => ({ ...step, method: 'lora', precision: 'float32', gradientCheckpointing: false }) as const)
+
+export const nameOf = ({ family, method, precision, gradientCheckpointing, objective }: StepCase): string =>
+  `${objective === undefined ? '' : `${objective}, `}${family} by ${method} in ${precision}${gradientCheckpointing ? ' with gradient checkpointing' : ''}`
 
 /** What these methods need beside the defaults: small sizes, and gates in the first step. */
 const settingsFor = ({ method, precision, gradientCheckpointing }: StepCase): SettingsInput => ({
@@ -65,8 +71,7 @@ export const writtenStep = async (step: StepCase, target: OnnxTarget): Promise<U
   const [method, precision] = [methodOf(step.method), precisionOf(step.precision)]
   const base = await openFamily(step.family)
   const parts = { model: base.model, frozen: await precision.placeholders(base), method, settings, precision }
-  const objectiveOf = (model: Model): Assembly['objective'] =>
-    isDecoder(step.family) ? causalLM(model) : sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' })
+  const objectiveOf = objectiveNamed(step.objective ?? (isDecoder(step.family) ? 'next token' : 'classes'))
   const start = startPhase(method, base.model.spec, settings)
   const gated = { stage: 'gated', opened: { step: 0, density: 1 } } as const satisfies Partial<SaloraPhase>
   const phase = step.method === 'salora' ? { ...(start as SaloraPhase), ...gated } : start

@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cuda } from '../../accelerated/engines/devices/cuda.js'
 import { parseKernels, type KernelTable } from './operatorKernels.js'
-import { allFamilies, stepCases, writtenStep } from './stepCases.js'
+import { allFamilies, objectiveCases, stepCases, writtenStep } from './stepCases.js'
 import { typedNodes } from './typedNodes.js'
 
 const [, , page = '', version = ''] = process.argv
@@ -15,7 +15,7 @@ const used = new Set<string>()
 const asked = (domain: string, operator: string): string => `${domain === '' ? '' : `${domain}.`}${operator}`
 const int8 = { family: 'roberta', method: 'lora', precision: 'int8', gradientCheckpointing: false } as const
 const models = [
-  ...(await stepCases(allFamilies)).map((step) => () => writtenStep(step, cuda.target)),
+  ...[...(await stepCases(allFamilies)), ...objectiveCases].map((step) => () => writtenStep(step, cuda.target)),
   () => writtenStep(int8, { ...cuda.target, quantizedMatMul: true }),
 ]
 for (const model of models) for (const { domain, operator } of typedNodes(await model())) used.add(asked(domain, operator))

@@ -10,7 +10,7 @@ import { chromium, type Page } from 'playwright-core'
 import { webgpu } from '../../accelerated/engines/devices/webgpu.js'
 import { messageType } from '../../accelerated/graph/onnxProto.js'
 import { type Placements, placementsOf } from './placements.js'
-import { allFamilies, stepCases, writtenStep } from './stepCases.js'
+import { allFamilies, objectiveCases, stepCases, writtenStep } from './stepCases.js'
 import { signature, typedNodes } from './typedNodes.js'
 
 const runtime = 'node_modules/onnxruntime-web'
@@ -84,7 +84,7 @@ await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
 const placed = new Map<string, 'gpu' | 'cpu' | 'both'>()
 const seen = new Set<string>()
 for (const target of [webgpu.target, { ...webgpu.target, lacks: [] }])
-  for (const step of await stepCases(allFamilies)) {
+  for (const step of [...(await stepCases(allFamilies)), ...objectiveCases]) {
     const bytes = await writtenStep(step, target)
     const nodes = typedNodes(bytes)
     if (nodes.every((node) => placed.has(signature(node)))) continue

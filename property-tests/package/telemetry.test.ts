@@ -108,7 +108,7 @@ describe.skipIf(!possible)('ONNX Runtime (skipped where no network namespace can
       ),
     }
     const observations = await Promise.all(Object.entries(runs).map(([name, line]) => observed(name, line)))
-    const words = [/"works": true/, /"interrupted": true/, /"label":/, /ran a product/, /ran a product/]
+    const words = [/"works": true/, /"interrupted": true/, /"label":/, /ran a training step/, /ran a training step/]
     observations.forEach(({ output }, i) => expect(output).toMatch(words[i] ?? /never/))
     expect(observations.map(({ lookUps, written }) => ({ lookUps, written }))).toEqual(
       observations.map(() => ({ lookUps: 0, written: [] })),

@@ -1,9 +1,9 @@
 /** Series: runs that differ only in their seed. A series is one line of a figure and one row of a table. */
-import { basename } from 'node:path'
 import { GLUE_TASKS } from '../../finetuning/data/glueTasks.js'
 import type { RunConfig, RunResult, Scores } from '../../finetuning/runs/run.js'
 import type { FinishedRun } from '../discovery/collectRuns.js'
 import { escapeText } from './escapeText.js'
+import { pathName } from './pathName.js'
 
 export type Series = {
   readonly task: string
@@ -16,11 +16,14 @@ export type Series = {
   readonly runs: ReadonlyArray<FinishedRun>
 }
 
+/** Those of a machine with cards. */
+const ofMachine = ['deviceId', 'strictDevice']
+
 /** Settings that do not make another series: the seed, and how the run was executed. */
-const ignoredSettings: ReadonlySet<string> = new Set(['seed', 'device', 'threads', 'saveSteps', 'gradientCheckpointing'])
+const ignoredSettings: ReadonlySet<string> = new Set(['seed', 'device', 'threads', 'saveSteps', 'gradientCheckpointing'].concat(ofMachine))
 
 /** The task's name; of a path, its last part, since reports are shared. */
-export const taskName = ({ task }: Pick<RunConfig, 'task'>): string => escapeText(basename(String(task.task)))
+export const taskName = ({ task }: Pick<RunConfig, 'task'>): string => escapeText(pathName(String(task.task)))
 
 const isGlue = (task: string): task is keyof typeof GLUE_TASKS => Object.hasOwn(GLUE_TASKS, task)
 
@@ -38,11 +41,11 @@ export type Traits = ReadonlyMap<string, string>
 
 export const traitsOf = ({ config }: FinishedRun): Traits =>
   new Map<string, string>([
-    ['model', basename(config.model)],
-    ...(config.adapter === undefined ? [] : [['adapter', basename(config.adapter)] as const]),
+    ['model', pathName(config.model)],
+    ...(config.adapter === undefined ? [] : [['adapter', pathName(config.adapter)] as const]),
     ...Object.entries(config.task)
       .filter(([name]) => name !== 'task')
-      .map(([name, value]) => [name, name === 'data' ? basename(String(value)) : String(value)] as const),
+      .map(([name, value]) => [name, name === 'data' ? pathName(String(value)) : String(value)] as const),
     ...Object.entries(config.settings)
       .filter(([name]) => !ignoredSettings.has(name))
       .map(([name, value]) => [name, name === 'targetModules' ? modulesText(value) : valueText(value)] as const),

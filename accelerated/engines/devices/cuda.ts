@@ -1,11 +1,16 @@
-/** NVIDIA GPUs by CUDA. TF32 is off: its 10-bit mantissas exceed our tolerances. */
+/** NVIDIA GPUs by CUDA. TF32 is off unless the settings ask for it: its 10-bit mantissas exceed our tolerances. */
 import { nativeDevice } from './nativeDevice.js'
 
 export const cuda = nativeDevice({
   name: 'cuda',
   target: { fusedMatMul: true, fusedGelu: true, halfMatMul: true },
-  provider: { name: 'cuda', use_tf32: 0 },
+  provider: { name: 'cuda' },
+  isCuda: true,
   preallocatedOutputs: false,
+  fallsBack: true,
+  isolated: true,
+  options: ['deviceId', 'tf32'],
+  card: async (deviceId) => (await import('../nvidiaCard.js')).nvidiaCard(deviceId),
   tolerances: {
     float32: { relative: 1e-4, because: 'as on the CPU: TF32 with its 10-bit mantissas is off, and only the order of sums differs' },
     float16: { relative: 2e-2, because: 'products are summed in float32 and rounded to the 11 bits of float16' },

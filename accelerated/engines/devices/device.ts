@@ -6,6 +6,12 @@ import type { Engine, EngineSettings } from '../engine.js'
 /** The largest allowed error as a share of a tensor's largest |reference|, and the reason for that bound. */
 export type Tolerance = { readonly relative: number; readonly because: string }
 
+/** A card with memory of its own. */
+export type Card = { readonly name: string; readonly memoryBytes: number; readonly driver: string }
+
+/** Settings that only some devices have. */
+export type DeviceOption = 'deviceId' | 'tf32'
+
 export type Device = {
   /** its value of --device */
   readonly name: string
@@ -14,6 +20,12 @@ export type Device = {
   readonly target: OnnxTarget
   /** the number types that it computes in */
   readonly tolerances: Readonly<Partial<Record<FloatType | 'float16', Tolerance>>>
+  /** the settings that it has and others do not (default: none) */
+  readonly options?: ReadonlyArray<DeviceOption>
+  /** The card of this number; null: it cannot be read here. Absent: the device shares the memory of the machine, or nobody can ask. */
+  readonly card?: (deviceId: number) => Promise<Card | null>
+  /** whether `salora doctor` runs it in a process of its own, which its driver may end (default: no) */
+  readonly isolated?: boolean
   /** Finds what this machine lacks for it without running it; null: nothing. Absent: running it is the only check. */
   readonly missing?: () => Promise<string | null>
   /** What to do if it does not work. */

@@ -10,22 +10,34 @@ export type NativeDevice = Omit<Device, 'engine' | 'missing' | 'remedy'> &
     /** a file that the provider needs, without prefix and suffix */
     readonly library?: string
     /** `<onnxruntime-node>` stands for the folder of that package */
-    readonly remedy: string
+    readonly remedy: string | (() => Promise<string>)
   }
 
-export const nativeDevice = ({ provider, preallocatedOutputs, library, remedy, ...device }: NativeDevice): Device => ({
+export const nativeDevice = ({
+  provider,
+  preallocatedOutputs,
+  fallsBack = false,
+  isCuda = false,
+  library,
+  remedy,
+  ...device
+}: NativeDevice): Device => ({
   ...device,
   engine: (settings) => ({
     cachedAttention: device.target.cachedAttention === true,
     scan: device.target.scan === true,
     open: async (...graph) => {
       const { nodeEngine } = await import('../onnxRuntimeNode.js')
-      return nodeEngine({ provider, preallocatedOutputs, target: device.target }, settings).open(...graph)
+      return nodeEngine({ provider, preallocatedOutputs, fallsBack, isCuda, target: device.target }, settings).open(...graph)
     },
   }),
   missing: async () => {
     const { containsProvider } = await import('../onnxRuntimePackage.js')
     return (await containsProvider(provider.name, library)) ? null : 'not in this build of ONNX Runtime'
   },
-  remedy: async () => remedy.replace('<onnxruntime-node>', (await import('../onnxRuntimePackage.js')).runtimeFolder()),
+  remedy: async () =>
+    (typeof remedy === 'string' ? remedy : await remedy()).replace(
+      '<onnxruntime-node>',
+      (await import('../onnxRuntimePackage.js')).runtimeFolder(),
+    ),
 })

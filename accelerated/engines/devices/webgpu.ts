@@ -8,6 +8,8 @@ export const webgpu = nativeDevice({
   target: { fusedMatMul: false, halfMatMul: true, largestSplit: 7, lacks: ['LogSoftmax', 'Size'] },
   provider: { name: 'webgpu' },
   preallocatedOutputs: false,
+  fallsBack: true,
+  isolated: true,
   tolerances: {
     float32: {
       relative: 1e-3,
@@ -15,7 +17,6 @@ export const webgpu = nativeDevice({
     },
     float16: { relative: 5e-2, because: 'products are also summed in float16: each of hundreds of terms is rounded to 11 bits' },
   },
-  remedy:
-    "install a Vulkan driver: on a GPU machine the vendor's, elsewhere a software driver (Debian and Ubuntu: apt-get install mesa-vulkan-drivers)",
+  remedy: async () => (await import('../softwareVulkan.js')).vulkanRemedy(),
   automatic: null,
 })

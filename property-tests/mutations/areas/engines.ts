@@ -3,6 +3,55 @@ import type { Mutation } from '../mutation.js'
 
 export const engines: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/engines/placement.ts',
+    mistake: 'A node counts once for each of its events.',
+    before: ' || seen.has(name)) continue',
+    after: ') continue',
+    tests: ['web/placement'],
+  },
+  {
+    file: 'accelerated/engines/placement.ts',
+    mistake: 'Nodes in half precision are no float nodes.',
+    before: "['float', 'double', 'float16', 'bfloat16']",
+    after: "['float', 'double']",
+    tests: ['web/placement'],
+  },
+  {
+    file: 'accelerated/engines/profiledSession.ts',
+    mistake: 'The folder of the profile stays.',
+    before: '      await remove()\n      report(found)',
+    after: '      report(found)',
+    tests: ['web/placement'],
+  },
+  {
+    file: 'accelerated/engines/tf32.ts',
+    mistake: 'TF32 stays on until a run switches it off.',
+    before: 'if (isMainThread) process.env[tf32Switch] = off',
+    after: '',
+    tests: ['property/accelerated/cards'],
+  },
+  {
+    file: 'accelerated/engines/nvidiaCard.ts',
+    mistake: 'The number of a card is not looked up in CUDA_VISIBLE_DEVICES.',
+    before: "visible?.split(',')[deviceId]",
+    after: "visible?.split(',')[0]",
+    tests: ['property/accelerated/cards'],
+  },
+  {
+    file: 'accelerated/engines/onnxRuntimeNode.ts',
+    mistake: 'The number of the card has the name that Python gives it.',
+    before: '{ ...provider, deviceId }',
+    after: '{ ...provider, device_id: deviceId }',
+    tests: ['property/accelerated/cards'],
+  },
+  {
+    file: 'accelerated/engines/probeStep.ts',
+    mistake: 'A device that computes with the wrong sign works.',
+    before: 'const tolerance = 1e-3',
+    after: 'const tolerance = 3',
+    tests: ['property/accelerated/cards'],
+  },
+  {
     file: 'accelerated/engines/devices/webgpu.ts',
     mistake: 'Recomputation on WebGPU counts values on the CPU.',
     before: "lacks: ['LogSoftmax', 'Size']",

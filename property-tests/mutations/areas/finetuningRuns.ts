@@ -3,6 +3,20 @@ import type { Mutation } from '../mutation.js'
 
 export const finetuningRuns: ReadonlyArray<Mutation> = [
   {
+    file: 'finetuning/runs/devicePlacement.ts',
+    mistake: 'Under strictDevice, a run without a profile continues.',
+    before: "  if (placement === null) throw new SettingsError('strictDevice', expected, 'no profile of ONNX Runtime that can be read')\n",
+    after: '  if (placement === null) return\n',
+    tests: ['web/placement'],
+  },
+  {
+    file: 'finetuning/runs/devicePlacement.ts',
+    mistake: 'Each graph of a run is reported, also with the same nodes.',
+    before: "if (reported.has(key) || (key === '' && reported.size > 0)) return",
+    after: '',
+    tests: ['web/placement'],
+  },
+  {
     file: 'finetuning/runs/prepareTask.ts',
     mistake: "A run may number the adapter's new tokens in another order.",
     before: 'theirs.every((token, i) => token === ours?.tokens[i])',

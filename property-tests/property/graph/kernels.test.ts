@@ -7,12 +7,12 @@ import { checkDevice } from '../../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
 import { kernelFor, parseKernels, type KernelTable } from '../../kernels/operatorKernels.js'
 import { placementsOf } from '../../kernels/placements.js'
-import { nameOf, stepCases, writtenStep, type StepCase } from '../../kernels/stepCases.js'
+import { nameOf, objectiveCases, stepCases, writtenStep, type StepCase } from '../../kernels/stepCases.js'
 import { signature, typedNodes, type TypedNode } from '../../kernels/typedNodes.js'
 
 const opset = 18
 const table = JSON.parse(readFileSync('docs/generate/kernels/cuda.json', 'utf8')) as KernelTable
-const cases = await stepCases(['roberta', 'bert', 'deberta-v2', 'llama'])
+const cases = [...(await stepCases(['roberta', 'bert', 'deberta-v2', 'llama'])), ...objectiveCases]
 
 /** The operators and types without a CUDA kernel, each once. */
 const lacking = (nodes: ReadonlyArray<TypedNode>): ReadonlyArray<string> => [

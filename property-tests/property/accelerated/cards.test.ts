@@ -1,0 +1,225 @@
+/** Settings of cards: the number of the card, TF32, and the memory that its driver reports. A card is not needed. */
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { chooseDevice } from '../../../accelerated/engines/deviceProbe.js'
+import { cuda } from '../../../accelerated/engines/devices/cuda.js'
+import type { Device } from '../../../accelerated/engines/devices/device.js'
+import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
+import { noWeights } from '../../../accelerated/engines/engine.js'
+import { cardMemoryInUse, cardOf, nvidiaCard, visibleCard } from '../../../accelerated/engines/nvidiaCard.js'
+import { probeStep } from '../../../accelerated/engines/probeStep.js'
+import { exp, input } from '../../../accelerated/graph/operators.js'
+import { vulkanRemedy } from '../../../accelerated/engines/softwareVulkan.js'
+import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { examineApart } from '../../../cli/doctor/examineApart.js'
+import { estimateLine, estimateTable, estimateWarning } from '../../../cli/format/estimate.js'
+import type { Estimate } from '../../../finetuning/runs/estimate.js'
+import { cpuEngine } from '../../support/cpuEngine.js'
+
+let folder = ''
+const [path, visible] = [process.env['PATH'] ?? '', process.env['CUDA_VISIBLE_DEVICES']]
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'salora-card-'))
+})
+afterAll(async () => {
+  process.env['PATH'] = path
+  if (visible === undefined) delete process.env['CUDA_VISIBLE_DEVICES']
+  await rm(folder, { recursive: true })
+})
+
+/** Puts a program in the place of nvidia-smi. */
+const driver = async (body: string): Promise<void> => {
+  const file = join(folder, 'nvidia-smi')
+  await writeFile(file, `#!${process.execPath}\n${body}`)
+  await chmod(file, 0o755)
+  process.env['PATH'] = `${folder}${delimiter}${path}`
+}
+
+describe('the memory of a card', () => {
+  it('is what nvidia-smi says of the card of this number', async () => {
+    await driver(`
+      const [id, fields] = process.argv.slice(2)
+      if (id !== '--id=1') process.exit(6)
+      console.log(fields.includes('memory.used') ? '1024' : 'NVIDIA H100 80GB HBM3, 81559, 550.54.15')`)
+    expect(await nvidiaCard(1)).toEqual({ name: 'NVIDIA H100 80GB HBM3', memoryBytes: 81559 * 2 ** 20, driver: '550.54.15' })
+    expect(await cardMemoryInUse(1)).toBe(2 ** 30)
+    expect(await nvidiaCard(0)).toBeNull()
+    process.env['CUDA_VISIBLE_DEVICES'] = '4, 1'
+    expect((await nvidiaCard(1))?.driver).toBe('550.54.15')
+    delete process.env['CUDA_VISIBLE_DEVICES']
+  })
+
+  it('is unknown where nvidia-smi is absent, answers nonsense, or does not answer', async () => {
+    await driver(`console.log('No devices were found')`)
+    expect([await nvidiaCard(0), await cardMemoryInUse(0)]).toEqual([null, null])
+    await driver('setTimeout(() => undefined, 60_000)')
+    const began = performance.now()
+    expect(await nvidiaCard(0)).toBeNull()
+    expect(performance.now() - began).toBeLessThan(10_000)
+    process.env['PATH'] = folder // without node, so that the program cannot start
+    await rm(join(folder, 'nvidia-smi'))
+    expect(await nvidiaCard(0)).toBeNull()
+    process.env['PATH'] = path
+  }, 20_000)
+
+  it('takes the names of CUDA_VISIBLE_DEVICES, and refuses other texts', () => {
+    expect([visibleCard(0, undefined), visibleCard(2, ''), visibleCard(1, '3,GPU-8f6'), visibleCard(2, '3,5')]).toEqual([
+      '0',
+      '2',
+      'GPU-8f6',
+      '2',
+    ])
+    expect([cardOf(''), cardOf('A, B, C'), cardOf('Tesla T4, 15360'), cardOf(`${'x'.repeat(200)}, 1, 5`)]).toEqual([null, null, null, null])
+  })
+
+  it('is what an estimate is compared with, where it is known', () => {
+    const parts = { weights: 3e9, activations: 4e9, state: 1e9, evaluation: 0, graphs: 5e6, base: 5e8 }
+    const estimate: Estimate = { ...parts, peak: 8.505e9, memory: 8e9, card: 'Tesla T4', fitting: [] }
+    expect(estimateLine(estimate)).toMatch(/^estimated peak memory: \S+ \S+ on Tesla T4 \(weights /)
+    expect(estimateWarning(estimate)).toMatch(/, but Tesla T4 has /)
+    expect(estimateTable(estimate)).toMatch(/ on Tesla T4$/)
+    const { card: _, ...ofMachine } = estimate
+    expect(estimateWarning(ofMachine)).toMatch(/, but this machine has /)
+  })
+})
+
+describe('the settings of a card', () => {
+  it.each([
+    [{ deviceId: 1 }, 'deviceId: expected none on cpu (only cuda has it), got 1'],
+    [{ tf32: true }, 'tf32: expected none on cpu (only cuda has it), got true'],
+  ])('are refused on a device without them: %j', async (settings, line) => {
+    await expect(chooseDevice('cpu', settings)).rejects.toThrow(line)
+  })
+
+  it('have values that a run may have', () => {
+    expect(resolveSettings({})).toMatchObject({ deviceId: 0, tf32: false, strictDevice: false })
+    expect(() => resolveSettings({ deviceId: -1 })).toThrow('deviceId: expected ')
+  })
+
+  it('reach the provider: the number of the card as the binding names it', async () => {
+    const create = vi.spyOn((await import('onnxruntime-node')).InferenceSession, 'create')
+    const provider = { provider: { name: 'cpu' }, target: cuda.target, preallocatedOutputs: false }
+    try {
+      const outputs = { y: exp(input('x', [1], 'float32')) }
+      for (const isCuda of [true, false]) {
+        const session = await nodeEngine({ ...provider, isCuda }, { threads: 1, deviceId: 3 }).open(outputs, noWeights)
+        await session.release()
+      }
+      const asked = create.mock.calls.map(
+        ([, options]) => (options as { readonly executionProviders?: unknown } | undefined)?.executionProviders,
+      )
+      expect(asked).toEqual([[{ name: 'cpu', deviceId: 3 }], [{ name: 'cpu' }]])
+    } finally {
+      create.mockRestore()
+    }
+  })
+})
+
+describe('TF32', () => {
+  /** What a thread prints that imports the module in the environment of its parent. */
+  const inThread = (body: string, environment: Readonly<Record<string, string>>): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const module = new URL('../../../dist/accelerated/engines/tf32.js', import.meta.url).href
+      const code = `
+        const { parentPort } = require('node:worker_threads')
+        import(${JSON.stringify(module)}).then(({ useTf32 }) => {
+          try { ${body}; parentPort.postMessage('fine') } catch (error) { parentPort.postMessage(error.message) }
+        })`
+      const worker = new Worker(code, { eval: true, env: environment })
+      worker.on('message', resolve)
+      worker.on('error', reject)
+    })
+
+  it('is off or on in a thread as the environment of the process has it, and is refused otherwise', async () => {
+    expect(await inThread('useTf32(false)', { NVIDIA_TF32_OVERRIDE: '0' })).toBe('fine')
+    expect(await inThread('useTf32(true)', {})).toBe('fine')
+    expect(await inThread('useTf32(true)', { NVIDIA_TF32_OVERRIDE: '0' })).toBe(
+      'NVIDIA_TF32_OVERRIDE: expected nothing in the environment of this thread (import salora in the main thread first), got "0"',
+    )
+    expect(await inThread('useTf32(false)', {})).toContain('NVIDIA_TF32_OVERRIDE: expected 0 in the environment')
+  })
+
+  it('is switched off by the main thread as it imports salora, and one process has one choice', async () => {
+    const { execFile } = await import('node:child_process')
+    const module = new URL('../../../dist/accelerated/index.js', import.meta.url).href
+    const tf32 = new URL('../../../dist/accelerated/engines/tf32.js', import.meta.url).href
+    const code = `
+      await import(${JSON.stringify(module)})
+      const say = () => console.log(process.env.NVIDIA_TF32_OVERRIDE ?? 'nothing')
+      say()
+      const { useTf32 } = await import(${JSON.stringify(tf32)})
+      useTf32(true)
+      say()
+      try { useTf32(false) } catch (error) { console.log(error.message) }`
+    const printed = await new Promise<string>((resolve, reject) =>
+      execFile(
+        process.execPath,
+        ['--input-type=module', '-e', code],
+        { env: { ...process.env, NVIDIA_TF32_OVERRIDE: '1' } },
+        (error, stdout) => (error === null ? resolve(stdout) : reject(error)),
+      ),
+    )
+    expect(printed.trim().split('\n')).toEqual([
+      '0',
+      'nothing',
+      'tf32: expected true, as an earlier run of this process has it, got false; start another process for this run',
+    ])
+  })
+})
+
+describe('the step that probes a device', () => {
+  it('has its known result on the processor, and names what a wrong device computes', async () => {
+    const engine = cpuEngine()
+    expect(await probeStep(engine)).toBeNull()
+    const wrong: ReturnType<Device['engine']> = {
+      open: async (...graph) => {
+        const session = await engine.open(...graph)
+        return {
+          ...session,
+          run: async (feeds) => {
+            const results = await session.run(feeds)
+            return { ...results, next: Float32Array.from(results['next'] as Float32Array, (x) => -x) }
+          },
+        }
+      },
+    }
+    expect(await probeStep(wrong)).toBe('computed 1.386, 1, -1, 1, -1 instead of 1.386, -1, 1, -1, 1')
+  })
+})
+
+describe('a device that doctor examines in a process of its own', () => {
+  const program = async (body: string): Promise<string> => {
+    const file = join(folder, 'examine.mjs')
+    await writeFile(file, body)
+    return file
+  }
+
+  it('is reported as it is found, without what its driver writes', async () => {
+    const { report, speedups } = await examineApart('cuda')
+    expect([report.device, report.works, speedups]).toEqual(['cuda', false, []])
+    expect(report.detail).toContain('not in this build of ONNX Runtime')
+  }, 60_000)
+
+  it('is reported as missing, with the library that its provider lacks', async () => {
+    const failing = await program(`
+      console.error('[E:onnxruntime] FAIL : Failed to load library /a/libonnxruntime_providers_cuda.so with error: libcublasLt.so.12: cannot open')
+      const report = { device: 'cuda', works: false, detail: 'Failed to load shared library', remedy: 'get it' }
+      process.send({ report, speedups: [] }, () => process.disconnect())`)
+    expect((await examineApart('cuda', failing)).report.detail).toBe('Failed to load shared library (libcublasLt.so.12: cannot open)')
+  })
+
+  it('is reported as missing if it ends the process', async () => {
+    const { report } = await examineApart('webgpu', await program(`process.kill(process.pid, 'SIGSEGV')`))
+    expect(report).toMatchObject({ device: 'webgpu', works: false, detail: 'its process ended by SIGSEGV' })
+    expect(report.remedy).toContain('install a Vulkan driver')
+  })
+
+  it('has a remedy that names the software Vulkan of a Chromium that is here', () => {
+    const path = '/usr/lib/chromium/vk_swiftshader_icd.json'
+    expect(vulkanRemedy((file) => file === path)).toMatch(new RegExp(`Chromium works: VK_ICD_FILENAMES=${path}$`))
+    expect(vulkanRemedy(() => false)).toMatch(/apt-get install chromium\)$/)
+  })
+})

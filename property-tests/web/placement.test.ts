@@ -1,0 +1,175 @@
+/** Nodes that a device leaves to the CPU are counted from ONNX Runtime's own profile, reported once, and refused under --strict-device. */
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import type { Device } from '../../accelerated/engines/devices/device.js'
+import { noWeights } from '../../accelerated/engines/engine.js'
+import { floatFeed, int32Feed } from '../../accelerated/engines/feeds.js'
+import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
+import { placementOf, type Placement } from '../../accelerated/engines/placement.js'
+import { profiledSession } from '../../accelerated/engines/profiledSession.js'
+import { add, erf, exp, gather, input } from '../../accelerated/graph/operators.js'
+import { openProgress } from '../../cli/terminal/progress.js'
+import type { Terminal } from '../../cli/terminal/output.js'
+import { devicePlacement, placementLine } from '../../finetuning/runs/devicePlacement.js'
+import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
+import { finetune, memoryStorage, type Storage } from '../../web/index.js'
+import { writeTinyModel } from '../cli/tinyModel.js'
+
+/** A device that ONNX Runtime replaces by the CPU for every node. */
+const replaced: Device = {
+  ...cpu,
+  name: 'card',
+  engine: (settings) =>
+    nodeEngine({ provider: { name: 'cpu' }, target: cpu.target, preallocatedOutputs: true, fallsBack: true }, { ...settings, threads: 1 }),
+}
+
+const temporary = async (): Promise<ReadonlyArray<string>> =>
+  (await readdir(tmpdir())).filter((name) => name.startsWith('salora-placement-'))
+
+let root = ''
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-placed-'))
+  await writeTinyModel(join(root, 'tiny'))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const filled = async (): Promise<Storage> => {
+  const storage = memoryStorage()
+  await storage.makeFolder('tiny')
+  for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors'])
+    await storage.write(`tiny/${name}`, await readFile(join(root, 'tiny', name)))
+  await storage.write(
+    'films.csv',
+    `text,label\n${Array.from({ length: 16 }, (_, i) => `a ${i % 2 === 0 ? 'good' : 'bad'} film ${'very '.repeat(i)},${i % 2 === 0 ? 'yes' : 'no'}`).join('\n')}`,
+  )
+  return storage
+}
+
+const events = async (settings: FinetuneOptions['settings']): Promise<ReadonlyArray<FinetuneEvent>> => {
+  const collected: FinetuneEvent[] = []
+  const options: FinetuneOptions = {
+    model: 'tiny',
+    task: { task: 'films.csv' },
+    output: 'run',
+    settings: { method: 'lora', maxSteps: 4, evalSteps: 2, batchSize: 4, maxLength: 16, threads: 1, ...settings },
+  }
+  for await (const event of finetune(options, { storage: await filled(), device: replaced })) collected.push(event)
+  return collected
+}
+
+describe('counting float nodes on the CPU', () => {
+  const node = (name: string, operator: string, provider: string, types: readonly [string, string]) => ({
+    cat: 'Node',
+    name,
+    args: { op_name: operator, provider, input_type_shape: [{ [types[0]]: [2] }], output_type_shape: [{ [types[1]]: [2] }] },
+  })
+  const [onCpu, onGpu] = ['CPUExecutionProvider', 'WebGpuExecutionProvider']
+
+  it('counts each node with a float operand or result once, whatever the other events say', () => {
+    const profile = [
+      { cat: 'Session', name: 'model_run', args: {} },
+      node('a', 'Add', onGpu, ['float', 'float']),
+      node('a', 'Add', onGpu, ['float', 'float']),
+      node('b', 'Erf', onCpu, ['float16', 'float16']),
+      node('c', 'Erf', onCpu, ['double', 'double']),
+      node('d', 'Cast', onCpu, ['int64', 'float']),
+      node('e', 'Shape', onCpu, ['float', 'int64']),
+      node('f', 'Mul', onCpu, ['int64', 'int64']),
+      { cat: 'Node', name: 'g_fence_before', args: { op_name: 'Add' } },
+    ]
+    expect(placementOf(JSON.stringify(profile))).toEqual({ floatNodes: 5, onCpu: { Erf: 2, Cast: 1, Shape: 1 } })
+  })
+
+  it('reads the profile of the first run of a session, and leaves no file', async () => {
+    const before = await temporary()
+    const placements: Array<Placement | null> = []
+    const x = input('x', [4], 'float32')
+    const picked = gather(add(exp(x), erf(x)), input('at', [2], 'int32'))
+    const session = await replaced
+      .engine({ threads: 1, onPlacement: (placement) => placements.push(placement) })
+      .open({ y: picked }, noWeights)
+    const feeds = { x: floatFeed([0, 1, 2, 3], [4], 'float32'), at: int32Feed(Int32Array.of(0, 0)) }
+    expect(Array.from((await session.run(feeds))['y'] as Float32Array)).toEqual([1, 1])
+    await session.run(feeds)
+    await session.release()
+    expect(placements).toEqual([{ floatNodes: 4, onCpu: { Exp: 1, Erf: 1, Add: 1, Gather: 1 } }])
+    expect(await temporary()).toEqual(before)
+  })
+
+  it('does not profile where nobody asks, and says that it does not know where there is no profile', async () => {
+    const before = await temporary()
+    const session = await replaced.engine({ threads: 1 }).open({ y: exp(input('x', [1], 'float32')) }, noWeights)
+    expect(await temporary()).toEqual(before)
+    const placements: Array<Placement | null> = []
+    const silent = await profiledSession(
+      async () => ({ session, endProfile: async () => undefined }),
+      (placement) => placements.push(placement),
+    )
+    await silent.run({ x: floatFeed([0], [1], 'float32') })
+    await silent.release()
+    expect(placements).toEqual([null])
+    expect(await temporary()).toEqual(before)
+    const refused = profiledSession(
+      async () => Promise.reject(new Error('no such device')),
+      () => undefined,
+    )
+    await expect(refused).rejects.toThrow('no such device')
+    expect(await temporary()).toEqual(before)
+  })
+})
+
+describe('a run on a device that leaves nodes to the CPU', () => {
+  it('reports them once for each graph that has others, after its first run', async () => {
+    const all = await events({})
+    const placements = all.flatMap((event) => (event.kind === 'placement' ? [event] : []))
+    expect(placements.length).toBe(2) // the step's graph, and that of the evaluation
+    expect(placements[0]?.device).toBe('card')
+    const count = Object.values(placements[0]?.onCpu ?? {}).reduce((sum, one) => sum + one, 0)
+    expect(count).toBe(placements[0]?.floatNodes)
+    expect(count).toBeGreaterThan(50)
+    expect(all.findIndex(({ kind }) => kind === 'placement')).toBeLessThan(all.findIndex(({ kind }) => kind === 'step'))
+  })
+
+  it('ends in one line under strictDevice', async () => {
+    await expect(events({ strictDevice: true })).rejects.toThrow(
+      /^strictDevice: expected every float node on card \(without it, the run only reports the others\), got (\d+) of \1 on the CPU: .*Softmax \d/,
+    )
+  })
+
+  it('reports a device without these nodes once, and one without a profile', () => {
+    const { onPlacement, news } = devicePlacement('card', true)
+    onPlacement({ floatNodes: 7, onCpu: {} })
+    onPlacement({ floatNodes: 9, onCpu: {} })
+    const [event, ...more] = news()
+    expect([event, more, news()]).toEqual([{ kind: 'placement', device: 'card', floatNodes: 7, onCpu: {} }, [], []])
+    expect(() => onPlacement(null)).toThrow('strictDevice: expected every float node on card')
+    const lax = devicePlacement('card', false)
+    lax.onPlacement(null)
+    lax.onPlacement(null)
+    expect(lax.news()).toEqual([{ kind: 'placement', device: 'card', floatNodes: null, onCpu: {} }])
+  })
+
+  it('warns on the terminal, and only notes a device that has all nodes', () => {
+    const lines: string[] = []
+    const terminal = {
+      quiet: true,
+      note: (line: string) => lines.push(`note ${line}`),
+      warn: (line: string) => lines.push(`warning ${line}`),
+    }
+    const { show, close } = openProgress(terminal as unknown as Terminal)
+    const event = { kind: 'placement', device: 'card', floatNodes: 7 } as const
+    show({ ...event, onCpu: { Erf: 1, Add: 2 } })
+    show({ ...event, onCpu: {} })
+    show({ ...event, floatNodes: null, onCpu: {} })
+    close()
+    expect(lines).toEqual([
+      'warning card: 3 of 7 float nodes run on the CPU: Add 2, Erf 1',
+      'note card: all 7 float nodes of the step run there',
+      'warning card: ONNX Runtime did not report where its nodes ran',
+    ])
+    expect(placementLine({ ...event, onCpu: {} })).toBe(lines[1]?.slice(5))
+  })
+})
