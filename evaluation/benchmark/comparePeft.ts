@@ -4,7 +4,6 @@
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { evenCase, mrpcBatches, mrpcCases, mrpcEpoch, type BenchmarkCase, type BenchmarkKind } from './cases.js'
@@ -12,7 +11,7 @@ import { benchmarkModel, decoderVocabulary, wholeVocabulary } from './model.js'
 import { chosenCases, type Pairing, type PeerMode } from './pairings.js'
 import { productRates, type ProductRates } from './productRates.js'
 import { takeTurns, type Ratio, type SideResult } from './turns.js'
-import { openSide, type Side, type SideRequest } from './worker.js'
+import { openSide, peerFile, saloraFile, type Side, type SideRequest } from './worker.js'
 
 export type PeersOptions = {
   /** a Python with torch, transformers and peft; null: ours alone */
@@ -166,10 +165,3 @@ const measure = async (
 
 /** Tokens of the longest text in any case. */
 const longest = 128
-
-const saloraFile = fileURLToPath(new URL('./saloraWorker.js', import.meta.url))
-
-/** A Python file, which is beside the sources and not in dist/. */
-const peerFile = fileURLToPath(
-  new URL(import.meta.url.includes('/dist/') ? '../../../evaluation/benchmark/peer.py' : './peer.py', import.meta.url),
-)

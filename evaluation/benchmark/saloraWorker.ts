@@ -2,12 +2,13 @@
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { chooseDevice, deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { reason } from '../../accelerated/errors/inputError.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
 import { unlabeled } from '../../accelerated/objectives/labeledTokens.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import { openFrozen } from '../../accelerated/precisions/precision.js'
+import { checkDevice, openFrozen } from '../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { inferenceStateOf } from '../../accelerated/training/evaluation.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
@@ -18,7 +19,11 @@ import { steppedRun } from './steppedRun.js'
 import type { SideRequest } from './worker.js'
 
 const request = JSON.parse(process.argv[2] ?? '{}') as SideRequest
-const { method: name, steps, threads } = request
+const { method: name, steps, threads, device = 'cpu', tf32 = false } = request
+process.on('uncaughtException', (thrown) => {
+  process.stderr.write(`${reason(thrown)}\n`)
+  process.exit(1)
+})
 const batchesOf = (file: string) =>
   (JSON.parse(readFileSync(file, 'utf8')) as ReadonlyArray<ReadonlyArray<BatchedExample>>).map((batch) =>
     batch.map(({ inputIds, label }, row) => ({ inputIds, label, row, targets: [...inputIds.slice(1), unlabeled] })),
@@ -35,6 +40,8 @@ const settings = parseSettings({
   precision: request.precision,
   ...(name === 'salora' ? { gateStart: 0, gateEnd: 1 } : {}),
 })
+const chosen = device === 'cpu' && !tf32 ? deviceOf(device) : await chooseDevice(device, { tf32 }) // which takes time to probe it
+await checkDevice(precisionOf(request.precision), chosen)
 const base = await openModelFolder(request.model)
 const run = await steppedRun<TrainingExample>({
   base,
@@ -45,7 +52,7 @@ const run = await steppedRun<TrainingExample>({
     request.kind === 'decoder'
       ? (causalLM(model) as unknown as Objective<TrainingExample>)
       : (sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' }) as unknown as Objective<TrainingExample>),
-  engine: deviceOf('cpu').engine({ threads }),
+  engine: chosen.engine({ threads, tf32 }),
   steps,
   batches,
 })

@@ -7,6 +7,8 @@
  */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { tf32Switch } from '../../accelerated/engines/tf32.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { BenchmarkKind } from './cases.js'
 import type { PeerMode } from './pairings.js'
@@ -23,6 +25,10 @@ export type SideRequest = {
   readonly evaluation: string | null
   readonly method: string
   readonly precision: string
+  /** where it runs (default: the CPU) */
+  readonly device?: string
+  /** whether products of float32 numbers may use TF32 (default: no) */
+  readonly tf32?: boolean
   /** how PEFT runs; salora's side ignores it */
   readonly mode?: PeerMode
   readonly dropout: number
@@ -49,10 +55,21 @@ export type Side = {
   readonly close: () => Promise<number>
 }
 
+/** TF32 as the request has it, whatever this process has. */
+const environmentOf = ({ tf32 }: SideRequest): NodeJS.ProcessEnv => ({ ...process.env, [tf32Switch]: tf32 === true ? undefined : '0' })
+
+/** The program of salora's side. */
+export const saloraFile = fileURLToPath(new URL('./saloraWorker.js', import.meta.url))
+
+/** The program of PEFT's side, which is beside the sources and not in dist/. */
+export const peerFile = fileURLToPath(
+  new URL(import.meta.url.includes('/dist/') ? '../../../evaluation/benchmark/peer.py' : './peer.py', import.meta.url),
+)
+
 /** @throws InputError if the process does not come to its first step; with its last line on standard error */
 export const openSide = async (command: string, args: ReadonlyArray<string>, request: SideRequest): Promise<Side> => {
   const began = performance.now()
-  const child = spawn(command, [...args, JSON.stringify(request)], { stdio: ['pipe', 'pipe', 'pipe'] })
+  const child = spawn(command, [...args, JSON.stringify(request)], { env: environmentOf(request), stdio: ['pipe', 'pipe', 'pipe'] })
   const errors: string[] = []
   createInterface(child.stderr).on('line', (line) => errors.push(line))
   child.stdin.on('error', () => undefined) // the process exited, which the reader of its lines notices

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 const scripts = {
   'evaluation/studies/estimateCases': ['--only'],
+  'evaluation/gpu/trial': ['--device', '--peer', '--model', '--data', '--repeats', '--only', '--small', '--output'],
   'evaluation/studies/int8Quality': [
     '--model',
     '--data',
