@@ -14,7 +14,7 @@ const sampleRows = 600
 /** Writes the page into `folder`, in place of what an earlier build left there. */
 export const buildPage = async (folder: string): Promise<void> => {
   await rm(folder, { recursive: true, force: true })
-  await mkdir(join(folder, 'model'), { recursive: true })
+  for (const name of ['model', 'report']) await mkdir(join(folder, name), { recursive: true })
   const page = (name: string): string => join(root, 'web/page', name)
   const common = { bundle: true, minify: true, target: 'es2022', logLevel: 'warning', outdir: folder, charset: 'utf8' } as const
   await build({
@@ -28,6 +28,7 @@ export const buildPage = async (folder: string): Promise<void> => {
   })
   await cp(page('index.html'), join(folder, 'index.html'))
   await copyRuntime(join(folder, 'runtime'))
+  for (const name of ['report.js', 'report.css']) await cp(join(root, 'dist/reporting/report/page', name), join(folder, 'report', name))
   await cp(join(root, 'finetuning/embedded/model'), join(folder, 'model'), { recursive: true })
   const sentences = await readFile(join(root, 'finetuning/data/sentiment/sentences.jsonl'), 'utf8')
   await writeFile(join(folder, 'sample.jsonl'), `${sentences.split('\n').slice(0, sampleRows).join('\n')}\n`)

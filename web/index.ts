@@ -6,6 +6,7 @@ import './bufferGlobal.js' // first: csv-parse asks for it as it loads
 export { finetune, methodNames, type Place } from './finetune.js'
 export { inspect, type DataSummary } from './inspect.js'
 export { exportForTransformersJs, predictor, type Predictor } from './predict.js'
+export { report, type ReportFiles } from './report.js'
 export { wasmRuntime, type WebRuntimeFiles } from '../accelerated/engines/loadOnnxRuntimeWeb.js'
 export { wasm, type WebRuntime } from '../accelerated/engines/onnxRuntimeWeb.js'
 export { browserFiles, mounted, type FolderHandle } from '../accelerated/storage/browser.js'

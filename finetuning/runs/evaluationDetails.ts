@@ -88,12 +88,12 @@ export const writeDetails = (output: string, details: EvaluationDetails, storage
   storage.write(joinPath(output, detailsFile), `${JSON.stringify(details)}\n`)
 
 /** evaluation.json of a run; null if it has none. @throws InputError if the file is invalid */
-export const readDetails = async (output: string): Promise<EvaluationDetails | null> => {
-  if ((await fileInFolder(output, detailsFile)) === undefined) return null
+export const readDetails = async (output: string, storage: Storage = nodeFiles): Promise<EvaluationDetails | null> => {
+  if ((await fileInFolder(output, detailsFile, storage)) === undefined) return null
   const file = joinPath(output, detailsFile)
   return validate(
     schema,
-    parseJson(await readText(file, detailsLimit), file),
+    parseJson(await readText(file, detailsLimit, storage), file),
     file,
     'the evaluation of a run',
   ) as object as EvaluationDetails

@@ -50,9 +50,9 @@ export const runSettings = {
 } as const
 
 /** The run in Node, on one thread. */
-export const inNode = async (file: string, output: string): Promise<ReadonlyArray<FinetuneEvent>> => {
+export const inNode = async (file: string, output: string, settings: object = {}): Promise<ReadonlyArray<FinetuneEvent>> => {
   const events: FinetuneEvent[] = []
-  const options = { model: embeddedModel, task: { task: file }, output, settings: { ...runSettings, device: 'cpu' as const } }
+  const options = { model: embeddedModel, task: { task: file }, output, settings: { ...runSettings, ...settings, device: 'cpu' as const } }
   for await (const event of finetuneJob(options, new AbortController().signal)) events.push(event)
   return events
 }

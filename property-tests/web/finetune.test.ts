@@ -7,10 +7,11 @@ import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
+import { readPageFiles } from '../../reporting/pageFiles.js'
 import { makeReport } from '../../reporting/report/report.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
-import { exportForTransformersJs, finetune, inspect, memoryStorage, predictor, type Storage } from '../../web/index.js'
+import { exportForTransformersJs, finetune, inspect, memoryStorage, predictor, report, type Storage } from '../../web/index.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 
 const csv = `text,label\n${Array.from({ length: 24 }, (_, i) => `the film is ${i % 2 === 0 ? 'good' : 'bad'} ${'very '.repeat(i % 5)},${i % 2 === 0 ? 'yes' : 'no'}`).join('\n')}\n`
@@ -108,6 +109,21 @@ describe('salora/web', () => {
     await exportOnnx(join(root, 'export'), trained, trained.adapter.labelNames, { maxLength: 16 })
     for (const name of ['onnx/model.onnx', 'config.json', 'tokenizer.json'])
       expect((await bytesOf(storage, `export/${name}`)).equals(await readFile(join(root, 'export', name))), name).toBe(true)
+  })
+
+  it('writes the page that salora report writes, and refuses an unfinished run', async () => {
+    const storage = await filled()
+    await collected(finetune(options, { storage, device: cpu }))
+    const copy = join(root, 'again', 'run')
+    await mkdir(copy, { recursive: true })
+    for (const name of ['config.json', 'metrics.jsonl', 'result.json', 'rows.json', 'evaluation.json'])
+      await writeFile(join(copy, name), await bytesOf(storage, `run/${name}`))
+    await makeReport({ folders: [copy], output: join(root, 'again.html'), figures: null })
+    const html = await report('run', { storage }, await readPageFiles('report'))
+    expect(html).not.toContain(' skipped</summary>')
+    expect(html).toBe(await readFile(join(root, 'again.html'), 'utf8'))
+    await storage.remove('run/result.json')
+    await expect(report('run', { storage }, { script: '', style: '' })).rejects.toThrow('run: expected a finished run, got no result.json')
   })
 
   it('stops and resumes in the same bits, and refuses what Node refuses', async () => {

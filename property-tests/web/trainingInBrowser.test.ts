@@ -1,6 +1,8 @@
 /** Training in Chromium on WebAssembly: the losses and ranks of Node's run, its bits after a killed tab, and no connection. */
+import { spawnSync } from 'node:child_process'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
@@ -9,6 +11,10 @@ import type { FinetuneEvent, RunResult } from '../../finetuning/runs/run.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { hasChromium, launchChromium } from '../support/chromium.js'
 import { asked, downloaded, inBrowser, inNode, pageAndData, served, type Served } from './browserRun.js'
+
+const python = process.env['PEFT_PYTHON'] ?? 'python3'
+const found = 'import importlib.util, sys; sys.exit(importlib.util.find_spec("peft") is None)'
+const hasPeft = hasChromium && spawnSync(python, ['-c', found]).status === 0
 
 let browser: Browser | null = null
 let context: BrowserContext | null = null
@@ -79,6 +85,56 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     inNodes.forEach((prediction, i) => expect(scoreOf(inPage.predictions[i])).toBeCloseTo(scoreOf(prediction), 4))
     await page.close()
   }, 60_000)
+
+  it('is reported in one page that loads nothing, as salora report writes it', async () => {
+    const page = await newPage()
+    await inBrowser(page, { name: 'reported', csv: files.csv, settings: { method: 'lora', maxSteps: 3 } })
+    const bytes = Uint8Array.from((await asked(page, { kind: 'report', run: 'reported' }, 'download')) as number[])
+    const html = new TextDecoder().decode(bytes)
+    expect(html).toMatch(/^<!doctype html>/)
+    expect(html).toContain('salora: reported')
+    expect(html).toMatch(/"title":"[^"]*loss/i)
+    expect(html).not.toMatch(/(src|href)="(?!data:|#)/)
+    await expect(asked(page, { kind: 'report', run: 'none' }, 'download')).rejects.toThrow(
+      'runs/none: expected a finished run, got no config.json',
+    )
+    await page.close()
+  }, 60_000)
+
+  it('trains in int8 as Node does, and quantizes a model once', async () => {
+    const settings = { method: 'lora', precision: 'int8', maxSteps: 4 } as const
+    const page = await newPage()
+    const there = await inBrowser(page, { name: 'eight-bits', csv: files.csv, settings })
+    const inNodes = await inNode(files.file, join(files.root, 'eight-bits'), settings)
+    const [ours, theirs] = [stepsOf(there), stepsOf(inNodes)]
+    expect(ours.length).toBe(4)
+    theirs.forEach(({ taskLoss }, i) => expect(Math.abs((ours[i]?.taskLoss ?? NaN) - taskLoss), `step ${i + 1}`).toBeLessThan(1e-3))
+    const quantizing = (events: ReadonlyArray<FinetuneEvent>): boolean =>
+      events.some((event) => event.kind === 'preparing' && event.what.startsWith('quantizing'))
+    const again = await inBrowser(page, { name: 'eight-bits-again', csv: files.csv, settings })
+    expect([quantizing(there), quantizing(again)]).toEqual([true, false])
+    expect(stepsOf(again).map(({ loss }) => loss)).toEqual(ours.map(({ loss }) => loss))
+    await page.close()
+  }, 60_000)
+
+  it.skipIf(!hasPeft)(
+    'leaves an adapter with the same scores in PEFT (skipped without a Python that has PEFT)',
+    async () => {
+      const folder = join(files.root, 'adapter')
+      const program = fileURLToPath(new URL('./adapter_in_peft.py', import.meta.url))
+      const { stdout, stderr } = spawnSync(python, [program, embeddedModel, folder], { input: texts.join('\n'), encoding: 'utf8' })
+      expect(stdout, stderr).toMatch(/^\[/)
+      const theirs = JSON.parse(stdout) as ReadonlyArray<ReadonlyArray<number>>
+      const opened = await openTrainedAdapter({ model: embeddedModel, adapter: folder, device: 'cpu', maxLength: 32 })
+      const ours = await opened.predictions(texts.map((text) => ({ text })))
+      await opened.release()
+      ours.forEach((prediction, i) => {
+        const { score } = prediction as unknown as { readonly score: number }
+        expect(Math.max(...(theirs[i] ?? [])), texts[i]).toBeCloseTo(score, 4)
+      })
+    },
+    120_000,
+  )
 
   it('ends in the same bits after its tab was closed in mid-run', async () => {
     const folder = await writeTinyModel(join(files.root, 'tiny'))

@@ -1,7 +1,9 @@
 /** Curves and samples of a run, read from metrics.jsonl line by line. Down-sampling on the way bounds the memory that a long run needs. */
-import { join } from 'node:path'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
+import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
+import { joinPath } from '../../accelerated/storage/paths.js'
+import type { Storage } from '../../accelerated/storage/storage.js'
 import { eachLine } from '../../finetuning/data/lineStream.js'
 import { downSampler, type Bucket, type DownSampler } from './downSample.js'
 import { sampleCollector, type SampledStep } from './samples.js'
@@ -34,12 +36,17 @@ const metricLimit = 100
  * Reads the curves of a run up to step `last`, in buckets of `width` steps. A truncated last line is ignored.
  * @throws InputError if there is no metrics.jsonl, or a line is not an event of a run
  */
-export const readRunCurves = async (folder: string, last: number, width: number): Promise<RunCurves & RunSamples> => {
-  const file = join(folder, 'metrics.jsonl')
-  if ((await fileInFolder(folder, 'metrics.jsonl')) === undefined) throw inputError(file, 'a line for each step', 'no file')
+export const readRunCurves = async (
+  folder: string,
+  last: number,
+  width: number,
+  storage: Storage = nodeFiles,
+): Promise<RunCurves & RunSamples> => {
+  const file = joinPath(folder, 'metrics.jsonl')
+  if ((await fileInFolder(folder, 'metrics.jsonl', storage)) === undefined) throw inputError(file, 'a line for each step', 'no file')
   const { onLine, curves, samples } = curveCollector(() => downSampler(width), last)
   let invalidLine: Error | null = null
-  await eachLine(file, (row, bytes) => {
+  const take = (row: number, bytes: Buffer): void => {
     if (invalidLine !== null) throw invalidLine // it was not the last line
     const where = `${file}, line ${row}`
     try {
@@ -48,7 +55,8 @@ export const readRunCurves = async (folder: string, last: number, width: number)
       if (!(thrown instanceof SyntaxError)) throw thrown
       invalidLine = inputError(where, 'an event of a run as JSON', reason(thrown))
     }
-  })
+  }
+  await eachLine(file, take, undefined, storage)
   return { ...curves(), samples: samples() }
 }
 

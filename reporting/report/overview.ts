@@ -1,11 +1,11 @@
 /** The first screen of a report: how good, how big, how long, each as one large number with its baseline. */
-import { basename } from 'node:path'
 import { mean } from 'simple-statistics'
 import { metricTitle } from '../../finetuning/metrics/index.js'
 import { bestSeries, scoredSeries, type Scored } from '../charts/bestRun.js'
 import { escapeText } from '../charts/escapeText.js'
 import { plural } from '../charts/formatNumber.js'
 import { bytesText, countText, dateText, differenceText, durationText, percentText, scoreText } from '../charts/humanUnits.js'
+import { pathName } from '../charts/pathName.js'
 import { compareScores } from '../charts/savedScore.js'
 import { lastScore, type Series } from '../charts/series.js'
 import type { FinishedRun } from '../discovery/collectRuns.js'
@@ -60,7 +60,7 @@ const leadOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>,
 
 /** The last part of a path: reports are shared. The folder of the embedded model says nothing. */
 const modelName = (model: string): string =>
-  /finetuning[\\/]embedded[\\/]model$/.test(model) ? 'Embedded model' : escapeText(basename(model))
+  /finetuning[\\/]embedded[\\/]model$/.test(model) ? 'Embedded model' : escapeText(pathName(model))
 
 const numbersOf = (best: Scored, series: ReadonlyArray<Series>, hasTasks: boolean): ReadonlyArray<BigNumber> => [
   goodness(best, series, hasTasks),

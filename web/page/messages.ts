@@ -26,6 +26,7 @@ export type Request =
   | { readonly kind: 'download'; readonly run: string; readonly part: 'adapter' | 'run' }
   /** only of the run that this page trained last */
   | { readonly kind: 'export'; readonly run: string }
+  | { readonly kind: 'report'; readonly run: string }
   | { readonly kind: 'remove'; readonly run: string }
 
 /** A class of a file, and how many rows have it. */

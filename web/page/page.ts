@@ -40,6 +40,7 @@ const columns = (): RunRequest['task'] => ({ text: fieldOf('text') || 'text', la
 const settings = (): RunRequest['settings'] =>
   ({
     method: fieldOf('method'),
+    precision: fieldOf('precision'),
     epochs: Number(fieldOf('epochs')),
     batchSize: Number(fieldOf('batchSize')),
     learningRate: Number(fieldOf('learningRate')),
@@ -136,7 +137,7 @@ const showPredictions = (predictions: ReadonlyArray<object>): void => {
 
 const save = (name: string, bytes: Uint8Array<ArrayBuffer>): void => {
   const link = document.createElement('a')
-  link.href = URL.createObjectURL(new Blob([bytes], { type: 'application/zip' }))
+  link.href = URL.createObjectURL(new Blob([bytes], { type: name.endsWith('.html') ? 'text/html' : 'application/zip' }))
   link.download = name
   link.click()
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000)
@@ -218,6 +219,7 @@ byId('sentences').addEventListener('submit', (event) => {
 })
 byId('adapter').addEventListener('click', () => ask({ kind: 'download', run, part: 'adapter' }))
 byId('onnx').addEventListener('click', () => ask({ kind: 'export', run }))
+byId('report').addEventListener('click', () => ask({ kind: 'report', run }))
 byId('folder-of-run').addEventListener('click', () => ask({ kind: 'download', run, part: 'run' }))
 document.addEventListener('visibilitychange', () => {
   if (trains && document.hidden) progress.note('This tab is in the background: browsers slow it down there.')

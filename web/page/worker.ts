@@ -9,6 +9,7 @@ import {
   methodNames,
   mounted,
   predictor,
+  report,
   type FolderHandle,
   type Predictor,
   type Storage,
@@ -98,6 +99,13 @@ const answers: { readonly [K in Request['kind']]: (request: Extract<Request, { r
   export: async ({ run }) => {
     if (exported === null) throw new InputError('export', 'a trained run', 'none')
     send({ kind: 'download', name: `${run}-onnx.zip`, bytes: zipOf(await filesBelow(await exported(), 'export')) })
+  },
+  report: async ({ run }) => {
+    const [script = '', style = ''] = await Promise.all(
+      ['report.js', 'report.css'].map(async (name) => (await fetch(`report/${name}`)).text()),
+    )
+    const page = await report(`runs/${run}`, { storage: await storage() }, { script, style })
+    send({ kind: 'download', name: `${run}-report.html`, bytes: new TextEncoder().encode(page) })
   },
   remove: async ({ run }) => {
     await removeRun(run)
