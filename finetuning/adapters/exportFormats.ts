@@ -2,6 +2,7 @@
 import type { Adapter } from '../../accelerated/formats/adapter.js'
 import { noModelOfLlamaCpp, notForLlamaCpp } from '../../accelerated/formats/gguf/ggufAdapter.js'
 import { formatOf } from '../../accelerated/formats/index.js'
+import { notForPadded } from '../../accelerated/formats/peft/lora.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 
 export const exportFormats = ['peft', 'peft-padded', 'adapters', 'merged', 'transformers.js', 'gguf', 'gguf-merged'] as const
@@ -12,7 +13,7 @@ type Supports = (adapter: Adapter) => boolean
 /** By the layout of the method's files and by what merges. transformers.js has no classifier on a decoder, and no cache with virtual tokens. */
 const supports: Readonly<Record<ExportFormat, Supports>> = {
   peft: ({ method }) => method.export.format.startsWith('peft'),
-  'peft-padded': ({ method }) => formatOf(method).asLora !== undefined,
+  'peft-padded': (adapter) => notPadded(adapter) === null,
   adapters: ({ method }) => method.export.format === 'adapters',
   merged: ({ method }) => method.export.merge !== undefined,
   'transformers.js': ({ method, model, outputs }) =>
@@ -27,9 +28,21 @@ export const asLora = (adapter: Adapter): Adapter | undefined => formatOf(adapte
 export const supportedFormats = (adapter: Adapter): ReadonlyArray<ExportFormat> =>
   exportFormats.filter((format) => supports[format](adapter))
 
+/** What one rank does not hold; undefined for an adapter that is no LoRA at all. */
+const notPadded = (adapter: Adapter): string | null | undefined => {
+  const lora = asLora(adapter)
+  return lora === undefined ? undefined : notForPadded(lora)
+}
+
+const reasons: Readonly<Partial<Record<ExportFormat, (adapter: Adapter) => string | null | undefined>>> = {
+  'peft-padded': notPadded,
+  gguf: (adapter) => notForLlamaCpp(adapter, asLora(adapter)),
+  'gguf-merged': noModelOfLlamaCpp,
+}
+
 /** Why a format does not hold an adapter, as `an adapter of …`. */
 export const unsupported = (adapter: Adapter, format: ExportFormat): string => {
-  const why = format === 'gguf' ? notForLlamaCpp(adapter, asLora(adapter)) : format === 'gguf-merged' ? noModelOfLlamaCpp(adapter) : null
+  const why = reasons[format]?.(adapter) ?? null
   const { kind } = adapter.model.spec
   return why ?? `an adapter of method ${adapter.method.name}${kind === 'encoder' ? '' : ` on a ${kind}`}`
 }

@@ -89,7 +89,7 @@ describe('salora train --method lora --use-rslora --use-dora --lora-dropout 0.25
 
   it('refuses peft-padded, which is for servers without magnitudes', () =>
     expect(exported('peft-padded')).rejects.toThrow(
-      '--format: expected peft or merged for an adapter with magnitudes (DoRA), got peft-padded',
+      '--format: expected one of peft, merged, transformers.js for an adapter with magnitudes (DoRA), got peft-padded',
     ))
 
   it('prints a rank pattern whose alpha gives plain LoRA the same scale', async () =>

@@ -31,10 +31,16 @@ export const peftLora: AdapterFormat = {
   asLora: (adapter) => adapter,
 }
 
+/** What is not in a file of one rank, for servers that ignore patterns; null if all of the adapter is. It takes an adapter as plain LoRA. */
+export const notForPadded = ({ method, settings }: Adapter): string | null => {
+  if (settings['useDora'] === true) return 'an adapter with magnitudes (DoRA)'
+  return method.tokens === undefined ? null : 'an adapter with rows of tokens'
+}
+
 /**
- * Writes one rank, one alpha and no patterns, for servers that ignore patterns. Rows and columns of zeros pad the smaller ranks.
+ * Writes one rank, one alpha and no patterns, for servers that ignore patterns, and an adapter that `notForPadded` allows. Rows and columns of zeros
+ * pad the smaller ranks.
  * @param targeted the matrices that training adapted; those of rank 0 become pairs of zeros
- * @throws InputError for DoRA and for rows of tokens, which these servers do not read
  */
 export const writePaddedLora = async (
   folder: string,
@@ -43,9 +49,6 @@ export const writePaddedLora = async (
   storage: Storage = nodeFiles,
 ): Promise<void> => {
   const { modules, ...rest } = lowRankOf(adapter)
-  if ([...modules.values()].some(({ magnitude }) => magnitude !== undefined))
-    throw inputError('--format', 'peft or merged for an adapter with magnitudes (DoRA)', 'peft-padded')
-  if (rest.tokens !== undefined) throw inputError('--format', 'peft or merged for an adapter with rows of tokens', 'peft-padded')
   const empty = adapter.model.spec.matrices
     .filter(({ name }) => targeted.includes(name) && !modules.has(name))
     .map((matrix): readonly [string, LowRankPair] => [matrix.name, emptyPair(matrix)])

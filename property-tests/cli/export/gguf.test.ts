@@ -47,7 +47,7 @@ describe('an export as GGUF', () => {
     const llama = await writeDecoder(at('given'), 'llama')
     const of = (name: string, settings: object) => writeRandomAdapter(at(name), llama, { ...settings })
     expect(await refusal(llama, await of('dora', { method: 'lora', useDora: true }))).toBe(
-      '--format: expected one of peft, peft-padded, merged, transformers.js, gguf-merged for an adapter with magnitudes (DoRA), which llama.cpp does not read, got gguf',
+      '--format: expected one of peft, merged, transformers.js, gguf-merged for an adapter with magnitudes (DoRA), which llama.cpp does not read, got gguf',
     )
     expect(await refusal(llama, await of('full', { method: 'full' }))).toBe(
       '--format: expected one of merged, transformers.js, gguf-merged for an adapter of method full: llama.cpp reads LoRA only, got gguf',
