@@ -40,7 +40,7 @@ export type Decoder = {
 const paddingBias = -1e9
 
 /** Long prompts are read in chunks, since the attention scores of all their token pairs are large. */
-const usualChunk = 512
+export const usualChunk = 512
 
 /**
  * @param phase one without gate noise: see `inference` of MethodPhases @param parameters in the phase's layout
@@ -120,7 +120,7 @@ export const openDecoder = async (
  * A cache with room is written in place, where the engine has that, and every key is a token's. A prefix of the method is in no cache, and
  * the runtime has heads of certain sizes only.
  */
-const cacheKind = ({ model, method, precision }: Assembly, { cachedAttention }: Engine): CacheKind =>
+export const cacheKind = ({ model, method, precision }: Assembly, { cachedAttention }: Pick<Engine, 'cachedAttention'>): CacheKind =>
   cachedAttention === true &&
   precision.dtype === 'float32' &&
   method.train.hook !== 'keyValue' &&

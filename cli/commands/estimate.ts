@@ -6,9 +6,9 @@ import { countFlag, required, type FlagGroups } from '../../finetuning/commandLi
 import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import { estimateRun } from '../../finetuning/runs/estimate.js'
 import { estimateTable, estimateWarning } from '../format/estimate.js'
+import { samplePromptsOf } from '../input/promptInput.js'
 import { settingsOfFlags } from '../options/layers.js'
 import { givenOf } from '../options/settingFlags.js'
-import { withTokenFiles } from '../options/tokenFiles.js'
 import { trainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
@@ -21,6 +21,7 @@ const names: ReadonlyArray<string> = [
   'gradientAccumulationSteps',
   'maxLength',
   'dropout',
+  'sampleMaxNewTokens',
   ...Object.keys(machineSettings),
   'offline',
 ]
@@ -35,11 +36,12 @@ const flagsOfTraining: FlagGroups = Object.fromEntries(
 export const estimate = defineCommand({
   name: 'salora estimate',
   description:
-    'Estimate the peak memory of a CPU run with these settings, without training. Every example counts as one of --max-length tokens.',
+    'Estimate the peak memory of a CPU run with these settings, without training. Every example and every sample prompt counts as one of --max-length tokens.',
   flags: {
     'Model and data': {
       model: required(trainFlags['Model and data'].model, 'a folder in Hugging Face layout or a hub id'),
       labels: countFlag('n', 'Number of classes', { to: 100_000, defaultText: '2; a decoder predicts the next token' }),
+      samplePrompts: trainFlags.Run.samplePrompts,
     },
     ...flagsOfTraining,
   },
@@ -49,9 +51,13 @@ export const estimate = defineCommand({
       result: 'Prints the peak and its parts: weights, activations, state, evaluation, graphs.',
     },
   ],
-  run: async ({ model, labels, ...flags }, terminal) => {
-    const settings = settingsOfFlags(await withTokenFiles(givenOf(flags)))
-    const estimated = await estimateRun({ model: absolutePath(String(model)), settings, labels: labels as number | null })
+  run: async ({ model, labels, samplePrompts, ...flags }, terminal) => {
+    const settings = settingsOfFlags(givenOf(flags))
+    const prompts = typeof samplePrompts === 'string' ? (await samplePromptsOf(samplePrompts)).length : 0
+    const estimated = await estimateRun({
+      ...{ model: absolutePath(String(model)), settings, labels: labels as number | null },
+      samplePrompts: prompts,
+    })
     const warning = estimateWarning(estimated)
     if (warning !== null) terminal.warn(warning)
     const { method, precision, batchSize, maxLength, gradientCheckpointing } = settings

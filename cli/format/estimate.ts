@@ -3,13 +3,14 @@ import type { Estimate, Fitting } from '../../finetuning/runs/estimate.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { megabytes } from './numbers.js'
 
-type Part = 'base' | 'weights' | 'activations' | 'state' | 'evaluation' | 'graphs'
+type Part = 'base' | 'weights' | 'activations' | 'state' | 'evaluation' | 'samples' | 'graphs'
 
 const parts: ReadonlyArray<readonly [Part, string]> = [
   ['weights', 'weights in the precision of the run'],
   ['activations', 'activations of a step with the largest batch'],
   ['state', 'trained parameters, their moments and copies'],
   ['evaluation', 'weights and activations of an evaluation'],
+  ['samples', 'weights and cache of the answers to sample prompts'],
   ['graphs', 'graphs'],
   ['base', 'Node, its libraries and the tokenizer; on a card, CUDA'],
 ]
@@ -36,6 +37,8 @@ const fittingText = ({ settings, peak }: Fitting): string =>
 
 export const estimateTable = (estimate: Estimate): string =>
   [
-    ...parts.map(([name, words]) => `${name.padEnd(12)}${megabytes(estimate[name]).padStart(10)}  ${words}`),
+    ...parts
+      .filter(([name]) => name !== 'samples' || estimate.samples > 0)
+      .map(([name, words]) => `${name.padEnd(12)}${megabytes(estimate[name]).padStart(10)}  ${words}`),
     `${'peak'.padEnd(12)}${megabytes(estimate.peak).padStart(10)}  of ${megabytes(estimate.memory)} on ${estimate.card ?? 'this machine'}`,
   ].join('\n')

@@ -15,7 +15,6 @@ import { layer, merged, settingsOf, type Layer } from './layers.js'
 import { presetValues } from './presets.js'
 import { givenOf, type Values } from './settingFlags.js'
 import { taskOptions } from './taskRequest.js'
-import { withTokenFiles } from './tokenFiles.js'
 
 /** One run as requested; `output` is null where the run gets a new folder. */
 export type TrainRequest = Omit<RunOptions, 'output'> & { readonly output: string | null }
@@ -78,8 +77,8 @@ const layersOf = async (flags: Values, defaults: Values): Promise<ReadonlyArray<
     earlier,
     layer(null, lengthOf(asked)),
     layer(`--preset ${asked['preset']}`, presetValues(asked['preset'], method === undefined ? null : String(method), task)),
-    ...(await withPattern(layer(file, await withTokenFiles(config)))),
-    ...(await withPattern(layer(null, await withTokenFiles(flags)))),
+    ...(await withPattern(layer(file, config))),
+    ...(await withPattern(layer(null, flags))),
   ]
 }
 

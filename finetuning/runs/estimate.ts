@@ -4,6 +4,8 @@ import { withTrainedTokens } from '../../accelerated/methods/trainedTokens.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import { memoryLimit } from '../../accelerated/engines/memoryLimit.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { Examples, TokenizedExample } from '../../accelerated/models/packing.js'
@@ -13,10 +15,12 @@ import { sequenceClassification } from '../../accelerated/objectives/sequenceCla
 import { checkDevice } from '../../accelerated/precisions/precision.js'
 import type { Card } from '../../accelerated/engines/devices/device.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
-import { methodOf, type Settings } from '../../accelerated/training/settings.js'
+import { methodOf, parseSettings, type Settings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
 import { runTokens } from './runTokens.js'
+import { withTokenFiles } from './tokenFiles.js'
 import { memoryEstimate, totalBytes, type MemoryEstimate } from './memoryEstimate.js'
+import type { SampleMemory } from './sampleMemory.js'
 import type { Dimensions } from '../../accelerated/training/dropoutFeeds.js'
 import { flatten } from '../../accelerated/parameters/vectors.js'
 import { runLength } from '../../accelerated/training/runLength.js'
@@ -36,7 +40,11 @@ export type Estimate = MemoryEstimate & {
 export type Fitting = { readonly settings: { readonly gradientCheckpointing?: true; readonly batchSize?: number }; readonly peak: number }
 
 /** A run's tokenized examples: their lengths decide its memory. */
-type Data = { readonly training: Examples<TokenizedExample>; readonly evaluation: Examples<TokenizedExample> | null }
+type Data = {
+  readonly training: Examples<TokenizedExample>
+  readonly evaluation: Examples<TokenizedExample> | null
+  readonly samples?: SampleMemory
+}
 
 type Run = Assembly & { readonly settings: Settings }
 
@@ -62,8 +70,10 @@ export const estimateRun = async (options: {
   readonly settings: Settings
   /** The number of classes; null: a decoder's next tokens, or 2 classes. */
   readonly labels: number | null
+  /** The number of prompts to answer after each evaluation, each of `maxLength` tokens; absent: none. */
+  readonly samplePrompts?: number
 }): Promise<Estimate> => {
-  const { settings } = options
+  const settings = parseSettings(await withTokenFiles(options.settings))
   const [device, precision] = [await chooseDevice(settings.device, settings), precisionOf(settings.precision)]
   await checkDevice(precision, device)
   const { folder, baseModelName } = await resolveModel(options.model, {})
@@ -74,8 +84,9 @@ export const estimateRun = async (options: {
   const trained = method.train.tensors(startPhase(method, base.model.spec, settings), settings).map(({ name }) => name)
   precision.check?.(new Set(trained), base, method.name)
   const parts = { model: base.model, frozen: await precision.placeholders(base), method, settings, precision }
+  const writesText = options.labels === null && base.outputs.head === 'causal'
   const objective = (model: Model): Assembly['objective'] =>
-    options.labels === null && base.outputs.head === 'causal'
+    writesText
       ? causalLM(model, method)
       : sequenceClassification(model, { labels: options.labels ?? 2, problemType: 'single_label_classification' })
   const assembly = assemble(parts, objective)
@@ -83,12 +94,26 @@ export const estimateRun = async (options: {
   const inputIds = new Int32Array(settings.maxLength)
   const examples: Examples<TokenizedExample> = { length: settings.batchSize, at: () => ({ inputIds }) }
   tokenizer.encode('', undefined, settings.maxLength)
+  const samples = await samplesOf(assembly, settings, options.samplePrompts ?? 0, writesText)
   const [run, data] = [
     { ...assembly, settings },
-    { training: examples, evaluation: examples },
+    { training: examples, evaluation: examples, ...samples },
   ]
   const card = (await device.card?.(settings.deviceId)) ?? null
   return card === null ? estimateOf(run, data, steps, process.memoryUsage.rss() + runOverhead) : estimateOnCard(run, data, steps, card)
+}
+
+/** Generation is loaded where there are prompts. @throws InputError if the model writes no text */
+const samplesOf = async (
+  assembly: Assembly,
+  { maxLength, sampleMaxNewTokens }: Settings,
+  prompts: number,
+  writesText: boolean,
+): Promise<Pick<Data, 'samples'>> => {
+  if (prompts === 0) return {}
+  if (!writesText) throw inputError('--sample-prompts', 'none with a model that writes no text', String(prompts))
+  const { sampleMemoryOf } = await lazyImport(import('./sampleMemory.js'))
+  return { samples: sampleMemoryOf(assembly, { prompts, tokens: maxLength, newTokens: sampleMaxNewTokens }) }
 }
 
 /** Bytes that a run holds beyond this process: a worker thread's heap and the garbage of reading weights and texts. Measured: 70 to 90 MB. */
@@ -107,7 +132,7 @@ const peakPhase = (run: Run, data: Data, steps: number): MemoryEstimate => {
     return { ...largest, ...run.objective.dimensions?.(largest.tokens) }
   }
   const [training, evaluation] = [data.training, data.evaluation].map((examples) => (examples === null ? null : sizesOf(examples)))
-  const phases = phasesOf(run, steps).map((phase) => memoryEstimate(run, phase, training ?? {}, evaluation ?? null))
+  const phases = phasesOf(run, steps).map((phase) => memoryEstimate(run, phase, training ?? {}, evaluation ?? null, data.samples))
   return phases.reduce((most, phase) => (totalBytes(phase) > totalBytes(most) ? phase : most))
 }
 

@@ -3,7 +3,6 @@ import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { hubIdOf } from '../../accelerated/checkpoints/hub/snapshot.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { formatOf } from '../../accelerated/formats/index.js'
-import { loadMetric, type LoadedMetric } from '../metrics/metricModule.js'
 import { leavesPromptTemplate, takesPromptTemplate, withModelTemplate, withTemplateOf } from '../tasks/index.js'
 import { estimateOf, estimateOnCard } from './estimate.js'
 import { cardFile, modelCard } from './modelCard.js'
@@ -11,19 +10,22 @@ import { prepareRun, type PreparedRun } from './prepareRun.js'
 import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunOptions, type RunResult } from './run.js'
 import { checkStorable, readRunConfig } from './runFiles.js'
 import { runJob, type Job } from './runJob.js'
+import { storedMetric, withMetricModule } from './runMetric.js'
 import { checkSamplePrompts } from './samplePrompts.js'
-import { openRunFolder, type RunSources } from './runFolder.js'
+import { openRunFolder } from './runFolder.js'
+import { withTokenFiles } from './tokenFiles.js'
 
 /** Runs a fine-tuning job in this thread. The events are those of `finetune`; it returns the result. @throws as `finetune` */
 export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
-  const given = resolveRunOptions(input)
+  const given = resolveRunOptions(await withTokens(input))
   const began = performance.now()
   checkStorable(given)
   const { options: chosen, metric } = await withMetricModule(given)
   const options = yield* withPromptTemplate(await withSamplePrompts(chosen), signal)
   const prepared = yield* prepareRun(options, signal, metric)
   const { facts } = prepared
-  const folder = await openRunFolder(options, { ...facts, ...prepared, ...stored(metric), steps: prepared.plan.steps }) // last: errors above leave no folder
+  const ofMetric = metric === null ? {} : { metric: storedMetric(metric) }
+  const folder = await openRunFolder(options, { ...facts, ...prepared, ...ofMetric, steps: prepared.plan.steps }) // last: errors above leave no folder
   try {
     return yield* runJob({ options, prepared, folder, began, estimate, cardOf: cardOfRun(options, prepared) }, signal)
   } finally {
@@ -31,11 +33,15 @@ export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal):
   }
 }
 
+const withTokens = async (options: FinetuneOptions): Promise<FinetuneOptions> =>
+  options.settings === undefined ? options : { ...options, settings: await withTokenFiles(options.settings) }
+
 /** Memory in this process, or on the card of its device. */
-const estimate: NonNullable<Job['estimate']> = async ({ task, examples, plan, facts }) => {
+const estimate: NonNullable<Job['estimate']> = async ({ task, examples, plan, facts, sampleMemory: samples }) => {
+  const data = { ...examples, ...(samples === undefined ? {} : { samples }) }
   const card = (await deviceOf(facts.device).card?.(task.settings.deviceId)) ?? null
-  if (card !== null) return estimateOnCard(task, examples, plan.steps, card)
-  return estimateOf(task, examples, plan.steps, process.memoryUsage.rss())
+  if (card !== null) return estimateOnCard(task, data, plan.steps, card)
+  return estimateOf(task, data, plan.steps, process.memoryUsage.rss())
 }
 
 const cardOfRun =
@@ -56,20 +62,6 @@ async function* withPromptTemplate(options: RunOptions, signal: AbortSignal): As
   if (leavesPromptTemplate(task) && resolved.promptTemplate !== undefined)
     yield { kind: 'preparing', what: "framing instructions in the model's chat template (--prompt-template names another)" }
   return { ...options, task: resolved }
-}
-
-/** The custom metric selects the best checkpoint unless another is named, so its own name needs no option. @throws InputError */
-const withMetricModule = async (options: RunOptions): Promise<{ readonly options: RunOptions; readonly metric: LoadedMetric | null }> => {
-  if (options.metric === undefined) return { options, metric: null }
-  const metric = await loadMetric(options.metric)
-  const { metricForBestModel, ...task } = options.task
-  return { options: metricForBestModel === metric.definition.name ? { ...options, task } : options, metric }
-}
-
-const stored = (metric: LoadedMetric | null): Pick<RunSources, 'metric'> => {
-  if (metric === null) return {}
-  const { name, higherIsBetter } = metric.definition
-  return { metric: { name, higherIsBetter, sha256: metric.sha256 } }
 }
 
 /** The options with the sample prompts that a resumed run began with, unless others are given. @throws InputError for prompts of another form */

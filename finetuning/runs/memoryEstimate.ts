@@ -23,6 +23,8 @@ export type MemoryEstimate = {
   readonly state: number
   /** weights and activations of the evaluation's session */
   readonly evaluation: number
+  /** the session that answers sample prompts, with its cache; 0 without them */
+  readonly samples: number
   /** the sessions' own data structures */
   readonly graphs: number
 }
@@ -30,10 +32,16 @@ export type MemoryEstimate = {
 type Outputs = Readonly<Record<string, Expression>>
 
 /** Bytes of a node in the session, its kernel and our expression. Measured (RoBERTa-base, LLaMA): 6 to 8 KB. */
-const bytesOfNode = 7_000
+export const bytesOfNode = 7_000
 
-/** @param training the largest training batch @param evaluation the largest evaluation batch; null: no evaluation */
-export const memoryEstimate = (assembly: Assembly, phase: unknown, training: Dimensions, evaluation: Dimensions | null): MemoryEstimate => {
+/** @param training the largest training batch @param evaluation the largest evaluation batch; null: no evaluation @param samples bytes of their session */
+export const memoryEstimate = (
+  assembly: Assembly,
+  phase: unknown,
+  training: Dimensions,
+  evaluation: Dimensions | null,
+  samples: (phase: unknown) => number = () => 0,
+): MemoryEstimate => {
   const { gradientAccumulationSteps } = assembly.settings
   const [step, sizes] = forLongest(assembly, training)
   const graphs =
@@ -46,12 +54,13 @@ export const memoryEstimate = (assembly: Assembly, phase: unknown, training: Dim
     activations: sum(graphs.map(({ outputs }) => valuesOf(outputs, sizes))),
     state: stateOf(assembly, phase) + sum(graphs.slice(0, 1).map((graph) => poolsOf(assembly, graph, sizes))),
     evaluation: inference === null ? 0 : weightsOf(inference, evaluationSizes) + valuesOf(inference, evaluationSizes),
+    samples: samples(phase),
     graphs: sum(all.map((outputs) => nodeCount(outputs) * bytesOfNode)),
   }
 }
 
-export const totalBytes = ({ weights, activations, state, evaluation, graphs }: MemoryEstimate): number =>
-  weights + activations + state + evaluation + graphs
+export const totalBytes = ({ weights, activations, state, evaluation, samples, graphs }: MemoryEstimate): number =>
+  weights + activations + state + evaluation + samples + graphs
 
 /** The assembly for the longest text of a batch, and the batch's sizes. */
 const forLongest = (assembly: Assembly, batch: Dimensions): readonly [Assembly, Dimensions] => {

@@ -3,13 +3,13 @@ import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import { checkDevice } from '../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import type { TrainingTask } from '../../accelerated/training/events.js'
 import type { LoadedMetric } from '../metrics/metricModule.js'
 import { loadRunData } from './loadRunData.js'
 import { openBaseModel } from './openBaseModel.js'
 import { prepareTask, type PreparedRun, type SampledRun } from './prepareTask.js'
 import type { FinetuneEvent, RunOptions } from './run.js'
 import { bindTask } from './runData.js'
+import type { Sampler } from './sampler.js'
 import { checkGenerates } from './samplePrompts.js'
 
 export type { PreparedRun }
@@ -45,8 +45,8 @@ export async function* prepareRun(
 }
 
 /** Generation is loaded where a run has prompts. */
-const samplerOf = async ({ samplePrompts, task }: RunOptions, run: SampledRun): Promise<Pick<TrainingTask, 'sample'>> => {
-  if (samplePrompts === undefined) return {}
+const samplerOf = async ({ samplePrompts, task }: RunOptions, run: SampledRun): Promise<Sampler | null> => {
+  if (samplePrompts === undefined) return null
   const { openSampler: open } = await lazyImport(import('./sampler.js'))
-  return { sample: await open({ ...run, task }, samplePrompts) }
+  return open({ ...run, task }, samplePrompts)
 }

@@ -35,6 +35,8 @@ import { bindTask, tokenizeRunData, type RunData, type RunExamples } from './run
 import { runFacts } from './runFacts.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
 import { rowKeysOf, runRowsOf } from './runRows.js'
+import type { SampleMemory } from './sampleMemory.js'
+import type { Sampler } from './sampler.js'
 import { runTokens, type RunTokens } from './runTokens.js'
 
 /** The part of a run's training task that does not depend on the type of its examples. */
@@ -44,6 +46,8 @@ export type PreparedRun = {
   readonly task: RunTask
   readonly examples: Omit<RunExamples<TokenizedExample>, 'test'>
   readonly plan: RunLength
+  /** undefined: no samples */
+  readonly sampleMemory: SampleMemory | undefined
   readonly base: ModelFolder
   readonly outputs: ModelOutputs
   readonly labelNames: ReadonlyArray<string> | undefined
@@ -74,7 +78,7 @@ export type Surroundings = {
   /** Opens the base model of a task with these outputs. @throws InputError if it cannot do the task */
   readonly openBase: (outputs: ModelOutputs) => Promise<BaseModel>
   /** What generates texts after an evaluation. Absent: nothing does. */
-  readonly samplerOf?: (run: SampledRun) => Promise<Pick<TrainingTask, 'sample'>>
+  readonly samplerOf?: (run: SampledRun) => Promise<Sampler | null>
 }
 
 export type SampledRun = { readonly assembly: RunTask; readonly runtime: Runtime; readonly base: ModelFolder }
@@ -112,15 +116,22 @@ export async function* prepareTask<E extends TrainingExample, O>(
     engine: device.engine({ threads: settings.threads, deviceId: settings.deviceId, tf32: settings.tf32, onPlacement }),
     weights,
   }
-  const sample = (await samplerOf?.({ assembly, runtime, base })) ?? {}
+  const sampler = (await samplerOf?.({ assembly, runtime, base })) ?? null
   const { warnings, test, ...examples } = yield* tokenizeRunData(data, task, base, settings)
   yield* reported(withLengths(report, examples.training, warnings))
-  const training: TrainingTask<E, O> & RunTask = { ...assembly, runtime, ...examples, score, ...sample }
+  const training: TrainingTask<E, O> & RunTask = {
+    ...assembly,
+    runtime,
+    ...examples,
+    score,
+    ...(sampler === null ? {} : { sample: sampler.sample }),
+  }
   return {
     ...{ task: training, examples, base, start, rows, data: card, inputs, facts },
     plan: runLength(assembly.method, settings, base.model, examples.training.length), // packing: rows, not texts
     outputs: task.outputs,
     labelNames: data.labelNames ?? undefined,
+    sampleMemory: sampler?.memory,
     details: () => newest,
     placements: news,
     test: test === null || scoreTest === null ? null : (inference) => evaluateState(training, inference, test, scoreTest),

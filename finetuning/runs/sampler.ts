@@ -12,9 +12,13 @@ import { availablePositions } from '../../accelerated/training/runLength.js'
 import { templateOf } from '../data/promptTemplates.js'
 import { takesPromptTemplate, type TaskOptions } from '../tasks/index.js'
 import { promptTokens, type Prompt } from '../tokens/prompts.js'
+import { sampleMemoryOf, type SampleMemory } from './sampleMemory.js'
 import { shownPrompt, type SamplePrompt } from './samplePrompts.js'
 
 type SampledRun = { readonly assembly: Assembly; readonly runtime: Runtime; readonly base: ModelFolder; readonly task: TaskOptions }
+
+/** memory: what the session of an answer adds to the run */
+export type Sampler = { readonly sample: NonNullable<TrainingTask['sample']>; readonly memory: SampleMemory }
 
 /**
  * Each call opens a session and releases it, so that a training step has the memory again. It draws no random number of the run.
@@ -23,7 +27,7 @@ type SampledRun = { readonly assembly: Assembly; readonly runtime: Runtime; read
 export const openSampler = async (
   { assembly, runtime, base, task }: SampledRun,
   prompts: ReadonlyArray<SamplePrompt>,
-): Promise<NonNullable<TrainingTask['sample']>> => {
+): Promise<Sampler> => {
   const { folder, model, storage } = base
   const { method, settings } = assembly
   const tokenizer = await loadTokenizer(folder, model, storage)
@@ -37,7 +41,7 @@ export const openSampler = async (
     return tokens
   })
   const { sampleMaxNewTokens: maxNewTokens, sampleTemperature: temperature, seed } = settings
-  return async function* ({ phase, parameters }, signal) {
+  const sample: Sampler['sample'] = async function* ({ phase, parameters }, signal) {
     const decoder = await openDecoder(assembly, phase, parameters, runtime)
     try {
       const samples = new Map<number, Sample>()
@@ -53,6 +57,8 @@ export const openSampler = async (
       await decoder.release()
     }
   }
+  const longest = Math.max(...ids.map(({ length }) => length))
+  return { sample, memory: sampleMemoryOf(assembly, { prompts: ids.length, tokens: longest, newTokens: maxNewTokens }) }
 }
 
 /** An instruction without a template of its own is in the run's, as in training. */

@@ -7,6 +7,8 @@ import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readGguf } from '../../accelerated/checkpoints/gguf/readGguf.js'
 import { readSafetensors } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
+import { estimateRun } from '../../finetuning/runs/estimate.js'
 import { fixtures } from '../golden/golden.js'
 import { writeRandomDecoder } from '../llamacpp/decoders.js'
 import { saloraIn } from './inProcess.js'
@@ -109,6 +111,23 @@ describe('a run with new tokens', () => {
   it('takes tokens from a file, one a line', async () => {
     expect((await train('--new-tokens', 'tokens.txt', '--output', 'listed')).code).toBe(0)
     expect(await json('listed', 'config.json')).toMatchObject({ settings: { newTokens: ['<|a,b|>', 'paracetamol'] } })
+    await writeFile(join(cwd, 'twice.txt'), 'a\na\n')
+    expect((await train('--new-tokens', 'twice.txt', '--output', 'refused')).stderr).toContain(
+      '--new-tokens: expected each token once, got ["a","a"]',
+    )
+  })
+
+  it('takes a file of tokens in the library too', async () => {
+    const estimateWith = async (newTokens: ReadonlyArray<string> | null) =>
+      (
+        await estimateRun({
+          model: join(cwd, 'qwen3'),
+          settings: resolveSettings({ method: 'lora', newTokens, maxLength: 16, device: 'cpu' }),
+          labels: null,
+        })
+      ).state
+    expect(await estimateWith([join(cwd, 'tokens.txt')])).toBe(await estimateWith(['<|a,b|>', 'paracetamol']))
+    await expect(estimateWith([join(cwd, 'none.txt')])).rejects.toThrow(join(cwd, 'none.txt'))
   })
 
   it.each(['salora', 'adalora'])('also trains them with %s, whose export gives the same logits', async (method) => {
@@ -165,7 +184,10 @@ describe('a mistake in tokens', () => {
 
   it.each([
     ['gguf', 'for an adapter with rows of tokens, which llama.cpp does not read, got gguf'],
-    ['peft-padded', '--format: expected peft or merged for an adapter with rows of tokens, got peft-padded'],
+    [
+      'peft-padded',
+      '--format: expected one of peft, merged, transformers.js, gguf-merged for an adapter with rows of tokens, got peft-padded',
+    ],
   ])('an export as %s is refused by name', async (format, line) => {
     const { code, stderr } = await salora('export', '--run', 'run', '--format', format, '--output', 'refused', '--quiet')
     expect([code, stderr]).toEqual([2, expect.stringContaining(line)])

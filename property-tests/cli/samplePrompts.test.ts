@@ -2,9 +2,12 @@
 import { cp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import type { Sample } from '../../accelerated/training/events.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
 import { samplesText } from '../../cli/format/samples.js'
+import { estimateRun } from '../../finetuning/runs/estimate.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import type { FinetuneEvent } from '../../finetuning/runs/run.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
@@ -72,6 +75,50 @@ const job = async (flags: Flags, isMoment: (event: FinetuneEvent) => boolean = (
   }
   return events
 }
+
+describe('the memory of samples', () => {
+  const estimateOf = async (samplePrompts: number, sampleMaxNewTokens = 2) => {
+    const settings = resolveSettings({ method: 'lora', maxLength: 20, device: 'cpu', sampleMaxNewTokens })
+    return (await estimateRun({ model: join(cwd, 'llama'), settings, labels: null, samplePrompts })).samples
+  }
+
+  it('is part of an estimate: weights, and a cache for each prompt of a batch of eight', async () => {
+    const { model, frozen } = await openModelFolder(join(cwd, 'llama'))
+    const weights = 4 * [...frozen.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
+    const ofToken = 4 * model.spec.layers.reduce((sum, { heads, headSize }) => sum + 2 * heads * headSize, 0)
+    const [none, one, eight, sixteen] = await Promise.all([0, 1, 8, 16].map((count) => estimateOf(count)))
+    expect([none, sixteen]).toEqual([0, eight])
+    expect(one).toBeGreaterThan(weights)
+    expect(Number(eight) - Number(one)).toBeGreaterThan(7 * 22 * ofToken)
+    expect((await estimateOf(8, 44)) - Number(eight)).toBeGreaterThan(8 * 42 * ofToken)
+  })
+
+  it('is in the estimate of a run with prompts, and in that of the command', async () => {
+    const samplesIn = async (flags: Flags): Promise<number> => {
+      const events = await job({ ...flags, output: `estimated-${Object.keys(flags).length}` }, ({ kind }) => kind === 'estimate')
+      return events.flatMap((event) => (event.kind === 'estimate' ? [event.samples] : []))[0] ?? NaN
+    }
+    expect(await samplesIn(without(usual, 'samplePrompts'))).toBe(0)
+    expect(await samplesIn(usual)).toBeGreaterThan(0)
+    const args = [
+      'estimate',
+      '--model',
+      'llama',
+      '--method',
+      'lora',
+      '--max-length',
+      '60',
+      '--sample-prompts',
+      'prompts.txt',
+      '--device',
+      'cpu',
+    ]
+    const { stdout } = await saloraIn(args, { cwd })
+    expect(stdout).toMatch(/\nsamples .* MB {2}weights and cache of the answers to sample prompts\n/)
+    const classifier = await saloraIn([...args, '--labels', '2'], { cwd })
+    expect([classifier.code, classifier.stderr]).toEqual([2, '--sample-prompts: expected none with a model that writes no text, got 2\n'])
+  })
+})
 
 describe('salora train --sample-prompts', () => {
   it('shows and logs after each evaluation what salora generate writes with that adapter', async () => {

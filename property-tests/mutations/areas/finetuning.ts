@@ -149,4 +149,11 @@ export const finetuning: ReadonlyArray<Mutation> = [
     after: '',
     tests: ['cli/customMetric'],
   },
+  {
+    file: 'finetuning/adapters/exportFormats.ts',
+    mistake: 'A refusal names peft-padded for whatever is LoRA.',
+    before: "'peft-padded': (adapter) => notPadded(adapter) === null",
+    after: "'peft-padded': (adapter) => notPadded(adapter) !== undefined",
+    tests: ['cli/export/gguf'],
+  },
 ]

@@ -170,4 +170,25 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     after: 'earlier.metric?.name === config.metric?.name',
     tests: ['cli/customMetric'],
   },
+  {
+    file: 'finetuning/runs/tokenFiles.ts',
+    mistake: 'An empty line is a token.',
+    before: "lines.filter((line) => line !== '')",
+    after: 'lines',
+    tests: ['cli/newTokens'],
+  },
+  {
+    file: 'finetuning/runs/sampleMemory.ts',
+    mistake: 'All prompts are in one batch.',
+    before: 'Math.min(prompts, generationSettings.batchSize.schema.parse(undefined))',
+    after: 'prompts',
+    tests: ['cli/samplePrompts'],
+  },
+  {
+    file: 'finetuning/runs/sampleMemory.ts',
+    mistake: 'The cache has no room for new tokens.',
+    before: 'Math.min(tokens + newTokens, model.spec.maxPositions)',
+    after: 'tokens',
+    tests: ['cli/samplePrompts'],
+  },
 ]
