@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { machineSettings, trainingSettings } from '../../accelerated/settings/commonSettings.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { tune, type TuneEvent, type TuneOptions } from '../../evaluation/tune/tune.js'
-import { countFlag, flag, listFlag, listOf, numberOf, required, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
+import { countFlag, flag, hidden, listFlag, listOf, numberOf, required, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import { failedRuns } from '../format/failedRuns.js'
@@ -53,7 +53,7 @@ export const tuneCommand = defineCommand({
       methods: listFlag('names', 'Methods to try, separated by commas', { defaultText: 'lora,salora' }),
       learningRates: numbersFlag('rates', 'Learning rates to try, separated by commas', "0.3, 1 and 3 times the method's default"),
       ranks: numbersFlag('ranks', 'Ranks to try, separated by commas; alpha is twice the rank', '8,16', { whole: true }),
-      ...pickFlags(allTrainFlags, ['metricForBestModel'], { metricForBestModel: "the task's own" }),
+      ...pickFlags(allTrainFlags, ['metricForBestModel', 'metric'], { metricForBestModel: "the task's own" }),
       folds: countFlag('n', 'Hold out each of n parts of a file in turn, and compare mean scores', { default: 1 }),
     },
     Run: {
@@ -62,6 +62,7 @@ export const tuneCommand = defineCommand({
     },
     Training: pickFlags(allTrainFlags, settingsOfRuns, { epochs: 'as in salora train' }),
     Machine: pickFlags(allTrainFlags, ['offline']),
+    Hidden: { samplePrompts: hidden(trainFlags.Run.samplePrompts) },
   },
   examples: [
     {
@@ -75,7 +76,12 @@ export const tuneCommand = defineCommand({
     },
   ],
   run: async (flags, terminal) => {
+    const { samplePrompts } = flags as Readonly<Record<string, unknown>>
+    if (typeof samplePrompts === 'string')
+      throw usageError('--sample-prompts', 'none: a search prints scores (the training that it recommends takes prompts)', samplePrompts)
     const options = tuneOptions(flags)
+    if (flags.redis !== null && options.metric !== undefined)
+      throw usageError('--metric', 'none with --redis: a worker runs no module that a job names', options.metric)
     const executor = await queueOf(flags)
     const progress = sweepProgress(terminal)
     const interrupt = watchInterrupt(
@@ -120,7 +126,7 @@ type Flags = Parameters<Parameters<typeof defineCommand>[0]['run']>[0]
 
 /** @throws UsageError */
 const tuneOptions = (flags: Flags): TuneOptions => {
-  const { model, output, methods: names, learningRates, ranks, folds, jobs } = flags as Readonly<Record<string, unknown>>
+  const { model, output, methods: names, learningRates, ranks, folds, jobs, metric } = flags as Readonly<Record<string, unknown>>
   if (typeof model !== 'string') throw requiredError('--model', 'a folder in Hugging Face layout or a hub id')
   const tried = (names as ReadonlyArray<string> | null) ?? ['lora', 'salora']
   const unknown = tried.find((name) => !methods.some((method) => method.name === name))
@@ -128,6 +134,7 @@ const tuneOptions = (flags: Flags): TuneOptions => {
   return {
     model: absolutePath(model),
     task: taskOptions(flags as Readonly<Record<string, unknown>>),
+    ...(typeof metric === 'string' ? { metric: absolutePath(metric) } : {}),
     output: resolve(String(output)),
     methods: [...new Set(tried)],
     learningRates: learningRates as ReadonlyArray<number> | null,

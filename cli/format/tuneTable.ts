@@ -27,10 +27,10 @@ export const tuneTable = ({ trials, rungs, best }: TuneResult): ReadonlyArray<st
 /** Those that went furthest first, then by score. */
 const byLengthAndScore = (a: Trial, b: Trial): number => b.steps - a.steps || (b.score ?? -1) - (a.score ?? -1)
 
-export type Tuned = { readonly model: string; readonly task: TaskOptions }
+export type Tuned = { readonly model: string; readonly task: TaskOptions; readonly metric?: string }
 
 /** The command that trains with the settings of a candidate. */
-export const trainCommand = ({ model, task }: Tuned, { settings, steps }: Trial): string => {
+export const trainCommand = ({ model, task, metric }: Tuned, { settings, steps }: Trial): string => {
   const { method, ...values } = { ...settings, maxSteps: steps }
-  return ['salora', 'train', ...flagsOf({ model, ...task, method, ...values })].map(inShell).join(' ')
+  return ['salora', 'train', ...flagsOf({ model, ...task, metric, method, ...values })].map(inShell).join(' ')
 }

@@ -32,10 +32,10 @@ export const cellState = async (output: string, cell: RunCell): Promise<CellStat
   return result === null || result.interrupted ? { kind: 'begun' } : { kind: 'done', result }
 }
 
-/** @throws InputError if the run has other settings, another model or other data than the cell */
+/** @throws InputError if the run has other settings, another model, other data or another metric than the cell */
 export const checkSameRun = (
-  { options, inputs }: RunCell,
-  config: Pick<RunConfig, 'model' | 'task' | 'settings' | 'inputs'>,
+  { options, inputs, metric }: RunCell,
+  config: Pick<RunConfig, 'model' | 'task' | 'settings' | 'inputs' | 'metric'>,
   where: string,
 ): void => {
   const { model, task, settings } = options
@@ -48,6 +48,9 @@ export const checkSameRun = (
   const [changed] = inputs === undefined || config.inputs === undefined ? [] : differing(config.inputs, inputs)
   if (changed !== undefined)
     throw inputError(where, 'a run on the same rows and the same model (or another --output)', `a run on others: ${changed}`)
+  const [scored] = differing(config.metric ?? {}, metric ?? {})
+  if (scored !== undefined)
+    throw inputError(where, 'a run with the metric of this search (or another --output)', `a run with another: ${scored}`)
 }
 
 /** The states of all cells, one after another, so that the first wrong folder is reported. @throws InputError as cellState */

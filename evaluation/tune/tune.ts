@@ -12,7 +12,10 @@ import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
 import { looksLikeFile } from '../../finetuning/data/delimited.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { runInputs, type RunInputs } from '../../finetuning/runs/runFingerprint.js'
-import { loadTask, type TaskOptions } from '../../finetuning/tasks/index.js'
+import { storedMetric, withMetricModule } from '../../finetuning/runs/runMetric.js'
+import type { LoadedMetric } from '../../finetuning/metrics/metricModule.js'
+import { boundWithMetric, withMetric } from '../../finetuning/tasks/chosenMetric.js'
+import { loadTask, type Task, type TaskOptions } from '../../finetuning/tasks/index.js'
 import type { RunCell } from '../cells/cell.js'
 import { openSweepModel } from '../cells/sweepModel.js'
 import { localExecutor, type CellOutcome, type Executor, type ExecutorEvent } from '../cells/executor.js'
@@ -23,6 +26,8 @@ export type TuneOptions = SearchSpace & {
   /** a folder in Hugging Face layout, or a hub id */
   readonly model: string
   readonly task: TaskOptions
+  /** a module whose score decides, as of `finetune`; it runs on this machine only */
+  readonly metric?: string
   readonly output: string
   /** parts of the data; each is held out once, and a candidate's score is the mean. 1: one held-out part */
   readonly folds: number
@@ -73,18 +78,19 @@ export type TuneResult = {
  * @throws InputError or SettingsError for a wrong request, before anything is written; InputError if another process uses the folder
  */
 export const tune = async (
-  options: TuneOptions,
+  given: TuneOptions,
   signal: AbortSignal,
   onEvent: (event: TuneEvent) => void,
-  execute: Executor = localExecutor(options.jobs),
+  execute: Executor = localExecutor(given.jobs),
 ): Promise<TuneResult> => {
-  const candidates = candidatesOf(options)
-  const parts = await partsOf(heldOutTasks(options), await openSweepModel(options.model))
+  const candidates = candidatesOf(given)
+  const { options, metric } = await withMetricModule(given)
+  const parts = await partsOf(heldOutTasks(options), await openSweepModel(options.model), metric)
   const rungs = rungsOf(candidates.length, longestRun(candidates, parts[0]?.rows ?? 0))
   await makeFolder(options.output)
   const lock = await lockFolder(options.output, `--output ${options.output}`)
   try {
-    return await search(options, { candidates, parts, rungs }, { signal, onEvent, execute })
+    return await search(options, { candidates, parts, rungs, metric }, { signal, onEvent, execute })
   } finally {
     await lock.release()
   }
@@ -94,30 +100,35 @@ export const tune = async (
 type Part = { readonly task: TaskOptions; readonly inputs: RunInputs; readonly rows: number }
 
 /** One after another, so that the rows of one part are in memory at a time. */
-const partsOf = async (tasks: ReadonlyArray<TaskOptions>, base: ModelFolder): Promise<ReadonlyArray<Part>> => {
+const partsOf = async (tasks: ReadonlyArray<TaskOptions>, base: ModelFolder, metric: LoadedMetric | null): Promise<ReadonlyArray<Part>> => {
   const parts: Part[] = []
   for (const task of tasks) {
     const data = await loadTask(task)
+    if (metric !== null) checkMetric(data, metric)
     parts.push({ task, inputs: await runInputs(base, data, undefined), rows: data.train.examples.length })
   }
   return parts
 }
 
+/** @throws InputError if the task has a metric of this name, or predicts no labels */
+const checkMetric = (data: Task, metric: LoadedMetric): void => void boundWithMetric(withMetric(data, metric, true), null)(() => null)
+
 type Plan = {
   readonly candidates: ReadonlyArray<Candidate>
   readonly parts: ReadonlyArray<Part>
   readonly rungs: ReadonlyArray<Rung>
+  readonly metric: LoadedMetric | null
 }
 type Context = { readonly signal: AbortSignal; readonly onEvent: (event: TuneEvent) => void; readonly execute: Executor }
 
 /** The rounds of the search, one after another. tune.json is written when the last has ended. */
-const search = async (options: TuneOptions, { candidates, parts, rungs }: Plan, context: Context): Promise<TuneResult> => {
+const search = async (options: TuneOptions, { candidates, parts, rungs, metric }: Plan, context: Context): Promise<TuneResult> => {
   const { signal, onEvent, execute } = context
   const trials: Trial[] = []
   let selectedBy = ''
   let left: ReadonlyArray<Candidate> = candidates
   for (const [rung, { steps }] of rungs.entries()) {
-    const cells = left.flatMap((candidate) => parts.map((part, fold) => cellOf(options, candidate, { ...part, fold, steps })))
+    const cells = left.flatMap((candidate) => parts.map((part, fold) => cellOf(options, candidate, { ...part, fold, steps, metric })))
     onEvent({ kind: 'rung', rung, rungs: rungs.length, candidates: left.length, steps, runs: cells.length })
     const outcomes = await execute(cells, { output: options.output, signal, onEvent })
     if (signal.aborted) break
@@ -155,12 +166,22 @@ const longestRun = (candidates: ReadonlyArray<Candidate>, rows: number): number 
   return plannedSteps(length, Math.ceil(rows / (batchSize * gradientAccumulationSteps)))
 }
 
-type PlannedRun = Omit<Part, 'rows'> & { readonly fold: number; readonly steps: number }
+type PlannedRun = Omit<Part, 'rows'> & { readonly fold: number; readonly steps: number } & Pick<Plan, 'metric'>
 
-const cellOf = ({ model, folds }: TuneOptions, { name, settings }: Candidate, { task, inputs, fold, steps }: PlannedRun): RunCell => ({
+const cellOf = (
+  { model, folds }: TuneOptions,
+  { name, settings }: Candidate,
+  { task, inputs, fold, steps, metric }: PlannedRun,
+): RunCell => ({
   id: [name.replaceAll(', ', '.').replaceAll(' ', '-'), `${steps}-steps`, ...(folds === 1 ? [] : [`fold-${fold + 1}`])].join('.'),
-  options: { model, task, settings: resolveSettings({ ...settings, maxSteps: steps }) },
+  options: {
+    model,
+    task,
+    settings: resolveSettings({ ...settings, maxSteps: steps }),
+    ...(metric === null ? {} : { metric: metric.file }),
+  },
   inputs,
+  ...(metric === null ? {} : { metric: storedMetric(metric) }),
 })
 
 const trialOf = ({ name, settings }: Candidate, steps: number, outcomes: ReadonlyArray<CellOutcome>): Trial => {

@@ -12,9 +12,15 @@ const { folder: cwd, write } = temporaryFolder('tune-command')
 const flags = ['tune', '--model', 'tiny', '--task', 'toy.tsv', '--output', 'search', '--max-length', '16', '--device', 'cpu']
 const search = [...flags, '--methods', 'lora', '--ranks', '2', '--learning-rates', '1e-6,1e-2', '--max-steps', '300', '--threads', '1']
 
+/** A metric whose lower values are better. */
+const wrongLabels = (factor: string): string =>
+  `export const name = 'wrong'\nexport const higherIsBetter = false\nexport const score = (predictions, labels) => (${factor} * labels.filter((label, i) => label !== predictions[i]).length) / labels.length\n`
+
 beforeAll(async () => {
   await writeTinyModel(join(cwd, 'tiny'))
   write('toy.tsv', toyFile(60))
+  write('wrong.mjs', wrongLabels('1'))
+  write('accuracy.mjs', wrongLabels('1').replace("'wrong'", "'accuracy'"))
 })
 
 describe('salora tune', () => {
@@ -37,6 +43,31 @@ describe('salora tune', () => {
     expect([other.code, other.stderr]).toEqual([1, expect.stringContaining('expected a run of this sweep (or another --output)')])
   })
 
+  it('lets a metric of your own choose by its direction, prints a command with it, and refuses another module later', async () => {
+    const own = ['--metric', 'wrong.mjs', '--metric-for-best-model', 'wrong']
+    const scored = [...search.map((word) => (word === 'search' ? 'scored' : word === '300' ? '20' : word)), ...own]
+    const first = await salora([...scored, '--json'], { cwd })
+    expect(first.code, first.stderr).toBe(0)
+    const { best, command, selectedBy, trials } = JSON.parse(first.stdout) as {
+      readonly best: { readonly score: number; readonly name: string }
+      readonly command: string
+      readonly selectedBy: string
+      readonly trials: ReadonlyArray<{ readonly score: number }>
+    }
+    expect([selectedBy, best.score]).toEqual(['wrong', Math.max(...trials.map(({ score }) => score))])
+    expect(Math.min(...trials.map(({ score }) => score))).toBeLessThan(0) // the negative share of wrong labels
+    expect(command).toMatch(/ --metric \S*wrong\.mjs /)
+    const second = await salora(scored, { cwd })
+    expect(second.stderr.match(/already done/g)).toHaveLength(trials.length)
+    write('wrong.mjs', wrongLabels('2'))
+    const changed = await salora(scored, { cwd })
+    expect([changed.code, changed.stderr]).toEqual([
+      1,
+      expect.stringContaining('expected a run with the metric of this search (or another --output)'),
+    ])
+    write('wrong.mjs', wrongLabels('1'))
+  })
+
   it('trains each fold of a candidate, and repeats none', async () => {
     const folds = [...flags.map((word) => (word === 'search' ? 'folds' : word)), '--methods', 'lora', '--ranks', '2', '--folds', '2']
     const short = [...folds, '--learning-rates', '1e-2', '--max-steps', '3', '--threads', '1']
@@ -50,6 +81,14 @@ describe('salora tune', () => {
     [['--methods', 'lara'], 2, '--methods: expected some of salora, lora, '],
     [['--learning-rates', '0'], 2, '--learning-rates: expected numbers above 0, got 0'],
     [['--folds', '0'], 2, '--folds: expected'],
+    [['--sample-prompts', 'prompts.txt'], 2, '--sample-prompts: expected none: a search prints scores'],
+    [
+      ['--metric', 'wrong.mjs', '--redis', 'redis://localhost'],
+      2,
+      '--metric: expected none with --redis: a worker runs no module that a job names, got ',
+    ],
+    [['--metric', 'none.mjs'], 1, 'none.mjs: expected'],
+    [['--metric', 'accuracy.mjs'], 1, 'accuracy.mjs: expected a "name" other than '],
     [['--task', 'none.tsv'], 1, 'none.tsv: expected'],
   ])('refuses %j in one line, before it writes anything', async (wrong, code, message) => {
     const task = flags.filter((_, i) => !wrong.includes('--task') || ![3, 4].includes(i))

@@ -359,4 +359,18 @@ export const evaluation: ReadonlyArray<Mutation> = [
     after: 'isExact ?',
     tests: ['agreement/int4'],
   },
+  {
+    file: 'evaluation/cells/cellFolder.ts',
+    mistake: 'Runs that another metric scored are reused.',
+    before: 'differing(config.metric ?? {}, metric ?? {})',
+    after: 'differing({}, {})',
+    tests: ['property/evaluation/tune'],
+  },
+  {
+    file: 'evaluation/tune/tune.ts',
+    mistake: 'The metric is checked after the search has begun.',
+    before: 'if (metric !== null) checkMetric(data, metric)',
+    after: '',
+    tests: ['property/evaluation/tune'],
+  },
 ]

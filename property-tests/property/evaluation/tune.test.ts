@@ -13,8 +13,10 @@ import { rungsOf, survivors } from '../../../evaluation/tune/successiveHalving.j
 import { tune, type TuneOptions } from '../../../evaluation/tune/tune.js'
 import { foldOf, holdOut } from '../../../finetuning/data/holdOut.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
+import { loadMetric } from '../../../finetuning/metrics/metricModule.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
 import { runInputs } from '../../../finetuning/runs/runFingerprint.js'
+import { storedMetric } from '../../../finetuning/runs/runMetric.js'
 import { runFormatVersion } from '../../../finetuning/runs/runFiles.js'
 import type { FinetuneEvent, RunOptions } from '../../../finetuning/runs/run.js'
 import { toyFile } from '../../cli/toyTask.js'
@@ -108,12 +110,14 @@ const made =
 /** A run that scores by its learning rate and length, and fails where `failing` says so. */
 const pretendRun = (begun: string[], failing: (options: RunOptions) => boolean = () => false) =>
   async function* (options: RunOptions): AsyncGenerator<FinetuneEvent> {
-    const { model, task, settings, output } = options
+    const { model, task, settings, output, metric } = options
     begun.push(`${settings.method} ${settings.learningRate} ${settings.maxSteps} ${JSON.stringify(task.fold ?? null)}`)
     await mkdir(output, { recursive: true })
     if (failing(options)) throw new Error('no memory')
     const inputs = await runInputs(await openModelFolder(model), await loadTask(task), undefined)
-    await writeFile(join(output, 'config.json'), JSON.stringify({ formatVersion: runFormatVersion, model, task, settings, inputs }))
+    const stored = metric === undefined ? {} : { metric: storedMetric(await loadMetric(metric)) }
+    const config = { formatVersion: runFormatVersion, model, task, settings, inputs, ...stored }
+    await writeFile(join(output, 'config.json'), JSON.stringify(config))
     const score = 1 - Math.abs(Math.log10(settings.learningRate / 1e-3)) / 4 + (settings.maxSteps ?? 0) / 1e5
     const scores = { accuracy: score, loss: 1 - score }
     const best = { step: settings.maxSteps ?? 0, scores, selection: score }
@@ -188,6 +192,26 @@ describe('a search', () => {
     await expect(tune(options, never, () => undefined, pretend([]))).rejects.toThrow(
       /1e-5\.3-steps: expected a run on the same rows and the same model \(or another --output\), got a run on others: training rows was "90 of sha256/,
     )
+  })
+
+  it('gives each run its metric, and refuses runs that another module scored', async () => {
+    const metric = join(folder, 'own.mjs')
+    const write = (score: number): Promise<void> =>
+      writeFile(metric, `export const name = 'own'\nexport const higherIsBetter = false\nexport const score = () => ${score}\n`)
+    await write(1)
+    const options = await optionsOf('scored', { metric, overrides: { maxSteps: 3 } })
+    const named = { ...options, task: { ...options.task, metricForBestModel: 'own' } }
+    const begun: string[] = []
+    await tune(named, never, () => undefined, pretend(begun))
+    await tune(options, never, () => undefined, pretend(begun)) // its own name is its default
+    expect(begun).toHaveLength(4)
+    await write(2)
+    await expect(tune(options, never, () => undefined, pretend(begun))).rejects.toThrow(
+      /expected a run with the metric of this search \(or another --output\), got a run with another: sha256 was /,
+    )
+    const texts = { ...options, task: { task: 'text', data: options.task.task, text: 'text' }, output: join(folder, 'none') }
+    await expect(tune(texts, never, () => undefined, pretend(begun))).rejects.toThrow(/^--metric: expected none with /)
+    expect(existsSync(texts.output)).toBe(false)
   })
 
   it('loses a candidate whose run fails, and says why', async () => {
