@@ -1,5 +1,5 @@
-/** salora worker: trains the runs that salora glue --redis and salora tune --redis have queued. */
-import { redisAddress, redactedAddress } from '../../evaluation/cells/redis.js'
+/** salora worker: trains the runs that salora glue --redis and salora tune --redis have queued, and computes parts of salora train --redis. */
+import { redisAddress, redactedAddress } from '../../finetuning/distributed/redis.js'
 import { workQueue } from '../../evaluation/cells/worker.js'
 import { countFlag, numberFlag, required, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
@@ -9,14 +9,15 @@ import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
 import type { Terminal } from '../terminal/output.js'
-import { endedLine, queueLine, waitingLine } from '../terminal/sweepProgress.js'
+import { queueLine } from '../terminal/queueLine.js'
+import { endedLine, waitingLine } from '../terminal/sweepProgress.js'
 
 const longestLease = 86_400
 
 export const worker = defineCommand({
   name: 'salora worker',
   description:
-    'Train the queued runs of salora glue --redis and salora tune --redis until Ctrl-C. Workers on any machine see the same model, data and output folders, or use the hub with --local-root. ' +
+    'Train the queued runs of salora glue --redis and salora tune --redis, and compute parts of salora train --redis, until Ctrl-C. Workers on any machine see the same model, data and output folders, or use the hub with --local-root. ' +
     'Workers renew the lease of their run; when a worker dies, another resumes from the last checkpoint. A failed run is tried three times.',
   flags: {
     Queue: {
@@ -73,12 +74,21 @@ type OnEvent = Parameters<typeof workQueue>[0]['onEvent']
 
 /** A line per event, and how many runs ended. */
 const eventLog = ({ note, warn }: Terminal): { readonly onEvent: OnEvent; readonly counts: () => { done: number; failed: number } } => {
-  let [done, failed] = [0, 0]
+  let [done, failed, parts] = [0, 0, 0]
   const waiting = new Set<string>() // each is reported once
   return {
     counts: () => ({ done, failed }),
     onEvent: (event) => {
       if (event.kind === 'queue') return note(queueLine(event))
+      if (event.kind === 'refused') return warn(`run ${event.id}: ${event.message}`)
+      if (event.kind === 'part') return void parts++
+      if (event.kind === 'joining') return note(`${event.run}: preparing to join`)
+      if (event.kind === 'joined') return note(`${event.run}: joined`)
+      if (event.kind === 'left') {
+        note(`${event.run}: ${event.reason}; ${plural(parts, 'part')} computed`)
+        parts = 0
+        return
+      }
       if (event.kind === 'waiting' && !waiting.has(event.cell.id)) note(waitingLine(event))
       if (event.kind === 'waiting') waiting.add(event.cell.id)
       else waiting.delete(event.cell.id)

@@ -1,7 +1,7 @@
 /** Where the runs of a sweep or of a search are made: in processes of this machine, or on workers. */
 import type { Executor } from '../../evaluation/cells/executor.js'
-import { loadBullmq } from '../../evaluation/cells/queuePackages.js'
-import { redisAddress } from '../../evaluation/cells/redis.js'
+import { loadBullmq } from '../../finetuning/distributed/queuePackages.js'
+import { redisAddress } from '../../finetuning/distributed/redis.js'
 import { countFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 

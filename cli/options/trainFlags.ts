@@ -87,7 +87,17 @@ export const trainFlags = {
     tensorboard: advanced(toggle('Also log to a TensorBoard event file in the run folder')),
     reportTo: advanced(text('names', 'Also report to mlflow, the server of MLFLOW_TRACKING_URI, or to tensorboard; several with commas')),
   },
-  Machine: { ...settingFlags(machineSettings), ...offlineFlags },
+  Machine: {
+    ...settingFlags(machineSettings),
+    redis: advanced(
+      text(
+        'url',
+        'Let salora worker on other machines compute parts of each step, --gradient-accumulation-steps of them; the same numbers',
+      ),
+    ),
+    exchange: advanced(text('type', 'With --redis, how gradients travel: float32, or float16 for half the bytes', 'float32')),
+    ...offlineFlags,
+  },
   ...flagsOfMethods(),
 } as const satisfies FlagGroups
 

@@ -5,6 +5,8 @@ import { methods } from '../../accelerated/methods/index.js'
 import { readRankPattern } from '../../finetuning/adapters/rankPattern.js'
 import { choiceOf, listOf } from '../../finetuning/commandLine/flag.js'
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
+import { exchanges } from '../../finetuning/distributed/exchange.js'
+import { redisAddress } from '../../finetuning/distributed/redis.js'
 import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import type { RunOptions } from '../../finetuning/runs/run.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
@@ -47,7 +49,17 @@ export const trainRequest = async (flags: Values, defaults: Values = {}): Promis
     settings: settingsOf(layers),
     ...reportOptions(values),
     ...(metric === null ? {} : { metric: absolutePath(metric) }),
+    ...machineOptions(values),
     ...(samplePrompts === null ? {} : { samplePrompts: await samplePromptsOf(samplePrompts) }),
+  }
+}
+
+/** --redis and --exchange. @throws UsageError for another type; InputError for another address, or if an optional package is missing */
+const machineOptions = ({ redis, exchange }: Values): Pick<RunOptions, 'redis' | 'exchange'> => {
+  if (typeof redis === 'string') redisAddress(redis)
+  return {
+    ...(typeof redis === 'string' ? { redis } : {}),
+    ...(typeof exchange === 'string' ? { exchange: choiceOf('--exchange', exchange, exchanges) } : {}),
   }
 }
 

@@ -3,10 +3,11 @@ import cliProgress from 'cli-progress'
 import type { FinetuneEvent } from '../../finetuning/runs/run.js'
 import { estimateLine, estimateWarning } from '../format/estimate.js'
 import { reportLines } from '../format/inspection.js'
-import { counted, duration, short } from '../format/numbers.js'
+import { counted, duration, plural, short } from '../format/numbers.js'
 import { samplesText } from '../format/samples.js'
 import { countOnCpu } from '../../accelerated/engines/placement.js'
 import { placementLine } from '../../finetuning/runs/devicePlacement.js'
+import { queueLine } from './queueLine.js'
 import { etaEstimator } from './eta.js'
 import { printable, type Terminal } from './output.js'
 import { methods } from '../../accelerated/methods/index.js'
@@ -27,9 +28,11 @@ const secondsBetweenLines = 10
 const lines = ({ note, warn }: Terminal): Progress => {
   const eta = etaEstimator()
   let last = -Infinity
+  let machines = ''
   return {
     print: note,
     show: (event) => {
+      if (event.kind === 'workers') machines = workersText(event)
       const warning = warningOf(event)
       if (warning !== null) return warn(warning)
       eta.observe(event)
@@ -44,7 +47,7 @@ const lines = ({ note, warn }: Terminal): Progress => {
       last = performance.now()
       const numbers =
         event.kind === 'step' ? numbersOf(event).join('  ') : event.kind === 'evaluating' ? evaluatingText(event) : samplingText(event)
-      note([`step ${event.step}/${eta.steps()}`, numbers, ...leftText(eta.left())].join('  '))
+      note([`step ${event.step}/${eta.steps()}`, numbers, ...leftText(eta.left()), machines].filter((text) => text !== '').join('  '))
     },
     close: () => undefined,
   }
@@ -104,6 +107,7 @@ const bar = (): Progress => {
   )
   let only: cliProgress.SingleBar | null = null
   let phase = 'training'
+  let machines: ReadonlyArray<string> = []
   const print = (text: string): void => {
     const line = printable(text)
     if (only === null) process.stderr.write(`${line}\n`)
@@ -121,7 +125,8 @@ const bar = (): Progress => {
       if (event.kind === 'phase') phase = event.name
       const shown = { phase: phase.padEnd('training'.length), left: eta.left() }
       if (event.kind === 'start') only = bars.create(event.steps, event.resumedAt, { ...shown, numbers: [compiling] })
-      if (event.kind === 'step') only?.update(event.step, { ...shown, numbers: numbersOf(event) })
+      if (event.kind === 'workers') machines = [workersText(event)]
+      if (event.kind === 'step') only?.update(event.step, { ...shown, numbers: [...numbersOf(event), ...machines] })
       if (event.kind === 'evaluating') only?.update({ ...shown, numbers: [evaluatingText(event)] })
       if (event.kind === 'sampling') only?.update({ ...shown, numbers: [samplingText(event)] })
       if (event.kind === 'phase') only?.update(compilesNext(event, eta.steps()) ? { ...shown, numbers: [compiling] } : shown)
@@ -178,6 +183,11 @@ const evaluatingText = ({ done, examples }: Extract<FinetuneEvent, { readonly ki
 
 const samplingText = ({ done }: Extract<FinetuneEvent, { readonly kind: 'sampling' }>): string => `sampling, ${counted(done)} texts done`
 
+/** The machines at work on a run: `3 workers, 12 parts/s, slowest 0.31 s a part (process 7 on host)`. */
+export const workersText = ({ workers, partsPerSecond, slowest }: Extract<FinetuneEvent, { readonly kind: 'workers' }>): string =>
+  `${plural(workers, 'worker')}, ${short(partsPerSecond)} parts/s` +
+  (slowest === null ? '' : `, slowest ${short(slowest.seconds)} s a part (${slowest.worker})`)
+
 const leftText = (seconds: number | null): ReadonlyArray<string> => (seconds === null ? [] : [`${duration(seconds)} left`])
 
 /** A warning of the run, of too little memory, or of nodes that are not on the device; null for other events. */
@@ -221,6 +231,8 @@ const lineOf = (event: FinetuneEvent): string | null => {
       return `test data, step ${event.step}: ${scoresText(event.scores)}`
     case 'phase':
       return `step ${event.step}: ${event.line}`
+    case 'queue':
+      return queueLine(event)
     default:
       return null
   }

@@ -3,6 +3,7 @@ import type { OnSweepEvent } from '../../evaluation/glue/sweepOptions.js'
 import type { ExecutorEvent } from '../../evaluation/cells/executor.js'
 import { duration, plural } from '../format/numbers.js'
 import { countProgress } from './progress.js'
+import { queueLine } from './queueLine.js'
 import type { Terminal } from './output.js'
 
 /** Parts of a run in the bar. */
@@ -57,10 +58,6 @@ export const sweepProgress = (terminal: Terminal): { readonly onEvent: OnSweepEv
 /** One line for a run that has to wait. */
 export const waitingLine = ({ cell, reason }: Extract<ExecutorEvent, { readonly kind: 'waiting' }>): string =>
   `${cell.id}: waiting: ${reason}`
-
-/** One line for the queue itself. */
-export const queueLine = ({ connected }: Extract<ExecutorEvent, { readonly kind: 'queue' }>): string =>
-  connected ? 'Redis is reachable again' : 'Redis is unreachable: retrying; running runs continue'
 
 /** One line for a run that ended. */
 export const endedLine = ({ cell, outcome }: Extract<ExecutorEvent, { readonly kind: 'ended' }>): string => {

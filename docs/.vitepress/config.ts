@@ -48,6 +48,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       'serve',
       'report-and-board',
       'sweeps-and-workers',
+      'several-machines',
       'style-transfer',
       'from-peft',
       'troubleshooting',

@@ -11,8 +11,16 @@ import { jobDataOf, jobIdOf, queueName, type CellJob } from './cellJob.js'
 import type { CellOutcome, Executor, ExecutorOptions } from './executor.js'
 import { keepFinishedRun } from './finishedRun.js'
 import { versions } from '../../finetuning/runs/versions.js'
-import { loadBullmq } from './queuePackages.js'
-import { aborted, closeQueue, isReachable, redisAddress, redactedAddress, reportOutages, unreachableError } from './redis.js'
+import { loadBullmq } from '../../finetuning/distributed/queuePackages.js'
+import {
+  aborted,
+  closeQueue,
+  isReachable,
+  redisAddress,
+  redactedAddress,
+  reportOutages,
+  unreachableError,
+} from '../../finetuning/distributed/redis.js'
 
 /** Attempts of a run, and milliseconds before the second one; each further one waits twice as long. */
 const retries = { attempts: 3, delay: 5_000 }

@@ -3,11 +3,25 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job, Queue, Worker } from 'bullmq'
 import { occupantOf } from '../../accelerated/storage/folderLock.js'
 import { cellFolder, cellState } from './cellFolder.js'
-import { checkWithin, localFolder, parseCellJob, queueName, type CellJob } from './cellJob.js'
+import { checkWithin } from '../../finetuning/runs/remoteRun.js'
+import { localFolder, parseCellJob, queueName, type CellJob } from './cellJob.js'
 import { attempt, type ExecutorEvent, type Run } from './executor.js'
 import { finishedRun } from './finishedRun.js'
-import { loadBullmq } from './queuePackages.js'
-import { aborted, closeQueue, closeTimeout, isReachable, redisAddress, reportOutages, settlesWithin, unreachableError } from './redis.js'
+import { openRunParts, type PartsEvent, type RunParts, type Turns } from './runParts.js'
+import { loadBullmq } from '../../finetuning/distributed/queuePackages.js'
+import {
+  aborted,
+  closeQueue,
+  closeTimeout,
+  isReachable,
+  redisAddress,
+  reportOutages,
+  settlesWithin,
+  unreachableError,
+} from '../../finetuning/distributed/redis.js'
+
+/** What happens to a cell, or to a run whose parts this worker computes. */
+export type WorkerEvent = ExecutorEvent | PartsEvent
 
 export type WorkerOptions = {
   readonly redis: string
@@ -18,7 +32,7 @@ export type WorkerOptions = {
   /** a folder for all runs, for a worker that does not see the sweep's folder: only results go back; null: the sweep's folder */
   readonly localRoot: string | null
   readonly signal: AbortSignal
-  readonly onEvent: (event: ExecutorEvent) => void
+  readonly onEvent: (event: WorkerEvent) => void
   /** stop when no job waits and no run is active, those of other workers included */
   readonly untilEmpty: boolean
   readonly run?: Run
@@ -42,17 +56,25 @@ const occupiedDelay = 3_000
  * @throws InputError if bullmq is not installed or Redis does not answer at the start
  */
 export const workQueue = async (options: WorkerOptions): Promise<void> => {
-  const { redis, signal, untilEmpty } = options
+  const { redis, signal, untilEmpty, root, localRoot, onEvent } = options
   const connection = redisAddress(redis)
   const bullmq = await loadBullmq()
   const { worker, lastError, activeRuns } = openWorker(bullmq, options)
   const queue = untilEmpty ? new bullmq.Queue(queueName, { connection }) : null
   queue?.on('error', () => undefined) // the client reconnects by itself
+  let parts: RunParts | null = null
+  let served: Promise<void> = Promise.resolve()
   try {
     if (!(await isReachable(worker))) throw unreachableError(redis, lastError())
     await reportOutages(worker, options)
-    await Promise.race([worker.run(), aborted(signal), ...(queue === null ? [] : [emptied(queue)])])
+    parts = await openRunParts({ redis, root: localRoot === null ? root : null, signal, onEvent })
+    served = parts.work(turnsOf(worker, activeRuns))
+    // the worker's loop also ends while parts are computed
+    const broken = new Promise<never>((_, reject) => void worker.run().catch(reject))
+    await Promise.race([broken, aborted(signal), served, ...(queue === null ? [] : [emptied(queue, parts)])])
   } finally {
+    parts?.stop()
+    await served
     const paused = worker.pause() // takes no new job, and resolves when Redis has the results of all that it took
     while (activeRuns() > 0) await sleep(100)
     await settlesWithin(closeTimeout, paused)
@@ -92,11 +114,26 @@ const openWorker = (bullmq: Bullmq, options: WorkerOptions) => {
   return { worker, lastError: (): unknown => last, activeRuns: (): number => active }
 }
 
-/** Resolves when no job is waiting, delayed or active. One query counts all three, so no job can move between them unseen. */
-const emptied = async (queue: Queue): Promise<void> => {
+/**
+ * Resolves when no job is waiting, delayed or active, and no run asks for workers. One query counts all three, so no job can move between them
+ * unseen.
+ */
+const emptied = async (queue: Queue, parts: Pick<RunParts, 'isAsked'>): Promise<void> => {
   do await sleep(updateInterval)
-  while ((await queue.getJobCountByTypes('waiting', 'delayed', 'active')) > 0)
+  while ((await queue.getJobCountByTypes('waiting', 'delayed', 'active')) > 0 || (await parts.isAsked()))
 }
+
+/** Cells and parts take turns: parts begin when no cell runs here, and no cell is taken until they end. */
+const turnsOf = (worker: Worker, activeRuns: () => number): Turns => ({
+  begin: async () => {
+    if (activeRuns() > 0) return false
+    await worker.pause(true)
+    if (activeRuns() === 0) return true
+    void worker.resume()
+    return false
+  },
+  end: () => void worker.resume(),
+})
 
 type TakenJob = { readonly job: Job; readonly token: string; readonly bullmq: Bullmq; readonly attempt: typeof attempt }
 

@@ -3,11 +3,14 @@ import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { hubIdOf } from '../../accelerated/checkpoints/hub/snapshot.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { formatOf } from '../../accelerated/formats/index.js'
+import { lazyImport } from '../../accelerated/errors/lazyImport.js'
+import type { Leader } from '../distributed/leader.js'
 import { leavesPromptTemplate, takesPromptTemplate, withModelTemplate, withTemplateOf } from '../tasks/index.js'
 import { estimateOf, estimateOnCard } from './estimate.js'
 import { cardFile, modelCard } from './modelCard.js'
 import { prepareRun, type PreparedRun } from './prepareRun.js'
 import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunOptions, type RunResult } from './run.js'
+import { checkSpreads } from './checkSpreads.js'
 import { checkStorable, readRunConfig } from './runFiles.js'
 import { runJob, type Job } from './runJob.js'
 import { storedMetric, withMetricModule } from './runMetric.js'
@@ -24,17 +27,29 @@ export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal):
   const options = yield* withPromptTemplate(await withSamplePrompts(chosen), signal)
   const prepared = yield* prepareRun(options, signal, metric)
   const { facts } = prepared
+  checkSpreads(options, prepared)
   const ofMetric = metric === null ? {} : { metric: storedMetric(metric) }
   const folder = await openRunFolder(options, { ...facts, ...prepared, ...ofMetric, steps: prepared.plan.steps }) // last: errors above leave no folder
+  let leader: Leader | null = null
   try {
-    return yield* runJob({ options, prepared, folder, began, estimate, cardOf: cardOfRun(options, prepared) }, signal)
+    leader = await leaderOf(options, prepared, signal)
+    const machines = leader === null ? {} : { machines: leader }
+    return yield* runJob({ options, prepared, folder, began, ...machines, estimate, cardOf: cardOfRun(options, prepared) }, signal)
   } finally {
+    await leader?.close()
     await folder.release()
   }
 }
 
 const withTokens = async (options: FinetuneOptions): Promise<FinetuneOptions> =>
   options.settings === undefined ? options : { ...options, settings: await withTokenFiles(options.settings) }
+
+/** The leader is loaded where a run has other machines. */
+const leaderOf = async (options: RunOptions, prepared: PreparedRun, signal: AbortSignal): Promise<Leader | null> => {
+  if (options.redis === undefined) return null
+  const { openRunLeader } = await lazyImport(import('./openRunLeader.js'))
+  return openRunLeader({ ...options, redis: options.redis }, prepared, signal)
+}
 
 /** Memory in this process, or on the card of its device. */
 const estimate: NonNullable<Job['estimate']> = async ({ task, examples, plan, facts, sampleMemory: samples }) => {

@@ -16,6 +16,7 @@ import { evaluateState } from '../../accelerated/training/evaluation.js'
 import type { Scored, TrainingEvent, TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import type { Runtime } from '../../accelerated/training/phaseSessions.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
+import { openPartWorker, type PartWorker } from '../../accelerated/training/partWorker.js'
 import { runLength, type RunLength } from '../../accelerated/training/runLength.js'
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
@@ -64,9 +65,11 @@ export type PreparedRun = {
   readonly placements: () => ReadonlyArray<PlacementEvent>
   /** Scores a state on the test data; yields the examples done. null: there is no test data. */
   readonly test: ((inference: InferenceState) => AsyncGenerator<number, Scored>) | null
+  /** Computes parts of the run's steps, for a leader on another machine. */
+  readonly openParts: () => PartWorker
   /** Trains from a state. */
   readonly train: (
-    more: Pick<TrainingTask, 'plannedSteps' | 'evalOnStart'>,
+    more: Pick<TrainingTask, 'plannedSteps' | 'evalOnStart' | 'executor'>,
     ...from: [start: RunState, resumed: RunProgress | null, signal: AbortSignal]
   ) => AsyncGenerator<TrainingEvent, TrainingResult>
 }
@@ -135,6 +138,7 @@ export async function* prepareTask<E extends TrainingExample, O>(
     details: () => newest,
     placements: news,
     test: test === null || scoreTest === null ? null : (inference) => evaluateState(training, inference, test, scoreTest),
+    openParts: () => openPartWorker(training),
     train: (more, ...from) => train({ ...training, ...more }, ...from),
   }
 }

@@ -4,6 +4,8 @@ import { validate } from '../../accelerated/errors/validate.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { resolveSettings, type Settings } from '../../accelerated/training/settings.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
+import { exchanges, type Exchange } from '../distributed/exchange.js'
+import type { WorkersReport } from '../distributed/pace.js'
 import type { Estimate } from './estimate.js'
 import type { TaskOptions } from '../tasks/index.js'
 import type { DataReport } from '../inspection/runReport.js'
@@ -34,6 +36,10 @@ export type FinetuneOptions = {
   readonly reportTo?: ReadonlyArray<TrackerName>
   /** A JavaScript module of a metric (MetricDefinition), by its path. A resumed run must name it again: nothing in a run's folder is executed. */
   readonly metric?: string
+  /** A Redis server, at which salora worker on other machines takes parts of each step. Default: this process computes all parts */
+  readonly redis?: string
+  /** How gradients travel: in the run's precision, or rounded to float16 for half the bytes. Default: float32 */
+  readonly exchange?: Exchange
   /** Prompts that the model answers after each evaluation; a resumed run keeps those that it began with. Default: none */
   readonly samplePrompts?: ReadonlyArray<SamplePrompt>
 }
@@ -54,6 +60,8 @@ const optionsSchema = z.looseObject({
   tensorboard: z.boolean().optional(),
   reportTo: z.array(z.enum(trackerNames)).optional(),
   metric: text.optional(),
+  redis: text.optional(),
+  exchange: z.enum(exchanges).optional(),
   samplePrompts: z.array(z.unknown()).optional(),
 })
 
@@ -81,6 +89,10 @@ export type FinetuneEvent =
   /** Before the first step: the memory that the run needs. */
   | ({ readonly kind: 'estimate' } & Estimate)
   | { readonly kind: 'saved'; readonly step: number }
+  /** With redis, at most once a second: the machines at work on a step. */
+  | ({ readonly kind: 'workers'; readonly step: number } & WorkersReport)
+  /** With redis: the connection dropped or returned. */
+  | { readonly kind: 'queue'; readonly connected: boolean }
   /** Once: where an experiment tracker shows the run. */
   | { readonly kind: 'tracking'; readonly tracker: TrackerName; readonly url: string }
   /** After training: the scores of the kept adapter on the test data, which took no part in choosing its step. */

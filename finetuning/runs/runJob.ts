@@ -6,6 +6,7 @@ import { writeAdapter } from '../../accelerated/formats/index.js'
 import { joinPath } from '../../accelerated/storage/paths.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
 import type { TrainingEvent, TrainingResult } from '../../accelerated/training/events.js'
+import type { Leader } from '../distributed/leader.js'
 import type { Estimate } from './estimate.js'
 import { writeDetails } from './evaluationDetails.js'
 import { lineOf } from './metricsLine.js'
@@ -23,6 +24,8 @@ export type Job = {
   readonly folder: RunFolder
   /** when the run began, by performance.now() */
   readonly began: number
+  /** The other machines that compute parts of its steps. Absent: there are none. */
+  readonly machines?: Pick<Leader, 'executor' | 'events'>
   /** The memory that the run needs. Absent: it is not known here. */
   readonly estimate?: (prepared: PreparedRun) => Promise<Estimate>
   /** The model card to save beside the adapter. Absent: there is none. */
@@ -41,7 +44,7 @@ export async function* runJob(job: Job, signal: AbortSignal): AsyncGenerator<Fin
 }
 
 async function* trainJob(
-  { options, prepared, folder, estimate }: Job,
+  { options, prepared, folder, machines, estimate }: Job,
   signal: AbortSignal,
 ): AsyncGenerator<FinetuneEvent, { readonly trained: TrainingResult; readonly log: MetricsLog }> {
   const { task, plan, base } = prepared
@@ -51,7 +54,7 @@ async function* trainJob(
   for (const message of task.method.reporting?.warnings?.(task.settings, { step: 0, steps: plannedSteps }) ?? [])
     yield { kind: 'warning', message }
   const { checkpoint, log } = yield* resumeRun(options, prepared, folder)
-  const more = { plannedSteps, evalOnStart: folder.evalOnStart }
+  const more = { plannedSteps, evalOnStart: folder.evalOnStart, ...(machines === undefined ? {} : { executor: machines.executor }) }
   const training = prepared.train(more, checkpoint?.state ?? prepared.start, checkpoint, signal)
   for (;;) {
     const next = await training.next().catch(async (error: unknown) => {
@@ -62,6 +65,7 @@ async function* trainJob(
     yield* prepared.placements()
     await folder.check()
     yield* record(next.value, { options, prepared, folder }, log)
+    yield* machines?.events() ?? []
   }
 }
 

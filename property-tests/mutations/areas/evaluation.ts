@@ -213,13 +213,6 @@ export const evaluation: ReadonlyArray<Mutation> = [
     tests: ['property/evaluation/ngram'],
   },
   {
-    file: 'evaluation/cells/cellJob.ts',
-    mistake: 'Links out of the root are followed.',
-    before: 'if (isThere) return realpath(path)',
-    after: 'if (isThere) return path',
-    tests: ['property/evaluation/queuedJob'],
-  },
-  {
     file: 'evaluation/ngram/arpaSections.ts',
     mistake: 'A back-off weight may be of any size.',
     before: 'if (Math.abs(value) > largestLog10)',

@@ -191,4 +191,11 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     after: 'tokens',
     tests: ['cli/samplePrompts'],
   },
+  {
+    file: 'finetuning/runs/remoteRun.ts',
+    mistake: 'Links out of the root are followed.',
+    before: 'if (isThere) return realpath(path)',
+    after: 'if (isThere) return path',
+    tests: ['property/evaluation/queuedJob'],
+  },
 ]

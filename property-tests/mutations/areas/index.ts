@@ -8,6 +8,7 @@ import { errors } from './errors.js'
 import { evaluation } from './evaluation.js'
 import { finetuning } from './finetuning.js'
 import { finetuningData } from './finetuningData.js'
+import { finetuningDistributed } from './finetuningDistributed.js'
 import { finetuningMetrics } from './finetuningMetrics.js'
 import { finetuningRuns } from './finetuningRuns.js'
 import { finetuningServing } from './finetuningServing.js'
@@ -50,6 +51,7 @@ export const areas: Areas = {
   'finetuning/metrics': finetuningMetrics,
   'finetuning/runs': finetuningRuns,
   'finetuning/serving': finetuningServing,
+  'finetuning/distributed': finetuningDistributed,
   evaluation,
   reporting,
   web,

@@ -1,9 +1,10 @@
 /** Connections to Redis: its address (`redis://`, or `rediss://` with TLS), whether it answers, its outages, and closing. */
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Queue, RedisQueueBackend, Worker } from 'bullmq'
+import type { Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
 import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
-import type { ExecutorOptions } from './executor.js'
+import { loadIoredis } from './queuePackages.js'
 
 export type RedisAddress = { readonly url: string; readonly maxRetriesPerRequest: null }
 
@@ -53,7 +54,7 @@ const always = (): boolean => true
 /** Milliseconds within which Redis must answer at the start. Later outages may take any time. */
 const connectTimeout = 5_000
 
-export const isReachable = async (connection: Queue | Worker): Promise<boolean> => {
+export const isReachable = async (connection: { readonly waitUntilReady: () => Promise<unknown> }): Promise<boolean> => {
   let isReady = false
   const ready = connection.waitUntilReady().then(() => {
     isReady = true
@@ -65,13 +66,16 @@ export const isReachable = async (connection: Queue | Worker): Promise<boolean> 
 /** What `reportOutages` needs of a queue or a worker. */
 type Connection = {
   readonly on: (event: 'ioredis:close', listener: () => void) => unknown
-  readonly getBackend: () => Pick<RedisQueueBackend, 'client'>
+  readonly getBackend: () => { readonly client: Promise<{ readonly on: (event: 'ready', listener: () => void) => unknown }> }
 }
+
+/** The connection to Redis dropped or returned. */
+export type QueueEvent = { readonly kind: 'queue'; readonly connected: boolean }
 
 /** Emits one event each time the connection drops or returns, until the signal aborts. The connection must be ready. */
 export const reportOutages = async (
   connection: Connection,
-  { signal, onEvent }: Pick<ExecutorOptions, 'signal' | 'onEvent'>,
+  { signal, onEvent }: { readonly signal: AbortSignal; readonly onEvent: (event: QueueEvent) => void },
 ): Promise<void> => {
   let connected = true
   const change = (now: boolean): void => {
@@ -88,4 +92,39 @@ export const closeTimeout = 2_000
 
 export const closeQueue = async (queue: Queue): Promise<void> => {
   if (!(await settlesWithin(closeTimeout, queue.close()))) await settlesWithin(closeTimeout, queue.disconnect())
+}
+
+/** Milliseconds after which a command counts as unanswered. A value of 256 MB takes 20 seconds at 100 Mbit/s. */
+const commandTimeout = 60_000
+
+/**
+ * A connection for single commands, which fail at once while Redis is down: the caller continues without it. It reconnects by itself.
+ * @throws InputError if ioredis is not installed, or Redis does not answer at the start
+ */
+export const openRedis = async (
+  url: string,
+  options: { readonly signal: AbortSignal; readonly onEvent: (event: QueueEvent) => void },
+): Promise<Redis> => {
+  const address = redisAddress(url).url
+  const { Redis } = await loadIoredis()
+  const client = new Redis(address, {
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    commandTimeout,
+    retryStrategy: (times) => Math.min(100 * times, 1_000),
+  })
+  let last: unknown = null
+  client.on('error', (error) => {
+    last = error
+  })
+  const ready = new Promise<void>((resolve) => client.once('ready', () => resolve()))
+  if (!(await isReachable({ waitUntilReady: () => ready }))) {
+    client.disconnect()
+    throw unreachableError(url, last)
+  }
+  await reportOutages(
+    { on: (_, listener) => client.on('close', listener), getBackend: () => ({ client: Promise.resolve(client) }) },
+    options,
+  )
+  return client
 }

@@ -1,0 +1,135 @@
+/**
+ * The leader of a run on several machines. It publishes each step, takes parts itself, and collects the gradients of the others. Redis only
+ * carries them: the leader publishes again what Redis loses, and computes every part while it is down.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
+import { InputError, inputError, reason } from '../../accelerated/errors/inputError.js'
+import { TrainingError } from '../../accelerated/errors/trainingError.js'
+import type { FloatType } from '../../accelerated/graph/expression.js'
+import type { PartExecutor } from '../../accelerated/training/partGradient.js'
+import type { Exchange } from './exchange.js'
+import { openPace, type Pace, type WorkersReport } from './pace.js'
+import type { Place } from './place.js'
+import type { QueueEvent } from './redis.js'
+import { endRun, takeLead } from './runKeys.js'
+import { spreadStep } from './spreadStep.js'
+
+export type LeaderEvent =
+  | { readonly kind: 'warning'; readonly message: string }
+  | QueueEvent
+  | ({ readonly kind: 'workers'; readonly step: number } & WorkersReport)
+
+export type LeaderOptions = {
+  readonly client: Redis
+  /** the run's id in Redis */
+  readonly id: string
+  /** names this process, as workers see it */
+  readonly leader: string
+  /** whether another leader is known to be dead, so that its place is free */
+  readonly isGone: (leader: string) => boolean
+  /** what workers need to join, as JSON */
+  readonly setup: string
+  readonly dtype: FloatType
+  readonly exchange: Exchange
+  /** the most parts of a step */
+  readonly parts: number
+}
+
+export type Leader = {
+  readonly executor: PartExecutor
+  /** What happened since the last call. */
+  readonly events: () => ReadonlyArray<LeaderEvent>
+  /** Ends the run in Redis and closes the connection. */
+  readonly close: () => Promise<void>
+}
+
+/** Milliseconds: of the leader's own lease at least, before Redis is tried again, and for the start and the end of the run. */
+const [shortestLease, retryDelay, openPatience, closePatience] = [60_000, 1_000, 5_000, 2_000]
+
+/** @throws InputError if another process leads this run */
+export const openLeader = async (options: LeaderOptions): Promise<Leader> => {
+  const { client, id, leader } = options
+  const [events, said]: [LeaderEvent[], Set<string>] = [[], new Set()]
+  const warn = (message: string): void => {
+    if (!said.has(message)) events.push({ kind: 'warning', message })
+    said.add(message)
+  }
+  const pace = openPace()
+  const place: Place = {
+    ...options,
+    mostParts: options.parts,
+    pace,
+    trusted: new Set([leader]),
+    refused: new Set(),
+    warn,
+    ...placeAt(options, pace, warn),
+  }
+  await firstLead(place)
+  return {
+    executor: async (step) => {
+      const gradients = await spreadStep(place, step)
+      const report = pace.report()
+      if (report !== null) events.push({ kind: 'workers', step: step.step + 1, ...report })
+      return gradients
+    },
+    events: () => events.splice(0),
+    close: async () => {
+      const until = performance.now() + closePatience
+      const end = (): Promise<boolean> =>
+        endRun(client, id, leader, options.parts).then(
+          () => true,
+          () => false,
+        )
+      while (!(await end()) && performance.now() < until) await sleep(100)
+      client.disconnect()
+    },
+  }
+}
+
+/** Takes the place. A Redis that restarts just now is tried for a while. @throws InputError */
+const firstLead = async ({ client, lead }: Place): Promise<void> => {
+  const until = performance.now() + openPatience
+  for (;;) {
+    try {
+      return await lead()
+    } catch (thrown) {
+      if (thrown instanceof InputError) throw thrown
+      if (client.status === 'ready' || performance.now() > until)
+        throw inputError('--redis', 'a Redis that stores what a run publishes', reason(thrown))
+      await sleep(100)
+    }
+  }
+}
+
+const placeAt = (
+  { client, id, leader, setup, isGone }: LeaderOptions,
+  pace: Pace,
+  warn: Place['warn'],
+): Pick<Place, 'lead' | 'lease' | 'attempt'> => {
+  let failedAt = -Infinity
+  const lease = (): number => Math.max(shortestLease, 5 * pace.lease())
+  const lead = async (gone = ''): Promise<void> => {
+    const other = await takeLead(client, id, { leader, lease: lease(), setup, gone })
+    if (other === null) return
+    if (gone === '' && isGone(other)) return lead(other)
+    const left = Math.ceil(lease() / 1_000)
+    throw inputError('--redis', 'no other leader of this run', `${other} (if it is gone, its lease ends within ${left} s)`)
+  }
+  return {
+    lease,
+    lead: () => lead(),
+    attempt: async (work) => {
+      if (client.status !== 'ready' || performance.now() - failedAt < retryDelay) return null
+      try {
+        return await work()
+      } catch (thrown) {
+        if (thrown instanceof InputError) throw new TrainingError(thrown.message)
+        if (thrown instanceof TrainingError) throw thrown
+        failedAt = performance.now()
+        if (client.status === 'ready') warn(`Redis refuses: ${reason(thrown)}; this process computes the parts until it takes them again`)
+        return null
+      }
+    },
+  }
+}

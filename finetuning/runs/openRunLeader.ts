@@ -1,0 +1,47 @@
+/** Opens the leader of a run: connects to Redis, and offers the run to workers. */
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { openLeader, type Leader, type LeaderEvent } from '../distributed/leader.js'
+import { openRedis } from '../distributed/redis.js'
+import type { PreparedRun } from './prepareTask.js'
+import { remoteRunId, remoteRunOf } from './remoteRun.js'
+import type { RunOptions } from './run.js'
+
+/** @throws InputError if Redis does not answer, or another process leads this run */
+export const openRunLeader = async (
+  options: RunOptions & { readonly redis: string },
+  { inputs, facts, task }: PreparedRun,
+  signal: AbortSignal,
+): Promise<Leader> => {
+  const outages: LeaderEvent[] = []
+  const client = await openRedis(options.redis, { signal, onEvent: (event) => outages.push(event) })
+  const run = remoteRunOf(options, { inputs, device: facts.device })
+  try {
+    const leader = await openLeader({
+      client,
+      id: remoteRunId(run, hostname()),
+      leader: `process ${process.pid} on ${hostname()} (${randomBytes(4).toString('hex')})`,
+      isGone,
+      setup: JSON.stringify(run),
+      dtype: task.precision.dtype,
+      exchange: options.exchange ?? 'float32',
+      parts: task.settings.gradientAccumulationSteps,
+    })
+    return { ...leader, events: () => [...outages.splice(0), ...leader.events()] }
+  } catch (thrown) {
+    client.disconnect()
+    throw thrown
+  }
+}
+
+/** Whether a leader was a process of this machine that does not run any more. Its lock on the run's folder is gone too. */
+const isGone = (leader: string): boolean => {
+  const [, pid, host] = /^process (\d+) on (.*) \([0-9a-f]+\)$/.exec(leader) ?? []
+  if (host !== hostname()) return false
+  try {
+    process.kill(Number(pid), 0)
+    return Number(pid) === process.pid
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === 'ESRCH'
+  }
+}

@@ -1,0 +1,93 @@
+/** Gradients as bytes: float32 is exact, float16 has a bound, and a frame from anyone is validated. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { byteLengthOf, bytesOf, numbersOf, traveled } from '../../../finetuning/distributed/exchange.js'
+import { fromFrame, gradientHeader, stepHeader, toFrame } from '../../../finetuning/distributed/frame.js'
+
+/** Below float32's largest numbers, which may round to infinity. */
+const float32s = fc.float32Array({ minLength: 0, maxLength: 2_500, min: Math.fround(-1e38), max: Math.fround(1e38), noNaN: true })
+
+describe('the bytes of a gradient', () => {
+  it('are its own in float32 and float64', () => {
+    fc.assert(
+      fc.property(float32s, (numbers) => {
+        expect(numbersOf(bytesOf(numbers, 'float32'), numbers.length, 'float32', 'float32')).toEqual(numbers)
+        const doubles = Float64Array.from(numbers, (x) => x / 3)
+        expect(numbersOf(bytesOf(doubles, 'float32'), doubles.length, 'float64', 'float32')).toEqual(doubles)
+      }),
+    )
+  })
+
+  it('in float16 are half as many, and each number is within 2⁻¹¹ of itself, or 2⁻³⁹ of the largest near it', () => {
+    fc.assert(
+      fc.property(float32s, (numbers) => {
+        expect(bytesOf(numbers, 'float16').length).toBe(byteLengthOf(numbers.length, 'float32', 'float16'))
+        const back = traveled(numbers, 'float32', 'float16')
+        for (let start = 0; start < numbers.length; start += 1_024) {
+          const chunk = numbers.subarray(start, start + 1_024)
+          const most = chunk.reduce((m, x) => Math.max(m, Math.abs(x)), 0)
+          chunk.forEach((x, i) => {
+            const bound = Math.max(Math.abs(x) * 2 ** -11, most * 2 ** -39, 2 ** -149)
+            expect(Math.abs((back[start + i] ?? NaN) - x)).toBeLessThanOrEqual(bound)
+          })
+        }
+      }),
+    )
+  })
+
+  it('in float16 stay the same when they travel twice, so a part has one rounding on any machine', () => {
+    fc.assert(
+      fc.property(float32s, (numbers) => {
+        const once = traveled(numbers, 'float32', 'float16')
+        expect(traveled(once, 'float32', 'float16')).toEqual(once)
+      }),
+    )
+  })
+
+  it('of another number are refused, and numbers that are not finite stay so', () => {
+    for (const exchange of ['float32', 'float16'] as const) {
+      const numbers = Float32Array.of(1, NaN, -Infinity, 2)
+      const bytes = bytesOf(numbers, exchange)
+      expect(numbersOf(bytes.subarray(1), 4, 'float32', exchange)).toBeNull()
+      expect(numbersOf(bytes, 5, 'float32', exchange)).toBeNull()
+      expect(Array.from(traveled(numbers, 'float32', exchange), Number.isFinite)).toEqual([true, false, false, true])
+    }
+  })
+})
+
+describe('a frame', () => {
+  const anything = z.unknown()
+  it('carries a header and bytes', () => {
+    fc.assert(
+      fc.property(fc.json(), fc.uint8Array(), (json, body) => {
+        const header = { json }
+        const read = fromFrame(toFrame(header, body), anything, 'here', 'a frame')
+        expect(read.header).toEqual(header)
+        expect([...read.body]).toEqual([...body])
+      }),
+    )
+  })
+
+  it('of any bytes is read or refused in one line', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), fc.boolean(), (bytes, isStep) => {
+        try {
+          fromFrame(Buffer.from(bytes), (isStep ? stepHeader : gradientHeader) as z.ZodType<unknown>, 'run 1', 'a step')
+        } catch (thrown) {
+          expect((thrown as Error).message).toMatch(/^run 1: expected .*, got .*$/)
+        }
+      }),
+    )
+  })
+
+  it('names what is wrong in its header', () => {
+    const frame = toFrame({ worker: 'w', tokens: -1, seconds: 1, results: {} }, new Uint8Array(0))
+    expect(() => fromFrame(frame, gradientHeader, 'step 3, part 1', 'a gradient')).toThrow(
+      /^step 3, part 1: expected a gradient whose tokens is .* at least 0, got -1$/,
+    )
+    expect(() => fromFrame(Buffer.from([255, 255, 255, 255]), gradientHeader, 'step 3', 'a gradient')).toThrow(
+      'got 4 bytes of another form',
+    )
+  })
+})
