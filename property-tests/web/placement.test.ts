@@ -74,6 +74,7 @@ describe('counting float nodes on the CPU', () => {
       node('a', 'Add', onGpu, ['float', 'float']),
       node('a', 'Add', onGpu, ['float', 'float']),
       node('b', 'Erf', onCpu, ['float16', 'float16']),
+      node('b', 'Erf', onCpu, ['float16', 'float16']),
       node('c', 'Erf', onCpu, ['double', 'double']),
       node('d', 'Cast', onCpu, ['int64', 'float']),
       node('e', 'Shape', onCpu, ['float', 'int64']),
@@ -94,6 +95,7 @@ describe('counting float nodes on the CPU', () => {
     const feeds = { x: floatFeed([0, 1, 2, 3], [4], 'float32'), at: int32Feed(Int32Array.of(0, 0)) }
     expect(Array.from((await session.run(feeds))['y'] as Float32Array)).toEqual([1, 1])
     await session.run(feeds)
+    expect(await temporary()).toEqual(before)
     await session.release()
     expect(placements).toEqual([{ floatNodes: 4, onCpu: { Exp: 1, Erf: 1, Add: 1, Gather: 1 } }])
     expect(await temporary()).toEqual(before)
