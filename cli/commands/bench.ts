@@ -42,17 +42,17 @@ export const bench = defineCommand({
       only: listFlag('names', 'Cases, methods or precisions of the table, separated by commas; mrpc-epoch only runs when named alone'),
       peerMode: peerModeFlag,
     },
-    Machine: pickFlags(allTrainFlags, ['device', 'precision', 'gradientCheckpointing', 'threads']),
+    Machine: pickFlags(allTrainFlags, ['device', 'deviceId', 'tf32', 'precision', 'gradientCheckpointing', 'threads']),
   },
   examples: [
     { command: 'salora bench --layers 2 --repeats 3', result: 'Prints milliseconds, GFLOP/s and tokens/s per step, and resident memory.' },
     { command: 'salora bench --peer .venv/bin/python --only 16x64,lora', result: "Prints a table of times, and PEFT's over ours." },
   ],
   run: async ({ layers, repeats, batchSize, sequence, peer, data, only, peerMode, ...flags }, terminal) => {
-    const { device, threads, precision, gradientCheckpointing } = settingsOfFlags(givenOf(flags))
+    const { device, deviceId, tf32, threads, precision, gradientCheckpointing } = settingsOfFlags(givenOf(flags))
     if (peer !== null) {
-      const { device: asked, precision: numeric, gradientCheckpointing: recomputed } = flags
-      refuse({ device: asked, precision: numeric, gradientCheckpointing: recomputed, batchSize, sequence })
+      const { threads: _, ...others } = flags
+      refuse({ ...others, batchSize, sequence })
       return withPeer(
         { python: peer === 'none' ? null : peer, data, only, modes: peerMode ?? ['eager'], threads, layers, repeats },
         terminal,
@@ -61,7 +61,18 @@ export const bench = defineCommand({
     for (const [name, value] of Object.entries({ data, only, peerMode }))
       if (value !== null) throw usageError(flagOf(name), '--peer beside it', String(value))
     const result = await benchmark(
-      { device, threads, precision, gradientCheckpointing, layers, batchSize: batchSize ?? 16, sequence: sequence ?? 64, repeats },
+      {
+        device,
+        deviceId,
+        tf32,
+        threads,
+        precision,
+        gradientCheckpointing,
+        layers,
+        batchSize: batchSize ?? 16,
+        sequence: sequence ?? 64,
+        repeats,
+      },
       terminal.note,
     )
     terminal.result(benchText(result), result)

@@ -9,7 +9,7 @@ const camelNames = settingNames.filter((name) => /[A-Z]/.test(name))
 
 /** A message of the library in the words of the command line: settings become flags. */
 export const inFlags = (message: string): string => {
-  const named = /^([A-Za-z]+)(?=[: ])/.exec(message)?.[1] ?? ''
+  const named = /^([A-Za-z][A-Za-z0-9]*)(?=[: ])/.exec(message)?.[1] ?? ''
   const [first, rest] = settingNames.includes(named) ? [flagOf(named), message.slice(named.length)] : ['', message]
   return (
     first + camelNames.reduce((text, name) => text.replaceAll(new RegExp(`(?<![\\w/.-])${name}(?![\\w/]|\\.\\w)`, 'g'), flagOf(name)), rest)

@@ -27,6 +27,10 @@ export type BenchmarkOptions = {
   readonly sequence: number
   readonly repeats: number
   readonly threads: number
+  /** the number of the card */
+  readonly deviceId?: number
+  /** whether products of float32 numbers use TF32 */
+  readonly tf32?: boolean
   /** of the frozen weights */
   readonly precision: string
   /** the values of layers, for their gradients */
@@ -57,7 +61,7 @@ const warmUp = 2 // steps that open sessions and touch memory for the first time
 /** @throws DeviceError where the device does not work here */
 export const benchmark = async (options: BenchmarkOptions, note: (line: string) => void = () => undefined): Promise<BenchmarkResult> => {
   const { layers, sequence } = options
-  const device = await chooseDevice(options.device)
+  const device = await chooseDevice(options.device, options)
   await checkDevice(precisionOf(options.precision), device)
   note('writing a random model …')
   const { folder, remove } = await benchmarkModel({ layers, sequence, vocabulary: smallVocabulary })
@@ -77,8 +81,8 @@ const measured = async (
   base: ModelFolder,
   note: (line: string) => void,
 ): Promise<BenchmarkResult> => {
-  const { device, batchSize, sequence, repeats, threads } = options
-  const engine = device.engine({ threads })
+  const { device, batchSize, sequence, repeats, threads, deviceId = 0, tf32 = false } = options
+  const engine = device.engine({ threads, deviceId, tf32 })
   const frozen = await openFrozen(precisionOf(options.precision), base, base.folder) // which is removed with the model
   const { batches } = evenCase(batchSize, sequence, smallVocabulary)
   const openMethod = (method: 'salora' | 'lora'): Promise<Timed> =>

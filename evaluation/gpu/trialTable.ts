@@ -1,10 +1,11 @@
 /** The outcomes of a trial as a page of Markdown: a line per stage, then what the stages measured. */
 import { markdownTable } from '../tables/tableText.js'
-import type { Facts, Outcome } from './stage.js'
+import type { Facts, Outcome, TrialOptions } from './stage.js'
 
-export const trialPage = (outcomes: ReadonlyArray<Outcome>, { device }: { readonly device: string }): string =>
+export const trialPage = (outcomes: ReadonlyArray<Outcome>, { device, small }: Pick<TrialOptions, 'device' | 'small'>): string =>
   [
     `# salora on ${device}\n`,
+    ...(small ? ['A rehearsal with tiny shapes and few steps: its times are those of no model.\n'] : []),
     markdownTable(
       ['stage', 'result', 'seconds'],
       outcomes.map((outcome) => [
@@ -33,6 +34,7 @@ const summaryOf = (facts: Facts): string => {
   const onCpu = Object.values(placement?.onCpu ?? {}).reduce((sum, count) => sum + count, 0)
   return [
     ...(facts['device'] === undefined ? [] : ['works']),
+    ...(facts['task'] === undefined ? [] : [String(facts['task'])]),
     ...(card == null ? [] : [`${card.name}, ${(card.memoryBytes / 1e9).toFixed(0)} GB, driver ${card.driver}`]),
     ...(comparisons === undefined ? [] : [`${comparisons - (broken ?? 0)} of ${comparisons} comparisons hold`]),
     ...(largestDifference === undefined ? [] : [`losses within ${largestDifference.toExponential(1)}`]),

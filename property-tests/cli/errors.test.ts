@@ -90,6 +90,11 @@ describe('wrong usage of salora', () => {
     [[...train, '--target-modules', 'query,,value'], '--target-modules: expected names separated by commas, got "query,,value"'],
     [['evaluate'], '--run is required: the folder of a run (or --model, with --adapter or a head of its own)'],
     [['bench', '--layers', '0'], '--layers: expected a whole number from 1 to 100, got 0'],
+    [['bench', '--device', 'cpu', '--tf32'], '--tf32: expected none on cpu (only cuda has it), got true'],
+    [['bench', '--device-id', '-1'], '--device-id: expected a whole number of at least 0, got -1'],
+    [['bench', '--peer', 'none', '--tf32'], '--tf32: expected none with --peer, which has its own cases, got true'],
+    [[...train, '--device-id', '2'], '--device-id: expected none on cpu (only cuda has it), got 2'],
+    [[...train, '--tf32'], '--tf32: expected none on cpu (only cuda has it), got true'],
   ])('salora %j exits with 2 and names the flag', async (args, line) => {
     expect(await mistakeHere(args)).toBe(line)
   })

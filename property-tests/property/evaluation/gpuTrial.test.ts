@@ -51,6 +51,7 @@ describe('the trial on a GPU', () => {
     expect(of('resume')).toMatchObject({ steps: 20, largestDifference: 0, sameBits: true })
     const page = await readFile(join(folder, 'tried/trial.md'), 'utf8')
     expect(stdout.trim()).toBe(page.trim())
+    expect(page).toContain('A rehearsal with tiny shapes')
     expect(page).toContain("| Step of RoBERTa-base's shape, 32 × 128 tokens, TF32 | failed: ")
     expect(page).toMatch(/\| Killed and resumed \| losses within 0\.0e\+0, the same bits \|/)
     expect(page).toMatch(/\| Step of RoBERTa-base's shape, 32 × 128 tokens, float32 \| float32 \| [\d.]+ \| – \| – \| – \| – \| – \|/)
@@ -109,7 +110,8 @@ describe('the trial on a GPU', () => {
         facts: { largestDifference: 1e-6, placement: { floatNodes: 900, onCpu: { Erf: 2, Log: 1 } } },
       },
     ]
-    const page = trialPage(outcomes, options)
+    const page = trialPage(outcomes, { ...options, small: false })
+    expect(page).not.toContain('rehearsal')
     expect(page).toContain('| Step | float32 | 20.0 | 3.00 GB | float32 | 30.0 | 3.00 GB | 1.50 × |')
     expect(page).toContain('| Run | losses within 1.0e-6, 3 of 900 float nodes on the CPU | 9 |')
   })
