@@ -33,6 +33,7 @@ const long = files(
   'cli/recompute',
   'cli/reportInBrowser',
   'cli/resume',
+  'cli/severalMachines',
   'cli/tune',
   'documentation/examples',
   'documentation/walkthroughs',

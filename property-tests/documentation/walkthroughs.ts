@@ -250,6 +250,14 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     prints: [/BLEU/, /perplexity/],
   },
   {
+    page: 'docs/how-to/several-machines.md',
+    notRun: {
+      'npx salora train': 'needs Redis; property-tests/cli/severalMachines.test.ts follows the page',
+      'npx salora worker': 'needs Redis; property-tests/cli/severalMachines.test.ts follows the page',
+    },
+    leaves: [],
+  },
+  {
     page: 'docs/how-to/sweeps-and-workers.md',
     files: glue,
     replaced: [['--seeds 5', '--seeds 1 --tasks mrpc --epochs 1 --batch-size 8 --max-length 32']],

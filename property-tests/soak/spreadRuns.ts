@@ -22,7 +22,7 @@ const line = ({ method, parts, workers, happened, seen, seconds, difference }: D
   ].join('  ')
 
 const folder = await mkdtemp(join(tmpdir(), 'salora-spread-'))
-const playground = await openPlayground(folder, 200)
+const playground = await openPlayground(folder, 100)
 const rows: DisturbedRun[] = []
 try {
   for (let i = 0; i < runs; i++) {

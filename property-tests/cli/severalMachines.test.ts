@@ -1,0 +1,175 @@
+/**
+ * salora train --redis and salora worker as processes with a real redis-server. The page is followed, and bad input has one line. Workers are
+ * killed and stopped at random moments, and Redis is restarted. Skipped, by name, where there is no redis-server.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { keysOf, runIndex } from '../../finetuning/distributed/runKeys.js'
+import { versions } from '../../finetuning/runs/versions.js'
+import { codeBlocksOf } from '../documentation/pages.js'
+import { saloraWords, shellCommands, shellLines } from '../documentation/shellCommands.js'
+import { killedAfterEach } from '../support/childProcesses.js'
+import { openPlayground, tracesOf, type Playground } from '../support/disturbedRun.js'
+import { hasRedis, startRedis, type RedisServer } from '../support/redisServer.js'
+import { program, salora } from './spawnSalora.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile, toyRows } from './toyTask.js'
+
+const page = 'docs/how-to/several-machines.md'
+const tracked = killedAfterEach()
+
+/** A process of the program, and what it has printed. */
+const started = (words: ReadonlyArray<string>, cwd: string): { readonly child: ChildProcess; output: string } => {
+  const child = tracked(spawn(process.execPath, [program, ...words], { cwd }))
+  const observed = { child, output: '' }
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    observed.output += text
+  })
+  return observed
+}
+
+describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-server)', () => {
+  let root = ''
+  let redis: RedisServer
+  let client: Redis
+  beforeAll(async () => {
+    root = await mkdtemp(join(tmpdir(), 'salora-machines-'))
+    await mkdir(join(root, 'redis'))
+    redis = await startRedis(join(root, 'redis'), 'a-secret')
+    client = new Redis(redis.url)
+    await writeTinyModel(join(root, 'encoder'))
+    const rows = toyRows(60).map(({ text, label }) => `${text},${label === 'good' ? 5 : 1}`)
+    await writeFile(join(root, 'reviews.csv'), ['review,stars', ...rows].join('\n'))
+    await writeFile(join(root, 'toy.tsv'), toyFile(40))
+  })
+  afterAll(async () => {
+    client.disconnect()
+    await redis.stop()
+    await rm(root, { recursive: true })
+  })
+  const train = (output: string, ...more: ReadonlyArray<string>): ReadonlyArray<string> => [
+    ...[
+      'train',
+      '--model',
+      'encoder',
+      '--task',
+      'toy.tsv',
+      '--method',
+      'lora',
+      '--max-length',
+      '16',
+      '--batch-size',
+      '2',
+      '--threads',
+      '1',
+    ],
+    ...['--output', output, ...more],
+  ]
+  const inParts = ['--gradient-accumulation-steps', '2']
+
+  it('follows the page word by word, and has the bits of the same command without --redis', async () => {
+    const lines = codeBlocksOf(page, await readFile(page, 'utf8')).flatMap(({ language, code }) =>
+      language === 'sh' ? shellLines(code) : [],
+    )
+    const small = ['--max-steps', '100', '--eval-steps', '50', '--batch-size', '4', '--max-length', '32', '--eval-share', '0.2']
+    const [lead = [], work = []] = lines.map((line) =>
+      (saloraWords(shellCommands(line)[0]?.words ?? []) ?? []).map((word) =>
+        word.replace('FacebookAI/roberta-base', 'encoder').replace('redis://:PASSWORD@HOST:6379', redis.url),
+      ),
+    )
+    const worker = started(work, root)
+    const leader = await salora([...lead, ...small], { cwd: root })
+    expect(leader.code, leader.stderr).toBe(0)
+    await expect.poll(() => worker.output).toMatch(/runs\/reviews: the run ended; [\d,]+ parts computed\n/)
+    const alone = lead
+      .map((word) => (word === 'runs/reviews' ? 'runs/alone' : word))
+      .filter((word) => word !== '--redis' && word !== redis.url)
+    expect((await salora([...alone, ...small], { cwd: root })).code).toBe(0)
+    expect(await tracesOf(join(root, 'runs/reviews'))).toEqual(await tracesOf(join(root, 'runs/alone')))
+  }, 120_000)
+
+  it('refuses in one line what cannot be spread, and a Redis that it cannot use', async () => {
+    const wrong = redis.url.replace('a-secret', 'another')
+    const without = redis.url.replace(':a-secret@', '')
+    const lineOf = async (...more: ReadonlyArray<string>) => {
+      const { code, stderr } = await salora([...train('refused', '--max-steps', '4', '--quiet'), ...more], { cwd: root })
+      return [code, stderr]
+    }
+    expect(await lineOf('--redis', redis.url)).toEqual([
+      2,
+      expect.stringMatching(/^--redis: expected --gradient-accumulation-steps of at least 2, .*, got 1\n$/),
+    ])
+    expect(await lineOf('--exchange', 'float16')).toEqual([
+      2,
+      '--exchange: expected --redis too, whose workers exchange gradients, got none\n',
+    ])
+    expect(await lineOf('--redis', 'here', ...inParts)).toEqual([2, expect.stringMatching(/^--redis: expected redis:\/\/HOST:PORT, .*\n$/)])
+    for (const url of [wrong, without])
+      expect(await lineOf('--redis', url, ...inParts)).toEqual([
+        1,
+        expect.stringMatching(/^--redis redis:\/\/127\.0\.0\.1:\d+: expected a Redis that answers, got (WRONGPASS|NOAUTH).*\n$/),
+      ])
+  }, 60_000)
+
+  it('has workers that refuse another version, other data and other folders, each in one line', async () => {
+    const setup = {
+      versions: {},
+      output: join(root, 'x'),
+      options: { model: 'm', task: { task: 't' }, settings: {} },
+      inputs: {},
+      device: 'cpu',
+    }
+    const offer = async (id: string, run: object): Promise<void> => {
+      await client.set(keysOf(id).setup, JSON.stringify(run))
+      await client.set(keysOf(id).leader, 'somebody')
+      await client.sadd(runIndex, id)
+    }
+    const { node: _, ...decisive } = versions
+    await offer('00000000000000aa', { ...setup, version: '0.0.1' })
+    await offer('00000000000000bb', { ...setup, version: versions['salora'], versions: { ...decisive, 'onnxruntime-node': '1.0.0' } })
+    await offer('00000000000000cc', { ...setup, version: versions['salora'], versions: decisive, output: '/elsewhere' })
+    const options = { model: join(root, 'encoder'), task: { task: join(root, 'toy.tsv') }, settings: { method: 'lora', maxLength: 16 } }
+    const inputs = { 'training rows': '0'.repeat(64) }
+    await offer('00000000000000dd', { ...setup, version: versions['salora'], versions: decisive, options, inputs })
+    await offer('00000000000000ee', { nonsense: true })
+    const worker = started(['worker', '--redis', redis.url, '--root', '.', '--quiet'], root)
+    await expect.poll(() => worker.output.split('\n').length).toBeGreaterThan(5)
+    const lines = worker.output.trim().split('\n').sort()
+    const of = (id: string, text: string) => expect.stringMatching(new RegExp(`^warning: run 0+${id}: ${text}`))
+    expect(lines).toEqual([
+      of('aa', `run ${root}/x: expected one of salora ${versions['salora']}, which this worker has, got one of salora 0.0.1`),
+      of('bb', `run ${root}/x: expected one of the versions that this worker has, got onnxruntime-node was "1.0.0" and is`),
+      of('cc', '--root .: expected jobs whose folder is inside it, got a job for /elsewhere$'),
+      of('dd', `run ${root}/x: expected the model and the data of this machine, got training rows was`),
+      of('ee', 'run 0+ee: expected the setup of a run'),
+    ])
+    await client.del(runIndex)
+  }, 60_000)
+})
+
+describe.skipIf(!hasRedis)('a disturbed run on several machines (skipped without redis-server)', () => {
+  let folder = ''
+  let playground: Playground
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'salora-disturbed-'))
+    playground = await openPlayground(folder, 60)
+  })
+  afterAll(async () => {
+    await playground.close()
+    await rm(folder, { recursive: true })
+  })
+  it.each([
+    [5, 'salora', 8],
+    [8, 'adalora', 4],
+  ])(
+    'has the bits of one process: seed %i, %s in %i parts',
+    async (seed, method, parts) => {
+      expect((await playground.run(seed, method, parts)).difference).toBe('')
+    },
+    180_000,
+  )
+})
