@@ -1,15 +1,16 @@
-/** Twenty steps of a gated SaLoRA run on the CPU and on the device: how far their losses are apart, and where the nodes ran. */
+/** Twenty steps of a gated SaLoRA run on the CPU and on the device: how far their losses are apart, and where the nodes ran. A rehearsal takes LoRA. */
 import { join } from 'node:path'
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
-import { embeddedModel, quickstartTask } from '../../../finetuning/embedded/quickstart.js'
+import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { resolveRunOptions, type FinetuneEvent } from '../../../finetuning/runs/run.js'
 import { childProcessRun } from '../../cells/childProcessRun.js'
 import type { Stage, TrialOptions } from '../stage.js'
+import { writeTrialRows } from '../trialRows.js'
 
 const steps = 20
 
 const settingsOf = ({ small }: TrialOptions): SettingsInput => ({
-  method: 'salora',
+  method: small ? 'lora' : 'salora',
   maxSteps: steps,
   evalSteps: steps,
   batchSize: small ? 4 : 16,
@@ -21,9 +22,10 @@ export const agreementIn = (name: string, title: string, more: SettingsInput): S
   name: `agreement-${name}`,
   title: `Twenty steps on the CPU and on the device, ${title}`,
   run: async (options, folder) => {
+    const task = await writeTrialRows(options, folder)
     const [onCpu, onDevice] = [
-      await lossesOf({ ...settingsOf(options), device: 'cpu' }, join(folder, 'cpu')),
-      await lossesOf({ ...settingsOf(options), ...more, device: options.device as 'cuda' }, join(folder, 'device')),
+      await lossesOf({ ...settingsOf(options), device: 'cpu' }, task, join(folder, 'cpu')),
+      await lossesOf({ ...settingsOf(options), ...more, device: options.device as 'cuda' }, task, join(folder, 'device')),
     ]
     const differences = onCpu.losses.map((loss, i) => Math.abs((onDevice.losses[i] ?? NaN) - loss))
     return {
@@ -39,8 +41,8 @@ export const agreementIn = (name: string, title: string, more: SettingsInput): S
 
 type Run = { readonly losses: ReadonlyArray<number>; readonly ranks: unknown; readonly placement: unknown }
 
-const lossesOf = async (settings: SettingsInput, output: string): Promise<Run> => {
-  const options = resolveRunOptions({ model: embeddedModel, task: quickstartTask, output, settings })
+const lossesOf = async (settings: SettingsInput, task: string, output: string): Promise<Run> => {
+  const options = resolveRunOptions({ model: embeddedModel, task: { task }, output, settings })
   const events: FinetuneEvent[] = []
   for await (const event of childProcessRun(options, { signal: new AbortController().signal })) events.push(event)
   return {

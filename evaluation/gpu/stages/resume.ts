@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { fileOfStep } from '../../../accelerated/checkpoints/checkpointFile.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import type { Stage, TrialOptions } from '../stage.js'
+import { writeTrialRows } from '../trialRows.js'
 
 const [steps, saveSteps] = [20, 5]
 const program = fileURLToPath(new URL('../../../cli/salora.js', import.meta.url))
@@ -16,9 +17,10 @@ export const resumeStage: Stage = {
   title: 'Killed and resumed',
   run: async (options, folder) => {
     const [whole, killed] = [join(folder, 'whole'), join(folder, 'killed')]
-    await train(options, whole, [])
-    await train(options, killed, [], join(killed, 'checkpoints', fileOfStep(saveSteps)))
-    await train(options, killed, ['--resume'])
+    const task = ['--task', await writeTrialRows(options, folder)]
+    await train(options, whole, task)
+    await train(options, killed, task, join(killed, 'checkpoints', fileOfStep(saveSteps)))
+    await train(options, killed, [...task, '--resume'])
     const [uninterrupted, resumed] = [await lossesIn(whole), await lossesIn(killed)]
     const differences = [...uninterrupted].map(([step, loss]) => Math.abs((resumed.get(step) ?? NaN) - loss))
     const [adapter, other] = await Promise.all([whole, killed].map((run) => readFile(join(run, 'adapter/adapter_model.safetensors'))))
@@ -40,7 +42,7 @@ const lossesIn = async (run: string): Promise<ReadonlyMap<number, number>> => {
 /** Runs `salora train`. With `killAt`, it is killed as soon as that file exists. @throws Error with the last line of a run that ends in another way */
 const train = ({ device, small }: TrialOptions, output: string, more: ReadonlyArray<string>, killAt?: string): Promise<void> => {
   const sizes = small ? ['--batch-size', '4', '--max-length', '16'] : ['--batch-size', '16', '--max-length', '64']
-  const given = ['--model', embeddedModel, '--task', 'sentiment', '--method', 'lora', '--device', device, '--output', output]
+  const given = ['--model', embeddedModel, '--method', 'lora', '--device', device, '--output', output]
   const lengths = ['--max-steps', String(steps), '--eval-steps', String(steps), '--save-steps', String(saveSteps)]
   const args = [program, 'train', '--quiet', '--json', ...given, ...lengths, ...sizes, ...more]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
