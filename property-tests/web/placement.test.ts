@@ -1,5 +1,5 @@
 /** Nodes that a device leaves to the CPU are counted from ONNX Runtime's own profile, reported once, and refused under --strict-device. */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -26,15 +26,23 @@ const replaced: Device = {
     nodeEngine({ provider: { name: 'cpu' }, target: cpu.target, preallocatedOutputs: true, fallsBack: true }, { ...settings, threads: 1 }),
 }
 
+/** What sessions left in the folder for temporary files, which is this file's own: others run at the same time. */
 const temporary = async (): Promise<ReadonlyArray<string>> =>
-  (await readdir(tmpdir())).filter((name) => name.startsWith('salora-placement-'))
+  (await readdir(join(root, 'temporary'))).filter((name) => name.startsWith('salora-placement-'))
 
 let root = ''
+const shared = process.env['TMPDIR']
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'salora-placed-'))
+  await mkdir(join(root, 'temporary'))
+  process.env['TMPDIR'] = join(root, 'temporary')
   await writeTinyModel(join(root, 'tiny'))
 })
-afterAll(() => rm(root, { recursive: true }))
+afterAll(async () => {
+  if (shared === undefined) delete process.env['TMPDIR']
+  else process.env['TMPDIR'] = shared
+  await rm(root, { recursive: true })
+})
 
 const filled = async (): Promise<Storage> => {
   const storage = memoryStorage()
