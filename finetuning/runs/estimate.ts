@@ -3,7 +3,7 @@ import { startPhase } from '../../accelerated/methods/startPhase.js'
 import { withTrainedTokens } from '../../accelerated/methods/trainedTokens.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
-import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import { memoryLimit } from '../../accelerated/engines/memoryLimit.js'
@@ -84,7 +84,7 @@ export const estimateRun = async (options: {
   const trained = method.train.tensors(startPhase(method, base.model.spec, settings), settings).map(({ name }) => name)
   precision.check?.(new Set(trained), base, method.name)
   const parts = { model: base.model, frozen: await precision.placeholders(base), method, settings, precision }
-  const writesText = options.labels === null && base.outputs.head === 'causal'
+  const writesText = options.labels === null && predictsTokens(base)
   const objective = (model: Model): Assembly['objective'] =>
     writesText
       ? causalLM(model, method)
@@ -101,6 +101,12 @@ export const estimateRun = async (options: {
   ]
   const card = (await device.card?.(settings.deviceId)) ?? null
   return card === null ? estimateOf(run, data, steps, process.memoryUsage.rss() + runOverhead) : estimateOnCard(run, data, steps, card)
+}
+
+/** A decoder with its head over the vocabulary. A config.json without `architectures` does not say so, and would be taken for that of a classifier. */
+const predictsTokens = ({ model, outputs, frozen, others }: ModelFolder): boolean => {
+  const head = model.causalHead?.().frozen
+  return outputs.head === 'causal' || (head !== undefined && !others.has('score.weight') && [...head.keys()].every((name) => frozen.has(name)))
 }
 
 /** Generation is loaded where there are prompts. @throws InputError if the model writes no text */

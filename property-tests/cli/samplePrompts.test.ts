@@ -93,6 +93,17 @@ describe('the memory of samples', () => {
     expect((await estimateOf(8, 44)) - Number(eight)).toBeGreaterThan(8 * 42 * ofToken)
   })
 
+  it('and that of the vocabulary are estimated for a decoder whose config.json names no architecture', async () => {
+    await cp(join(fixtures, 'llama'), join(cwd, 'unnamed'), { recursive: true })
+    const { architectures, ...config } = JSON.parse(await readFile(join(cwd, 'llama', 'config.json'), 'utf8')) as Record<string, unknown>
+    write('unnamed/config.json', JSON.stringify(config))
+    const settings = resolveSettings({ method: 'lora', maxLength: 20, device: 'cpu' })
+    const of = async (model: string, labels: number | null) =>
+      (await estimateRun({ model: join(cwd, model), settings, labels, samplePrompts: 0 })).activations
+    expect([architectures, await of('unnamed', null)]).toEqual([['LlamaForCausalLM'], await of('llama', null)])
+    expect(await of('unnamed', 2)).toBeLessThan(await of('unnamed', null))
+  })
+
   it('is in the estimate of a run with prompts, and in that of the command', async () => {
     const samplesIn = async (flags: Flags): Promise<number> => {
       const events = await job({ ...flags, output: `estimated-${Object.keys(flags).length}` }, ({ kind }) => kind === 'estimate')
