@@ -32,7 +32,7 @@ export {
   type Quantized,
   type Rounding,
 } from './layers/quantizedLinear.js'
-export { int4Linear, isFourBits, quantizeFourBits, squaredError } from './layers/fourBitLinear.js'
+export { int4Linear, isFourBits, quantizeFourBits, roundFrozen, squaredError } from './layers/fourBitLinear.js'
 export { blockLinear, blockScales, roundBlocks } from './layers/blockLinear.js'
 export { halfLinear, roundToHalf } from './layers/halfLinear.js'
 export { meanPool, meanPoolVjp } from './layers/meanPool.js'

@@ -1,7 +1,7 @@
 /** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or MatMul with further nodes; and products with a matrix in int8, int4 or float16. */
 import type { Expression } from './expression.js'
 import type { OnnxBuilder } from './onnxBuilder.js'
-import { bitsOfBlocks, blockSize } from './quantizedOperators.js'
+import { bitsOfBlocks, blockSize, zeroScale } from './quantizedOperators.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
 import type { PendingNode } from './pendingNode.js'
@@ -137,7 +137,7 @@ const emitFourBitLevels = (
   const [q, k] = [packed, emit('Unsqueeze', [blockScales, integers([-1])])].map((value, i) =>
     i === 1 && type === 'uint8' ? value : emit('Cast', [value], { to: elementType(type) }),
   )
-  const zeros = { levels: number(8), scales: number(0), products: number(type === 'int8' ? 0 : zeroPoint) }
+  const zeros = { levels: number(8), scales: number(zeroScale), products: number(type === 'int8' ? 0 : zeroPoint) }
   const operands = [q ?? '', one, zeros.levels, k ?? '', one, zeros.scales, one, zeros.products]
   const levels = emit('Reshape', [emit('QLinearMul', operands, {}, undefined, 'com.microsoft'), integers([p, -1])])
   return columns === blocks * blockSize ? levels : emit('Slice', [levels, integers([0]), integers([columns]), integers([1])])

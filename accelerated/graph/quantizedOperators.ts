@@ -37,9 +37,12 @@ export const dequantize = ({ levels, transposed, scales = scalar(1, 'float32') }
 /** Values that share a scale: the size of llama.cpp's Q8_0 blocks. */
 export const blockSize = 32
 
+/** The scale 0 of a block in four bits, as stored. */
+export const zeroScale = 16
+
 /**
- * A matrix in four bits: W ≈ diag(scales) L. The levels L = kq are whole numbers that fit int8. Each block of 32 values q of a row, from −7 to 7, has
- * its scale k, from 0 to 18. levels: q + 8 in uint4 [p, blocks, 32], blockScales: k in uint8 [p, blocks], scales: float32 [p] (default: 1)
+ * A matrix in four bits: W ≈ diag(scales) L. The levels L = kq are whole numbers that fit int8. Each block of 32 values q of a row, from −8 to 7, has
+ * its scale k, from −15 to 15. levels: q + 8 in uint4 [p, blocks, 32], blockScales: k + 16 in uint8 [p, blocks], scales: float32 [p] (default: 1)
  */
 export type FourBitMatrix = {
   readonly levels: Expression

@@ -1,12 +1,13 @@
 /**
  * Stacked products: products of one x with several matrices in blocks become one product with these matrices below each other, cut into parts again.
+ * The matrices of a product have the same bits.
  * Generation multiplies single rows, so a product takes a few microseconds; starting it, and the threads that share it, costs as much. Only
  * rounding may differ, where a matrix does not fill the runtime's tiles.
  */
 import type { Expression } from './expression.js'
 import { topologicalOrder } from './expression.js'
 import { concat, split } from './operators.js'
-import { blockMatMul } from './quantizedOperators.js'
+import { bitsOfBlocks, blockMatMul } from './quantizedOperators.js'
 
 type Outputs = Readonly<Record<string, Expression>>
 
@@ -23,7 +24,8 @@ export const stackProducts = (outputs: Outputs): Outputs => {
   for (const node of order) {
     if (replaced.has(node)) continue
     const [x] = node.inputs
-    const group = node.op === 'BlockMatMul' && x !== undefined ? (groups.get(x) ?? []) : []
+    const all = node.op === 'BlockMatMul' && x !== undefined ? (groups.get(x) ?? []) : []
+    const group = all.filter((other) => bitsOf(other) === bitsOf(node))
     if (x !== undefined && group.length > 1) {
       const parts = stacked(resolved(x), group)
       group.forEach((one, i) => replaced.set(one, parts[i] ?? one))
@@ -34,6 +36,8 @@ export const stackProducts = (outputs: Outputs): Outputs => {
   }
   return Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, resolved(node)]))
 }
+
+const bitsOf = ({ inputs: [, levels] }: Expression): number | null => (levels === undefined ? null : bitsOfBlocks(levels))
 
 const stacked = (x: Expression, products: ReadonlyArray<Expression>): ReadonlyArray<Expression> => {
   const part = (at: 1 | 2): Expression =>

@@ -1,7 +1,7 @@
 /** Measures how much faster products of low precision are on this machine: without VNNI or similar, int8 can be slower than float32. */
 import type { Expression } from '../graph/expression.js'
 import { cast, constant, input, matMul } from '../graph/operators.js'
-import { blockSize, fourBitMatMul, halfMatMul, quantizedMatMul } from '../graph/quantizedOperators.js'
+import { blockSize, fourBitMatMul, halfMatMul, quantizedMatMul, zeroScale } from '../graph/quantizedOperators.js'
 import type { Device } from '../engines/devices/device.js'
 import { noWeights } from '../engines/engine.js'
 
@@ -50,7 +50,7 @@ export const int4Speedup = (device: Device, threads: number): Promise<number> =>
     [side, blocks, blockSize],
     'uint4',
   )
-  const blockScales = constant(new Float64Array(side * blocks).fill(9), [side, blocks], 'uint8')
+  const blockScales = constant(new Float64Array(side * blocks).fill(zeroScale + 9), [side, blocks], 'uint8')
   return speedupOf((x) => fourBitMatMul(x, { levels, blockScales, columns: side }), device, threads)
 }
 

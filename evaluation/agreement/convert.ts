@@ -10,6 +10,7 @@ import { offsetName, poolName, type DropoutSite } from '../../accelerated/models
 import type { TextExample } from '../../accelerated/objectives/causalLM.js'
 import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
 import type { TaggedExample } from '../../accelerated/objectives/tokenClassification.js'
+import { hasFourBits } from '../../accelerated/precisions/int4/fourBitLayout.js'
 import { fourBits } from '../../accelerated/precisions/int4/quantize.js'
 import { rowLevels, rowScales, transposedOf } from '../../accelerated/precisions/int8/quantize.js'
 import { halved } from '../../accelerated/precisions/mixed.js'
@@ -51,7 +52,7 @@ export const frozenTensors = (
   if (precision === 'mixed') return halved({ matrices }, plain)
   if (precision !== 'int8' && precision !== 'int4')
     throw new Error(`frozenTensors: expected a floating point, int8, int4 or mixed, got ${precision}`)
-  const toConstant = precision === 'int8' ? quantizedConstant : fourBitConstant
+  const toConstant = (W: Tensor): Expression => (precision === 'int4' && hasFourBits(W.shape) ? fourBitConstant(W) : quantizedConstant(W))
   const quantized = new Map(matrices.map(({ name }) => [`${name}.weight`, toConstant(named(base, `${name}.weight`))]))
   return (name) => quantized.get(name) ?? plain(name)
 }

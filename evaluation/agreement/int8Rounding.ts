@@ -145,7 +145,7 @@ const fourBitValues = ({ levels, blockScales, scales, columns }: FourBitMatrix):
   return Array.from({ length: rows * columns }, (_, i) => {
     const [row, column] = [Math.floor(i / columns), i % columns]
     const block = row * blocks + Math.floor(column / blockSize)
-    return (at(levels, block * blockSize + (column % blockSize)) - 8) * at(blockScales, block) * at(scales, row)
+    return (at(levels, block * blockSize + (column % blockSize)) - 8) * (at(blockScales, block) - 16) * at(scales, row)
   })
 }
 

@@ -106,7 +106,9 @@ export const estimateRun = async (options: {
 /** A decoder with its head over the vocabulary. A config.json without `architectures` does not say so, and would be taken for that of a classifier. */
 const predictsTokens = ({ model, outputs, frozen, others }: ModelFolder): boolean => {
   const head = model.causalHead?.().frozen
-  return outputs.head === 'causal' || (head !== undefined && !others.has('score.weight') && [...head.keys()].every((name) => frozen.has(name)))
+  return (
+    outputs.head === 'causal' || (head !== undefined && !others.has('score.weight') && [...head.keys()].every((name) => frozen.has(name)))
+  )
 }
 
 /** Generation is loaded where there are prompts. @throws InputError if the model writes no text */

@@ -67,7 +67,7 @@ const levelsOf = ({ levels, blockScales, columns }: FourBitMatrix): Tensor => {
   const numbers = Array.from({ length: p * columns }, (_, i) => {
     const [row, column] = [Math.floor(i / columns), i % columns]
     const block = row * blocks + Math.floor(column / blockSize)
-    return ((q[block * blockSize + (column % blockSize)] ?? NaN) - 8) * (k[block] ?? NaN)
+    return ((q[block * blockSize + (column % blockSize)] ?? NaN) - 8) * ((k[block] ?? NaN) - 16)
   })
   return tensor([p, columns], numbers)
 }
@@ -181,8 +181,8 @@ describe('a matrix in four bits for generation', () => {
 
   it('is stored two values a byte, the first in the lower bits', () => {
     expect([...packedNibbles([1, 2, 15, 0, 9])]).toEqual([0x21, 0x0f, 0x09])
-    const { levels } = fourBits(Float32Array.of(126, -126, 18), [1, 3])
-    expect([...levels.slice(0, 2)]).toEqual([(1 << 4) | 15, (8 << 4) | 9])
+    const { levels } = fourBits(Float32Array.of(-120, 105, 15), [1, 3])
+    expect([...levels.slice(0, 2)]).toEqual([15 << 4, (8 << 4) | 9])
     expect([...levels.slice(2)].every((two) => two === 0x88)).toBe(true)
     expect(() =>
       blockMatMul(input('x', [1, 3], 'float32'), constant(levels, [1, 1, 16], 'uint8'), constant([1, 1], [1, 2], 'float32')),

@@ -1,15 +1,15 @@
 /**
- * Linear layers on a matrix in four bits: W ≈ diag(s) L. A block of 32 values of a row has levels L = kq, q from −7 to 7 and one k from
- * 0 to 18. Each kq is a whole number of at most 126, so the layer computes as on an int8 matrix.
+ * Linear layers on a matrix in four bits: W ≈ diag(s) L. A block of 32 values of a row has levels L = kq, q from −8 to 7 and one k from
+ * −15 to 15. Each kq is a whole number of at most 120, so the layer computes as on an int8 matrix.
  */
 import { generate, map, matrixShape, type Tensor } from '../tensor/tensor.js'
 import type { FrozenLinear } from './linear.js'
 import { int8Linear, quantizeRows, roundHalfEven, type Quantized, type Rounding } from './quantizedLinear.js'
 
-const [blockSize, largestQ, largestK] = [32, 7, 18]
+const [blockSize, leastQ, largestQ, largestK] = [32, -8, 7, 15]
 
 /** q: the nearest whole number to w / (s k) that four bits have. */
-const nearest = (w: number, unit: number): number => Math.min(largestQ, Math.max(-largestQ, roundHalfEven(w / unit)))
+const nearest = (w: number, unit: number): number => Math.min(largestQ, Math.max(leastQ, roundHalfEven(w / unit)))
 
 /** kq of a block for one k. */
 const levelsAt = (block: ReadonlyArray<number>, scale: number, k: number): ReadonlyArray<number> =>
@@ -19,18 +19,19 @@ const levelsAt = (block: ReadonlyArray<number>, scale: number, k: number): Reado
 export const squaredError = (block: ReadonlyArray<number>, levels: ReadonlyArray<number>, scale: number): number =>
   block.reduce((sum, w, i) => sum + (w - scale * (levels[i] ?? NaN)) ** 2, 0)
 
-/** Every k that a block may have: at most the one that reaches its largest magnitude, and at least three quarters of it. */
+/** Every k that a block may have, of either sign: 7k reaches at most its largest magnitude, and 8k at least 0.7 of it. */
 const candidates = (block: ReadonlyArray<number>, scale: number): ReadonlyArray<number> => {
-  const reach = Math.max(...block.map(Math.abs)) / scale / largestQ
-  return Array.from({ length: largestK + 1 }, (_, k) => k).filter(
-    (k) => k >= 0.75 * reach && (k < reach + 1 || reach === 0) && (k > 0 || reach === 0),
-  )
+  const largest = Math.max(...block.map(Math.abs)) / scale
+  if (largest === 0) return [0]
+  return Array.from({ length: largestK }, (_, i) => i + 1)
+    .filter((k) => -leastQ * k >= 0.7 * largest && k < largest / largestQ + 1)
+    .flatMap((k) => [k, -k])
 }
 
-/** The levels of least squared error: s = max |row| / 126, and of each block the best k. W: [n, m] */
+/** The levels of least squared error: s = max |row| / 120, and of each block the best k. W: [n, m] */
 export const quantizeFourBits: Rounding = (W: Tensor): Quantized => {
   const [n, m] = matrixShape('quantizeFourBits', W)
-  const scales = generate([n], (row) => Math.max(...map(Math.abs)(W).data.subarray(row * m, (row + 1) * m)) / (largestQ * largestK))
+  const scales = generate([n], (row) => Math.max(...map(Math.abs)(W).data.subarray(row * m, (row + 1) * m)) / (-leastQ * largestK))
   const levels = new Float64Array(n * m)
   for (let row = 0; row < n; row++)
     for (let start = row * m; start < (row + 1) * m; start += blockSize) {
@@ -45,8 +46,16 @@ export const quantizeFourBits: Rounding = (W: Tensor): Quantized => {
 
 /** Whether a block of levels is kq of one k. */
 export const isFourBits = (levels: ReadonlyArray<number>): boolean =>
-  Array.from({ length: largestK }, (_, i) => i + 1).some((k) => levels.every((level) => level % k === 0 && Math.abs(level / k) <= largestQ))
+  Array.from({ length: largestK }, (_, i) => i + 1)
+    .flatMap((k) => [k, -k])
+    .some((k) => levels.every((level) => level % k === 0 && level / k >= leastQ && level / k <= largestQ))
+
+/** The levels of a frozen matrix in int4: eight bits where it has fewer outputs than inputs. W: [n, m] */
+export const roundFrozen: Rounding = (W: Tensor): Quantized => {
+  const [n, m] = matrixShape('roundFrozen', W)
+  return n < m ? quantizeRows(W) : quantizeFourBits(W)
+}
 
 /** Frozen layers in int4: as in int8, but for the matrix. */
 export const int4Linear = (rounding?: (name: string) => Rounding): FrozenLinear =>
-  int8Linear(rounding ?? ((name) => (name.endsWith('.weight') ? quantizeFourBits : quantizeRows)))
+  int8Linear(rounding ?? ((name) => (name.endsWith('.weight') ? roundFrozen : quantizeRows)))

@@ -1,19 +1,20 @@
-/** For generation: the matrices of the layers in four bits with a float32 scale for each block, the head in blocks of int8. */
+/** For generation: matrices of the layers in four bits with a float32 scale for each block. The head and the sensitive ones are in blocks of int8. */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { blockDequantize, blockSize } from '../../graph/quantizedOperators.js'
 import { blockLayout, blockParts } from '../int8/blockLayout.js'
 import type { MatrixLayout } from '../int8/quantizedFile.js'
+import { fourBitMatrices } from './fourBitLayout.js'
 import { fourBits, scalesOfBlocks } from './quantize.js'
 
 export const fourBitBlockLayout = (base: Pick<ModelFolder, 'model'>): MatrixLayout => {
   const eight = blockLayout(base)
-  const layers = new Set(base.model.spec.matrices.map(({ name }) => `${name}.weight`))
+  const four = fourBitMatrices(base)
   return {
     precision: 'int4',
-    version: ['blocks', 1, blockSize],
+    version: ['blocks', 2, blockSize],
     matrices: eight.matrices,
     declare: (name, shape) => {
-      if (!layers.has(name)) return eight.declare(name, shape)
+      if (!four.has(name)) return eight.declare(name, shape)
       const [[rows = 0, columns = 0], { levels, scales }] = [shape, blockParts(name)]
       const blocks = Math.ceil(columns / blockSize)
       return [
@@ -22,7 +23,7 @@ export const fourBitBlockLayout = (base: Pick<ModelFolder, 'model'>): MatrixLayo
       ]
     },
     parts: (W, shape, name) => {
-      if (!layers.has(name)) return eight.parts(W, shape, name)
+      if (!four.has(name)) return eight.parts(W, shape, name)
       const rounded = fourBits(W, shape)
       return [scalesOfBlocks(rounded), rounded.levels]
     },

@@ -1,20 +1,20 @@
 /**
- * Quantization of a matrix to four bits: W ≈ diag(s) L. A level of L is kq, with q from −7 to 7 in four bits. Each block of 32 values of a row
- * has its scale k, from 0 to 18. So scales are quantized too, as in QLoRA (Dettmers et al., 2023), but to whole numbers. Then every kq is a level of int8, and
- * products are those of int8.
+ * Quantization of a matrix to four bits: W ≈ diag(s) L. A level of L is kq, with q from −8 to 7 in four bits. Each block of 32 values of a row
+ * has its scale k, from −15 to 15: its sign chooses the side that reaches 8. So scales are quantized too, as in QLoRA (Dettmers et al., 2023), but to whole
+ * numbers. Then every kq is a level of int8, and products are those of int8.
  */
-import { blockSize } from '../../graph/quantizedOperators.js'
+import { blockSize, zeroScale } from '../../graph/quantizedOperators.js'
 import { rowScales } from '../int8/quantize.js'
 
-/** Of q, on either side of 0. */
-export const largestLevel = 7
-/** Of k: 7 · 18 = 126 fits int8. */
-export const largestScale = 18
+/** Of q. */
+const [leastLevel, largestLevel] = [-8, 7]
+/** Of |k|: 8 · 15 = 120 fits int8. */
+export const largestScale = 15
 /** The level of 0 as stored. */
 export const fourBitZero = 8
 
-/** A smaller scale than this share of the one that spans the block cuts off too much to be the best. */
-const smallestShare = 0.75
+/** A smaller scale than this share of the one whose −8 reaches the block's largest magnitude cuts off too much to be the best. */
+const smallestShare = 0.7
 
 /** 1.5 · 2⁵²: adding it rounds half to even. */
 const roundingShift = 1.5 * 2 ** 52
@@ -22,19 +22,19 @@ const roundingShift = 1.5 * 2 ** 52
 export type FourBits = {
   /** q + 8, two a byte, the first in the lower bits: [rows, blocks, 16] */
   readonly levels: Uint8Array
-  /** k: [rows, blocks] */
+  /** k + 16: [rows, blocks] */
   readonly blockScales: Uint8Array
   /** s: [rows] */
   readonly scales: Float32Array
 }
 
 /**
- * s is max |row| / 126. k and q give each block the least squared error; of equal errors, the smaller k. The last block of a row is filled with zeros.
+ * s is max |row| / 120. k and q give each block the least squared error; of equal errors, the smaller |k|. The last block of a row is filled with zeros.
  * W: row-major
  */
 export const fourBits = (W: Float32Array, [rows = 0, columns = 0]: ReadonlyArray<number>): FourBits => {
   const blocks = Math.ceil(columns / blockSize)
-  const scales = rowScales(W, [rows, columns], largestLevel * largestScale)
+  const scales = rowScales(W, [rows, columns], -leastLevel * largestScale)
   const blockScales = new Uint8Array(rows * blocks)
   const levels = new Uint8Array((rows * blocks * blockSize) / 2).fill(fourBitZero | (fourBitZero << 4))
   const values = new Float64Array(blockSize)
@@ -47,8 +47,8 @@ export const fourBits = (W: Float32Array, [rows = 0, columns = 0]: ReadonlyArray
       const scale = scales[row] ?? NaN
       const k = scale === 0 ? 0 : bestScale(values, scale)
       const at = row * blocks + block
-      blockScales[at] = k
-      if (k > 0)
+      blockScales[at] = zeroScale + k
+      if (k !== 0)
         for (let i = 0; i < blockSize; i += 2)
           levels[(at * blockSize + i) >> 1] = stored(values, i, k * scale) | (stored(values, i + 1, k * scale) << 4)
     }
@@ -58,19 +58,20 @@ export const fourBits = (W: Float32Array, [rows = 0, columns = 0]: ReadonlyArray
 const stored = (values: Float64Array, i: number, scale: number): number => fourBitZero + levelOf((values[i] ?? NaN) / scale)
 
 /** Half to even. */
-const levelOf = (x: number): number => Math.max(-largestLevel, Math.min(largestLevel, x + roundingShift - roundingShift))
+const levelOf = (x: number): number => Math.max(leastLevel, Math.min(largestLevel, x + roundingShift - roundingShift))
 
 /** The k of least squared error of a block. */
 const bestScale = (values: Float64Array, scale: number): number => {
   let largest = 0
   for (let i = 0; i < blockSize; i++) largest = Math.max(largest, Math.abs(values[i] ?? NaN))
-  const spanning = largest / (largestLevel * scale)
-  const last = Math.min(largestScale, Math.ceil(spanning))
+  if (largest === 0) return 0
+  const last = Math.min(largestScale, Math.ceil(largest / (largestLevel * scale)))
   let [best, least] = [last, Infinity]
-  for (let k = Math.ceil(smallestShare * spanning); k <= last; k++) {
-    const error = squaredError(values, k * scale, least)
-    if (error < least) [best, least] = [k, error]
-  }
+  for (let size = Math.ceil((smallestShare * largest) / (-leastLevel * scale)); size <= last; size++)
+    for (const k of [size, -size]) {
+      const error = squaredError(values, k * scale, least)
+      if (error < least) [best, least] = [k, error]
+    }
   return best
 }
 
@@ -89,5 +90,5 @@ const squaredError = (values: Float64Array, scale: number, limit: number): numbe
 /** The scale of each block in float32, s k: [rows, blocks] */
 export const scalesOfBlocks = ({ blockScales, scales }: FourBits): Float32Array => {
   const blocks = blockScales.length / scales.length
-  return Float32Array.from(blockScales, (k, i) => k * (scales[Math.floor(i / blocks)] ?? NaN))
+  return Float32Array.from(blockScales, (k, i) => (k - zeroScale) * (scales[Math.floor(i / blocks)] ?? NaN))
 }

@@ -205,4 +205,11 @@ export const graph: ReadonlyArray<Mutation> = [
     after: '      y.attributes.transposeB === true,\n    ),\n    null,\n    null,\n    null,\n',
     tests: ['agreement/int4'],
   },
+  {
+    file: 'accelerated/graph/stackedProducts.ts',
+    mistake: 'Matrices of four and of eight bits share a product.',
+    before: 'bitsOf(other) === bitsOf(node)',
+    after: 'true',
+    tests: ['property/accelerated/int4'],
+  },
 ]

@@ -12,7 +12,7 @@ import { topologicalOrder, type Expression } from '../../../accelerated/graph/ex
 import { lower } from '../../../accelerated/graph/lowering.js'
 import { allocations, peakOf } from '../../../accelerated/graph/liveness.js'
 import { input, mul, reduceSum } from '../../../accelerated/graph/operators.js'
-import { fourBitMatMul, fourBitOf } from '../../../accelerated/graph/quantizedOperators.js'
+import { fourBitMatMul, fourBitOf, quantizedOf } from '../../../accelerated/graph/quantizedOperators.js'
 import { gradient } from '../../../accelerated/graph/gradient.js'
 import { weightMemory } from '../../../accelerated/graph/weightMemory.js'
 import { int4 } from '../../../accelerated/precisions/int4/int4.js'
@@ -21,7 +21,7 @@ import { openFrozen } from '../../../accelerated/precisions/precision.js'
 import { openTextDecoder } from '../../../finetuning/adapters/generator.js'
 import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
 import { loadTextModel } from '../../../finetuning/adapters/trainedModel.js'
-import { quantizeFourBits } from '../../../reference/layers/fourBitLinear.js'
+import { roundFrozen } from '../../../reference/layers/fourBitLinear.js'
 import { dequantize } from '../../../reference/layers/quantizedLinear.js'
 import { tensor } from '../../../reference/tensor/tensor.js'
 import { runJob } from '../../cli/jobRun.js'
@@ -66,26 +66,38 @@ describe('the files of weights in four bits', () => {
     for (const [name, entry] of base.tensors) {
       const W = await readTensor(entry)
       if (!matrices.has(name)) expect(outputs[name], name).toEqual(W)
-      else assertClose(outputs[name] as Float32Array, dequantize(quantizeFourBits(tensor(entry.shape, W))).data, { relative: 1e-6, name })
+      else assertClose(outputs[name] as Float32Array, dequantize(roundFrozen(tensor(entry.shape, W))).data, { relative: 1e-6, name })
     }
     expect(matrices.size).toBeGreaterThan(5)
   })
 
-  it('take 4.25 bits for a weight and 32 for a row, as counted', async () => {
-    const matrices = [{ name: 'm', d: 64, k: 96 }]
+  it('take 4.25 bits for a weight, 8 in matrices with fewer outputs than inputs, and 32 for a row, as counted', async () => {
+    const matrices = [
+      { name: 'm', d: 96, k: 64 },
+      { name: 'narrow', d: 64, k: 96 },
+    ]
     const frozen = new Map([
-      ['m.weight', { shape: [64, 96] }],
+      ['m.weight', { shape: [96, 64] }],
+      ['narrow.weight', { shape: [64, 96] }],
       ['bias', { shape: [10] }],
     ])
     const base = { model: { spec: { matrices } }, frozen } as unknown as Parameters<typeof int4.weightBytes>[0]
-    expect(int4.weightBytes(base)).toBe((64 * 96 * 4.25 + 64 * 32) / 8 + 40)
-    expect(int4Blocks.weightBytes(base)).toBe((64 * 96 * 5) / 8 + 40)
+    expect(int4.weightBytes(base)).toBe((64 * 96 * 4.25 + 96 * 32) / 8 + 64 * 96 + 64 * 4 + 40)
+    const head = { model: { spec: { matrices } }, frozen } as unknown as Parameters<typeof int4Blocks.weightBytes>[0]
+    expect(int4Blocks.weightBytes(head)).toBe((64 * 96 * 5) / 8 + 64 * 96 * 1.125 + 40)
     const tiny = await openModelFolder(at('tiny'))
     const tensorOf = await int4.placeholders(tiny)
     const parts = tiny.model.spec.matrices.flatMap(({ name }) => fourBitOf(tensorOf(`${name}.weight`))?.levels ?? [])
     const bytes = parts.map(({ attributes, shape }) => [attributes.external?.length, shape.map(Number).reduce((a, b) => a * b, 1) / 2])
     for (const [stored, counted] of bytes) expect(stored).toBe(counted)
-    expect(bytes.length).toBe(tiny.model.spec.matrices.length)
+    const narrow = tiny.model.spec.matrices.filter(({ d, k }) => d < k)
+    expect(narrow.map(({ name }) => name)).toEqual(['encoder.layer.0.output.dense', 'encoder.layer.1.output.dense'])
+    expect(bytes.length).toBe(tiny.model.spec.matrices.length - narrow.length)
+    for (const { name, d, k } of narrow) {
+      const matrix = quantizedOf(tensorOf(`${name}.weight`))
+      expect(matrix?.levels.attributes.external?.length).toBe(d * k)
+      expect(matrix?.transposed.op).toBe('TransposedView') // one copy in memory
+    }
   })
 })
 
@@ -193,8 +205,9 @@ describe('generation in int4', () => {
     await decoder.release()
     const products = order.filter(({ op }) => op === 'BlockMatMul')
     const bytesOf = ({ shape }: Expression): number => Number(shape[2])
-    expect(products.map(({ inputs: [, levels] }) => bytesOf(levels!)).filter((bytes) => bytes === 32).length).toBe(1) // the head
-    expect(products.length).toBe(4 * assembly.model.spec.layers.length + 1)
+    const layers = assembly.model.spec.layers.length // narrow: keys with values, the output of attention, the end of the feed-forward
+    expect(products.map(({ inputs: [, levels] }) => bytesOf(levels!)).filter((bytes) => bytes === 32).length).toBe(3 * layers + 1)
+    expect(products.length).toBe(5 * layers + 1) // and the head
     expect(order.map(({ op }) => op)).not.toContain('FourBitMatMul')
   })
 })
