@@ -164,6 +164,8 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     clip_grad_norm: 'maxGradNorm',
     eps: 'adamEpsilon',
     lr: 'learningRate',
+    master_addr: 'redis',
+    nnodes: 'redis',
     num_threads: 'threads',
   },
 }

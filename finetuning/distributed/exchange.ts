@@ -48,7 +48,11 @@ export const numbersOf = (bytes: Uint8Array, size: number, dtype: FloatType, exc
   const exponents = new Int16Array(aligned, 0, chunksOf(size))
   const numbers = zeros(size, dtype)
   numbers.set(fromFloat16(new Uint16Array(aligned, exponents.byteLength)))
-  for (let i = 0; i < size; i++) numbers[i] = (numbers[i] ?? 0) * 2 ** (exponents[Math.floor(i / chunk)] ?? 0)
+  for (const [c, exponent] of exponents.entries()) {
+    const scale = 2 ** exponent
+    const end = Math.min(size, (c + 1) * chunk)
+    for (let i = c * chunk; i < end; i++) numbers[i] = (numbers[i] ?? 0) * scale
+  }
   return numbers
 }
 

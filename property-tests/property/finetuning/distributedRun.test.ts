@@ -11,7 +11,7 @@ import type { Exchange } from '../../../finetuning/distributed/exchange.js'
 import { openLeader, type Leader } from '../../../finetuning/distributed/leader.js'
 import { computeParts, type PartLoop } from '../../../finetuning/distributed/partLoop.js'
 import { openRedis } from '../../../finetuning/distributed/redis.js'
-import { claimPart, keysOf, storeGradient } from '../../../finetuning/distributed/runKeys.js'
+import { claimPart, keysOf, noPart, publishStep, storeGradient } from '../../../finetuning/distributed/runKeys.js'
 import { hasRedis, startRedis, type RedisServer } from '../../support/redisServer.js'
 
 const size = 3_000
@@ -190,6 +190,17 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
       { kind: 'warning', message: expect.stringMatching(/^Redis refuses: OOM command not allowed .*; this process computes/) },
     ])
     await leader.close()
+  })
+
+  it('takes one gradient for each part, and none of another step', async () => {
+    const client = await connect()
+    await publishStep(client, 'k', 'now#1', Buffer.from('step'), 2)
+    const store = (token: string, text: string) => storeGradient(client, 'k', token, 0, Buffer.from(text))
+    expect([await store('now#0', 'old'), await store('now#1', 'first'), await store('now#1', 'second')]).toEqual([false, true, false])
+    expect(await client.get(keysOf('k').gradient(0))).toBe('first')
+    const claims = [await claimPart(client, 'k', 'now#0', 'w', 2, 1_000)]
+    for (let i = 0; i < 2; i++) claims.push(await claimPart(client, 'k', 'now#1', 'w', 2, 1_000))
+    expect(claims).toEqual([noPart.otherStep, 1, noPart.allTaken])
   })
 
   it('keeps what Redis holds within its keys', () => {
