@@ -1,6 +1,6 @@
 /**
  * Which files are tests, in three projects. `shared`: many files, one after another, in one process. `isolated`: a process for each file that
- * replaces a module. `long`: what kills, waits, measures or installs for minutes (`npm run test:long`, and continuous integration).
+ * replaces a module. `long`: what kills, waits, measures or installs for minutes (`npm run test:long`, three files at a time since they often wait).
  */
 import { configDefaults, defineConfig } from 'vitest/config'
 

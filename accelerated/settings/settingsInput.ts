@@ -67,7 +67,7 @@ export type SettingsInput = {
    *  - float32: every tensor in float32
    *  - float64: every tensor in float64, for numerical checks
    *  - int8: frozen matrices in eight bits, the rest in float32, faster on a CPU with VNNI
-   *  - int4: frozen matrices in four bits, the rest in float32, for models too large for int8
+   *  - int4: frozen matrices in four and eight bits, the rest in float32, for models too large for int8
    *  - mixed: frozen matrices and their products in float16, the rest in float32, for GPUs
    */
   readonly precision?: 'float32' | 'float64' | 'int8' | 'int4' | 'mixed'

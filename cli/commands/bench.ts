@@ -51,8 +51,8 @@ export const bench = defineCommand({
   run: async ({ layers, repeats, batchSize, sequence, peer, data, only, peerMode, ...flags }, terminal) => {
     const { device, deviceId, tf32, threads, precision, gradientCheckpointing } = settingsOfFlags(givenOf(flags))
     if (peer !== null) {
-      const { threads: _, ...others } = flags
-      refuse({ ...others, batchSize, sequence })
+      const { device: asked, deviceId: card, tf32: short, precision: numeric, gradientCheckpointing: recomputed } = flags
+      refuse({ device: asked, deviceId: card, tf32: short, precision: numeric, gradientCheckpointing: recomputed, batchSize, sequence })
       return withPeer(
         { python: peer === 'none' ? null : peer, data, only, modes: peerMode ?? ['eager'], threads, layers, repeats },
         terminal,

@@ -2,7 +2,7 @@
  * Fine-tuning in one call. A worker thread trains, so this thread stays free for progress, the board and Ctrl-C.
  * The folder runs/ holds everything about a run and its folder; what opens a finished run's adapter is in ../adapters.
  */
-import { Worker } from 'node:worker_threads'
+import { isMainThread, Worker } from 'node:worker_threads'
 import { releaseThread } from '../../accelerated/storage/folderLock.js'
 import { callCount, waitUntilIdle, type CallCount } from '../../accelerated/engines/nativeCallGuard.js'
 import { useTf32 } from '../../accelerated/engines/tf32.js'
@@ -32,7 +32,7 @@ export async function* finetune(
   more: { readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<FinetuneEvent, void> {
   checkFinetuneOptions(options)
-  if (usesCuda(options.settings?.device)) useTf32(options.settings?.tf32 === true) // the thread of the run cannot
+  if (isMainThread && usesCuda(options.settings?.device)) useTf32(options.settings?.tf32 === true) // the thread of the run only checks
   yield* reportRun(options, trainInThread(options, more)) // in this thread: a training step blocks the worker's, and its timeouts
 }
 

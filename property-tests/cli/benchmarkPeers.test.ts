@@ -178,6 +178,7 @@ describe('salora bench --peer', () => {
       ['--peer', 'none', '--gradient-checkpointing'],
       '--gradient-checkpointing: expected none with --peer, which has its own cases, got true',
     ],
+    [['--peer', 'none', '--tf32'], '--tf32: expected none with --peer, which has its own cases, got true'],
     [['--peer', 'none', '--batch-size', '8'], '--batch-size: expected none with --peer, which has its own cases, got 8'],
   ])('refuses a flag that it would ignore: %s', async (flags, message) => {
     const { code, stderr } = await salora(['bench', '--layers', '1', ...flags], { cwd })
