@@ -69,7 +69,7 @@ export default defineConfig({
         },
       },
       { extends: true, test: { name: 'isolated', include: isolated, setupFiles } },
-      { extends: true, test: { name: 'long', include: long, setupFiles } },
+      { extends: true, test: { name: 'long', include: long, setupFiles, maxWorkers: 3, sequence: { groupOrder: 1 } } },
     ],
   },
 })

@@ -107,10 +107,8 @@ describe('a step with --gradient-checkpointing and one without', () => {
   )
 
   it.each(['bert', 'distilbert', 'electra', 'mpnet', 'deberta-v2', 'modernbert', ...decoderFamilies])(
-    'gradient checkpointing gives the same bits on %s, in float32 and float64',
-    async (family) => {
-      for (const precision of ['float32', 'float64'] as const) await expectSame(family, { ...short('salora'), precision })
-    },
+    'gradient checkpointing gives the same bits on %s',
+    (family) => expectSame(family, short('salora')),
   )
 
   it('gradient checkpointing gives the same bits in int8', () => expectSame('roberta', { ...short('salora'), precision: 'int8' }))

@@ -137,12 +137,13 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
   )
 
   it('ends in the same bits after its tab was closed in mid-run', async () => {
+    const steps = 120 // the tab closes while they last, on a slow machine too
     const folder = await writeTinyModel(join(files.root, 'tiny'))
     const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors']
     const modelFiles = Object.fromEntries(
       await Promise.all(names.map(async (name) => [name, [...(await readFile(join(folder, name)))]] as const)),
     )
-    const run = { csv: files.csv, modelFiles, settings: { method: 'lora', maxSteps: 12, dropout: 0.1 } }
+    const run = { csv: files.csv, modelFiles, settings: { method: 'lora', maxSteps: steps, dropout: 0.1 } }
     const page = await newPage()
     await inBrowser(page, { name: 'uninterrupted', ...run })
     const expected = await downloaded(page, 'uninterrupted', 'adapter')
@@ -150,8 +151,10 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     await inBrowser(killed, { name: 'killed', ...run, leaveAfter: 7 })
     await killed.close()
     const resumed = await inBrowser(page, { name: 'killed', ...run, resume: true })
-    expect(resumed.find(({ kind }) => kind === 'start')).toMatchObject({ resumedAt: 5 })
-    expect(stepsOf(resumed).map(({ step }) => step)).toEqual([6, 7, 8, 9, 10, 11, 12])
+    const { resumedAt = NaN } = resumed.find(({ kind }) => kind === 'start') as { readonly resumedAt?: number }
+    expect(resumedAt).toBeGreaterThanOrEqual(5)
+    expect(resumedAt).toBeLessThan(steps)
+    expect(stepsOf(resumed).map(({ step }) => step)).toEqual(Array.from({ length: steps - resumedAt }, (_, i) => resumedAt + 1 + i))
     const found = await downloaded(page, 'killed', 'adapter')
     expect(Object.keys(found).sort()).toEqual(Object.keys(expected).sort())
     expect(found['adapter_model.safetensors']).toEqual(expected['adapter_model.safetensors'])

@@ -29,9 +29,9 @@ const options: TrialOptions = { device: 'cpu', python: null, model: null, data: 
 
 describe('the trial on a GPU', () => {
   it('runs its stages on the processor, and records those that the processor refuses', async () => {
-    const only = 'doctor,verify-float32,agreement-float32,speed-encoder-float32,speed-encoder-tf32,mrpc,resume'
+    const only = 'doctor,agreement-float32,speed-encoder-float32,speed-encoder-tf32,mrpc,resume'
     const { code, stdout, stderr } = await trial('--device', 'cpu', '--small', '--only', only, '--output', 'tried')
-    expect([code, stderr.trim().split('\n').length]).toEqual([0, 7])
+    expect([code, stderr.trim().split('\n').length]).toEqual([0, 6])
     const { outcomes } = JSON.parse(await readFile(join(folder, 'tried/trial.json'), 'utf8')) as {
       readonly outcomes: ReadonlyArray<Outcome>
     }
@@ -41,8 +41,6 @@ describe('the trial on a GPU', () => {
     }
     expect(outcomes.map(({ stage }) => stage)).toEqual(only.split(','))
     expect(of('doctor')).toMatchObject({ device: 'cpu', card: null })
-    expect(of('verify-float32')).toMatchObject({ broken: 0 })
-    expect(Number(of('verify-float32')['comparisons'])).toBeGreaterThan(50)
     expect(of('agreement-float32')).toMatchObject({ steps: 20, largestDifference: 0, sameRanks: true })
     expect(of('speed-encoder-float32')).toMatchObject({ batch: [2, 8], peer: null, ours: { precision: 'float32', cardBytes: null } })
     expect(of('speed-encoder-tf32').failed).toMatch(/tf32: expected none on cpu \(only cuda has it\), got true$/)
