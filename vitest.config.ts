@@ -1,6 +1,7 @@
 /**
- * Which files are tests, in three projects. `shared`: many files, one after another, in one process. `isolated`: a process for each file that
- * replaces a module. `long`: what kills, waits, measures or installs for minutes (`npm run test:long`, three files at a time since they often wait).
+ * Which files are tests, in four projects. `shared`: many files, one after another, in one process. `isolated`: a process for each file that
+ * replaces a module. `long`: what kills, waits or installs for minutes (`npm run test:long`, and continuous
+ * integration). `measured`: memory and speed of whole processes (`npm run test:measured`, before a release).
  */
 import { configDefaults, defineConfig } from 'vitest/config'
 
@@ -16,21 +17,19 @@ const isolated = files(
   'property/finetuning/tasks',
 )
 
-/** Kills, outages of the queue, peers in Python, other versions of Node, tutorials, browsers, and measurements of memory and speed. */
+/** They add two minutes to continuous integration, which has twenty. */
+const measured = files('cli/abandonedIterator', 'cli/benchmark', 'cli/estimate', 'cli/memory', 'cli/recompute', 'serving/openRunMemory')
+
+/** Kills, outages of the queue, peers in Python, other versions of Node, tutorials, and browsers. */
 const long = files(
   'board/boardInBrowser',
   'board/stop',
   'board/watch',
-  'cli/abandonedIterator',
-  'cli/benchmark',
   'cli/benchmarkPeers',
-  'cli/estimate',
   'cli/glueKilled',
   'cli/interrupt',
-  'cli/memory',
   'cli/oneFolder',
   'cli/queue',
-  'cli/recompute',
   'cli/reportInBrowser',
   'cli/resume',
   'cli/severalMachines',
@@ -44,7 +43,6 @@ const long = files(
   'package/tarball',
   'package/telemetry',
   'property/accelerated/folderLock',
-  'serving/openRunMemory',
   'serving/serveProcess',
   'web/*InBrowser',
 )
@@ -63,13 +61,14 @@ export default defineConfig({
         test: {
           name: 'shared',
           include: files('**/*'),
-          exclude: [...configDefaults.exclude, ...isolated, ...long],
+          exclude: [...configDefaults.exclude, ...isolated, ...long, ...measured],
           isolate: false,
           setupFiles,
         },
       },
       { extends: true, test: { name: 'isolated', include: isolated, setupFiles } },
-      { extends: true, test: { name: 'long', include: long, setupFiles, maxWorkers: 3, sequence: { groupOrder: 1 } } },
+      { extends: true, test: { name: 'long', include: long, setupFiles } },
+      { extends: true, test: { name: 'measured', include: measured, setupFiles } },
     ],
   },
 })
