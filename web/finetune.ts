@@ -36,8 +36,8 @@ export type Place = {
 /** The methods that a run may choose, the default first. */
 export const methodNames: ReadonlyArray<string> = methods.map(({ name }) => name)
 
-/** Options of Node that a browser cannot serve: it has no modules of the user's, no event files and no trackers. */
-const refused = ['metric', 'samplePrompts', 'tensorboard', 'reportTo'] as const
+/** Options of Node that a browser cannot serve: it has no modules of the user's, no event files, no trackers and no other machines. */
+const refused = ['metric', 'samplePrompts', 'tensorboard', 'reportTo', 'redis', 'exchange'] as const
 
 /**
  * Runs a fine-tuning job in this thread, best a Web Worker. `model`, the task's file and `output` are paths in the storage. The events are those of

@@ -17,7 +17,7 @@ export const deviceOf = (name: string): Device => {
 }
 
 /** The settings of an engine that choose a card and its arithmetic. */
-export type CardSettings = Pick<EngineSettings, 'deviceId' | 'tf32'>
+export type CardSettings = Pick<EngineSettings, 'deviceId' | 'tf32'> & { readonly strictDevice?: boolean }
 
 /** Never rejects: whatever goes wrong is the report's `detail`. */
 export const probeDevice = async (name: string, engine: CardSettings = {}): Promise<DeviceReport> => {
@@ -69,12 +69,16 @@ const inAutomaticOrder = (): ReadonlyArray<Device> =>
   devices.filter((device) => device.automatic !== null).sort((a, b) => (b.automatic ?? 0) - (a.automatic ?? 0))
 
 /** @throws SettingsError if the settings name what this device does not have */
-const withOptions = (device: Device, { deviceId = 0, tf32 = false }: CardSettings): Device => {
-  const given = { deviceId: deviceId > 0 ? deviceId : null, tf32: tf32 ? tf32 : null }
+const withOptions = (device: Device, { deviceId = 0, tf32 = false, strictDevice = false }: CardSettings): Device => {
+  const given = { deviceId: deviceId > 0 ? deviceId : null, tf32: tf32 || null, strictDevice: strictDevice || null }
   for (const [option, value] of Object.entries(given) as ReadonlyArray<[DeviceOption, unknown]>)
     if (value !== null && device.options?.includes(option) !== true) {
       const able = devices.filter(({ options }) => options?.includes(option)).map(({ name }) => name)
-      throw new SettingsError(option, `none on ${device.name} (only ${able.join(', ')} has it)`, String(value))
+      throw new SettingsError(
+        option,
+        `none on ${device.name} (only ${able.join(' and ')} ${able.length > 1 ? 'have' : 'has'} it)`,
+        String(value),
+      )
     }
   return device
 }

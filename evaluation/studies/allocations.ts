@@ -32,6 +32,8 @@ export const allocation = (
   const placed = matrices.map((matrix) => ({ ...matrix, ...placeOf(matrix.name) }))
   const layers = 1 + Math.max(...placed.map(({ layer }) => layer))
   const used = placed.filter(({ kind, layer }) => uses(kind, layer, layers))
+  if (used.length === 0)
+    throw new Error(`allocation: expected matrices that it uses, got none of ${matrices.map(({ name }) => name).join(', ')}`)
   const perRank = used.reduce((sum, matrix) => sum + costOf(matrix), 0)
   const least = Math.floor(budget / perRank)
   const ranks: Record<string, number> = Object.fromEntries(matrices.map(({ name }) => [name, 0]))

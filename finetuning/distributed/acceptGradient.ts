@@ -9,13 +9,13 @@ import type { PartGradient, SpreadStep } from '../../accelerated/training/partGr
 import { numbersOf, type Exchange } from './exchange.js'
 import { fromFrame, gradientHeader, type GradientHeader } from './frame.js'
 
-export type Judgement = {
+export type Judgment = {
   readonly worker: string
   readonly seconds: number
   /** null: the part must be computed once more */
   readonly gradient: PartGradient | null
   readonly warning: string | null
-  /** why no more is taken from this worker; null: it is welcome */
+  /** why this worker's gradients are no longer accepted; null: they are */
   readonly refused: string | null
 }
 
@@ -33,7 +33,7 @@ export type GradientContext = {
 /** The relative difference of two gradients that differ in rounding only. */
 const roundingBound = 1e-2
 
-export const acceptGradient = async (frame: Buffer, context: GradientContext): Promise<Judgement> => {
+export const acceptGradient = async (frame: Buffer, context: GradientContext): Promise<Judgment> => {
   const { part, step, dtype, exchange, trusted, compute } = context
   const of = `step ${step.step + 1}, part ${part + 1}`
   let worker = 'an unknown worker'
@@ -57,7 +57,7 @@ export const acceptGradient = async (frame: Buffer, context: GradientContext): P
       return { ...refusal(worker, inputError(of, `the gradient of ${own.tokens} tokens from ${worker}`, got)), gradient: own }
     }
     const warning =
-      `${worker} computes with other bits than this machine (relative difference ${difference.toExponential(1)}), as another processor does: ` +
+      `${worker} computes other bits than this machine (relative difference ${difference.toExponential(1)}), as another processor does: ` +
       'the run is no longer bit for bit that of one machine'
     return { ...welcome, gradient: own, warning }
   } catch (thrown) {
@@ -66,11 +66,11 @@ export const acceptGradient = async (frame: Buffer, context: GradientContext): P
   }
 }
 
-const refusal = (worker: string, { message }: InputError): Judgement => ({
+const refusal = (worker: string, { message }: InputError): Judgment => ({
   worker,
   seconds: 0,
   gradient: null,
-  warning: `${message}; no more is taken from this worker`,
+  warning: `${message}; gradients of this worker are no longer accepted`,
   refused: message,
 })
 

@@ -10,7 +10,7 @@ import type { FloatType } from '../../accelerated/graph/expression.js'
 import type { PartExecutor } from '../../accelerated/training/partGradient.js'
 import type { Exchange } from './exchange.js'
 import { openPace, type Pace, type WorkersReport } from './pace.js'
-import type { Place } from './place.js'
+import type { Leadership } from './leadership.js'
 import type { QueueEvent } from './redis.js'
 import { endRun, takeLead } from './runKeys.js'
 import { spreadStep } from './spreadStep.js'
@@ -26,7 +26,7 @@ export type LeaderOptions = {
   readonly id: string
   /** names this process, as workers see it */
   readonly leader: string
-  /** whether another leader is known to be dead, so that its place is free */
+  /** whether another leader is known to be dead, so that its lead is free */
   readonly isGone: (leader: string) => boolean
   /** what workers need to join, as JSON */
   readonly setup: string
@@ -56,19 +56,19 @@ export const openLeader = async (options: LeaderOptions): Promise<Leader> => {
     said.add(message)
   }
   const pace = openPace()
-  const place: Place = {
+  const leadership: Leadership = {
     ...options,
     mostParts: options.parts,
     pace,
     trusted: new Set([leader]),
     refused: new Set(),
     warn,
-    ...placeAt(options, pace, warn),
+    ...leadershipAt(options, pace, warn),
   }
-  await firstLead(place)
+  await firstLead(leadership)
   return {
     executor: async (step) => {
-      const gradients = await spreadStep(place, step)
+      const gradients = await spreadStep(leadership, step)
       const report = pace.report()
       if (report !== null) events.push({ kind: 'workers', step: step.step + 1, ...report })
       return gradients
@@ -87,8 +87,8 @@ export const openLeader = async (options: LeaderOptions): Promise<Leader> => {
   }
 }
 
-/** Takes the place. A Redis that restarts just now is tried for a while. @throws InputError */
-const firstLead = async ({ client, lead }: Place): Promise<void> => {
+/** Takes the lead. A Redis that is just restarting is tried for a while. @throws InputError */
+const firstLead = async ({ client, lead }: Leadership): Promise<void> => {
   const until = performance.now() + openPatience
   for (;;) {
     try {
@@ -102,11 +102,11 @@ const firstLead = async ({ client, lead }: Place): Promise<void> => {
   }
 }
 
-const placeAt = (
+const leadershipAt = (
   { client, id, leader, setup, isGone }: LeaderOptions,
   pace: Pace,
-  warn: Place['warn'],
-): Pick<Place, 'lead' | 'lease' | 'attempt'> => {
+  warn: Leadership['warn'],
+): Pick<Leadership, 'lead' | 'lease' | 'attempt'> => {
   let failedAt = -Infinity
   const lease = (): number => Math.max(shortestLease, 5 * pace.lease())
   const lead = async (gone = ''): Promise<void> => {
@@ -127,7 +127,8 @@ const placeAt = (
         if (thrown instanceof InputError) throw new TrainingError(thrown.message)
         if (thrown instanceof TrainingError) throw thrown
         failedAt = performance.now()
-        if (client.status === 'ready') warn(`Redis refuses: ${reason(thrown)}; this process computes the parts until it takes them again`)
+        if (client.status === 'ready')
+          warn(`Redis refuses: ${reason(thrown)}; this process computes all parts until Redis accepts them again`)
         return null
       }
     },

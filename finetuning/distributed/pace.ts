@@ -1,7 +1,7 @@
 /** The pace of a run's workers: how long parts take, how long a lease is, and what to report. */
 
 export type WorkersReport = {
-  /** workers that delivered a part of late, this process included */
+  /** workers that delivered a part recently, this process included */
   readonly workers: number
   readonly partsPerSecond: number
   /** the worker with the slowest parts, and the seconds of one; null: there is only one */

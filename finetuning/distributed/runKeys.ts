@@ -55,9 +55,9 @@ const lead = script(
 )
 
 /**
- * Takes the place of the run's leader, or keeps it. @param setup what workers need to join; '' leaves it
+ * Takes the lead of a run, or keeps it. @param setup what workers need to join; '' leaves it
  * @param gone a leader that is known to be dead
- * @returns null, or the leader that has the place
+ * @returns null, or the process that leads the run
  */
 export const takeLead = async (
   client: Redis,
@@ -131,7 +131,7 @@ const refuse = script(
   'return 1',
 )
 
-/** Takes no more gradients of this worker, and frees the part that it computed. */
+/** Accepts no more gradients of this worker, and frees the part that it computed. */
 export const refuseWorker = async (client: Redis, id: string, worker: string, reason: string, part: number): Promise<void> => {
   await refuse(client, id, worker, reason, part)
 }

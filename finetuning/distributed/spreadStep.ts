@@ -3,7 +3,7 @@ import type { PartGradient, SpreadStep } from '../../accelerated/training/partGr
 import { acceptGradient } from './acceptGradient.js'
 import { bytesOf, traveled } from './exchange.js'
 import { toFrame, type StepHeader } from './frame.js'
-import type { Place } from './place.js'
+import type { Leadership } from './leadership.js'
 import { claimPart, endLeases, keysOf, noPart, publishStep, refuseWorker, storeGradient } from './runKeys.js'
 
 /** Milliseconds of a wait for a gradient, and between looks at what Redis still has. */
@@ -13,7 +13,7 @@ const [wait, lookInterval] = [200, 1_000]
 const taken = Buffer.alloc(0)
 
 type Spread = {
-  readonly place: Place
+  readonly leadership: Leadership
   readonly step: SpreadStep
   /** names the step and the leader */
   readonly token: string
@@ -21,9 +21,9 @@ type Spread = {
 }
 
 /** The gradients of all parts, in their order. @throws TrainingError if another process leads the run by now */
-export const spreadStep = async (place: Place, step: SpreadStep): Promise<ReadonlyArray<PartGradient>> => {
-  const { client, id, leader, pace, attempt } = place
-  const spread: Spread = { place, step, token: `${leader}#${step.step}`, found: new Map() }
+export const spreadStep = async (leadership: Leadership, step: SpreadStep): Promise<ReadonlyArray<PartGradient>> => {
+  const { client, id, leader, pace, attempt } = leadership
+  const spread: Spread = { leadership, step, token: `${leader}#${step.step}`, found: new Map() }
   const { token, found } = spread
   const numbers = Array.from({ length: step.parts }, (_, part) => part)
   const collect = collectorOf(spread)
@@ -40,7 +40,7 @@ export const spreadStep = async (place: Place, step: SpreadStep): Promise<Readon
 }
 
 /** What a part computed here is: rounded as one that travels. */
-const compute = async ({ place: { leader, pace, dtype, exchange }, step }: Spread, part: number): Promise<PartGradient> => {
+const compute = async ({ leadership: { leader, pace, dtype, exchange }, step }: Spread, part: number): Promise<PartGradient> => {
   const began = performance.now()
   const own = await step.compute(part)
   pace.add(leader, (performance.now() - began) / 1_000)
@@ -48,17 +48,17 @@ const compute = async ({ place: { leader, pace, dtype, exchange }, step }: Sprea
 }
 
 const computeHere = async (spread: Spread, part: number): Promise<void> => {
-  const { place, token, found } = spread
+  const { leadership, token, found } = spread
   if (!found.has(part)) found.set(part, await compute(spread, part))
-  await place.attempt(() => storeGradient(place.client, place.id, token, part, taken))
+  await leadership.attempt(() => storeGradient(leadership.client, leadership.id, token, part, taken))
 }
 
-const publish = async ({ place, step, token, found }: Spread): Promise<true> => {
-  const { client, id, exchange, pace, mostParts } = place
+const publish = async ({ leadership, step, token, found }: Spread): Promise<true> => {
+  const { client, id, exchange, pace, mostParts } = leadership
   const { phase, progress, parts, parameters } = step
   const size = parameters.length
   const header: StepHeader = { token, step: step.step, phase, progress, parts, size, exchange, lease: pace.lease() }
-  await place.lead()
+  await leadership.lead()
   await publishStep(client, id, token, toFrame(header, bytesOf(parameters, 'float32')), mostParts)
   for (const part of found.keys()) await storeGradient(client, id, token, part, taken)
   return true
@@ -66,8 +66,8 @@ const publish = async ({ place, step, token, found }: Spread): Promise<true> => 
 
 /** Waits for a gradient, and looks after what Redis has. @returns whether it still has the step */
 const collectorOf = (spread: Spread): (() => Promise<boolean>) => {
-  const { place, step, token, found } = spread
-  const { client, id, pace } = place
+  const { leadership, step, token, found } = spread
+  const { client, id, pace } = leadership
   const keys = keysOf(id)
   let [waitedSince, lookedAt] = [Infinity, performance.now()]
   return async () => {
@@ -81,7 +81,7 @@ const collectorOf = (spread: Spread): (() => Promise<boolean>) => {
     if (performance.now() - lookedAt < lookInterval) return true
     lookedAt = performance.now()
     if ((await client.get(keys.now)) !== token) return false
-    await client.pexpire(keys.leader, Math.ceil(place.lease()))
+    await client.pexpire(keys.leader, Math.ceil(leadership.lease()))
     for (let part = 0; part < step.parts; part++) if (!found.has(part)) await judge(spread, part)
     if (performance.now() - waitedSince > pace.lease()) await endLeases(client, id, step.parts)
     return true
@@ -90,20 +90,20 @@ const collectorOf = (spread: Spread): (() => Promise<boolean>) => {
 
 /** Takes the gradient of a part that a worker returned, or refuses the worker. */
 const judge = async (spread: Spread, part: number): Promise<void> => {
-  const { place, step, token, found } = spread
-  const { client, id, dtype, exchange, trusted, pace, warn } = place
+  const { leadership, step, token, found } = spread
+  const { client, id, dtype, exchange, trusted, pace, warn } = leadership
   const frame = await client.getBuffer(keysOf(id).gradient(part))
   if (frame === null || frame.length === 0 || found.has(part)) return
   const context = { part, step, dtype, exchange, trusted, compute: (of: number) => compute(spread, of) }
   const { worker, seconds, gradient, warning, refused } = await acceptGradient(frame, context)
   if (gradient !== null) found.set(part, gradient)
-  if (warning !== null && !place.refused.has(worker)) warn(warning)
+  if (warning !== null && !leadership.refused.has(worker)) warn(warning)
   if (refused === null) {
     trusted.add(worker)
     pace.add(worker, seconds)
     return
   }
-  place.refused.add(worker)
+  leadership.refused.add(worker)
   await refuseWorker(client, id, worker, refused, part)
   if (gradient !== null) await storeGradient(client, id, token, part, taken)
 }

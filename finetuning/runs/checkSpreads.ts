@@ -1,25 +1,30 @@
 /** Whether a run can spread over machines: its steps have parts, and what travels for each part is small enough. */
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { mostNumbers } from '../distributed/mostNumbers.js'
 import type { PreparedRun } from './prepareTask.js'
 import type { RunOptions } from './run.js'
 
-/** @throws InputError if --redis is given for a run whose steps have one part, or that trains too many numbers */
-export const checkSpreads = (
-  { redis, exchange, settings }: Pick<RunOptions, 'redis' | 'exchange' | 'settings'>,
-  { start, task }: Pick<PreparedRun, 'start' | 'task'>,
-): void => {
-  if (redis === undefined) {
-    if (exchange !== undefined) throw inputError('--exchange', '--redis too, whose workers exchange gradients', 'none')
-    return
-  }
-  if (settings.gradientAccumulationSteps < 2)
+/** Trained numbers at most: 256 MB, which travel to every worker in each step and back for each part. A value in Redis has at most 512 MB. */
+export const mostNumbers = 2 ** 26
+
+/** @throws InputError if --redis is given for a run whose steps have one part, or --exchange without it */
+export const checkExchange = ({ redis, exchange, settings }: Pick<RunOptions, 'redis' | 'exchange' | 'settings'>): void => {
+  if (redis === undefined && exchange !== undefined) throw inputError('--exchange', '--redis too, whose workers exchange gradients', 'none')
+  if (redis !== undefined && settings.gradientAccumulationSteps < 2)
     throw inputError('--redis', '--gradient-accumulation-steps of at least 2, the parts of a step that workers compute', '1')
-  const numbers = start.parameters.length
-  if (numbers > mostNumbers)
+}
+
+/** @throws InputError if --redis is given for a run that trains too many numbers */
+export const checkSpreads = (
+  { redis }: Pick<RunOptions, 'redis'>,
+  {
+    start: { parameters },
+    task: { method },
+  }: { readonly start: Pick<PreparedRun['start'], 'parameters'>; readonly task: { readonly method: { readonly name: string } } },
+): void => {
+  if (redis !== undefined && parameters.length > mostNumbers)
     throw inputError(
       '--redis',
       `at most ${mostNumbers.toLocaleString('en-US')} trained numbers, since all of them travel for each part of each step`,
-      `${numbers.toLocaleString('en-US')} of method ${task.method.name}`,
+      `${parameters.length.toLocaleString('en-US')} of method ${method.name}`,
     )
 }

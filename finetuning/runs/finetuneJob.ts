@@ -10,7 +10,7 @@ import { estimateOf, estimateOnCard } from './estimate.js'
 import { cardFile, modelCard } from './modelCard.js'
 import { prepareRun, type PreparedRun } from './prepareRun.js'
 import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunOptions, type RunResult } from './run.js'
-import { checkSpreads } from './checkSpreads.js'
+import { checkExchange, checkSpreads } from './checkSpreads.js'
 import { checkStorable, readRunConfig } from './runFiles.js'
 import { runJob, type Job } from './runJob.js'
 import { storedMetric, withMetricModule } from './runMetric.js'
@@ -23,6 +23,7 @@ export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal):
   const given = resolveRunOptions(await withTokens(input))
   const began = performance.now()
   checkStorable(given)
+  checkExchange(given)
   const { options: chosen, metric } = await withMetricModule(given)
   const options = yield* withPromptTemplate(await withSamplePrompts(chosen), signal)
   const prepared = yield* prepareRun(options, signal, metric)

@@ -95,6 +95,8 @@ describe('wrong usage of salora', () => {
     [['bench', '--peer', 'none', '--tf32'], '--tf32: expected none with --peer, which has its own cases, got true'],
     [[...train, '--device-id', '2'], '--device-id: expected none on cpu (only cuda has it), got 2'],
     [[...train, '--tf32'], '--tf32: expected none on cpu (only cuda has it), got true'],
+    [[...train, '--exchange', 'float16'], '--exchange: expected --redis too, whose workers exchange gradients, got none'],
+    [[...train, '--strict-device'], '--strict-device: expected none on cpu (only webgpu and cuda have it), got true'],
   ])('salora %j exits with 2 and names the flag', async (args, line) => {
     expect(await mistakeHere(args)).toBe(line)
   })

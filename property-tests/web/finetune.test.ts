@@ -155,6 +155,8 @@ describe('salora/web', () => {
     const storage = await filled()
     const error = (changed: object) => collected(finetune({ ...options, ...changed }, { storage, device: cpu }))
     await expect(error({ tensorboard: true })).rejects.toThrow('tensorboard: expected none in a browser')
+    await expect(error({ redis: 'redis://127.0.0.1' })).rejects.toThrow('redis: expected none in a browser')
+    await expect(error({ exchange: 'float16' })).rejects.toThrow('exchange: expected none in a browser')
     await expect(error({ task: { task: 'sst2' } })).rejects.toThrow('--task: expected a .tsv, .csv')
     await expect(error({ model: 'none' })).rejects.toThrow('none: expected a folder in Hugging Face layout, got nothing')
     await storage.write('data/other.csv', 'text,class\na,b\n')

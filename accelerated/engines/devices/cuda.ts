@@ -9,7 +9,7 @@ export const cuda = nativeDevice({
   preallocatedOutputs: false,
   fallsBack: true,
   isolated: true,
-  options: ['deviceId', 'tf32'],
+  options: ['deviceId', 'tf32', 'strictDevice'],
   card: async (deviceId) => (await import('../nvidiaCard.js')).nvidiaCard(deviceId),
   tolerances: {
     float32: { relative: 1e-4, because: 'as on the CPU: TF32 with its 10-bit mantissas is off, and only the order of sums differs' },

@@ -10,7 +10,7 @@ export type Tolerance = { readonly relative: number; readonly because: string }
 export type Card = { readonly name: string; readonly memoryBytes: number; readonly driver: string }
 
 /** Settings that only some devices have. */
-export type DeviceOption = 'deviceId' | 'tf32'
+export type DeviceOption = 'deviceId' | 'tf32' | 'strictDevice'
 
 export type Device = {
   /** its value of --device */

@@ -10,6 +10,7 @@ export const webgpu = nativeDevice({
   preallocatedOutputs: false,
   fallsBack: true,
   isolated: true,
+  options: ['strictDevice'],
   tolerances: {
     float32: {
       relative: 1e-3,

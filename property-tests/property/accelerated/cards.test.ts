@@ -90,6 +90,7 @@ describe('the settings of a card', () => {
   it.each([
     [{ deviceId: 1 }, 'deviceId: expected none on cpu (only cuda has it), got 1'],
     [{ tf32: true }, 'tf32: expected none on cpu (only cuda has it), got true'],
+    [{ strictDevice: true }, 'strictDevice: expected none on cpu (only webgpu and cuda have it), got true'],
   ])('are refused on a device without them: %j', async (settings, line) => {
     await expect(chooseDevice('cpu', settings)).rejects.toThrow(line)
   })

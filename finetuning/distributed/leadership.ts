@@ -1,10 +1,10 @@
-/** The place of a run's leader at Redis, and what it knows of its workers. */
+/** What the leader of a run holds: its lease in Redis, and what it knows of its workers. */
 import type { Redis } from 'ioredis'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import type { Exchange } from './exchange.js'
 import type { Pace } from './pace.js'
 
-export type Place = {
+export type Leadership = {
   readonly client: Redis
   /** the run's id in Redis */
   readonly id: string
@@ -16,13 +16,13 @@ export type Place = {
   readonly pace: Pace
   /** workers whose first gradient was checked */
   readonly trusted: Set<string>
-  /** workers from whom no more is taken */
+  /** workers whose gradients are no longer accepted */
   readonly refused: Set<string>
   /** Reports a message once. */
   readonly warn: (message: string) => void
-  /** Takes the place, or keeps it. @throws InputError if another process has it */
+  /** Takes the lead, or keeps it. @throws InputError if another process has it */
   readonly lead: () => Promise<void>
-  /** Milliseconds that the place is kept without a sign of life. */
+  /** Milliseconds that the lead is kept without a sign of life. */
   readonly lease: () => number
   /** The result; null: Redis is down, full, or refuses. @throws TrainingError if another process leads the run by now */
   readonly attempt: <T>(work: () => Promise<T>) => Promise<T | null>

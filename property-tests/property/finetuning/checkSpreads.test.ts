@@ -1,0 +1,26 @@
+/** Runs that cannot spread over machines are refused: too many trained numbers for Redis, steps of one part, and an exchange with nobody. */
+import { describe, expect, it } from 'vitest'
+import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { checkExchange, checkSpreads } from '../../../finetuning/runs/checkSpreads.js'
+
+const redis = 'redis://127.0.0.1'
+
+describe('a run with --redis', () => {
+  const of = (length: number) => ({ start: { parameters: { length } as Float32Array }, task: { method: { name: 'full' } } })
+
+  it('trains at most 256 MB of numbers', () => {
+    checkSpreads({ redis }, of(2 ** 26))
+    checkSpreads({}, of(2 ** 30))
+    expect(() => checkSpreads({ redis }, of(2 ** 26 + 1))).toThrow(
+      '--redis: expected at most 67,108,864 trained numbers, since all of them travel for each part of each step, got 67,108,865 of method full',
+    )
+  })
+
+  it('has steps of several parts, and gradients to exchange', () => {
+    checkExchange({ redis, exchange: 'float16', settings: resolveSettings({ gradientAccumulationSteps: 2 }) })
+    expect(() => checkExchange({ redis, settings: resolveSettings({}) })).toThrow(
+      '--redis: expected --gradient-accumulation-steps of at least 2',
+    )
+    expect(() => checkExchange({ exchange: 'float16', settings: resolveSettings({}) })).toThrow('--exchange: expected --redis too')
+  })
+})
