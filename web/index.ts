@@ -4,6 +4,16 @@
  */
 import './bufferGlobal.js' // first: csv-parse asks for it as it loads
 export { finetune, methodNames, type Place } from './finetune.js'
+export {
+  checkModelSize,
+  findHubModel,
+  hubCacheName,
+  hubFiles,
+  type HubCache,
+  type HubModel,
+  type HubPlace,
+  type HubProgress,
+} from './hubModel.js'
 export { inspect, type DataSummary } from './inspect.js'
 export { exportForTransformersJs, predictor, type Predictor } from './predict.js'
 export { report, type ReportFiles } from './report.js'

@@ -5,6 +5,7 @@ import { unzipSync } from 'fflate'
 import { readFile } from 'node:fs/promises'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { writeTinyModel } from '../cli/tinyModel.js'
 import { hasChromium, launchChromium } from '../support/chromium.js'
 import { pageAndData, served, type Served } from './browserRun.js'
 
@@ -124,4 +125,52 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     await errorLine(page, /no space left in the browser's storage for this page \(QuotaExceededError\)$/)
     await page.context().close()
   }, 90_000)
+
+  it('trains a model of the hub, shows its size and its errors, and keeps it', async () => {
+    const { page } = await opened(isolated.url)
+    const folder = await writeTinyModel(join(files.root, 'hub'))
+    let requests: string[] = []
+    await page.context().route('https://huggingface.co/**', async (route) => {
+      requests.push(route.request().url())
+      const [, id = '', file = ''] = /co\/(.+)\/resolve\/main\/(.+)$/.exec(route.request().url()) ?? []
+      const headers = { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'Content-Range, X-Error-Code' }
+      const body = id === 'owner/tiny' ? await readFile(join(folder, file)).catch(() => null) : null
+      if (body === null) return route.fulfill({ status: id === 'owner/tiny' ? 404 : 401, headers })
+      if (route.request().headers()['range'] === undefined) return route.fulfill({ headers, body })
+      return route.fulfill({ status: 206, headers: { ...headers, 'content-range': `bytes 0-0/${body.length}` }, body: body.subarray(0, 1) })
+    })
+    await page.setInputFiles('#data', files.file)
+    await page.selectOption('#method', 'lora')
+    await page.fill('#epochs', '1')
+    await page.fill('#maxLength', '16')
+    await page.getByLabel('A model of the Hugging Face hub').check()
+    const id = page.getByLabel('Hub id')
+    await id.fill('owner/none')
+    await id.press('Tab')
+    await errorLine(page, /^owner\/none: expected a model of the hub, got status 401: no such model, or one that needs an account$/)
+    await id.fill('owner/tiny')
+    await id.press('Tab')
+    await page.getByText(/^roberta, \d\.\d MB to download$/).waitFor()
+    expect(await page.getByRole('alert').isVisible()).toBe(false)
+    await page.getByRole('button', { name: 'Start training' }).click()
+    await page.getByText(/^Finished; the adapter is that of step \d+\.$/).waitFor({ timeout: 30_000 })
+    expect(requests.filter((url) => url.endsWith('tiny/resolve/main/model.safetensors')).length).toBe(3) // its size twice, and its bytes
+    await page.context().unroute('https://huggingface.co/**')
+    await page.context().route('https://huggingface.co/**', (route) => {
+      requests.push(route.request().url())
+      return route.abort()
+    })
+    requests = []
+    await id.fill('owner/none')
+    await id.press('Tab')
+    await errorLine(
+      page,
+      /^owner\/none: expected an answer of https:\/\/huggingface\.co \(or a model's folder of this computer\), got none: no connection$/,
+    )
+    await id.fill('owner/tiny')
+    await id.press('Tab')
+    await page.getByText(/^roberta, \d\.\d MB, in this browser$/).waitFor()
+    expect(requests.length).toBe(1)
+    await page.context().close()
+  }, 60_000)
 })

@@ -20,6 +20,8 @@ export type RunRequest = {
 
 export type Request =
   | { readonly kind: 'inspect'; readonly file: File; readonly task: RunRequest['task'] }
+  /** of the hub */
+  | { readonly kind: 'look'; readonly id: string }
   | { readonly kind: 'start'; readonly run: RunRequest }
   | { readonly kind: 'stop' }
   | { readonly kind: 'predict'; readonly texts: ReadonlyArray<string> }
@@ -62,6 +64,10 @@ export type Response =
   | { readonly kind: 'ready'; readonly machine: Machine }
   | { readonly kind: 'runs'; readonly runs: ReadonlyArray<StoredRun> }
   | { readonly kind: 'summary'; readonly summary: DataSummary }
+  /** line: the family and the size of the model */
+  | { readonly kind: 'model'; readonly id: string; readonly line: string }
+  /** share: of the file, from 0 to 1; null: its size is not known */
+  | { readonly kind: 'loading'; readonly line: string; readonly share: number | null }
   | { readonly kind: 'event'; readonly event: FinetuneEvent }
   | { readonly kind: 'ended' }
   | { readonly kind: 'predictions'; readonly predictions: ReadonlyArray<object> }

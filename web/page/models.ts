@@ -1,5 +1,14 @@
-/** The files of the chosen model: those beside the page, of a folder, or of the hub by the Cache API. */
-import { InputError } from 'salora/web'
+/** The files of the chosen model: those beside the page, of a folder, or of the hub. */
+import {
+  checkModelSize,
+  findHubModel,
+  hubCacheName,
+  hubFiles,
+  InputError,
+  type HubModel,
+  type HubPlace,
+  type HubProgress,
+} from 'salora/web'
 import type { ModelChoice } from './messages.js'
 
 export type ModelFiles = {
@@ -9,42 +18,53 @@ export type ModelFiles = {
   readonly files: ReadonlyMap<string, Blob>
 }
 
-const needed = ['config.json', 'tokenizer.json', 'tokenizer_config.json']
-const optional = ['special_tokens_map.json', 'model.safetensors.index.json']
-const weights = 'model.safetensors'
+const ofEmbedded = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'model.safetensors']
 
-/** WebAssembly has 4 GiB; a step holds the weights, a copy for the session, and what it computes. */
-export const largestModel = 1.5e9
+/** What a download says, and an end to it. */
+export type Download = { readonly report: (id: string, progress: HubProgress) => void; readonly signal: AbortSignal }
 
 /** @throws InputError for a model that is not there, not whole or too large */
-export const modelFiles = async (choice: ModelChoice, report: (what: string) => void): Promise<ModelFiles> => {
+export const modelFiles = async (choice: ModelChoice, { report, signal }: Download): Promise<ModelFiles> => {
   if (choice.kind === 'embedded') return { path: 'models/embedded', baseModelName: 'embedded', files: await embedded() }
-  const { name, files } =
-    choice.kind === 'folder'
-      ? { name: choice.name, files: filesOf(choice.files) }
-      : { name: choice.id, files: await fromHub(choice.id, report) }
+  if (choice.kind === 'hub') {
+    const { id } = choice
+    const place = { ...(await hubPlace()), signal }
+    const files = await hubFiles(await findHubModel(id, place), place, (progress) => report(id, progress))
+    return { path: pathOf(id), baseModelName: id, files }
+  }
+  const { name } = choice
+  const files = filesOf(choice.files)
   if (!files.has('config.json')) throw new InputError(name, 'config.json in the folder', 'none')
-  checkSize(
+  checkModelSize(
     name,
     [...files.values()].reduce((sum, { size }) => sum + size, 0),
   )
-  return { path: `models/${name.replaceAll('/', '--')}`, baseModelName: name, files }
+  return { path: pathOf(name), baseModelName: name, files }
 }
 
-/** @throws InputError for more bytes than a browser can train */
-const checkSize = (name: string, bytes: number): void => {
-  if (bytes > largestModel)
-    throw new InputError(
-      name,
-      `at most ${largestModel / 1e9} GB of weights (WebAssembly has 4 GB of memory)`,
-      `${(bytes / 1e9).toFixed(1)} GB; train it with Node`,
-    )
+const pathOf = (name: string): string => `models/${name.replaceAll('/', '--')}`
+
+/** A model of the hub in one line: its family, and how much of it is to download. @throws InputError */
+export const modelLine = async (id: string): Promise<string> => {
+  const { family, weights } = await findHubModel(id, await hubPlace())
+  return `${family}, ${sizeText(weights)}`
 }
 
-const embedded = async (): Promise<ReadonlyMap<string, Blob>> => {
-  const names = [...needed, 'special_tokens_map.json', weights]
-  return new Map(await Promise.all(names.map(async (name) => [name, await bodyOf(await fetch(`model/${name}`), name)] as const)))
+const sizeText = (weights: HubModel['weights']): string => {
+  const missing = weights.filter(({ cached }) => !cached)
+  if (missing.length === 0) return `${megabytes(weights.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0))}, in this browser`
+  if (missing.some(({ bytes }) => bytes === null)) return 'of a size that its server does not give'
+  return `${megabytes(missing.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0))} to download`
 }
+
+/** `90.9 MB` */
+export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`
+
+/** A page without https has no Cache API. */
+const hubPlace = async (): Promise<HubPlace> => ({ cache: 'caches' in self ? await caches.open(hubCacheName).catch(() => null) : null })
+
+const embedded = async (): Promise<ReadonlyMap<string, Blob>> =>
+  new Map(await Promise.all(ofEmbedded.map(async (name) => [name, await bodyOf(await fetch(`model/${name}`), name)] as const)))
 
 const bodyOf = async (response: Response, name: string): Promise<Blob> => {
   if (!response.ok) throw new InputError(name, 'a file that can be downloaded', `status ${response.status}`)
@@ -54,41 +74,3 @@ const bodyOf = async (response: Response, name: string): Promise<Blob> => {
 /** The files of a folder without those of folders in it. */
 const filesOf = (files: ReadonlyArray<File>): ReadonlyMap<string, Blob> =>
   new Map(files.filter(({ webkitRelativePath }) => webkitRelativePath.split('/').length <= 2).map((file) => [file.name, file] as const))
-
-/** transformers.js' cache, so that each finds the other's downloads. */
-const cacheName = 'transformers-cache'
-
-const fromHub = async (id: string, report: (what: string) => void): Promise<ReadonlyMap<string, Blob>> => {
-  if (!/^[\w.-]+\/[\w.-]+$/.test(id)) throw new InputError('model', 'OWNER/NAME of the hub', JSON.stringify(id))
-  const cache = await caches.open(cacheName)
-  const addressOf = (file: string): string => `https://huggingface.co/${id}/resolve/main/${file}`
-  const get = async (file: string, isNeeded: boolean): Promise<Blob | null> => {
-    const cached = await cache.match(addressOf(file))
-    if (cached !== undefined) return cached.blob()
-    report(`downloading ${id}/${file}`)
-    const response = await fetch(addressOf(file)).catch(() => {
-      throw new InputError(id, "an answer of the hub (or a model's folder from this computer)", 'none: no connection')
-    })
-    if (!response.ok && !isNeeded) return null
-    if (!response.ok) throw new InputError(`${id}/${file}`, 'a file on the hub', `status ${response.status}`)
-    checkSize(id, Number(response.headers.get('content-length') ?? 0))
-    await cache.put(addressOf(file), response.clone()).catch(() => undefined) // a full storage only costs the next download
-    return response.blob()
-  }
-  const files = new Map<string, Blob>()
-  const add = async (file: string, isNeeded: boolean): Promise<void> => {
-    const body = await get(file, isNeeded)
-    if (body !== null) files.set(file, body)
-  }
-  for (const file of needed) await add(file, true)
-  for (const file of optional) await add(file, false)
-  for (const file of await weightNames(files.get('model.safetensors.index.json'))) await add(file, true)
-  return files
-}
-
-/** The names of the weight files: those of the index, or the only one. */
-const weightNames = async (index: Blob | undefined): Promise<ReadonlyArray<string>> => {
-  if (index === undefined) return [weights]
-  const { weight_map: map = {} } = JSON.parse(await index.text()) as { readonly weight_map?: Readonly<Record<string, string>> }
-  return [...new Set(Object.values(map))].filter((name) => /^[\w.-]+$/.test(name))
-}

@@ -147,6 +147,10 @@ const answers: { readonly [K in Response['kind']]: (response: Extract<Response, 
   ready: ({ machine }) => showMachine(machine),
   runs: ({ runs }) => showRuns(runs),
   summary: ({ summary }) => showSummary(summary),
+  model: ({ id, line }) => {
+    if (fieldOf('hub') === id) byId('hub-model').textContent = line
+  },
+  loading: ({ line, share }) => progress.load(line, share),
   event: ({ event }) => {
     progress.add(event)
     if (event.kind !== 'result' || event.result.stepsDone === 0) return
@@ -159,6 +163,7 @@ const answers: { readonly [K in Response['kind']]: (response: Extract<Response, 
   predictions: ({ predictions }) => showPredictions(predictions),
   download: ({ name, bytes }) => save(name, bytes),
   error: ({ where, message }) => {
+    if (where === 'look') byId('hub-model').textContent = ''
     if (where === 'inspect') {
       data = null
       byId('summary').replaceChildren()
@@ -189,6 +194,12 @@ for (const radio of document.querySelectorAll<HTMLInputElement>('input[name=mode
   radio.addEventListener('change', () => {
     for (const field of document.querySelectorAll<HTMLElement>('[data-for]')) field.hidden = field.dataset['for'] !== radio.value
   })
+byId('hub').addEventListener('change', () => {
+  const id = fieldOf('hub')
+  showError(null)
+  byId('hub-model').textContent = id === '' ? '' : 'Looking on the hub…'
+  if (id !== '') ask({ kind: 'look', id })
+})
 byId('data').addEventListener('change', () => {
   const [file] = byId<HTMLInputElement>('data').files ?? []
   if (file !== undefined) choose(file)

@@ -7,6 +7,8 @@ export type Progress = {
   readonly begin: (run: string) => void
   readonly add: (event: FinetuneEvent) => void
   readonly say: (line: string) => void
+  /** a download: what it says, and its share of a file (null: not known) */
+  readonly load: (line: string, share: number | null) => void
   /** adds a line to the messages */
   readonly note: (line: string) => void
   readonly end: () => void
@@ -33,6 +35,14 @@ const showNumbers = (numbers: ReadonlyMap<string, string>): void =>
     ...[...numbers].map(([title, value]) => make('div', [make('dt', title), make('dd', [make('span', [make('b', value)], 'value')])])),
   )
 
+/** share: from 0 to 1; null: not known */
+const setBar = (share: number | null, of: string): void => {
+  const bar = byId<HTMLProgressElement>('bar')
+  bar.setAttribute('aria-label', of)
+  if (share === null) bar.removeAttribute('value')
+  else bar.value = share
+}
+
 type OfKind<K extends FinetuneEvent['kind']> = Extract<FinetuneEvent, { readonly kind: K }>
 
 const showStep = (shown: Shown, { step, taskLoss, columns }: OfKind<'step'>): void => {
@@ -44,7 +54,7 @@ const showStep = (shown: Shown, { step, taskLoss, columns }: OfKind<'step'>): vo
   if (last > 0) numbers.set('A step', `${Math.round(now - last)} ms`)
   shown.last = now
   showNumbers(numbers)
-  byId<HTMLProgressElement>('bar').value = step / Math.max(1, steps)
+  setBar(step / Math.max(1, steps), 'Steps done')
   if (step % 10 === 1 || step === steps) say(`Training ${name}: step ${step} of ${steps}`)
 }
 
@@ -74,6 +84,7 @@ const show = (shown: Shown, event: FinetuneEvent): void => {
   if (event.kind === 'preparing' || event.kind === 'warning') note(event.kind === 'warning' ? `Warning: ${event.message}` : event.what)
   if (event.kind === 'start') {
     shown.steps = event.steps
+    setBar(0, 'Steps done')
     if (event.announcement !== null) note(event.announcement)
     say(event.resumedAt > 0 ? `Resumed after step ${event.resumedAt} of ${event.steps}` : 'Preparing the first step…')
   }
@@ -91,7 +102,7 @@ export const progressIn = (curves: Curves): Progress => {
       curves.clear()
       showNumbers(shown.numbers)
       byId('messages').replaceChildren()
-      byId<HTMLProgressElement>('bar').value = 0
+      setBar(0, 'Steps done')
       byId('progress').hidden = false
       say('Loading the model…')
     },
@@ -100,6 +111,10 @@ export const progressIn = (curves: Curves): Progress => {
       show(shown, event)
     },
     say,
+    load: (line, share) => {
+      setBar(share, 'Share of the file')
+      say(line)
+    },
     note,
     end: () => {
       if (!shown.ended) say('The run ended.')

@@ -16,12 +16,26 @@ import {
 } from 'salora/web'
 import { dataFileOf, filesBelow, removeRun, storedRuns } from './storedRuns.js'
 import type { Request, Response, RunRequest } from './messages.js'
-import { modelFiles } from './models.js'
+import { megabytes, modelFiles, modelLine, type Download } from './models.js'
 import { deviceOf, runtimeVersion, threadsHere } from './runtime.js'
 import { zipOf } from './zip.js'
 
 const send = (response: Response): void => self.postMessage(response)
-const sendEvent = (what: string): void => send({ kind: 'event', event: { kind: 'preparing', what } })
+
+/** Milliseconds between two lines of a download. */
+const interval = 1000
+
+/** Says how far a download is: a screen reader reads each line. */
+const progressLines = (): Download['report'] => {
+  let last = -interval
+  return (id, { file, received, total }) => {
+    const now = performance.now()
+    if (now - last < interval && received !== total) return
+    last = now
+    const of = total === null ? megabytes(received) : `${megabytes(received)} of ${megabytes(total)}`
+    send({ kind: 'loading', line: `Downloading ${id}/${file}: ${of}`, share: total === null ? null : received / total })
+  }
+}
 
 let files: Promise<Storage> | null = null
 const storage = (): Promise<Storage> => {
@@ -54,7 +68,14 @@ const locked = async (name: string, work: () => Promise<void>): Promise<void> =>
 const start = async ({ name, model, data, task, settings, resume }: RunRequest): Promise<void> => {
   await closePredictor()
   const disk = await storage()
-  const { path, baseModelName, files: weights } = await modelFiles(model, sendEvent)
+  stop = new AbortController()
+  const { signal } = stop
+  const found = await modelFiles(model, { report: progressLines(), signal }).catch((thrown: unknown) => {
+    if (signal.aborted) return null // the download was stopped
+    throw thrown
+  })
+  if (found === null) return
+  const { path, baseModelName, files: weights } = found
   const output = `runs/${name}`
   const file = data === null ? await dataFileOf(disk, name) : `data/${name}/${data.name}`
   if (data !== null) {
@@ -63,7 +84,6 @@ const start = async ({ name, model, data, task, settings, resume }: RunRequest):
   }
   const device = deviceOf(settings.threads ?? threadsHere())
   const place = { storage: mounted(disk, path, weights), device, baseModelName, runtimeVersion: await runtimeVersion() }
-  stop = new AbortController()
   const options = { model: path, task: { task: file, ...task }, output, resume, settings }
   open = () => predictor(output, place)
   exported = async () => {
@@ -72,11 +92,12 @@ const start = async ({ name, model, data, task, settings, resume }: RunRequest):
     await exportForTransformersJs(output, place, to)
     return to.storage
   }
-  for await (const event of finetune(options, place, { signal: stop.signal })) send({ kind: 'event', event })
+  for await (const event of finetune(options, place, { signal })) send({ kind: 'event', event })
 }
 
 const answers: { readonly [K in Request['kind']]: (request: Extract<Request, { readonly kind: K }>) => Promise<void> } = {
   inspect: async ({ file, task }) => send({ kind: 'summary', summary: await inspect(file, task) }),
+  look: async ({ id }) => send({ kind: 'model', id, line: await modelLine(id) }),
   start: async ({ run }) => {
     try {
       await locked(run.name, () => start(run))

@@ -18,6 +18,7 @@ import { systemInputError } from '../../errors/systemError.js'
 import { reportDownload } from './downloadProgress.js'
 import { commitOfSnapshot } from './snapshot.js'
 import { commitOf, download, fileUrl, type DownloadProgress, type Remote } from './hubDownload.js'
+import { isHubId, isRevision } from './hubId.js'
 import { cacheOf, endpointOf, type Environment, isOffline, tokenOf } from './hubEnvironment.js'
 import { readText } from '../../storage/boundedJson.js'
 import { isFile } from '../../storage/regularFile.js'
@@ -76,15 +77,6 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   })
   return { folder, baseModelName: model, revision: basename(folder) }
 }
-
-/** OWNER/NAME or NAME, as the hub allows: letters, digits, `-`, `_` and `.`, without `--` or `..`, and without `-` or `.` at either end. */
-export const isHubId = (name: string): boolean =>
-  name.split('/').length <= 2 &&
-  name.split('/').every((part) => /^\w([\w.-]{0,94}\w)?$/.test(part)) &&
-  !name.includes('--') &&
-  !name.includes('..')
-
-export const isRevision = (name: string): boolean => /^\w[\w.-]{0,200}$/.test(name) && !name.includes('..')
 
 /** The folder of a revision if it is complete: refs/REVISION has the commit, snapshots/COMMIT its files. */
 const cachedSnapshot = async (cache: string, revision: string): Promise<string | undefined> => {

@@ -30,4 +30,40 @@ export const web: ReadonlyArray<Mutation> = [
     after: '[...train.examples]',
     tests: ['web/finetune'],
   },
+  {
+    file: 'web/hubModel.ts',
+    mistake: 'A model of any size is loaded from the hub.',
+    before: '  if (bytes <= largestModel) return\n',
+    after: '  if (bytes <= Infinity) return\n',
+    tests: ['web/hubModel'],
+  },
+  {
+    file: 'web/hubModel.ts',
+    mistake: "The hub's files have addresses of another branch than transformers.js'.",
+    before: '/resolve/main/',
+    after: '/resolve/HEAD/',
+    tests: ['web/hubModel'],
+  },
+  {
+    file: 'web/hubModel.ts',
+    mistake: 'A page without a connection asks for optional files of a model in the cache.',
+    before: 'if (!isComplete || ',
+    after: 'if (true || ',
+    tests: ['web/hubModel'],
+  },
+  {
+    file: 'web/hubModel.ts',
+    mistake: 'A file whose download broke is kept.',
+    before: '  const blob = await new Response(body.pipeThrough(counted)).blob().catch((thrown: unknown) => {\n',
+    after:
+      '  const blob = await new Response(body.pipeThrough(counted)).blob().catch((thrown: unknown) => {\n    if (total !== null) return new Blob([new Uint8Array(total)])\n',
+    tests: ['web/hubModel'],
+  },
+  {
+    file: 'web/hubModel.ts',
+    mistake: 'A stopped download is reported as a missing connection.',
+    before: '    if (signal?.aborted === true) throw stopped(id)\n    throw inputError(id, `an answer',
+    after: '    throw inputError(id, `an answer',
+    tests: ['web/hubModel'],
+  },
 ]
