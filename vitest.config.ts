@@ -1,7 +1,7 @@
 /**
  * Which files are tests, in four projects. `shared`: many files, one after another, in one process. `isolated`: a process for each file that
  * replaces a module. `long`: what kills, waits or installs for minutes (`npm run test:long`, and continuous
- * integration). `measured`: memory and speed of whole processes (`npm run test:measured`, before a release).
+ * integration). `release`: memory and speed of whole processes, and other runtimes (`npm run test:release`, before a release).
  */
 import { configDefaults, defineConfig } from 'vitest/config'
 
@@ -17,10 +17,19 @@ const isolated = files(
   'property/finetuning/tasks',
 )
 
-/** They add two minutes to continuous integration, which has twenty. */
-const measured = files('cli/abandonedIterator', 'cli/benchmark', 'cli/estimate', 'cli/memory', 'cli/recompute', 'serving/openRunMemory')
+/** They add three minutes to continuous integration, which has twenty. */
+const release = files(
+  'cli/abandonedIterator',
+  'cli/benchmark',
+  'cli/estimate',
+  'cli/memory',
+  'cli/recompute',
+  'package/oneRuntime',
+  'package/runtimes',
+  'serving/openRunMemory',
+)
 
-/** Kills, outages of the queue, peers in Python, other versions of Node, tutorials, and browsers. */
+/** Kills, outages of the queue, peers in Python, tutorials, and browsers. */
 const long = files(
   'board/boardInBrowser',
   'board/stop',
@@ -37,8 +46,6 @@ const long = files(
   'documentation/examples',
   'documentation/walkthroughs',
   'llamacpp/*',
-  'package/oneRuntime',
-  'package/runtimes',
   'package/start',
   'package/tarball',
   'package/telemetry',
@@ -61,14 +68,14 @@ export default defineConfig({
         test: {
           name: 'shared',
           include: files('**/*'),
-          exclude: [...configDefaults.exclude, ...isolated, ...long, ...measured],
+          exclude: [...configDefaults.exclude, ...isolated, ...long, ...release],
           isolate: false,
           setupFiles,
         },
       },
       { extends: true, test: { name: 'isolated', include: isolated, setupFiles } },
       { extends: true, test: { name: 'long', include: long, setupFiles } },
-      { extends: true, test: { name: 'measured', include: measured, setupFiles } },
+      { extends: true, test: { name: 'release', include: release, setupFiles } },
     ],
   },
 })

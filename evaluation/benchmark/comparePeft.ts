@@ -5,7 +5,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import type { Model } from '../../accelerated/models/architecture.js'
 import { evenCase, mrpcBatches, mrpcCases, mrpcEpoch, type BenchmarkCase, type BenchmarkKind } from './cases.js'
 import { benchmarkModel, decoderVocabulary, wholeVocabulary } from './model.js'
 import { chosenCases, type Pairing, type PeerMode } from './pairings.js'
@@ -55,16 +54,14 @@ const runSteps = 10_000
 
 /** @throws InputError if a side cannot take its steps */
 export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | string, PeersResult> {
-  const { only, modes, layers, threads } = options
+  const { only, modes, threads } = options
   yield 'writing a random model …'
-  const encoder = await benchmarkModel({ layers, sequence: longest, vocabulary: wholeVocabulary })
-  const decoder = await benchmarkModel({ layers, sequence: longest, vocabulary: decoderVocabulary }, 'decoder')
-  const folders = { encoder: encoder.folder, decoder: decoder.folder }
+  const models = writtenModels(options.layers)
   const rows: PeerRow[] = []
   let versions: Versions = {}
   try {
-    for (const { benchmark, pairings } of chosenCases(await casesOf(folders.encoder, options), only, modes)) {
-      const request = { threads, steps: runSteps, ...(await requestOf(benchmark, folders)) }
+    for (const { benchmark, pairings } of chosenCases(await casesOf(models, options), only, modes)) {
+      const request = { threads, steps: runSteps, ...(await requestOf(benchmark, await models.folderOf(benchmark.kind))) }
       for (const pairing of pairings) {
         yield `${benchmark.name}: ${pairing.method} in ${pairing.precision} …`
         const measured = await measure(benchmark, pairing, request, options)
@@ -76,27 +73,39 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
     yield 'multiplying matrices in each precision …'
     return { versions, products: await productRates(threads, options.python), rows }
   } finally {
-    encoder.remove()
-    decoder.remove()
+    models.remove()
   }
 }
 
-const casesOf = async (folder: string, { data, repeats }: PeersOptions): Promise<ReadonlyArray<BenchmarkCase>> => {
-  const { model } = await openModelFolder(folder)
-  const vocabulary = model.vocabularySize
-  return [
-    evenCase(16, 64, vocabulary),
-    evenCase(16, 128, vocabulary),
-    evenCase(8, 128, decoderVocabulary, 'decoder'),
-    ...(data === null ? [] : await casesOfMrpc(data, { folder, model }, repeats)),
-  ]
+const vocabularies: Readonly<Record<BenchmarkKind, number>> = { encoder: wholeVocabulary, decoder: decoderVocabulary }
+
+type WrittenModels = {
+  /** Writes the model when it is first asked for: most calls need only one. */
+  readonly folderOf: (kind: BenchmarkKind) => Promise<string>
+  readonly remove: () => void
 }
 
-const casesOfMrpc = async (
-  data: string,
-  model: { readonly folder: string; readonly model: Model },
-  repeats: number,
-): Promise<ReadonlyArray<BenchmarkCase>> => {
+const writtenModels = (layers: number): WrittenModels => {
+  const written = new Map<BenchmarkKind, Awaited<ReturnType<typeof benchmarkModel>>>()
+  return {
+    folderOf: async (kind) => {
+      const model = written.get(kind) ?? (await benchmarkModel({ layers, sequence: longest, vocabulary: vocabularies[kind] }, kind))
+      written.set(kind, model)
+      return model.folder
+    },
+    remove: () => written.forEach(({ remove }) => remove()),
+  }
+}
+
+const casesOf = async (models: WrittenModels, { data, repeats }: PeersOptions): Promise<ReadonlyArray<BenchmarkCase>> => [
+  evenCase(16, 64, wholeVocabulary),
+  evenCase(16, 128, wholeVocabulary),
+  evenCase(8, 128, decoderVocabulary, 'decoder'),
+  ...(data === null ? [] : await casesOfMrpc(data, await models.folderOf('encoder'), repeats)),
+]
+
+const casesOfMrpc = async (data: string, folder: string, repeats: number): Promise<ReadonlyArray<BenchmarkCase>> => {
+  const model = { folder, model: (await openModelFolder(folder)).model }
   const [sixteen, thirtyTwo] = [await mrpcBatches(16, data, model), await mrpcBatches(32, data, model)]
   return [...mrpcCases(16, sixteen, repeats), ...mrpcCases(32, thirtyTwo, repeats), mrpcEpoch(sixteen)]
 }
@@ -104,19 +113,19 @@ const casesOfMrpc = async (
 /** What both sides of a case are started with, and the file of the peer's batches. */
 type CaseRequest = Omit<SideRequest, 'method' | 'precision' | 'mode'> & { readonly peerBatches: string }
 
-/** Writes the batches beside the encoder. */
+/** Writes the batches beside the model. */
 const requestOf = async (
   { kind, dropout, batches, epoch }: BenchmarkCase,
-  folders: Readonly<Record<BenchmarkKind, string>>,
+  folder: string,
 ): Promise<Omit<CaseRequest, 'threads' | 'steps'>> => {
   const written = async (name: string, content: BenchmarkCase['batches']): Promise<string> => {
-    const file = join(folders.encoder, name)
+    const file = join(folder, name)
     await writeFile(file, JSON.stringify(content))
     return file
   }
   const batchFile = await written('batches.json', batches)
   return {
-    model: folders[kind],
+    model: folder,
     kind,
     dropout,
     batches: batchFile,

@@ -101,5 +101,11 @@ const stretch = Float32Array.from(uniforms(0, 'initialization', 0, 65_536), (u) 
 const weightsOf = (name: string, shape: ReadonlyArray<number>, number: number): Float32Array => {
   const size = elementCount(shape)
   if (/norm\.weight$/i.test(name)) return new Float32Array(size).fill(1)
-  return Float32Array.from({ length: size }, (_, i) => stretch[(i + 9_973 * number) & 65_535] ?? 0)
+  const weights = new Float32Array(size)
+  for (let filled = 0; filled < size; ) {
+    const start = (filled + 9_973 * number) % stretch.length
+    weights.set(stretch.subarray(start, start + size - filled), filled)
+    filled += Math.min(stretch.length - start, size - filled)
+  }
+  return weights
 }

@@ -85,28 +85,6 @@ describe('the packed package', () => {
   it(`runs README's programs in Node ${process.versions.node}`, () => expectResults(printedBy(process.execPath, project)), 240_000)
 })
 
-/** The executable of a version of Node, from the registry that the other packages come from; null where it has none for this machine. */
-const nodeOf = async (version: number): Promise<string | null> => {
-  const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`
-  const prefix = join(folder, `node${version}`)
-  await mkdir(prefix)
-  try {
-    await npm(prefix, 'install', `${name}@${version}`, '--no-audit', '--no-fund', '--prefer-offline')
-  } catch {
-    return null
-  }
-  return join(prefix, 'node_modules', name, 'bin/node')
-}
-
-describe.each([20, 22, 24].filter((version) => version !== Number(process.versions.node.split('.')[0])))('Node %d', (version) => {
-  it("runs README's programs (skipped where the registry has no such Node)", async ({ skip }) => {
-    const node = await nodeOf(version)
-    if (node === null) return skip(`no Node ${version} from the registry`)
-    expect((await run(node, ['--version'])).stdout).toMatch(new RegExp(`^v${version}\\.`))
-    expectResults(printedBy(node, project))
-  }, 300_000)
-})
-
 const expectResults = (printed: string): void => {
   expect(printed).toMatch(/\{\s+accuracy: 0\.\d+,[^}]*\} 0\.(49\d*|5)\n/)
   expect(printed).toMatch(/(^(positive|negative) 0\.\d+\n){2}$/m)

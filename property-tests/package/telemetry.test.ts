@@ -86,7 +86,7 @@ describe.skipIf(!possible)('ONNX Runtime (skipped where no network namespace can
     const salora = (line: string): string => line.replaceAll('salora', `'${process.execPath}' '${program}'`)
     const runs = {
       doctor: salora('salora doctor --json'),
-      train: salora(`timeout -s INT ${long} ${train} --max-steps 1000000 --output runs/long --json`),
+      train: salora(`nice -n 19 timeout -s INT ${long} ${train} --max-steps 1000000 --output runs/long --json`),
       predict: salora(
         `${train} --max-steps 1 --output runs/short && (echo good; sleep ${long}) | salora predict --offline --run runs/short`,
       ),
