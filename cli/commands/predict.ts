@@ -22,6 +22,7 @@ import { allTrainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { watchInterrupt, type Interrupt } from '../terminal/interrupt.js'
+import { placementNote } from '../terminal/placementNote.js'
 import { printable, type Terminal } from '../terminal/output.js'
 
 const columnFlags = pickFlags(allTrainFlags, ['text', 'textPair', 'delimiter', 'quote', 'encoding'])
@@ -64,7 +65,7 @@ export const predict = defineCommand({
     const { text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e } = columnsOfRun(runTask, input)
     const columnsOfData = givenOf({ text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e }) as TextColumns
     const request = isNamed ? { ...requested, columns: { ...columnsOfData, ...given } } : requested
-    const adapter = await openTrainedAdapter(options)
+    const adapter = await openTrainedAdapter({ ...options, onPlacement: placementNote(terminal) })
     const interrupt = watchInterrupt(
       () => terminal.note('stopping after this batch; press Ctrl-C again to exit at once'),
       () => undefined,

@@ -10,6 +10,7 @@ import { adapterMachineFlags } from '../options/adapterFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
+import { placementNote } from '../terminal/placementNote.js'
 
 /** A fixed port, so that clients need no other configuration. */
 const defaultPort = 8323
@@ -47,7 +48,8 @@ export const serve = defineCommand({
     )
     try {
       const limits = { queue: maxQueue, bodyBytes: maxBody, timeout: timeout * 1000 }
-      const server = await startRunServer({ runs, machine: machineOf(machine), host, port, limits }, (what) => terminal.note(`${what} …`))
+      const notes = { onProgress: (what: string) => terminal.note(`${what} …`), onPlacement: placementNote(terminal) }
+      const server = await startRunServer({ runs, machine: machineOf(machine), host, port, limits }, notes)
       terminal.result(listText(server), { url: server.url, models: [...server.runs].map(([name, info]) => ({ name, ...info })) })
       terminal.note(tryLine(server))
       const stopped = new Promise<null>((resolve) => {

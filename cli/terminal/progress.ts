@@ -5,8 +5,7 @@ import { estimateLine, estimateWarning } from '../format/estimate.js'
 import { reportLines } from '../format/inspection.js'
 import { counted, duration, plural, short } from '../format/numbers.js'
 import { samplesText } from '../format/samples.js'
-import { countOnCpu } from '../../accelerated/engines/placement.js'
-import { placementLine } from '../../finetuning/runs/devicePlacement.js'
+import { placementLine, placementWarns } from '../../finetuning/runs/devicePlacement.js'
 import { queueLine } from './queueLine.js'
 import { etaEstimator } from './eta.js'
 import { printable, type Terminal } from './output.js'
@@ -194,7 +193,7 @@ const leftText = (seconds: number | null): ReadonlyArray<string> => (seconds ===
 const warningOf = (event: FinetuneEvent): string | null => {
   if (event.kind === 'warning') return event.message
   if (event.kind === 'estimate') return estimateWarning(event)
-  return event.kind === 'placement' && (event.floatNodes === null || countOnCpu(event) > 0) ? placementLine(event) : null
+  return event.kind === 'placement' && placementWarns(event) ? placementLine(event) : null
 }
 
 /** The line of an event; null if it has none. */

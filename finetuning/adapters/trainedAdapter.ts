@@ -3,9 +3,11 @@
  * The folder adapters/ holds what reads a finished adapter (prediction, generation, scores, exports); training one is in ../runs.
  */
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
+import type { PlacementReport } from '../runs/devicePlacement.js'
 import type { DeviceName, MachineOptions, Text } from './openModel.js'
 import { openPredictions, type OpenAdapter, type TrainedAdapter } from './openPredictions.js'
 import { loadTrainedModel, type TrainedModelOptions } from './trainedModel.js'
+import { watchedDevice } from './watchedDevice.js'
 
 export type { OpenAdapter, Text, TrainedAdapter }
 
@@ -16,6 +18,8 @@ export type TrainedAdapterOptions = TrainedModelOptions &
     /** tokens per text, special ones included; longer texts are truncated. null: 128, or the model's positions if they are fewer */
     readonly maxLength: number | null
     readonly batchSize: number
+    /** On a GPU: called at the first prediction with how many float nodes ran on the CPU. Absent: nobody looks. */
+    readonly onPlacement?: PlacementReport
   }
 
 const defaults = { device: 'auto', precision: 'float32', threads: 0, maxLength: null, batchSize: 32 } as const
@@ -30,5 +34,6 @@ export const openTrainedAdapter = async (
 ): Promise<OpenAdapter> => {
   const options: TrainedAdapterOptions = { ...defaults, ...input }
   const device = await chooseDevice(options.device)
-  return openPredictions(await loadTrainedModel(options), options, device)
+  const watched = options.onPlacement === undefined ? device : watchedDevice(device, options.onPlacement)
+  return openPredictions(await loadTrainedModel(options), options, watched)
 }

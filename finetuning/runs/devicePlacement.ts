@@ -54,10 +54,15 @@ const operatorsText = (onCpu: Placement['onCpu']): string =>
     .map(([operator, count]) => `${operator} ${count}`)
     .join(', ')
 
+/** Takes one line of where a device's nodes ran. warns: some ran on the CPU, or nobody knows */
+export type PlacementReport = (line: string, warns: boolean) => void
+
+export const placementWarns = (event: PlacementEvent): boolean => event.floatNodes === null || countOnCpu(event) > 0
+
 /** One line for people. */
 export const placementLine = ({ device, floatNodes, onCpu }: PlacementEvent): string => {
   if (floatNodes === null) return `${device}: ONNX Runtime did not report where its nodes ran`
   const count = countOnCpu({ onCpu })
-  if (count === 0) return `${device}: all ${floatNodes} float nodes of the step run there`
+  if (count === 0) return `${device}: all ${floatNodes} float nodes of the graph run there`
   return `${device}: ${count} of ${floatNodes} float nodes run on the CPU: ${operatorsText(onCpu)}`
 }

@@ -5,7 +5,7 @@ import type { Text } from '../adapters/openModel.js'
 import type { Prompt } from '../tokens/prompts.js'
 import { microBatcher, type MicroBatcher, type Outcome } from './microBatcher.js'
 import type { GeneratedText, GenerationChoice, RunInfo, ServingOptions } from './protocol.js'
-import { callThread, type ThreadCalls } from './threadCalls.js'
+import { callThread, type ThreadCalls, type ThreadNotes } from './threadCalls.js'
 
 /** A prediction, and whether its text was longer than the model reads. */
 export type Answered = { readonly value: object; readonly truncated: boolean }
@@ -41,8 +41,8 @@ export type ServedRuns = {
 }
 
 /** @throws InputError, SettingsError or DeviceError with one line for the first run that does not open */
-export const openRuns = async (options: ServingOptions, onProgress: (what: string) => void = () => undefined): Promise<ServedRuns> => {
-  const thread = callThread(options, onProgress)
+export const openRuns = async (options: ServingOptions, notes: ThreadNotes = {}): Promise<ServedRuns> => {
+  const thread = callThread(options, notes)
   const infos = await thread.opened.catch(async (thrown: unknown) => {
     await thread.end()
     throw thrown

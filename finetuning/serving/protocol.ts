@@ -49,6 +49,8 @@ export type SentOutcome = { readonly value: object; readonly truncated: boolean 
 
 export type Reply =
   | { readonly kind: 'preparing'; readonly what: string }
+  /** at the first answer of a graph on a GPU: how many float nodes ran on the CPU, in one line */
+  | { readonly kind: 'placement'; readonly line: string; readonly warns: boolean }
   | { readonly kind: 'opened'; readonly runs: ReadonlyArray<RunInfo> }
   /** nothing can be opened; the thread has ended */
   | { readonly kind: 'refused'; readonly error: SentError }

@@ -10,11 +10,13 @@ import { openGeneratorOn } from '../adapters/generator.js'
 import { openPredictions } from '../adapters/openPredictions.js'
 import type { OpenAdapter } from '../adapters/trainedAdapter.js'
 import { loadTrainedModel } from '../adapters/trainedModel.js'
+import { watchedDevice } from '../adapters/watchedDevice.js'
 import { templateOf } from '../data/promptTemplates.js'
 import { taskTypeNamed, taskTypeOf } from '../tasks/taskTypeOf.js'
 import { generationQueue, type GenerationQueue } from './generationQueue.js'
 import type { Port, Reply, Request, RunInfo, SentOutcome, ServingOptions } from './protocol.js'
 import { runSource, type RunSource } from './runOptions.js'
+import type { PlacementReport } from '../runs/devicePlacement.js'
 import { readRunResult } from '../runs/runFiles.js'
 
 type Opened = { readonly info: RunInfo; readonly release: () => Promise<void> } & (
@@ -29,7 +31,7 @@ export const serveThread = async (port: Port<Request, Reply>, { runs, machine }:
     for (const { release } of opened.splice(0)) await release()
   }
   try {
-    const deviceOf = sharedDevices()
+    const deviceOf = sharedDevices((line, warns) => port.send({ kind: 'placement', line, warns }))
     for (const run of runs) opened.push(await openOne(port, run, await runSource(run, machine), deviceOf))
   } catch (thrown) {
     await releaseAll()
@@ -73,10 +75,10 @@ const answerRequests = (port: Port<Request, Reply>, opened: ReadonlyArray<Opened
 type DeviceOf = (name: string) => Promise<Device>
 
 /** Devices by the names of settings, each opened once, so that runs over one base can share its session. */
-const sharedDevices = (): DeviceOf => {
+const sharedDevices = (onPlacement: PlacementReport): DeviceOf => {
   const devices = new Map<string, Promise<Device>>()
   return (name) => {
-    const device = devices.get(name) ?? chooseDevice(name).then(withSharedSessions)
+    const device = devices.get(name) ?? chooseDevice(name).then((plain) => withSharedSessions(watchedDevice(plain, onPlacement)))
     devices.set(name, device)
     return device
   }

@@ -1,5 +1,6 @@
 /** Calls of a serving thread: sends requests, and matches replies with the calls that wait for them. */
 import { fromSentError } from '../../accelerated/errors/sentError.js'
+import type { PlacementReport } from '../runs/devicePlacement.js'
 import type { Reply, Request, RunInfo, ServingOptions } from './protocol.js'
 import { startServingThread, type ServingThread } from './servingThread.js'
 
@@ -25,13 +26,20 @@ const settled = <T>(): Settled<T> => {
   return { promise, ...functions }
 }
 
-export const callThread = (options: ServingOptions, onProgress: (what: string) => void): ThreadCalls => {
+/** What the thread says beside its answers. */
+export type ThreadNotes = {
+  readonly onProgress?: (what: string) => void
+  readonly onPlacement?: PlacementReport
+}
+
+export const callThread = (options: ServingOptions, { onProgress, onPlacement }: ThreadNotes): ThreadCalls => {
   const calls = new Map<number, Waiting>()
   const [opened, released, died] = [settled<ReadonlyArray<RunInfo>>(), settled<void>(), settled<Error>()]
   let lost: Error | null = null
   let isEnding = false
   const onReply = (reply: Reply): void => {
-    if (reply.kind === 'preparing') onProgress(reply.what)
+    if (reply.kind === 'preparing') onProgress?.(reply.what)
+    else if (reply.kind === 'placement') onPlacement?.(reply.line, reply.warns)
     else if (reply.kind === 'opened') opened.resolve(reply.runs)
     else if (reply.kind === 'refused') opened.reject(fromSentError(reply.error))
     else if (reply.kind === 'released') released.resolve()

@@ -1,21 +1,27 @@
 /** Nodes that a device leaves to the CPU are counted from ONNX Runtime's own profile, reported once, and refused under --strict-device. */
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
+import { devices } from '../../accelerated/engines/devices/index.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import { floatFeed, int32Feed } from '../../accelerated/engines/feeds.js'
 import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { placementOf, type Placement } from '../../accelerated/engines/placement.js'
 import { profiledSession } from '../../accelerated/engines/profiledSession.js'
 import { add, erf, exp, gather, input } from '../../accelerated/graph/operators.js'
+import { placementNote } from '../../cli/terminal/placementNote.js'
 import { openProgress } from '../../cli/terminal/progress.js'
 import type { Terminal } from '../../cli/terminal/output.js'
+import { watchedDevice } from '../../finetuning/adapters/watchedDevice.js'
 import { devicePlacement, placementLine } from '../../finetuning/runs/devicePlacement.js'
+import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
-import { finetune, memoryStorage, type Storage } from '../../web/index.js'
+import type { Reply, Request } from '../../finetuning/serving/protocol.js'
+import { serveThread } from '../../finetuning/serving/serveThread.js'
+import { finetune, memoryStorage, predictor, type Storage } from '../../web/index.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 
 /** A device that ONNX Runtime replaces by the CPU for every node. */
@@ -56,15 +62,22 @@ const filled = async (): Promise<Storage> => {
   return storage
 }
 
-const events = async (settings: FinetuneOptions['settings']): Promise<ReadonlyArray<FinetuneEvent>> => {
+const settings = { method: 'lora', maxSteps: 4, evalSteps: 2, batchSize: 4, maxLength: 16, threads: 1 } as const
+
+const readStored = async (storage: Storage, path: string): Promise<Uint8Array> => {
+  const { read, size } = await storage.open(path)
+  return read(0, size)
+}
+
+const events = async (changed: FinetuneOptions['settings'], storage?: Storage): Promise<ReadonlyArray<FinetuneEvent>> => {
   const collected: FinetuneEvent[] = []
   const options: FinetuneOptions = {
     model: 'tiny',
     task: { task: 'films.csv' },
     output: 'run',
-    settings: { method: 'lora', maxSteps: 4, evalSteps: 2, batchSize: 4, maxLength: 16, threads: 1, ...settings },
+    settings: { ...settings, ...changed },
   }
-  for await (const event of finetune(options, { storage: await filled(), device: replaced })) collected.push(event)
+  for await (const event of finetune(options, { storage: storage ?? (await filled()), device: replaced })) collected.push(event)
   return collected
 }
 
@@ -177,9 +190,69 @@ describe('a run on a device that leaves nodes to the CPU', () => {
     close()
     expect(lines).toEqual([
       'warning card: 3 of 7 float nodes run on the CPU: Add 2, Erf 1',
-      'note card: all 7 float nodes of the step run there',
+      'note card: all 7 float nodes of the graph run there',
       'warning card: ONNX Runtime did not report where its nodes ran',
     ])
     expect(placementLine({ ...event, onCpu: {} })).toBe(lines[1]?.slice(5))
+  })
+})
+
+describe('answers of a device that leaves nodes to the CPU', () => {
+  const texts = [{ text: 'a good film' }, { text: 'a bad film' }]
+  const line = /^card: (\d+) of \1 float nodes run on the CPU: .*Softmax \d/
+
+  it('report them at the first prediction, as a warning, and the CPU reports nothing', async () => {
+    const storage = await filled()
+    await events({ maxSteps: 1 }, storage)
+    const said: string[] = []
+    const terminal = { note: (text: string) => said.push(text), warn: (text: string) => said.push(`warning ${text}`) }
+    const report = placementNote(terminal as unknown as Terminal)
+    for (const device of [replaced, cpu]) {
+      const { predictions, release } = await predictor('run', { storage, device: watchedDevice(device, report) })
+      expect(said.length).toBe(device === replaced ? 0 : 1)
+      await predictions(texts)
+      await predictions(texts)
+      await release()
+    }
+    expect(said.length).toBe(1)
+    expect(said[0]).toMatch(new RegExp(line.source.replace('^', '^warning ')))
+  })
+
+  it('report them to the program that serves a run', async () => {
+    const folder = join(root, 'run')
+    const films = join(root, 'films.csv')
+    await writeFile(films, await readStored(await filled(), 'films.csv'))
+    const options = {
+      model: join(root, 'tiny'),
+      task: { task: films },
+      output: folder,
+      settings: { ...settings, maxSteps: 1, device: 'cpu' },
+    }
+    for await (const _ of finetuneJob(options as FinetuneOptions, new AbortController().signal));
+    const replies: Reply[] = []
+    let ask = (_: Request): void => undefined
+    const send = (reply: Reply): void => {
+      replies.push(reply)
+      if (reply.kind !== 'opened') return
+      for (const id of [0, 1]) ask({ kind: 'predict', id, run: 0, texts })
+      ask({ kind: 'release' })
+    }
+    const receive = (listener: typeof ask): void => {
+      ask = listener
+    }
+    const known = devices as Device[]
+    const at = known.findIndex(({ name }) => name === 'webgpu')
+    const own = known.splice(at, 1, { ...replaced, name: 'webgpu' })
+    try {
+      await serveThread({ send, receive }, { runs: [folder], machine: { device: 'webgpu' } })
+    } finally {
+      known.splice(at, 1, ...own)
+    }
+    expect(replies.map(({ kind }) => kind)).toEqual(['opened', 'placement', 'predicted', 'predicted', 'released'])
+    expect(replies[1]).toEqual({
+      kind: 'placement',
+      line: expect.stringMatching(new RegExp(line.source.replace('card', 'webgpu'))),
+      warns: true,
+    })
   })
 })

@@ -7,6 +7,7 @@ import { systemCode, systemInputError } from '../../../accelerated/errors/system
 import { openRuns, type ServedRun, type ServedRuns } from '../openRuns.js'
 import type { RunInfo } from '../protocol.js'
 import type { MachineChoice } from '../runOptions.js'
+import type { ThreadNotes } from '../threadCalls.js'
 import { servingApp, type ServingApp } from './app.js'
 import { defaultLimits, type Limits } from './limits.js'
 
@@ -35,10 +36,10 @@ const loopback = ['127.0.0.1', 'localhost', '::1']
 /** @throws InputError, SettingsError or DeviceError with one line if a run does not open or the port is in use */
 export const startRunServer = async (
   { runs: folders, machine = {}, host = '127.0.0.1', port = 0, limits = {} }: RunServerOptions,
-  onProgress?: (what: string) => void,
+  notes: ThreadNotes = {},
 ): Promise<RunServer> => {
   const names = namesOf(folders)
-  const opened = await openRuns({ runs: folders, machine }, onProgress)
+  const opened = await openRuns({ runs: folders, machine }, notes)
   const runs = new Map(opened.runs.map((run, i) => [names[i] ?? '', run]))
   const app = servingApp({ runs, limits: { ...defaultLimits, ...limits }, isLocal: loopback.includes(host) })
   try {

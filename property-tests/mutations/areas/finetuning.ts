@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const finetuning: ReadonlyArray<Mutation> = [
   {
+    file: 'finetuning/adapters/watchedDevice.ts',
+    mistake: 'A device that answers reports nothing.',
+    before: 'for (const event of news()) report(',
+    after: 'for (const event of news().slice(1)) report(',
+    tests: ['web/placement'],
+  },
+  {
     file: 'finetuning/tasks/taskTypes/singleLabel.ts',
     mistake: 'Of equal logits the last one wins.',
     before: 'x > (logits[best] ?? -Infinity)',

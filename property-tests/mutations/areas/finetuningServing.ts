@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const finetuningServing: ReadonlyArray<Mutation> = [
   {
+    file: 'finetuning/serving/serveThread.ts',
+    mistake: 'Nobody learns which nodes of a served run were on the CPU.',
+    before: 'withSharedSessions(watchedDevice(plain, onPlacement))',
+    after: 'withSharedSessions(plain)',
+    tests: ['web/placement'],
+  },
+  {
     file: 'finetuning/serving/microBatcher.ts',
     mistake: 'One failing text fails its whole batch.',
     before: 'else for (const one of batch) await settle([one])',
