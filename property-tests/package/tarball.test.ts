@@ -50,7 +50,7 @@ describe('the packed package', () => {
     for (const page of ['board', 'report'])
       for (const kind of ['js', 'css']) expect(packedFiles).toContain(`dist/reporting/${page}/page/${page}.${kind}`)
     const places =
-      /^(dist\/(index|accelerated|cli|evaluation|finetuning|reference|reporting|web)\b.*\.(js|d\.ts)|dist\/reporting\/\w+\/page\/\w+\.css|finetuning\/embedded\/(model\/.*|README\.md)|finetuning\/data\/sentiment\/.*|evaluation\/benchmark\/peer\.py|LICENSE|README\.md|package\.json)$/
+      /^(dist\/(index|accelerated|cli|evaluation|finetuning|program|reference|reporting|web)\b.*\.(js|d\.ts)|dist\/reporting\/\w+\/page\/\w+\.css|finetuning\/embedded\/(model\/.*|README\.md)|finetuning\/data\/sentiment\/.*|evaluation\/benchmark\/peer\.py|dist\/program\/LICENSE-zod|LICENSE|README\.md|package\.json)$/
     expect(packedFiles.filter((path) => !places.test(path))).toEqual([])
   })
 
