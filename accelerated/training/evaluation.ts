@@ -2,6 +2,7 @@
 import type { Examples } from '../models/packing.js'
 import type { TrainingExample } from '../objectives/objective.js'
 import type { InferenceState, RunState } from '../parameters/runState.js'
+import { spreadBatches, type BatchExecutor } from './answerParts.js'
 import { layoutOf, type Assembly } from './assembly.js'
 import type { Scored, TrainingTask } from './events.js'
 import { checkAnswers } from './finiteChecks.js'
@@ -26,23 +27,38 @@ export type Evaluator = {
   readonly release: () => Promise<void>
 }
 
-/** One session serves until the phase of the inference state changes. */
-export const evaluatorOf = <E extends TrainingExample, O>({ inBlocks: _, ...given }: TrainingTask<E, O>): Evaluator => {
+/** The predictor of the run's evaluation. One serves until the phase of the inference state changes. */
+export const evaluationPredictor = <E extends TrainingExample, O>({ inBlocks: _, ...given }: TrainingTask<E, O>) => {
   const task = forLengths(given, given.evaluation, given.runtime.engine)
   let current: { readonly phase: string; readonly predictor: Predictor<E, O> } | null = null
   return {
-    evaluate: async function* (state) {
-      const inference = inferenceStateOf(task, state)
-      const phase = JSON.stringify(inference.phase)
-      if (current?.phase !== phase) {
-        await current?.predictor.release()
-        current = { phase, predictor: await openPredictor(task, task.objective, inference.phase, task.runtime, { prepack: false }) }
-      }
-      const answers = yield* current.predictor.predictions(inference.parameters, task.evaluation, task.settings.batchSize)
-      checkAnswers(state.step, answers, task.evaluation)
-      return { ...task.score(answers), inference }
+    of: async (phase: unknown): Promise<Predictor<E, O>> => {
+      const text = JSON.stringify(phase)
+      if (current?.phase === text) return current.predictor
+      await current?.predictor.release()
+      current = null
+      current = { phase: text, predictor: await openPredictor(task, task.objective, phase, task.runtime, { prepack: false }) }
+      return current.predictor
     },
     release: async () => current?.predictor.release(),
+  }
+}
+
+export const evaluatorOf = <E extends TrainingExample, O>(task: TrainingTask<E, O>): Evaluator => {
+  const { evaluation, settings, precision, answers: execute } = task
+  const predictors = evaluationPredictor(task)
+  return {
+    evaluate: async function* (state) {
+      const inference = inferenceStateOf(task, state)
+      const predictor = await predictors.of(inference.phase)
+      const { step } = state
+      const executor: BatchExecutor | undefined =
+        execute === undefined ? undefined : spreadBatches(execute, { ...inference, step, progress: { step, steps: step } }, precision.dtype)
+      const answers = yield* predictor.predictions(inference.parameters, evaluation, settings.batchSize, executor)
+      checkAnswers(step, answers, evaluation)
+      return { ...task.score(answers), inference }
+    },
+    release: predictors.release,
   }
 }
 

@@ -3,6 +3,7 @@ import type { Measures } from '../methods/method.js'
 import type { Examples } from '../models/packing.js'
 import type { Objective, TrainingExample } from '../objectives/objective.js'
 import type { InferenceState, RunProgress, RunState } from '../parameters/runState.js'
+import type { AnswersExecutor } from './answerParts.js'
 import type { Assembly } from './assembly.js'
 import type { PartExecutor } from './partGradient.js'
 import type { Runtime } from './phaseSessions.js'
@@ -18,6 +19,8 @@ export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknow
   readonly plannedSteps?: number
   /** who computes the gradients of a step's parts; absent: this process, one after another */
   readonly executor?: PartExecutor
+  /** who computes the batches of an evaluation; absent: this process */
+  readonly answers?: AnswersExecutor
   /** also evaluate before the first step */
   readonly evalOnStart?: boolean
   /** Generates texts with a state after its evaluation. Yields how many are done; null: the signal stopped it. Absent: none are generated. */

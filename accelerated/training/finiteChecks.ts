@@ -35,13 +35,17 @@ export const checkStep = (
 
 /** @throws TrainingError if an answer is not finite; it names the step and the first row with this answer */
 export const checkAnswers = (step: number, answers: ReadonlyArray<unknown>, examples: Examples<Pick<TrainingExample, 'row'>>): void => {
-  const numbersOf = (answer: unknown): ReadonlyArray<unknown> =>
-    Array.isArray(answer) ? answer : typeof answer === 'object' && answer !== null ? Object.values(answer).flat() : [answer]
-  const at = answers.findIndex((answer) => !numbersOf(answer).every(Number.isFinite))
+  const at = answers.findIndex((answer) => !isFiniteAnswer(answer))
   if (at < 0) return
   const outputs = numbersOf(answers[at]).join(', ')
   throw new TrainingError(`step ${step}: expected finite outputs in the evaluation, got ${outputs} for row ${examples.at(at)?.row}`)
 }
+
+const numbersOf = (answer: unknown): ReadonlyArray<unknown> =>
+  Array.isArray(answer) ? answer : typeof answer === 'object' && answer !== null ? Object.values(answer).flat() : [answer]
+
+/** Whether every number of an answer is finite. */
+export const isFiniteAnswer = (answer: unknown): boolean => numbersOf(answer).every(Number.isFinite)
 
 /** The first number that is not finite; null if all are. A loop, since it runs over millions of numbers each step. */
 const firstInvalid = (values: ArrayLike<number>): number | null => {

@@ -1,54 +1,104 @@
-/** Computes parts of a run's steps from the trained numbers alone, without the run's moments: what a worker of a run on several machines does. */
+/** Computes parts of a run from the trained numbers alone, without the run's moments: what a worker of a run on several machines does. */
 import { inputError } from '../errors/inputError.js'
 import type { TrainingExample } from '../objectives/objective.js'
+import { answersPart } from './answerParts.js'
+import { layoutOf } from './assembly.js'
 import { stepBatches } from './batchOrder.js'
+import { evaluationPredictor } from './evaluation.js'
 import type { TrainingTask } from './events.js'
 import { forLengths } from './longTexts.js'
 import { partGradient, type PartGradient, type PartSource } from './partGradient.js'
-import { openPartSessions, phaseSessionsOf, type PartSessions } from './phaseSessions.js'
+import { openPartSessions, phaseSessionsOf } from './phaseSessions.js'
 import { runLength } from './runLength.js'
-import { stepParts, type PartFeeds } from './stepParts.js'
+import { stepParts } from './stepParts.js'
 
-export type PartWorker = {
+/** Computes parts of one kind. */
+export type PartComputer = {
   /** Opens the sessions of a phase before its first part. @throws InputError if it is no phase of the method */
   readonly open: (phase: unknown) => Promise<void>
-  /** The gradient of one part of a step. @throws InputError if the parameters do not fit the phase */
-  readonly gradientOf: (source: PartSource, part: number) => Promise<PartGradient>
+  /** One part of what a leader published. @throws InputError if the parameters do not fit the phase */
+  readonly compute: (source: PartSource, part: number) => Promise<PartGradient>
+}
+
+export type PartWorker = {
+  /** gradients of the parts of steps */
+  readonly gradients: PartComputer
+  /** outputs of the batches of evaluations */
+  readonly answers: PartComputer
   readonly release: () => Promise<void>
 }
 
 const where = 'the published step'
 
 /** The run's task on this machine: the same model, data and settings. */
-export const openPartWorker = <E extends TrainingExample, O>(given: TrainingTask<E, O>): PartWorker => {
+export const openPartWorker = <E extends TrainingExample, O>(task: TrainingTask<E, O>): PartWorker => {
+  const [gradients, answers] = [gradientsOf(task), answersOf(task)]
+  return {
+    gradients,
+    answers,
+    release: async () => {
+      await gradients.release()
+      await answers.release()
+    },
+  }
+}
+
+type Released = PartComputer & { readonly release: () => Promise<void> }
+
+/** The phase that a published one is: the same object until another comes. */
+const phasesOf = <E extends TrainingExample, O>({ method }: TrainingTask<E, O>): ((phase: unknown) => unknown) => {
+  let current: { readonly text: string; readonly phase: unknown } | null = null
+  return (phase) => {
+    const text = JSON.stringify(phase)
+    if (current?.text === text) return current.phase
+    const parsed = method.phases.schema.safeParse(phase)
+    if (!parsed.success) throw inputError(where, `a phase of ${method.name}`, parsed.error.issues[0]?.message ?? 'another')
+    current = { text, phase: parsed.data }
+    return current.phase
+  }
+}
+
+const checkSize = ({ name }: { readonly name: string }, expected: number, { parameters }: PartSource): void => {
+  if (parameters.length !== expected) throw inputError(where, `${expected} trained numbers of ${name}`, String(parameters.length))
+}
+
+const gradientsOf = <E extends TrainingExample, O>(given: TrainingTask<E, O>): Released => {
+  const phaseOf = phasesOf(given)
   const task = forLengths(given, given.training, given.runtime.engine)
   const { method, settings, model, precision, objective } = task
   const batches = stepBatches(task.training, settings, runLength(method, settings, model, task.training.length).stepsPerEpoch)
   const sessions = phaseSessionsOf(task, openPartSessions)
-  let current: { readonly text: string; readonly phase: unknown } | null = null
-  let prepared: { readonly source: PartSource; readonly feedsOf: (part: number) => PartFeeds } | null = null
-  const sessionsOf = async (phase: unknown): Promise<PartSessions> => {
-    const text = JSON.stringify(phase)
-    if (current?.text !== text) {
-      const parsed = method.phases.schema.safeParse(phase)
-      if (!parsed.success) throw inputError(where, `a phase of ${method.name}`, parsed.error.issues[0]?.message ?? 'another')
-      current = { text, phase: parsed.data }
-    }
-    return sessions.of(current.phase)
-  }
+  let prepared: { readonly source: PartSource; readonly feedsOf: ReturnType<typeof stepParts> } | null = null
   return {
-    open: async (phase) => void (await sessionsOf(phase)),
-    gradientOf: async (source, part) => {
-      const opened = await sessionsOf(source.phase)
+    open: async (phase) => void (await sessions.of(phaseOf(phase))),
+    compute: async (source, part) => {
+      const phase = phaseOf(source.phase)
+      const opened = await sessions.of(phase)
+      checkSize(method, opened.layout.size, source)
       const { step, parameters, progress } = source
-      if (parameters.length !== opened.layout.size)
-        throw inputError(where, `${opened.layout.size} trained numbers of ${method.name}`, String(parameters.length))
-      if (prepared?.source !== source) {
-        const state = { step, phase: current?.phase }
-        prepared = { source, feedsOf: stepParts({ assembly: task, objective, progress }, opened, state, batches(step)) }
-      }
+      if (prepared?.source !== source)
+        prepared = { source, feedsOf: stepParts({ assembly: task, objective, progress }, opened, { step, phase }, batches(step)) }
       return partGradient(opened, parameters, prepared.feedsOf(part), precision.dtype)
     },
     release: sessions.release,
+  }
+}
+
+const answersOf = <E extends TrainingExample, O>(task: TrainingTask<E, O>): Released => {
+  const phaseOf = phasesOf(task)
+  const { method, evaluation, settings, precision } = task
+  const predictors = evaluationPredictor(task)
+  const batchesOf = async (phase: unknown, { parameters }: PartSource) =>
+    (await predictors.of(phase)).batches(parameters, evaluation, settings.batchSize)
+  let prepared: { readonly source: PartSource; readonly batches: Awaited<ReturnType<typeof batchesOf>> } | null = null
+  return {
+    open: async (phase) => void (await predictors.of(phaseOf(phase))),
+    compute: async (source, part) => {
+      const phase = phaseOf(source.phase)
+      checkSize(method, layoutOf(task, phase).size, source)
+      if (prepared?.source !== source) prepared = { source, batches: await batchesOf(phase, source) }
+      return answersPart(await prepared.batches.compute(part), precision.dtype)
+    },
+    release: predictors.release,
   }
 }

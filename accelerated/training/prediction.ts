@@ -1,20 +1,43 @@
 /** Prediction: the objective's answers for many examples, in batches of similar length. */
 import { examplesAt, lengthsOf, type Examples } from '../models/packing.js'
-import type { TrainingExample, Objective } from '../objectives/objective.js'
+import type { Objective, Prepared, TrainingExample } from '../objectives/objective.js'
 import { layoutOf, type Assembly } from './assembly.js'
 import { inferenceGraph } from './inferenceGraph.js'
 import { inBatches } from './batchOrder.js'
-import type { OpenOptions, Session } from '../engines/engine.js'
+import type { OpenOptions, Results, Session } from '../engines/engine.js'
+import type { Feeds } from '../engines/feeds.js'
 import type { Vector } from '../parameters/vectors.js'
 import { forLengths } from './longTexts.js'
 import type { Runtime } from './phaseSessions.js'
 import { blockFeeds } from './stateBuffers.js'
 import { fixedParameters } from './fixedParameters.js'
+import type { BatchExecutor, BatchOutputs } from './answerParts.js'
 import { batchFeeds } from './batchFeeds.js'
+import { isFiniteAnswer } from './finiteChecks.js'
+
+/** Examples in batches of similar length, the longest first. Each batch may be computed anywhere. */
+export type Batches<O> = {
+  /** the rows of each batch */
+  readonly rows: ReadonlyArray<ReadonlyArray<number>>
+  readonly compute: (batch: number) => Promise<BatchOutputs>
+  /** One answer for each row of the batch, from its outputs. */
+  readonly read: (batch: number, results: Results) => ReadonlyArray<O>
+}
+
+/** One batch after another, in this process. */
+const inOrder: BatchExecutor = async function* ({ count, compute }) {
+  for (let batch = 0; batch < count; batch++) yield [batch, (await compute(batch)).results]
+}
 
 export type Predictor<E, O> = {
+  readonly batches: (parameters: Vector, examples: Examples<E>, batchSize: number) => Promise<Batches<O>>
   /** Yields after each batch how many examples are done. Returns one answer for each example, in their order. */
-  readonly predictions: (parameters: Vector, examples: Examples<E>, batchSize: number) => AsyncGenerator<number, ReadonlyArray<O>>
+  readonly predictions: (
+    parameters: Vector,
+    examples: Examples<E>,
+    batchSize: number,
+    executor?: BatchExecutor,
+  ) => AsyncGenerator<number, ReadonlyArray<O>>
   /** The same as one promise. @param onProgress called after each batch with the number of examples done */
   readonly predict: (
     parameters: Vector,
@@ -47,45 +70,89 @@ export const openPredictor = async <E extends TrainingExample, O>(
   const open = (of: Assembly): Promise<Session> => engine.open(inferenceGraph(of, phase, known?.tensors), weights, options)
   const session = await open(assembly)
   let forLongTexts: Promise<Session> | null = null
-  const predictions = async function* (
-    parameters: Vector,
-    examples: Examples<E>,
-    batchSize: number,
-  ): AsyncGenerator<number, ReadonlyArray<O>> {
-    let done = 0
-    const answers = new Array<O>(examples.length)
-    const lengths = lengthsOf(examples)
-    const byLength = Array.from(lengths, (_, i) => i).sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0))
+  const batches: Predictor<E, O>['batches'] = async (parameters, examples, batchSize) => {
     const own = forLengths(assembly, examples, engine)
     if (own !== assembly) forLongTexts ??= open(own)
     const { run } = await (own === assembly ? session : (forLongTexts ?? session))
     const constant = known?.feeds ?? blockFeeds(layout, 'parameters', parameters, dtype)
-    for (const [i, rows] of inBatches(byLength, batchSize).entries()) {
-      const draw = { seed: assembly.settings.seed, step: firstDraw + i }
-      const prepared = objective.prepare(examplesAt(examples, rows), draw)
-      const { packed, feeds } = batchFeeds(own, prepared, prepared.weight)
-      const results = await run({ ...constant, ...feeds })
-      prepared.read(results, packed).forEach((answer, position) => {
-        answers[rows[position] ?? 0] = answer
-      })
-      done += rows.length
-      yield done
-    }
-    return answers
+    return batchesOf({ assembly: own, objective, run: (feeds) => run({ ...constant, ...feeds }) }, examples, batchSize)
+  }
+  const predictions: Predictor<E, O>['predictions'] = async function* (parameters, examples, batchSize, executor = inOrder) {
+    return yield* answersOf(await batches(parameters, examples, batchSize), examples.length, executor)
   }
   return {
     release: async () => {
       await session.release()
       await (await forLongTexts)?.release()
     },
+    batches,
     predictions,
     predict: async (parameters, examples, batchSize, onProgress) => {
-      const batches = predictions(parameters, examples, batchSize)
+      const all = predictions(parameters, examples, batchSize)
       for (;;) {
-        const next = await batches.next()
+        const next = await all.next()
         if (next.done === true) return next.value
         onProgress?.(next.value)
       }
     },
   }
+}
+
+/** @param run takes the feeds of a batch; it has those of the parameters */
+const batchesOf = <E extends TrainingExample, O>(
+  {
+    assembly,
+    objective,
+    run,
+  }: { readonly assembly: Assembly; readonly objective: Objective<E, O>; readonly run: (feeds: Feeds) => Promise<Results> },
+  examples: Examples<E>,
+  batchSize: number,
+): Batches<O> => {
+  const lengths = lengthsOf(examples)
+  const byLength = Array.from(lengths, (_, i) => i).sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0))
+  const rows = inBatches(byLength, batchSize)
+  let newest = { batch: -1 } as { readonly batch: number; readonly prepared: Prepared<O> } & ReturnType<typeof batchFeeds>
+  const prepare = (batch: number): typeof newest => {
+    if (newest.batch === batch) return newest
+    const prepared = objective.prepare(examplesAt(examples, rows[batch] ?? []), {
+      seed: assembly.settings.seed,
+      step: firstDraw + batch,
+    })
+    newest = { batch, prepared, ...batchFeeds(assembly, prepared, prepared.weight) }
+    return newest
+  }
+  return {
+    rows,
+    compute: async (batch) => {
+      const { packed, feeds } = prepare(batch)
+      return { results: await run(feeds), tokens: packed.tokens }
+    },
+    read: (batch, results) => {
+      const { prepared, packed } = prepare(batch)
+      return prepared.read(results, packed)
+    },
+  }
+}
+
+/** Yields after each batch how many examples are done. */
+async function* answersOf<O>(
+  { rows, compute, read }: Batches<O>,
+  examples: number,
+  executor: BatchExecutor,
+): AsyncGenerator<number, ReadonlyArray<O>> {
+  const fits = (batch: number, results: Results): boolean => {
+    const answers = read(batch, results)
+    return answers.length === rows[batch]?.length && answers.every(isFiniteAnswer)
+  }
+  const answers = new Array<O>(examples)
+  let done = 0
+  for await (const [batch, results] of executor({ count: rows.length, compute, fits })) {
+    const ofBatch = rows[batch] ?? []
+    read(batch, results).forEach((answer, position) => {
+      answers[ofBatch[position] ?? 0] = answer
+    })
+    done += ofBatch.length
+    yield done
+  }
+  return answers
 }

@@ -168,6 +168,13 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     nnodes: 'redis',
     num_threads: 'threads',
   },
+  // words for what the pages describe, of no other tool
+  'Plain words': {
+    machines: 'redis',
+    parts: 'gradientAccumulationSteps',
+    queue: 'redis',
+    workers: 'redis',
+  },
 }
 
 /** Values that our flags lack, and the nearest thing that exists. */

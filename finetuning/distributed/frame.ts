@@ -32,10 +32,15 @@ export const fromFrame = <T>(
 const count = z.int().min(0)
 const name = z.string().max(200)
 
-/** A step whose parts wait to be computed. */
+/** What parts are: gradients of the batches of a step, or answers to those of an evaluation. */
+export const works = ['gradients', 'answers'] as const
+export type Work = (typeof works)[number]
+
+/** A step or an evaluation whose parts wait to be computed. */
 export const stepHeader = z.strictObject({
   /** names the step and the process that published it */
   token: name,
+  work: z.enum(works),
   step: count,
   phase: z.unknown(),
   /** steps done, and steps of the run by which its method planned */
@@ -49,7 +54,7 @@ export const stepHeader = z.strictObject({
 })
 export type StepHeader = z.infer<typeof stepHeader>
 
-/** The gradient of a part. */
+/** The gradient of a part, or the outputs of a batch of an evaluation with their sizes as `results`. */
 export const gradientHeader = z.strictObject({
   worker: name,
   tokens: count,

@@ -7,13 +7,15 @@ import type { Redis } from 'ioredis'
 import { InputError, inputError, reason } from '../../accelerated/errors/inputError.js'
 import { TrainingError } from '../../accelerated/errors/trainingError.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
+import type { AnswersExecutor } from '../../accelerated/training/answerParts.js'
 import type { PartExecutor } from '../../accelerated/training/partGradient.js'
 import type { Exchange } from './exchange.js'
-import { openPace, type Pace, type WorkersReport } from './pace.js'
+import type { Work } from './frame.js'
+import { openPace, type WorkersReport } from './pace.js'
 import type { Leadership } from './leadership.js'
 import type { QueueEvent } from './redis.js'
 import { endRun, takeLead } from './runKeys.js'
-import { spreadStep } from './spreadStep.js'
+import { spreadParts, spreadStep } from './spreadParts.js'
 
 export type LeaderEvent =
   | { readonly kind: 'warning'; readonly message: string }
@@ -32,12 +34,11 @@ export type LeaderOptions = {
   readonly setup: string
   readonly dtype: FloatType
   readonly exchange: Exchange
-  /** the most parts of a step */
-  readonly parts: number
 }
 
 export type Leader = {
   readonly executor: PartExecutor
+  readonly answers: AnswersExecutor
   /** What happened since the last call. */
   readonly events: () => ReadonlyArray<LeaderEvent>
   /** Ends the run in Redis and closes the connection. */
@@ -55,29 +56,37 @@ export const openLeader = async (options: LeaderOptions): Promise<Leader> => {
     if (!said.has(message)) events.push({ kind: 'warning', message })
     said.add(message)
   }
-  const pace = openPace()
+  const paces = { gradients: openPace(), answers: openPace() }
+  const look = (work: Work, step: number): void => {
+    const report = paces[work].report()
+    if (report !== null) events.push({ kind: 'workers', step, ...report })
+  }
   const leadership: Leadership = {
     ...options,
-    mostParts: options.parts,
-    pace,
-    trusted: new Set([leader]),
+    paces,
+    trusted: { gradients: new Set(), answers: new Set() },
     refused: new Set(),
     warn,
-    ...leadershipAt(options, pace, warn),
+    ...leadershipAt(options, paces, warn),
   }
   await firstLead(leadership)
   return {
     executor: async (step) => {
       const gradients = await spreadStep(leadership, step)
-      const report = pace.report()
-      if (report !== null) events.push({ kind: 'workers', step: step.step + 1, ...report })
+      look('gradients', step.step + 1)
       return gradients
+    },
+    answers: async function* (evaluation) {
+      for await (const part of spreadParts(leadership, 'answers', evaluation)) {
+        look('answers', evaluation.step)
+        yield part
+      }
     },
     events: () => events.splice(0),
     close: async () => {
       const until = performance.now() + closePatience
       const end = (): Promise<boolean> =>
-        endRun(client, id, leader, options.parts).then(
+        endRun(client, id, leader).then(
           () => true,
           () => false,
         )
@@ -104,11 +113,11 @@ const firstLead = async ({ client, lead }: Leadership): Promise<void> => {
 
 const leadershipAt = (
   { client, id, leader, setup, isGone }: LeaderOptions,
-  pace: Pace,
+  paces: Leadership['paces'],
   warn: Leadership['warn'],
 ): Pick<Leadership, 'lead' | 'lease' | 'attempt'> => {
   let failedAt = -Infinity
-  const lease = (): number => Math.max(shortestLease, 5 * pace.lease())
+  const lease = (): number => Math.max(shortestLease, 5 * paces.gradients.lease(), 5 * paces.answers.lease())
   const lead = async (gone = ''): Promise<void> => {
     const other = await takeLead(client, id, { leader, lease: lease(), setup, gone })
     if (other === null) return

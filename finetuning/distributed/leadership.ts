@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import type { Exchange } from './exchange.js'
+import type { Work } from './frame.js'
 import type { Pace } from './pace.js'
 
 export type Leadership = {
@@ -12,11 +13,11 @@ export type Leadership = {
   readonly leader: string
   readonly dtype: FloatType
   readonly exchange: Exchange
-  readonly mostParts: number
-  readonly pace: Pace
-  /** workers whose first gradient was checked */
-  readonly trusted: Set<string>
-  /** workers whose gradients are no longer accepted */
+  /** parts of steps and of evaluations take other times */
+  readonly paces: Readonly<Record<Work, Pace>>
+  /** workers whose first part of a work was checked */
+  readonly trusted: Readonly<Record<Work, Set<string>>>
+  /** workers whose parts are no longer accepted */
   readonly refused: Set<string>
   /** Reports a message once. */
   readonly warn: (message: string) => void

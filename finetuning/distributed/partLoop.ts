@@ -1,4 +1,4 @@
-/** A worker of a run: takes parts of the newest step, computes their gradients, and returns them, until the run ends. */
+/** A worker of a run: takes parts of the newest step or evaluation, computes and returns them, until the run ends. */
 import type { Redis } from 'ioredis'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InputError, inputError } from '../../accelerated/errors/inputError.js'
@@ -47,7 +47,7 @@ export const computeParts = async (loop: PartLoop): Promise<'the run ended' | 's
     }
     if (current?.header.token !== token) {
       current = (await attempt(() => readStep(loop, keys.step))) ?? null
-      if (current !== null) await parts.open(current.header.phase)
+      if (current !== null) await parts[current.header.work].open(current.header.phase)
       continue // opening takes its time: the step may have changed
     }
     if (await takePart(loop, current)) continue
@@ -89,7 +89,7 @@ const readStep = async ({ client, dtype }: PartLoop, key: string): Promise<Step 
 /** @returns whether there may be another part @throws InputError if the run refuses this worker */
 const takePart = async (loop: PartLoop, { header, source }: Step): Promise<boolean> => {
   const { client, id, worker } = loop
-  const { token, parts, lease, exchange, step } = header
+  const { token, work, parts, lease, exchange, step } = header
   const part = await attempt(() => claimPart(client, id, token, worker, parts, lease))
   if (part === noPart.refused) {
     const reason = await attempt(() => client.hget(keysOf(id).refused, worker))
@@ -97,10 +97,10 @@ const takePart = async (loop: PartLoop, { header, source }: Step): Promise<boole
   }
   if (part === undefined || part < 0) return part === noPart.otherStep
   const began = performance.now()
-  const gradient = await loop.parts.gradientOf(source, part)
+  const computed = await loop.parts[work].compute(source, part)
   const seconds = (performance.now() - began) / 1_000
-  const kept = (await attempt(() => storeGradient(client, id, token, part, frameOf(gradient, exchange, { worker, seconds })))) ?? false
-  loop.onPart({ step: step + 1, part: part + 1, seconds, kept })
+  const kept = (await attempt(() => storeGradient(client, id, token, part, frameOf(computed, exchange, { worker, seconds })))) ?? false
+  loop.onPart({ step: work === 'answers' ? step : step + 1, part: part + 1, seconds, kept })
   return true
 }
 

@@ -1,6 +1,6 @@
 /**
- * A run in Redis: its keys, and the scripts that change several of them at once. A run holds its setup, the newest step with the trained numbers,
- * and at most one gradient for each part. Every key expires, and the run removes them when it ends.
+ * A run in Redis: its keys, and the scripts that change several of them at once. A run holds its setup, the newest step or evaluation with the trained
+ * numbers, and at most one gradient for each part. Every key expires, and the run removes them when it ends.
  */
 import type { Redis } from 'ioredis'
 
@@ -19,6 +19,7 @@ export type RunKeys = {
   readonly setup: string
   readonly leader: string
   readonly now: string
+  readonly parts: string
   readonly step: string
   readonly steps: string
   readonly done: string
@@ -32,6 +33,7 @@ export const keysOf = (id: string): RunKeys => {
     setup: `${prefix}setup`,
     leader: `${prefix}leader`,
     now: `${prefix}now`,
+    parts: `${prefix}parts`,
     step: `${prefix}step`,
     steps: `${prefix}steps`,
     done: `${prefix}done`,
@@ -70,10 +72,15 @@ export const takeLead = async (
   return null
 }
 
+/** Removes the parts of the published step, and their leases. */
+const removeParts =
+  "for i = 0, tonumber(redis.call('GET', p..'parts') or 0) - 1 do redis.call('DEL', p..'gradient:'..i, p..'lease:'..i) end"
+
 const publish = script(
   'local p = KEYS[1]',
-  "for i = 0, ARGV[3] - 1 do redis.call('DEL', p..'gradient:'..i, p..'lease:'..i) end",
+  removeParts,
   "redis.call('DEL', p..'done')",
+  `redis.call('SET', p..'parts', ARGV[3], 'PX', ${expiry})`,
   `redis.call('SET', p..'step', ARGV[2], 'PX', ${expiry})`,
   `redis.call('SET', p..'now', ARGV[1], 'PX', ${expiry})`,
   "redis.call('XADD', p..'steps', 'MAXLEN', 1, '*', 'token', ARGV[1])",
@@ -81,7 +88,7 @@ const publish = script(
   'return 1',
 )
 
-/** Replaces the published step. @param parts the most parts of a step */
+/** Replaces the published step. @param parts those of this step */
 export const publishStep = async (client: Redis, id: string, token: string, frame: Buffer, parts: number): Promise<void> => {
   await publish(client, id, token, frame, parts)
 }
@@ -117,6 +124,20 @@ const store = script(
 export const storeGradient = async (client: Redis, id: string, token: string, part: number, frame: Buffer): Promise<boolean> =>
   (await store(client, id, token, part, frame)) === 1
 
+const stored = script(
+  'local found = {}',
+  'for i = 0, ARGV[1] - 1 do',
+  "  if redis.call('STRLEN', KEYS[1]..'gradient:'..i) > 0 then table.insert(found, i) end",
+  'end',
+  'return found',
+)
+
+/** The parts that workers have returned. */
+export const storedParts = async (client: Redis, id: string, parts: number): Promise<ReadonlyArray<number>> => {
+  const found = await stored(client, id, parts)
+  return Array.isArray(found) ? found.map(Number) : []
+}
+
 const free = script("for i = 0, ARGV[1] - 1 do redis.call('DEL', KEYS[1]..'lease:'..i) end", 'return 1')
 
 /** Ends the leases of all parts. */
@@ -140,8 +161,8 @@ const end = script(
   'local p = KEYS[1]',
   "local held = redis.call('GET', p..'leader')",
   'if held and held ~= ARGV[1] then return 0 end',
-  "redis.call('DEL', p..'leader', p..'now', p..'step', p..'steps', p..'done', p..'refused')",
-  "for i = 0, ARGV[2] - 1 do redis.call('DEL', p..'gradient:'..i, p..'lease:'..i) end",
+  removeParts,
+  "redis.call('DEL', p..'leader', p..'now', p..'parts', p..'step', p..'steps', p..'done', p..'refused')",
   `redis.call('SET', p..'setup', 'ended', 'PX', ${farewell})`,
   'return 1',
 )
@@ -150,7 +171,7 @@ const end = script(
 export const ended = 'ended'
 
 /** Removes the run, so that its workers leave. */
-export const endRun = async (client: Redis, id: string, leader: string, parts: number): Promise<void> => {
-  await end(client, id, leader, parts)
+export const endRun = async (client: Redis, id: string, leader: string): Promise<void> => {
+  await end(client, id, leader)
   await client.srem(runIndex, id)
 }

@@ -8,6 +8,7 @@ import { eventFile } from './eventFile.js'
 import { detailsFile } from './evaluationDetails.js'
 import { rowsFile } from './runRows.js'
 import { trackerFile, trackerNames } from './tracking/trackerNames.js'
+import { workersFile } from './workersFile.js'
 
 /** What a run writes and deletes must be in its own folder. @throws InputError */
 export const refuseLinks = async (output: string): Promise<void> => {
@@ -26,6 +27,7 @@ const runFileNames = [
   'result.json',
   rowsFile,
   detailsFile,
+  workersFile,
   ...trackerNames.map(trackerFile),
   'adapter_config.json',
   'adapter_model.safetensors',

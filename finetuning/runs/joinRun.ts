@@ -43,7 +43,8 @@ export const joinRun = async (
     const run = validate(remoteRunSchema, parseJson(setup, where), where, 'the setup of a run')
     await checkRemoteRun(run, root, `run ${run.output}`)
     onEvent({ kind: 'joining', run: run.output })
-    const options = { ...remoteOptionsOf(run.options, where), output: run.output, resume: false }
+    const pinned = run.revision === null ? {} : { revision: run.revision }
+    const options = { ...remoteOptionsOf(run.options, where), output: run.output, resume: false, ...pinned }
     const preparing = prepareRun(options, signal)
     for (;;) {
       const next = await preparing.next()

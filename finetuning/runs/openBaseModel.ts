@@ -15,7 +15,7 @@ export type BaseModel = {
 }
 
 /**
- * A resumed run opens the commit that it began with.
+ * A resumed run opens the commit that it began with, and a worker that of its leader.
  * @param cardMemory bytes of the card that holds the weights; absent: the machine holds them
  * @throws InputError if the model is missing, too large, not finite, or cannot do the task
  */
@@ -27,7 +27,7 @@ export const openBaseModel = async (
   signal: AbortSignal,
   cardMemory?: number,
 ): Promise<BaseModel> => {
-  const pinned = options.resume ? (await readRunConfig(options.output))?.revision : null
+  const pinned = options.revision ?? (options.resume ? (await readRunConfig(options.output))?.revision : null)
   const resolved = await resolveModel(options.model, { signal, ...(pinned == null ? {} : { revision: pinned }) })
   const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
   await checkBase(base, options, taskType, outputs, precision, cardMemory)

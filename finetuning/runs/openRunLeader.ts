@@ -3,29 +3,32 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { openLeader, type Leader, type LeaderEvent } from '../distributed/leader.js'
 import { openRedis } from '../distributed/redis.js'
+import { checkRoom } from '../distributed/redisMemory.js'
 import type { PreparedRun } from './prepareTask.js'
 import { remoteRunId, remoteRunOf } from './remoteRun.js'
 import type { RunOptions } from './run.js'
 
-/** @throws InputError if Redis does not answer, or another process leads this run */
+/** @throws InputError if Redis does not answer or can never hold the run, or another process leads it */
 export const openRunLeader = async (
   options: RunOptions & { readonly redis: string },
-  { inputs, facts, task }: PreparedRun,
+  { inputs, facts, task, start }: PreparedRun,
   signal: AbortSignal,
 ): Promise<Leader> => {
   const outages: LeaderEvent[] = []
   const client = await openRedis(options.redis, { signal, onEvent: (event) => outages.push(event) })
-  const run = remoteRunOf(options, { inputs, device: facts.device })
+  const run = remoteRunOf(options, { inputs, device: facts.device, revision: facts.revision })
+  const { dtype } = task.precision
+  const [parts, exchange] = [task.settings.gradientAccumulationSteps, options.exchange ?? 'float32']
   try {
+    const full = await checkRoom(client, { size: start.parameters.length, parts, dtype, exchange })
+    if (full !== null) outages.push({ kind: 'warning', message: full })
     const leader = await openLeader({
       client,
       id: remoteRunId(run, hostname()),
       leader: `process ${process.pid} on ${hostname()} (${randomBytes(4).toString('hex')})`,
       isGone,
       setup: JSON.stringify(run),
-      dtype: task.precision.dtype,
-      exchange: options.exchange ?? 'float32',
-      parts: task.settings.gradientAccumulationSteps,
+      ...{ dtype, exchange },
     })
     return { ...leader, events: () => [...outages.splice(0), ...leader.events()] }
   } catch (thrown) {

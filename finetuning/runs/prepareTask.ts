@@ -69,7 +69,7 @@ export type PreparedRun = {
   readonly openParts: () => PartWorker
   /** Trains from a state. */
   readonly train: (
-    more: Pick<TrainingTask, 'plannedSteps' | 'evalOnStart' | 'executor'>,
+    more: Pick<TrainingTask, 'plannedSteps' | 'evalOnStart' | 'executor' | 'answers'>,
     ...from: [start: RunState, resumed: RunProgress | null, signal: AbortSignal]
   ) => AsyncGenerator<TrainingEvent, TrainingResult>
 }

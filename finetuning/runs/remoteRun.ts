@@ -54,13 +54,17 @@ export const remoteRunSchema = z.strictObject({
   options: remoteOptionsSchema,
   inputs: inputsSchema,
   device: z.string().max(100),
+  revision: z.string().max(201).nullable(),
 })
 export type RemoteRun = z.infer<typeof remoteRunSchema>
 
-/** @param inputs the digests of the run's inputs; those of an adapter that it starts from do not matter to parts */
+/**
+ * @param inputs the digests of the run's inputs; those of an adapter that it starts from do not matter to parts
+ * @param revision the model's commit on the hub, which workers open too; null: it is a folder
+ */
 export const remoteRunOf = (
   { output, model, task, settings }: Pick<RunOptions, 'output' | 'model' | 'task' | 'settings'>,
-  { inputs, device }: { readonly inputs: RunInputs; readonly device: string },
+  { inputs, device, revision }: { readonly inputs: RunInputs; readonly device: string; readonly revision: string | null },
 ): RemoteRun => ({
   version: versions['salora'] ?? '',
   versions: decisiveVersions as RemoteRun['versions'],
@@ -68,6 +72,7 @@ export const remoteRunOf = (
   options: { model, task: task as object as RemoteRun['options']['task'], settings: { ...settings } },
   inputs: ofParts(inputs),
   device,
+  revision,
 })
 
 const ofParts = (inputs: RunInputs): RunInputs =>

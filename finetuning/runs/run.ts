@@ -45,7 +45,12 @@ export type FinetuneOptions = {
 }
 
 /** The options of a run with all settings resolved. */
-export type RunOptions = Omit<FinetuneOptions, 'resume' | 'settings'> & { readonly resume: boolean; readonly settings: Settings }
+export type RunOptions = Omit<FinetuneOptions, 'resume' | 'settings'> & {
+  readonly resume: boolean
+  readonly settings: Settings
+  /** The commit of a hub's model, as the leader of the run has it. Absent: the one that the run began with, or main. */
+  readonly revision?: string
+}
 
 const text = z.string().min(1)
 /** What a caller without types may get wrong. The task's own options are checked where its data is read. */

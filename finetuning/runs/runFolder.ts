@@ -1,4 +1,4 @@
-/** A run's folder: config.json, metrics.jsonl, result.json, rows.json, evaluation.json, adapter/, checkpoints/ and events.out.tfevents.*. The layout is public. */
+/** A run's folder: config.json, metrics.jsonl, result.json, rows.json, evaluation.json, workers.json, adapter/, checkpoints/ and events.out.tfevents.*. The layout is public. */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'
@@ -13,6 +13,7 @@ import { planRun, type RunPlan, type RunSources } from './planRun.js'
 import type { Extended, RunOptions, RunResult } from './run.js'
 import { fingerprintOf } from './runFingerprint.js'
 import { writeRunRows } from './runRows.js'
+import { workersFile } from './workersFile.js'
 
 export type { RunSources }
 
@@ -76,6 +77,7 @@ const lockedFolder = (
       await lock.clear()
       for (const folder of [output, adapter, checkpoints]) await removeTemporaries(folder)
       await rm(result, { force: true }) // before config.json: a run that is made longer is no longer finished
+      await rm(join(output, workersFile), { force: true }) // of an earlier process
       await writeFileAtomically(join(output, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
       await writeRunRows(output, rows)
       return withEventFile(await openMetricsLog(output, lines), output, tensorboard)

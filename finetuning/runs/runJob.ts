@@ -16,6 +16,7 @@ import { resumeRun } from './resumeRun.js'
 import type { FinetuneEvent, RunOptions, RunResult, TestScores } from './run.js'
 import type { RunFolder } from './runFolder.js'
 import { adapterOf, keptOf, resultOf } from './runResult.js'
+import { workersWriter } from './workersFile.js'
 
 /** A run that is ready to train. Its files are in the storage of its base model. */
 export type Job = {
@@ -24,8 +25,8 @@ export type Job = {
   readonly folder: RunFolder
   /** when the run began, by performance.now() */
   readonly began: number
-  /** The other machines that compute parts of its steps. Absent: there are none. */
-  readonly machines?: Pick<Leader, 'executor' | 'events'>
+  /** The other machines that compute parts of its steps and evaluations. Absent: there are none. */
+  readonly machines?: Pick<Leader, 'executor' | 'answers' | 'events'>
   /** The memory that the run needs. Absent: it is not known here. */
   readonly estimate?: (prepared: PreparedRun) => Promise<Estimate>
   /** The model card to save beside the adapter. Absent: there is none. */
@@ -54,7 +55,10 @@ async function* trainJob(
   for (const message of task.method.reporting?.warnings?.(task.settings, { step: 0, steps: plannedSteps }) ?? [])
     yield { kind: 'warning', message }
   const { checkpoint, log } = yield* resumeRun(options, prepared, folder)
-  const more = { plannedSteps, evalOnStart: folder.evalOnStart, ...(machines === undefined ? {} : { executor: machines.executor }) }
+  const { executor, answers } = machines ?? {}
+  const spread = executor === undefined || answers === undefined ? {} : { executor, answers }
+  const more = { plannedSteps, evalOnStart: folder.evalOnStart, ...spread }
+  const writeWorkers = workersWriter(options.output, base.storage)
   const training = prepared.train(more, checkpoint?.state ?? prepared.start, checkpoint, signal)
   for (;;) {
     const next = await training.next().catch(async (error: unknown) => {
@@ -65,7 +69,10 @@ async function* trainJob(
     yield* prepared.placements()
     await folder.check()
     yield* record(next.value, { options, prepared, folder }, log)
-    yield* machines?.events() ?? []
+    for (const news of machines?.events() ?? []) {
+      if (news.kind === 'workers') await writeWorkers(news)
+      yield news
+    }
   }
 }
 

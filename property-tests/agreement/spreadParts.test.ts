@@ -17,6 +17,7 @@ import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { assemble } from '../../accelerated/training/assembly.js'
 import type { TrainingEvent, TrainingTask } from '../../accelerated/training/events.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
+import type { AnswersExecutor } from '../../accelerated/training/answerParts.js'
 import type { PartExecutor, PartGradient } from '../../accelerated/training/partGradient.js'
 import { openPartWorker } from '../../accelerated/training/partWorker.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
@@ -61,6 +62,9 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
+/** Differs for other numbers, or another order. */
+const weightedSum = (numbers: ReadonlyArray<unknown>): number => numbers.reduce((sum: number, x, i) => sum + Number(x) * (i + 1), 0)
+
 /** The task as a process of its own opens it, and its start. */
 const openTask = async (input: SettingsInput) => {
   const settings = resolveSettings({ ...common, ...input })
@@ -77,15 +81,16 @@ const openTask = async (input: SettingsInput) => {
     runtime: { engine: cpu.engine({ threads: 1 }), weights },
     training: examples,
     evaluation: examples,
-    score: (answers) => ({ scores: { answers: answers.length }, selection: 0, constant: null }),
+    score: (answers) => ({ scores: { answers: answers.length, sum: weightedSum(answers.flat()) }, selection: 0, constant: null }),
   }
   return { task, start: await startOfRun(assembly, checkpointNumbers(base)) }
 }
 
 /** Everything that a run reports and saves, but its speed; each state as bytes. */
-const traceOf = async (input: SettingsInput, executor?: PartExecutor): Promise<ReadonlyArray<unknown>> => {
+const traceOf = async (input: SettingsInput, executor?: PartExecutor, answers?: AnswersExecutor): Promise<ReadonlyArray<unknown>> => {
   const { task, start } = await openTask(input)
-  const run = train({ ...task, ...(executor === undefined ? {} : { executor }) }, start, null, new AbortController().signal)
+  const spread = { ...(executor === undefined ? {} : { executor }), ...(answers === undefined ? {} : { answers }) }
+  const run = train({ ...task, ...spread }, start, null, new AbortController().signal)
   const bytesOf = (state: Parameters<typeof namedVectors>[0]) =>
     Object.entries(namedVectors(state)).map(([name, vector]) => [
       name,
@@ -93,6 +98,7 @@ const traceOf = async (input: SettingsInput, executor?: PartExecutor): Promise<R
     ])
   const kept = (event: TrainingEvent): unknown => {
     if (event.kind === 'step') return { ...event, tokensPerSecond: 0 }
+    if (event.kind === 'evaluating') return { ...event, done: 0 } // batches are done in another order
     return event.kind === 'checkpoint' ? { ...event, state: { ...event.state, ...Object.fromEntries(bytesOf(event.state)) } } : event
   }
   const trace: unknown[] = []
@@ -119,10 +125,21 @@ const shuffled =
     const done = new Map<number, PartGradient>()
     for (const part of order) {
       const rank = rankOf(part)
-      if (rank % 4 === 0) await worker.gradientOf(source, part) // late: ignored
-      done.set(part, copyOf(rank % 2 === 1 ? await worker.gradientOf(source, part) : await compute(part)))
+      if (rank % 4 === 0) await worker.gradients.compute(source, part) // late: ignored
+      done.set(part, copyOf(rank % 2 === 1 ? await worker.gradients.compute(source, part) : await compute(part)))
     }
     return Array.from({ length: parts }, (_, part) => done.get(part) as PartGradient)
+  }
+
+/** The batches of an evaluation, the last first; every second one from a worker. */
+const backwards = (worker: ReturnType<typeof openPartWorker>): AnswersExecutor =>
+  async function* ({ step, phase, parameters, progress, parts, compute, fits }) {
+    const source = { step, phase: JSON.parse(JSON.stringify(phase)) as unknown, parameters: parameters.slice(), progress: { ...progress } }
+    for (let part = parts - 1; part >= 0; part--) {
+      const outputs = copyOf(part % 2 === 0 ? await worker.answers.compute(source, part) : await compute(part))
+      expect([fits(part, outputs), fits(part, { ...outputs, gradient: outputs.gradient.slice(1) })]).toEqual([true, false])
+      yield [part, outputs]
+    }
   }
 
 describe('a run in spread parts', () => {
@@ -131,7 +148,7 @@ describe('a run in spread parts', () => {
     expect(alone.length).toBeGreaterThan(input.maxSteps ?? common.maxSteps)
     const ranks = fc.sample(fc.array(fc.nat(99), { minLength: 5, maxLength: 11 }), { numRuns: 1, seed: 7 })[0] ?? []
     const worker = openPartWorker((await openTask(input)).task)
-    const together = await traceOf(input, shuffled(worker, ranks)).finally(worker.release)
+    const together = await traceOf(input, shuffled(worker, ranks), backwards(worker)).finally(worker.release)
     expect(together).toEqual(alone)
   })
 })
@@ -141,9 +158,11 @@ describe('a worker of parts', () => {
     const { task, start } = await openTask(cases[0] ?? {})
     const worker = openPartWorker(task)
     const progress = { step: 0, steps: 12 }
-    await expect(worker.open({ stage: 'other' })).rejects.toThrow(/^the published step: expected a phase of salora, got /)
+    await expect(worker.gradients.open({ stage: 'other' })).rejects.toThrow(/^the published step: expected a phase of salora, got /)
     const short = { ...start, parameters: start.parameters.slice(1), progress }
-    await expect(worker.gradientOf(short, 0)).rejects.toThrow(/^the published step: expected \d+ trained numbers of salora, got \d+$/)
+    await expect(worker.gradients.compute(short, 0)).rejects.toThrow(
+      /^the published step: expected \d+ trained numbers of salora, got \d+$/,
+    )
     await worker.release()
   })
 })

@@ -20,6 +20,7 @@ const runAt = (step: number): WatchedRun => ({
   config: null,
   result: null,
   metrics: { ...noMetrics, step, loss: 1 / step },
+  workers: null,
   steps: 100,
   secondsLeft: null,
 })

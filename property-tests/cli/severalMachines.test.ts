@@ -122,6 +122,7 @@ describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-ser
       options: { model: 'm', task: { task: 't' }, settings: {} },
       inputs: {},
       device: 'cpu',
+      revision: null,
     }
     const offer = async (id: string, run: object): Promise<void> => {
       await client.set(keysOf(id).setup, JSON.stringify(run))

@@ -1,8 +1,8 @@
-/** A run records the commit of its hub model and keeps it when it resumes; --offline sends no request. */
+/** A run records the commit of its hub model and keeps it when it resumes, as its workers do; --offline sends no request. */
 import { spawn } from 'node:child_process'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
@@ -11,12 +11,18 @@ import { resolveSettings } from '../../accelerated/training/settings.js'
 import { adapterRequest } from '../../cli/options/adapterRequest.js'
 import { runProgram } from '../../cli/program.js'
 import type { ExportReport } from '../../finetuning/adapters/exportAdapter.js'
+import { openRedis } from '../../finetuning/distributed/redis.js'
+import { keysOf } from '../../finetuning/distributed/runKeys.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import { joinRun } from '../../finetuning/runs/joinRun.js'
+import { prepareRun } from '../../finetuning/runs/prepareRun.js'
+import { remoteRunOf } from '../../finetuning/runs/remoteRun.js'
 import type { RunOptions, RunResult } from '../../finetuning/runs/run.js'
 import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
 import { program } from '../cli/spawnSalora.js'
+import { hasRedis, startRedis } from '../support/redisServer.js'
 
 const commit = 'fedcba9876543210fedcba9876543210fedcba98'
 const other = '1'.repeat(40)
@@ -86,6 +92,34 @@ it('a resumed run uses the commit that it started with, although the branch has 
   await writeFile(join(cache, 'refs', 'main'), other)
   expect((await run({ output: join(root, 'later') })).revision).toBe(other)
   expect((await run({ resume: true })).revision).toBe(commit)
+})
+
+it.skipIf(!hasRedis)('a worker opens the commit of its leader, although the branch has moved (skipped without redis-server)', async () => {
+  const settings = resolveSettings({ method: 'lora', maxSteps: 4, maxLength: 16, batchSize: 4, device: 'cpu', threads: 1 })
+  const options = { model: 'me/tiny', task: { task: join(root, 'toy.tsv') }, output: join(root, 'spread'), resume: false, settings }
+  const preparing = prepareRun({ ...options, revision: commit }, new AbortController().signal)
+  let next = await preparing.next()
+  while (next.done !== true) next = await preparing.next()
+  const { inputs, facts } = next.value
+  expect(facts.revision).toBe(commit)
+  await mkdir(join(root, 'redis'))
+  const redis = await startRedis(join(root, 'redis'))
+  const stop = new AbortController()
+  const client = await openRedis(redis.url, { signal: stop.signal, onEvent: () => undefined })
+  try {
+    const id = '00000000000000aa'
+    await client.set(keysOf(id).setup, JSON.stringify(remoteRunOf(options, { inputs, device: 'cpu', revision: commit })))
+    const joined: string[] = []
+    const onEvent = ({ kind }: { readonly kind: string }): void => {
+      joined.push(kind)
+      if (kind === 'joined') stop.abort()
+    }
+    await joinRun({ redis: redis.url, id, worker: 'a worker', root: null }, { signal: stop.signal, onEvent }) // another commit has other digests
+    expect(joined).toEqual(['joining', 'joined', 'left'])
+  } finally {
+    client.disconnect()
+    await redis.stop()
+  }
 })
 
 it('commands on a finished run use its commit too', async () => {

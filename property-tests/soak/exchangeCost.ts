@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { normals } from '../../accelerated/parameters/random.js'
-import { acceptGradient } from '../../finetuning/distributed/acceptGradient.js'
+import { acceptPart } from '../../finetuning/distributed/acceptPart.js'
 import { bytesOf, byteLengthOf, exchanges, numbersOf } from '../../finetuning/distributed/exchange.js'
 import { fromFrame, stepHeader, toFrame } from '../../finetuning/distributed/frame.js'
 import { openRedis } from '../../finetuning/distributed/redis.js'
@@ -42,7 +42,17 @@ try {
       }
       for (let step = 0; step < repeats; step++) {
         const token = `cost#${step}`
-        const header = { token, step, phase: null, progress: { step, steps: repeats }, parts: 1, size, exchange, lease: 1_000 }
+        const header = {
+          token,
+          work: 'gradients',
+          step,
+          phase: null,
+          progress: { step, steps: repeats },
+          parts: 1,
+          size,
+          exchange,
+          lease: 1_000,
+        } as const
         await timed('publish', () => publishStep(client, 'cost', token, toFrame(header, bytesOf(numbers, 'float32')), 1))
         await timed('read', async () => {
           const { body } = fromFrame((await client.getBuffer(keys.step)) ?? Buffer.alloc(0), stepHeader, 'cost', 'a step')
@@ -52,8 +62,15 @@ try {
         await timed('send', () => storeGradient(client, 'cost', token, 0, toFrame(by, bytesOf(numbers, exchange))))
         await timed('collect', async () => {
           const frame = (await client.getBuffer(keys.gradient(0))) ?? Buffer.alloc(0)
-          const context = { part: 0, step: { step, parameters: numbers }, dtype: 'float32', exchange, trusted: new Set(['w']) } as const
-          return acceptGradient(frame, { ...context, compute: () => Promise.reject(new Error('never')) })
+          const context = {
+            part: 0,
+            work: 'gradients',
+            step: { step, parameters: numbers },
+            dtype: 'float32',
+            exchange,
+            trusted: new Set(['w']),
+          } as const
+          return acceptPart(frame, { ...context, compute: () => Promise.reject(new Error('never')) })
         })
       }
       const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { claimantsOf, type Claimant } from '../../accelerated/storage/folderLock.js'
 import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
 import { readRunConfig, readRunResult } from '../../finetuning/runs/runFiles.js'
+import { readWorkers, workersFile, type RunWorkers } from '../../finetuning/runs/workersFile.js'
 import type { CellFailure } from '../../evaluation/cells/cellFolder.js'
 import { plural } from '../charts/formatNumber.js'
 import { resultOrMessage } from '../resultOrMessage.js'
@@ -28,6 +29,8 @@ export type WatchedRun = {
   readonly config: RunConfig | null
   readonly result: RunResult | null
   readonly metrics: MetricsSummary
+  /** who computes parts of it; null if the run is not running, or on one machine */
+  readonly workers: RunWorkers | null
   /** planned steps; null if unknown */
   readonly steps: number | null
   /** null if the run is not running, or its speed is unknown */
@@ -47,6 +50,9 @@ export type RunWatcher = {
 /** Bytes at the end of a finished run's metrics.jsonl that contain its last step. Everything else is in its result.json. */
 const lastStepBytes = 65_536
 
+/** Of a folder without workers.json. */
+const noWorkers = { stamp: '-', report: null } as const
+
 type WatcherState = {
   readonly metrics: MetricsSummarizer
   readonly eta: EtaEstimator
@@ -56,6 +62,7 @@ type WatcherState = {
   stamps: string
   config: RunConfig | null
   result: RunResult | null
+  workers: { readonly stamp: string; readonly report: RunWorkers | null }
   /** message for an invalid file */
   damage: string | null
   /** time of the newest line of metrics.jsonl, in milliseconds */
@@ -71,6 +78,7 @@ export const watchRun = (): RunWatcher => {
     stamps: '',
     config: null,
     result: null,
+    workers: noWorkers,
     damage: null,
     updated: null,
   }
@@ -80,6 +88,7 @@ export const watchRun = (): RunWatcher => {
     refresh: async (place) => {
       const locks = await readFiles(state, place.folder)
       const unreadable = await readMetrics(state, place.folder)
+      await readReport(state, place.folder)
       run = runOf(state, place, locks, unreadable)
     },
   }
@@ -122,8 +131,17 @@ const readMetrics = async (state: WatcherState, folder: string): Promise<string 
   return unreadable
 }
 
+/** Reads workers.json if it has changed. A damaged one counts as none: the run itself is not damaged. */
+const readReport = async (state: WatcherState, folder: string): Promise<void> => {
+  const file = join(folder, workersFile)
+  const stamp = state.result?.interrupted === false ? noWorkers.stamp : await stampOf(file)
+  if (stamp === state.workers.stamp) return
+  const [report] = await resultOrMessage(() => readSmallFile(file, () => readWorkers(folder)))
+  state.workers = { stamp, report }
+}
+
 const runOf = (state: WatcherState, place: RunPlace, locks: ReadonlyArray<Claimant>, unreadable: string | null): WatchedRun => {
-  const { config, result, damage, eta, updated } = state
+  const { config, result, damage, eta, updated, workers } = state
   const { failure, ...identity } = place
   const metrics = state.metrics.summary()
   const status = statusOf({ hasConfig: config !== null, result, locks, hasFailed: failure !== null, isDamaged: damage !== null })
@@ -137,6 +155,7 @@ const runOf = (state: WatcherState, place: RunPlace, locks: ReadonlyArray<Claima
     config,
     result,
     metrics,
+    workers: status === 'running' ? workers.report : null,
     steps,
     secondsLeft: isRunning && steps !== null ? eta.secondsFor(Math.max(0, steps - metrics.step), metrics) : null,
   }

@@ -14,6 +14,7 @@ import { withEventFile } from '../../../finetuning/runs/eventFile.js'
 import { promptsOf } from '../../../cli/input/promptInput.js'
 import { readDetails } from '../../../finetuning/runs/evaluationDetails.js'
 import { readRunRows } from '../../../finetuning/runs/runRows.js'
+import { readWorkers } from '../../../finetuning/runs/workersFile.js'
 import { readSmallFile } from '../../../reporting/board/smallFile.js'
 import { openMetricsLog } from '../../../finetuning/runs/metricsLog.js'
 import { readRunConfig } from '../../../finetuning/runs/runFiles.js'
@@ -129,10 +130,11 @@ describe("the log of a run's steps", () => {
 })
 
 describe('a file of a run', () => {
-  it('is refused unread if it holds too many rows or too large an evaluation', async () => {
+  it('is refused unread if it holds too many rows, or too large an evaluation or report of workers', async () => {
     for (const [name, limit, read] of [
       ['rows.json', 400_000_000, readRunRows],
       ['evaluation.json', 8_000_000, readDetails],
+      ['workers.json', 10_000, readWorkers],
     ] as const) {
       await sized(name, Buffer.from('{'), limit + 1)
       expect(await refusal(() => read(place.folder))).toBe(`F/${name}: expected at most ${limit} bytes, got ${limit + 1}`)

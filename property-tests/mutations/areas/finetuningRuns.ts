@@ -198,4 +198,11 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     after: 'if (isThere) return path',
     tests: ['property/evaluation/queuedJob'],
   },
+  {
+    file: 'finetuning/runs/openBaseModel.ts',
+    mistake: 'A worker opens the newest commit of a model.',
+    before: 'options.revision ?? (options.resume',
+    after: '(options.resume',
+    tests: ['hostile/pinnedRevision'],
+  },
 ]

@@ -443,4 +443,11 @@ export const reporting: ReadonlyArray<Mutation> = [
     after: 'lowerIsBetter: custom.higherIsBetter',
     tests: ['cli/customMetric'],
   },
+  {
+    file: 'reporting/board/watchRun.ts',
+    mistake: 'The board shows the workers of a run that has ended.',
+    before: "workers: status === 'running' ? workers.report : null",
+    after: 'workers: workers.report',
+    tests: ['board/workers'],
+  },
 ]

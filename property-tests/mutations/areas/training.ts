@@ -131,8 +131,8 @@ export const training: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/training/partWorker.ts',
     mistake: 'A worker draws the noise of the next step.',
-    before: 'const state = { step, phase: current?.phase }',
-    after: 'const state = { step: step + 1, phase: current?.phase }',
+    before: 'opened, { step, phase }, batches(step)',
+    after: 'opened, { step: step + 1, phase }, batches(step)',
     tests: ['agreement/spreadParts'],
   },
   {
@@ -213,6 +213,20 @@ export const training: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/runLength'],
   },
   {
+    file: 'accelerated/training/answerParts.ts',
+    mistake: 'Outputs of a batch begin where the first one does.',
+    before: 'gradient.subarray(at - Number(length), at)',
+    after: 'gradient.subarray(0, at)',
+    tests: ['property/accelerated/answerParts'],
+  },
+  {
+    file: 'accelerated/training/partWorker.ts',
+    mistake: 'A worker answers the batches of an earlier evaluation again.',
+    before: 'if (prepared?.source !== source) prepared = { source, batches: await batchesOf(phase, source) }',
+    after: 'prepared ??= { source, batches: await batchesOf(phase, source) }',
+    tests: ['agreement/spreadParts'],
+  },
+  {
     file: 'accelerated/training/finiteChecks.ts',
     mistake: 'An infinite loss passes.',
     before: '!Number.isFinite(loss) || !Number.isFinite(gradientNorm)',
@@ -236,7 +250,7 @@ export const training: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/training/prediction.ts',
     mistake: 'Answers come in the order of the batches.',
-    before: 'answers[rows[position] ?? 0] = answer',
+    before: 'answers[ofBatch[position] ?? 0] = answer',
     after: 'answers[done + position] = answer',
     tests: ['property/accelerated/causalLM'],
   },
@@ -278,8 +292,8 @@ export const training: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/training/evaluation.ts',
     mistake: 'The evaluation keeps the session of an earlier phase.',
-    before: 'if (current?.phase !== phase) {',
-    after: 'if (current === null) {',
+    before: 'if (current?.phase === text) return current.predictor',
+    after: 'if (current !== null) return current.predictor',
     tests: ['agreement/train'],
   },
   {

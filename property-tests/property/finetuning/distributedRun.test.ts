@@ -5,12 +5,14 @@ import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { uniforms } from '../../../accelerated/parameters/random.js'
+import type { SpreadEvaluation } from '../../../accelerated/training/answerParts.js'
 import type { PartGradient, SpreadStep } from '../../../accelerated/training/partGradient.js'
-import type { PartWorker } from '../../../accelerated/training/partWorker.js'
+import type { PartComputer } from '../../../accelerated/training/partWorker.js'
 import type { Exchange } from '../../../finetuning/distributed/exchange.js'
 import { openLeader, type Leader } from '../../../finetuning/distributed/leader.js'
 import { computeParts, type PartLoop } from '../../../finetuning/distributed/partLoop.js'
 import { openRedis } from '../../../finetuning/distributed/redis.js'
+import { checkRoom, footprintOf } from '../../../finetuning/distributed/redisMemory.js'
 import { claimPart, keysOf, noPart, publishStep, storeGradient } from '../../../finetuning/distributed/runKeys.js'
 import { hasRedis, startRedis, type RedisServer } from '../../support/redisServer.js'
 
@@ -20,6 +22,15 @@ const gradientOf = (step: number, part: number): PartGradient => ({
   tokens: 10 * step + part,
   results: { loss: Float32Array.of(step + part / 8) },
 })
+
+/** Outputs of a batch, whose sizes are in `results`. */
+const answersOf = (step: number, part: number): PartGradient => ({
+  ...gradientOf(step, part),
+  gradient: Float32Array.from(uniforms(step, 'split', part, 3 + part)),
+  results: { logits: Float64Array.of(3), losses: Float64Array.of(part) },
+})
+
+const memoryUsed = async (client: Redis): Promise<number> => Number(/^used_memory:(\d+)/m.exec(await client.info('memory'))?.[1])
 
 const stepOf = (step: number, parts: number, compute = async (part: number) => gradientOf(step, part)): SpreadStep => ({
   ...{ step, parts, compute, phase: { of: step }, progress: { step, steps: 9 } },
@@ -51,17 +62,18 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
   const leaderOf = async (
     id: string,
     { leader = 'process 1 on here', exchange = 'float32' as Exchange, isGone = (): boolean => false } = {},
-  ) => openLeader({ client: await connect(), id, leader, isGone, setup: '{}', dtype: 'float32', exchange, parts: 8 })
+  ) => openLeader({ client: await connect(), id, leader, isGone, setup: '{}', dtype: 'float32', exchange })
 
   /** A worker whose gradients are those of `compute`. */
-  const workerOf = async (id: string, worker: string, compute: PartWorker['gradientOf'], signal = new AbortController().signal) => {
-    const parts: PartWorker = { open: async () => undefined, gradientOf: compute, release: async () => undefined }
+  const workerOf = async (id: string, worker: string, compute: PartComputer['compute'], signal = new AbortController().signal) => {
+    const computer: PartComputer = { open: async () => undefined, compute }
+    const parts = { gradients: computer, answers: computer, release: async () => undefined }
     const done: string[] = []
     const onPart: PartLoop['onPart'] = ({ step, part, kept }) => done.push(`${step}.${part}${kept ? '' : ' late'}`)
     const ended = computeParts({ client: await connect(), id, worker, dtype: 'float32', parts, signal, onPart })
     return { ended, done }
   }
-  const honest: PartWorker['gradientOf'] = async ({ step, parameters }, part) => {
+  const honest: PartComputer['compute'] = async ({ step, parameters }, part) => {
     expect(parameters).toEqual(stepOf(step, 1).parameters)
     await new Promise((resolve) => setTimeout(resolve, 5))
     return gradientOf(step, part)
@@ -143,7 +155,7 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
     expect(warningsOf(leader)).toEqual([
       {
         kind: 'warning',
-        message: expect.stringMatching(/the gradient of \d+ tokens from wrong, got .*; gradients of this worker are no longer accepted$/),
+        message: expect.stringMatching(/the gradient of \d+ tokens from wrong, got .*; parts of this worker are no longer accepted$/),
       },
     ])
     expect(await failure).toMatch(/^InputError: this worker: expected the gradients that the leader computes, got step \d+, part/)
@@ -190,6 +202,98 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
       { kind: 'warning', message: expect.stringMatching(/^Redis refuses: OOM command not allowed .*; this process computes all parts/) },
     ])
     await leader.close()
+  })
+
+  it('has the answers of every batch of an evaluation, with gradients before and after, though Redis loses everything', async () => {
+    const leader = await leaderOf('m')
+    const wrong = await workerOf('m', 'wrong', async ({ step }, part) => answersOf(step, part + 1))
+    const failure = wrong.ended.catch((thrown: unknown) => String(thrown))
+    const evaluation = (step: number, parts: number): SpreadEvaluation => ({
+      ...stepOf(step, parts),
+      compute: async (part) => {
+        if (part === 9) await redis.lose()
+        await new Promise((resolve) => setTimeout(resolve, 10))
+        return answersOf(step, part)
+      },
+      fits: (_, { gradient }) => gradient.length > 2,
+    })
+    for (const parts of [30, 20]) {
+      const found = new Map<number, unknown>()
+      for await (const [part, { gradient, tokens, results }] of leader.answers(evaluation(parts, parts)))
+        found.set(part, { gradient, tokens, results: Object.entries(results).map(([name, numbers]) => [name, Number(numbers[0])]) })
+      expect([...found.keys()].sort((a, b) => a - b)).toEqual(Array.from({ length: parts }, (_, part) => part))
+      for (const [part, outputs] of found)
+        expect(outputs).toEqual({
+          ...answersOf(parts, part),
+          results: [
+            ['logits', 3],
+            ['losses', part],
+          ],
+        })
+      expect((await leader.executor(stepOf(parts, 4))).map(plain)).toEqual(all(parts, 4))
+    }
+    expect(warningsOf(leader)).toMatchObject([
+      { message: expect.stringMatching(/, part \d+: expected the set of answers of \d+ tokens from wrong/) },
+    ])
+    await leader.close()
+    await failure // the run ended for it, or refused it: Redis lost its refusal
+  }, 30_000)
+
+  it('asks a Redis for room before it starts: too small is refused, nearly full gets a warning, and no answer is an answer', async () => {
+    const client = await connect()
+    const run = { size: 1_000_000, parts: 4, dtype: 'float32', exchange: 'float32' } as const
+    expect(await checkRoom(client, run)).toBeNull()
+    const limit = (bytes: number) => client.config('SET', 'maxmemory', String(bytes))
+    try {
+      await limit(24_099_999)
+      await expect(checkRoom(client, run)).rejects.toThrow(
+        '--redis: expected a maxmemory of at least 24.1 MB in Redis, for the trained numbers and 4 gradients, got 24.1 MB',
+      )
+      await limit(24_100_001)
+      expect(await checkRoom(client, run)).toMatch(
+        /^Redis has 2\d\.\d MB of its maxmemory left and this run needs up to 24\.1 MB: while Redis is full, this process computes all parts$/,
+      )
+      await limit(40_000_000)
+      expect(await checkRoom(client, run)).toBeNull()
+      expect(await checkRoom(client, { ...run, exchange: 'float16' })).toBeNull()
+      await client.call('ACL', 'SETUSER', 'worker', 'on', '>a-secret', '~*', '+@all', '-info')
+      const restricted = await openRedis(redis.url.replace('//', '//worker:a-secret@'), options)
+      clients.push(restricted)
+      await limit(1_000)
+      expect(await checkRoom(restricted, run)).toBeNull()
+    } finally {
+      await limit(0)
+    }
+  })
+
+  it('fits into the room that it asks for', async () => {
+    const client = await connect()
+    const many = 400_000
+    const needed = footprintOf({ size: many, parts: 4, dtype: 'float32', exchange: 'float32' })
+    const used = await memoryUsed(client)
+    await client.config('SET', 'maxmemory', String(used + needed))
+    const leader = await leaderOf('n')
+    const gradient = (step: number, part: number): PartGradient => ({
+      ...gradientOf(step, part),
+      gradient: new Float32Array(many).fill(part),
+    })
+    const worker = await workerOf('n', 'first', async ({ step }, part) => gradient(step, part))
+    try {
+      for (let step = 0; step < 4; step++)
+        await leader.executor({
+          ...stepOf(step, 4, async (part) => {
+            await new Promise((resolve) => setTimeout(resolve, 50))
+            return gradient(step, part)
+          }),
+          parameters: new Float32Array(many),
+        })
+      expect(warningsOf(leader)).toEqual([])
+      expect(worker.done.length).toBeGreaterThan(3)
+    } finally {
+      await client.config('SET', 'maxmemory', '0')
+    }
+    await leader.close()
+    await worker.ended
   })
 
   it('takes one gradient for each part, and none of another step', async () => {

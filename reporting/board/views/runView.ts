@@ -1,6 +1,7 @@
 /** One run in detail: its numbers, its settings, and whether the board can stop it. */
 import { resumeCommand } from '../../../finetuning/commandLine/shell.js'
 import type { Scores } from '../../../finetuning/runs/run.js'
+import type { RunWorkers } from '../../../finetuning/runs/workersFile.js'
 import { taskTypeNamed } from '../../../finetuning/tasks/taskTypeOf.js'
 import { columnsOf } from '../../../finetuning/serving/runOptions.js'
 import { escapeText } from '../../charts/escapeText.js'
@@ -36,12 +37,15 @@ const sentenceOf = ({ config, result }: WatchedRun): Pick<RunView, 'sentence' | 
   return { sentence: columnsOf(config).textPair === undefined ? 'text' : 'pair', sentenceObstacle: null }
 }
 
-const numbersOf = ({ metrics, result }: WatchedRun): RunView['numbers'] => {
+const numbersOf = ({ metrics, result, workers }: WatchedRun): RunView['numbers'] => {
   const evaluations = result ?? metrics
   const scores = (name: string, of: Scores = {}) =>
     Object.entries(of).map(([metric, value]) => [`${name} ${metric}`, textOf(value, (score) => scoreText(metric, score))] as const)
   const trained = Object.entries(result?.trainableParameters ?? {})
   const numbers: ReadonlyArray<readonly [string, number | string | null | undefined]> = [
+    ['workers', workers?.workers],
+    ['parts per second', workers?.partsPerSecond],
+    ['slowest worker', textOf(workers?.slowest, slowestText)],
     ['λ', result?.lambda ?? metrics.lambda],
     ...scores('best', evaluations.best?.scores),
     ...scores('last', evaluations.last?.scores),
@@ -56,6 +60,9 @@ const numbersOf = ({ metrics, result }: WatchedRun): RunView['numbers'] => {
   ]
   return numbers.flatMap(([name, value]) => (value === null || value === undefined ? [] : [[escapeText(name), value] as const]))
 }
+
+const slowestText = ({ worker, seconds }: NonNullable<RunWorkers['slowest']>): string =>
+  escapeText(`${seconds.toFixed(2)} s a part (${worker})`)
 
 /** A score may be null in result.json, where JSON has no NaN. */
 const textOf = <Value>(value: Value | null | undefined, text: (value: Value) => string): string | null =>

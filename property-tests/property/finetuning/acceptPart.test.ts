@@ -1,7 +1,7 @@
 /** What the leader of a run makes of gradients from others: wrong sizes, NaN, other data and other bits. */
 import { describe, expect, it } from 'vitest'
 import type { PartGradient } from '../../../accelerated/training/partGradient.js'
-import { acceptGradient } from '../../../finetuning/distributed/acceptGradient.js'
+import { acceptPart } from '../../../finetuning/distributed/acceptPart.js'
 import { bytesOf } from '../../../finetuning/distributed/exchange.js'
 import { toFrame } from '../../../finetuning/distributed/frame.js'
 
@@ -12,8 +12,9 @@ const frameOf = (gradient: Float32Array, { tokens = 7, loss = 0.5 as number | nu
 
 const judged = async (frame: Buffer, { trusted = [] as string[], here = own } = {}) => {
   let computed = 0
-  const judgement = await acceptGradient(frame, {
+  const judgement = await acceptPart(frame, {
     part: 1,
+    work: 'gradients',
     step: { step: 4, parameters: new Float32Array(3) },
     dtype: 'float32',
     exchange: 'float32',
@@ -27,7 +28,7 @@ const judged = async (frame: Buffer, { trusted = [] as string[], here = own } = 
 }
 
 const known = { trusted: ['process 7 on there'] }
-const leaves = '; gradients of this worker are no longer accepted'
+const leaves = '; parts of this worker are no longer accepted'
 
 describe('a gradient from another machine', () => {
   it('is taken: the first one of a worker after the same bits were computed here', async () => {
@@ -60,7 +61,7 @@ describe('a gradient from another machine', () => {
     expect((await judged(frameOf(Float32Array.of(1, -2, 3.5)))).warning).toBe(
       `step 5, part 2: expected the gradient of 7 tokens from process 7 on there, got one that differs by 1.3e-1${leaves}`,
     )
-    expect((await judged(frameOf(Float32Array.of(1, -2, 3), { tokens: 8 }))).warning).toMatch(/got one of 8 tokens; gradients/)
+    expect((await judged(frameOf(Float32Array.of(1, -2, 3), { tokens: 8 }))).warning).toMatch(/got one of 8 tokens; parts/)
   })
 
   it('that differs in rounding is taken with one warning, and this machine keeps its own', async () => {
@@ -71,5 +72,42 @@ describe('a gradient from another machine', () => {
 
   it('of any bytes is refused in one line', async () => {
     expect((await judged(Buffer.from('nonsense'))).warning).toMatch(/^step 5, part 2: expected a gradient, got 8 bytes of another form/)
+  })
+})
+
+describe('answers from another machine', () => {
+  const outputs = Float32Array.of(0.1, 0.2, 0.3)
+  const answers = { gradient: outputs, tokens: 7, results: { logits: Float64Array.of(2), losses: Float64Array.of(1) } }
+  const accepted = (body: Float32Array, sizes: object, trusted: ReadonlyArray<string> = known.trusted) =>
+    acceptPart(toFrame({ worker: 'process 7 on there', tokens: 7, seconds: 0.1, results: sizes }, bytesOf(body, 'float32')), {
+      ...{ part: 1, work: 'answers', dtype: 'float32', exchange: 'float16' },
+      step: { step: 4, parameters: new Float32Array(9), fits: (_, { gradient }) => gradient.length === 3 },
+      trusted: new Set(trusted),
+      compute: async () => answers,
+    })
+  const sizes = { logits: [2], losses: [1] }
+
+  it('are taken as they are: with float16 too, and of the size that the batch has', async () => {
+    expect((await accepted(outputs, sizes)).gradient?.gradient).toEqual(outputs)
+    expect((await accepted(outputs, sizes, [])).refused).toBeNull()
+  })
+
+  it.each([
+    [
+      'another size than they claim',
+      outputs,
+      { logits: [2], losses: [2] },
+      'a set of answers of 4 numbers from process 7 on there, got 12 bytes',
+    ],
+    ['no size', outputs, { logits: [null] }, 'a set of answers of NaN numbers from process 7 on there, got 12 bytes'],
+    [
+      'too few numbers',
+      outputs.subarray(1),
+      { logits: [2] },
+      'a finite set of answers from process 7 on there, got one with NaN or infinity',
+    ],
+    ['NaN', Float32Array.of(1, NaN, 1), sizes, 'a finite set of answers from process 7 on there, got one with NaN or infinity'],
+  ])('with %s are refused', async (_, body, claimed, expected) => {
+    expect((await accepted(body, claimed)).refused).toBe(`step 4, part 2: expected ${expected}`)
   })
 })
