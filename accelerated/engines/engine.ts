@@ -26,6 +26,8 @@ export type Session = {
    * own chain of element-wise operators reads. Engines that cannot write into buffers ignore it.
    */
   readonly run: (feeds: Feeds, into?: Readonly<Record<string, Feed>>) => Promise<Results>
+  /** Copies the carried outputs of the last run from the device (see OpenOptions.carry). Absent: the session carries none. */
+  readonly carried?: () => Promise<Results>
   readonly inputs: ReadonlyArray<string>
   readonly release: () => Promise<void>
 }
@@ -40,6 +42,13 @@ export type OpenOptions = {
    * 'decode' is for many short runs: the caller brings buffers for every output, and idle threads sleep instead of spinning (default: 'batch').
    */
   readonly mode?: 'batch' | 'decode'
+  /**
+   * By output, the input that takes it in the next run. An engine that can keep them on its device returns none of these outputs, and a later run
+   * may leave these inputs out. Other engines ignore it, and return every output.
+   */
+  readonly carry?: Readonly<Record<string, string>>
+  /** Inputs that every run feeds with the same numbers: an engine that carries outputs copies these to its device once. */
+  readonly fixed?: ReadonlyArray<string>
 }
 
 export type Engine = {

@@ -2,6 +2,7 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import { toOnnx, type OnnxTarget } from '../graph/onnx.js'
 import type { DType, Expression } from '../graph/expression.js'
+import { carryingSession, outputPlaces } from './carryingSession.js'
 import type { Engine, EngineSettings, OpenOptions, Session } from './engine.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 import { guardNativeCall } from './nativeCallGuard.js'
@@ -20,6 +21,8 @@ export type Provider = {
   readonly target: OnnxTarget
   /** whether it writes results into buffers of the caller's */
   readonly preallocatedOutputs: boolean
+  /** whether outputs can stay on it as inputs of the next run (default: no) */
+  readonly keepsOutputs?: boolean
   /** whether it takes the number of a card, and has TF32 */
   readonly isCuda?: boolean
   /** whether ONNX Runtime runs nodes that it has no kernel for on the CPU instead (default: no) */
@@ -39,10 +42,19 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
     const model = toOnnx(outputs, provider.target, intoBuffers ? sentinelOutput : undefined)
     const graph = ownGraph(outputs, files, provider.target, options)
     const opened = async (own: EngineSettings) => {
-      const native = sessionOptions({ provider: numbered(provider, own) }, own, graph)
+      const places = provider.keepsOutputs === true ? outputPlaces(outputs, options) : null
+      const native = {
+        ...sessionOptions({ provider: numbered(provider, own) }, own, graph),
+        ...(places === null ? {} : { preferredOutputLocation: places }),
+      }
       const session = await guardNativeCall(() => ort.InferenceSession.create(model, native))
       return {
-        session: intoBuffers ? bufferedSession(ort, session, buffers, passedThrough(outputs)) : copyingSession(ort, session),
+        session:
+          places !== null
+            ? carryingSession(ort, session, outputs, options, copyOpener(ort, provider, settings))
+            : intoBuffers
+              ? bufferedSession(ort, session, buffers, passedThrough(outputs))
+              : copyingSession(ort, session),
         endProfile: () => guardNativeCall(async () => session.endProfiling()),
       }
     }
@@ -51,6 +63,15 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
     return profiledSession((profile) => opened({ ...settings, profile }), onPlacement)
   },
 })
+
+/** Opens sessions that only copy tensors between host and device. */
+const copyOpener =
+  (ort: OnnxRuntime, provider: Provider, settings: EngineSettings) =>
+  (graph: Outputs, place: 'cpu' | 'gpu-buffer'): Promise<InferenceSession> => {
+    const own = ownGraph(graph, { folder: null, externalData: [] }, provider.target, {})
+    const native = { ...sessionOptions({ provider: numbered(provider, settings) }, settings, own), preferredOutputLocation: place }
+    return guardNativeCall(() => ort.InferenceSession.create(toOnnx(graph, provider.target), native))
+  }
 
 /** The provider on the card of these settings. */
 const numbered = ({ provider, isCuda }: Provider, { deviceId = 0 }: EngineSettings): Provider['provider'] =>

@@ -1,11 +1,12 @@
 /** The sessions of one phase of a run: the training step, in parts where batches are accumulated, and its dropout pools. */
-import type { DropoutSite } from '../models/layers/dropout.js'
+import { poolName, type DropoutSite } from '../models/layers/dropout.js'
 import type { Engine, Session, WeightSource } from '../engines/engine.js'
 import type { Feeds } from '../engines/feeds.js'
 import type { ParameterLayout } from '../parameters/layout.js'
 import type { Examples, TokenizedExample } from '../models/packing.js'
 import type { Assembly } from './assembly.js'
 import { largestBatch } from './batchFeeds.js'
+import { carryOf, deviceState, type DeviceState } from './deviceState.js'
 import { dropoutPools, type Dimensions } from './dropoutFeeds.js'
 import { dimensionsInBlocks } from './longTexts.js'
 import { stepGraph } from './stepGraph.js'
@@ -25,6 +26,8 @@ export type PhaseSessions = Omit<PartSessions, 'add'> & {
   readonly update: Session
   /** With accumulation, the parts before the last. A spread step has all parts here. */
   readonly add: Session | null
+  /** the state that stays on the device between steps; null or absent: none does */
+  readonly device?: DeviceState | null
 }
 
 /** Where graphs run, and the files of their frozen weights. */
@@ -33,6 +36,7 @@ export type Runtime = { readonly engine: Engine; readonly weights: WeightSource 
 /**
  * @param largest upper bounds of a batch's dimensions, for the dropout pools
  * @param spread whether the parts of a step may be computed elsewhere
+ * @param carries whether state may stay on the device between steps; the caller then calls `settle` before it reads vectors
  */
 export const openPhaseSessions = async (
   assembly: Assembly,
@@ -40,12 +44,18 @@ export const openPhaseSessions = async (
   runtime: Runtime,
   largest: Dimensions,
   spread = false,
+  carries = false,
 ): Promise<PhaseSessions> => {
   const { engine, weights } = runtime
   const accumulates = spread || assembly.settings.gradientAccumulationSteps > 1
   const { outputs, layout, sites } = stepGraph(assembly, phase, spread ? 'apply' : accumulates ? 'finish' : 'whole')
-  const update = await engine.open(outputs, weights, { prepack: false })
-  if (!accumulates) return { layout, sites, pools: poolsOf(assembly, sites, largest), update, add: null, release: update.release }
+  const carry = carries && !accumulates ? carryOf(layout, outputs) : {}
+  const fixed = [...new Set(sites.map(({ probability }) => poolName(probability)))]
+  const update = await engine.open(outputs, weights, { prepack: false, carry, fixed })
+  if (!accumulates) {
+    const device = deviceState(update, layout, carry)
+    return { layout, sites, pools: poolsOf(assembly, sites, largest), update, add: null, device, release: update.release }
+  }
   const parts = await openPartSessions(assembly, phase, runtime, largest)
   return {
     ...parts,
@@ -91,6 +101,8 @@ export const phaseSessionsOf = <S extends Pick<PartSessions, 'release'>>(
       current ??= { phase, sessions: await open(task, phase, task.runtime, largest) }
       return current.sessions
     },
+    /** null: none are open */
+    current: (): S | null => current?.sessions ?? null,
     release: async (): Promise<void> => current?.sessions.release(),
   }
 }

@@ -2,7 +2,7 @@
 import type { FloatType } from '../graph/expression.js'
 import type { Results } from '../engines/engine.js'
 import { floatFeed, type Feed, type Feeds } from '../engines/feeds.js'
-import { blockInput, blockOutput, type ParameterLayout } from '../parameters/layout.js'
+import { blockInput, blockOutput, type Block, type ParameterLayout } from '../parameters/layout.js'
 import { namedVectors, zeros, type Vector, type Vectors } from '../parameters/vectors.js'
 
 /** A vector's blocks as feeds: views, not copies. */
@@ -26,6 +26,15 @@ export const nextBuffers = ({ size }: ParameterLayout, state: Vectors, spare: Ve
   parameters: spare?.length === size ? spare : zeros(size, dtype),
 })
 
+/** The outputs of a step's graph that are a block of the next state, and the inputs that take them. */
+export const namesOfBlocks = (
+  block: Block,
+  outputs: ReadonlyArray<string>,
+): ReadonlyArray<{ readonly output: string; readonly input: string }> =>
+  outputs
+    .filter((output) => output.startsWith('next ') && output.endsWith(blockInput('', block)))
+    .map((output) => ({ output, input: output.slice('next '.length) }))
+
 /** Where a step's results go, for an engine that writes into the caller's memory. */
 export const resultsInto = (layout: ParameterLayout, buffers: Readonly<Record<string, Vector>>): Readonly<Record<string, Feed>> =>
   Object.fromEntries(
@@ -37,10 +46,15 @@ export const resultsInto = (layout: ParameterLayout, buffers: Readonly<Record<st
     ),
   )
 
-/** Copies the results' blocks into the buffers where the engine allocated memory of its own. */
-export const collect = (layout: ParameterLayout, buffers: Readonly<Record<string, Vector>>, results: Results): void => {
+/** Copies the results' blocks into the buffers where the engine allocated memory of its own. @param isAmong the blocks that results have (default: all) */
+export const collect = (
+  { blocks }: Pick<ParameterLayout, 'blocks'>,
+  buffers: Readonly<Record<string, Vector>>,
+  results: Results,
+  isAmong: (block: Block) => boolean = () => true,
+): void => {
   for (const [name, vector] of Object.entries(buffers))
-    for (const block of layout.blocks) {
+    for (const block of blocks.filter(isAmong)) {
       const result = results[blockOutput(name, block)]
       if (result === undefined) throw new Error(`collect: expected ${blockOutput(name, block)} among the results, got none`)
       if (result.buffer !== vector.buffer) vector.set(result as Vector, block.offset)

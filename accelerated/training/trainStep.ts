@@ -37,7 +37,8 @@ export type StepOutcome = {
 
 /**
  * `parts` are the examples of each accumulated batch. All but the last only add their gradients; the last updates the state. With an executor
- * each part may be computed elsewhere, and the update takes their sum: the same bits.
+ * each part may be computed elsewhere, and the update takes their sum: the same bits. Where the device keeps a part of
+ * the state, the vectors of that part are older than the state: see deviceState.ts.
  */
 export const trainStep = async <E extends TrainingExample>(
   { assembly, objective, progress, learningRate, spare, executor = null }: StepContext<E>,
@@ -47,8 +48,9 @@ export const trainStep = async <E extends TrainingExample>(
 ): Promise<StepOutcome> => {
   const { layout } = sessions
   const { dtype } = assembly.precision
+  const ofState = stateFeeds(layout, state, dtype)
   const constant: Feeds = {
-    ...stateFeeds(layout, state, dtype),
+    ...(sessions.device?.feeds(state, ofState) ?? ofState),
     ...weightFeeds(assembly, progress, learningRate),
     ...controlFeeds(assembly, state.phase, progress),
   }
@@ -56,6 +58,7 @@ export const trainStep = async <E extends TrainingExample>(
   const next = nextBuffers(layout, state, spare, dtype)
   const step = { ...{ layout, state, dtype, constant, feedsOf, next }, parts: parts.length }
   const outcome = await (executor === null ? chained(step, sessions) : spread(step, sessions, { progress, executor }))
+  sessions.device?.took(state.step + 1)
   return { ...outcome, state: { ...next, step: state.step + 1, phase: state.phase } }
 }
 
@@ -82,7 +85,7 @@ const withPart = (outcome: typeof noOutcome, tokens: number, results: Results): 
 /** Part after part: each adds its gradient to the sum of those before it. */
 const chained = async (
   { layout, dtype, constant, feedsOf, next, parts }: Step,
-  { update, add }: PhaseSessions,
+  { update, add, device = null }: PhaseSessions,
 ): Promise<typeof noOutcome> => {
   let gradientSum = zeros(add === null ? 0 : layout.size, dtype)
   let outcome = noOutcome
@@ -93,7 +96,7 @@ const chained = async (
     const buffers: Readonly<Record<string, Vector>> = isLast ? namedVectors(next) : { gradientSum: zeros(layout.size, dtype) }
     const session = isLast ? update : (add ?? update)
     const results = await session.run({ ...constant, ...feeds, ...sum }, resultsInto(layout, buffers))
-    collect(layout, buffers, results)
+    collect(layout, buffers, results, (block) => device?.isKept(block) !== true)
     gradientSum = buffers['gradientSum'] ?? gradientSum
     outcome = withPart(outcome, tokens, results)
   }

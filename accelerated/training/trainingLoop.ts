@@ -61,6 +61,7 @@ export async function* train<E extends TrainingExample, O>(
       if (run.state.step === run.steps) yield* advancePhase(run) // the result is in the method's last phase
       yield* evaluateAndSave(run)
     }
+    await settle(run)
     checkCompleted(run)
   } finally {
     await run.sessions.release()
@@ -83,7 +84,7 @@ const openRun = <E extends TrainingExample, O>(
     signal,
     ...length,
     batches: stepBatches(training, settings, length.stepsPerEpoch),
-    sessions: phaseSessionsOf(task, (...of) => openPhaseSessions(...of, task.executor !== undefined)),
+    sessions: phaseSessionsOf(task, (...of) => openPhaseSessions(...of, task.executor !== undefined, true)),
     evaluator: evaluatorOf(task),
     learningRate: learningRateAt(settings, length.steps),
     state,
@@ -115,11 +116,17 @@ const startEvent = <E extends AnyExample, O>(run: Run<E, O>): TrainingEvent => {
   return { kind: 'start', steps, stepsPerEpoch, resumedAt: state.step, evalSteps, chosenEpochs, stage, announcement }
 }
 
+/** Copies what the device has of the state into its vectors, before they are read. */
+const settle = async <E extends AnyExample, O>({ sessions, state }: Run<E, O>): Promise<void> => sessions.current()?.device?.settle(state)
+
 /** Enters the method's next phase if it is time for one. */
-const advancePhase = function* <E extends AnyExample, O>(run: Run<E, O>): Generator<TrainingEvent> {
+const advancePhase = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGenerator<TrainingEvent> {
   const { task, state } = run
   const context = { vectors: state, layoutOf: (phase: unknown) => layoutOf(task, phase), dtype: task.precision.dtype }
-  const next = task.method.phases.advance?.(state.phase, task.settings, progressOf(run), context) ?? null
+  const advanced = () => task.method.phases.advance?.(state.phase, task.settings, progressOf(run), context) ?? null
+  if (advanced() === null) return // the step alone decides it
+  await settle(run)
+  const next = advanced()
   if (next === null) return
   if (next.event !== null) yield { kind: 'phase', step: state.step, ...next.event }
   run.state = { ...next.vectors, step: state.step, phase: next.phase }
@@ -208,6 +215,7 @@ const evaluatedOrSaved = async function* <E extends AnyExample, O>(run: Run<E, O
 /** After a step: the evaluation that is due, then the checkpoint that is due. */
 const evaluateAndSave = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGenerator<TrainingEvent> {
   const { task, state, steps, stepsPerEpoch, signal } = run
+  if (needsEvaluation(run)) await settle(run)
   const evaluation = needsEvaluation(run) ? yield* evaluatedOrSaved(run) : null
   if (evaluation !== null) {
     const { inference, samples, ...scored } = evaluation
@@ -227,7 +235,9 @@ const evaluateAndSave = async function* <E extends AnyExample, O>(run: Run<E, O>
   const { saveSteps } = task.settings
   const isLast = state.step === steps || isOutOfPatience(run)
   const isDue = saveSteps === null ? isEvaluationStep(run) : isLast || state.step % saveSteps === 0
-  if (isDue || signal.aborted) yield { kind: 'checkpoint', state, sinceBest: 0, ...run.results }
+  if (!isDue && !signal.aborted) return
+  await settle(run)
+  yield { kind: 'checkpoint', state, sinceBest: 0, ...run.results }
 }
 
 /** Whether an evaluation with the best one's score has a lower loss. It is kept then, but patience counts on, as in the Trainer. */

@@ -1,7 +1,8 @@
 /** Agreement on WebGPU, where there is a device: a GPU, or Mesa's software Vulkan. Skipped, by name, where there is none. */
 import * as ort from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
-import { input, logSoftmax, split } from '../../accelerated/graph/operators.js'
+import type { Expression } from '../../accelerated/graph/expression.js'
+import { add, input, logSoftmax, mul, reduceSum, split } from '../../accelerated/graph/operators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { webgpu } from '../../accelerated/engines/devices/webgpu.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
@@ -64,6 +65,19 @@ describe.skipIf(!works)('training on webgpu (skipped where no WebGPU device work
     }
     expect(placements.map((placement) => placement?.onCpu)).toEqual([{}, { LogSoftmax: 1 }])
     expect(placements[0]?.floatNodes).toBeGreaterThan(4)
+  }, 60_000)
+
+  it('keeps carried outputs and fixed inputs on the device, and copies them back when asked', async () => {
+    const [w, x, pool] = ['w', 'x', 'pool'].map((name) => input(name, [100], 'float32')) as [Expression, Expression, Expression]
+    const next = add(mul(w, 0.5), mul(x, pool))
+    const options = { carry: { 'next w': 'w' }, fixed: ['pool'] }
+    const session = await webgpu.engine({ threads: 1 }).open({ 'next w': next, sum: reduceSum(next) }, noWeights, options)
+    const all = (value: number) => ({ data: new Float32Array(100).fill(value), shape: [100] })
+    expect(await session.run({ w: all(4), x: all(2), pool: all(3) })).toEqual({ sum: Float32Array.of(800) })
+    expect(await session.run({ x: all(1), pool: all(99) })).toEqual({ sum: Float32Array.of(700) })
+    expect(await session.carried?.()).toEqual({ 'next w': all(7).data })
+    expect(await session.run({ w: all(2), x: all(0) })).toEqual({ sum: Float32Array.of(100) })
+    await session.release()
   }, 60_000)
 
   it.each([{}, { rank: 1, lengths: [1], family: 'bert', taskType: 'regression', dropout: 0 }] as const)(

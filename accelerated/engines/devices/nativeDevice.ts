@@ -18,6 +18,7 @@ export const nativeDevice = ({
   preallocatedOutputs,
   fallsBack = false,
   isCuda = false,
+  keepsOutputs = false,
   library,
   remedy,
   ...device
@@ -28,7 +29,7 @@ export const nativeDevice = ({
     scan: device.target.scan === true,
     open: async (...graph) => {
       const { nodeEngine } = await import('../onnxRuntimeNode.js')
-      return nodeEngine({ provider, preallocatedOutputs, fallsBack, isCuda, target: device.target }, settings).open(...graph)
+      return nodeEngine({ provider, preallocatedOutputs, fallsBack, isCuda, keepsOutputs, target: device.target }, settings).open(...graph)
     },
   }),
   missing: async () => {

@@ -8,6 +8,7 @@ export const webgpu = nativeDevice({
   target: { fusedMatMul: false, halfMatMul: true, largestSplit: 7, lacks: ['LogSoftmax', 'Size'] },
   provider: { name: 'webgpu' },
   preallocatedOutputs: false,
+  keepsOutputs: true,
   fallsBack: true,
   isolated: true,
   options: ['strictDevice'],

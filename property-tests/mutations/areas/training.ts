@@ -3,6 +3,34 @@ import type { Mutation } from '../mutation.js'
 
 export const training: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/training/deviceState.ts',
+    mistake: 'The state of the device is never copied back.',
+    before: 'if (!isAhead || held !== state.step) return',
+    after: 'if (held !== null) return',
+    tests: ['property/accelerated/deviceState'],
+  },
+  {
+    file: 'accelerated/training/deviceState.ts',
+    mistake: 'State that is on the device is fed again.',
+    before: 'held === state.step ? Object',
+    after: 'held === -1 ? Object',
+    tests: ['property/accelerated/deviceState'],
+  },
+  {
+    file: 'accelerated/training/trainingLoop.ts',
+    mistake: 'A checkpoint has the state of an earlier step.',
+    before: '  if (!isDue && !signal.aborted) return\n  await settle(run)\n',
+    after: '  if (!isDue && !signal.aborted) return\n',
+    tests: ['property/accelerated/deviceState'],
+  },
+  {
+    file: 'accelerated/training/trainingLoop.ts',
+    mistake: 'A new phase begins with the state of an earlier step.',
+    before: '  await settle(run)\n  const next = advanced()\n',
+    after: '  const next = advanced()\n',
+    tests: ['property/accelerated/deviceState'],
+  },
+  {
     file: 'accelerated/training/stepParts.ts',
     mistake: 'The weight of the whole step is taken from its first part.',
     before: 'prepared.reduce((sum, { weight }) => sum + weight, 0)',

@@ -1,0 +1,101 @@
+/**
+ * A session whose state stays on the device: outputs that its next run takes as inputs, and inputs that never change. In this binding, reading a
+ * tensor of the device from JavaScript ends the process, and nothing writes one. So small sessions of their own copy tensors there and back.
+ */
+import type { InferenceSession, Tensor } from 'onnxruntime-node'
+import { topologicalOrder, type Expression } from '../graph/expression.js'
+import { input } from '../graph/operators.js'
+import type { OpenOptions, Session } from './engine.js'
+import type { Feeds, NumericArray } from './feeds.js'
+import type { OnnxRuntime } from './loadOnnxRuntime.js'
+import { guardNativeCall } from './nativeCallGuard.js'
+import { toTensor, type Tensors } from './writeIntoBuffers.js'
+
+type Outputs = Readonly<Record<string, Expression>>
+type Place = 'cpu' | 'gpu-buffer'
+
+/** Opens a session on the device whose outputs go to this place. */
+type OpenCopy = (graph: Outputs, place: Place) => Promise<InferenceSession>
+
+/** Where each output of a session goes; null: all to the host, since nothing is carried. */
+export const outputPlaces = (outputs: Outputs, { carry = {} }: OpenOptions): Readonly<Record<string, Place>> | null =>
+  Object.keys(carry).length === 0
+    ? null
+    : Object.fromEntries(Object.keys(outputs).map((name) => [name, carry[name] === undefined ? 'cpu' : 'gpu-buffer'] as const))
+
+/** @param session one whose outputs are in `outputPlaces` */
+export const carryingSession = (
+  ort: OnnxRuntime,
+  session: InferenceSession,
+  outputs: Outputs,
+  { carry = {}, fixed = [] }: OpenOptions,
+  openCopy: OpenCopy,
+): Session => {
+  /** tensors on the device, by input: those of the last run, and those of every run */
+  let [kept, lasting]: [Tensors, Tensors | null] = [{}, null]
+  /** The writer lives as long as its tensors, which are in its memory. */
+  let [reader, writer]: [InferenceSession | null, InferenceSession | null] = [null, null]
+  const run = (of: InferenceSession, feeds: Tensors) => guardNativeCall(() => of.run(feeds))
+  const upload = async (feeds: Feeds): Promise<Tensors> => {
+    const names = fixed.filter((name) => session.inputNames.includes(name))
+    if (names.length === 0) return {}
+    writer = await openCopy(copiesOf(outputs, names), 'gpu-buffer')
+    const written = await run(writer, Object.fromEntries(names.map((name) => [name, tensorOf(ort, feeds, name)])))
+    return Object.fromEntries(names.map((name) => [name, written[copyOf(name)] as Tensor]))
+  }
+  return {
+    inputs: session.inputNames,
+    run: async (feeds) => {
+      lasting ??= await upload(feeds)
+      const onDevice: Tensors = { ...kept, ...lasting }
+      const isFed = (name: string): boolean => lasting?.[name] === undefined && feeds[name] !== undefined
+      const inputs = session.inputNames.map((name) => [name, isFed(name) ? tensorOf(ort, feeds, name) : onDevice[name]] as const)
+      const missing = inputs.find(([, tensor]) => tensor === undefined)
+      if (missing !== undefined) throw new Error(`run: expected a feed for input ${missing[0]}, got none`)
+      const results = await run(session, Object.fromEntries(inputs) as Tensors)
+      const [next, rest]: [Record<string, Tensor>, Record<string, NumericArray>] = [{}, {}]
+      for (const [name, tensor] of Object.entries(results)) {
+        const taking = carry[name]
+        if (taking === undefined) rest[name] = tensor.data as NumericArray
+        else next[taking] = tensor
+      }
+      dispose(kept)
+      kept = next
+      return rest
+    },
+    carried: async () => {
+      const graph = Object.fromEntries(
+        Object.entries(carry).map(([name, from]) => [name, input(from, outputs[name]?.shape ?? [], outputs[name]?.dtype ?? 'float32')]),
+      )
+      reader ??= await openCopy(graph, 'cpu')
+      const results = await run(reader, kept)
+      return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data as NumericArray]))
+    },
+    release: async () => {
+      dispose(kept)
+      dispose(lasting ?? {})
+      for (const opened of [session, reader, writer]) if (opened !== null) await guardNativeCall(() => opened.release())
+    },
+  }
+}
+
+const dispose = (tensors: Tensors): void => {
+  for (const tensor of Object.values(tensors)) tensor.dispose()
+}
+
+const copyOf = (name: string): string => `copy of ${name}`
+
+/** These inputs of a graph as outputs under other names. */
+const copiesOf = (outputs: Outputs, names: ReadonlyArray<string>): Outputs =>
+  Object.fromEntries(
+    topologicalOrder(Object.values(outputs)).flatMap((node) => {
+      const name = node.op === 'Input' ? node.attributes.name : undefined
+      return name !== undefined && names.includes(name) ? [[copyOf(name), node] as const] : []
+    }),
+  )
+
+const tensorOf = (ort: OnnxRuntime, feeds: Feeds, name: string): Tensor => {
+  const feed = feeds[name]
+  if (feed === undefined) throw new Error(`run: expected a feed for input ${name}, got none`)
+  return toTensor(ort, feed)
+}

@@ -1,0 +1,146 @@
+/** State that stays on the device between steps: the same bits as state that crosses, few bytes, and fresh numbers wherever they are read. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import type { Device } from '../../../accelerated/engines/devices/device.js'
+import type { Session } from '../../../accelerated/engines/engine.js'
+import type { Feed, NumericArray } from '../../../accelerated/engines/feeds.js'
+import type { FinetuneEvent, FinetuneOptions } from '../../../finetuning/runs/run.js'
+import { finetune, memoryStorage, type Storage } from '../../../web/index.js'
+import { writeTinyModel } from '../../cli/tinyModel.js'
+
+/** What crosses between host and device in each run of a step's session, in bytes. */
+type Traffic = { readonly up: number; readonly down: number }
+
+const bytesOf = (arrays: ReadonlyArray<NumericArray>): number => arrays.reduce((sum, { byteLength }) => sum + byteLength, 0)
+
+/** The CPU as a device that keeps what a session carries, in memory of its own. */
+const keepingDevice = (traffic: Traffic[]): Device => ({
+  ...cpu,
+  engine: (settings) => {
+    const engine = cpu.engine(settings)
+    return {
+      ...engine,
+      open: async (outputs, weights, options = {}) => {
+        const { carry = {} } = options
+        const session = await engine.open(outputs, weights, options)
+        return Object.keys(carry).length === 0 ? session : keeping(session, carry, traffic)
+      },
+    }
+  },
+})
+
+const keeping = (session: Session, carry: Readonly<Record<string, string>>, traffic: Traffic[]): Session => {
+  let kept: Readonly<Record<string, Feed>> = {}
+  return {
+    ...session,
+    run: async (feeds) => {
+      const results = Object.entries(await session.run({ ...kept, ...feeds }))
+      const rest = results.filter(([name]) => carry[name] === undefined)
+      traffic.push({ up: bytesOf(Object.values(feeds).map(({ data }) => data)), down: bytesOf(rest.map(([, data]) => data)) })
+      kept = Object.fromEntries(
+        results.flatMap(([name, data]) => {
+          const input = carry[name]
+          return input === undefined ? [] : [[input, { data: data.slice(), shape: [data.length] }] as const]
+        }),
+      )
+      return Object.fromEntries(rest)
+    },
+    carried: async () =>
+      Object.fromEntries(Object.entries(carry).map(([name, input]) => [name, (kept[input] as Feed).data.slice()] as const)),
+  }
+}
+
+let root = ''
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-device-state-'))
+  await writeTinyModel(join(root, 'tiny'))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const filled = async (): Promise<Storage> => {
+  const storage = memoryStorage()
+  await storage.makeFolder('tiny')
+  for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors'])
+    await storage.write(`tiny/${name}`, await readFile(join(root, 'tiny', name)))
+  const rows = Array.from(
+    { length: 24 },
+    (_, i) => `a ${i % 2 === 0 ? 'good' : 'bad'} film ${'very '.repeat(i % 5)},${i % 2 === 0 ? 'yes' : 'no'}`,
+  )
+  await storage.write('films.csv', `text,label\n${rows.join('\n')}`)
+  return storage
+}
+
+const settings = { maxSteps: 8, evalSteps: 8, saveSteps: 3, batchSize: 4, maxLength: 16, threads: 1, learningRate: 0.01, dropout: 0.1 }
+
+/** Runs in a storage. @param stopAfter a step after which the run is stopped → its events without times */
+const run = async (
+  storage: Storage,
+  device: Device,
+  changed: FinetuneOptions['settings'],
+  { resume = false, stopAfter = 0 } = {},
+): Promise<ReadonlyArray<object>> => {
+  const stop = new AbortController()
+  const options: FinetuneOptions = {
+    model: 'tiny',
+    task: { task: 'films.csv' },
+    output: 'run',
+    resume,
+    settings: { ...settings, ...changed },
+  }
+  const events: FinetuneEvent[] = []
+  for await (const event of finetune(options, { storage, device }, { signal: stop.signal })) {
+    events.push(event)
+    if (event.kind === 'step' && event.step === stopAfter) stop.abort()
+  }
+  return events.flatMap((event): ReadonlyArray<object> => {
+    if (event.kind === 'step') {
+      const { step, loss, taskLoss, gradientNorm, columns } = event
+      return [{ step, loss, taskLoss, gradientNorm, columns }]
+    }
+    if (event.kind === 'evaluation') return [{ step: event.step, scores: event.scores, best: event.best }]
+    return event.kind === 'ranks' || event.kind === 'phase' ? [event] : []
+  })
+}
+
+const trainedIn = async (storage: Storage): Promise<Uint8Array> => {
+  const file = await storage.open('run/adapter/adapter_model.safetensors')
+  return file.read(0, file.size)
+}
+
+describe('state that stays on the device', () => {
+  it.each([
+    { method: 'salora', density: 0.5 },
+    { method: 'adalora', tinitRatio: 0.1, tfinalRatio: 0.3 },
+  ] as const)('gives the bits of state that crosses: %j', async (changed) => {
+    const [crossing, keeps] = [await filled(), await filled()]
+    const expected = await run(crossing, cpu, changed)
+    expect(expected.length).toBeGreaterThan(9)
+    const traffic: Traffic[] = []
+    expect(await run(keeps, keepingDevice(traffic), changed)).toEqual(expected)
+    expect(await trainedIn(keeps)).toEqual(await trainedIn(crossing))
+    expect(traffic.length).toBe(8)
+    if (changed.method !== 'salora') return
+
+    // no checkpoint and no evaluation is due after step 5
+    const stopped = await filled()
+    const first = await run(stopped, keepingDevice([]), changed, { stopAfter: 5 })
+    const second = await run(stopped, keepingDevice([]), changed, { resume: true })
+    expect([...first, ...second]).toEqual(expected)
+    expect(await trainedIn(stopped)).toEqual(await trainedIn(crossing))
+  })
+
+  it('crosses once: the steps after the first move the batch, the scalars and nothing of W', async () => {
+    const traffic: Traffic[] = []
+    await run(await filled(), keepingDevice(traffic), { method: 'full', dropout: 0 })
+    const [first, ...later] = traffic
+    expect(first?.up).toBeGreaterThan(3 * 4 * 16 * 1000) // more than a thousand rows of 16 numbers, and two moments of each
+    expect(later.length).toBe(7)
+    for (const { up, down } of later) {
+      expect(up).toBeLessThan(4_000)
+      expect(down).toBeLessThan(100)
+    }
+  })
+})
