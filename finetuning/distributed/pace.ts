@@ -20,7 +20,7 @@ export type Pace = {
 const [firstLease, shortestLease, reportInterval] = [60_000, 1_000, 1_000]
 
 /** A lease in parts of the slowest worker. */
-const partsOfLease = 4
+export const partsOfLease = 4
 
 /** Milliseconds after which a worker without a part is no longer counted, if parts are short. */
 const memory = 10_000

@@ -7,6 +7,7 @@ import type { PartGradient, PartSource } from '../../accelerated/training/partGr
 import type { PartWorker } from '../../accelerated/training/partWorker.js'
 import { bytesOf, numbersOf, type Exchange } from './exchange.js'
 import { fromFrame, stepHeader, toFrame, type GradientHeader, type StepHeader } from './frame.js'
+import { partsOfLease } from './pace.js'
 import { claimPart, ended, keysOf, noPart, storeGradient } from './runKeys.js'
 
 export type PartLoop = {
@@ -24,6 +25,9 @@ export type PartLoop = {
 /** Milliseconds: between looks while there is nothing to do, between attempts while Redis is down, and without a leader until the run counts as ended. */
 const [look, retryDelay, patience] = [500, 500, 90_000]
 
+/** Milliseconds of a lease that a worker takes by what it knows of its network. */
+const longestOwnLease = 600_000
+
 /** @returns why it ended @throws InputError if the run refuses this worker, or what it published is invalid */
 export const computeParts = async (loop: PartLoop): Promise<'the run ended' | 'stopped'> => {
   const { client, id, signal, parts } = loop
@@ -32,6 +36,7 @@ export const computeParts = async (loop: PartLoop): Promise<'the run ended' | 's
   let seen = performance.now()
   let newest = '0'
   let current: Step | null = null
+  const latest: number[] = []
   while (!signal.aborted) {
     const [token, leader] = (await attempt(() => client.mget(keys.now, keys.leader))) ?? [undefined, null]
     if (token === undefined) {
@@ -50,7 +55,7 @@ export const computeParts = async (loop: PartLoop): Promise<'the run ended' | 's
       if (current !== null) await parts[current.header.work].open(current.header.phase)
       continue // opening takes its time: the step may have changed
     }
-    if (await takePart(loop, current)) continue
+    if (await takePart(loop, current, latest)) continue
     newest = (await attempt(async () => idOf(await client.xread('BLOCK', look, 'STREAMS', keys.steps, newest)))) ?? newest
   }
   return 'stopped'
@@ -86,11 +91,17 @@ const readStep = async ({ client, dtype }: PartLoop, key: string): Promise<Step 
   return { header, source: { step, phase, progress, parameters } }
 }
 
-/** @returns whether there may be another part @throws InputError if the run refuses this worker */
-const takePart = async (loop: PartLoop, { header, source }: Step): Promise<boolean> => {
+/**
+ * Takes, computes and returns a part. Its lease covers the way to the leader, which the leader does not know: a slow network takes longer than a part.
+ * @param latest milliseconds of this worker's latest two parts, until they were returned; one alone may have been a machine asleep
+ * @returns whether there may be another part @throws InputError if the run refuses this worker
+ */
+const takePart = async (loop: PartLoop, { header, source }: Step, latest: number[]): Promise<boolean> => {
   const { client, id, worker } = loop
   const { token, work, parts, lease, exchange, step } = header
-  const part = await attempt(() => claimPart(client, id, token, worker, parts, lease))
+  const own = Math.min(longestOwnLease, partsOfLease * Math.min(...latest))
+  const isOwn = latest.length > 0 && own > lease
+  const part = await attempt(() => claimPart(client, id, token, worker, parts, isOwn ? own : lease, isOwn))
   if (part === noPart.refused) {
     const reason = await attempt(() => client.hget(keysOf(id).refused, worker))
     throw inputError('this worker', 'the gradients that the leader computes', reason ?? 'others')
@@ -100,6 +111,8 @@ const takePart = async (loop: PartLoop, { header, source }: Step): Promise<boole
   const computed = await loop.parts[work].compute(source, part)
   const seconds = (performance.now() - began) / 1_000
   const kept = (await attempt(() => storeGradient(client, id, token, part, frameOf(computed, exchange, { worker, seconds })))) ?? false
+  latest.push(performance.now() - began)
+  if (latest.length > 2) latest.shift()
   loop.onPart({ step: work === 'answers' ? step : step + 1, part: part + 1, seconds, kept })
   return true
 }

@@ -101,14 +101,24 @@ const claim = script(
   `if redis.call('GET', p..'now') ~= ARGV[1] then return ${noPart.otherStep} end`,
   `if redis.call('HEXISTS', p..'refused', ARGV[2]) == 1 then return ${noPart.refused} end`,
   'for i = 0, ARGV[3] - 1 do',
-  "  if redis.call('EXISTS', p..'gradient:'..i) == 0 and redis.call('SET', p..'lease:'..i, ARGV[2], 'NX', 'PX', ARGV[4]) then return i end",
+  "  if redis.call('EXISTS', p..'gradient:'..i) == 0 and redis.call('SET', p..'lease:'..i, ARGV[5], 'NX', 'PX', ARGV[4]) then return i end",
   'end',
   `return ${noPart.allTaken}`,
 )
 
-/** A part that nobody computes, for this worker and for `lease` milliseconds; or one of `noPart`. */
-export const claimPart = async (client: Redis, id: string, token: string, worker: string, parts: number, lease: number): Promise<number> =>
-  Number(await claim(client, id, token, worker, parts, Math.ceil(lease)))
+/**
+ * A part that nobody computes, for this worker and for `lease` milliseconds; or one of `noPart`.
+ * @param isOwn the lease is the worker's own, of parts that take longer than the leader knows: it only ends by time
+ */
+export const claimPart = async (
+  client: Redis,
+  id: string,
+  token: string,
+  worker: string,
+  parts: number,
+  lease: number,
+  isOwn = false,
+): Promise<number> => Number(await claim(client, id, token, worker, parts, Math.ceil(lease), isOwn ? 'own' : 'of the step'))
 
 const store = script(
   'local p = KEYS[1]',
@@ -138,9 +148,14 @@ export const storedParts = async (client: Redis, id: string, parts: number): Pro
   return Array.isArray(found) ? found.map(Number) : []
 }
 
-const free = script("for i = 0, ARGV[1] - 1 do redis.call('DEL', KEYS[1]..'lease:'..i) end", 'return 1')
+const free = script(
+  'for i = 0, ARGV[1] - 1 do',
+  "  if redis.call('GET', KEYS[1]..'lease:'..i) ~= 'own' then redis.call('DEL', KEYS[1]..'lease:'..i) end",
+  'end',
+  'return 1',
+)
 
-/** Ends the leases of all parts. */
+/** Ends the leases of all parts, but for those that workers chose themselves. */
 export const endLeases = async (client: Redis, id: string, parts: number): Promise<void> => {
   await free(client, id, parts)
 }

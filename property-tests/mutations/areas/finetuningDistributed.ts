@@ -72,4 +72,11 @@ export const finetuningDistributed: ReadonlyArray<Mutation> = [
     after: 'memory.limit',
     tests: ['property/finetuning/distributedRun'],
   },
+  {
+    file: 'finetuning/distributed/runKeys.ts',
+    mistake: 'The leader ends leases that workers took for a slow network.',
+    before: "if redis.call('GET', KEYS[1]..'lease:'..i) ~= 'own' then redis",
+    after: 'if true then redis',
+    tests: ['property/finetuning/distributedRun'],
+  },
 ]

@@ -8,12 +8,13 @@ import { uniforms } from '../../../accelerated/parameters/random.js'
 import type { SpreadEvaluation } from '../../../accelerated/training/answerParts.js'
 import type { PartGradient, SpreadStep } from '../../../accelerated/training/partGradient.js'
 import type { PartComputer } from '../../../accelerated/training/partWorker.js'
-import type { Exchange } from '../../../finetuning/distributed/exchange.js'
+import { bytesOf, type Exchange } from '../../../finetuning/distributed/exchange.js'
+import { toFrame } from '../../../finetuning/distributed/frame.js'
 import { openLeader, type Leader } from '../../../finetuning/distributed/leader.js'
 import { computeParts, type PartLoop } from '../../../finetuning/distributed/partLoop.js'
 import { openRedis } from '../../../finetuning/distributed/redis.js'
 import { checkRoom, footprintOf } from '../../../finetuning/distributed/redisMemory.js'
-import { claimPart, keysOf, noPart, publishStep, storeGradient } from '../../../finetuning/distributed/runKeys.js'
+import { claimPart, endLeases, keysOf, noPart, publishStep, storeGradient } from '../../../finetuning/distributed/runKeys.js'
 import { hasRedis, startRedis, type RedisServer } from '../../support/redisServer.js'
 
 const size = 3_000
@@ -142,6 +143,35 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
     await leader.close()
   })
 
+  it('leases a part for as long as the way to the leader takes, once a worker knows it, and the leader does not end that', async () => {
+    const client = await connect()
+    const stop = new AbortController()
+    const header = { token: 'now#0', work: 'gradients', step: 0, phase: null, progress: { step: 0, steps: 1 }, parts: 4, size: 1 } as const
+    const frame = toFrame({ ...header, exchange: 'float32', lease: 100 }, bytesOf(Float32Array.of(1), 'float32'))
+    await publishStep(client, 'o', header.token, frame, header.parts)
+    const times: number[] = []
+    const far = await workerOf(
+      'o',
+      'far',
+      async (_, part) => {
+        times.push(await client.pttl(`salora-run:o:lease:${part}`))
+        await new Promise((resolve) => setTimeout(resolve, 60))
+        if (part === 1) await endLeases(client, 'o', header.parts)
+        if (part === 1) times.push(await client.pttl('salora-run:o:lease:1'))
+        if (part === 2) stop.abort()
+        return gradientOf(0, part)
+      },
+      stop.signal,
+    )
+    await far.ended
+    const [first = NaN, second = NaN, kept = NaN] = times
+    expect(first).toBeLessThanOrEqual(100)
+    expect([second > 150, kept > 50]).toEqual([true, true])
+    expect(await claimPart(client, 'o', header.token, 'another', header.parts, 60_000)).toBe(3)
+    await endLeases(client, 'o', header.parts)
+    expect(await claimPart(client, 'o', header.token, 'another', header.parts, 60_000)).toBe(3)
+  })
+
   it('refuses a worker with other gradients by name, and the run has its own numbers', async () => {
     const leader = await leaderOf('d')
     const wrong = await workerOf('d', 'wrong', async ({ step }, part) => gradientOf(step + 1, part))
@@ -211,7 +241,8 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
     const evaluation = (step: number, parts: number): SpreadEvaluation => ({
       ...stepOf(step, parts),
       compute: async (part) => {
-        if (part === 9) await redis.lose()
+        if (parts === 20 && part === 9) await redis.lose()
+        while (parts === 30 && part > 0 && wrong.done.length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
         await new Promise((resolve) => setTimeout(resolve, 10))
         return answersOf(step, part)
       },
