@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { unzipSync } from 'fflate'
 import { describe, expect, it } from 'vitest'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
-import { saloraHere } from './inProcess.js'
+import { saloraHere, saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 import { flags, machine, sweep, sweepFolder } from './sweepFolder.js'
 
@@ -27,7 +27,7 @@ describe('a run on MNLI', () => {
       '1',
       '--json',
     ]
-    const train = await salora(['train', ...mnli, '--method', 'lora', '--max-steps', '4', '--batch-size', '4', '--output', 'mnli'], {
+    const train = await saloraIn(['train', ...mnli, '--method', 'lora', '--max-steps', '4', '--batch-size', '4', '--output', 'mnli'], {
       cwd: root,
     })
     expect(train.stderr).toContain('24 training examples, 17 evaluation examples')
@@ -35,7 +35,7 @@ describe('a run on MNLI', () => {
     const { best, majority } = JSON.parse(train.stdout) as Trained
     type Scored = { readonly scores: Readonly<Record<string, number>>; readonly majority: { readonly share: number } }
     const scored = async (...more: ReadonlyArray<string>): Promise<Scored> => {
-      const { code, stdout, stderr } = await salora(['evaluate', ...mnli, '--adapter', 'mnli/adapter', ...more], { cwd: root })
+      const { code, stdout, stderr } = await saloraIn(['evaluate', ...mnli, '--adapter', 'mnli/adapter', ...more], { cwd: root })
       expect(code, stderr).toBe(0)
       return JSON.parse(stdout) as Scored
     }
@@ -64,7 +64,10 @@ describe('salora glue --submission', () => {
     expect(submission?.missing).toContain('MNLI-mm.tsv')
     const zip = unzipSync(await readFile(join(root, 'for/glue.zip')))
     expect(Object.keys(zip)).toEqual(['CoLA.tsv'])
-    const run = await salora(['predict', '--run', `submitted/cells/cola.lora.seed-${best}`], { cwd: root, input: `${texts.join('\n')}\n` })
+    const run = await saloraIn(['predict', '--run', `submitted/cells/cola.lora.seed-${best}`], {
+      cwd: root,
+      input: `${texts.join('\n')}\n`,
+    })
     const isAcceptable = (line: string): boolean => (JSON.parse(line) as { readonly label: string }).label === 'acceptable'
     const rows = run.stdout
       .trim()

@@ -51,7 +51,7 @@ describe('salora train', () => {
     const row = (i: number): string => `${'film '.repeat(i % 4 === 0 ? 30 : 2).trim()} ${i}\t${i % 2}`
     await writeFile(join(cwd, 'long.tsv'), ['text\tlabel', ...Array.from({ length: 40 }, (_, i) => row(i)), ''].join('\n'))
     const of = (maxLength: string) =>
-      salora(
+      saloraIn(
         [
           ...['train', '--model', 'tiny', '--task', 'long.tsv', '--method', 'lora', '--max-steps', '1', '--device', 'cpu', '--quiet'],
           ...['--max-length', maxLength, '--output', `length-${maxLength}`],
@@ -61,10 +61,10 @@ describe('salora train', () => {
     expect((await of('16')).stderr).toContain('warning: 10 of 40 texts are longer than --max-length 16: they lose their end\n')
     expect((await of('78')).stderr).not.toContain('--max-length')
     const warning = (counts: string): string => `warning: ${counts} texts are longer than --max-length 16: they lose their end\n`
-    const scored = (run: string) => salora(['evaluate', '--run', run, '--eval-data', 'long.tsv', '--quiet'], { cwd })
+    const scored = (run: string) => saloraIn(['evaluate', '--run', run, '--eval-data', 'long.tsv', '--quiet'], { cwd })
     expect((await scored('length-16')).stderr).toContain(warning('10 of 40'))
     expect((await scored('length-78')).stderr).not.toContain('--max-length')
-    const predicted = (run: string) => salora(['predict', '--run', run, '--quiet'], { cwd, input: `${'film '.repeat(30)}\ngood film\n` })
+    const predicted = (run: string) => saloraIn(['predict', '--run', run, '--quiet'], { cwd, input: `${'film '.repeat(30)}\ngood film\n` })
     expect((await predicted('length-16')).stderr).toBe(warning('1 of 2'))
     expect((await predicted('length-78')).stderr).toBe('')
   })
