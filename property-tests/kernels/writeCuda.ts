@@ -1,6 +1,7 @@
 /**
- * Writes docs/generate/kernels/cuda.json: the CUDA kernels of every operator in our step graphs. Its argument is docs/OperatorKernels.md of ONNX
- * Runtime's repository: `npm run build && node dist/property-tests/kernels/writeCuda.js OperatorKernels.md VERSION`.
+ * Writes docs/generate/kernels/cuda.json: the CUDA kernels of every operator in our step graphs. Its arguments are a page of kernels and the page's
+ * source. The page has the form of ONNX Runtime's docs/OperatorKernels.md; operator_kernels.py writes that of the version that we use.
+ * `npm run build && node dist/property-tests/kernels/writeCuda.js OperatorKernels.md 'the kernels that … lists'`.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cuda } from '../../accelerated/engines/devices/cuda.js'
@@ -8,8 +9,8 @@ import { parseKernels, type KernelTable } from './operatorKernels.js'
 import { allFamilies, objectiveCases, stepCases, writtenStep } from './stepCases.js'
 import { typedNodes } from './typedNodes.js'
 
-const [, , page = '', version = ''] = process.argv
-if (page === '' || version === '') throw new Error('writeCuda: expected OperatorKernels.md and the commit or version that it is of')
+const [, , page = '', source = ''] = process.argv
+if (page === '' || source === '') throw new Error('writeCuda: expected a page of kernels, and its source')
 
 const used = new Set<string>()
 const asked = (domain: string, operator: string): string => `${domain === '' ? '' : `${domain}.`}${operator}`
@@ -27,7 +28,7 @@ const kernels = parseKernels(readFileSync(page, 'utf8'), 'CUDAExecutionProvider'
 const found = new Set(kernels.map(({ domain, operator }) => asked(domain, operator)))
 const table: KernelTable = {
   provider: 'CUDAExecutionProvider',
-  source: `docs/OperatorKernels.md of microsoft/onnxruntime, ${version}`,
+  source,
   kernels,
   without: [...used].filter((name) => !found.has(name)).sort(),
 }
