@@ -6,7 +6,7 @@
 import { sizeOfDimension } from './dimension.js'
 import type { DType, Expression, Op } from './expression.js'
 import { topologicalOrder } from './expression.js'
-import { lower } from './lowering.js'
+import { loweredOnce } from './lowering.js'
 import { sectionsOf, type Sections } from './sizeSections.js'
 
 type Outputs = Readonly<Record<string, Expression>>
@@ -97,14 +97,6 @@ const allocationsOf = (
 /** The peak in bytes. */
 export const peakOf = (events: ReadonlyArray<Allocation>): number =>
   events.reduce(({ held, most }, { bytes }) => ({ held: held + bytes, most: Math.max(most, held + bytes) }), { held: 0, most: 0 }).most
-
-/** An estimate asks for the values and for the nodes of a graph: a decoder's takes a fifth of a second to lower. */
-const lowered = new WeakMap<Outputs, Outputs>()
-const loweredOnce = (roots: Outputs): Outputs => {
-  const known = lowered.get(roots) ?? lower(roots)
-  lowered.set(roots, known)
-  return known
-}
 
 /** The number of nodes of a graph. */
 export const nodeCount = (roots: Outputs): number =>

@@ -14,13 +14,16 @@ import { add, cast, concat, div, gather, mul, reduceMean, reshape, slice, sqrt, 
 import { blockMatMul, blockSize, quantizedOf } from './quantizedOperators.js'
 import { recomputeActivations } from './recomputedActivations.js'
 
+/** As the CPU. */
+const everything = { fusedDecoder: true, scan: true }
+
 /**
  * Replaces what ONNX Runtime's CPU provider lacks in float64: `Erf`, GELU and LayerNormalization. Its LayerNormalization gives mean and inverse
  * deviation in float32 for every input, and its ε is an attribute and so a float32.
  */
 export const lower = (
   outputs: Readonly<Record<string, Expression>>,
-  { fusedDecoder, scan }: Pick<OnnxTarget, 'fusedDecoder' | 'scan'> = { fusedDecoder: true, scan: true },
+  { fusedDecoder, scan }: Pick<OnnxTarget, 'fusedDecoder' | 'scan'> = everything,
 ): Readonly<Record<string, Expression>> => {
   const lowered = new Map<Expression, Expression>()
   const statistics = new Map<Expression, Statistics>()
@@ -59,6 +62,18 @@ export const lower = (
   const fused = stackProducts(fuseSums(recomputeActivations(named)))
   const divided = splitSlices(fused)
   return scan === true ? chainsInBlocks(divided) : divided
+}
+
+const known = new WeakMap<Readonly<Record<string, Expression>>, Map<string, Readonly<Record<string, Expression>>>>()
+
+/** The same, once for a graph: an estimate counts the nodes that a session then opens, and a decoder's take a tenth of a second. */
+export const loweredOnce: typeof lower = (outputs, target = everything) => {
+  const key = `${target.fusedDecoder === true} ${target.scan === true}`
+  const forms = known.get(outputs) ?? new Map<string, Readonly<Record<string, Expression>>>()
+  known.set(outputs, forms)
+  const form = forms.get(key) ?? lower(outputs, target)
+  forms.set(key, form)
+  return form
 }
 
 /** If the node gathers rows of a matrix in int8 or multiplies by one, the nodes that do so; else the node as it is. */

@@ -4,7 +4,7 @@
  */
 import type { Expression, Shape } from './expression.js'
 import { sameShape, showShape, topologicalOrder } from './expression.js'
-import { lower } from './lowering.js'
+import { loweredOnce } from './lowering.js'
 import type { OnnxTarget } from './onnxBuilder.js'
 import { onnxBuilder } from './onnxBuilder.js'
 import { emitNodes } from './onnxOperators.js'
@@ -22,7 +22,7 @@ type Outputs = Readonly<Record<string, Expression>>
  * @param emptySequence the name of an additional first output: an empty sequence of tensors
  */
 export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: string): Uint8Array => {
-  const lowered = lower(outputs, target)
+  const lowered = loweredOnce(outputs, target)
   const order = topologicalOrder(Object.values(lowered))
   const inputs = inputsOf(order, lowered)
   const builder = onnxBuilder(target)

@@ -6,10 +6,10 @@ import type { ParameterLayout } from '../parameters/layout.js'
 import type { Examples, TokenizedExample } from '../models/packing.js'
 import type { Assembly } from './assembly.js'
 import { largestBatch } from './batchFeeds.js'
+import { graphToOpen } from './countedGraph.js'
 import { carryOf, deviceState, type DeviceState } from './deviceState.js'
 import { dropoutPools, type Dimensions } from './dropoutFeeds.js'
 import { dimensionsInBlocks } from './longTexts.js'
-import { stepGraph } from './stepGraph.js'
 
 /** What parts of a step are computed with. */
 export type PartSessions = {
@@ -48,7 +48,7 @@ export const openPhaseSessions = async (
 ): Promise<PhaseSessions> => {
   const { engine, weights } = runtime
   const accumulates = spread || assembly.settings.gradientAccumulationSteps > 1
-  const { outputs, layout, sites } = stepGraph(assembly, phase, spread ? 'apply' : accumulates ? 'finish' : 'whole')
+  const { outputs, layout, sites } = graphToOpen(assembly, phase, spread ? 'apply' : accumulates ? 'finish' : 'whole')
   const carry = carries && !accumulates ? carryOf(layout, outputs) : {}
   const fixed = [...new Set(sites.map(({ probability }) => poolName(probability)))]
   const update = await engine.open(outputs, weights, { prepack: false, carry, fixed })
@@ -74,7 +74,7 @@ export const openPartSessions = async (
   { engine, weights }: Runtime,
   largest: Dimensions,
 ): Promise<PartSessions> => {
-  const { outputs, layout, sites } = stepGraph(assembly, phase, 'add')
+  const { outputs, layout, sites } = graphToOpen(assembly, phase, 'add')
   const add = await engine.open(outputs, weights, { prepack: false })
   return { layout, sites, pools: poolsOf(assembly, sites, largest), add, release: add.release }
 }

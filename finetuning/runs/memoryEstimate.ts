@@ -8,8 +8,9 @@ import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import { hasFixedOutputs } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { prepacks } from '../../accelerated/engines/sessionOptions.js'
 import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { graphToCount } from '../../accelerated/training/countedGraph.js'
 import { inferenceGraph } from '../../accelerated/training/inferenceGraph.js'
-import { stepGraph, type StepGraph } from '../../accelerated/training/stepGraph.js'
+import type { StepGraph } from '../../accelerated/training/stepGraph.js'
 import { dimensionsInBlocks, forSequence } from '../../accelerated/training/longTexts.js'
 import { slack, type Dimensions } from '../../accelerated/training/dropoutFeeds.js'
 
@@ -45,7 +46,9 @@ export const memoryEstimate = (
   const { gradientAccumulationSteps } = assembly.settings
   const [step, sizes] = forLongest(assembly, training)
   const graphs =
-    gradientAccumulationSteps > 1 ? [stepGraph(step, phase, 'finish'), stepGraph(step, phase, 'add')] : [stepGraph(step, phase, 'whole')]
+    gradientAccumulationSteps > 1
+      ? [graphToCount(step, phase, 'finish'), graphToCount(step, phase, 'add')]
+      : [graphToCount(step, phase, 'whole')]
   const [evaluator, evaluationSizes] = forLongest(assembly, evaluation ?? {})
   const inference = evaluation === null ? null : inferenceGraph(evaluator, phase)
   const all = [...graphs.map(({ outputs }) => outputs), ...(inference === null ? [] : [inference])]

@@ -345,4 +345,11 @@ export const graphSerialization: ReadonlyArray<Mutation> = [
     after: "return [bytes(x, 'int8'), bytes(node)]",
     tests: ['property/accelerated/int4'],
   },
+  {
+    file: 'accelerated/graph/lowering.ts',
+    mistake: 'All targets share the form of the first one.',
+    before: 'const key = `${target.fusedDecoder === true} ${target.scan === true}`',
+    after: "const key = ''",
+    tests: ['property/accelerated/countedGraph'],
+  },
 ]

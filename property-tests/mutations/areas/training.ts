@@ -373,4 +373,32 @@ export const training: ReadonlyArray<Mutation> = [
     after: 'if (false) yield',
     tests: ['cli/customMetric'],
   },
+  {
+    file: 'accelerated/training/countedGraph.ts',
+    mistake: 'A session opens the graph of another phase.',
+    before: 'kept.phase === JSON.stringify(phase)',
+    after: 'true',
+    tests: ['property/accelerated/countedGraph'],
+  },
+  {
+    file: 'accelerated/training/countedGraph.ts',
+    mistake: 'A session opens the graph for texts of another length.',
+    before: '(a.inBlocks === true) === (b.inBlocks === true)',
+    after: 'true',
+    tests: ['property/accelerated/countedGraph'],
+  },
+  {
+    file: 'accelerated/training/countedGraph.ts',
+    mistake: 'A graph that does not fit is kept for the whole run.',
+    before: 'if (!fits || kept.graphs.size === 0)',
+    after: 'if (kept.graphs.size === 0)',
+    tests: ['property/accelerated/countedGraph'],
+  },
+  {
+    file: 'accelerated/training/countedGraph.ts',
+    mistake: 'A phase to come replaces the first one.',
+    before: 'counted.get(assembly.objective) ?? { assembly, phase',
+    after: '{ assembly, phase',
+    tests: ['property/accelerated/countedGraph'],
+  },
 ]
