@@ -18,7 +18,8 @@ const sharedEngine = (device: Device, settings: EngineSettings, open: Map<string
   return {
     ...engine,
     sharesSessions: true,
-    open: async (outputs, weights, options) => {
+    open: async (outputs, weights, given) => {
+      const options = { ...given, carry: {}, fixed: [] } // a session that several share carries the state of none
       const key = await keyOf(device, outputs, weights, { ...settings, ...options })
       if (key === null) return engine.open(outputs, weights, options)
       const shared = open.get(key) ?? { session: engine.open(outputs, weights, options), openings: 0 }

@@ -21,6 +21,8 @@ export type CacheMemory = RowMemory & {
   readonly select: (rows: ReadonlyArray<number>) => void
   /** Forgets all tokens after the first `count`. */
   readonly keep: (count: number) => void
+  /** Of a cache that stays on the device: `grow` counts tokens whose numbers are only there, and `refresh` takes them. Absent: it stays nowhere. */
+  readonly onDevice?: { readonly grow: (more: number) => void; readonly refresh: (results: Results) => void }
   /** Row `row` alone, after `start` slots of padding. All rows must be read to the same length. Absent: a run reads all rows. */
   readonly byRow?: (row: number, start: number) => RowMemory
 }
@@ -79,13 +81,26 @@ export const growingMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number,
       for (const { keep } of tensors) keep(count)
       tokens = count
     },
+    onDevice: {
+      grow: (more) => {
+        tokens += more
+      },
+      refresh: (results) => {
+        for (const { names, turn } of tensors) turn(floatsOf(results, names[1]))
+      },
+    },
   }
 }
 
+/** The outputs of a growing cache, and the inputs that take them at the next token. */
+export const cacheCarry = (layers: ReadonlyArray<Layer>): Readonly<Record<string, string>> =>
+  Object.fromEntries(layers.flatMap(({ name }) => parts.map((part) => [presentName(name, part), pastName(name, part)] as const)))
+
+/** Whether these rows are all rows, in their order. */
+export const isSame = (from: ReadonlyArray<number>, rows: number): boolean => from.length === rows && from.every((row, to) => row === to)
+
 /** The whole buffer behind a part. */
 const whole = (part: Vector): Vector => (part instanceof Float64Array ? new Float64Array(part.buffer) : new Float32Array(part.buffer))
-
-const isSame = (from: ReadonlyArray<number>, rows: number): boolean => from.length === rows && from.every((row, to) => row === to)
 
 /**
  * One buffer for each part of each layer, with room for more tokens than it has: a step reads it and writes into it. If it is full, it grows by half.

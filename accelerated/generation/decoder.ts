@@ -7,7 +7,8 @@ import { zeros, type Vector } from '../parameters/vectors.js'
 import { headSizeUnit } from '../graph/operators.js'
 import type { Runtime } from '../training/phaseSessions.js'
 import { fixedParameters } from '../training/fixedParameters.js'
-import { floatsOf, growingMemory, roomyMemory, type CacheMemory, type RowMemory } from './cacheMemory.js'
+import { cacheCarry, floatsOf, growingMemory, isSame, roomyMemory, type CacheMemory, type RowMemory } from './cacheMemory.js'
+import { changeMemory, deviceCache, type DeviceCache } from './deviceCache.js'
 import { decodingGraph, type CacheKind } from './graph.js'
 
 /** Logits of one row, over the vocabulary. */
@@ -58,9 +59,12 @@ export const openDecoder = async (
   const virtual = virtualSlots(assembly)
   const kind = cacheKind(assembly, engine)
   const trained = fixedParameters(layoutOf(assembly, phase), parameters, dtype, engine)
-  const session = await engine.open(decodingGraph(assembly, phase, kind, trained.tensors), weights, { mode: 'decode' })
-  const read = readerOf(assembly, session, trained.feeds)
-
+  const session = await engine.open(decodingGraph(assembly, phase, kind, trained.tensors), weights, {
+    ...{ mode: 'decode', fixed: Object.keys(trained.feeds) },
+    carry: kind === 'growing' ? cacheCarry(model.spec.layers) : {},
+  })
+  const device = deviceCache(session)
+  const read = readerOf(assembly, session, trained.feeds, device)
   const { vocabularySize } = model
 
   /** Reads whole rows, in chunks of columns. */
@@ -97,8 +101,9 @@ export const openDecoder = async (
     return {
       logits: () => padding.map((_, row) => logits.subarray(row * vocabularySize, (row + 1) * vocabularySize)),
       append: async (next) => {
-        padding = next.map(({ from }) => padding[from] ?? 0)
-        memory.select(next.map(({ from }) => from))
+        const from = next.map((row) => row.from)
+        if (!isSame(from, padding.length)) await changeMemory(device, memory, () => memory.select(from))
+        padding = from.map((row) => padding[row] ?? 0)
         logits = await read(
           next.map(({ token }) => [token]),
           padding,
@@ -108,7 +113,7 @@ export const openDecoder = async (
       reread: async (kept, tokens) => {
         const [before = 0, ...others] = padding
         if (others.length > 0) throw new Error(`reread: expected a single row, got ${padding.length}`)
-        memory.keep(before + virtual.inside + kept)
+        await changeMemory(device, memory, () => memory.keep(before + virtual.inside + kept))
         logits = await readChunks([[...new Array<number>(memory.tokens()).fill(0), ...tokens]], padding, memory)
       },
     }
@@ -137,7 +142,7 @@ const virtualSlots = ({ method, settings }: Assembly): { readonly count: number;
 /** Reads the next columns of all rows, after the tokens in the cache, and returns the logits of the last. padding: slots before each row */
 type ReadColumns = (columns: ReadonlyArray<Tokens>, padding: ReadonlyArray<number>, memory: RowMemory) => Promise<Vector>
 
-const readerOf = (assembly: Assembly, session: Session, trained: Feeds): ReadColumns => {
+const readerOf = (assembly: Assembly, session: Session, trained: Feeds, device: DeviceCache | null): ReadColumns => {
   const roomy = session.inputs.includes('keyCount')
   const { model, precision } = assembly
   const { dtype } = precision
@@ -152,10 +157,8 @@ const readerOf = (assembly: Assembly, session: Session, trained: Feeds): ReadCol
     padding.forEach((before, row) => {
       keyBias.fill(paddingBias, row * all, row * all + Math.min(before, all))
     })
-    const room = memory.room(sequence)
     const feeds: Feeds = {
       ...trained,
-      ...memory.feeds(),
       ...(roomy ? { keyCount: int32Feed(Int32Array.of(all)) } : {}),
       inputIds: int32Feed(Int32Array.from(columns.flat()), [batch, sequence]),
       positions: int32Feed(Int32Array.from(positions), [batch, sequence]),
@@ -164,8 +167,19 @@ const readerOf = (assembly: Assembly, session: Session, trained: Feeds): ReadCol
       lastOfRow: int32Feed(Int32Array.from(columns, (_, row) => row * sequence + sequence - 1)),
     }
     const logits = { data: zeros(batch * model.vocabularySize, dtype), shape: [batch, model.vocabularySize] }
-    const results = await session.run(feeds, { logits, ...room })
+    if (device !== null) return device.inTurn(() => readOnDevice(session, device, memory as CacheMemory, feeds, sequence))
+    const room = memory.room(sequence)
+    const results = await session.run({ ...feeds, ...memory.feeds() }, { logits, ...room })
     memory.take(results, sequence)
     return floatsOf(results, 'logits')
   }
+}
+
+/** The same where the cache stays on the device. A memory whose rows may be read one by one is no cache of a device. */
+const readOnDevice = async (session: Session, device: DeviceCache, memory: CacheMemory, feeds: Feeds, more: number): Promise<Vector> => {
+  const isThere = device.has(memory)
+  if (!isThere) await device.settle()
+  const results = await session.run(isThere ? feeds : { ...feeds, ...memory.feeds() })
+  device.took(memory, more)
+  return floatsOf(results, 'logits')
 }

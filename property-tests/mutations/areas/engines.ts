@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const engines: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/engines/sharedSessions.ts',
+    mistake: 'A session that several share keeps the state of one of them.',
+    before: '{ ...given, carry: {}, fixed: [] }',
+    after: '{ ...given }',
+    tests: ['property/accelerated/decoding'],
+  },
+  {
     file: 'accelerated/engines/placement.ts',
     mistake: 'A node counts once for each of its events.',
     before: ' || seen.has(name)) continue',

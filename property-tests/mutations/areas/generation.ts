@@ -3,6 +3,27 @@ import type { Mutation } from '../mutation.js'
 
 export const generation: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/generation/deviceCache.ts',
+    mistake: 'Rows that are reordered have the numbers before those of the device.',
+    before: 'if (isAhead) owner',
+    after: 'if (isAhead && owner === null) owner',
+    tests: ['property/accelerated/decoding'],
+  },
+  {
+    file: 'accelerated/generation/deviceCache.ts',
+    mistake: 'Two texts use the cache of the device at once.',
+    before: 'const turn = last.then(work)',
+    after: 'const turn = work()',
+    tests: ['property/accelerated/decoding'],
+  },
+  {
+    file: 'accelerated/generation/decoder.ts',
+    mistake: 'Another text loses the cache that only the device has.',
+    before: '  if (!isThere) await device.settle()\n',
+    after: '',
+    tests: ['property/accelerated/decoding'],
+  },
+  {
     file: 'accelerated/generation/decoder.ts',
     mistake: 'Padding spills into the next row.',
     before: 'row * all + Math.min(before, all))',
@@ -110,14 +131,14 @@ export const generation: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/generation/decoder.ts',
     mistake: 'Dropped rows keep their old padding.',
-    before: 'padding = next.map(({ from }) => padding[from] ?? 0)',
-    after: 'padding = next.map((_, row) => padding[row] ?? 0)',
+    before: 'padding = from.map((row) => padding[row] ?? 0)',
+    after: 'padding = from.map((_, row) => padding[row] ?? 0)',
     tests: ['property/accelerated/decoding'],
   },
   {
     file: 'accelerated/generation/decoder.ts',
     mistake: 'The cache is not reordered.',
-    before: 'memory.select(next.map(({ from }) => from))',
+    before: '        if (!isSame(from, padding.length)) await changeMemory(device, memory, () => memory.select(from))\n',
     after: '',
     tests: ['property/accelerated/decoding'],
   },

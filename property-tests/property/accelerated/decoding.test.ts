@@ -7,6 +7,7 @@ import { openDecoder, type Continuation, type Decoder } from '../../../accelerat
 import { decoderModel } from '../../../accelerated/models/llama/llama.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import { noWeights, type Engine } from '../../../accelerated/engines/engine.js'
+import { withSharedSessions } from '../../../accelerated/engines/sharedSessions.js'
 import type { DecoderOptions } from '../../../evaluation/agreement/model.js'
 import { drawDecoder } from '../../../evaluation/agreement/drawModel.js'
 import { assemblyOf, decoderSizes, startOf } from '../../../evaluation/agreement/acceleratedSide.js'
@@ -19,6 +20,7 @@ import { modelOf, scaleOf, tensor } from '../../../reference/index.js'
 import { decoderOptions, someDecoder } from '../../agreement/modelOptions.js'
 import { assertClose } from '../../support/assertClose.js'
 import { cpuEngine } from '../../support/cpuEngine.js'
+import { keepingEngine, type Traffic } from '../../support/keepingEngine.js'
 import { plainAssembly } from '../../support/plainDecoder.js'
 import { SEED } from '../../support/seed.js'
 
@@ -37,9 +39,20 @@ const referenceOf = (model: ReturnType<typeof drawDecoder>) => {
 const target = { device: 'cpu', precision: 'float64' } as const
 
 /** The adapter as tensors of its own, fed at each step. */
-const unmerged = (model: ReturnType<typeof drawDecoder>, dtype: FloatType, chunk?: number): Promise<Decoder> => {
+const unmerged = (
+  model: ReturnType<typeof drawDecoder>,
+  dtype: FloatType,
+  chunk?: number,
+  runtime = runtimeOf(target),
+): Promise<Decoder> => {
   const { phase, parameters } = startOf(model, 'open', dtype)
-  return openDecoder(assemblyOf(model, dtype), phase, parameters, runtimeOf(target), chunk)
+  return openDecoder(assemblyOf(model, dtype), phase, parameters, runtime, chunk)
+}
+
+/** The same with a cache that stays on the device. */
+const keeping = (model: ReturnType<typeof drawDecoder>, traffic: Traffic[] = [], chunk?: number): Promise<Decoder> => {
+  const runtime = runtimeOf(target)
+  return unmerged(model, 'float64', chunk, { ...runtime, engine: keepingEngine(runtime.engine, traffic) })
 }
 
 /** The adapter inside the matrices. */
@@ -162,6 +175,7 @@ describe('a row whose first tokens are kept', () => {
 
   it.each([
     ['a cache that grows', () => unmerged(model, 'float64', 2), 1e-9],
+    ['a cache on the device', () => keeping(model, [], 2), 1e-9],
     ['a cache with room', async () => (await watched(model, undefined, 2)).decoder, 1e-5],
   ] as const)('has the logits of the text that it becomes, in %s', async (_, open, bound) => {
     const decoder = await open()
@@ -191,6 +205,45 @@ describe('a row whose first tokens are kept', () => {
     await rows.reread(3, [6, 1])
     agrees(rows.logits(), [...short.slice(0, 3), 6, 1], 1e-9)
     await decoder.release()
+  })
+})
+
+describe(`decoding with a cache on the device (seed ${SEED})`, () => {
+  it('has the logits of whole texts without cache', () =>
+    fc.assert(
+      fc.asyncProperty(decoderOptions, steps, async (options, lengths) => {
+        const model = drawDecoder(options)
+        await follows(model, await keeping(model), lengths, 1e-9)
+      }),
+      { seed: SEED, numRuns: 8 },
+    ))
+
+  it('moves the cache only for another text, whose cache it then has', async () => {
+    const model = drawDecoder(someDecoder({ lengths: [9, 4] }))
+    const [prompt = [], other = []] = model.batch.inputIds
+    const traffic: Traffic[] = []
+    const decoder = await keeping(model, traffic)
+    const [one, two] = [await decoder.begin([prompt]), await decoder.begin([other])]
+    await Promise.all([one.append([{ from: 0, token: 1 }]), two.append([{ from: 0, token: 2 }])])
+    for (const token of [3, 4]) await two.append([{ from: 0, token }])
+    const reference = referenceOf(model)
+    const agrees = ([row]: ReadonlyArray<ArrayLike<number>>, text: Tokens): void =>
+      assertClose(Array.from(row ?? []), reference([text]), { relative: 1e-9, name: `logits after ${text.length} tokens` })
+    agrees(one.logits(), [...prompt, 1])
+    agrees(two.logits(), [...other, 2, 3, 4])
+    const [, , , again, ...alone] = traffic.map(({ up }) => up)
+    for (const up of alone) expect(up).toBeLessThan((again ?? 0) / 3)
+    for (const { down } of traffic) expect(down).toBe(8 * model.config.vocabularySize)
+    await decoder.release()
+  })
+
+  it('moves it with every token where several openings share a session', async () => {
+    const traffic: Traffic[] = []
+    const shared = withSharedSessions({ ...cpu, engine: () => keepingEngine(runtimeOf(target).engine, traffic) })
+    const runtime = { engine: shared.engine({ threads: 1 }), weights: async () => 'unread' }
+    const model = drawDecoder(someDecoder())
+    await follows(model, await unmerged(model, 'float64', undefined, runtime), [1, 6], 1e-9)
+    expect(traffic).toEqual([])
   })
 })
 
