@@ -60,7 +60,7 @@ const { step, state } = await run.open()
 const batchAt = (number: number) => batches[number % batches.length] ?? []
 const evaluate = async (): Promise<void> => {
   const { assembly, runtime } = run
-  const { phase, parameters } = inferenceStateOf(assembly, state())
+  const { phase, parameters } = inferenceStateOf(assembly, await state())
   const predictor = await openPredictor(assembly, assembly.objective, phase, runtime, { prepack: false })
   await predictor.predict(parameters, batchesOf(request.evaluation ?? '').flat(), settings.batchSize)
   await predictor.release()

@@ -46,7 +46,7 @@ export type SteppedRun<E extends TrainingExample> = {
 export type OpenedRun<E extends TrainingExample> = {
   /** → the loss */
   readonly step: (batch: ReadonlyArray<E>) => Promise<number>
-  readonly state: () => RunState
+  readonly state: () => Promise<RunState>
   readonly release: () => Promise<void>
 }
 
@@ -69,9 +69,13 @@ export const steppedRun = async <E extends TrainingExample>(options: SteppedRunO
       return productCount(Object.values(outputs), { ...sizes, ...assembly.objective.dimensions?.(sizes['tokens'] ?? 0) })
     },
     open: async () => {
-      const sessions = await openPhaseSessions(assembly, state.phase, runtime, largestBatch(batches.flat(), settings.batchSize, 0))
+      const largest = largestBatch(batches.flat(), settings.batchSize, 0)
+      const sessions = await openPhaseSessions(assembly, state.phase, runtime, largest, false, true)
       return {
-        state: () => state,
+        state: async () => {
+          await sessions.device?.settle(state)
+          return state
+        },
         release: sessions.release,
         step: async (batch) => {
           const progress = { step: state.step, steps }
