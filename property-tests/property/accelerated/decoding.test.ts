@@ -215,7 +215,7 @@ describe(`decoding with a cache on the device (seed ${SEED})`, () => {
         const model = drawDecoder(options)
         await follows(model, await keeping(model), lengths, 1e-9)
       }),
-      { seed: SEED, numRuns: 8 },
+      { seed: SEED, numRuns: 4 },
     ))
 
   it('moves the cache only for another text, whose cache it then has', async () => {
