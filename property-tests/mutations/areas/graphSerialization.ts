@@ -352,32 +352,4 @@ export const graphSerialization: ReadonlyArray<Mutation> = [
     after: "const key = ''",
     tests: ['property/accelerated/countedGraph'],
   },
-  {
-    file: 'accelerated/graph/protobufBytes.ts',
-    mistake: 'A negative number takes one byte.',
-    before: 'let length = value < 0 ? 10 : 1',
-    after: 'let length = 1',
-    tests: ['property/graph/onnxProto'],
-  },
-  {
-    file: 'accelerated/graph/protobufBytes.ts',
-    mistake: 'Numbers lose their upper 32 bits.',
-    before: 'let high = Math.floor(value / 0x100000000) >>> 0',
-    after: 'let high = 0',
-    tests: ['property/graph/onnxProto'],
-  },
-  {
-    file: 'accelerated/graph/protobufBytes.ts',
-    mistake: 'What was written stays at its old place in a larger buffer.',
-    before: 'larger.set(buffer.subarray(start - larger.length + buffer.length), start)',
-    after: 'larger.set(buffer.subarray(start - larger.length + buffer.length), 0)',
-    tests: ['property/graph/onnxProto'],
-  },
-  {
-    file: 'accelerated/graph/protobufBytes.ts',
-    mistake: 'The length of a text counts its letters, not its bytes.',
-    before: 'return bytes(encoder.encode(value))',
-    after: 'bytes(encoder.encode(value))\n          return value.length',
-    tests: ['property/graph/onnxProto'],
-  },
 ]
