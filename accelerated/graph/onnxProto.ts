@@ -131,19 +131,18 @@ const opsetsFrom = (version: number) => [
 export const encodeModel = (parts: ModelParts): Uint8Array => {
   const type = messageType('ModelProto')
   const { irVersion, opset } = parts.initializers.some(({ dataType }) => dataType === elementTypes.uint4) ? withFourBits : usual
+  // plain objects of the schema's own types need no fromObject, which would copy each node
   return type
-    .encode(
-      type.fromObject({
-        irVersion,
-        producerName: 'salora',
-        opsetImport: opsetsFrom(opset).filter(({ domain }) => domain === '' || usesDomain(parts.nodes, domain)),
-        graph: {
-          ...graph('salora', parts),
-          initializer: parts.initializers.map(tensor),
-          valueInfo: parts.values.map(valueInfo),
-        },
-      }),
-    )
+    .encode({
+      irVersion,
+      producerName: 'salora',
+      opsetImport: opsetsFrom(opset).filter(({ domain }) => domain === '' || usesDomain(parts.nodes, domain)),
+      graph: {
+        ...graph('salora', parts),
+        initializer: parts.initializers.map(tensor),
+        valueInfo: parts.values.map(valueInfo),
+      },
+    })
     .finish()
 }
 
