@@ -20,14 +20,17 @@ export const bytesOf = (numbers: Vector, exchange: Exchange): Uint8Array => {
   if (exchange === 'float32') return new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength)
   const exponents = new Int16Array(chunksOf(numbers.length))
   const scaled = numbers.slice()
-  for (const [c] of exponents.entries()) {
-    const part = scaled.subarray(c * chunk, (c + 1) * chunk)
+  for (let c = 0; c < exponents.length; c++) {
+    const [start, end] = [c * chunk, Math.min(scaled.length, (c + 1) * chunk)]
     let most = 0
-    for (const x of part) most = Math.max(most, Math.abs(x))
+    for (let i = start; i < end; i++) {
+      const size = Math.abs(scaled[i] as number)
+      if (size > most) most = size
+    }
     const exponent = most > 0 && Number.isFinite(most) ? Math.ceil(Math.log2(most)) - largestExponent : 0
     exponents[c] = exponent
     const scale = 2 ** -exponent
-    for (let i = 0; i < part.length; i++) part[i] = (part[i] ?? 0) * scale
+    for (let i = start; i < end; i++) scaled[i] = (scaled[i] as number) * scale
   }
   const halves = toFloat16(scaled)
   const bytes = new Uint8Array(exponents.byteLength + halves.byteLength)

@@ -39,6 +39,17 @@ describe(`half-precision numbers (seed ${SEED})`, () => {
     )
   })
 
+  it('float32 numbers have the patterns of the same numbers in float64: at each pattern, halfway to the next one, and beside both', () => {
+    const values = fromFloat16(Uint16Array.from({ length: 0x7c00 }, (_, bits) => bits))
+    const halves = values.map((value, i) => (value + (values[i + 1] ?? 65536)) / 2)
+    const positive = [values, halves, Float32Array.of(2 ** -126, 2 ** -149, 65519.996, 65520, 1e38)]
+    const beside = (numbers: Float32Array, by: number): Float32Array =>
+      new Float32Array(new Int32Array(numbers.buffer.slice(0)).map((bits) => Math.max(0, bits + by)).buffer)
+    const all = positive.flatMap((numbers) => [numbers, beside(numbers, 1), beside(numbers, -1)])
+    for (const numbers of [Float32Array.of(Infinity, NaN, 0), ...all, ...all.map((some) => some.map((x) => -x))])
+      expect(toFloat16(numbers)).toEqual(toFloat16(Float64Array.from(numbers)))
+  })
+
   it('the numbers of the standard have their published patterns', () => {
     const published: ReadonlyArray<readonly [number, number]> = [
       [1, 0x3c00],
