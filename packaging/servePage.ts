@@ -1,5 +1,7 @@
 /** npm run web: serves the page that trains in a browser on this machine, with the headers that threads need. */
+import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createAdaptorServer } from '@hono/node-server'
 import { serveStatic } from '@hono/node-server/serve-static'
@@ -9,9 +11,18 @@ import { secureHeaders } from 'hono/secure-headers'
 /** A page with these has shared memory, and so threads. */
 const isolation = { crossOriginOpenerPolicy: 'same-origin', crossOriginEmbedderPolicy: 'require-corp' }
 
-/** A server of the files in `folder`; it has no port yet. */
+/** What the page may load and where it may connect, by its own words. */
+const policyOf = (folder: string): string =>
+  /"Content-Security-Policy" content="([^"]+)"/.exec(readFileSync(join(folder, 'index.html'), 'utf8'))?.[1] ?? "default-src 'none'"
+
+/** A server of the files in `folder`; it has no port yet. A thread obeys the policy of its own file, not the page's: each file has it. */
 export const pageServer = (folder: string, isolated = true): Server => {
   const app = new Hono()
+  const policy = policyOf(folder)
+  app.use(async ({ header }, next) => {
+    await next()
+    header('Content-Security-Policy', policy)
+  })
   if (isolated) app.use(secureHeaders(isolation))
   app.use(serveStatic({ root: folder }))
   return createAdaptorServer({ fetch: app.fetch }) as Server

@@ -1,6 +1,6 @@
 /** Embedding: lays out a model with external weights as one file with the weights inside, which can be written tensor by tensor. */
 import protobuf from 'protobufjs'
-import { messageType } from './onnxProto.js'
+import { messageType } from './onnxSchema.js'
 
 /** Protobuf's limit for a message, in bytes. */
 export const largestModel = 2 ** 31 - 1

@@ -1,6 +1,6 @@
-/** The part of ONNX's protobuf schema that we write, for protobufjs. Field numbers are those of onnx.proto3 (ONNX 1.17). */
-import protobuf from 'protobufjs'
+/** The part of ONNX's protobuf schema that we write. Field numbers are those of onnx.proto3 (ONNX 1.17). */
 import type { Dimension, DType, ExternalData } from './expression.js'
+import { protobufBytes, type FieldWriter } from './protobufFields.js'
 
 export type AttributeValue = number | string | ReadonlyArray<number> | { readonly float: number } | { readonly graph: GraphParts }
 export type NodeProto = {
@@ -52,72 +52,6 @@ export const elementType = (dtype: DType): number => elementTypes[dtype]
 /** AttributeProto.AttributeType */
 const attributeType = { float: 1, int: 2, string: 3, graph: 5, ints: 7 } as const
 
-const field = (id: number, type: string, rule?: 'repeated'): protobuf.IField => (rule === undefined ? { id, type } : { id, type, rule })
-
-const root = protobuf.Root.fromJSON({
-  nested: {
-    ModelProto: {
-      fields: {
-        irVersion: field(1, 'int64'),
-        opsetImport: field(8, 'OperatorSetIdProto', 'repeated'),
-        producerName: field(2, 'string'),
-        graph: field(7, 'GraphProto'),
-      },
-    },
-    OperatorSetIdProto: { fields: { domain: field(1, 'string'), version: field(2, 'int64') } },
-    GraphProto: {
-      fields: {
-        node: field(1, 'NodeProto', 'repeated'),
-        name: field(2, 'string'),
-        initializer: field(5, 'TensorProto', 'repeated'),
-        input: field(11, 'ValueInfoProto', 'repeated'),
-        output: field(12, 'ValueInfoProto', 'repeated'),
-        valueInfo: field(13, 'ValueInfoProto', 'repeated'),
-      },
-    },
-    NodeProto: {
-      fields: {
-        input: field(1, 'string', 'repeated'),
-        output: field(2, 'string', 'repeated'),
-        name: field(3, 'string'),
-        opType: field(4, 'string'),
-        attribute: field(5, 'AttributeProto', 'repeated'),
-        domain: field(7, 'string'),
-      },
-    },
-    AttributeProto: {
-      fields: {
-        name: field(1, 'string'),
-        f: field(2, 'float'),
-        i: field(3, 'int64'),
-        s: field(4, 'bytes'),
-        g: field(6, 'GraphProto'),
-        ints: field(8, 'int64', 'repeated'),
-        type: field(20, 'int32'),
-      },
-    },
-    TensorProto: {
-      fields: {
-        dims: field(1, 'int64', 'repeated'),
-        dataType: field(2, 'int32'),
-        name: field(8, 'string'),
-        rawData: field(9, 'bytes'),
-        externalData: field(13, 'StringStringEntryProto', 'repeated'),
-        dataLocation: field(14, 'int32'),
-      },
-    },
-    StringStringEntryProto: { fields: { key: field(1, 'string'), value: field(2, 'string') } },
-    ValueInfoProto: { fields: { name: field(1, 'string'), type: field(2, 'TypeProto') } },
-    TypeProto: { fields: { tensorType: field(1, 'TensorTypeProto'), sequenceType: field(4, 'SequenceTypeProto') } },
-    SequenceTypeProto: { fields: { elemType: field(1, 'TypeProto') } },
-    TensorTypeProto: { fields: { elemType: field(1, 'int32'), shape: field(2, 'TensorShapeProto') } },
-    TensorShapeProto: { fields: { dim: field(1, 'DimensionProto', 'repeated') } },
-    DimensionProto: { fields: { dimValue: field(1, 'int64'), dimParam: field(2, 'string') } },
-  },
-})
-
-export const messageType = (name: string): protobuf.Type => root.lookupType(name)
-
 /** opset 18 brought reductions with axes as inputs and ScatterND with `add`, opset 21 numbers of four bits. */
 const usual = { irVersion: 9, opset: 18 }
 const withFourBits = { irVersion: 10, opset: 21 }
@@ -128,22 +62,24 @@ const opsetsFrom = (version: number) => [
   { domain: 'com.microsoft', version: 1 },
 ]
 
+/** The bytes of a model. */
 export const encodeModel = (parts: ModelParts): Uint8Array => {
-  const type = messageType('ModelProto')
   const { irVersion, opset } = parts.initializers.some(({ dataType }) => dataType === elementTypes.uint4) ? withFourBits : usual
-  // plain objects of the schema's own types need no fromObject, which would copy each node
-  return type
-    .encode({
-      irVersion,
-      producerName: 'salora',
-      opsetImport: opsetsFrom(opset).filter(({ domain }) => domain === '' || usesDomain(parts.nodes, domain)),
-      graph: {
-        ...graph('salora', parts),
-        initializer: parts.initializers.map(tensor),
-        valueInfo: parts.values.map(valueInfo),
-      },
+  const opsets = opsetsFrom(opset).filter(({ domain }) => domain === '' || usesDomain(parts.nodes, domain))
+  return protobufBytes((writer) => {
+    writer.integer(1, irVersion)
+    writer.text(2, 'salora')
+    writer.message(7, () => {
+      writeNodesAndName(writer, 'salora', parts)
+      writer.messages(5, parts.initializers, (tensor) => writeTensor(writer, tensor))
+      writeInputsAndOutputs(writer, parts)
+      writer.messages(13, parts.values, (info) => writeValueInfo(writer, info))
     })
-    .finish()
+    writer.messages(8, opsets, ({ domain, version }) => {
+      writer.text(1, domain)
+      writer.integer(2, version)
+    })
+  })
 }
 
 const usesDomain = (nodes: ReadonlyArray<NodeProto>, domain: string): boolean =>
@@ -152,49 +88,79 @@ const usesDomain = (nodes: ReadonlyArray<NodeProto>, domain: string): boolean =>
 const nodesOf = (value: AttributeValue): ReadonlyArray<NodeProto> =>
   typeof value === 'object' && 'graph' in value ? value.graph.nodes : []
 
-const graph = (name: string, { nodes, inputs, outputs }: GraphParts): object => ({
-  name,
-  node: nodes.map((node) => ({
-    ...node,
-    attribute: Object.entries(node.attributes).map(([attributeName, value]) => attribute(attributeName, value)),
-  })),
-  input: inputs.map(valueInfo),
-  output: outputs.map(valueInfo),
-})
+const writeNodesAndName = (writer: FieldWriter, name: string, { nodes }: GraphParts): void => {
+  writer.messages(1, nodes, (node) => {
+    writer.texts(1, node.input)
+    writer.texts(2, node.output)
+    writer.text(3, node.name)
+    writer.text(4, node.opType)
+    writer.messages(5, Object.entries(node.attributes), ([attributeName, value]) => writeAttribute(writer, attributeName, value))
+    writer.text(7, node.domain)
+  })
+  writer.text(2, name)
+}
 
-const attribute = (name: string, value: AttributeValue): object =>
-  typeof value === 'number'
-    ? { name, i: value, type: attributeType.int }
-    : typeof value === 'string'
-      ? { name, s: new TextEncoder().encode(value), type: attributeType.string }
-      : 'float' in value
-        ? { name, f: value.float, type: attributeType.float }
-        : 'graph' in value
-          ? { name, g: graph(name, value.graph), type: attributeType.graph }
-          : { name, ints: value, type: attributeType.ints }
+const writeInputsAndOutputs = (writer: FieldWriter, { inputs, outputs }: GraphParts): void => {
+  writer.messages(11, inputs, (info) => writeValueInfo(writer, info))
+  writer.messages(12, outputs, (info) => writeValueInfo(writer, info))
+}
 
-const tensor = ({ name, shape, dataType, bytes, external }: InitializerProto): object => ({
-  name,
-  dims: shape,
-  dataType,
-  ...(bytes === undefined ? {} : { rawData: bytes }),
-  ...(external === undefined
-    ? {}
-    : {
-        dataLocation: 1, // TensorProto.DataLocation.EXTERNAL
-        externalData: Object.entries(external).map(([key, value]) => ({ key, value: String(value) })),
-      }),
-})
+const writeAttribute = (writer: FieldWriter, name: string, value: AttributeValue): void => {
+  const typed = (type: keyof typeof attributeType): void => writer.integer(20, attributeType[type])
+  writer.text(1, name)
+  if (typeof value === 'number') {
+    writer.integer(3, value)
+    typed('int')
+  } else if (typeof value === 'string') {
+    writer.text(4, value)
+    typed('string')
+  } else if ('float' in value) {
+    writer.float(2, value.float)
+    typed('float')
+  } else if ('graph' in value) {
+    writer.message(6, () => {
+      writeNodesAndName(writer, name, value.graph)
+      writeInputsAndOutputs(writer, value.graph)
+    })
+    typed('graph')
+  } else {
+    writer.integers(8, value)
+    typed('ints')
+  }
+}
 
-const valueInfo = (info: ValueInfoProto | SequenceInfoProto): object => ({
-  name: info.name,
-  type:
-    'sequenceOf' in info
-      ? { sequenceType: { elemType: { tensorType: { elemType: info.sequenceOf } } } }
-      : { tensorType: { elemType: info.dataType, shape: { dim: info.shape.map(dimension) } } },
-})
+/** TensorProto.DataLocation.EXTERNAL */
+const externalLocation = 1
 
-const dimension = (d: Dimension | null): object => (d === null ? {} : typeof d === 'number' ? { dimValue: d } : { dimParam: d })
+const writeTensor = (writer: FieldWriter, { name, shape, dataType, bytes, external }: InitializerProto): void => {
+  writer.integers(1, shape)
+  writer.integer(2, dataType)
+  writer.text(8, name)
+  if (bytes !== undefined) writer.bytes(9, bytes)
+  if (external === undefined) return
+  writer.messages(13, Object.entries(external), ([key, value]) => {
+    writer.text(1, key)
+    writer.text(2, String(value))
+  })
+  writer.integer(14, externalLocation)
+}
+
+const writeValueInfo = (writer: FieldWriter, info: ValueInfoProto | SequenceInfoProto): void => {
+  writer.text(1, info.name)
+  writer.message(2, () => {
+    if ('sequenceOf' in info) writer.message(4, () => writer.message(1, () => writer.message(1, () => writer.integer(1, info.sequenceOf))))
+    else
+      writer.message(1, () => {
+        writer.integer(1, info.dataType)
+        writer.message(2, () => writer.messages(1, info.shape, (d) => writeDimension(writer, d)))
+      })
+  })
+}
+
+const writeDimension = (writer: FieldWriter, d: Dimension | null): void => {
+  if (typeof d === 'number') writer.integer(1, d)
+  else if (d !== null) writer.text(2, d)
+}
 
 const typedArrays: Readonly<Partial<Record<DType, (data: ArrayLike<number>) => { readonly buffer: ArrayBufferLike }>>> = {
   float64: (data) => Float64Array.from(data),

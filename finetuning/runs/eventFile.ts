@@ -10,11 +10,12 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import { readBytes, withRegularFile } from '../../accelerated/storage/regularFile.js'
 import { appendedFile } from './appendedFile.js'
 import type { MetricsLog } from './metricsLog.js'
 import { scalarsOf } from './scalars.js'
-import { openings, openingRecords, scalarRecord, wallTimes } from './tensorBoardEvents.js'
+import type * as tensorBoard from './tensorBoardEvents.js'
 
 /** Names of event files: TensorBoard requires the prefix, and reads files in the order of the number, seconds since 1970. */
 export const eventFile = /^events\.out\.tfevents\.(\d{10})\.salora$/
@@ -26,15 +27,16 @@ export const withEventFile = async (log: MetricsLog, output: string, tensorboard
     .map(({ name }) => name)
     .sort()
   if (!tensorboard && earlier.length === 0) return log
+  const events = await lazyImport(import('./tensorBoardEvents.js'))
   const file = join(output, nameAfter(earlier.at(-1)))
-  await writeFileAtomically(file, await recordsOf(output, log.lines(), earlier.at(-1)))
+  await writeFileAtomically(file, await recordsOf(output, log.lines(), earlier.at(-1), events))
   for (const name of earlier) await rm(join(output, name), { force: true })
   const { append, flush } = appendedFile(file)
   return {
     ...log,
     append: (event) => {
       log.append(event)
-      append(recordOf(JSON.stringify(event), seconds()))
+      append(recordOf(JSON.stringify(event), seconds(), events))
     },
     flush: async () => {
       await log.flush()
@@ -42,6 +44,9 @@ export const withEventFile = async (log: MetricsLog, output: string, tensorboard
     },
   }
 }
+
+/** Loaded where there is an event file: its library takes as long to load as all else that a run writes. */
+type Events = typeof tensorBoard
 
 const seconds = (): number => Date.now() / 1000
 
@@ -51,12 +56,13 @@ const nameAfter = (earlier: string | undefined): string => {
 }
 
 /** The records of the lines in metrics.jsonl, with the wall times of the earlier event file. */
-const recordsOf = async (output: string, lines: number, earlier: string | undefined): Promise<Uint8Array> => {
-  const times = earlier === undefined ? [] : wallTimes(await read(join(output, earlier)))
+const recordsOf = async (output: string, lines: number, earlier: string | undefined, events: Events): Promise<Uint8Array> => {
+  const times = earlier === undefined ? [] : events.wallTimes(await read(join(output, earlier)))
   const now = seconds()
-  const records = [openingRecords(times[0] ?? now)]
+  const records = [events.openingRecords(times[0] ?? now)]
   const text = lines === 0 ? '' : String(await read(join(output, 'metrics.jsonl')))
-  for (const line of text.split('\n').slice(0, lines)) records.push(recordOf(line, times[records.length - 1 + openings] ?? now))
+  for (const line of text.split('\n').slice(0, lines))
+    records.push(recordOf(line, times[records.length - 1 + events.openings] ?? now, events))
   return Buffer.concat(records)
 }
 
@@ -72,7 +78,7 @@ const read = (file: string): Promise<Buffer> =>
 const lineSchema = z.looseObject({ kind: z.string(), step: z.int().min(0), scores: z.record(z.string(), z.unknown()).optional() })
 
 /** The record of a line of metrics.jsonl. A malformed line becomes an empty record, so that record n belongs to line n. */
-const recordOf = (line: string, wallTime: number): Uint8Array => {
+const recordOf = (line: string, wallTime: number, { scalarRecord }: Events): Uint8Array => {
   const { success, data } = lineSchema.safeParse(parsed(line))
   return success ? scalarRecord(wallTime, data.step, scalarsOf(data)) : scalarRecord(wallTime, 0, [])
 }

@@ -56,6 +56,16 @@ const nameless = `[...document.querySelectorAll('input, select, textarea, button
   !control.getAttribute('aria-label') && !control.labels?.length && !control.textContent.trim()).map((control) => control.outerHTML)`
 
 describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)', () => {
+  it('lets its threads connect to no other host', async () => {
+    const probe = `self.addEventListener('securitypolicyviolation', ({ blockedURI }) => postMessage('refused ' + blockedURI))
+      fetch('https://elsewhere.example/').catch(() => setTimeout(() => postMessage('not refused'), 500))`
+    await writeFile(join(files.page, 'probe.js'), probe)
+    const { page } = await opened(isolated.url)
+    const answer = "new Promise((done) => { new Worker('probe.js').onmessage = ({ data }) => done(data) })"
+    expect(await page.evaluate<string>(answer)).toMatch(/^refused https:\/\/elsewhere\.example/)
+    await page.context().close()
+  }, 60_000)
+
   it('trains, predicts and saves by keyboard, and fits a phone', async () => {
     const { page, errors } = await opened(isolated.url)
     await fits(page)

@@ -68,7 +68,7 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
   {
     file: 'finetuning/runs/eventFile.ts',
     mistake: 'Lines have the times of the records two before them.',
-    before: 'records.length - 1 + openings',
+    before: 'records.length - 1 + events.openings',
     after: 'records.length - 1',
     tests: ['property/finetuning/eventFile'],
   },

@@ -352,4 +352,25 @@ export const graphSerialization: ReadonlyArray<Mutation> = [
     after: "const key = ''",
     tests: ['property/accelerated/countedGraph'],
   },
+  {
+    file: 'accelerated/graph/protobufFields.ts',
+    mistake: 'A float has the wire type of a number of any size.',
+    before: 'key(field, wireType.fixed32)',
+    after: 'key(field, wireType.varint)',
+    tests: ['property/graph/onnxProto'],
+  },
+  {
+    file: 'accelerated/graph/protobufFields.ts',
+    mistake: 'An empty list of numbers has a field.',
+    before: 'if (values.length > 0) message',
+    after: 'message',
+    tests: ['property/graph/onnxProto'],
+  },
+  {
+    file: 'accelerated/graph/onnxProto.ts',
+    mistake: 'A tensor outside the model is not marked as such.',
+    before: 'writer.integer(14, externalLocation)',
+    after: '',
+    tests: ['property/graph/onnxProto'],
+  },
 ]

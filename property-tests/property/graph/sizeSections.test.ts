@@ -5,7 +5,7 @@ import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import { topologicalOrder, type Expression } from '../../../accelerated/graph/expression.js'
 import { gradient } from '../../../accelerated/graph/gradient.js'
 import { toOnnx } from '../../../accelerated/graph/onnx.js'
-import { messageType } from '../../../accelerated/graph/onnxProto.js'
+import { messageType } from '../../../accelerated/graph/onnxSchema.js'
 import { add, checkpoint, input, matMul, reduceSum, tanh } from '../../../accelerated/graph/operators.js'
 import { float32, openGraph, readModel, resultOf } from '../../support/runGraph.js'
 
