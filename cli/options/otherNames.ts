@@ -3,6 +3,9 @@
 /** A setting of ours in camelCase, or a setting and its value: `precision mixed`. */
 type OurName = string
 
+/** In the place of a tool: words for what the pages describe. */
+export const otherWords = 'Other words'
+
 /** By tool, in the order in which they are looked up; names as the tool's configuration has them. */
 export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName>>>> = {
   // transformers.TrainingArguments, EarlyStoppingCallback, and the arguments of run_classification.py and run_glue.py
@@ -168,8 +171,7 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     nnodes: 'redis',
     num_threads: 'threads',
   },
-  // words for what the pages describe, of no other tool
-  'Plain words': {
+  [otherWords]: {
     machines: 'redis',
     parts: 'gradientAccumulationSteps',
     queue: 'redis',

@@ -2,7 +2,7 @@
 import { suggestNearest, type Suggest } from '../../finetuning/commandLine/parse.js'
 import { nearest } from '../../accelerated/errors/nearest.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
-import { otherNames } from './otherNames.js'
+import { otherNames, otherWords } from './otherNames.js'
 
 type OtherName = { readonly tool: string; readonly name: string; readonly setting: string; readonly value: string | null }
 
@@ -21,15 +21,17 @@ export const suggestFlag: Suggest = (typed, known) => {
   const other = otherName(typed, known)
   if (other === null) return suggestNearest(typed, known)
   const flag = other.value === null ? flagOf(other.setting) : `${flagOf(other.setting)} ${other.value}`
-  return `did you mean ${flag}? ${other.tool}: ${other.name}`
+  return `did you mean ${flag}?${sourceOf(other)}`
 }
 
 /** The same for a key of a --config file: `did you mean "rank"? PEFT: lora_r`. */
 export const suggestSetting = (typed: string, known: ReadonlyArray<string>): string | null => {
   const other = otherName(typed, known)
-  if (other !== null) return `did you mean ${keyOf(other)}? ${other.tool}: ${other.name}`
+  if (other !== null) return `did you mean ${keyOf(other)}?${sourceOf(other)}`
   const near = nearest(typed, known)
   return near === null ? null : `did you mean "${near}"?`
 }
 
 const keyOf = ({ setting, value }: OtherName): string => (value === null ? `"${setting}"` : `"${setting}": "${value}"`)
+
+const sourceOf = ({ tool, name }: OtherName): string => (tool === otherWords ? '' : ` ${tool}: ${name}`)
