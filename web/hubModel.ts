@@ -195,7 +195,7 @@ const bodyOf = async (
 
 const stopped = (id: string): InputError => inputError(id, 'a whole download', 'one that was stopped')
 
-/** An answer with a file. → null: there is no such file @throws InputError for any other answer */
+/** Requests a file of a model. Returns null if the hub does not have the file. @throws InputError for every other failure */
 const ask = async (id: string, file: string, place: HubPlace, headers: Readonly<Record<string, string>> = {}): Promise<Response | null> => {
   const { origin = hub, signal } = place
   const response = await fetch(addressOf(id, file, place), { headers, ...(signal === undefined ? {} : { signal }) }).catch(() => {
@@ -209,7 +209,7 @@ const ask = async (id: string, file: string, place: HubPlace, headers: Readonly<
   if (isPage) throw inputError(`${id}/${file}`, 'a file of the hub', 'a web page (of a proxy, or to log in?)')
   if (response.headers.get('x-error-code') === 'GatedRepo' || status === 403)
     throw inputError(id, 'a public model', `status ${status}: it needs an account; download it, and choose its folder`)
-  if (status === 401) throw inputError(id, 'a model of the hub', 'status 401: no such model, or one that needs an account')
+  if (status === 401) throw inputError(id, 'a public model', 'status 401: it does not exist, or it needs an account')
   if (status === 404) return null
   throw inputError(`${id}/${file}`, 'a file of the hub', `status ${status}`)
 }

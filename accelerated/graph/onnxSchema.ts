@@ -1,4 +1,4 @@
-/** The same part of ONNX's protobuf schema for protobufjs, which reads models. Writing one without it takes a tenth of the time. */
+/** The same part of ONNX's protobuf schema for protobufjs: `embedWeights.ts` reads a model by it, and lays it out anew. */
 import protobuf from 'protobufjs'
 
 const field = (id: number, type: string, rule?: 'repeated'): protobuf.IField => (rule === undefined ? { id, type } : { id, type, rule })

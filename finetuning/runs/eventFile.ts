@@ -45,7 +45,7 @@ export const withEventFile = async (log: MetricsLog, output: string, tensorboard
   }
 }
 
-/** Loaded where there is an event file: its library takes as long to load as all else that a run writes. */
+/** Loaded only where there is an event file: with it comes all of protobufjs. */
 type Events = typeof tensorBoard
 
 const seconds = (): number => Date.now() / 1000

@@ -142,7 +142,7 @@ describe('a model of the hub in a browser', () => {
     [
       'no such model',
       { 'config.json': { status: 401 } },
-      'owner/name: expected a model of the hub, got status 401: no such model, or one that needs an account',
+      'owner/name: expected a public model, got status 401: it does not exist, or it needs an account',
     ],
     [
       'an account',

@@ -157,7 +157,7 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     const id = page.getByLabel('Hub id')
     await id.fill('owner/none')
     await id.press('Tab')
-    await errorLine(page, /^owner\/none: expected a model of the hub, got status 401: no such model, or one that needs an account$/)
+    await errorLine(page, /^owner\/none: expected a public model, got status 401: it does not exist, or it needs an account$/)
     await id.fill('owner/tiny')
     await id.press('Tab')
     await page.getByText(/^roberta, \d\.\d MB to download$/).waitFor()

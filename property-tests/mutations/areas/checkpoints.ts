@@ -364,7 +364,7 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     mistake: 'Merges have no bound.',
     before: 'if (merges.length > mergeLimit)',
     after: 'if (merges.length < 0)',
-    tests: ['property/accelerated/ggufModel'],
+    tests: ['property/accelerated/ggufModelErrors'],
   },
   {
     file: 'accelerated/checkpoints/gguf/ggufTokenizerJson.ts',
