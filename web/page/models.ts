@@ -53,7 +53,7 @@ export const modelLine = async (id: string): Promise<string> => {
 const sizeText = (weights: HubModel['weights']): string => {
   const missing = weights.filter(({ cached }) => !cached)
   if (missing.length === 0) return `${megabytes(weights.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0))}, in this browser`
-  if (missing.some(({ bytes }) => bytes === null)) return 'of a size that its server does not give'
+  if (missing.some(({ bytes }) => bytes === null)) return 'of unknown size'
   return `${megabytes(missing.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0))} to download`
 }
 
