@@ -14,6 +14,7 @@ import { makeFolder } from '../../accelerated/storage/makeFolder.js'
 import { modelDigests } from '../../accelerated/checkpoints/modelDigests.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { validate } from '../../accelerated/errors/validate.js'
+import { parseSettings } from '../../accelerated/training/settings.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { finetune } from '../../finetuning/runs/finetune.js'
 import { isLowerBetter } from '../../finetuning/metrics/index.js'
@@ -46,7 +47,10 @@ export const compare = async (
   const settings = new Map<string, StoredSettings>()
   for (const { name, options } of variants) settings.set(name, await storedSettings(options))
   const earlier = await storedComparison(results)
-  const isSame = (name: string): boolean => JSON.stringify(earlier.settings[name]) === JSON.stringify(settings.get(name))
+  const isSame = (name: string): boolean => {
+    const stored = earlier.settings[name]
+    return stored !== undefined && JSON.stringify(withDefaults(stored)) === JSON.stringify(settings.get(name))
+  }
   // Variants and seeds that are not asked for today stay in the file; of a variant that is another by now, nothing does.
   const others = earlier.runs.filter(({ variant, seed }) => !settings.has(variant) || (isSame(variant) && !seeds.includes(seed)))
   const finished = new Map(earlier.runs.filter(({ variant }) => isSame(variant)).map((stored) => [key(stored), stored]))
@@ -126,6 +130,12 @@ type StoredSettings = Readonly<Record<string, unknown>>
 const storedSettings = async ({ model, settings: { seed: _, ...settings } }: Variant['options']): Promise<StoredSettings> => {
   const { folder } = await resolveModel(model)
   return { ...settings, model: await modelDigests(await openModelFolder(folder)) }
+}
+
+/** A setting that came after the stored runs had its default in them. */
+const withDefaults = (stored: StoredSettings): StoredSettings => {
+  const { seed: _, ...defaults } = parseSettings({ method: stored['method'] })
+  return { ...defaults, ...stored }
 }
 
 const resultsSchema = z.looseObject({

@@ -62,6 +62,10 @@ describe('the results of a comparison', () => {
       expect(await compared(1, 0)).toEqual([0])
       expect(await compared(1, 1)).toEqual([1, 0])
       expect(await compared(2, 1)).toEqual([1]) // seed 0 had one step
+      const stored = JSON.parse(readFileSync(results, 'utf8')) as { readonly settings: { readonly lora: { readonly deviceId?: number } } }
+      const { deviceId, ...older } = stored.settings.lora // as a version before --device-id wrote it
+      writeFileSync(results, JSON.stringify({ ...stored, settings: { lora: older } }))
+      expect([deviceId, await compared(2, 1)]).toEqual([0, [1]])
       expect(started).toEqual([0, 1, 1])
     } finally {
       rmSync(folder, { recursive: true })
