@@ -1,19 +1,19 @@
 /**
  * How much can an allocation of ranks matter? LoRA from scratch on fixed allocations of one budget: the first question of smallBudgets.md.
  *
- *   node dist/evaluation/studies/allocationSpan.js --model DIR --data GLUE [--tasks stsb,mrpc] [--budgets 1,0.25] [--seeds 3] [--jobs 2]
+ *   node dist/evaluation/studies/allocationSpan.js --model DIR --data GLUE [--tasks stsb,mrpc] [--budgets 1,0.25] [--allocations uniform,attention] [--seeds 3] [--jobs 2]
  *
  * Scores are those of a held-out tenth of train after the last epoch. Finished runs are in RESULTS/allocations-TASK.json, and are not repeated.
  */
 import { join } from 'node:path'
-import { mean, sampleStandardDeviation } from 'simple-statistics'
+import { InputError } from '../../accelerated/errors/inputError.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { parseSettings } from '../../accelerated/training/settings.js'
 import { countFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
 import { scriptValues } from '../../finetuning/commandLine/script.js'
-import { allocation, allocations, budgetOf } from './allocations.js'
-import { compare, type ComparedRun } from './comparison.js'
+import { allocation, allocations, budgetOf, type Uses } from './allocations.js'
+import { compare } from './comparison.js'
+import { scoresHead, scoresRow, smallBudgetOptions } from './smallBudgetRun.js'
 
 const { flags: given } = scriptValues({
   name: 'node dist/evaluation/studies/allocationSpan.js',
@@ -24,6 +24,7 @@ const { flags: given } = scriptValues({
       data: required(textFlag('folder', 'Folder of the official GLUE folders'), 'a folder'),
       tasks: textFlag('names', 'GLUE tasks, separated by commas', { default: 'stsb,mrpc' }),
       budgets: textFlag('ranks', 'Average ranks of all matrices, separated by commas', { default: '1,0.25' }),
+      allocations: textFlag('names', 'Allocations, separated by commas', { default: Object.keys(allocations).join(',') }),
       seeds: countFlag('n', 'Runs per cell, with the seeds 0 to n − 1', { default: 3 }),
       output: textFlag('folder', 'Temporary folder of the runs', { default: 'runs/allocations' }),
       results: textFlag('folder', 'Folder for allocations-TASK.json; runs that it has are not repeated', { default: 'evaluation/results' }),
@@ -41,38 +42,20 @@ const { flags: given } = scriptValues({
 const { folder } = await resolveModel(given.model)
 const { matrices } = (await openModelFolder(folder)).model.spec
 
-const variants = (task: string, budget: number) =>
-  Object.entries(allocations).map(([name, uses]) => ({
-    name: `${name}-${budget}`,
-    options: {
-      model: given.model,
-      task: { task, data: given.data, holdOutTrain: true },
-      settings: parseSettings({
-        method: 'lora',
-        precision: 'int8',
-        rank: 1,
-        loraAlpha: 2,
-        rankPattern: allocation(matrices, uses, budgetOf(matrices, budget)),
-        epochs: 12,
-        learningRate: 3e-4,
-        batchSize: 32,
-        maxLength: 128,
-        threads: 1,
-      }),
-    },
-  }))
-
-/** The task's first metric after the last epoch, in points. */
-const scoreOf = ({ result: { last } }: ComparedRun): number => 100 * (Object.values(last.scores)[0] ?? NaN)
-
-const row = (task: string, runs: ReadonlyArray<ComparedRun>, name: string): string => {
-  const of = runs.filter(({ variant }) => variant === name)
-  const scores = of.map(scoreOf)
-  const error = scores.length < 2 ? NaN : sampleStandardDeviation(scores) / Math.sqrt(scores.length)
-  const parameters = of[0]?.result.trainableParameters['adapter'] ?? NaN
-  const cells = [task, name, parameters, scores.map((score) => score.toFixed(2)).join(', '), mean(scores).toFixed(2), error.toFixed(2)]
-  return `| ${cells.join(' | ')} |`
+const usesOf = (name: string): Uses => {
+  const uses = allocations[name]
+  if (uses === undefined) throw new InputError('--allocations', `one of ${Object.keys(allocations).join(', ')}`, name)
+  return uses
 }
+
+const variants = (task: string, budget: number) =>
+  given.allocations.split(',').map((name) => ({
+    name: `${name}-${budget}`,
+    options: smallBudgetOptions(
+      { ...given, task },
+      { method: 'lora', rank: 1, rankPattern: allocation(matrices, usesOf(name), budgetOf(matrices, budget)) },
+    ),
+  }))
 
 const lines: string[] = []
 for (const task of given.tasks.split(','))
@@ -89,7 +72,14 @@ for (const task of given.tasks.split(','))
       },
       (line) => console.log(`${task}: ${line}`),
     )
-    for (const { name } of cells) if (runs.some(({ variant }) => variant === name)) lines.push(row(task, runs, name))
+    for (const { name } of cells)
+      lines.push(
+        scoresRow(
+          task,
+          name,
+          runs.filter(({ variant }) => variant === name),
+        ),
+      )
   }
-console.log('| task | allocation and budget | numbers | scores by seed | mean | standard error |\n| --- | --- | --- | --- | --- | --- |')
+console.log(scoresHead)
 for (const line of lines) console.log(line)

@@ -1,8 +1,12 @@
 /** Fixed allocations of a budget of ranks over a model's matrices, for the first question of smallBudgets.md. */
 import type { Matrix } from '../../accelerated/models/architecture.js'
+import { permutation } from '../../accelerated/parameters/random.js'
 
-/** Names of allocations, and the matrices that each uses. `layers`: of the model */
-export const allocations: Readonly<Record<string, (kind: string, layer: number, layers: number) => boolean>> = {
+/** Whether an allocation uses a matrix of this kind in this layer. `layers`: of the model */
+export type Uses = (kind: string, layer: number, layers: number) => boolean
+
+/** Names of allocations, and the matrices that each uses. */
+export const allocations: Readonly<Record<string, Uses>> = {
   uniform: () => true,
   attention: (kind) => !isFeedForward(kind),
   'feed-forward': (kind) => isFeedForward(kind),
@@ -24,11 +28,7 @@ export const costOf = ({ d, k }: Pick<Matrix, 'd' | 'k'>): number => d + k
  * Ranks by matrix: as equal as whole numbers allow on the matrices that `uses` names, 0 on the others. The sum of their costs is at most `budget`.
  * Ranks that do not go round are spread over the depth of the model.
  */
-export const allocation = (
-  matrices: ReadonlyArray<Matrix>,
-  uses: (kind: string, layer: number, layers: number) => boolean,
-  budget: number,
-): Readonly<Record<string, number>> => {
+export const allocation = (matrices: ReadonlyArray<Matrix>, uses: Uses, budget: number): Readonly<Record<string, number>> => {
   const placed = matrices.map((matrix) => ({ ...matrix, ...placeOf(matrix.name) }))
   const layers = 1 + Math.max(...placed.map(({ layer }) => layer))
   const used = placed.filter(({ kind, layer }) => uses(kind, layer, layers))
@@ -42,6 +42,24 @@ export const allocation = (
     const extra = costOf(matrix) <= left ? 1 : 0
     left -= extra * costOf(matrix)
     ranks[name] = least + extra
+  }
+  return ranks
+}
+
+/** Ranks by matrix of a random choice: triplets of `rank` per matrix in a random order, each one that still fits into the budget. */
+export const randomAllocation = (
+  matrices: ReadonlyArray<Matrix>,
+  budget: number,
+  rank: number,
+  seed: number,
+): Readonly<Record<string, number>> => {
+  const ranks = Object.fromEntries(matrices.map(({ name }) => [name, 0]))
+  let left = budget
+  for (const triplet of permutation(seed, 'retention', 0, matrices.length * rank)) {
+    const matrix = matrices[Math.floor(triplet / rank)]
+    if (matrix === undefined || costOf(matrix) > left) continue
+    left -= costOf(matrix)
+    ranks[matrix.name] = (ranks[matrix.name] ?? 0) + 1
   }
   return ranks
 }

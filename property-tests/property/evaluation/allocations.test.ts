@@ -1,7 +1,7 @@
 /** Fixed allocations of ranks: within the budget, equal up to one, on the matrices that they name. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { allocation, allocations, budgetOf, costOf } from '../../../evaluation/studies/allocations.js'
+import { allocation, allocations, budgetOf, costOf, randomAllocation } from '../../../evaluation/studies/allocations.js'
 import { SEED } from '../../support/seed.js'
 
 const kinds = {
@@ -48,5 +48,23 @@ describe(`allocations of a budget, seed ${SEED}`, () => {
     expect(matrices.map(({ name }) => attention[name])).toEqual(matrices.map(({ name }) => (/attention/.test(name) ? 2 : 0)))
     const last = allocation(matrices, allocations['last-layers']!, 41_472)
     expect(matrices.map(({ name }) => last[name])).toEqual(matrices.map(({ name }) => (/layer\.[345]/.test(name) ? 2 : 0)))
+  })
+
+  it('random ranks fill the budget, repeat for a seed, and are on average as dense on every matrix', () => {
+    const matrices = matricesOf(6)
+    const budget = budgetOf(matrices, 1)
+    const draws = Array.from({ length: 200 }, (_, seed) => randomAllocation(matrices, budget, 8, seed))
+    for (const ranks of draws) {
+      const cost = matrices.reduce((sum, matrix) => sum + costOf(matrix) * (ranks[matrix.name] ?? NaN), 0)
+      expect(cost).toBeLessThanOrEqual(budget)
+      expect(cost).toBeGreaterThan(budget - 768) // nothing that costs least is left out while it fits
+      expect(Math.max(...Object.values(ranks))).toBeLessThanOrEqual(8)
+    }
+    expect(randomAllocation(matrices, budget, 8, 3)).toEqual(draws[3])
+    // hypergeometric: about 36 of 288 triplets, 8 at a time, so a mean of 1 with a variance of about 0.85 for each matrix
+    for (const { name } of matrices) {
+      const average = draws.reduce((sum, ranks) => sum + (ranks[name] ?? NaN), 0) / draws.length
+      expect(Math.abs(average - 1), name).toBeLessThan(4 * Math.sqrt(0.85 / draws.length))
+    }
   })
 })
