@@ -19,6 +19,18 @@ const scripts = {
     '--results',
     '--jobs',
   ],
+  'evaluation/studies/allocationSpan': [
+    '--model',
+    '--data',
+    '--tasks',
+    '--budgets',
+    '--allocations',
+    '--seeds',
+    '--output',
+    '--results',
+    '--jobs',
+  ],
+  'evaluation/studies/foundRanks': ['--model', '--data', '--tasks', '--budgets', '--steps', '--search', '--seeds', '--output', '--results'],
   'evaluation/studies/longRun': ['--steps', '--precision', '--model'],
   'evaluation/studies/largeShapes': ['--folder', '--layers', '--length', '--steps', '--precision', '--threads', '--profile'],
   'evaluation/studies/sweepFile': ['pack or unpack', '--command', '--model', '--data'],
@@ -32,6 +44,8 @@ type Script = keyof typeof scripts
 /** Required flags, which are checked before the others. */
 const needed: Readonly<Partial<Record<Script, ReadonlyArray<string>>>> = {
   'evaluation/studies/int8Quality': ['--model', '.', '--data', '.'],
+  'evaluation/studies/allocationSpan': ['--model', '.', '--data', '.'],
+  'evaluation/studies/foundRanks': ['--model', '.', '--data', '.', '--steps', '9'],
   'evaluation/studies/largeShapes': ['--folder', '.'],
   'finetuning/embedded/buildTokenizer': ['--corpora', '.'],
   'finetuning/embedded/pretrain': ['--corpora', '.', '--output', 'run'],
