@@ -38,6 +38,7 @@ export const commandGroups: ReadonlyArray<CommandGroup> = [
       withTasks('inspect', 'Look at the data before training on it', async () => (await import('./commands/inspect.js')).inspect),
       withTasks('train', 'Fine-tune a model on a task', async () => (await import('./commands/train.js')).train),
       withTasks('tune', 'Search settings on held-out data', async () => (await import('./commands/tune.js')).tuneCommand),
+      entry('worker', 'Take queued runs, or parts of one run, on any machine', async () => (await import('./commands/worker.js')).worker),
       withTasks('estimate', 'Estimate the memory of a run', async () => (await import('./commands/estimate.js')).estimate),
       withTasks('evaluate', 'Score a trained adapter or a classifier', async () => (await import('./commands/evaluate.js')).evaluate),
       withTasks('predict', 'Classify texts', async () => (await import('./commands/predict.js')).predict),
@@ -63,11 +64,6 @@ export const commandGroups: ReadonlyArray<CommandGroup> = [
     heading: 'Evaluate and compare (the paper)',
     commands: [
       withTasks('glue', 'Compare methods on GLUE in one table', async () => (await import('./commands/glue.js')).glue),
-      entry(
-        'worker',
-        'Train queued runs of salora glue and salora tune on any machine',
-        async () => (await import('./commands/worker.js')).worker,
-      ),
       entry(
         'style-transfer',
         'Transfer the style of sentences and score the result',

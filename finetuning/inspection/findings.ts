@@ -59,7 +59,7 @@ const classFindings = (classes: ReadonlyArray<ClassCount>, hasLabelSets: boolean
       : [
           {
             kind: 'rare',
-            message: `${rare.length === 1 ? 'one class has' : `${counted(rare.length)} classes have`} one row alone (${listed(rare.map(({ label }) => label))}): no row is left to evaluate; add rows, or join it with another class`,
+            message: `${rare.length === 1 ? 'one class has' : `${counted(rare.length)} classes have`} only one row (${listed(rare.map(({ label }) => label))}), so evaluation cannot test ${rare.length === 1 ? 'it' : 'them'}: add rows, or merge ${rare.length === 1 ? 'it' : 'each'} into another class`,
             warns: true,
           } as const,
         ]),

@@ -36,7 +36,7 @@ describe('salora inspect', () => {
         '',
         '- @/reviews.csv: the column "Text" is read as "text"',
         '! the labels "Good", "good" differ only in case: write them alike in the file, if they are one class',
-        '! one class has one row alone ("Good"): no row is left to evaluate; add rows, or join it with another class',
+        '! one class has only one row ("Good"), so evaluation cannot test it: add rows, or merge it into another class',
         '! "good" has 90.0 % of the rows, so always answering it has accuracy 0.900: try --class-weights balanced and --metric-for-best-model macroF1 (or matthews)',
         '',
       ].join('\n'),
@@ -101,7 +101,7 @@ describe('salora train', () => {
       '@/reviews.csv: the column "Text" is read as "text"',
       'data: 3 classes (good 49, bad 4, Good 1); tokens a text: median 16, 95 % up to 16, longest 16',
       'warning: the labels "Good", "good" differ only in case: write them alike in the file, if they are one class',
-      expect.stringMatching(/^warning: one class has one row alone /),
+      expect.stringMatching(/^warning: one class has only one row /),
       expect.stringMatching(/^warning: "good" has 90\.7 % of the rows, .*--class-weights balanced and --metric-for-best-model macroF1/),
     ])
     expect(lines.filter((line) => line.includes('--max-length 16: they lose their end'))).toHaveLength(1)

@@ -141,7 +141,7 @@ describe('findings', () => {
 
   it('name the classes with one row', () => {
     expect(messages(counts(5, 1, 4, 1))).toEqual([
-      '2 classes have one row alone ("class 1", "class 3"): no row is left to evaluate; add rows, or join it with another class',
+      '2 classes have only one row ("class 1", "class 3"), so evaluation cannot test them: add rows, or merge each into another class',
     ])
   })
 
