@@ -2,3 +2,6 @@
 import { fileSha256 } from './sha256.js'
 
 export const storedSha256 = (path: string): Promise<string> => fileSha256(path)
+
+/** None is kept. */
+export const knownSha256 = async (): Promise<null> => null

@@ -30,6 +30,12 @@ export const storedSha256 = async (path: string, folder: string, smallest: numbe
   return digest
 }
 
+/** The digest that `storedSha256` kept of this version of the file; null where it kept none, or the file cannot be read. */
+export const knownSha256 = async (path: string, folder: string): Promise<string | null> => {
+  const version = await versionOf(path)
+  return version === null ? null : readDigest(join(folder, version.name))
+}
+
 type Version = { readonly name: string; readonly size: number; readonly changedAt: number }
 
 /** Null for a file that cannot be read, which the reader then reports. */

@@ -3,7 +3,7 @@ import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath } from '../../storage/paths.js'
 import { withFile, type Storage } from '../../storage/storage.js'
 import { markUsed, removeUnused } from '../../storage/unusedFolders.js'
-import { storedSha256 } from '../../storage/storedDigest.js'
+import { knownSha256, storedSha256 } from '../../storage/storedDigest.js'
 import { parseConfigFile } from '../configFile.js'
 import { convertWeights } from './convertWeights.js'
 import { dequantize } from './dequantize.js'
@@ -18,24 +18,29 @@ const layout = 1
 
 /** → the folder. config.json is written last: without it, the folder is incomplete, and is written again. @throws InputError */
 export const convertedModel = async (file: string, cache: string): Promise<string> => {
+  const digests = joinPath(cache, 'salora-digests')
+  const folderOf = (digest: string): string => joinPath(cache, 'salora-gguf', `${digest.slice(0, 32)}-${layout}`)
+  const known = await knownSha256(file, digests)
+  if (known !== null && (await isComplete(folderOf(known)))) return used(folderOf(known)) // its header needs no second reading
   const header = await readGguf(file) // before the whole file is read for its digest
   const { config, tokenizer, settings } = await filesOf(header, file, nodeFiles)
   const { model } = parseConfigFile(config, file)
-  const digest = await storedSha256(file, joinPath(cache, 'salora-digests'))
-  const all = joinPath(cache, 'salora-gguf')
-  const folder = joinPath(all, `${digest.slice(0, 32)}-${layout}`)
-  const configFile = joinPath(folder, 'config.json')
-  if ((await nodeFiles.stat(configFile)) !== null) {
-    await markUsed(folder)
-    return folder
-  }
-  await removeUnused(all, /^[0-9a-f]{32}-\d+$/)
+  const folder = folderOf(await storedSha256(file, digests))
+  if (await isComplete(folder)) return used(folder)
+  await removeUnused(joinPath(cache, 'salora-gguf'), /^[0-9a-f]{32}-\d+$/)
   await nodeFiles.makeFolder(folder, { recursive: true })
   await markUsed(folder)
   await convertWeights(header, model, file, { path: joinPath(folder, 'model.safetensors'), storage: nodeFiles }, nodeFiles)
   await nodeFiles.write(joinPath(folder, 'tokenizer.json'), tokenizer)
   await nodeFiles.write(joinPath(folder, 'tokenizer_config.json'), settings)
-  await nodeFiles.write(configFile, config)
+  await nodeFiles.write(joinPath(folder, 'config.json'), config)
+  return folder
+}
+
+const isComplete = async (folder: string): Promise<boolean> => (await nodeFiles.stat(joinPath(folder, 'config.json'))) !== null
+
+const used = async (folder: string): Promise<string> => {
+  await markUsed(folder)
   return folder
 }
 

@@ -98,7 +98,8 @@ const cursor = (bytes: Uint8Array, size: number, file: string): Cursor => {
     if (count > arrayLimit) throw inputError(file, `at most ${arrayLimit} values of ${quoted(key)}`, `${count}`)
     if (type === valueTypes.string) {
       const strings: string[] = []
-      while (strings.length < count) strings.push(string(size, `string of ${quoted(key)}`))
+      const what = `string of ${quoted(key)}`
+      while (strings.length < count) strings.push(string(size, what))
       return strings
     }
     const scalar = scalarOf(type, key)

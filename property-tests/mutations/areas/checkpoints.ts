@@ -262,6 +262,13 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/storedDigest'],
   },
   {
+    file: 'accelerated/checkpoints/gguf/convertModel.ts',
+    mistake: 'A converted model is read again in every process.',
+    before: 'known !== null && (await isComplete(folderOf(known)))',
+    after: "known !== null && known === ''",
+    tests: ['property/accelerated/ggufModel'],
+  },
+  {
     file: 'accelerated/checkpoints/gguf/convertWeights.ts',
     mistake: "GPT-2's matrices keep llama.cpp's orientation.",
     before: 'transposedMatrix(numbers, shape).buffer',
@@ -348,7 +355,7 @@ export const checkpoints: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/checkpoints/gguf/convertModel.ts',
     mistake: 'An incomplete conversion is used.',
-    before: '(await nodeFiles.stat(configFile)) !== null',
+    before: "(await nodeFiles.stat(joinPath(folder, 'config.json'))) !== null",
     after: '(await nodeFiles.stat(folder)) !== null',
     tests: ['property/accelerated/ggufModel'],
   },
@@ -418,8 +425,8 @@ export const checkpoints: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/checkpoints/gguf/convertModel.ts',
     mistake: 'A use of a copy does not keep it.',
-    before: '    await markUsed(folder)\n    return folder',
-    after: '    return folder',
+    before: 'const used = async (folder: string): Promise<string> => {\n  await markUsed(folder)',
+    after: 'const used = async (folder: string): Promise<string> => {',
     tests: ['property/accelerated/ggufModel'],
   },
   {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { convertedModel } from '../../../accelerated/checkpoints/gguf/convertModel.js'
 import { ggufTokenizer } from '../../../accelerated/checkpoints/gguf/ggufTokenizerJson.js'
 import { readGguf } from '../../../accelerated/checkpoints/gguf/readGguf.js'
@@ -12,6 +12,7 @@ import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js
 import { readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { rotaryFrequencies } from '../../../accelerated/models/layers/rotary.js'
+import { storedSha256 } from '../../../accelerated/storage/storedDigest.js'
 import { exportAdapter } from '../../../finetuning/adapters/exportAdapter.js'
 import { saloraHere } from '../../cli/inProcess.js'
 import { fixtures } from '../../golden/golden.js'
@@ -24,6 +25,7 @@ import { temporaryFolder } from '../../support/temporaryFolder.js'
 const { folder, write } = temporaryFolder('gguf-model')
 const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
 const cache = at('cache')
+const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 const converted = (file: string): Promise<string> => convertedModel(file, cache)
 
 describe('a model in GGUF', () => {
@@ -133,6 +135,20 @@ describe('a model in GGUF', () => {
     await openModelFolder(model)
     bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1
     expect(await converted(write('changing.gguf', bytes))).not.toBe(model)
+  })
+
+  it('is found by its stored digest without another look into the file, until the file changes', async () => {
+    vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 10_000) // a file that changed just now has no stored digest
+    const own = at('digest-cache')
+    const model = await convertedModel(join(fixtures, 'quantized.gguf'), own)
+    const other = write('other.gguf', 'no model')
+    await storedSha256(other, join(own, 'salora-digests'), 1)
+    const [stored = ''] = readdirSync(join(own, 'salora-digests'))
+    writeFileSync(join(own, 'salora-digests', stored), digestOf(readFileSync(join(fixtures, 'quantized.gguf'))))
+    expect(await convertedModel(other, own)).toBe(model)
+    writeFileSync(other, 'no more a model')
+    await expect(convertedModel(other, own)).rejects.toThrow(/other\.gguf: expected a GGUF file/)
+    vi.restoreAllMocks()
   })
 
   it('leaves the cache at the next conversion if nobody used it for 30 days; other folders stay', async () => {
