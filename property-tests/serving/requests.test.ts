@@ -108,7 +108,9 @@ describe('/classify', () => {
 
   it.each<readonly [unknown, number, string]>([
     ['{"text":', 400, 'the request: expected JSON, got text that is not'],
-    [{}, 400, 'the request: expected an object with "text" or "inputs" whose text is a text, got nothing'],
+    [{}, 400, 'the request: expected "text" (one text) or "inputs" (a list of texts), got neither'],
+    [{ texts: ['a'] }, 400, 'the request: expected "text" (one text) or "inputs" (a list of texts), got "texts"'],
+    [{ a: 1, b: 1, c: 1, d: 1 }, 400, 'got "a", "b", "c", …'],
     [{ text: 'a', foo: 1 }, 400, 'the request: expected an object with "text" or "inputs" (no key foo), got 1'],
     [{ text: ' ' }, 400, 'the request: expected a text, got an empty one'],
     [{ inputs: [] }, 400, 'the request: expected at least one of "inputs", got none'],

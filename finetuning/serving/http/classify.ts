@@ -1,6 +1,6 @@
 /** The requests and answers of /classify: one text as salora predict answers it, or inputs in the shape of Hugging Face's text classification. */
 import { z } from 'zod'
-import { inputError } from '../../../accelerated/errors/inputError.js'
+import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { validate } from '../../../accelerated/errors/validate.js'
 import type { Text } from '../../adapters/openModel.js'
 import { textOf, type RunPrediction } from '../openRun.js'
@@ -28,8 +28,9 @@ export type ClassifyRequest = {
 
 /** @throws InputError with one line */
 export const classifyRequest = (body: unknown): ClassifyRequest => {
-  const hasInputs = typeof body === 'object' && body !== null && 'inputs' in body
+  const hasInputs = isObject(body) && 'inputs' in body
   if (!hasInputs) {
+    if (isObject(body) && !('text' in body)) throw inputError(where, '"text" (one text) or "inputs" (a list of texts)', keysOf(body))
     const { model: name, ...given } = validate(ofText, body, where, 'an object with "text" or "inputs"')
     return { model: name, texts: [textIn(given)], answer: ([prediction]) => prediction }
   }
@@ -39,6 +40,19 @@ export const classifyRequest = (body: unknown): ClassifyRequest => {
   if (!Array.isArray(inputs)) return { model: name, texts: [textIn(inputs)], answer: ([prediction]) => labels(prediction ?? {}) }
   if (inputs.length === 0) throw inputError(where, 'at least one of "inputs"', 'none')
   return { model: name, texts: inputs.map(textIn), answer: (predictions) => predictions.map(labels) }
+}
+
+const isObject = (body: unknown): body is object => typeof body === 'object' && body !== null && !Array.isArray(body)
+
+/** Three keys at most: a request may have thousands. */
+const keysOf = (body: object): string => {
+  const keys = Object.keys(body)
+  return keys.length === 0
+    ? 'neither'
+    : keys
+        .slice(0, 3)
+        .map((key) => quoted(key))
+        .join(', ') + (keys.length > 3 ? ', …' : '')
 }
 
 const where = 'the request'
