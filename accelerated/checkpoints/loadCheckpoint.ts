@@ -79,7 +79,7 @@ const vectorReader =
         entry === undefined ? 'none of that name' : `${entry.dtype} ${showShape(entry.shape)}`,
       )
     const values = await readExactly(entry)
-    const isSquare = name === 'secondMoment'
+    const isSquare = /^secondMoment( \d+)?$/.test(name) // with a number, of another replica
     const bad = values.find((x) => !Number.isFinite(x) || (isSquare && x < 0))
     if (bad !== undefined) throw inputError(path, `tensor ${name} of finite numbers${isSquare ? ' from 0' : ''}`, String(bad))
     return values

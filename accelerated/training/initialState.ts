@@ -4,6 +4,7 @@ import type { CheckpointNumbers } from '../parameters/layout.js'
 import type { RunState } from '../parameters/runState.js'
 import { zeros } from '../parameters/vectors.js'
 import { layoutOf, type Assembly } from './assembly.js'
+import { memoryNames } from './replicas.js'
 
 /** @throws SettingsError where the model does not support the method */
 export const startOfRun = async (assembly: Omit<Assembly, 'frozen'>, checkpoint: CheckpointNumbers): Promise<RunState> => {
@@ -17,13 +18,12 @@ export const startOfRun = async (assembly: Omit<Assembly, 'frozen'>, checkpoint:
     const stored = fromCheckpoint === false ? undefined : await fromCheckpoint(entry, checkpoint)
     parameters.set(stored ?? draw(settings.seed, entry), entry.offset)
   }
-  const memoryNames = method.train.optimizerExtension?.(phase, settings).names ?? []
   return {
     step: 0,
     phase,
     parameters,
     firstMoment: vector(),
     secondMoment: vector(),
-    memory: Object.fromEntries(memoryNames.map((name) => [name, vector()])),
+    memory: Object.fromEntries(memoryNames(assembly, phase).map((name) => [name, vector()])),
   }
 }

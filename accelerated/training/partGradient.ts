@@ -4,7 +4,7 @@ import type { TrainingProgress } from '../methods/method.js'
 import type { Results } from '../engines/engine.js'
 import { blockOutput, type ParameterLayout } from '../parameters/layout.js'
 import type { RunState } from '../parameters/runState.js'
-import { zeros, type Vector } from '../parameters/vectors.js'
+import { zeros, type MomentVectors, type Vector } from '../parameters/vectors.js'
 import type { PartSessions } from './phaseSessions.js'
 import { blockFeeds, collect, resultsInto } from './stateBuffers.js'
 import type { PartFeeds } from './stepParts.js'
@@ -15,6 +15,8 @@ export type PartGradient = {
   readonly tokens: number
   /** the losses of the part, and what the method reports */
   readonly results: Results
+  /** of a replica after its part of a round; absent: the part is no round */
+  readonly moments?: MomentVectors
 }
 
 /** What a part's gradient follows from, beside the run's settings, model and data. */
@@ -23,6 +25,8 @@ export type PartSource = Pick<RunState, 'step' | 'phase' | 'parameters'> & { rea
 /** A step whose parts may be computed anywhere. */
 export type SpreadStep = PartSource & {
   readonly layout: ParameterLayout
+  /** of each replica, whose parts are those of a round; absent: the parts are gradients */
+  readonly moments?: ReadonlyArray<MomentVectors>
   /** the number of parts */
   readonly parts: number
   /** Computes the part with this number here. */

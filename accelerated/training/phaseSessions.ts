@@ -10,6 +10,7 @@ import { graphToOpen } from './countedGraph.js'
 import { carryOf, deviceState, type DeviceState } from './deviceState.js'
 import { dropoutPools, type Dimensions } from './dropoutFeeds.js'
 import { dimensionsInBlocks } from './longTexts.js'
+import { accumulates, synchronizes } from '../settings/commonSettings.js'
 
 /** What parts of a step are computed with. */
 export type PartSessions = {
@@ -22,7 +23,7 @@ export type PartSessions = {
 }
 
 export type PhaseSessions = Omit<PartSessions, 'add'> & {
-  /** The whole step, or its last part with accumulation. A spread step has the update alone. */
+  /** The whole step, or its last part with accumulation. A spread step has the update alone. A step of a replica is whole. */
   readonly update: Session
   /** With accumulation, the parts before the last. A spread step has all parts here. */
   readonly add: Session | null
@@ -47,12 +48,13 @@ export const openPhaseSessions = async (
   carries = false,
 ): Promise<PhaseSessions> => {
   const { engine, weights } = runtime
-  const accumulates = spread || assembly.settings.gradientAccumulationSteps > 1
-  const { outputs, layout, sites } = graphToOpen(assembly, phase, spread ? 'apply' : accumulates ? 'finish' : 'whole')
-  const carry = carries && !accumulates ? carryOf(layout, outputs) : {}
+  const inReplicas = synchronizes(assembly.settings)
+  const inParts = !inReplicas && (spread || accumulates(assembly.settings))
+  const { outputs, layout, sites } = graphToOpen(assembly, phase, !inParts ? 'whole' : spread ? 'apply' : 'finish')
+  const carry = carries && !inParts && !inReplicas ? carryOf(layout, outputs) : {} // replicas take turns: each has a state
   const fixed = [...new Set(sites.map(({ probability }) => poolName(probability)))]
   const update = await engine.open(outputs, weights, { prepack: false, carry, fixed })
-  if (!accumulates) {
+  if (!inParts) {
     const device = deviceState(update, layout, carry)
     return { layout, sites, pools: poolsOf(assembly, sites, largest), update, add: null, device, release: update.release }
   }

@@ -34,6 +34,8 @@ export const runLength = (method: Method, settings: CommonSettings, model: Model
   const chosenEpochs = maxSteps === null && epochs === null ? epochsFor(stepsPerEpoch) : null
   if (steps > maxRunSteps) throw new SettingsError('epochs', `at most ${maxRunSteps} steps of ${stepsPerEpoch} an epoch`, String(epochs))
   method.check?.(settings, steps)
+  const { syncEvery } = settings
+  if (syncEvery > steps) throw new SettingsError('syncEvery', `at most the ${steps} steps of the run`, String(syncEvery))
   const { positions, virtualTokens, left, description } = availablePositions(method, settings, model)
   if (virtualTokens > 0 && left < shortestText)
     throw new SettingsError(
@@ -42,7 +44,8 @@ export const runLength = (method: Method, settings: CommonSettings, model: Model
       String(virtualTokens),
     )
   if (settings.maxLength > left) throw new SettingsError('maxLength', `at most ${description}`, String(settings.maxLength))
-  return { steps, stepsPerEpoch, evalSteps: settings.evalSteps ?? evalStepsFor(chosenEpochs, stepsPerEpoch), chosenEpochs }
+  const evalSteps = settings.evalSteps ?? evalStepsFor(chosenEpochs, stepsPerEpoch)
+  return { steps, stepsPerEpoch, evalSteps: Math.ceil(evalSteps / syncEvery) * syncEvery, chosenEpochs } // at the end of a round
 }
 
 /** Tokens of the shortest text: one between two special tokens. */

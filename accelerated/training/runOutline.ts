@@ -2,13 +2,14 @@
 import { zodErrorMap } from '../errors/validate.js'
 import type { RunOutline } from '../checkpoints/loadCheckpoint.js'
 import { layoutOf, type Assembly } from './assembly.js'
+import { memoryNames } from './replicas.js'
 
 /** @param plannedSteps steps of the run by which the phases were planned, where the run was extended since */
 export const runOutline = (
   assembly: Pick<Assembly, 'method' | 'settings' | 'objective' | 'precision'>,
   { plannedSteps, ...run }: Pick<RunOutline, 'start' | 'steps' | 'fingerprint'> & { readonly plannedSteps?: number },
 ): RunOutline => {
-  const { method, settings, precision } = assembly
+  const { method, precision } = assembly
   return {
     ...run,
     method: method.name,
@@ -21,7 +22,7 @@ export const runOutline = (
     },
     vectorsOf: (phase) => ({
       size: layoutOf(assembly, phase).size,
-      memory: method.train.optimizerExtension?.(phase, settings).names ?? [],
+      memory: memoryNames(assembly, phase),
     }),
   }
 }

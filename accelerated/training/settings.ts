@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { commonSettingsOf, type CommonSettings } from '../settings/commonSettings.js'
 import { zodErrorMap } from '../errors/validate.js'
 import { checkLearningRate } from './learningRate.js'
+import { checkReplicas } from './checkReplicas.js'
 import { methods } from '../methods/index.js'
 import type { SettingsInput } from '../settings/settingsInput.js'
 import type { Method } from '../methods/method.js'
@@ -48,6 +49,7 @@ export const parseSettings = ({ method: name = 'salora', ...values }: Readonly<R
     const settings = { method: name, ...parsed.data } as Settings
     checkLearningRate(settings)
     method.check?.(settings, null)
+    checkReplicas(method, settings, table)
     return settings
   }
   const [{ path = [], message } = { message: '' }] = parsed.error.issues

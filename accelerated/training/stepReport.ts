@@ -6,13 +6,13 @@ import type { StepReport } from './events.js'
 import type { PhaseSessions } from './phaseSessions.js'
 import type { StepOutcome } from './trainStep.js'
 
-/** The report of a step, and its measures by matrix. @param before the state before the step @param started when it began, in ms */
+/** The report of a step, and its measures by matrix. @param before the state before the step @param seconds what the step took */
 export const reportOf = (
   { method }: Pick<Assembly, 'method'>,
   { layout }: Pick<PhaseSessions, 'layout'>,
   before: RunState,
-  { results, tokens, loss, taskLoss }: StepOutcome,
-  { learningRate, stepsPerEpoch, started }: { readonly learningRate: number; readonly stepsPerEpoch: number; readonly started: number },
+  { results, tokens, loss, taskLoss }: Omit<StepOutcome, 'state'>,
+  { learningRate, stepsPerEpoch, seconds }: { readonly learningRate: number; readonly stepsPerEpoch: number; readonly seconds: number },
 ): { readonly report: StepReport; readonly byMatrix: RunProgress['byMatrix'] } => {
   const numbers = (name: string): ReadonlyArray<number> | undefined =>
     results[name] === undefined ? undefined : Array.from(results[name], Number)
@@ -27,7 +27,7 @@ export const reportOf = (
     learningRate,
     gradientNorm: numbers('gradientNorm')?.[0] ?? NaN,
     tokens,
-    tokensPerSecond: (1000 * tokens) / (performance.now() - started),
+    tokensPerSecond: tokens / seconds,
   }
   return { report, byMatrix: measures?.byMatrix ?? {} }
 }

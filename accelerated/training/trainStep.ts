@@ -2,7 +2,7 @@
 import { adamOf } from '../settings/commonSettings.js'
 import type { FloatType } from '../graph/expression.js'
 import type { TrainingProgress } from '../methods/method.js'
-import type { Objective, TrainingExample } from '../objectives/objective.js'
+import type { TrainingExample } from '../objectives/objective.js'
 import type { Results } from '../engines/engine.js'
 import { scalarFeed, type Feeds } from '../engines/feeds.js'
 import { correctionNames } from '../parameters/optimizerGroup.js'
@@ -13,12 +13,9 @@ import type { Assembly } from './assembly.js'
 import { partGradient, sumOfGradients, type PartExecutor, type PartGradient } from './partGradient.js'
 import type { PhaseSessions } from './phaseSessions.js'
 import { blockFeeds, collect, nextBuffers, resultsInto, stateFeeds } from './stateBuffers.js'
-import { controlFeeds, stepParts, type PartFeeds } from './stepParts.js'
+import { controlFeeds, stepParts, type PartFeeds, type PartsContext } from './stepParts.js'
 
-export type StepContext<E extends TrainingExample> = {
-  readonly assembly: Assembly
-  readonly objective: Objective<E>
-  readonly progress: TrainingProgress
+export type StepContext<E extends TrainingExample> = PartsContext<E> & {
   readonly learningRate: number
   /** parameters of the step before the last, whose memory is used again */
   readonly spare: Vector | null
@@ -41,12 +38,13 @@ export type StepOutcome = {
  * the state, the vectors of that part are older than the state: see deviceState.ts.
  */
 export const trainStep = async <E extends TrainingExample>(
-  { assembly, objective, progress, learningRate, spare, executor = null }: StepContext<E>,
+  { learningRate, spare, executor = null, ...context }: StepContext<E>,
   sessions: PhaseSessions,
   state: RunState,
   parts: ReadonlyArray<ReadonlyArray<E>>,
 ): Promise<StepOutcome> => {
   const { layout } = sessions
+  const { assembly, progress } = context
   const { dtype } = assembly.precision
   const ofState = stateFeeds(layout, state, dtype)
   const constant: Feeds = {
@@ -54,7 +52,7 @@ export const trainStep = async <E extends TrainingExample>(
     ...weightFeeds(assembly, progress, learningRate),
     ...controlFeeds(assembly, state.phase, progress),
   }
-  const feedsOf = stepParts({ assembly, objective, progress }, sessions, state, parts)
+  const feedsOf = stepParts(context, sessions, state, parts)
   const next = nextBuffers(layout, state, spare, dtype)
   const step = { ...{ layout, state, dtype, constant, feedsOf, next }, parts: parts.length }
   const outcome = await (executor === null ? chained(step, sessions) : spread(step, sessions, { progress, executor }))

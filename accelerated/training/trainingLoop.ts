@@ -18,6 +18,8 @@ import { openPhaseSessions, phaseSessionsOf, type PhaseSessions } from './phaseS
 import { runLength, type RunLength } from './runLength.js'
 import { learningRateAt } from './learningRate.js'
 import { expectedRanksOf, reportOf } from './stepReport.js'
+import { synchronizes } from '../settings/commonSettings.js'
+import { trainRound } from './trainRound.js'
 import { trainStep } from './trainStep.js'
 
 /** At most this many `ranks` events a run: a curve needs no more, and a large model has hundreds of matrices. */
@@ -57,7 +59,7 @@ export async function* train<E extends TrainingExample, O>(
     if (needsEvaluation(run)) yield* evaluateAndSave(run)
     while (run.state.step < run.steps && !signal.aborted && !isOutOfPatience(run)) {
       yield* advancePhase(run)
-      yield* step(run)
+      yield* synchronizes(task.settings) ? round(run) : step(run)
       if (run.state.step === run.steps) yield* advancePhase(run) // the result is in the method's last phase
       yield* evaluateAndSave(run)
     }
@@ -142,7 +144,8 @@ const step = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGen
   const { objective, executor = null } = task
   const context = { assembly: task, objective, progress: progressOf(run), learningRate, spare: run.spare, executor }
   const outcome = await trainStep(context, sessions, state, batches)
-  const { report, byMatrix } = reportOf(task, sessions, state, outcome, { learningRate, stepsPerEpoch, started })
+  const seconds = (performance.now() - started) / 1_000
+  const { report, byMatrix } = reportOf(task, sessions, state, outcome, { learningRate, stepsPerEpoch, seconds })
   if (Object.keys(byMatrix).length > 0) run.results = { ...run.results, byMatrix }
   run.spare = state.parameters
   run.state = outcome.state
@@ -150,6 +153,23 @@ const step = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGen
   yield report
   const ranks = run.state.step % Math.ceil(progressOf(run).steps / rankEvents) === 0 ? expectedRanksOf(task, sessions, run.state) : null
   if (ranks !== null) yield { kind: 'ranks', step: run.state.step, ranks }
+}
+
+/** Takes the steps of a round in all replicas, then reports them. */
+const round = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGenerator<TrainingEvent> {
+  const { task, state, stepsPerEpoch } = run
+  const sessions = await run.sessions.of(state.phase)
+  const started = performance.now()
+  const context = { assembly: task, objective: task.objective, batches: run.batches, learningRate: run.learningRate, steps: run.steps }
+  const outcome = await trainRound(context, sessions, state, progressOf(run), task.executor ?? null)
+  const seconds = (performance.now() - started) / 1_000 / outcome.steps.length
+  run.state = outcome.state
+  for (const [i, taken] of outcome.steps.entries()) {
+    const before = { ...state, step: state.step + i }
+    const { report } = reportOf(task, sessions, before, taken, { learningRate: run.learningRate(before.step), stepsPerEpoch, seconds })
+    checkStep(report, sessions.layout, run.state, run.batches(before.step).flat())
+    yield report
+  }
 }
 
 const isEvaluationStep = <E extends AnyExample, O>({ state, steps, evalSteps }: Run<E, O>): boolean =>

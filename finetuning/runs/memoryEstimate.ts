@@ -12,6 +12,8 @@ import { graphToCount } from '../../accelerated/training/countedGraph.js'
 import { inferenceGraph } from '../../accelerated/training/inferenceGraph.js'
 import type { StepGraph } from '../../accelerated/training/stepGraph.js'
 import { dimensionsInBlocks, forSequence } from '../../accelerated/training/longTexts.js'
+import { memoryNames } from '../../accelerated/training/replicas.js'
+import { accumulates, synchronizes } from '../../accelerated/settings/commonSettings.js'
 import { slack, type Dimensions } from '../../accelerated/training/dropoutFeeds.js'
 
 /** In bytes. */
@@ -43,12 +45,10 @@ export const memoryEstimate = (
   evaluation: Dimensions | null,
   samples: (phase: unknown) => number = () => 0,
 ): MemoryEstimate => {
-  const { gradientAccumulationSteps } = assembly.settings
   const [step, sizes] = forLongest(assembly, training)
-  const graphs =
-    gradientAccumulationSteps > 1
-      ? [graphToCount(step, phase, 'finish'), graphToCount(step, phase, 'add')]
-      : [graphToCount(step, phase, 'whole')]
+  const graphs = accumulates(assembly.settings)
+    ? [graphToCount(step, phase, 'finish'), graphToCount(step, phase, 'add')]
+    : [graphToCount(step, phase, 'whole')]
   const [evaluator, evaluationSizes] = forLongest(assembly, evaluation ?? {})
   const inference = evaluation === null ? null : inferenceGraph(evaluator, phase)
   const all = [...graphs.map(({ outputs }) => outputs), ...(inference === null ? [] : [inference])]
@@ -81,12 +81,13 @@ const valuesOf = (outputs: Outputs, sizes: Dimensions): number => {
   return simulateArena([...events, ...events])
 }
 
-/** Parameters of two steps, the moments, the method's optimizer vectors, and the best parameters. */
+/** Parameters of two steps, the moments, the method's optimizer vectors, those of replicas before and after a round, and the best parameters. */
 const stateOf = (assembly: Assembly, phase: unknown): number => {
-  const { method, settings, precision } = assembly
+  const { settings, precision } = assembly
   const vector = bytesOf({ shape: [layoutOf(assembly, phase).size], dtype: precision.dtype }, {})
-  const perStep = 3 + (method.train.optimizerExtension?.(phase, settings).names.length ?? 0)
-  return vector * (perStep + 1 + 1)
+  const perStep = 3 + memoryNames(assembly, phase).length
+  const ofRound = synchronizes(settings) ? 3 * settings.gradientAccumulationSteps : 0
+  return vector * (perStep + 1 + 1 + ofRound)
 }
 
 const poolsOf = ({ precision }: Assembly, { sites }: StepGraph, sizes: Dimensions): number =>
