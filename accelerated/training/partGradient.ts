@@ -22,15 +22,25 @@ export type PartGradient = {
 /** What a part's gradient follows from, beside the run's settings, model and data. */
 export type PartSource = Pick<RunState, 'step' | 'phase' | 'parameters'> & { readonly progress: TrainingProgress }
 
+/** What the parts of a round have beside those of a step. */
+export type SpreadRound = {
+  /** of each replica, before the round */
+  readonly moments: ReadonlyArray<MomentVectors>
+  /** Computes the first step of a part here. */
+  readonly begin: (part: number) => Promise<PartGradient>
+}
+
 /** A step whose parts may be computed anywhere. */
 export type SpreadStep = PartSource & {
   readonly layout: ParameterLayout
-  /** of each replica, whose parts are those of a round; absent: the parts are gradients */
-  readonly moments?: ReadonlyArray<MomentVectors>
   /** the number of parts */
   readonly parts: number
   /** Computes the part with this number here. */
   readonly compute: (part: number) => Promise<PartGradient>
+  /** Whether a part has the form of this step's. Absent: any of the step's size has. */
+  readonly fits?: (part: number, computed: PartGradient) => boolean
+  /** The parts are those of a round. Absent: they are gradients. */
+  readonly round?: SpreadRound
 }
 
 /** Finds the gradients of all parts, in the order of their numbers. */

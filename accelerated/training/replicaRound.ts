@@ -1,6 +1,6 @@
 /**
- * One replica's part of a round: H steps of AdamW on batches of its own. It is a function of the run's settings, model and data, the round's start,
- * the replica's moments and its number: whoever computes it has the same bits.
+ * One replica's part of a round: H steps of AdamW on batches of its own. It follows from the run, the round's start, its moments and its number.
+ * So it has the same bits on every machine of a kind.
  */
 import type { Objective, TrainingExample } from '../objectives/objective.js'
 import type { RunState } from '../parameters/runState.js'
@@ -26,19 +26,21 @@ export type RoundContext<E extends TrainingExample> = {
 export const replicaReports = ['loss', 'taskLoss', 'gradientNorm', 'tokens'] as const
 type Reports = Readonly<Record<(typeof replicaReports)[number], number>>
 
-/** @returns θ − θₖ as the gradient, the replica's moments, and the reports of each step as results. Its arguments are not changed. */
+/** @param most steps at most @returns θ − θₖ as the gradient, the replica's moments, and the reports of each step as results. Its arguments are not changed. */
 export const replicaRound = async <E extends TrainingExample>(
   { assembly, objective, batches, learningRate, steps }: RoundContext<E>,
   sessions: PhaseSessions,
   { step: first, phase, parameters, progress }: PartSource,
   replica: number,
   { firstMoment, secondMoment }: MomentVectors,
+  most = Infinity,
 ): Promise<PartGradient> => {
   // a step overwrites moments in place, and the parameters of the step before the last
   let state: RunState = { step: first, phase, parameters, firstMoment: firstMoment.slice(), secondMoment: secondMoment.slice(), memory: {} }
   let spare: Vector | null = null
   const reports: Reports[] = []
-  for (let step = first; step < endOfRound(first, steps, assembly.settings); step++) {
+  const end = Math.min(first + most, endOfRound(first, steps, assembly.settings))
+  for (let step = first; step < end; step++) {
     const now = { step, steps: progress.steps }
     const context = { assembly, objective, progress: now, learningRate: learningRate(step), firstPart: replica }
     const outcome = await trainStep({ ...context, spare }, sessions, state, [batchOf(replica, batches(step))])

@@ -1,4 +1,4 @@
-/** The replicas of a run that synchronizes every H steps: its rounds, the batches of a replica, and where the run's state keeps the moments of each. */
+/** The replicas of a run that synchronizes every H steps: rounds, batches, and the moments of each replica in the run's state. */
 import type { RunState } from '../parameters/runState.js'
 import type { MomentVectors, Vector } from '../parameters/vectors.js'
 import { synchronizes, type CommonSettings } from '../settings/commonSettings.js'

@@ -1,13 +1,12 @@
 /**
  * What the leader makes of a part from another machine. It must have the size of the step and finite numbers. The first one of a worker is
- * computed once more: the same bits mean the same model, data, code and arithmetic.
+ * computed once more, or the first step of a round's part. The same bits mean the same model, data, code and arithmetic.
  */
 import { InputError, inputError } from '../../accelerated/errors/inputError.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import type { Vector } from '../../accelerated/parameters/vectors.js'
-import type { SpreadEvaluation } from '../../accelerated/training/answerParts.js'
 import type { PartGradient, SpreadStep } from '../../accelerated/training/partGradient.js'
-import { numbersOf, type Exchange } from './exchange.js'
+import { byteLengthOf, momentBytes, momentsOf, numbersOf, type Exchange } from './exchange.js'
 import { fromFrame, gradientHeader, type GradientHeader, type Work } from './frame.js'
 
 export type Judgment = {
@@ -23,38 +22,45 @@ export type Judgment = {
 export type PartContext = {
   readonly part: number
   readonly work: Work
-  readonly step: Pick<SpreadStep, 'step' | 'parameters'> & Partial<Pick<SpreadEvaluation, 'fits'>>
+  readonly step: Pick<SpreadStep, 'step' | 'parameters' | 'fits'>
   readonly dtype: FloatType
   readonly exchange: Exchange
   /** workers whose first part of this work was checked */
   readonly trusted: ReadonlySet<string>
   /** Computes the part here. */
   readonly compute: (part: number) => Promise<PartGradient>
+  /** Computes the first step of a part of a round. Absent: a part is one step. */
+  readonly begin?: (part: number) => Promise<PartGradient>
 }
 
-const names: Readonly<Record<Work, string>> = { gradients: 'gradient', answers: 'set of answers' }
+const names: Readonly<Record<Work, string>> = { gradients: 'gradient', rounds: 'part of a round', answers: 'set of answers' }
 
 /** The relative difference of two parts that differ in rounding only. */
 const roundingBound = 1e-2
 
 export const acceptPart = async (frame: Buffer, context: PartContext): Promise<Judgment> => {
-  const { part, work, step, trusted, compute } = context
+  const { part, work, step, trusted, compute, begin } = context
   const [of, what] = [`step ${step.step + (work === 'answers' ? 0 : 1)}, part ${part + 1}`, names[work]]
   let worker = 'an unknown worker'
   try {
     const { header, body } = fromFrame(frame, gradientHeader, of, `a ${what}`)
     worker = header.worker
-    const received = { gradient: numbersIn(header, body, context, of), tokens: header.tokens, results: resultsOf(header) }
+    const received: PartGradient = { ...numbersIn(header, body, context, of), tokens: header.tokens, results: resultsOf(header) }
     const isWhole = (one: PartGradient): boolean =>
-      allFinite(one.gradient) && Object.values(one.results).every(allFinite) && (step.fits?.(part, one) ?? true)
+      allFinite(one.gradient) &&
+      Object.values(one.moments ?? {}).every(allFinite) &&
+      Object.values(one.results).every(allFinite) &&
+      (step.fits?.(part, one) ?? true)
     const welcome = { worker, seconds: header.seconds, gradient: received, warning: null, refused: null }
     const finite = isWhole(received)
     if (finite && trusted.has(worker)) return welcome
+    const first = finite ? await begin?.(part) : undefined
+    if (first !== undefined && beginsLike(received, first)) return welcome
     const own = await compute(part)
     if (!finite && isWhole(own))
       return { ...refusal(worker, inputError(of, `a finite ${what} from ${worker}`, 'one with NaN or infinity')), gradient: own }
     if (!finite) return { ...welcome, gradient: own } // the run diverged, and this process says so
-    if (sameBits(received.gradient, own.gradient) && own.tokens === received.tokens) return welcome
+    if (haveSameBits(received, own) && own.tokens === received.tokens) return welcome
     const difference = relativeDifference(received.gradient, own.gradient)
     if (own.tokens !== received.tokens || !(difference <= roundingBound)) {
       const got = own.tokens === received.tokens ? `one that differs by ${difference.toExponential(1)}` : `one of ${received.tokens} tokens`
@@ -70,18 +76,21 @@ export const acceptPart = async (frame: Buffer, context: PartContext): Promise<J
   }
 }
 
-/** A gradient has the size of the step, and answers the one that they claim. @throws InputError for another number of bytes */
+/** A gradient has the size of the step, and answers the one that they claim. After a round come moments. @throws InputError for another number of bytes */
 const numbersIn = (
   { worker, results }: GradientHeader,
   body: Buffer,
   { work, step: { parameters }, dtype, exchange }: PartContext,
   of: string,
-): Vector => {
+): Pick<PartGradient, 'gradient' | 'moments'> => {
   const claimed = Object.values(results).reduce((sum, [length]) => sum + (length ?? NaN), 0)
   const size = work === 'answers' ? claimed : parameters.length
-  const numbers = numbersOf(body, size, dtype, work === 'answers' ? 'float32' : exchange)
-  if (numbers === null) throw inputError(of, `a ${names[work]} of ${size} numbers from ${worker}`, `${body.length} bytes`)
-  return numbers
+  const end = work === 'rounds' ? byteLengthOf(size, dtype, exchange) : body.length
+  const gradient = numbersOf(body.subarray(0, end), size, dtype, work === 'answers' ? 'float32' : exchange)
+  const moments = work === 'rounds' ? momentsOf(body.subarray(end), size, dtype) : undefined
+  if (gradient === null || moments === null)
+    throw inputError(of, `a ${names[work]} of ${size} numbers from ${worker}`, `${body.length} bytes`)
+  return moments === undefined ? { gradient } : { gradient, moments }
 }
 
 const refusal = (worker: string, { message }: InputError): Judgment => ({
@@ -99,6 +108,14 @@ const allFinite = (numbers: ArrayLike<number | bigint>): boolean => {
   for (let i = 0; i < numbers.length; i++) if (!Number.isFinite(Number(numbers[i]))) return false
   return true
 }
+
+/** Whether a part of a round has the reports of this first step. Its loss and norm follow from model, data, code and arithmetic. */
+const beginsLike = (part: PartGradient, first: PartGradient): boolean =>
+  Object.entries(first.results).every(([name, numbers]) => Number(part.results[name]?.[0]) === Number(numbers[0]))
+
+const haveSameBits = (a: PartGradient, b: PartGradient): boolean =>
+  sameBits(a.gradient, b.gradient) &&
+  (a.moments === undefined || b.moments === undefined || Buffer.from(momentBytes(a.moments)).equals(momentBytes(b.moments)))
 
 const sameBits = (a: Vector, b: Vector): boolean =>
   Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(Buffer.from(b.buffer, b.byteOffset, b.byteLength))

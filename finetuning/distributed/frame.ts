@@ -32,8 +32,8 @@ export const fromFrame = <T>(
 const count = z.int().min(0)
 const name = z.string().max(200)
 
-/** What parts are: gradients of the batches of a step, or answers to those of an evaluation. */
-export const works = ['gradients', 'answers'] as const
+/** What parts are: gradients of the batches of a step, replicas' parts of a round, or answers to the batches of an evaluation. */
+export const works = ['gradients', 'rounds', 'answers'] as const
 export type Work = (typeof works)[number]
 
 /** A step or an evaluation whose parts wait to be computed. */
@@ -54,7 +54,7 @@ export const stepHeader = z.strictObject({
 })
 export type StepHeader = z.infer<typeof stepHeader>
 
-/** The gradient of a part, or the outputs of a batch of an evaluation with their sizes as `results`. */
+/** A gradient, or what a replica's part of a round changed. Of an evaluation: the outputs of a batch, with their sizes as `results`. */
 export const gradientHeader = z.strictObject({
   worker: name,
   tokens: count,

@@ -11,11 +11,11 @@ import type { AnswersExecutor } from '../../accelerated/training/answerParts.js'
 import type { PartExecutor } from '../../accelerated/training/partGradient.js'
 import type { Exchange } from './exchange.js'
 import type { Work } from './frame.js'
-import { openPace, type WorkersReport } from './pace.js'
+import { firstLease, openPace, type WorkersReport } from './pace.js'
 import type { Leadership } from './leadership.js'
 import type { QueueEvent } from './redis.js'
-import { endRun, takeLead } from './runKeys.js'
-import { spreadParts, spreadStep } from './spreadParts.js'
+import { endRun, keepRun, takeLead } from './runKeys.js'
+import { spreadParts, spreadStep, workOf } from './spreadParts.js'
 
 export type LeaderEvent =
   | { readonly kind: 'warning'; readonly message: string }
@@ -45,8 +45,11 @@ export type Leader = {
   readonly close: () => Promise<void>
 }
 
-/** Milliseconds: of the leader's own lease at least, before Redis is tried again, and for the start and the end of the run. */
-const [shortestLease, retryDelay, openPatience, closePatience] = [60_000, 1_000, 5_000, 2_000]
+/** Milliseconds of the leader's own lease at least, and between its signs of life. */
+const [shortestLease, signInterval] = [60_000, 10_000]
+
+/** Milliseconds before Redis is tried again, and for the start and the end of the run. */
+const [retryDelay, openPatience, closePatience] = [1_000, 5_000, 2_000]
 
 /** @throws InputError if another process leads this run */
 export const openLeader = async (options: LeaderOptions): Promise<Leader> => {
@@ -56,7 +59,7 @@ export const openLeader = async (options: LeaderOptions): Promise<Leader> => {
     if (!said.has(message)) events.push({ kind: 'warning', message })
     said.add(message)
   }
-  const paces = { gradients: openPace(), answers: openPace() }
+  const paces = { gradients: openPace(), rounds: openPace(undefined, firstLease.round), answers: openPace() }
   const look = (work: Work, step: number): void => {
     const report = paces[work].report()
     if (report !== null) events.push({ kind: 'workers', step, ...report })
@@ -64,17 +67,19 @@ export const openLeader = async (options: LeaderOptions): Promise<Leader> => {
   const leadership: Leadership = {
     ...options,
     paces,
-    trusted: { gradients: new Set(), answers: new Set() },
+    trusted: { gradients: new Set(), rounds: new Set(), answers: new Set() },
     refused: new Set(),
     warn,
     ...leadershipAt(options, paces, warn),
   }
   await firstLead(leadership)
+  // by a timer, since a part of a round may take longer than the lease
+  const signs = setInterval(() => void leadership.attempt(() => keepRun(client, id, leadership.lease())), signInterval).unref()
   return {
     executor: async (step) => {
-      const gradients = await spreadStep(leadership, step)
-      look('gradients', step.step + 1)
-      return gradients
+      const parts = await spreadStep(leadership, step)
+      look(workOf(step), step.step + 1)
+      return parts
     },
     answers: async function* (evaluation) {
       for await (const part of spreadParts(leadership, 'answers', evaluation)) {
@@ -84,6 +89,7 @@ export const openLeader = async (options: LeaderOptions): Promise<Leader> => {
     },
     events: () => events.splice(0),
     close: async () => {
+      clearInterval(signs)
       const until = performance.now() + closePatience
       const end = (): Promise<boolean> =>
         endRun(client, id, leader).then(
@@ -117,7 +123,7 @@ const leadershipAt = (
   warn: Leadership['warn'],
 ): Pick<Leadership, 'lead' | 'lease' | 'attempt'> => {
   let failedAt = -Infinity
-  const lease = (): number => Math.max(shortestLease, 5 * paces.gradients.lease(), 5 * paces.answers.lease())
+  const lease = (): number => Math.max(shortestLease, ...Object.values(paces).map((pace) => 5 * pace.lease()))
   const lead = async (gone = ''): Promise<void> => {
     const other = await takeLead(client, id, { leader, lease: lease(), setup, gone })
     if (other === null) return

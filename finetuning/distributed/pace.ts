@@ -16,8 +16,11 @@ export type Pace = {
   readonly report: () => WorkersReport | null
 }
 
-/** Milliseconds: of a lease before any part is known, of the shortest lease, and between two reports. */
-const [firstLease, shortestLease, reportInterval] = [60_000, 1_000, 1_000]
+/** Milliseconds: of the shortest lease, and between two reports. */
+const [shortestLease, reportInterval] = [1_000, 1_000]
+
+/** Milliseconds of a lease before any part is known. A part of a round has many steps. */
+export const firstLease = { part: 60_000, round: 600_000 } as const
 
 /** A lease in parts of the slowest worker. */
 export const partsOfLease = 4
@@ -25,12 +28,13 @@ export const partsOfLease = 4
 /** Milliseconds after which a worker without a part is no longer counted, if parts are short. */
 const memory = 10_000
 
-export const openPace = (now: () => number = () => performance.now()): Pace => {
+/** @param first milliseconds of a lease before any part is known */
+export const openPace = (now: () => number = () => performance.now(), first: number = firstLease.part): Pace => {
   const last = new Map<string, { readonly seconds: number; readonly at: number }>()
   let [since, parts] = [now(), 0]
   const slowest = (): readonly [string, number] =>
     [...last].reduce<readonly [string, number]>((most, [worker, { seconds }]) => (seconds > most[1] ? [worker, seconds] : most), ['', 0])
-  const lease = (): number => (last.size === 0 ? firstLease : Math.max(shortestLease, partsOfLease * 1_000 * slowest()[1]))
+  const lease = (): number => (last.size === 0 ? first : Math.max(shortestLease, partsOfLease * 1_000 * slowest()[1]))
   const forget = (): void => {
     const patience = Math.max(memory, 2 * lease())
     for (const [worker, { at }] of [...last]) if (now() - at > patience) last.delete(worker)

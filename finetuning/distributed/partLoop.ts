@@ -3,12 +3,13 @@ import type { Redis } from 'ioredis'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InputError, inputError } from '../../accelerated/errors/inputError.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
+import type { MomentVectors } from '../../accelerated/parameters/vectors.js'
 import type { PartGradient, PartSource } from '../../accelerated/training/partGradient.js'
 import type { PartWorker } from '../../accelerated/training/partWorker.js'
-import { bytesOf, numbersOf, type Exchange } from './exchange.js'
+import { bytesOf, momentBytes, momentsOf, numbersOf, type Exchange } from './exchange.js'
 import { fromFrame, stepHeader, toFrame, type GradientHeader, type StepHeader } from './frame.js'
 import { partsOfLease } from './pace.js'
-import { claimPart, ended, keysOf, noPart, storeGradient } from './runKeys.js'
+import { claimPart, ended, keysOf, noPart, readMoments, storeGradient } from './runKeys.js'
 
 export type PartLoop = {
   readonly client: Redis
@@ -108,7 +109,9 @@ const takePart = async (loop: PartLoop, { header, source }: Step, latest: number
   }
   if (part === undefined || part < 0) return part === noPart.otherStep
   const began = performance.now()
-  const computed = await loop.parts[work].compute(source, part)
+  const moments = work === 'rounds' ? await attempt(() => readMoments(client, id, token, part)) : undefined
+  if (work === 'rounds' && (moments ?? null) === null) return false // the round is over, or Redis lost them
+  const computed = await loop.parts[work].compute(source, part, momentsIn(moments, header, loop.dtype))
   const seconds = (performance.now() - began) / 1_000
   const kept = (await attempt(() => storeGradient(client, id, token, part, frameOf(computed, exchange, { worker, seconds })))) ?? false
   latest.push(performance.now() - began)
@@ -117,11 +120,20 @@ const takePart = async (loop: PartLoop, { header, source }: Step, latest: number
   return true
 }
 
+/** @throws InputError for another number of bytes */
+const momentsIn = (bytes: Buffer | null | undefined, { size }: StepHeader, dtype: FloatType): MomentVectors | undefined => {
+  if (bytes === null || bytes === undefined) return undefined
+  const moments = momentsOf(bytes, size, dtype)
+  if (moments === null) throw inputError('the published round', `two moments of ${size} numbers`, `${bytes.length} bytes`)
+  return moments
+}
+
 const frameOf = (
-  { gradient, tokens, results }: PartGradient,
+  { gradient, tokens, results, moments }: PartGradient,
   exchange: Exchange,
   by: Pick<GradientHeader, 'worker' | 'seconds'>,
 ): Buffer => {
   const numbers = Object.fromEntries(Object.entries(results).map(([name, values]) => [name, Array.from(values, Number)]))
-  return toFrame({ ...by, tokens, results: numbers }, bytesOf(gradient, exchange))
+  const body = bytesOf(gradient, exchange)
+  return toFrame({ ...by, tokens, results: numbers }, moments === undefined ? body : Buffer.concat([body, momentBytes(moments)]))
 }

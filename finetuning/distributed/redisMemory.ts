@@ -11,14 +11,18 @@ export type RunFootprint = {
   readonly parts: number
   readonly dtype: FloatType
   readonly exchange: Exchange
+  /** whether parts are those of rounds: the moments of each replica travel too, in both directions */
+  readonly rounds: boolean
 }
 
 /** Bytes beside the numbers: headers, keys, and the setup. */
 const overhead = 100_000
 
-/** Bytes of a run in Redis at most: the trained numbers, the next ones while they arrive, and a gradient for each part. */
-export const footprintOf = ({ size, parts, dtype, exchange }: RunFootprint): number =>
-  2 * byteLengthOf(size, dtype, 'float32') + parts * byteLengthOf(size, dtype, exchange) + overhead
+/** Bytes of a run in Redis at most: the trained numbers, the next ones while they arrive, and a gradient for each part. Rounds add moments twice. */
+export const footprintOf = ({ size, parts, dtype, exchange, rounds }: RunFootprint): number => {
+  const vector = byteLengthOf(size, dtype, 'float32')
+  return 2 * vector + parts * (byteLengthOf(size, dtype, exchange) + (rounds ? 4 * vector : 0)) + overhead
+}
 
 /** What INFO says, in bytes; null: there is no limit, or this user may not ask. */
 export const memoryOf = async (client: Redis): Promise<{ readonly limit: number; readonly used: number } | null> => {

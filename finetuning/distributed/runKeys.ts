@@ -1,6 +1,6 @@
 /**
  * A run in Redis: its keys, and the scripts that change several of them at once. A run holds its setup, the newest step or evaluation with the trained
- * numbers, and at most one gradient for each part. Every key expires, and the run removes them when it ends.
+ * numbers, and at most one gradient for each part. Rounds have moments too. Every key expires, and the run removes them when it ends.
  */
 import type { Redis } from 'ioredis'
 
@@ -24,6 +24,8 @@ export type RunKeys = {
   readonly steps: string
   readonly done: string
   readonly refused: string
+  /** by replica, the moments that its part of the newest round begins with */
+  readonly moments: string
   readonly gradient: (part: number) => string
 }
 
@@ -38,6 +40,7 @@ export const keysOf = (id: string): RunKeys => {
     steps: `${prefix}steps`,
     done: `${prefix}done`,
     refused: `${prefix}refused`,
+    moments: `${prefix}moments`,
     gradient: (part) => `${prefix}gradient:${part}`,
   }
 }
@@ -88,9 +91,32 @@ const publish = script(
   'return 1',
 )
 
+/**
+ * Stores the moments of a replica for the round that is published next. The round before it is complete by then: nobody reads those that they replace.
+ */
+export const storeMoments = async (client: Redis, id: string, replica: number, moments: Uint8Array): Promise<void> => {
+  const key = keysOf(id).moments
+  await client.hset(key, String(replica), Buffer.from(moments.buffer, moments.byteOffset, moments.byteLength))
+  await client.pexpire(key, expiry)
+}
+
+/** The moments of a replica for this step; null: another step has been published by now */
+export const readMoments = async (client: Redis, id: string, token: string, replica: number): Promise<Buffer | null> => {
+  const keys = keysOf(id)
+  const moments = await client.hgetBuffer(keys.moments, String(replica))
+  return (await client.get(keys.now)) === token ? moments : null
+}
+
 /** Replaces the published step. @param parts those of this step */
 export const publishStep = async (client: Redis, id: string, token: string, frame: Buffer, parts: number): Promise<void> => {
   await publish(client, id, token, frame, parts)
+}
+
+/** Whether Redis still has this step, and the moments of this many replicas. */
+export const hasStep = async (client: Redis, id: string, token: string, replicas: number): Promise<boolean> => {
+  const keys = keysOf(id)
+  if ((await client.get(keys.now)) !== token) return false
+  return replicas === 0 || (await client.hlen(keys.moments)) >= replicas
 }
 
 /** What a claim found instead of a part. */
@@ -172,12 +198,23 @@ export const refuseWorker = async (client: Redis, id: string, worker: string, re
   await refuse(client, id, worker, reason, part)
 }
 
+const keep = script(
+  "redis.call('PEXPIRE', KEYS[1]..'leader', ARGV[1])",
+  `for _, key in ipairs({'parts', 'step', 'now', 'steps', 'done', 'moments'}) do redis.call('PEXPIRE', KEYS[1]..key, ${expiry}) end`,
+  'return 1',
+)
+
+/** A sign of life of the leader: the run stays for another while. @param lease milliseconds of its lead */
+export const keepRun = async (client: Redis, id: string, lease: number): Promise<void> => {
+  await keep(client, id, Math.ceil(lease))
+}
+
 const end = script(
   'local p = KEYS[1]',
   "local held = redis.call('GET', p..'leader')",
   'if held and held ~= ARGV[1] then return 0 end',
   removeParts,
-  "redis.call('DEL', p..'leader', p..'now', p..'parts', p..'step', p..'steps', p..'done', p..'refused')",
+  "redis.call('DEL', p..'leader', p..'now', p..'parts', p..'step', p..'steps', p..'done', p..'refused', p..'moments')",
   `redis.call('SET', p..'setup', 'ended', 'PX', ${farewell})`,
   'return 1',
 )

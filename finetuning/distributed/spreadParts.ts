@@ -1,20 +1,30 @@
 /** The parts of a step or an evaluation of a run on several machines, as its leader sees them: claimed, computed, collected, or taken back. */
-import type { SpreadEvaluation } from '../../accelerated/training/answerParts.js'
 import type { PartGradient, SpreadStep } from '../../accelerated/training/partGradient.js'
 import { acceptPart } from './acceptPart.js'
-import { bytesOf, traveled } from './exchange.js'
+import { bytesOf, momentBytes, traveled } from './exchange.js'
 import { toFrame, type StepHeader, type Work } from './frame.js'
 import type { Leadership } from './leadership.js'
-import { claimPart, endLeases, keysOf, noPart, publishStep, refuseWorker, storedParts, storeGradient } from './runKeys.js'
+import {
+  claimPart,
+  endLeases,
+  hasStep,
+  keysOf,
+  noPart,
+  publishStep,
+  refuseWorker,
+  storedParts,
+  storeGradient,
+  storeMoments,
+} from './runKeys.js'
 
-/** Milliseconds of a wait for a part, between looks at what Redis still has, and between signs of life of the leader. */
-const [wait, lookInterval, signInterval] = [200, 1_000, 10_000]
+/** Milliseconds of a wait for a part, and between looks at what Redis still has. */
+const [wait, lookInterval] = [200, 1_000]
 
 /** A part that the leader computed: workers need not take it, and nobody reads it. */
 const taken = Buffer.alloc(0)
 
 /** What is spread: the parts of a step, or the batches of an evaluation. */
-export type SpreadWork = Omit<SpreadStep, 'layout'> & Partial<Pick<SpreadEvaluation, 'fits'>>
+export type SpreadWork = Omit<SpreadStep, 'layout'>
 
 type Spread = {
   readonly leadership: Leadership
@@ -39,7 +49,7 @@ export async function* spreadParts(
   const spread: Spread = { leadership, work, step, token, found: new Set(), news: [] }
   const { found, news } = spread
   const collect = collectorOf(spread)
-  let [published, signedAt] = [false, performance.now()]
+  let published = false
   while (found.size < step.parts) {
     if (!published) published = (await attempt(() => publish(spread))) ?? false
     const claimed = published ? await attempt(() => claimPart(client, id, token, leader, step.parts, paces[work].lease())) : null
@@ -47,18 +57,16 @@ export async function* spreadParts(
     else if (claimed >= 0) await computeHere(spread, claimed)
     else if (claimed === noPart.otherStep) published = false
     else published = (await attempt(collect)) ?? false
-    if (performance.now() - signedAt > signInterval) {
-      signedAt = performance.now()
-      await attempt(() => client.pexpire(keysOf(id).leader, Math.ceil(leadership.lease())))
-    }
     yield* news.splice(0)
   }
 }
 
-/** The gradients of all parts of a step, in their order. @throws as `spreadParts` */
+export const workOf = ({ round }: Pick<SpreadStep, 'round'>): Work => (round === undefined ? 'gradients' : 'rounds')
+
+/** The parts of a step or a round, in their order. @throws as `spreadParts` */
 export const spreadStep = async (leadership: Leadership, step: SpreadStep): Promise<ReadonlyArray<PartGradient>> => {
   const gradients = new Array<PartGradient>(step.parts)
-  for await (const [part, gradient] of spreadParts(leadership, 'gradients', step)) gradients[part] = gradient
+  for await (const [part, gradient] of spreadParts(leadership, workOf(step), step)) gradients[part] = gradient
   return gradients
 }
 
@@ -94,6 +102,7 @@ const publish = async ({ leadership, work, step, token, found }: Spread): Promis
   const size = parameters.length
   const header: StepHeader = { token, work, step: step.step, phase, progress, parts, size, exchange, lease: paces[work].lease() }
   await leadership.lead()
+  for (const [replica, moments] of (step.round?.moments ?? []).entries()) await storeMoments(client, id, replica, momentBytes(moments))
   await publishStep(client, id, token, toFrame(header, bytesOf(parameters, 'float32')), parts)
   await Promise.all([...found].map((part) => storeGradient(client, id, token, part, taken)))
   return true
@@ -115,7 +124,7 @@ const collectorOf = (spread: Spread): (() => Promise<boolean>) => {
     }
     if (performance.now() - lookedAt < lookInterval) return true
     lookedAt = performance.now()
-    if ((await client.get(keys.now)) !== token) return false
+    if (!(await hasStep(client, id, token, step.round?.moments.length ?? 0))) return false
     for (const part of await storedParts(client, id, step.parts)) if (!found.has(part)) await judge(spread, part)
     if (performance.now() - waitedSince > paces[work].lease()) await endLeases(client, id, step.parts)
     return true
@@ -128,7 +137,8 @@ const judge = async (spread: Spread, part: number): Promise<void> => {
   const { client, id, dtype, exchange, trusted, paces, warn } = leadership
   const frame = await client.getBuffer(keysOf(id).gradient(part))
   if (frame === null || frame.length === 0 || found.has(part)) return
-  const context = { part, work, step, dtype, exchange, trusted: trusted[work], compute: (of: number) => compute(spread, of) }
+  const computing = { compute: (of: number) => compute(spread, of), ...(step.round === undefined ? {} : { begin: step.round.begin }) }
+  const context = { part, work, step, dtype, exchange, trusted: trusted[work], ...computing }
   const { worker, seconds, gradient, warning, refused } = await acceptPart(frame, context)
   if (gradient !== null) find(spread, part, gradient)
   if (warning !== null && !leadership.refused.has(worker)) warn(warning)

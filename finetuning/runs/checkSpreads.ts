@@ -1,5 +1,6 @@
 /** Whether a run can spread over machines: its steps have parts, and what travels for each part is small enough. */
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { synchronizes } from '../../accelerated/settings/commonSettings.js'
 import type { PreparedRun } from './prepareTask.js'
 import type { RunOptions } from './run.js'
 
@@ -13,18 +14,19 @@ export const checkExchange = ({ redis, exchange, settings }: Pick<RunOptions, 'r
     throw inputError('--redis', '--gradient-accumulation-steps of at least 2, the parts of a step that workers compute', '1')
 }
 
-/** @throws InputError if --redis is given for a run that trains too many numbers */
+/** @throws InputError if --redis is given for a run that trains too many numbers. After a round, moments travel beside them: three times as many. */
 export const checkSpreads = (
-  { redis }: Pick<RunOptions, 'redis'>,
+  { redis, settings }: Pick<RunOptions, 'redis' | 'settings'>,
   {
     start: { parameters },
     task: { method },
   }: { readonly start: Pick<PreparedRun['start'], 'parameters'>; readonly task: { readonly method: { readonly name: string } } },
 ): void => {
-  if (redis !== undefined && parameters.length > mostNumbers)
+  const most = synchronizes(settings) ? Math.floor(mostNumbers / 3) : mostNumbers
+  if (redis !== undefined && parameters.length > most)
     throw inputError(
       '--redis',
-      `at most ${mostNumbers.toLocaleString('en-US')} trained numbers, since all of them travel for each part of each step`,
+      `at most ${most.toLocaleString('en-US')} trained numbers, since all of them travel for each part of each step`,
       `${parameters.length.toLocaleString('en-US')} of method ${method.name}`,
     )
 }

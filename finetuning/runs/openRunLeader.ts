@@ -1,6 +1,7 @@
 /** Opens the leader of a run: connects to Redis, and offers the run to workers. */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import { synchronizes } from '../../accelerated/settings/commonSettings.js'
 import { openLeader, type Leader, type LeaderEvent } from '../distributed/leader.js'
 import { openRedis } from '../distributed/redis.js'
 import { checkRoom } from '../distributed/redisMemory.js'
@@ -20,7 +21,7 @@ export const openRunLeader = async (
   const { dtype } = task.precision
   const [parts, exchange] = [task.settings.gradientAccumulationSteps, options.exchange ?? 'float32']
   try {
-    const full = await checkRoom(client, { size: start.parameters.length, parts, dtype, exchange })
+    const full = await checkRoom(client, { size: start.parameters.length, parts, dtype, exchange, rounds: synchronizes(task.settings) })
     if (full !== null) outages.push({ kind: 'warning', message: full })
     const leader = await openLeader({
       client,

@@ -82,7 +82,7 @@ const work = async (job: Job): Promise<void> => {
   const delay = await openDelay(job.host, redisPort, job.roundTrip / 2)
   const client = await openRedis(`redis://127.0.0.1:${delay.port}`, { signal, onEvent: () => undefined })
   const computer = { open: async () => undefined, compute: partOf(job) }
-  const parts = { gradients: computer, answers: computer, release: async () => undefined }
+  const parts = { gradients: computer, rounds: computer, answers: computer, release: async () => undefined }
   await computeParts({ client, id: job.id, worker: `worker ${process.pid}`, dtype: 'float32', parts, signal, onPart: () => undefined })
   client.disconnect()
   delay.server.close()

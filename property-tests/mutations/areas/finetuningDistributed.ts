@@ -61,9 +61,23 @@ export const finetuningDistributed: ReadonlyArray<Mutation> = [
   {
     file: 'finetuning/distributed/acceptPart.ts',
     mistake: 'Answers are read as if they were rounded to float16.',
-    before: "numbersOf(body, size, dtype, work === 'answers' ? 'float32' : exchange)",
-    after: 'numbersOf(body, size, dtype, exchange)',
+    before: "size, dtype, work === 'answers' ? 'float32' : exchange)",
+    after: 'size, dtype, exchange)',
     tests: ['property/finetuning/acceptPart'],
+  },
+  {
+    file: 'finetuning/distributed/acceptPart.ts',
+    mistake: 'A worker is trusted whatever its first step of a round reports.',
+    before: 'first !== undefined && beginsLike(received, first)',
+    after: 'first !== undefined',
+    tests: ['property/finetuning/acceptPart'],
+  },
+  {
+    file: 'finetuning/distributed/spreadParts.ts',
+    mistake: 'The moments of replicas are not published.',
+    before: '(step.round?.moments ?? []).entries()',
+    after: '[].entries()',
+    tests: ['property/finetuning/distributedRun'],
   },
   {
     file: 'finetuning/distributed/redisMemory.ts',

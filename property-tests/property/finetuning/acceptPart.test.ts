@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { PartGradient } from '../../../accelerated/training/partGradient.js'
 import { acceptPart } from '../../../finetuning/distributed/acceptPart.js'
-import { bytesOf } from '../../../finetuning/distributed/exchange.js'
+import { bytesOf, momentBytes } from '../../../finetuning/distributed/exchange.js'
 import { toFrame } from '../../../finetuning/distributed/frame.js'
 
 const own: PartGradient = { gradient: Float32Array.of(1, -2, 3), tokens: 7, results: { loss: Float32Array.of(0.5) } }
@@ -109,5 +109,55 @@ describe('answers from another machine', () => {
     ['NaN', Float32Array.of(1, NaN, 1), sizes, 'a finite set of answers from process 7 on there, got one with NaN or infinity'],
   ])('with %s are refused', async (_, body, claimed, expected) => {
     expect((await accepted(body, claimed)).refused).toBe(`step 4, part 2: expected ${expected}`)
+  })
+})
+
+describe('a part of a round from another machine', () => {
+  const moments = { firstMoment: Float32Array.of(0.1, 0.2, 0.3), secondMoment: Float32Array.of(1, 2, 3) }
+  const results = { loss: Float64Array.of(0.5, 0.25), gradientNorm: Float64Array.of(2, 1) }
+  const here: PartGradient = { ...own, results, moments }
+  const roundFrame = ({ loss = [0.5, 0.25] as ReadonlyArray<number>, bytes = momentBytes(moments) } = {}): Buffer => {
+    const header = { worker: 'process 7 on there', tokens: 7, seconds: 0.1, results: { loss, gradientNorm: [2, 1] } }
+    return toFrame(header, Buffer.concat([bytesOf(own.gradient, 'float32'), bytes]))
+  }
+  const judgedRound = async (frame: Buffer, trusted: ReadonlyArray<string> = []) => {
+    const computed: string[] = []
+    const fits = ({ results: reported }: PartGradient): boolean => reported['loss']?.length === 2
+    const judgment = await acceptPart(frame, {
+      ...{ part: 1, work: 'rounds', dtype: 'float32', exchange: 'float32', trusted: new Set(trusted) },
+      step: { step: 4, parameters: new Float32Array(3), fits: (_, part) => fits(part) },
+      compute: async () => {
+        computed.push('all')
+        return here
+      },
+      begin: async () => {
+        computed.push('first step')
+        return { ...here, results: { loss: Float64Array.of(0.5), gradientNorm: Float64Array.of(2) } }
+      },
+    })
+    return { ...judgment, computed }
+  }
+
+  it('is taken with its moments, after the first step of a new worker had the same bits here', async () => {
+    const first = await judgedRound(roundFrame())
+    expect([first.gradient, first.computed, first.warning]).toEqual([here, ['first step'], null])
+    expect((await judgedRound(roundFrame(), known.trusted)).computed).toEqual([])
+  })
+
+  it('is computed whole where its first step has other bits: one of rounding is taken with a warning', async () => {
+    const bytes = momentBytes({ ...moments, firstMoment: Float32Array.of(0.1, 0.2, 0.31) })
+    const rounded = await judgedRound(roundFrame({ loss: [0.50001, 0.25], bytes }))
+    expect([rounded.gradient, rounded.computed, rounded.refused]).toEqual([here, ['first step', 'all'], null])
+    expect(rounded.warning).toMatch(/computes other bits than this machine/)
+  })
+
+  it('is refused without moments, or with reports of fewer steps', async () => {
+    const short = await judgedRound(roundFrame({ bytes: new Uint8Array(4) }), known.trusted)
+    expect(short.refused).toBe('step 5, part 2: expected a part of a round of 3 numbers from process 7 on there, got 16 bytes')
+    const fewer = await judgedRound(roundFrame({ loss: [0.5] }), known.trusted)
+    expect([fewer.gradient, fewer.refused]).toEqual([
+      here,
+      expect.stringMatching(/expected a finite part of a round from process 7 on there/),
+    ])
   })
 })

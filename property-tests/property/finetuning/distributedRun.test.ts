@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { uniforms } from '../../../accelerated/parameters/random.js'
+import type { MomentVectors } from '../../../accelerated/parameters/vectors.js'
 import type { SpreadEvaluation } from '../../../accelerated/training/answerParts.js'
 import type { PartGradient, SpreadStep } from '../../../accelerated/training/partGradient.js'
 import type { PartComputer } from '../../../accelerated/training/partWorker.js'
-import { bytesOf, type Exchange } from '../../../finetuning/distributed/exchange.js'
+import { bytesOf, traveled, type Exchange } from '../../../finetuning/distributed/exchange.js'
 import { toFrame } from '../../../finetuning/distributed/frame.js'
 import { openLeader, type Leader } from '../../../finetuning/distributed/leader.js'
 import { computeParts, type PartLoop } from '../../../finetuning/distributed/partLoop.js'
@@ -68,7 +69,7 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
   /** A worker whose gradients are those of `compute`. */
   const workerOf = async (id: string, worker: string, compute: PartComputer['compute'], signal = new AbortController().signal) => {
     const computer: PartComputer = { open: async () => undefined, compute }
-    const parts = { gradients: computer, answers: computer, release: async () => undefined }
+    const parts = { gradients: computer, rounds: computer, answers: computer, release: async () => undefined }
     const done: string[] = []
     const onPart: PartLoop['onPart'] = ({ step, part, kept }) => done.push(`${step}.${part}${kept ? '' : ' late'}`)
     const ended = computeParts({ client: await connect(), id, worker, dtype: 'float32', parts, signal, onPart })
@@ -270,9 +271,56 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
     await failure // the run ended for it, or refused it: Redis lost its refusal
   }, 30_000)
 
+  it('gives each part of a round the moments of its replica, though Redis loses everything and a worker dies', async () => {
+    /** The part of a replica, as a function of its moments. */
+    const partOf = (step: number, part: number, { firstMoment, secondMoment }: MomentVectors): PartGradient => ({
+      ...gradientOf(step, part),
+      moments: { firstMoment: firstMoment.map((x) => x + part), secondMoment: secondMoment.map((x) => x * 2) },
+    })
+    const momentsOf = (step: number, part: number): MomentVectors => ({
+      firstMoment: Float32Array.from(uniforms(step, 'gates', part, size)),
+      secondMoment: Float32Array.from(uniforms(step, 'gates', 100 + part, size)),
+    })
+    const leader = await leaderOf('q', { exchange: 'float16' })
+    const client = await connect()
+    const compute: PartComputer['compute'] = async ({ step }, part, moments) => {
+      expect(moments).toEqual(momentsOf(step, part))
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      return partOf(step, part, moments as MomentVectors)
+    }
+    const workers = [await workerOf('q', 'first', compute), await workerOf('q', 'second', compute)]
+    let begun = 0
+    for (let step = 0; step < 8; step += 2) {
+      const moments = [0, 1, 2, 3].map((part) => momentsOf(step, part))
+      const here = async (part: number) => {
+        if (step === 2 && part === 0) await redis.lose()
+        const token = `process 1 on here#${step}`
+        if (step === 4) await claimPart(client, 'q', token, 'dead', 4, 600_000).catch(() => 'Redis restarts')
+        if (step === 6) await client.del(keysOf('q').moments)
+        await new Promise((resolve) => setTimeout(resolve, 30))
+        return partOf(step, part, moments[part] as MomentVectors)
+      }
+      const begin = async (part: number) => {
+        begun++
+        return gradientOf(step, part)
+      }
+      const parts = await leader.executor({ ...stepOf(step, 4, here), round: { moments, begin } })
+      expect(parts.map(({ moments: after }) => after)).toEqual(
+        [0, 1, 2, 3].map((part) => partOf(step, part, momentsOf(step, part)).moments),
+      )
+      const rounded = [0, 1, 2, 3].map((part) => traveled(gradientOf(step, part).gradient, 'float32', 'float16'))
+      expect(parts.map(({ gradient }) => gradient)).toEqual(rounded)
+    }
+    await leader.close()
+    await Promise.all(workers.map(({ ended }) => ended))
+    expect([begun, workers.every(({ done }) => done.length > 0)]).toEqual([2, true])
+    expect(warningsOf(leader)).toEqual([])
+    expect(await client.keys('salora-run:q:*')).toEqual(['salora-run:q:setup'])
+  }, 30_000)
+
   it('asks a Redis for room before it starts: too small is refused, nearly full gets a warning, and no answer is an answer', async () => {
     const client = await connect()
-    const run = { size: 1_000_000, parts: 4, dtype: 'float32', exchange: 'float32' } as const
+    const run = { size: 1_000_000, parts: 4, dtype: 'float32', exchange: 'float32', rounds: false } as const
     expect(await checkRoom(client, run)).toBeNull()
     const limit = (bytes: number) => client.config('SET', 'maxmemory', String(bytes))
     try {
@@ -287,6 +335,7 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
       await limit(40_000_000)
       expect(await checkRoom(client, run)).toBeNull()
       expect(await checkRoom(client, { ...run, exchange: 'float16' })).toBeNull()
+      await expect(checkRoom(client, { ...run, rounds: true })).rejects.toThrow('a maxmemory of at least 88.1 MB')
       await client.call('ACL', 'SETUSER', 'worker', 'on', '>a-secret', '~*', '+@all', '-info')
       const restricted = await openRedis(redis.url.replace('//', '//worker:a-secret@'), options)
       clients.push(restricted)
@@ -300,7 +349,7 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
   it('fits into the room that it asks for', async () => {
     const client = await connect()
     const many = 400_000
-    const needed = footprintOf({ size: many, parts: 4, dtype: 'float32', exchange: 'float32' })
+    const needed = footprintOf({ size: many, parts: 4, dtype: 'float32', exchange: 'float32', rounds: false })
     const used = await memoryUsed(client)
     await client.config('SET', 'maxmemory', String(used + needed))
     const leader = await leaderOf('n')
