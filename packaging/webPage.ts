@@ -33,14 +33,20 @@ export const buildPage = async (folder: string): Promise<void> => {
   const sentences = await readFile(join(root, 'finetuning/data/sentiment/sentences.jsonl'), 'utf8')
   await writeFile(join(folder, 'sample.jsonl'), `${sentences.split('\n').slice(0, sampleRows).join('\n')}\n`)
   const names = await filesIn(folder)
-  const pageFiles = { version: await digestOf(folder, names), names: ['./', ...names] }
+  const later = names.filter((name) => ofGraphicsCard.test(name))
+  const pageFiles = { version: await digestOf(folder, names), names: ['./', ...names.filter((name) => !later.includes(name))], later }
   await build({ ...common, entryPoints: [page('serviceWorker.ts')], format: 'iife', define: { pageFiles: JSON.stringify(pageFiles) } })
 }
+
+/** 44 MB that a visit without a graphics card does not need. */
+const ofGraphicsCard = /\.(jspi|asyncify)\.(mjs|wasm)$/
 
 const copyRuntime = async (folder: string): Promise<void> => {
   const runtime = dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm'))
   await mkdir(folder)
-  for (const name of ['ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm']) await cp(join(runtime, name), join(folder, name))
+  for (const kind of ['', '.jspi', '.asyncify'])
+    for (const ending of ['mjs', 'wasm'])
+      await cp(join(runtime, `ort-wasm-simd-threaded${kind}.${ending}`), join(folder, `ort-wasm-simd-threaded${kind}.${ending}`))
 }
 
 const filesIn = async (folder: string): Promise<ReadonlyArray<string>> =>

@@ -8,6 +8,7 @@ import { input } from '../graph/operators.js'
 import type { OpenOptions, Session } from './engine.js'
 import type { Feeds, NumericArray } from './feeds.js'
 import type { OnnxRuntime } from './loadOnnxRuntime.js'
+import type { Guard } from './lostCard.js'
 import { guardNativeCall } from './nativeCallGuard.js'
 import { toTensor, type Tensors } from './writeIntoBuffers.js'
 
@@ -23,19 +24,20 @@ export const outputPlaces = (outputs: Outputs, { carry = {} }: OpenOptions): Rea
     ? null
     : Object.fromEntries(Object.keys(outputs).map((name) => [name, carry[name] === undefined ? 'cpu' : 'gpu-buffer'] as const))
 
-/** @param session one whose outputs are in `outputPlaces` */
+/** @param session one whose outputs are in `outputPlaces` @param guard of every call (default: that of Node's threads) */
 export const carryingSession = (
-  ort: OnnxRuntime,
+  ort: Pick<OnnxRuntime, 'Tensor'>,
   session: InferenceSession,
   outputs: Outputs,
   { carry = {}, fixed = [] }: OpenOptions,
   openCopy: OpenCopy,
+  guard: Guard = guardNativeCall,
 ): Session => {
   /** tensors on the device, by input: those of the last run, and those of every run */
   let [kept, lasting]: [Tensors, Tensors | null] = [{}, null]
   /** The writer lives as long as its tensors, which are in its memory. */
   let [reader, writer]: [InferenceSession | null, InferenceSession | null] = [null, null]
-  const run = (of: InferenceSession, feeds: Tensors) => guardNativeCall(() => of.run(feeds))
+  const run = (of: InferenceSession, feeds: Tensors) => guard(() => of.run(feeds))
   const upload = async (feeds: Feeds): Promise<Tensors> => {
     const names = fixed.filter((name) => session.inputNames.includes(name))
     if (names.length === 0) return {}
@@ -74,7 +76,7 @@ export const carryingSession = (
     release: async () => {
       dispose(kept)
       dispose(lasting ?? {})
-      for (const opened of [session, reader, writer]) if (opened !== null) await guardNativeCall(() => opened.release())
+      for (const opened of [session, reader, writer]) if (opened !== null) await guard(() => opened.release())
     },
   }
 }
@@ -94,7 +96,7 @@ const copiesOf = (outputs: Outputs, names: ReadonlyArray<string>): Outputs =>
     }),
   )
 
-const tensorOf = (ort: OnnxRuntime, feeds: Feeds, name: string): Tensor => {
+const tensorOf = (ort: Pick<OnnxRuntime, 'Tensor'>, feeds: Feeds, name: string): Tensor => {
   const feed = feeds[name]
   if (feed === undefined) throw new Error(`run: expected a feed for input ${name}, got none`)
   return toTensor(ort, feed)

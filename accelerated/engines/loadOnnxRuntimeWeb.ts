@@ -17,3 +17,14 @@ const placed = (ort: WebRuntime, { folder, threads }: WebRuntimeFiles, name: str
 /** The runtime of the processor. Its files are ort-wasm-simd-threaded.mjs and .wasm. */
 export const wasmRuntime = (files: WebRuntimeFiles) => async (): Promise<WebRuntime> =>
   placed(await import('onnxruntime-web/wasm'), files, 'ort-wasm-simd-threaded')
+
+/**
+ * The runtime of the graphics card: `/jspi` where WebAssembly can wait for promises, else `/webgpu`, which is 10 MB larger. Its files are
+ * ort-wasm-simd-threaded.jspi.* or ort-wasm-simd-threaded.asyncify.*.
+ */
+export const gpuRuntime = (files: WebRuntimeFiles) => async (): Promise<WebRuntime> =>
+  waitsForPromises()
+    ? placed(await import('onnxruntime-web/jspi'), files, 'ort-wasm-simd-threaded.jspi')
+    : placed(await import('onnxruntime-web/webgpu'), files, 'ort-wasm-simd-threaded.asyncify')
+
+const waitsForPromises = (): boolean => 'Suspending' in ((globalThis as { readonly WebAssembly?: object }).WebAssembly ?? {})

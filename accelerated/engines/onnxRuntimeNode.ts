@@ -8,7 +8,7 @@ import type { Feed, Feeds, NumericArray } from './feeds.js'
 import { guardNativeCall } from './nativeCallGuard.js'
 import { onnxRuntime, type OnnxRuntime } from './loadOnnxRuntime.js'
 import { profiledSession } from './profiledSession.js'
-import { ownGraph, sessionOptions, weightFiles } from './sessionOptions.js'
+import { noFiles, ownGraph, sessionOptions, weightFiles } from './sessionOptions.js'
 import { useTf32 } from './tf32.js'
 import { canWriteIntoBuffers, runIntoBuffers, sentinelOutput, toTensor, type Tensors } from './writeIntoBuffers.js'
 
@@ -68,7 +68,7 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
 const copyOpener =
   (ort: OnnxRuntime, provider: Provider, settings: EngineSettings) =>
   (graph: Outputs, place: 'cpu' | 'gpu-buffer'): Promise<InferenceSession> => {
-    const own = ownGraph(graph, { folder: null, externalData: [] }, provider.target, {})
+    const own = ownGraph(graph, noFiles, provider.target, {})
     const native = { ...sessionOptions({ provider: numbered(provider, settings) }, settings, own), preferredOutputLocation: place }
     return guardNativeCall(() => ort.InferenceSession.create(toOnnx(graph, provider.target), native))
   }
@@ -81,8 +81,7 @@ const numbered = ({ provider, isCuda }: Provider, { deviceId = 0 }: EngineSettin
 export const openModelFile = async (file: string, settings: EngineSettings): Promise<Session> => {
   const ort = await onnxRuntime()
   const options = sessionOptions({ provider: { name: 'cpu' } }, settings, {
-    folder: null,
-    externalData: [],
+    ...noFiles,
     prepacks: true,
     merges: true,
     spins: true,

@@ -1,42 +1,72 @@
-/** The engine of a browser: onnxruntime-web, by WebAssembly. The caller loads the runtime; no other file runs it. */
+/** The engines of a browser: onnxruntime-web, by WebAssembly or WebGPU. The caller loads the runtime; no other file runs it. */
 import type * as binding from 'onnxruntime-web'
 import { DeviceError } from '../errors/deviceError.js'
-import { toOnnx } from '../graph/onnx.js'
+import type { DType, Expression } from '../graph/expression.js'
+import { add, input } from '../graph/operators.js'
+import { toOnnx, type OnnxTarget } from '../graph/onnx.js'
+import { carryingSession, outputPlaces } from './carryingSession.js'
 import type { Device } from './devices/device.js'
 import { cpu } from './devices/cpu.js'
+import { webgpu } from './devices/webgpu.js'
 import type { Engine, EngineSettings, Session } from './engine.js'
 import type { Feeds, NumericArray } from './feeds.js'
-import { ownGraph, sessionOptions, weightFiles } from './sessionOptions.js'
+import { untilLost, type Guard, type GpuDevice } from './lostCard.js'
+import { noFiles, ownGraph, sessionOptions, weightFiles } from './sessionOptions.js'
+import { widened } from './widenedWeights.js'
 import { toTensor } from './writeIntoBuffers.js'
 
-/** ONNX Runtime as the entry `onnxruntime-web/wasm` gives it. */
+/** ONNX Runtime as the entries `onnxruntime-web/wasm`, `/jspi` and `/webgpu` give it. */
 export type WebRuntime = Pick<typeof binding, 'InferenceSession' | 'Tensor' | 'env'>
 
-/** `threads` of the settings are set once, for the whole page: WebAssembly makes its threads as it starts. */
-const webEngine = (
-  load: () => Promise<WebRuntime>,
-  { target }: Pick<Device, 'target'>,
-  provider: string,
-  settings: EngineSettings,
-): Engine => ({
-  cachedAttention: target.cachedAttention === true,
-  scan: target.scan === true,
-  open: async (outputs, weights, options = {}) => {
-    const files = await weightFiles(outputs, weights)
-    const ort = await load()
-    const model = toOnnx(outputs, target)
-    const chosen = sessionOptions({ provider: { name: provider } }, settings, ownGraph(outputs, files, target, options))
-    return sessionOf(ort, await ort.InferenceSession.create(model, chosen))
-  },
-})
+type Outputs = Readonly<Record<string, Expression>>
+type OutputPlaces = Pick<binding.InferenceSession.SessionOptions, 'preferredOutputLocation'>
 
-const sessionOf = (ort: WebRuntime, session: binding.InferenceSession): Session => ({
+/** An execution provider of onnxruntime-web. */
+type Provider = {
+  readonly name: 'wasm' | 'webgpu'
+  readonly target: OnnxTarget
+  /** whether outputs can stay on it as inputs of the next run */
+  readonly keepsOutputs: boolean
+  /** types of weights that it cannot read: they are widened to float32 */
+  readonly lacks: ReadonlyArray<DType>
+  /** guards calls of this runtime (default: as they are) */
+  readonly guardOf?: (ort: WebRuntime) => Guard
+}
+
+const unguarded: Guard = (call) => call()
+
+/** `threads` of the settings are set once, for the whole page: WebAssembly makes its threads as it starts. */
+const webEngine = (load: () => Promise<WebRuntime>, provider: Provider, settings: EngineSettings): Engine => {
+  const { name, target, keepsOutputs, lacks, guardOf = () => unguarded } = provider
+  return {
+    cachedAttention: target.cachedAttention === true,
+    scan: target.scan === true,
+    open: async (given, source, options = {}) => {
+      const [outputs, weights] = widened(given, source, lacks)
+      const files = await weightFiles(outputs, weights)
+      const ort = await load()
+      const guard = guardOf(ort)
+      const opened = (graph: Outputs, chosen: typeof noFiles, places: OutputPlaces = {}): Promise<binding.InferenceSession> => {
+        const own = sessionOptions({ provider: { name } }, settings, ownGraph(graph, chosen, target, options))
+        return guard(() => ort.InferenceSession.create(toOnnx(graph, target), { ...own, ...places }))
+      }
+      const places = keepsOutputs ? outputPlaces(outputs, options) : null
+      if (places === null) return sessionOf(ort, await opened(outputs, files), guard)
+      const session = await opened(outputs, files, { preferredOutputLocation: places })
+      const openCopy = (graph: Outputs, place: 'cpu' | 'gpu-buffer') => opened(graph, noFiles, { preferredOutputLocation: place })
+      return carryingSession(ort, session, outputs, options, openCopy, guard)
+    },
+  }
+}
+
+const sessionOf = (ort: WebRuntime, session: binding.InferenceSession, guard: Guard): Session => ({
   inputs: session.inputNames,
   run: async (feeds) => {
-    const results = await session.run(Object.fromEntries(session.inputNames.map((name) => [name, tensorOf(ort, feeds, name)])))
+    const inputs = Object.fromEntries(session.inputNames.map((name) => [name, tensorOf(ort, feeds, name)]))
+    const results = await guard(() => session.run(inputs))
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data as NumericArray]))
   },
-  release: () => session.release(),
+  release: () => guard(() => session.release()),
 })
 
 const tensorOf = (ort: WebRuntime, feeds: Feeds, name: string): binding.Tensor => {
@@ -48,7 +78,39 @@ const tensorOf = (ort: WebRuntime, feeds: Feeds, name: string): binding.Tensor =
 /** The processor by WebAssembly: the graphs and the bounds of Node's processor. @param load the runtime of `onnxruntime-web/wasm` */
 export const wasm = (load: () => Promise<WebRuntime>): Device => ({
   ...cpu,
-  engine: (settings) => webEngine(load, cpu, 'wasm', settings),
+  engine: (settings) => webEngine(load, { name: 'wasm', target: cpu.target, keepsOutputs: false, lacks: [] }, settings),
   missing: async () => null,
   remedy: async () => 'a browser with WebAssembly and its SIMD instructions',
 })
+
+/** What a browser's graphics card has beyond WebGPU itself. */
+export type GpuFeatures = {
+  /** whether its adapter has the feature `shader-f16`. Without it, weights in float16 are widened to float32. */
+  readonly halves: boolean
+}
+
+/** The graphics card by WebGPU: the graphs and the bounds of Node's WebGPU. @param load the runtime of `onnxruntime-web/jspi` or `/webgpu` */
+export const webGpu = (load: () => Promise<WebRuntime>, { halves }: GpuFeatures): Device => {
+  const { float16, ...tolerances } = webgpu.tolerances
+  const target = { ...webgpu.target, halfMatMul: halves }
+  /** with a session that is never released: with the last one, the library gives the card back, and its compiled shaders */
+  let kept: Promise<WebRuntime> | null = null
+  const lacks: ReadonlyArray<DType> = halves ? ['bfloat16'] : ['bfloat16', 'float16'] // no shader has bfloat16
+  const staying = (): Promise<WebRuntime> => {
+    kept ??= load().then(async (ort) => {
+      await ort.InferenceSession.create(toOnnx({ y: add(input('x', [1], 'float32'), 1) }, target), { executionProviders: ['webgpu'] })
+      return ort
+    })
+    return kept
+  }
+  const guardOf = ({ env }: WebRuntime) => untilLost(() => env.webgpu.device as unknown as GpuDevice | undefined)
+  return {
+    ...webgpu,
+    target,
+    tolerances: halves ? webgpu.tolerances : tolerances,
+    options: [],
+    engine: (settings) => webEngine(staying, { name: 'webgpu', target, keepsOutputs: true, lacks, guardOf }, settings),
+    missing: async () => null,
+    remedy: async () => 'a browser with WebGPU and a graphics card that it can use',
+  }
+}

@@ -46,10 +46,12 @@ type WeightFiles = {
   readonly externalData: ReadonlyArray<ExternalData>
 }
 
+export const noFiles: WeightFiles = { folder: null, externalData: [] }
+
 /** Where the frozen weights of a graph are. */
 export const weightFiles = async (outputs: Outputs, weights: WeightSource): Promise<WeightFiles> => {
   const order = topologicalOrder(Object.values(outputs))
-  if (weightBytes(order) === 0) return { folder: null, externalData: [] }
+  if (weightBytes(order) === 0) return noFiles
   const source = await weights()
   if (typeof source === 'string') return { folder: source, externalData: [] }
   const locations = new Set(order.flatMap(({ attributes }) => (attributes.external === undefined ? [] : [attributes.external.location])))

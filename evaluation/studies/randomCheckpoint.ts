@@ -8,7 +8,7 @@ import { probit } from 'simple-statistics'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { makeFolder } from '../../accelerated/storage/makeFolder.js'
-import { toFloat16 } from '../../accelerated/checkpoints/safetensors/float16.js'
+import { toFloat16 } from '../../accelerated/storage/float16.js'
 import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import { layOut } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 

@@ -1,5 +1,5 @@
 /** Trained numbers and gradients as bytes: as they are, or rounded to float16 with a power of two for every thousand numbers. */
-import { fromFloat16, toFloat16 } from '../../accelerated/checkpoints/safetensors/float16.js'
+import { fromFloat16, toFloat16 } from '../../accelerated/storage/float16.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { zeros, type MomentVectors, type Vector } from '../../accelerated/parameters/vectors.js'
 

@@ -8,7 +8,11 @@ const executable = [process.env['CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bi
 
 export const hasChromium = executable !== undefined
 
-export const launchChromium = (): Promise<Browser> => chromium.launch({ executablePath: executable ?? '', args: ['--no-sandbox'] })
+export const launchChromium = (...flags: ReadonlyArray<string>): Promise<Browser> =>
+  chromium.launch({ executablePath: executable ?? '', args: ['--no-sandbox', ...flags] })
+
+/** WebGPU on SwiftShader, a graphics card that is a program on the processor: Chromium brings it. It has no `shader-f16`. */
+export const softwareCard = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan'] as const
 
 export type OpenedPage = { readonly page: Page; readonly errors: ReadonlyArray<string> }
 

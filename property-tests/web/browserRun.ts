@@ -49,10 +49,15 @@ export const runSettings = {
   seed: 3,
 } as const
 
-/** The run in Node, on one thread. */
-export const inNode = async (file: string, output: string, settings: object = {}): Promise<ReadonlyArray<FinetuneEvent>> => {
+/** The run in Node, on one thread of the processor. */
+export const inNode = async (
+  file: string,
+  output: string,
+  settings: object = {},
+  model: string = embeddedModel,
+): Promise<ReadonlyArray<FinetuneEvent>> => {
   const events: FinetuneEvent[] = []
-  const options = { model: embeddedModel, task: { task: file }, output, settings: { ...runSettings, ...settings, device: 'cpu' as const } }
+  const options = { model, task: { task: file }, output, settings: { ...runSettings, ...settings, device: 'cpu' as const } }
   for await (const event of finetuneJob(options, new AbortController().signal)) events.push(event)
   return events
 }

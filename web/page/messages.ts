@@ -53,11 +53,20 @@ export type StoredRun = {
   readonly finished: boolean
 }
 
+/** A graphics card that the browser offers. */
+export type Gpu = {
+  readonly name: string
+  /** whether it is a program on the processor */
+  readonly isSoftware: boolean
+}
+
 export type Machine = {
   /** whether the page may start threads (COOP and COEP) */
   readonly isolated: boolean
   readonly threads: number
   readonly methods: ReadonlyArray<string>
+  /** null: the browser has no WebGPU, or no card for it */
+  readonly gpu: Gpu | null
 }
 
 export type Response =

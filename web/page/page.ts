@@ -1,7 +1,8 @@
 /** The page: it asks for a model, data and settings, shows the worker's events, and offers what a run left. */
 import { curvesIn } from './curves.js'
+import { deviceAsked, showMachine } from './devices.js'
 import { buttonOf, byId, make, tableOf } from './elements.js'
-import type { DataSummary, Machine, ModelChoice, Request, Response, RunRequest, StoredRun } from './messages.js'
+import type { DataSummary, ModelChoice, Request, Response, RunRequest, StoredRun } from './messages.js'
 import { progressIn } from './progress.js'
 
 const worker = new Worker('worker.js', { type: 'module' })
@@ -41,6 +42,7 @@ const settings = (): RunRequest['settings'] =>
   ({
     method: fieldOf('method'),
     precision: fieldOf('precision'),
+    device: deviceAsked(),
     epochs: Number(fieldOf('epochs')),
     batchSize: Number(fieldOf('batchSize')),
     learningRate: Number(fieldOf('learningRate')),
@@ -97,14 +99,6 @@ const showSummary = ({ rows, classes, words }: DataSummary): void => {
         ]),
   )
   setTrains(trains)
-}
-
-const showMachine = ({ isolated, threads, methods }: Machine): void => {
-  const onThreads = isolated
-    ? `This page uses ${threads} ${threads === 1 ? 'thread' : 'threads'} of the processor`
-    : 'This page uses one thread of the processor: its server does not send the headers COOP and COEP, which more threads need'
-  byId('machine').textContent = `${onThreads}. It does not use the graphics card.`
-  byId<HTMLSelectElement>('method').replaceChildren(...methods.map((name) => new Option(name, name)))
 }
 
 const show = (shown: StoredRun): HTMLLIElement => {

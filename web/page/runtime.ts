@@ -1,5 +1,6 @@
-/** ONNX Runtime of this page: WebAssembly with as many threads as the page may have. */
-import { wasm, wasmRuntime } from 'salora/web'
+/** ONNX Runtime of this page: WebAssembly with as many threads as the page may have, or the graphics card by WebGPU. */
+import { gpuRuntime, InputError, wasm, wasmRuntime, webGpu } from 'salora/web'
+import type { Gpu, RunRequest } from './messages.js'
 
 /** More threads gain little on small models. */
 const mostThreads = 8
@@ -10,7 +11,30 @@ export const threadsHere = (): number =>
 
 const folder = new URL('runtime/', self.location.href).href
 
-/** `threads` counts for the first session of the page: WebAssembly then has its threads. */
-export const deviceOf = (threads: number) => wasm(wasmRuntime({ folder, threads }))
+/** The part of WebGPU that is needed: TypeScript's own types have none. */
+type Adapter = {
+  readonly features: ReadonlySet<string>
+  readonly info?: Readonly<Partial<Record<'description' | 'vendor' | 'architecture', string>>> & { readonly isFallbackAdapter?: boolean }
+}
+type WithGpu = { readonly gpu?: { readonly requestAdapter: () => Promise<Adapter | null> } }
+
+const adapterHere = async (): Promise<Adapter | null> => (await (navigator as WithGpu).gpu?.requestAdapter().catch(() => null)) ?? null
+
+/** The graphics card that the browser offers; null: none. */
+export const gpuHere = async (): Promise<Gpu | null> => {
+  const adapter = await adapterHere()
+  if (adapter === null) return null
+  const { description = '', vendor = '', architecture = '', isFallbackAdapter = false } = adapter.info ?? {}
+  return { name: description || [vendor, architecture].filter((part) => part !== '').join(' ') || 'unnamed', isSoftware: isFallbackAdapter }
+}
+
+/** `threads` counts for the first session of the page: WebAssembly then has its threads. @throws InputError without the graphics card asked for */
+export const deviceOf = async ({ device = 'cpu', threads = threadsHere() }: RunRequest['settings']) => {
+  if (device !== 'webgpu') return wasm(wasmRuntime({ folder, threads }))
+  const adapter = await adapterHere()
+  if (adapter === null)
+    throw new InputError('device', 'a browser with WebGPU and a graphics card', 'none (the processor trains everywhere)')
+  return webGpu(gpuRuntime({ folder, threads: 1 }), { halves: adapter.features.has('shader-f16') })
+}
 
 export const runtimeVersion = async (): Promise<string> => (await wasmRuntime({ folder, threads: 1 })()).env.versions.web ?? ''

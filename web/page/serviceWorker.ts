@@ -1,7 +1,7 @@
 /** Keeps the page's files, so that it opens and trains without a connection after its first load. */
 
-/** The page's files and their common digest, from the build. */
-declare const pageFiles: { readonly version: string; readonly names: ReadonlyArray<string> }
+/** The page's files and their common digest, from the build. later: files that are kept once they are used */
+declare const pageFiles: { readonly version: string; readonly names: ReadonlyArray<string>; readonly later: ReadonlyArray<string> }
 
 type Waiting = Event & { readonly waitUntil: (work: Promise<unknown>) => void }
 type Fetching = Event & { readonly request: Request; readonly respondWith: (response: Promise<Response>) => void }
@@ -35,6 +35,14 @@ scope.addEventListener('activate', (event: Waiting) => {
 scope.addEventListener('fetch', (event: Fetching) => {
   if (new URL(event.request.url).origin !== location.origin) return
   event.respondWith(
-    (async () => (await (await caches.open(cacheName)).match(event.request, { ignoreSearch: true })) ?? fetch(event.request))(),
+    (async () => {
+      const cache = await caches.open(cacheName)
+      const kept = await cache.match(event.request, { ignoreSearch: true })
+      if (kept !== undefined) return kept
+      const response = await fetch(event.request)
+      if (response.ok && pageFiles.later.some((name) => event.request.url.endsWith(`/${name}`)))
+        await cache.put(event.request, response.clone()).catch(() => undefined)
+      return response
+    })(),
   )
 })

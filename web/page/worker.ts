@@ -17,7 +17,7 @@ import {
 import { dataFileOf, filesBelow, removeRun, storedRuns } from './storedRuns.js'
 import type { Request, Response, RunRequest } from './messages.js'
 import { megabytes, modelFiles, modelLine, type Download } from './models.js'
-import { deviceOf, runtimeVersion, threadsHere } from './runtime.js'
+import { deviceOf, gpuHere, runtimeVersion, threadsHere } from './runtime.js'
 import { zipOf } from './zip.js'
 
 const send = (response: Response): void => self.postMessage(response)
@@ -82,7 +82,7 @@ const start = async ({ name, model, data, task, settings, resume }: RunRequest):
     await disk.makeFolder(`data/${name}`, { recursive: true })
     await disk.write(file, new Uint8Array(await data.arrayBuffer()))
   }
-  const device = deviceOf(settings.threads ?? threadsHere())
+  const device = await deviceOf(settings)
   const place = { storage: mounted(disk, path, weights), device, baseModelName, runtimeVersion: await runtimeVersion() }
   const options = { model: path, task: { task: file, ...task }, output, resume, settings }
   open = () => predictor(output, place)
@@ -142,6 +142,6 @@ self.addEventListener('message', ({ data }: MessageEvent<Request>) => {
   })
 })
 
-const machine = { isolated: crossOriginIsolated, threads: threadsHere(), methods: methodNames }
+const machine = { isolated: crossOriginIsolated, threads: threadsHere(), methods: methodNames, gpu: await gpuHere() }
 send({ kind: 'ready', machine })
 send({ kind: 'runs', runs: await storedRuns(await storage()).catch(() => []) })

@@ -1,5 +1,5 @@
 /** The numbers of quantized tensors. Their products have at most 24 bits, so that only a sum is rounded, and to float32, as in ggml. */
-import { fromBfloat16, fromFloat16 } from '../safetensors/float16.js'
+import { fromBfloat16, fromFloat16 } from '../../storage/float16.js'
 import { tensorTypes, type TensorType } from './ggufTypes.js'
 
 /** bytes: whole blocks, alone in their buffer → their numbers in order */

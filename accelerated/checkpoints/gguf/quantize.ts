@@ -1,5 +1,5 @@
 /** Q8_0 of llama.cpp: blocks of 32 numbers, each a float16 scale and 32 int8 levels. */
-import { toFloat16 } from '../safetensors/float16.js'
+import { toFloat16 } from '../../storage/float16.js'
 
 const [block, blockBytes] = [32, 34]
 

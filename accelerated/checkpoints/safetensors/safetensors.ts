@@ -3,7 +3,7 @@ import { inputError } from '../../errors/inputError.js'
 import { decodeUtf8 } from '../../storage/boundedJson.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { withFile, type Storage } from '../../storage/storage.js'
-import { fromBfloat16, fromFloat16 } from './float16.js'
+import { fromBfloat16, fromFloat16 } from '../../storage/float16.js'
 import { showShape } from '../../graph/expression.js'
 import { bytesOf, elementCount, parseHeader, type HeaderEntry, type StoredType } from './safetensorsHeader.js'
 

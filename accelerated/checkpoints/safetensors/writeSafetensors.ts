@@ -1,7 +1,7 @@
 /** Writes safetensors files, byte for byte as the original library does. */
 import { concatenated } from '../../storage/concatenated.js'
 import { showShape } from '../../graph/expression.js'
-import { toFloat16 } from './float16.js'
+import { toFloat16 } from '../../storage/float16.js'
 import { bytesOf, elementCount, type StoredType } from './safetensorsHeader.js'
 
 /** A tensor to write, row-major. Without `dtype`, a Float32Array is written as F32 and a Float64Array as F64. */

@@ -429,11 +429,4 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     after: 'const used = async (folder: string): Promise<string> => {',
     tests: ['property/accelerated/ggufModel'],
   },
-  {
-    file: 'accelerated/checkpoints/safetensors/float16.ts',
-    mistake: 'Ties between two binary16 numbers go down.',
-    before: ' + ((magnitude >> 13) & 1)',
-    after: '',
-    tests: ['property/accelerated/float16'],
-  },
 ]

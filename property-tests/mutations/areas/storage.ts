@@ -121,4 +121,11 @@ export const storage: ReadonlyArray<Mutation> = [
     after: '',
     tests: ['web/browserParts'],
   },
+  {
+    file: 'accelerated/storage/float16.ts',
+    mistake: 'Ties between two binary16 numbers go down.',
+    before: ' + ((magnitude >> 13) & 1)',
+    after: '',
+    tests: ['property/accelerated/float16'],
+  },
 ]

@@ -1,7 +1,7 @@
 /** Half-precision numbers: binary16 and bfloat16 patterns and their values. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { fromBfloat16, fromFloat16, toFloat16 } from '../../../accelerated/checkpoints/safetensors/float16.js'
+import { fromBfloat16, fromFloat16, toFloat16 } from '../../../accelerated/storage/float16.js'
 import { SEED } from '../../support/seed.js'
 
 const bitsOf = (x: number): number => toFloat16(Float64Array.of(x))[0]!
