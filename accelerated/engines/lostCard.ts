@@ -1,6 +1,6 @@
 /**
  * Calls of onnxruntime-web end in one line where the browser takes the graphics card away: its driver ended, was replaced, or had no memory left.
- * Such a call fails in many ways, of which none says so, or it never ends.
+ * Without this, the call fails with other words, or never ends.
  */
 import { DeviceError } from '../errors/deviceError.js'
 

@@ -16,8 +16,8 @@ type Place = { readonly dtype: HalfType; readonly offset: number; readonly lengt
 const widerFile = (location: string): string => `float32 of ${location}`
 
 /**
- * The graph with frozen weights of these types in float32 and without their casts, and a source that has them: it converts each file as it is read.
- * The numbers are the same. @param weights reads files: a folder cannot be mapped in another type
+ * The graph with frozen weights of these types in float32 and without their casts, and a source that has them. The source converts each file as it
+ * is read. The numbers are the same. @param weights reads files: a folder cannot be mapped in another type
  */
 export const widened = (outputs: Outputs, weights: WeightSource, types: ReadonlyArray<DType>): readonly [Outputs, WeightSource] => {
   const order = topologicalOrder(Object.values(outputs))

@@ -1,4 +1,4 @@
-/** The engine of a browser's graphics card on a runtime that stands for it: weights of 16 bits, state that stays, and a card that is lost. */
+/** The engine of a browser's graphics card, on Node's runtime in its place: weights of 16 bits, state that stays, and a lost card. */
 import * as native from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
 import { noWeights, type WeightSource } from '../../accelerated/engines/engine.js'
@@ -121,7 +121,7 @@ describe('a card that the browser takes away', () => {
     expect([await guard(async () => 1), await guard(async () => 2)]).toEqual([1, 2])
     device = { lost: Promise.resolve({ message: 'driver', reason: 'unknown' }) }
     await expect(guard(() => new Promise(() => undefined))).rejects.toThrow('got it lost (driver)')
-  })
+  }, 5_000)
 
   const line = 'device webgpu: expected the graphics card until the run ends, got it lost (driver); reload the page and resume the run'
 
