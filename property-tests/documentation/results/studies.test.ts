@@ -100,3 +100,28 @@ it('the page of instruction tuning has the perplexities and mean ranks of the st
   const ranks = tableOf('instruction-tuning', 'ranks')
   for (const [name, rank] of Object.entries(meanRank)) expect(ranks).toContainEqual([name, rank.toFixed(1)])
 })
+
+it('the table of small budgets has the scores of each allocation, and its differences from uniform ranks seed by seed', () => {
+  const runs = ['allocations-stsb', 'found-ranks-stsb'].flatMap((name) => stored<{ readonly runs: ReadonlyArray<ComparedRun> }>(name).runs)
+  const scoresOf = (name: string): ReadonlyMap<number, number> =>
+    new Map(
+      runs.filter(({ variant }) => variant.startsWith(name)).map(({ seed, last }) => [seed, 100 * (Object.values(last.scores)[0] ?? NaN)]),
+    )
+  const uniform = scoresOf('uniform-')
+  const table = tableOf('small-budgets', 'allocations')
+  for (const [title, name] of [
+    ['feed-forward only', 'feed-forward-'],
+    ['last three layers', 'last-layers-'],
+    ['random ranks', 'random-'],
+    ['ranks of a search of 10 % of the steps', 'found-0.25-0.1,'],
+  ] as const) {
+    const scores = [...scoresOf(name)].sort(([a], [b]) => a - b)
+    const pairs = scores.map(([seed, score]) => score - uniform.get(seed)!)
+    const ofPairs = pairs.length > 1 ? shown(interval(pairs), 2) : 'no interval'
+    const row = table.find(([first]) => first === title)
+    expect([row?.[2], row?.[4]], title).toEqual([
+      scores.map(([, score]) => score.toFixed(2)).join(', '),
+      `${signed(mean(pairs), 2)} (${ofPairs})`,
+    ])
+  }
+})

@@ -7,6 +7,7 @@ import { learningRatePage } from './learningRate.js'
 import { memoryPage } from './memory.js'
 import { methodsPage } from './methods.js'
 import { sevenBillionPage } from './sevenBillion.js'
+import { smallBudgetsPage } from './smallBudgets.js'
 import { speedPage } from './speed.js'
 import { structurePage } from './structure.js'
 import { styleTransferPage } from './styleTransfer.js'
@@ -17,6 +18,7 @@ export const pages: ReadonlyArray<ResultsPage> = [
   structurePage,
   methodsPage,
   learningRatePage,
+  smallBudgetsPage,
   table3Page,
   table4Page,
   styleTransferPage,
