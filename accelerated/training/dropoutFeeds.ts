@@ -4,7 +4,6 @@ import type { FloatType } from '../graph/expression.js'
 import type { DropoutSite } from '../models/layers/dropout.js'
 import { offsetName, poolName } from '../models/layers/dropout.js'
 import type { Feeds } from '../engines/feeds.js'
-import { floatFeed } from '../engines/feeds.js'
 import { uniforms } from '../parameters/random.js'
 
 /** Sizes of a step's named dimensions, by name. */
@@ -24,10 +23,25 @@ export const dropoutPools = (seed: number, sites: ReadonlyArray<DropoutSite>, la
     probabilities.map((p, i) => {
       const masks = sites.filter(({ probability }) => probability === p).map((site) => elementsOf(site, largest))
       const size = masks.reduce((most, elements) => Math.max(most, elements), 0) + slack
-      const entries = uniforms(seed, 'dropoutPool', i, size).map((u) => (u < p ? 0 : 1 / (1 - p)))
-      return [poolName(p), floatFeed(entries, [size], dtype)]
+      return [poolName(p), { data: poolOf(seed, i, p, size, dtype), shape: [size] }]
     }),
   )
+}
+
+/** Pools that something holds: all phases of a run read the same ones, and so does another run of the same seed. */
+const drawn = new Map<string, WeakRef<Float32Array | Float64Array>>()
+
+/** The first numbers of a stream do not depend on how many follow, so a larger pool starts with a smaller one. */
+const poolOf = (seed: number, place: number, p: number, size: number, dtype: FloatType): Float32Array | Float64Array => {
+  const of = [seed, place, p, dtype].join()
+  const last = drawn.get(of)?.deref()
+  if (last !== undefined && last.length >= size) return last.subarray(0, size)
+  const pool = dtype === 'float64' ? new Float64Array(size) : new Float32Array(size)
+  const [u, kept] = [uniforms(seed, 'dropoutPool', place, size), 1 / (1 - p)]
+  for (let i = 0; i < size; i++) pool[i] = (u[i] ?? 0) < p ? 0 : kept
+  for (const [other, held] of drawn) if (held.deref() === undefined) drawn.delete(other)
+  drawn.set(of, new WeakRef(pool))
+  return pool
 }
 
 /** The offsets of one pass. @param draw a number that no other pass of the run has */

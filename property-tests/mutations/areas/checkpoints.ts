@@ -89,8 +89,22 @@ export const checkpoints: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/checkpoints/tokenizer/wordCache.ts',
     mistake: 'The newest entry of a set is replaced.',
-    before: '(this.used[entry] ?? 0) < (this.used[oldest] ?? 0)',
-    after: '(this.used[entry] ?? 0) > (this.used[oldest] ?? 0)',
+    before: '(used[entry] ?? 0) < (used[found] ?? 0)',
+    after: '(used[entry] ?? 0) > (used[found] ?? 0)',
+    tests: ['property/accelerated/wordCache'],
+  },
+  {
+    file: 'accelerated/checkpoints/tokenizer/wordCache.ts',
+    mistake: 'The grown cache has other ids for its first words.',
+    before: 'small.ids.subarray(from * mostIds,',
+    after: 'small.ids.subarray((from - 1) * mostIds,',
+    tests: ['property/accelerated/wordCache'],
+  },
+  {
+    file: 'accelerated/checkpoints/tokenizer/wordCache.ts',
+    mistake: 'The grown cache has lost its first words.',
+    before: 'if (small.used[from] === 0) continue',
+    after: 'if (small.used[from] !== -1) continue',
     tests: ['property/accelerated/wordCache'],
   },
   {

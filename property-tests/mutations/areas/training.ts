@@ -53,6 +53,20 @@ export const training: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/training/dropoutFeeds.ts',
+    mistake: 'A run reads the dropout pool of another seed.',
+    before: '[seed, place, p, dtype].join()',
+    after: '[place, p, dtype].join()',
+    tests: ['property/accelerated/layersDropout'],
+  },
+  {
+    file: 'accelerated/training/dropoutFeeds.ts',
+    mistake: 'A larger batch reads a pool that is too small.',
+    before: 'last !== undefined && last.length >= size',
+    after: 'last !== undefined',
+    tests: ['property/accelerated/layersDropout'],
+  },
+  {
+    file: 'accelerated/training/dropoutFeeds.ts',
     mistake: 'Every site reads the same place of its pool.',
     before: 'Math.floor((u[i] ?? 0) * (spare + 1))',
     after: 'Math.floor((u[0] ?? 0) * (spare + 1))',

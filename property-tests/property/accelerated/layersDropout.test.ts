@@ -1,12 +1,14 @@
 /** Dropout whose masks are slices of a pool: which slice, and what flows back. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Feed, NumericArray } from '../../../accelerated/engines/feeds.js'
 import type { Expression } from '../../../accelerated/graph/expression.js'
 import { gradient } from '../../../accelerated/graph/gradient.js'
 import { add, input, mul, reduceSum, tanh } from '../../../accelerated/graph/operators.js'
 import { plainHost } from '../../../accelerated/models/host.js'
 import { offsetName, poolName, pooledDropout } from '../../../accelerated/models/layers/dropout.js'
-import { dropoutOffsets } from '../../../accelerated/training/dropoutFeeds.js'
+import { dropoutOffsets, dropoutPools, slack } from '../../../accelerated/training/dropoutFeeds.js'
+import { uniforms } from '../../../accelerated/parameters/random.js'
 import { evenlyMany } from '../../support/arbitraries/graphNumbers.js'
 import { assertClose } from '../../support/assertClose.js'
 import { float32, float64, int64, resultOf, withGraph } from '../../support/runGraph.js'
@@ -16,11 +18,33 @@ import { sameFormulaFloat64 } from '../../support/tolerance.js'
 const close = (name: string, actual: ReadonlyArray<number>, expected: ReadonlyArray<number>): void =>
   assertClose(actual, expected, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64, name })
 const numbers = (count: number): fc.Arbitrary<number[]> => evenlyMany(-1.5, 1.5)(count)
+const bytesOf = ({ buffer, byteOffset, byteLength }: NumericArray): Buffer => Buffer.from(buffer, byteOffset, byteLength)
 const plain = plainHost(() => {
   throw new Error('dropout asks for no tensor')
 })
 
 describe(`dropout (seed ${SEED})`, () => {
+  it('has the pools of its seed, probability and precision, whatever was drawn before', () => {
+    const held = [] // as a run holds its pools
+    for (const [seed, probability, rows, dtype] of [
+      [1, 0.25, 3, 'float64'],
+      [1, 0.25, 2, 'float64'],
+      [1, 0.25, 4, 'float64'],
+      [2, 0.25, 2, 'float64'],
+      [1, 0.5, 2, 'float64'],
+      [1, 0.25, 2, 'float32'],
+    ] as const) {
+      const size = slack + 7 * rows
+      const pools = dropoutPools(seed, [{ site: 'embeddings', probability, shape: ['rows', 7] }], { rows }, dtype)
+      held.push(pools)
+      const { data, shape } = pools[poolName(probability)] as Feed
+      const rule = uniforms(seed, 'dropoutPool', 0, size).map((u) => (u < probability ? 0 : 1 / (1 - probability)))
+      expect(shape).toEqual([size])
+      expect(bytesOf(data).equals(bytesOf(dtype === 'float64' ? rule : Float32Array.from(rule)))).toBe(true)
+    }
+    expect(held.length).toBe(6)
+  })
+
   it("multiplies by the slice of the pool at the site's offset, and so does its gradient", () => {
     const { wrap, sites } = pooledDropout('float64')
     const { dropout } = wrap(plain)

@@ -35,6 +35,14 @@ describe('the word cache', () => {
     )
   })
 
+  it('has its words and their ids after it has grown', () => {
+    const { ids, words } = calls()
+    const all = Array.from({ length: 600 }, (_, i) => `w${i}`)
+    for (const word of [...all, ...all]) expect(ids(word)).toEqual([-1, ...idsOf(word)])
+    expect(words.slice(0, all.length)).toEqual(all)
+    expect(words.length).toBeLessThan(all.length + 5) // a fifth word of a set
+  })
+
   it('tokenizes a repeated word once', () => {
     const { ids, words } = calls()
     for (let i = 0; i < 5; i++) ids('word')
