@@ -70,8 +70,10 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
     const { outputs, ...graph } = stepGraph(assembly, ofPhase, 'whole')
     return { phase: ofPhase, layout: graph.layout, update: await runtime.engine.open(outputs, runtime.weights) }
   }
-  let opened = await openUpdate(phase)
-  const add: Session = await runtime.engine.open(stepGraph(assembly, phase, 'add', more).outputs, runtime.weights)
+  // each session is opened when a test needs it
+  let opened: Awaited<ReturnType<typeof openUpdate>> | null = null
+  let add: Session | null = null
+  let predicting: { readonly phase: unknown; readonly predictor: Awaited<ReturnType<typeof openPredictor>> } | null = null
   const progressOf = ({ step: done }: RunState): TrainingProgress => ({ step: done, steps })
   const advanced = (state: RunState): RunState => {
     const next = method.phases.advance?.(state.phase, settings, progressOf(state), {
@@ -97,14 +99,15 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
       const gradientSum = zeros(layout.size, dtype)
       const feeds = { ...feedsOf(assembly, batch, progressOf(state), state), ...stateFeeds(layout, state, dtype), ...extra }
       const sum = blockFeeds(layout, 'gradientSum', zeros(layout.size, dtype), dtype)
+      add ??= await runtime.engine.open(stepGraph(assembly, phase, 'add', more).outputs, runtime.weights)
       const results = await add.run({ ...feeds, ...sum }, resultsInto(layout, { gradientSum }))
       collect(layout, { gradientSum }, results)
       return { results, gradients: gradientSum }
     },
     step: async (given, batch, extra = {}) => {
       const state = advanced(given)
-      if (state.phase !== opened.phase) {
-        await opened.update.release()
+      if (state.phase !== opened?.phase) {
+        await opened?.update.release()
         opened = await openUpdate(state.phase)
       }
       const { update } = opened
@@ -125,12 +128,16 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
         phase,
         parameters,
       }
-      const predictor = await openPredictor(assembly, assembly.objective, plain.phase, runtime)
-      return (await predictor.predict(plain.parameters, examplesOf(batch), batch.labels.length).finally(predictor.release)).flat()
+      if (predicting?.phase !== plain.phase) {
+        await predicting?.predictor.release()
+        predicting = { phase: plain.phase, predictor: await openPredictor(assembly, assembly.objective, plain.phase, runtime) }
+      }
+      return (await predicting.predictor.predict(plain.parameters, examplesOf(batch), batch.labels.length)).flat()
     },
     release: async () => {
-      await opened.update.release()
-      await add.release()
+      await opened?.update.release()
+      await add?.release()
+      await predicting?.predictor.release()
     },
   }
 }
