@@ -6,8 +6,10 @@ import { describe, expect, it } from 'vitest'
 import { parseSettings } from '../../../accelerated/training/settings.js'
 import { compare, comparisonTable, type ComparedRun } from '../../../evaluation/studies/comparison.js'
 import { finetuneJob } from '../../../finetuning/runs/finetuneJob.js'
-import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
+import { fixtures } from '../../golden/golden.js'
 import type { RunOptions, RunResult } from '../../../finetuning/runs/run.js'
+
+const tiny = join(fixtures, 'bert')
 
 const run = (variant: string, accuracy: number, best: number | null = null): ComparedRun => ({
   variant,
@@ -50,7 +52,7 @@ describe('the results of a comparison', () => {
       return { ...result, seed: settings.seed, output: '' }
     }
     const compared = async (maxSteps: number, seed: number) => {
-      const options = { model: embeddedModel, task: { task: 'none' }, settings: parseSettings({ method: 'lora', maxSteps }) }
+      const options = { model: tiny, task: { task: 'none' }, settings: parseSettings({ method: 'lora', maxSteps }) }
       await compare(
         { variants: [{ name: 'lora', options }], seeds: [seed], folder, results, command: 'a test', jobs: 1 },
         () => undefined,
@@ -83,13 +85,13 @@ describe('a stopped comparison', () => {
     writeFileSync(texts, 'text\tlabel\nso good\tyes\nso bad\tno\nnot good\tno\nnot bad\tyes\n')
     const started: string[] = []
     const model = join(folder, 'model')
-    const comparison = (maxSteps: number, jobs = 1, base = embeddedModel) => ({
+    const comparison = (maxSteps: number, jobs = 1, base = tiny) => ({
       variants: ['lora', 'full'].map((method) => ({
         name: method,
         options: {
           model: base,
           task: { task: texts, evalData: texts },
-          settings: parseSettings({ method, maxSteps: method === 'lora' ? maxSteps : 1, batchSize: 2 }),
+          settings: parseSettings({ method, maxSteps: method === 'lora' ? maxSteps : 1, batchSize: 2, maxLength: 32 }),
         },
       })),
       seeds: [0, 1],
@@ -131,7 +133,7 @@ describe('a stopped comparison', () => {
       expect(started).toEqual(['lora-0', 'lora-1'])
 
       // another model of the same name is another variant
-      cpSync(embeddedModel, model, { recursive: true })
+      cpSync(tiny, model, { recursive: true })
       const head = join(model, 'tokenizer_config.json')
       writeFileSync(head, readFileSync(head, 'utf8').replace(/\n?$/, ' \n'))
       started.length = 0
