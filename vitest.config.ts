@@ -4,6 +4,7 @@
  * integration). `release`: memory and speed of whole processes, and other runtimes (`npm run test:release`, before a release).
  */
 import { configDefaults, defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const files = (...names: ReadonlyArray<string>): string[] => names.map((name) => `property-tests/${name}.test.ts`)
 
@@ -29,7 +30,7 @@ const release = files(
   'serving/openRunMemory',
 )
 
-/** Kills, outages of the queue, peers in Python, tutorials, and browsers. */
+/** Kills, outages of the queue, peers in Python, tutorials, browsers, a GPU in software, and a process for each stage or script of the evaluation. */
 const long = files(
   'board/boardInBrowser',
   'board/stop',
@@ -50,9 +51,23 @@ const long = files(
   'package/tarball',
   'package/telemetry',
   'property/accelerated/folderLock',
+  'property/accelerated/mixedOnGpu',
+  'property/evaluation/gpuTrial',
+  'property/evaluation/scripts',
   'serving/serveProcess',
   'web/*InBrowser',
 )
+
+/** Of few lines and many tests: Vitest begins with the largest files, and these would run at the end, beside an idle process. */
+const slow = files('golden/bottleneck', 'golden/prefix', 'golden/prompt', 'soak/resources')
+class SlowFirst extends BaseSequencer {
+  override async sort(specifications: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(specifications)
+    const place = ({ project, moduleId }: TestSpecification): number =>
+      project.config.isolate ? 0 : slow.some((file) => moduleId.endsWith(file)) ? 1 : 2 // a process is shared by neighbors
+    return [0, 1, 2].flatMap((of) => sorted.filter((one) => place(one) === of))
+  }
+}
 
 const setupFiles = ['property-tests/support/setup.ts']
 export default defineConfig({
@@ -62,6 +77,7 @@ export default defineConfig({
     expect: { poll: { timeout: 60_000 } }, // of what comes at once where nothing else is at work
     pool: 'forks',
     maxWorkers: 2,
+    sequence: { sequencer: SlowFirst },
     projects: [
       {
         extends: true,

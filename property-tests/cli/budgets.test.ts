@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { saloraIn } from './inProcess.js'
-import { salora } from './spawnSalora.js'
 import { toyFolder, toyTrain } from './toyFolder.js'
 
 const cwd = toyFolder('budget')
@@ -50,7 +49,7 @@ describe('an empty adapter', () => {
     expect(JSON.parse(await readFile(join(cwd, 'none', 'adapter', 'adapter_config.json'), 'utf8'))).toMatchObject({
       target_modules: ['roberta.encoder.layer.0.attention.self.query'], // of zeros: PEFT refuses an adapter of nothing
     })
-    const scored = await salora(['evaluate', '--run', 'none', '--json', '--quiet'], { cwd })
+    const scored = await saloraIn(['evaluate', '--run', 'none', '--json', '--quiet'], { cwd })
     expect(JSON.parse(scored.stdout)).toMatchObject({ scores: result.best?.scores })
     const merged = await saloraIn(['export', '--run', 'none', '--format', 'merged', '--output', 'merged', '--json'], { cwd })
     expect((JSON.parse(merged.stdout) as { readonly comparison: object }).comparison).toMatchObject({

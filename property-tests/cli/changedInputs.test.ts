@@ -5,9 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { treeOf } from '../hostile/survival.js'
-import { saloraHere } from './inProcess.js'
+import { saloraHere, saloraIn } from './inProcess.js'
 import { runJob } from './jobRun.js'
-import { salora } from './spawnSalora.js'
 import { tinyTensors, writeTinyModel } from './tinyModel.js'
 import { toyFile, toyRows } from './toyTask.js'
 
@@ -125,7 +124,7 @@ describe.each(Object.entries(changes).filter(([name]) => /model|tokenizer/.test(
 
 it('salora predict refuses a run whose model changed', async () => {
   await changes['whose model has other weights']?.[1]()
-  const { code, stdout, stderr } = await salora(['predict', '--run', 'run'], { cwd: root, input: 'a good film\n' })
+  const { code, stdout, stderr } = await saloraIn(['predict', '--run', 'run'], { cwd: root, input: 'a good film\n' })
   expect([code, stdout]).toEqual([1, ''])
   expect(stderr).toMatch(/^\S+\/tiny: expected the model that run was trained on .*, got the model's model\.safetensors was .*\n$/)
 })

@@ -5,7 +5,6 @@ import { describe, expect, it } from 'vitest'
 import { linearSchedule, warmupStepsOf } from '../../reference/training/schedules.js'
 import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
 import { saloraIn } from './inProcess.js'
-import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
 
 const cwd = toyFolder('extension')
@@ -85,7 +84,7 @@ describe('--resume with more --epochs', { timeout }, () => {
     for (const steps of ['15', '17']) expect((await train(method, '--resume', '--max-steps', steps)).code).toBe(0)
     const { extended = [], stepsDone, ranks: later } = await resultOf(method)
     expect([extended.map(({ after }) => after), stepsDone, later]).toEqual([[12, 15], 17, ranks])
-    expect((await salora(['evaluate', '--run', method, '--task', 'toy.tsv', '--json'], { cwd })).code).toBe(0)
+    expect((await saloraIn(['evaluate', '--run', method, '--task', 'toy.tsv', '--json'], { cwd })).code).toBe(0)
   })
 
   it('counts patience from zero after early stopping', async () => {

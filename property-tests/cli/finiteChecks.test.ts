@@ -6,7 +6,7 @@ import { resolveSettings } from '../../accelerated/training/settings.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import { outputOf, trainOnce, type Killable } from './killedRun.js'
 import { savedState } from './savedState.js'
-import { salora } from './spawnSalora.js'
+import { saloraIn } from './inProcess.js'
 import { toyFolder } from './toyFolder.js'
 import { sharedTexts, shortWindow } from './toyTask.js'
 
@@ -54,7 +54,7 @@ describe('a loss or a gradient that is not finite', () => {
 describe('a model that predicts one class only', () => {
   it('gives a warning with the class at the evaluation', async () => {
     // a head that hardly moves from where it began answers everything alike
-    const { code, stderr } = await salora(
+    const { code, stderr } = await saloraIn(
       [
         'train',
         '--model',

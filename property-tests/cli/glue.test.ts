@@ -81,7 +81,7 @@ describe('salora glue --submission', () => {
     expect((await salora(args, { cwd: root })).code).toBe(0)
     await rm(join(root, 'kept/cells/cola.lora.seed-0/adapter'), { recursive: true })
     await rm(join(root, 'kept/table.md'))
-    const { code, stderr } = await salora([...args, '--submission', 'kept.zip'], { cwd: root })
+    const { code, stderr } = await saloraIn([...args, '--submission', 'kept.zip'], { cwd: root })
     expect(code).toBe(2)
     expect(stderr).toMatch(
       /^--submission: expected the adapter of cola\.lora\.seed-0 in .*adapter, got none \(a worker with --local-root keeps its adapters\)\n$/,

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { saloraIn } from './inProcess.js'
-import { salora } from './spawnSalora.js'
 import { toyFolder, toyTrain } from './toyFolder.js'
 
 const cwd = toyFolder('patience')
@@ -37,7 +36,7 @@ describe('--early-stopping-patience', () => {
     const adapter = await readFile(join(cwd, 'lora', 'adapter', 'adapter_model.safetensors'))
     await rm(join(cwd, 'lora', 'result.json'))
     await rm(join(cwd, 'lora', 'checkpoints', 'step-000000004.safetensors')) // the counter is that of step 3
-    expect((await salora(['train', '--resume', '--output', 'lora', '--quiet'], { cwd })).code).toBe(0)
+    expect((await saloraIn(['train', '--resume', '--output', 'lora', '--quiet'], { cwd })).code).toBe(0)
     const { seconds: _s, peakMemoryBytes: _p, finishedAt: _f, ...told } = before
     expect(await result('lora')).toMatchObject(told)
     expect(await readFile(join(cwd, 'lora', 'adapter', 'adapter_model.safetensors'))).toEqual(adapter)

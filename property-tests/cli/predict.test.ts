@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { textLines } from '../../cli/input/textLines.js'
 import { SEED } from '../support/seed.js'
 import { saloraIn } from './inProcess.js'
-import { program, salora } from './spawnSalora.js'
+import { program } from './spawnSalora.js'
 import { writeAdapter } from './tinyAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
 
@@ -97,7 +97,7 @@ describe('multi-line texts of salora predict', () => {
 
   it('are refused in one line if flags exclude each other', async () => {
     const refusal = async (...args: ReadonlyArray<string>): Promise<string> => {
-      const { code, stdout, stderr } = await salora([...predict, ...args], { cwd, input: 'a' })
+      const { code, stdout, stderr } = await saloraIn([...predict, ...args], { cwd, input: 'a' })
       expect([code, stdout]).toEqual([2, ''])
       return stderr
     }

@@ -13,7 +13,6 @@ import { typedRequest } from './typedFlags.js'
 import { rankPattern, rankPatternOfRun, readRankPattern, type RankPattern } from '../../finetuning/adapters/rankPattern.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
 import { saloraIn } from './inProcess.js'
-import { salora } from './spawnSalora.js'
 import { toyFolder, toyTrain } from './toyFolder.js'
 
 const cwd = toyFolder('pattern')
@@ -49,7 +48,7 @@ describe('a rank pattern', () => {
   })
 
   it('the rank pattern of a SaLoRA run starts a LoRA run with the same ranks and scale', async () => {
-    const outcome = await salora(
+    const outcome = await saloraIn(
       [
         ...train,
         '--rank',

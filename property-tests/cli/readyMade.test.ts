@@ -3,8 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { saloraHere } from './inProcess.js'
-import { salora } from './spawnSalora.js'
+import { saloraHere, saloraIn } from './inProcess.js'
 import { writeAdapter } from './tinyAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
@@ -54,7 +53,7 @@ describe('a merged classifier', () => {
         ['--model', 'tiny', '--adapter', 'adapter'],
         ['--model', 'merged'],
       ].map(async (flags) => {
-        const { code, stdout } = await salora(['predict', ...machine, ...flags], { cwd, input: 'good film\nawful\n' })
+        const { code, stdout } = await saloraIn(['predict', ...machine, ...flags], { cwd, input: 'good film\nawful\n' })
         return {
           code,
           lines: stdout

@@ -8,7 +8,6 @@ import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writ
 import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { saloraIn } from './inProcess.js'
-import { salora } from './spawnSalora.js'
 import { writeAdapter } from './tinyAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile, toyRows } from './toyTask.js'
@@ -79,7 +78,7 @@ describe('an adapter without class names', () => {
       (JSON.parse((await run('predict', '--adapter', 'elsewhere', '--labels', labels)).stdout) as { scores: Record<string, number> }).scores
     const [first, second] = [await scoresOf('bad,good'), await scoresOf('good,bad')]
     expect([first['bad'], first['good']]).toEqual([second['good'], second['bad']])
-    await salora(
+    await saloraIn(
       ['export', '--model', 'tiny', '--adapter', 'elsewhere', '--labels', 'no,yes', '--format', 'merged', '--output', 'merged'],
       { cwd },
     )

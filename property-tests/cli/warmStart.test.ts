@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { respelled } from '../../finetuning/data/labels.js'
 import { saloraIn } from './inProcess.js'
-import { salora } from './spawnSalora.js'
 import { writeAdapter } from './tinyAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
@@ -20,7 +19,7 @@ beforeAll(async () => {
   await writeAdapter(join(cwd, 'three'), model)
   await writeAdapter(join(cwd, 'case-adapter'), model, ['good', 'bad'])
   await writeAdapter(join(cwd, 'numbers-adapter'), model, ['1.0', '0.0'])
-  const scored = await salora(['evaluate', ...machine, '--model', 'tiny', '--adapter', 'adapter', '--task', 'toy.tsv', '--json'], { cwd })
+  const scored = await saloraIn(['evaluate', ...machine, '--model', 'tiny', '--adapter', 'adapter', '--task', 'toy.tsv', '--json'], { cwd })
   expected = (JSON.parse(scored.stdout) as { scores: { loss: number } }).scores.loss
 })
 afterAll(() => rm(cwd, { recursive: true }))

@@ -66,14 +66,13 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
   const phase = (enter ?? ((same) => same))(method.phases.start(base.model.spec, settings))
   const runtime: Runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
   const layout = layoutOf(assembly, phase)
-  const openUpdate = async (ofPhase: unknown) => {
+  const update = ofOnePhase(async (ofPhase) => {
     const { outputs, ...graph } = stepGraph(assembly, ofPhase, 'whole')
-    return { phase: ofPhase, layout: graph.layout, update: await runtime.engine.open(outputs, runtime.weights) }
-  }
-  // each session is opened when a test needs it
-  let opened: Awaited<ReturnType<typeof openUpdate>> | null = null
+    const session = await runtime.engine.open(outputs, runtime.weights)
+    return { layout: graph.layout, update: session, release: session.release }
+  })
+  const predictor = ofOnePhase((ofPhase) => openPredictor(assembly, assembly.objective, ofPhase, runtime))
   let add: Session | null = null
-  let predicting: { readonly phase: unknown; readonly predictor: Awaited<ReturnType<typeof openPredictor>> } | null = null
   const progressOf = ({ step: done }: RunState): TrainingProgress => ({ step: done, steps })
   const advanced = (state: RunState): RunState => {
     const next = method.phases.advance?.(state.phase, settings, progressOf(state), {
@@ -106,12 +105,8 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
     },
     step: async (given, batch, extra = {}) => {
       const state = advanced(given)
-      if (state.phase !== opened?.phase) {
-        await opened?.update.release()
-        opened = await openUpdate(state.phase)
-      }
-      const { update } = opened
-      const fed: Session = { ...update, run: (feeds, into) => update.run({ ...feeds, ...extra }, into) }
+      const opened = await update.of(state.phase)
+      const fed: Session = { ...opened.update, run: (feeds, into) => opened.update.run({ ...feeds, ...extra }, into) }
       const gradientSession = { ...opened, update: fed, add: null, sites: [], pools: {}, release: async () => undefined }
       const context = {
         assembly,
@@ -128,17 +123,27 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
         phase,
         parameters,
       }
-      if (predicting?.phase !== plain.phase) {
-        await predicting?.predictor.release()
-        predicting = { phase: plain.phase, predictor: await openPredictor(assembly, assembly.objective, plain.phase, runtime) }
-      }
-      return (await predicting.predictor.predict(plain.parameters, examplesOf(batch), batch.labels.length)).flat()
+      const { predict } = await predictor.of(plain.phase)
+      return (await predict(plain.parameters, examplesOf(batch), batch.labels.length)).flat()
     },
     release: async () => {
-      await opened?.update.release()
+      await update.release()
       await add?.release()
-      await predicting?.predictor.release()
+      await predictor.release()
     },
+  }
+}
+
+/** Sessions of one phase: opened when a test needs them, and released when it needs another phase. */
+const ofOnePhase = <S extends { readonly release: () => Promise<void> }>(open: (phase: unknown) => Promise<S>) => {
+  let current: { readonly phase: unknown; readonly opened: S } | null = null
+  return {
+    of: async (phase: unknown): Promise<S> => {
+      if (current !== null && current.phase !== phase) await current.opened.release()
+      if (current === null || current.phase !== phase) current = { phase, opened: await open(phase) }
+      return current.opened
+    },
+    release: async (): Promise<void> => current?.opened.release(),
   }
 }
 

@@ -52,7 +52,7 @@ describe('salora export', () => {
     const classify = await pipeline('text-classification', at('number'), { dtype: 'fp32' })
     expect(await classify(['A wonderful film.', 'bad'])).toEqual([1, 1].map((score) => ({ label: 'LABEL_0', score })))
     await classify.dispose()
-    expect((await salora([...args, 'merged', '--output', 'number-merged'], { cwd: place.root })).stderr).toBe('')
+    expect((await saloraIn([...args, 'merged', '--output', 'number-merged'], { cwd: place.root })).stderr).toBe('')
   })
 
   it('prints the files and the largest logit difference as one JSON document', async () => {

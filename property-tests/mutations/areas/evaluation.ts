@@ -14,7 +14,7 @@ export const evaluation: ReadonlyArray<Mutation> = [
     mistake: "The ratio is our time over PEFT's.",
     before: 'peer.milliseconds / ours.milliseconds',
     after: 'ours.milliseconds / peer.milliseconds',
-    tests: ['property/evaluation/gpuTrial'],
+    tests: ['property/evaluation/trialPage'],
   },
   {
     file: 'evaluation/bleu/smoothing.ts',

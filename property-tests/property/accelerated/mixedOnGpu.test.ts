@@ -1,0 +1,64 @@
+/** A run in mixed on a GPU, or on one in software: training, resumption and predictions. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { probeDevice } from '../../../accelerated/engines/deviceProbe.js'
+import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
+import { runJob } from '../../cli/jobRun.js'
+import { writeTinyModel } from '../../cli/tinyModel.js'
+import { toyFile } from '../../cli/toyTask.js'
+import { assertClose } from '../../support/assertClose.js'
+
+const { works } = await probeDevice('webgpu')
+let root = ''
+const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-mixed-gpu-'))
+  await writeTinyModel(at('tiny'))
+  await writeFile(at('toy.tsv'), toyFile(40))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const salora = (output: string) => ({
+  model: at('tiny'),
+  task: at('toy.tsv'),
+  maxSteps: '4',
+  batchSize: '4',
+  maxLength: '16',
+  device: 'webgpu',
+  output: at(output),
+  method: 'salora',
+  precision: 'mixed',
+})
+
+describe.skipIf(!works)('a run in mixed on webgpu (skipped where no WebGPU device works)', () => {
+  const timeout = 400_000
+
+  it(
+    'a run of salora in mixed trains, resumes in the same bits, and answers nearly as float32 does',
+    async () => {
+      const result = await runJob(salora('run-salora'))
+      expect(result).toMatchObject({ precision: 'mixed', device: 'webgpu', stepsDone: 4, interrupted: false })
+      await runJob(salora('cut'), 2)
+      expect((await runJob({ output: at('cut'), resume: true })).last).toEqual(result.last)
+      const adapterOf = (run: string): Promise<Buffer> => readFile(at(run, 'adapter', 'adapter_model.safetensors'))
+      expect((await adapterOf('cut')).equals(await adapterOf('run-salora'))).toBe(true)
+
+      const logits = async (device: string, precision: string): Promise<ReadonlyArray<number>> => {
+        const adapter = await openTrainedAdapter({
+          model: at('tiny'),
+          adapter: at('run-salora', 'adapter'),
+          maxLength: 16,
+          device,
+          precision,
+        })
+        return (await adapter.predict([{ text: 'a good film' }, { text: 'bad' }]).finally(adapter.release)).flat()
+      }
+      const [exact, coarse] = [await logits('cpu', 'float32'), await logits('webgpu', 'mixed')]
+      assertClose(coarse, exact, { relative: 2e-2 })
+      expect(Math.max(...exact.map((x, i) => Math.abs(x - (coarse[i] ?? NaN))))).toBeGreaterThan(1e-6)
+    },
+    timeout,
+  )
+})
