@@ -158,6 +158,7 @@ const shuffled =
     for (const part of order) {
       const rank = rankOf(part)
       if (rank % 4 === 0) await atWorker(part) // late: ignored
+      await round?.begin(part) // what the leader does for a new worker
       done.set(part, copyOf(rank % 2 === 1 ? await atWorker(part) : await compute(part)))
     }
     return Array.from({ length: parts }, (_, part) => done.get(part) as PartGradient)

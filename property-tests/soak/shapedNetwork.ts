@@ -16,7 +16,7 @@ import { computeParts } from '../../finetuning/distributed/partLoop.js'
 import { openRedis } from '../../finetuning/distributed/redis.js'
 import { openDelay } from './delayProxy.js'
 import { openMachines, type Link, type Machines } from './namespaces.js'
-import { efficiency, stepSeconds, type NetworkStep } from './networkModel.js'
+import { efficiency, exchangeCosts, stepSeconds, type NetworkStep } from './networkModel.js'
 
 type Network = Link & {
   readonly name: string
@@ -115,14 +115,8 @@ const measure = async (machines: Machines, count: number, job: Omit<Job, 'role'>
   return [...seconds].sort((a, b) => a - b)[Math.floor(seconds.length / 2)] ?? NaN
 }
 
-/** Costs of a processor in seconds, as exchangeCost.ts measures them for RoBERTa-base. */
-const costs: Readonly<Record<Exchange, NetworkStep['costs']>> = {
-  float32: { publish: 0.02, read: 0.014, give: 0.019, take: 0.009, round: 0 },
-  float16: { publish: 0.017, read: 0.006, give: 0.057, take: 0.017, round: 0.055 },
-}
-
 const stepOn = (link: Network, machines: number, partSeconds: number, exchange: Exchange): NetworkStep => ({
-  ...{ machines, partSeconds, parts: partsPerMachine * machines, costs: costs[exchange] },
+  ...{ machines, partSeconds, parts: partsPerMachine * machines, costs: exchangeCosts[exchange] },
   parameterBytes: byteLengthOf(size, 'float32', 'float32'),
   gradientBytes: byteLengthOf(size, 'float32', exchange),
   bandwidth: (link.megabits * 1e6) / 8,

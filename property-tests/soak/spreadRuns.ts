@@ -6,13 +6,13 @@ import { disturbances, openPlayground, type DisturbedRun } from '../support/dist
 
 /** Runs, and the first seed: `node dist/property-tests/soak/spreadRuns.js 100 1` */
 const [runs, firstSeed] = [Number(process.argv[2] ?? 100), Number(process.argv[3] ?? 1)]
-const methods = ['lora', 'salora', 'adalora', 'pfeiffer']
+const methods = ['lora', 'salora', 'adalora', 'pfeiffer', 'lora --sync-every 5']
 const partCounts = [2, 4, 8]
 
 const line = ({ method, parts, workers, happened, seen, seconds, difference }: DisturbedRun, seed: number): string =>
   [
     `${seed}`.padStart(4),
-    method.padEnd(8),
+    method.padEnd(19),
     `${parts} parts`,
     `${workers} workers`,
     ...disturbances.map((name) => `${happened[name]} ${name}`),

@@ -32,9 +32,10 @@ const [runLimit, stopped] = [120_000, 2_500]
 
 const mostWorkers = 3
 
+/** @param method with its further options, as `lora --sync-every 5` @param steps a multiple of 20 */
 const trainArguments = (method: string, parts: number, steps: number, output: string): ReadonlyArray<string> => [
-  ...['train', '--model', 'tiny', '--task', 'toy.tsv', '--method', method, '--gradient-accumulation-steps', String(parts)],
-  ...['--max-steps', String(steps), '--eval-steps', String(Math.ceil(steps / 2)), '--save-steps', String(Math.ceil(steps / 3))],
+  ...['train', '--model', 'tiny', '--task', 'toy.tsv', '--method', ...method.split(' '), '--gradient-accumulation-steps', String(parts)],
+  ...['--max-steps', String(steps), '--eval-steps', String(steps / 2), '--save-steps', String(steps / 4)],
   ...[
     '--batch-size',
     '16',
@@ -52,6 +53,8 @@ const trainArguments = (method: string, parts: number, steps: number, output: st
     output,
   ],
 ]
+
+const nameOf = (method: string): string => method.replaceAll(/[ -]+/g, '-')
 
 const sha256 = (content: string | Uint8Array): string => createHash('sha256').update(content).digest('hex')
 
@@ -124,7 +127,7 @@ export const openPlayground = async (folder: string, steps: number): Promise<Pla
   }
   const alone = new Map<string, ReadonlyMap<string, string>>()
   const aloneOf = async (method: string, parts: number): Promise<ReadonlyMap<string, string>> => {
-    const name = `alone-${method}-${parts}`
+    const name = `alone-${nameOf(method)}-${parts}`
     const known = alone.get(name)
     if (known !== undefined) return known
     const { code, stderr } = await salora(trainArguments(method, parts, steps, name), { cwd: folder })
@@ -145,7 +148,7 @@ export const openPlayground = async (folder: string, steps: number): Promise<Pla
       while (workers.length > wanted) await remove(workers[0])
       while (workers.length < wanted) addWorker()
       const happened = { kill: 0, stop: 0, add: 0, restart: 0, lose: 0 }
-      const output = `spread-${seed}-${method}-${parts}`
+      const output = `spread-${seed}-${nameOf(method)}-${parts}`
       const began = performance.now()
       let seen = 0
       let hasEnded = false
