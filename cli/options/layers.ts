@@ -24,7 +24,9 @@ export const settingsOf = (layers: ReadonlyArray<Layer>): Settings => {
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error
     const { setting, expected } = error
-    const got = setting in given ? shown(given[setting]) : `the default ${shown(allSettings[setting]?.schema.parse(undefined))}`
+    const definition = allSettings[setting] // the method has none
+    const got =
+      setting in given ? shown(given[setting]) : `the default ${definition ? shown(definition.schema.parse(undefined)) : error.got}`
     const source = layers.findLast(({ values }) => setting in values)?.source ?? null
     if (source !== null) throw new UsageError(`${source}: ${setting}: expected ${expected}, got ${got}`)
     throw new UsageError(`${flagOf(setting)}: expected ${inFlags(expected)}, got ${got}`)

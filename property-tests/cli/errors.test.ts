@@ -66,6 +66,10 @@ describe('wrong usage of salora', () => {
     [[...train, '--gate-start', '0.6'], '--gate-start: expected a fraction below --gate-end, got 0.6'],
     [[...train, '--gate-start', '0.5'], '--gate-start: expected a fraction below --gate-end, got 0.5'],
     [[...train, '--gate-end', '0.1'], '--gate-start: expected a fraction below --gate-end, got the default 0.2'],
+    [
+      [...train, '--sync-every', '8'],
+      '--method: expected lora, houlsby, pfeiffer, prefix, prompt or full with --sync-every, since replicas need the same ranks throughout, got the default salora',
+    ],
     [[...train, '--density', '0'], '--density: expected a number above 0, got 0'],
     [[...train, '--density', '1.01'], '--density: expected a number of at most 1, got 1.01'],
     [[...train, '--gamma', '0.1'], '--gamma: expected a number below 0, got 0.1'],

@@ -1,4 +1,4 @@
-/** Where rounds pay, by the network's model: efficiency with a replica on each machine, by steps a round, and the bandwidth from which each step may exchange. */
+/** Where rounds and float16 pay, by the network's model: efficiency by the steps of a round, with a replica on each machine. */
 import { byteLengthOf, type Exchange } from '../../finetuning/distributed/exchange.js'
 import { efficiency, exchangeCosts, roundOf, type NetworkStep } from './networkModel.js'
 
@@ -50,13 +50,22 @@ for (const { name, megabits, roundTrip } of networks) {
   console.log(`| ${[name, ...cells].join(' | ')} |`)
 }
 
-/** The highest bandwidth in Mbit/s, in steps of 2 %, below which float16 is never slower for four parts on each machine, down to 50 Mbit/s. */
+/** Parts of 2 s a second: workers are limited by the leader's link, and the leader by what it takes from them. */
+const partsPerSecond = (megabits: number, machines: number, exchange: Exchange): number => {
+  const { costs, gradientBytes, bandwidth } = stepOn(megabits, 0, machines, exchange)
+  const ofWorkers = (machines - 1) / (2 + costs.give + ((machines - 1) * gradientBytes) / bandwidth)
+  return ofWorkers + (1 - costs.take * ofWorkers) / (2 + costs.round)
+}
+
+/** The bandwidth in Mbit/s below which float16 is faster, by bisection. */
 const halfPaysBelow = (machines: number): number => {
-  const on = (megabits: number, exchange: Exchange): number =>
-    efficiency({ ...stepOn(megabits, 0, machines, exchange), parts: 4 * machines, partSeconds: 2 })
-  let megabits = 50
-  while (on(megabits, 'float16') >= on(megabits, 'float32') && megabits < 100_000) megabits *= 1.02
-  return megabits
+  let [low, high] = [1, 1e6]
+  for (let i = 0; i < 60; i++) {
+    const middle = Math.sqrt(low * high)
+    if (partsPerSecond(middle, machines, 'float16') > partsPerSecond(middle, machines, 'float32')) low = middle
+    else high = middle
+  }
+  return low
 }
 console.log(
   `\nfloat16 pays below: ${machineCounts.map((count) => `${count} machines ${halfPaysBelow(count).toFixed(0)} Mbit/s`).join(', ')}`,
