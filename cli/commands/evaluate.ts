@@ -47,8 +47,8 @@ export const evaluate = defineCommand({
     const rows = options.trainedBy === undefined ? null : await readRunRows(options.trainedBy.run)
     const data = requestedData(flags, runTask)
     terminal.note(`loading ${options.adapter ?? options.model} …`)
-    const device = await chooseDevice(options.device)
     const trained = await loadTrainedModel(options)
+    const device = await chooseDevice(options.device)
     const task = await withTemplate(data.task, runTask, trained.base.folder)
     const read = await labeledData({ ...data, task }, resolveLabels(trained), rows, options)
     const labeled = typeof flags['metric'] === 'string' ? withMetric(read, await loadMetric(flags['metric']), true) : read

@@ -42,15 +42,16 @@ export type Generator = {
 /** Call `release` when no more prompts come. @throws InputError or DeviceError with one line for the user */
 export const openGenerator = async (input: Pick<GeneratorOptions, 'model'> & Partial<GeneratorOptions>): Promise<Generator> => {
   const options: GeneratorOptions = { adapter: null, device: 'auto', precision: 'float32', threads: 0, ...input }
-  return openGeneratorOn(await chooseDevice(options.device), options)
+  return openGeneratorOn(() => chooseDevice(options.device), options)
 }
 
-/** The same on a device that is open. */
-export const openGeneratorOn = async (device: Device, options: Omit<GeneratorOptions, 'device'>): Promise<Generator> => {
+/** The same on a device of the caller's. @param deviceOf called once the folders are read: opening a device takes seconds */
+export const openGeneratorOn = async (deviceOf: () => Promise<Device>, options: Omit<GeneratorOptions, 'device'>): Promise<Generator> => {
   const trained = await loadTextModel(options)
   const { folder, model, storage } = trained.base
   const tokenizer = await loadTokenizer(folder, model, storage)
   const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
+  const device = await deviceOf()
   const opened = await openTextDecoder(trained, options, device)
   const decoder = options.keepsCache === true ? keepingCache(opened) : opened
   const { positions } = decoder

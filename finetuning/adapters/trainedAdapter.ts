@@ -33,7 +33,8 @@ export const openTrainedAdapter = async (
   input: Pick<TrainedAdapterOptions, 'model' | 'adapter'> & Partial<TrainedAdapterOptions>,
 ): Promise<OpenAdapter> => {
   const options: TrainedAdapterOptions = { ...defaults, ...input }
+  const trained = await loadTrainedModel(options) // before the device: opening one takes seconds, and a wrong folder is refused at once
   const device = await chooseDevice(options.device)
   const watched = options.onPlacement === undefined ? device : watchedDevice(device, options.onPlacement)
-  return openPredictions(await loadTrainedModel(options), options, watched)
+  return openPredictions(trained, options, watched)
 }

@@ -92,7 +92,7 @@ const openOne = async (
 ): Promise<Opened> => {
   const common = { folder: run, model: options.model, method: config.settings.method, columns, batchSize: options.batchSize }
   if (await writesText(run)) {
-    const generator = await openGeneratorOn(await deviceOf(options.device), options)
+    const generator = await openGeneratorOn(() => deviceOf(options.device), options)
     const info: RunInfo = {
       ...common,
       ...{ taskType: 'causal', device: generator.device, maxLength: options.maxLength, labelNames: null, answers: 'generate' },
@@ -100,8 +100,8 @@ const openOne = async (
     }
     return { info, generations: generationQueue(generator, port.send), release: generator.release }
   }
-  const device = await deviceOf(options.device)
-  const adapter = await openPredictions(await loadTrainedModel(options), options, device)
+  const trained = await loadTrainedModel(options)
+  const adapter = await openPredictions(trained, options, await deviceOf(options.device))
   const taskType = taskTypeOf(adapter.outputs, run)
   const info: RunInfo = {
     ...common,

@@ -9,6 +9,7 @@ import { normals } from '../../accelerated/parameters/random.js'
 import { scoreAdapter } from '../../finetuning/adapters/scoreAdapter.js'
 import type { Evaluation } from '../../finetuning/tasks/index.js'
 import { openTrainedAdapter, type TrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
+import { openGenerator } from '../../finetuning/adapters/generator.js'
 import { writeTinyModel } from './tinyModel.js'
 import { singleLabel } from '../../finetuning/tasks/taskTypes/singleLabel.js'
 import { regression } from '../../finetuning/tasks/taskTypes/regression.js'
@@ -93,6 +94,17 @@ describe('opening an adapter', () => {
     const adapter = await write('headless', 1, null, false)
     await expect(outputs(adapter)).rejects.toThrow(
       `${adapter}: expected classifier.dense.weight [16, 16] of the head in the adapter or in ${join(root, 'tiny')}, got it in neither`,
+    )
+  })
+})
+
+describe('a folder that is none', () => {
+  it('is refused before a device is opened, which takes seconds', async () => {
+    const [model, nothing] = [join(root, 'tiny'), join(root, 'none')]
+    await expect(openTrainedAdapter({ model, adapter: nothing, device: 'cuda' })).rejects.toThrow(nothing)
+    await expect(openGenerator({ model: nothing, device: 'cuda' })).rejects.toThrow(nothing)
+    await expect(openTrainedAdapter({ model, adapter: await write('fine', 1, null), device: 'cuda' })).rejects.toThrow(
+      'device cuda: expected',
     )
   })
 })

@@ -55,6 +55,11 @@ const errorLine = async (page: Page, shown: RegExp): Promise<void> => {
 const nameless = `[...document.querySelectorAll('input, select, textarea, button')].filter((control) =>
   !control.getAttribute('aria-label') && !control.labels?.length && !control.textContent.trim()).map((control) => control.outerHTML)`
 
+/** What the page hears as its tab leaves the front. */
+const inBackground = `Object.defineProperty(document, 'hidden', { value: true, configurable: true })
+  document.dispatchEvent(new Event('visibilitychange'))
+  delete document.hidden`
+
 describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)', () => {
   it('lets its threads connect to no other host', async () => {
     const probe = `self.addEventListener('securitypolicyviolation', ({ blockedURI }) => postMessage('refused ' + blockedURI))
@@ -82,7 +87,9 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     await page.fill('#maxLength', '32')
     await page.getByLabel('Longest text').press('Tab')
     await page.keyboard.press('Enter') // on Start training
+    await page.evaluate(inBackground)
     await page.getByText(/^Finished; the adapter is that of step \d+\.$/).waitFor({ timeout: 60_000 })
+    expect(await page.locator('#messages').textContent()).toContain('This tab is in the background: browsers slow it down there.')
     await page.getByRole('button', { name: 'Predict' }).press('Enter')
     await page.locator('#predictions td').first().waitFor({ timeout: 30_000 })
     expect(await page.locator('#predictions tbody tr').count()).toBe(2)
@@ -103,6 +110,8 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
   it('refuses in one line what it cannot train, before it loads it, and says that it has one thread without the headers', async () => {
     const { page } = await opened(plain.url)
     expect(await page.textContent('#machine')).toContain('one thread of the processor: its server does not send the headers COOP and COEP')
+    expect(await page.textContent('#machine')).toContain('It does not use a graphics card: this browser offers none by WebGPU.')
+    expect(await page.locator('#device option:disabled').textContent()).toBe('graphics card (WebGPU)')
     await page.setInputFiles('#data', { name: 'other.csv', mimeType: 'text/csv', buffer: Buffer.from('text,class\na,b\nc,d\n') })
     await errorLine(page, /^data\/other\.csv, row 1: expected a column "label"/)
     expect(await page.getByRole('button', { name: 'Start training' }).isDisabled()).toBe(true)

@@ -163,4 +163,11 @@ export const finetuning: ReadonlyArray<Mutation> = [
     after: "'peft-padded': (adapter) => notPadded(adapter) !== undefined",
     tests: ['cli/export/gguf'],
   },
+  {
+    file: 'finetuning/adapters/trainedAdapter.ts',
+    mistake: 'A device is opened before the folders are looked at.',
+    before: '  const trained = await loadTrainedModel(options) //',
+    after: '  await chooseDevice(options.device)\n  const trained = await loadTrainedModel(options) //',
+    tests: ['cli/trainedAdapter'],
+  },
 ]
