@@ -55,7 +55,7 @@ const errorLine = async (page: Page, shown: RegExp): Promise<void> => {
 const nameless = `[...document.querySelectorAll('input, select, textarea, button')].filter((control) =>
   !control.getAttribute('aria-label') && !control.labels?.length && !control.textContent.trim()).map((control) => control.outerHTML)`
 
-/** What the page hears as its tab leaves the front. */
+/** The event of a tab that leaves the front. */
 const inBackground = `Object.defineProperty(document, 'hidden', { value: true, configurable: true })
   document.dispatchEvent(new Event('visibilitychange'))
   delete document.hidden`
