@@ -17,12 +17,18 @@ const program = ((): string | null => {
 
 export const hasRedis = program !== null
 
+/** A port that no outgoing connection gets: one of those could take it while the server is down. */
 const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  return typeof address === 'object' && address !== null ? address.port : NaN
+  for (;;) {
+    const port = 10_000 + Math.floor(20_000 * Math.random())
+    const server = createServer().listen(port, '127.0.0.1')
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    )
+    await new Promise((closed) => server.close(closed))
+    if (isFree) return port
+  }
 }
 
 const answers = (port: number): Promise<boolean> =>
@@ -62,8 +68,15 @@ export const startRedis = async (folder: string, password: string | null = null)
       '--save',
       '',
     ]
-    child = spawn(program, [...flags, ...(password === null ? [] : ['--requirepass', password])], { stdio: 'ignore' })
-    for (let i = 0; i < 100 && !(await answers(port)); i++) await pause(50)
+    const end = Date.now() + 30_000
+    while (Date.now() < end) {
+      child = spawn(program, [...flags, ...(password === null ? [] : ['--requirepass', password])], { stdio: 'ignore' })
+      while (child.exitCode === null && child.signalCode === null && Date.now() < end) {
+        if (await answers(port)) return
+        await pause(50)
+      }
+    }
+    throw new Error(`startRedis: expected a server at port ${port} within 30 s, got none`)
   }
   const kill = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return
