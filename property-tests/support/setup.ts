@@ -4,7 +4,7 @@
  * working directory as it found them.
  */
 import { MessageChannel } from 'node:worker_threads'
-import { afterAll, vi } from 'vitest'
+import { afterAll, expect, vi } from 'vitest'
 import type { EngineSettings } from '../../accelerated/engines/engine.js'
 import type * as node from '../../accelerated/engines/onnxRuntimeNode.js'
 import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
@@ -60,6 +60,16 @@ vi.mock('../../accelerated/engines/onnxRuntimeNode.js', async (original) => {
     openModelFile: (file: string, settings: EngineSettings) => engine.openModelFile(file, oneThread(settings)),
   }
 })
+
+/** Arrays of the same type and bytes are equal. Vitest compares others number by number, and names the first that differs. */
+const sameBytes = (a: unknown, b: unknown): true | undefined =>
+  ArrayBuffer.isView(a) && ArrayBuffer.isView(b) && a.constructor === b.constructor && bytesOf(a).equals(bytesOf(b)) ? true : undefined
+const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Buffer => Buffer.from(buffer, byteOffset, byteLength)
+const added = Symbol.for('salora/sameBytes')
+if (!(added in globalThis)) {
+  Object.assign(globalThis, { [added]: true })
+  expect.addEqualityTesters([sameBytes]) // for all files of this process
+}
 
 /** Variables that tests set, by whose value salora finds models and its cache. */
 const isOurs = (name: string): boolean => /^(HF|SALORA)_/.test(name)
