@@ -26,7 +26,9 @@ const titles = [
 const scoreOf = ({ last }: StoredRun): number => 100 * (Object.values(last.scores)[0] ?? NaN)
 
 const runsOf = (read: ReadResults): ReadonlyArray<StoredRun> =>
-  ['allocations-stsb', 'found-ranks-stsb'].flatMap((name) => (read(name) as { readonly runs: ReadonlyArray<StoredRun> }).runs)
+  ['allocations-stsb', 'found-ranks-stsb']
+    .flatMap((name) => (read(name) as { readonly runs: ReadonlyArray<StoredRun> }).runs)
+    .sort((a, b) => a.seed - b.seed)
 
 export const smallBudgetsPage: ResultsPage = {
   name: 'small-budgets',
@@ -50,7 +52,7 @@ export const smallBudgetsPage: ResultsPage = {
           : [`${signed(mean([...pairs]), 2)} (${intervalText(interval, 2)})`, interval === null ? 'one seed' : verdict(interval)]
       return [
         title,
-        thousands(group[0]?.trainableParameters['adapter'] ?? NaN),
+        [...new Set(group.map(({ trainableParameters }) => thousands(trainableParameters['adapter'] ?? NaN)))].sort().join(' or '),
         group.map((run) => scoreOf(run).toFixed(2)).join(', '),
         mean(group.map(scoreOf)).toFixed(2),
         ...beside,
