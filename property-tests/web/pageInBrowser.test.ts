@@ -69,7 +69,7 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     const answer = "new Promise((done) => { new Worker('probe.js').onmessage = ({ data }) => done(data) })"
     expect(await page.evaluate<string>(answer)).toMatch(/^refused https:\/\/elsewhere\.example/)
     await page.context().close()
-  }, 60_000)
+  }, 120_000)
 
   it('trains, predicts and saves by keyboard, and fits a phone', async () => {
     const { page, errors } = await opened(isolated.url)
@@ -105,7 +105,7 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     expect(Object.keys(zip)).toEqual(expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors']))
     expect(errors).toEqual([])
     await page.context().close()
-  }, 90_000)
+  }, 180_000)
 
   it('refuses in one line what it cannot train, before it loads it, and says that it has one thread without the headers', async () => {
     const { page } = await opened(plain.url)
@@ -143,7 +143,7 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     await page.getByRole('button', { name: 'Start training' }).click()
     await errorLine(page, /no space left in the browser's storage for this page \(QuotaExceededError\)$/)
     await page.context().close()
-  }, 90_000)
+  }, 180_000)
 
   it('trains a model of the hub, shows its size and its errors, and keeps it', async () => {
     const { page } = await opened(isolated.url)
@@ -191,5 +191,5 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     await page.getByText(/^roberta, \d\.\d MB, in this browser$/).waitFor()
     expect(requests.length).toBe(1)
     await page.context().close()
-  }, 60_000)
+  }, 120_000)
 })

@@ -84,7 +84,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     const scoreOf = (prediction: object | undefined): number => (prediction as { readonly score: number }).score
     inNodes.forEach((prediction, i) => expect(scoreOf(inPage.predictions[i])).toBeCloseTo(scoreOf(prediction), 4))
     await page.close()
-  }, 60_000)
+  }, 180_000)
 
   it('is reported in one page that loads nothing, as salora report writes it', async () => {
     const page = await newPage()
@@ -99,7 +99,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
       'runs/none: expected a finished run, got no config.json',
     )
     await page.close()
-  }, 60_000)
+  }, 180_000)
 
   it('trains in int8 as Node does, and quantizes a model once', async () => {
     const settings = { method: 'lora', precision: 'int8', maxSteps: 4 } as const
@@ -115,7 +115,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     expect([quantizing(there), quantizing(again)]).toEqual([true, false])
     expect(stepsOf(again).map(({ loss }) => loss)).toEqual(ours.map(({ loss }) => loss))
     await page.close()
-  }, 60_000)
+  }, 180_000)
 
   it.skipIf(!hasPeft)(
     'leaves an adapter with the same scores in PEFT (skipped without a Python that has PEFT)',
@@ -159,7 +159,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     expect(Object.keys(found).sort()).toEqual(Object.keys(expected).sort())
     expect(found['adapter_model.safetensors']).toEqual(expected['adapter_model.safetensors'])
     await page.close()
-  }, 60_000)
+  }, 180_000)
 
   it('opens and trains without a connection after its first load', async () => {
     const page = await newPage()
@@ -174,5 +174,5 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
       await context?.setOffline(false)
       await page.close()
     }
-  }, 60_000)
+  }, 180_000)
 })
