@@ -30,7 +30,8 @@ const mistake = async (args: ReadonlyArray<string>, code: 1 | 2, run: typeof sal
 /** The same for mistakes that show before a run begins, without a process. */
 const mistakeHere = async (args: ReadonlyArray<string>): Promise<string> => {
   const [error, output] = [vi.spyOn(process.stderr, 'write').mockReturnValue(true), vi.spyOn(process.stdout, 'write').mockReturnValue(true)]
-  const before = process.exitCode
+  const before = { code: process.exitCode, folder: process.cwd() }
+  process.chdir(cwd) // a refused run leaves the folder runs/
   try {
     await runProgram(args)
     expect(process.exitCode).toBe(2)
@@ -38,7 +39,8 @@ const mistakeHere = async (args: ReadonlyArray<string>): Promise<string> => {
     expect(error.mock.calls).toHaveLength(1)
     return String(error.mock.calls[0]?.[0]).replace(/\n$/, '')
   } finally {
-    process.exitCode = before
+    process.exitCode = before.code
+    process.chdir(before.folder)
     error.mockRestore()
     output.mockRestore()
   }
