@@ -283,12 +283,19 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
     })
     const leader = await leaderOf('q', { exchange: 'float16' })
     const client = await connect()
-    const compute: PartComputer['compute'] = async ({ step }, part, moments) => {
-      expect(moments).toEqual(momentsOf(step, part))
-      await new Promise((resolve) => setTimeout(resolve, 5))
-      return partOf(step, part, moments as MomentVectors)
-    }
-    const workers = [await workerOf('q', 'first', compute), await workerOf('q', 'second', compute)]
+    /** Nobody ends a part before both workers have one: each of them takes part in the run. */
+    const arrived = new Set<string>()
+    let meet = (): void => undefined
+    const met = new Promise<void>((resolve) => (meet = resolve))
+    const computeOf =
+      (worker: string): PartComputer['compute'] =>
+      async ({ step }, part, moments) => {
+        expect(moments).toEqual(momentsOf(step, part))
+        if (arrived.add(worker).size === 2) meet()
+        await met
+        return partOf(step, part, moments as MomentVectors)
+      }
+    const workers = [await workerOf('q', 'first', computeOf('first')), await workerOf('q', 'second', computeOf('second'))]
     let begun = 0
     for (let step = 0; step < 8; step += 2) {
       const moments = [0, 1, 2, 3].map((part) => momentsOf(step, part))
@@ -297,6 +304,7 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
         const token = `process 1 on here#${step}`
         if (step === 4) await claimPart(client, 'q', token, 'dead', 4, 600_000).catch(() => 'Redis restarts')
         if (step === 6) await client.del(keysOf('q').moments)
+        await met
         await new Promise((resolve) => setTimeout(resolve, 30))
         return partOf(step, part, moments[part] as MomentVectors)
       }
