@@ -34,7 +34,7 @@ const answersIn = (stdout: string): ReadonlyArray<Answer> =>
     .map((line) => JSON.parse(line) as Answer)
 
 describe('multi-line texts of salora predict', () => {
-  const fixture = (name: string): string => fileURLToPath(new URL(`../property/finetuning/fixtures/${name}`, import.meta.url))
+  const fixture = (name: string): string => fileURLToPath(new URL(`../golden/fixtures/pandas/${name}`, import.meta.url))
   const cell = (text: string): string => `"${text.replaceAll('"', '""')}"`
 
   it('give the same predictions from files in every format and from standard input', async () => {

@@ -4,13 +4,13 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../../finetuning/runs/run.js'
-import { mlflowService } from '../../../finetuning/runs/tracking/mlflow.js'
-import { reportRun } from '../../../finetuning/runs/tracking/reportRun.js'
-import type { SenderLimits } from '../../../finetuning/runs/tracking/sender.js'
-import { startMlflow, type Fault, type MlflowServer, type StoredRun } from '../../support/mlflowServer.js'
-import { temporaryFolder } from '../../support/temporaryFolder.js'
-import { SEED } from '../../support/seed.js'
+import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
+import { mlflowService } from '../../finetuning/runs/tracking/mlflow.js'
+import { reportRun } from '../../finetuning/runs/tracking/reportRun.js'
+import type { SenderLimits } from '../../finetuning/runs/tracking/sender.js'
+import { startMlflow, type Fault, type MlflowServer, type StoredRun } from '../support/mlflowServer.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { SEED } from '../support/seed.js'
 
 const { folder } = temporaryFolder('report-run')
 /** For servers that fail; those that do not have the time that they need. */
@@ -150,7 +150,7 @@ describe('a run that reports to MLflow', () => {
     const options = { ...tracking(), resume: true }
     await writeFile(
       join(options.output, 'mlflow.json'),
-      JSON.stringify({ address: 'http://127.0.0.1:1', runId: '../../../etc', experimentId: 'x' }),
+      JSON.stringify({ address: 'http://127.0.0.1:1', runId: '../../etc', experimentId: 'x' }),
     )
     const { warnings } = await told(options, eventsOf(2))
     expect(warnings).toEqual([])

@@ -8,14 +8,14 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
-import { readDelimited, type Dataset, type DelimitedOptions } from '../../../finetuning/data/index.js'
-import { SEED } from '../../support/seed.js'
-import { refusalOf } from '../../support/refusal.js'
+import { readDelimited, type Dataset, type DelimitedOptions } from '../../finetuning/data/index.js'
+import { SEED } from '../support/seed.js'
+import { refusalOf } from '../support/refusal.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-formats-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const fixtures = fileURLToPath(new URL('./fixtures/', import.meta.url))
+const fixtures = fileURLToPath(new URL('./fixtures/pandas/', import.meta.url))
 
 const written = (name: string, content: string | Uint8Array): string => {
   const file = join(folder, name)
