@@ -5,7 +5,6 @@ import { buttonOf, byId, make, tableOf } from './elements.js'
 import type { DataSummary, ModelChoice, Request, Response, RunRequest, StoredRun } from './messages.js'
 import { progressIn } from './progress.js'
 
-const worker = new Worker('worker.js', { type: 'module' })
 const ask = (request: Request): void => worker.postMessage(request)
 
 const fieldOf = (id: string): string => byId<HTMLInputElement>(id).value.trim()
@@ -13,6 +12,7 @@ const curves = curvesIn(byId('charts'))
 const progress = progressIn(curves)
 /** data: the file that is chosen · run: the run whose events are shown · stored: the runs of this browser */
 let [data, run, stored, trains]: [File | null, string, ReadonlyArray<StoredRun>, boolean] = [null, '', [], false]
+let isMachineShown = false
 
 const showError = (message: string | null): void => {
   const line = byId('error')
@@ -116,6 +116,7 @@ const show = (shown: StoredRun): HTMLLIElement => {
 const showRuns = (runs: ReadonlyArray<StoredRun>): void => {
   stored = runs
   byId('runs').replaceChildren(...(runs.length === 0 ? [make('li', 'None yet.', 'quiet')] : runs.map(show)))
+  setTrains(trains)
 }
 
 const showPredictions = (predictions: ReadonlyArray<object>): void => {
@@ -138,7 +139,10 @@ const save = (name: string, bytes: Uint8Array<ArrayBuffer>): void => {
 }
 
 const answers: { readonly [K in Response['kind']]: (response: Extract<Response, { readonly kind: K }>) => void } = {
-  ready: ({ machine }) => showMachine(machine),
+  ready: ({ machine }) => {
+    if (!isMachineShown) showMachine(machine) // a later worker leaves the visitor's choices
+    isMachineShown = true
+  },
   runs: ({ runs }) => showRuns(runs),
   summary: ({ summary }) => showSummary(summary),
   model: ({ id, line }) => {
@@ -163,15 +167,26 @@ const answers: { readonly [K in Response['kind']]: (response: Extract<Response, 
       byId('summary').replaceChildren()
       setTrains(trains)
     }
+    if (where === 'start') {
+      worker.terminate()
+      worker = newWorker()
+    }
     showError(message)
   },
 }
 
-worker.addEventListener('message', ({ data: response }: MessageEvent<Response>) => {
-  const answer = answers[response.kind] as (response: Response) => void
-  answer(response)
-})
-worker.addEventListener('error', ({ message }) => showError(`The worker ended: ${message}`))
+const newWorker = (): Worker => {
+  const opened = new Worker('worker.js', { type: 'module' })
+  opened.addEventListener('message', ({ data: response }: MessageEvent<Response>) => {
+    const answer = answers[response.kind] as (response: Response) => void
+    answer(response)
+  })
+  opened.addEventListener('error', ({ message }) => showError(`The worker ended: ${message}`))
+  return opened
+}
+
+/** Another one after a run that failed: a card that was lost, or memory that WebAssembly took, stays so as long as its worker. */
+let worker = newWorker()
 
 byId('run').addEventListener('submit', (event) => {
   event.preventDefault()
