@@ -81,8 +81,8 @@ type Asked = {
   readonly csv?: string
   readonly resume?: boolean
   readonly settings?: object
-  /** the files of a model's folder, in place of the embedded model */
-  readonly modelFiles?: Readonly<Record<string, ReadonlyArray<number>>>
+  /** the files of a model's folder in base64, in place of the embedded model */
+  readonly modelFiles?: Readonly<Record<string, string>>
   /** returns after this step, in the midst of the run */
   readonly leaveAfter?: number
 }
@@ -103,7 +103,9 @@ export const inBrowser = (page: Page, { settings = {}, ...asked }: Asked): Promi
             : {
                 kind: 'folder',
                 name: 'tiny',
-                files: Object.entries(modelFiles).map(([file, bytes]) => new File([Uint8Array.from(bytes)], file)),
+                files: Object.entries(modelFiles).map(
+                  ([file, base64]) => new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], file),
+                ),
               }
         worker.onmessage = ({ data }) => {
           if (data.kind === 'ready') {

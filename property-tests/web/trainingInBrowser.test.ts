@@ -1,4 +1,4 @@
-/** Training in Chromium on WebAssembly: the losses and ranks of Node's run, its bits after a killed tab, and no connection. */
+/** Training in Chromium on WebAssembly: the losses and ranks of Node's run, its bits after a killed tab, its memory, and no connection. */
 import { spawnSync } from 'node:child_process'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -25,7 +25,7 @@ beforeAll(async () => {
   if (!hasChromium) return
   files = await pageAndData()
   server = await served(files.page)
-  browser = await launchChromium()
+  browser = await launchChromium('--enable-blink-features=ForceEagerMeasureMemory') // at once, after a collection of garbage
   context = await browser.newContext()
   here = await inNode(files.file, join(files.root, 'node'))
 }, 60_000)
@@ -41,6 +41,18 @@ const newPage = async (): Promise<Page> => {
   await page.goto(server.url)
   return page
 }
+
+const tinyModel = async (): Promise<Readonly<Record<string, string>>> => {
+  const folder = await writeTinyModel(join(files.root, 'tiny'))
+  const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors']
+  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name), 'base64')] as const)))
+}
+
+/** Megabytes of the page's workers, with the memory of WebAssembly. */
+const workerMemory = (page: Page): Promise<number> =>
+  page.evaluate<number>(`performance.measureUserAgentSpecificMemory().then(({ breakdown }) => breakdown
+    .filter(({ attribution }) => attribution.some(({ scope }) => scope === 'DedicatedWorkerGlobalScope'))
+    .reduce((sum, { bytes }) => sum + bytes / 1e6, 0))`)
 
 const stepsOf = (events: ReadonlyArray<FinetuneEvent>) => events.flatMap((event) => (event.kind === 'step' ? [event] : []))
 const resultOf = (events: ReadonlyArray<FinetuneEvent>): RunResult | undefined =>
@@ -138,11 +150,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
 
   it('ends in the same bits after its tab was closed in mid-run', async () => {
     const steps = 120 // the tab closes while they last, on a slow machine too
-    const folder = await writeTinyModel(join(files.root, 'tiny'))
-    const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors']
-    const modelFiles = Object.fromEntries(
-      await Promise.all(names.map(async (name) => [name, [...(await readFile(join(folder, name)))]] as const)),
-    )
+    const modelFiles = await tinyModel()
     const run = { csv: files.csv, modelFiles, settings: { method: 'lora', maxSteps: steps, dropout: 0.1 } }
     const page = await newPage()
     await inBrowser(page, { name: 'uninterrupted', ...run })
@@ -158,6 +166,21 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     const found = await downloaded(page, 'killed', 'adapter')
     expect(Object.keys(found).sort()).toEqual(Object.keys(expected).sort())
     expect(found['adapter_model.safetensors']).toEqual(expected['adapter_model.safetensors'])
+    await page.close()
+  }, 180_000)
+
+  it('holds as much memory after 300 steps as after 50', async () => {
+    const page = await newPage()
+    const modelFiles = await tinyModel()
+    const megabytes: number[] = []
+    for (const maxSteps of [50, 300]) {
+      const settings = { method: 'lora', maxSteps, maxLength: 8, saveSteps: 25 }
+      await inBrowser(page, { name: `memory-${maxSteps}`, csv: files.csv, modelFiles, settings })
+      megabytes.push(await workerMemory(page))
+    }
+    const [early = NaN, late = NaN] = megabytes
+    expect(early).toBeGreaterThan(16) // WebAssembly begins with so much
+    expect(late - early).toBeLessThan(1)
     await page.close()
   }, 180_000)
 
