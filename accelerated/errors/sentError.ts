@@ -6,7 +6,7 @@ import { TrainingError } from './trainingError.js'
 
 export type SentError =
   | ({ readonly type: 'InputError' } & Pick<InputError, 'where' | 'expected' | 'got' | 'kind'>)
-  | ({ readonly type: 'SettingsError' } & Pick<SettingsError, 'setting' | 'expected' | 'got'>)
+  | ({ readonly type: 'SettingsError' } & Pick<SettingsError, 'setting' | 'expected' | 'got' | 'remedy'>)
   | { readonly type: 'DeviceError' | 'TrainingError'; readonly message: string }
   /** an error that no user can repair */
   | { readonly type: 'defect'; readonly message: string; readonly stack: string | undefined }
@@ -17,8 +17,8 @@ export const toSentError = (thrown: unknown): SentError => {
     return { type: 'InputError', where, expected, got, kind }
   }
   if (thrown instanceof SettingsError) {
-    const { setting, expected, got } = thrown
-    return { type: 'SettingsError', setting, expected, got }
+    const { setting, expected, got, remedy } = thrown
+    return { type: 'SettingsError', setting, expected, got, remedy }
   }
   const { message, stack } = thrown instanceof Error ? thrown : new Error(String(thrown))
   if (thrown instanceof DeviceError) return { type: 'DeviceError', message }
@@ -31,7 +31,7 @@ export const fromSentError = (sent: SentError): Error => {
     case 'InputError':
       return new InputError(sent.where, sent.expected, sent.got, sent.kind)
     case 'SettingsError':
-      return new SettingsError(sent.setting, sent.expected, sent.got)
+      return new SettingsError(sent.setting, sent.expected, sent.got, sent.remedy)
     case 'DeviceError':
       return new DeviceError(sent.message)
     case 'TrainingError':

@@ -1,4 +1,4 @@
-/** The methods of fine-tuning: one line each. A method is one file or folder; code that several methods share is a file beside them. Training loops and file formats are elsewhere. */
+/** The methods of fine-tuning, the default first: one line each. A method is one file or folder; code that several methods share is a file beside them. Training loops and file formats are elsewhere. */
 import { adalora } from './adalora/adalora.js'
 import { full } from './full.js'
 import { houlsby } from './houlsby.js'
@@ -9,4 +9,4 @@ import { prefix } from './prefix.js'
 import { prompt } from './prompt.js'
 import { salora } from './salora/salora.js'
 
-export const methods = [salora, lora, adalora, houlsby, pfeiffer, prefix, prompt, full] as const satisfies ReadonlyArray<Method>
+export const methods = [lora, salora, adalora, houlsby, pfeiffer, prefix, prompt, full] as const satisfies ReadonlyArray<Method>

@@ -1,6 +1,14 @@
-/** Defaults that depend on the method or on the size of the data, each with its source: a publication or a measurement. */
+/** Defaults that evidence decides: the method, and what depends on it or on the size of the data. Each has its source, a publication or a measurement. */
 
-export type Sourced = { readonly value: number; readonly source: string }
+export type Sourced<T = number> = { readonly value: T; readonly source: string }
+
+/** The method of a run that names none. */
+export const method: Sourced<'lora'> = {
+  value: 'lora',
+  source:
+    'no difference between it and salora with half of its parameters in docs/explanation/salora-and-lora.md, and it is simpler: it has one phase, ' +
+    'and each of its checkpoints may be the best',
+}
 
 /** The peak learning rate of methods that `learningRates` does not name. */
 export const learningRate: Sourced = {

@@ -1,10 +1,10 @@
 /** Every setting of a run by its type and its help text. Generated from the settings' tables: see property/accelerated/settingsInput.test.ts. */
 
-export type MethodName = 'salora' | 'lora' | 'adalora' | 'houlsby' | 'pfeiffer' | 'prefix' | 'prompt' | 'full'
+export type MethodName = 'lora' | 'salora' | 'adalora' | 'houlsby' | 'pfeiffer' | 'prefix' | 'prompt' | 'full'
 
 /** All settings are optional. Those of another method than `method` are refused. */
 export type SettingsInput = {
-  /** Fine-tuning method. Default: salora */
+  /** Fine-tuning method. Default: lora */
   readonly method?: MethodName
 
   // Training

@@ -1,6 +1,7 @@
 /** Settings of a fine-tuning run, resolved and checked: those that every run has and those of its method. Names are those of the flags, in camelCase. */
 import { z } from 'zod'
 import { commonSettingsOf, type CommonSettings } from '../settings/commonSettings.js'
+import { method as defaultMethod } from '../settings/defaults.js'
 import { zodErrorMap } from '../errors/validate.js'
 import { checkLearningRate } from './learningRate.js'
 import { checkReplicas } from './checkReplicas.js'
@@ -29,19 +30,20 @@ export const settingsOfMethod = ({ name, settings }: Method): SettingTable => ({
 /** Every setting of every method, by name: what flags there are. */
 export const allSettings: SettingTable = Object.assign({}, ...table.map(settingsOfMethod))
 
-/** Validates settings and fills in defaults. @throws SettingsError for the first setting that is wrong, or that is not one of the method */
+/** Validates settings and fills in defaults; the method's is LoRA. @throws SettingsError for the first setting that is wrong, or that is not one of the method */
 export const resolveSettings = (input: SettingsInput): Settings => parseSettings(input)
 
 /** The same for values of unknown types: of a file, or of flags. @throws SettingsError for the first setting that is wrong, or that is not one of the method */
-export const parseSettings = ({ method: name = 'salora', ...values }: Readonly<Record<string, unknown>>): Settings => {
+export const parseSettings = ({ method: name = defaultMethod.value, ...values }: Readonly<Record<string, unknown>>): Settings => {
   const method = methodOf(name)
   const definitions = settingsOfMethod(method)
   const foreign = Object.entries(values).find(([key]) => !Object.hasOwn(definitions, key))
   if (foreign !== undefined) {
     const others = table.filter(({ settings }) => Object.hasOwn(settings, foreign[0])).map((other) => other.name)
-    const expected =
-      others.length === 0 ? 'a setting of this version' : `a setting of method ${method.name} (it is one of ${others.join(', ')})`
-    throw new SettingsError(foreign[0], expected, JSON.stringify(foreign[1]) ?? 'nothing')
+    const got = JSON.stringify(foreign[1]) ?? 'nothing'
+    if (others.length === 0) throw new SettingsError(foreign[0], 'a setting of this version', got)
+    const remedy = `it belongs to ${others.join(', ')}: use method "${others[0]}"`
+    throw new SettingsError(foreign[0], `a setting of method ${method.name}`, got, remedy)
   }
   const schema = z.object(Object.fromEntries(Object.entries(definitions).map(([key, setting]) => [key, setting.schema])))
   const parsed = schema.safeParse(values, { error: zodErrorMap })

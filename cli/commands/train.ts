@@ -12,14 +12,14 @@ export const train = defineCommand({
   examples: [
     {
       command: 'salora train --model FacebookAI/roberta-base --task sst2 --data glue --epochs 3',
-      result: 'Prints loss and accuracy, and writes runs/sst2-salora-1.',
+      result: 'Prints loss and accuracy, and writes runs/sst2-lora-1.',
     },
     {
-      command: 'salora train --model ./bert --task reviews.csv --text review --label stars --method lora',
-      result: 'Evaluates on a held-out tenth of the file, and writes runs/reviews-lora-1.',
+      command: 'salora train --model ./bert --task reviews.csv --text review --label stars --method salora',
+      result: 'Evaluates on a held-out tenth of the file, and writes runs/reviews-salora-1.',
     },
     {
-      command: 'salora train --resume --output runs/sst2-salora-1',
+      command: 'salora train --resume --output runs/sst2-lora-1',
       result: 'Continues the run from its last checkpoint with the same settings.',
     },
   ],

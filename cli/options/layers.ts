@@ -24,12 +24,13 @@ export const settingsOf = (layers: ReadonlyArray<Layer>): Settings => {
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error
     const { setting, expected } = error
+    const remedy = error.remedy === null ? '' : ` (${error.remedy})`
     const definition = allSettings[setting] // the method has none
     const got =
       setting in given ? shown(given[setting]) : `the default ${definition ? shown(definition.schema.parse(undefined)) : error.got}`
     const source = layers.findLast(({ values }) => setting in values)?.source ?? null
-    if (source !== null) throw new UsageError(`${source}: ${setting}: expected ${expected}, got ${got}`)
-    throw new UsageError(`${flagOf(setting)}: expected ${inFlags(expected)}, got ${got}`)
+    if (source !== null) throw new UsageError(`${source}: ${setting}: expected ${expected}, got ${got}${remedy}`)
+    throw new UsageError(`${flagOf(setting)}: expected ${inFlags(expected)}, got ${got}${remedy.replace(/method "(\w+)"/, '--method $1')}`)
   }
 }
 

@@ -5,6 +5,7 @@ import { methods } from '../../accelerated/methods/index.js'
 import { architectures } from '../../accelerated/models/index.js'
 import { machineSettings, scheduleSettings, trainingSettings } from '../../accelerated/settings/commonSettings.js'
 import type { Setting, SettingKind } from '../../accelerated/settings/setting.js'
+import { method as defaultMethod } from '../../accelerated/settings/defaults.js'
 import { allSettings } from '../../accelerated/training/settings.js'
 import { advanced, flag, switchFlag, textOf, type Flag, type FlagGroups, type FlagTable } from '../../finetuning/commandLine/flag.js'
 import { fileEndings } from '../../finetuning/data/formats.js'
@@ -58,7 +59,7 @@ export const trainFlags = {
     positiveLabel: advanced(text('label', 'Class that F1 is computed for')),
   },
   Training: {
-    method: text('name', `Method: ${methodTable.map(({ name, summary }) => `${name} (${summary})`).join(', ')}`, 'salora'),
+    method: text('name', `Method: ${methodTable.map(({ name, summary }) => `${name} (${summary})`).join(', ')}`, defaultMethod.value),
     ...settingFlags(trainingSettings),
     preset: advanced(
       text(
@@ -73,7 +74,7 @@ export const trainFlags = {
   },
   Run: {
     output: text('folder', 'Run folder', 'runs/<task>-<method>-<n>'),
-    resume: toggle('Resume the run in --output, which Ctrl-C stopped; a larger --epochs or --max-steps extends a finished run'),
+    resume: toggle('Resume the run in --output by its method and settings; a larger --epochs or --max-steps extends a finished run'),
     config: text('file', "JSON file of settings in camelCase, or a run's config.json; flags override it"),
     ...settingFlags(scheduleSettings),
     metricForBestModel: advanced(text('metric', 'Metric that selects the best checkpoint, such as macroF1 or loss', "the task's own")),

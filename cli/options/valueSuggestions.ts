@@ -8,7 +8,7 @@ import { taskNames } from '../../finetuning/tasks/index.js'
 import { otherValues } from './otherNames.js'
 
 const knownValues: Readonly<Record<string, ReadonlyArray<string>>> = {
-  method: methods.map(({ name }) => name),
+  method: methods.map(({ name }) => name).toSorted((a, b) => b.length - a.length), // a missing letter is likelier than one too many
   task: taskNames,
   device: ['auto', ...devices.map(({ name }) => name)],
   precision: precisions.map(({ name }) => name),

@@ -2,6 +2,7 @@
 import { rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { methodOf } from '../../accelerated/training/settings.js'
 import { lossStillFalling } from '../../finetuning/runs/lossStillFalling.js'
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import { finetune } from '../../finetuning/runs/finetune.js'
@@ -56,6 +57,7 @@ const runInto = async (options: RunOptions, terminal: Terminal, closing: Closing
   let result: RunResult | null = null
   try {
     for await (const event of finetune(options, { signal: interrupt.signal })) {
+      if (event.kind === 'ready') progress.print(`method: ${options.settings.method} (${methodOf(options.settings.method).summary})`)
       progress.show(event)
       if (event.kind === 'ready') {
         begun = true

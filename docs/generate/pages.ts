@@ -101,7 +101,8 @@ export const settingsPage = async (): Promise<Page> => {
 
 /** The defaults that depend on the method or the data, with their sources. */
 const sourcedDefaults = (): ReadonlyArray<string> => {
-  const rows: ReadonlyArray<readonly [string, Sourced]> = [
+  const rows: ReadonlyArray<readonly [string, Sourced<number | string>]> = [
+    ['`method`', defaults.method],
     ['`learningRate`', defaults.learningRate],
     ...defaults.learningRates.map((rate) => [`\`learningRate\` of ${rate.methods.join(' and ')}`, rate] as const),
     ['`epochs`, if they are enough steps', defaults.epochs],
@@ -112,7 +113,7 @@ const sourcedDefaults = (): ReadonlyArray<string> => {
     '',
     '## Sources of the defaults',
     '',
-    'These defaults depend on the method or on the size of the data.',
+    'Measurements or publications decided these defaults.',
     '',
     '| default | value | source |',
     '| --- | ---: | --- |',

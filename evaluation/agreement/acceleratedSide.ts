@@ -83,7 +83,7 @@ const preparedBatch = ({ config, batch }: AnyModel, accelerated: AcceleratedMode
 
 /** The optimizer's constants are fed, so they are no settings here. */
 const settingsOf = ({ alpha, clip, beta1, beta2, epsilon, gateAdam, ...same }: AnyModel['settings']) =>
-  resolveSettings({ ...same, loraAlpha: alpha, maxGradNorm: clip ?? null })
+  resolveSettings({ ...same, method: 'salora', loraAlpha: alpha, maxGradNorm: clip ?? null })
 
 export const matricesOf = ({ config }: AnyModel, adapters: TrainingState['adapters']): SaloraPhase['matrices'] => {
   const shapes = adaptedShapes(config)

@@ -24,6 +24,7 @@ type Task = TrainingTask<LabeledExample, unknown>
 
 const runFrom = async (state: Partial<RunState>, change: SettingsInput = {}, more: Partial<Task> = {}): Promise<TrainingResult> => {
   const settings = resolveSettings({
+    method: 'salora',
     rank: model.settings.rank,
     loraAlpha: model.settings.alpha,
     maxSteps: 10,
@@ -61,7 +62,7 @@ describe('a run after its last step', () => {
   })
 
   it('fails without retention, or with retention at another step', () => {
-    const settings = resolveSettings({ rank: model.settings.rank }) as never
+    const settings = resolveSettings({ method: 'salora', rank: model.settings.rank }) as never
     const phase = {
       stage: 'after',
       matrices: [],
@@ -89,7 +90,7 @@ describe('numbers that are not finite', () => {
   const fine = { step: 7, loss: 1, gradientNorm: 1 }
   const [first] = layoutOf(
     assemblyOf(model, 'float64'),
-    salora.phases.start(assemblyOf(model, 'float64').model.spec, resolveSettings({ rank: model.settings.rank }) as never),
+    salora.phases.start(assemblyOf(model, 'float64').model.spec, resolveSettings({ method: 'salora', rank: model.settings.rank }) as never),
   ).blocks
   const layout = { size: 2, blocks: first === undefined ? [] : [{ ...first, offset: 0, size: 2 }] }
   const message = (check: () => void): string => {
@@ -156,7 +157,10 @@ describe('numbers that are not finite', () => {
 
   it('stop training: a step reports the rows of all its batches, an evaluation its row', async () => {
     const assembly = assemblyOf(model, 'float64')
-    const { size } = layoutOf(assembly, salora.phases.start(assembly.model.spec, resolveSettings({ rank: model.settings.rank }) as never))
+    const { size } = layoutOf(
+      assembly,
+      salora.phases.start(assembly.model.spec, resolveSettings({ method: 'salora', rank: model.settings.rank }) as never),
+    )
     const lost = { parameters: new Float64Array(size).fill(NaN) }
     const message = await runFrom(lost, { batchSize: 1, gradientAccumulationSteps: 4 }).then(
       () => '',

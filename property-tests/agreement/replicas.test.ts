@@ -51,7 +51,10 @@ const taskOf = (model: Model, replicas: Replicas) => {
     precision: 'float64',
     warmupRatio: 0.2,
   } as const
-  const settings = { ...resolveSettings({ ...common, learningRate: 1e-2, maxLength: 5, seed: 11, device: 'cpu' }), ...replicas }
+  const settings = {
+    ...resolveSettings({ method: 'salora', ...common, learningRate: 1e-2, maxLength: 5, seed: 11, device: 'cpu' }),
+    ...replicas,
+  }
   const assembly = { ...assemblyOf(model, 'float64'), method: onePhase, settings }
   const examples = toExamples(model.batch)
   return {

@@ -47,6 +47,7 @@ const taskOf = (model: Model, change: SettingsInput): Task => {
     ...assembly,
     objective: assembly.objective as Task['objective'],
     settings: resolveSettings({
+      method: 'salora',
       rank,
       loraAlpha: alpha,
       beta,

@@ -119,7 +119,7 @@ describe('salora train --method adalora', () => {
       '--tinit-ratio: expected at least one of 16 steps between warm-up and the 6 of --tfinal-ratio 0.375, got 0.7, which leaves none',
     ],
     [{ tfinalRatio: '0' }, '--tfinal-ratio: expected a fraction that is at least one of 16 steps, got 0, which is none'],
-    [{ rank: '4' }, '--rank: expected a setting of method adalora (it is one of salora, lora), got 4'],
+    [{ rank: '4' }, '--rank: expected a setting of method adalora, got 4 (it belongs to lora, salora: use --method lora)'],
   ])('refuses %o in one line, and writes nothing', async (change, line) => {
     expect(await messageOf(runJob({ ...flags('refused'), ...change }))).toBe(line)
     expect(existsSync(at('refused'))).toBe(false)

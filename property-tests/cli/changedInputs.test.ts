@@ -21,7 +21,16 @@ beforeAll(async () => {
   await writeTinyModel(join(complete, 'tiny'))
   await writeFile(join(complete, 'toy.tsv'), toyFile(60))
   const [model, task, output] = ['tiny', 'toy.tsv', 'run'].map((name) => join(complete, name))
-  const flags = { maxSteps: '4', batchSize: '4', density: '0.5', saveSteps: '2', maxLength: '16', device: 'cpu', threads: '1' }
+  const flags = {
+    method: 'salora',
+    maxSteps: '4',
+    batchSize: '4',
+    density: '0.5',
+    saveSteps: '2',
+    maxLength: '16',
+    device: 'cpu',
+    threads: '1',
+  }
   await runJob({ model, task, output, ...flags })
 })
 beforeEach(async () => {

@@ -22,6 +22,7 @@ const linesOf = async (run: string): Promise<ReadonlyArray<Line>> =>
     .split('\n')
     .map((line) => JSON.parse(line) as Line)
 const flags = (output: string, more: object) => ({
+  method: 'salora',
   model: at('tiny'),
   task: at('toy.tsv'),
   maxLength: '16',

@@ -50,6 +50,7 @@ const methodNames = methods.map(({ name }) => name)
 const ofLowRank = methods.filter(({ settings }) => Object.hasOwn(settings, 'rank')).map(({ name }) => name)
 
 const train = ['train', '--quiet', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--max-steps', '6', '--device', 'cpu']
+const gated = [...train, '--method', 'salora']
 
 describe('wrong usage of salora', () => {
   it.each<readonly [ReadonlyArray<string>, string]>([
@@ -65,16 +66,16 @@ describe('wrong usage of salora', () => {
     [[...train, '--rank', '2.5'], '--rank: expected a whole number, got 2.5'],
     [[...train, '--rank', 'three'], '--rank: expected a number, got "three"'],
     [[...train, '--lora-alpha', '2e9'], '--lora-alpha: expected a number of at most 1000000, got 2000000000'],
-    [[...train, '--gate-start', '0.6'], '--gate-start: expected a fraction below --gate-end, got 0.6'],
-    [[...train, '--gate-start', '0.5'], '--gate-start: expected a fraction below --gate-end, got 0.5'],
-    [[...train, '--gate-end', '0.1'], '--gate-start: expected a fraction below --gate-end, got the default 0.2'],
+    [[...gated, '--gate-start', '0.6'], '--gate-start: expected a fraction below --gate-end, got 0.6'],
+    [[...gated, '--gate-start', '0.5'], '--gate-start: expected a fraction below --gate-end, got 0.5'],
+    [[...gated, '--gate-end', '0.1'], '--gate-start: expected a fraction below --gate-end, got the default 0.2'],
     [
-      [...train, '--sync-every', '8'],
-      '--method: expected lora, houlsby, pfeiffer, prefix, prompt or full with --sync-every, since replicas need the same ranks throughout, got the default salora',
+      [...gated, '--sync-every', '8'],
+      '--method: expected lora, houlsby, pfeiffer, prefix, prompt or full with --sync-every, since replicas need the same ranks throughout, got "salora"',
     ],
-    [[...train, '--density', '0'], '--density: expected a number above 0, got 0'],
-    [[...train, '--density', '1.01'], '--density: expected a number of at most 1, got 1.01'],
-    [[...train, '--gamma', '0.1'], '--gamma: expected a number below 0, got 0.1'],
+    [[...gated, '--density', '0'], '--density: expected a number above 0, got 0'],
+    [[...gated, '--density', '1.01'], '--density: expected a number of at most 1, got 1.01'],
+    [[...gated, '--gamma', '0.1'], '--gamma: expected a number below 0, got 0.1'],
     [
       [...train, '--method', 'qlora'],
       `--method: expected one of ${methodNames.join(', ')}, got "qlora" (did you mean --method lora --precision int4?)`,
@@ -83,14 +84,20 @@ describe('wrong usage of salora', () => {
       [...train, '--precision', 'nf4'],
       `--precision: expected one of ${precisions.map(({ name }) => name).join(', ')}, got "nf4" (did you mean --precision int4?)`,
     ],
-    [[...train, '--method', 'lora', '--density', '0.5'], '--density: expected a setting of method lora (it is one of salora), got 0.5'],
+    ...[[], ['--method', 'lora']].map(
+      (method) =>
+        [
+          [...train, ...method, '--density', '0.25'],
+          '--density: expected a setting of method lora, got 0.25 (it belongs to salora: use --method salora)',
+        ] as const,
+    ),
     [
       [...train, '--method', 'full', '--rank', '4'],
-      `--rank: expected a setting of method full (it is one of ${ofLowRank.join(', ')}), got 4`,
+      `--rank: expected a setting of method full, got 4 (it belongs to ${ofLowRank.join(', ')}: use --method lora)`,
     ],
     [[...train, '--lambda-optimizer', 'adam'], '--lambda-optimizer: unknown option (see salora train --help)'],
-    [[...train, '--orthogonality', 'max'], '--orthogonality: expected one of mean, sum, got "max"'],
-    [[...train, '--gate-after', 'hard'], '--gate-after: expected one of soft, kept, binary, got "hard"'],
+    [[...gated, '--orthogonality', 'max'], '--orthogonality: expected one of mean, sum, got "max"'],
+    [[...gated, '--gate-after', 'hard'], '--gate-after: expected one of soft, kept, binary, got "hard"'],
     [[...train, '--preset', 'papers'], '--preset: expected one of paper, tsst-classifier, got "papers"'],
     [[...train, '--preset', 'constructor'], '--preset: expected one of paper, tsst-classifier, got "constructor"'],
     [[...train, '--target-modules', 'query,,value'], '--target-modules: expected names separated by commas, got "query,,value"'],

@@ -111,10 +111,10 @@ describe('a new method', () => {
   it('accepts its own setting only, which no other method accepts', () => {
     for (const method of others)
       expect(() => resolveSettings(given({ method, shiftScale: 3 }))).toThrow(
-        `shiftScale: expected a setting of method ${method} (it is one of shift), got 3`,
+        `shiftScale: expected a setting of method ${method}, got 3 (it belongs to shift: use method "shift")`,
       )
     expect(() => resolveSettings(given({ method: 'shift', rank: 4 }))).toThrow(
-      /^rank: expected a setting of method shift \(it is one of salora, lora\b.*\), got 4$/,
+      /^rank: expected a setting of method shift, got 4 \(it belongs to lora, salora\b.*: use method "lora"\)$/,
     )
     expect(Object.keys(allSettings).filter((name) => name === 'shiftScale')).toEqual(['shiftScale'])
   })
@@ -134,7 +134,9 @@ describe('a new method', () => {
     const { settings } = await typedRequest({ model: 'm', task: 'weather', method: 'shift', shiftScale: '1.5' })
     expect(settings).toMatchObject({ method: 'shift', shiftScale: 1.5 })
     const train = ['train', '--model', 'm', '--task', 'weather', '--shift-scale']
-    expect(await written('stderr', ...train, '3')).toBe('--shift-scale: expected a setting of method salora (it is one of shift), got 3 ')
+    expect(await written('stderr', ...train, '3')).toBe(
+      '--shift-scale: expected a setting of method lora, got 3 (it belongs to shift: use --method shift) ',
+    )
     expect(await written('stderr', ...train, '-1', '--method', 'shift')).toBe('--shift-scale: expected a number above 0, got -1 ')
     expect(await written('stderr', ...train, 'wide', '--method', 'shift')).toBe('--shift-scale: expected a number, got "wide" ')
   })

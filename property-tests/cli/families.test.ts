@@ -90,7 +90,7 @@ const json = async (file: string): Promise<Record<string, unknown>> =>
 
 describe.each(['llama', 'mistral', 'qwen2', 'gpt2', 'phi3', 'opt', ...encoders])('%s', (family) => {
   it('is trained by SaLoRA within its budget, and beats the majority baseline', async () => {
-    const { code, stdout } = await trainBy(family === 'llama' ? asProcess : saloraIn, family, family, '--epochs', '8')
+    const { code, stdout } = await trainBy(family === 'llama' ? asProcess : saloraIn, family, family, '--method', 'salora', '--epochs', '8')
     expect(code).toBe(0)
     expect(stdout).toMatch(new RegExp(`\n +layer +${columns[family]?.join(' +')}\n`))
     const { last, retainedDensity } = (await json(`${family}/result.json`)) as {
@@ -198,7 +198,7 @@ describe('an encoder', () => {
   it('refuses a method that its library lacks, in one line', async () => {
     const { code, stderr } = await train('mpnet', 'never', '--method', 'houlsby')
     expect(code).not.toBe(0)
-    expect(stderr).toBe('--method: expected salora, lora, adalora, prompt or full on a model of this family, got houlsby\n')
+    expect(stderr).toBe('--method: expected lora, salora, adalora, prompt or full on a model of this family, got houlsby\n')
   })
 })
 
@@ -219,7 +219,7 @@ describe('a decoder', () => {
     const [method = '', ...more] = how.split(' ')
     const { code, stderr } = await train('llama', method, '--method', method, ...more)
     expect(code).not.toBe(0)
-    expect(stderr).toBe(`--method: expected salora, lora, adalora, prefix, prompt or full on a model of this family, got ${method}\n`)
+    expect(stderr).toBe(`--method: expected lora, salora, adalora, prefix, prompt or full on a model of this family, got ${method}\n`)
   })
 
   it('refuses the transformers.js export of a classifier', async () => {

@@ -57,6 +57,8 @@ describe('a model that predicts one class only', () => {
     const { code, stderr } = await saloraIn(
       [
         'train',
+        '--method',
+        'salora',
         '--model',
         'tiny',
         '--task',
@@ -86,7 +88,7 @@ describe('a model that predicts one class only', () => {
   })
 
   it('gives no warning before training', async () => {
-    const settings = resolveSettings({ maxSteps: 2, gateStart: 0, maxLength: 16, learningRate: 1e-9, device: 'cpu' })
+    const settings = resolveSettings({ method: 'salora', maxSteps: 2, gateStart: 0, maxLength: 16, learningRate: 1e-9, device: 'cpu' })
     const warnings: string[] = []
     const options = {
       model: join(cwd, 'tiny'),

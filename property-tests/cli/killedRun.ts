@@ -38,6 +38,8 @@ export const trainOnce = async (
     '../toy.tsv',
     '--eval-data',
     '../dev.tsv',
+    '--method',
+    'salora',
     '--max-length',
     '16',
     '--device',

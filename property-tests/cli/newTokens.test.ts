@@ -152,7 +152,7 @@ const mistakes: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
   ],
   [
     ['--method', 'full', '--trainable-tokens', 'w5'],
-    '--trainable-tokens: expected a setting of method full (it is one of salora, lora, adalora), got ["w5"]',
+    '--trainable-tokens: expected a setting of method full, got ["w5"] (it belongs to lora, salora, adalora: use --method lora)',
   ],
   [
     ['--adapter', 'run/adapter', '--new-tokens', 'ibuprofen'],

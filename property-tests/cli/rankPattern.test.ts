@@ -160,8 +160,8 @@ describe('a rank pattern', () => {
     expect(() => adaptedMatrices(spec, { targetModules: ['query'], rank: 4, rankPattern: { query: 0 } })).toThrow(
       'rankPattern: expected a rank above 0, got none',
     )
-    await expect(typedRequest({ model: 'tiny', task: 'toy.tsv', rankPattern: await write(good) })).rejects.toThrow(
-      /^--rank-pattern: expected a setting of method salora \(it is one of lora\), got \{/,
+    await expect(typedRequest({ model: 'tiny', task: 'toy.tsv', method: 'salora', rankPattern: await write(good) })).rejects.toThrow(
+      /^--rank-pattern: expected a setting of method salora, got \{.*\} \(it belongs to lora: use --method lora\)$/,
     )
     await expect(rankPatternOfRun(join(cwd, 'nowhere'))).rejects.toThrow(
       '/nowhere: expected the folder of a run of salora train, got no config.json there',

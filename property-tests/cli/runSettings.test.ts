@@ -46,6 +46,38 @@ describe('a finished run', () => {
   })
 })
 
+describe('a run that names no method', () => {
+  it('trains LoRA of rank 8 at its own rate', async () => {
+    const { settings } = (await readRunConfig(at('run')))!
+    expect(settings).toMatchObject({ method: 'lora', rank: 8, loraAlpha: 16, learningRate: 4e-4 })
+  })
+
+  it('is resumed by its own method, as SaLoRA where that was the default, and keeps its budget', async () => {
+    const { interrupted } = await runJob({ ...flags('earlier'), method: 'salora', density: '0.25' }, 2)
+    expect(interrupted).toBe(true)
+    expect(await runJob({ ...flags('earlier'), resume: true })).toMatchObject({ stepsDone: 4, targetDensity: 0.25 })
+    expect((await readRunConfig(at('earlier')))!.settings).toMatchObject({ method: 'salora', density: 0.25 })
+  })
+
+  it('has the method of its --config file, whose SaLoRA settings need it', async () => {
+    await writeFile(
+      at('named.json'),
+      JSON.stringify({ ...flags('named'), maxSteps: 4, batchSize: 4, saveSteps: 2, maxLength: 16, threads: 1 }),
+    )
+    expect((await typedRequest({ config: at('named.json') })).settings.method).toBe('lora')
+    expect((await typedRequest({ config: at('named.json'), method: 'salora' })).settings).toMatchObject({ method: 'salora', density: 0.5 })
+    await writeFile(at('gated.json'), JSON.stringify({ density: 0.25 }))
+    await expect(typedRequest({ ...flags('gated'), config: at('gated.json') })).rejects.toThrow(
+      `${at('gated.json')}: density: expected a setting of method lora, got 0.25 (it belongs to salora: use method "salora")`,
+    )
+    await writeFile(at('gated.json'), JSON.stringify({ density: 0.25, method: 'salora' }))
+    expect((await typedRequest({ ...flags('gated'), config: at('gated.json') })).settings).toMatchObject({
+      method: 'salora',
+      density: 0.25,
+    })
+  })
+})
+
 describe("a run's own config.json as --config", () => {
   it.each([
     ['salora', {}],
@@ -70,7 +102,7 @@ describe("a run's own config.json as --config", () => {
 describe('a setting that an upgrade added', () => {
   /** The run as the version before wrote it: unfinished, without one of its settings. */
   const olderBy = async (output: string, setting: string): Promise<void> => {
-    await runJob(flags(output))
+    await runJob({ ...flags(output), method: 'salora' })
     await rm(at(output, 'result.json'))
     const file = at(output, 'config.json')
     const { settings, ...rest } = JSON.parse(await readFile(file, 'utf8')) as { readonly settings: Readonly<Record<string, unknown>> }

@@ -48,7 +48,7 @@ describe('the flags of salora train', () => {
 })
 
 describe('a preset', () => {
-  const paper = { orthogonality: 'sum', control: 'paper', retain: 'paper', gateAfter: 'binary' }
+  const paper = { method: 'salora', orthogonality: 'sum', control: 'paper', retain: 'paper', gateAfter: 'binary' }
   const settingsOf = async (given: TypedFlags) => (await typedRequest({ model: 'm', task: 'sentiment', ...given })).settings
 
   it('sets several settings, below other flags and the --config file', async () => {
@@ -114,12 +114,12 @@ describe('an existing run', () => {
     file('config.json', { ...runConfig, settings }).then((written) => join(written, '..'))
 
   it('gets the settings of another preset, which --resume then refuses', async () => {
-    const { settings } = await typedRequest({ resume: true, output: await output(resolveSettings({})), preset: 'paper' })
+    const { settings } = await typedRequest({ resume: true, output: await output(resolveSettings({ method: 'salora' })), preset: 'paper' })
     expect(settings.control).toBe('paper')
   })
 
   it('is not resumed with another method, which the error names', async () => {
-    const given = { resume: true, output: await output(resolveSettings({})), method: 'lora' }
+    const given = { resume: true, output: await output(resolveSettings({ method: 'salora' })), method: 'lora' }
     await expect(typedRequest(given)).rejects.toThrow(
       /expected the settings that the run began with, got (--)?method was "salora" and is "lora"/,
     )

@@ -13,6 +13,7 @@ import { toyFile } from './toyTask.js'
 let cwd = ''
 const at = (...names: ReadonlyArray<string>): string => join(cwd, ...names)
 const flags = (output: string): TypedFlags => ({
+  method: 'salora',
   model: at('tiny'),
   task: at('toy.tsv'),
   output: at(output),

@@ -7,8 +7,20 @@ import { afterAll, beforeAll } from 'vitest'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
-/** A run on the toy texts, on the CPU. */
-export const toyTrain = ['train', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--device', 'cpu'] as const
+/** A run of SaLoRA on the toy texts, on the CPU. A later --method chooses another. */
+export const toyTrain = [
+  'train',
+  '--method',
+  'salora',
+  '--model',
+  'tiny',
+  '--task',
+  'toy.tsv',
+  '--max-length',
+  '16',
+  '--device',
+  'cpu',
+] as const
 
 /** `texts`: rows by file, of other files too. → the folder */
 export const toyFolder = (name: string, texts: Readonly<Record<string, number>> = { 'toy.tsv': 40 }): string => {

@@ -20,6 +20,7 @@ beforeAll(async () => {
   await writeFile(
     join(cwd, 'settings.json'),
     JSON.stringify({
+      method: 'salora',
       model: 'tiny',
       task: 'toy.tsv',
       maxLength: 16,
@@ -42,6 +43,7 @@ describe('salora train', () => {
   it('prints result.json as one document on standard output, and progress on standard error', async () => {
     expect(trained.code).toBe(0)
     expect(JSON.parse(trained.stdout)).toEqual(await json(run('result.json')))
+    expect(trained.stderr).toContain('\nmethod: salora (structure-aware low-rank adaptation: ')
     expect(trained.stderr).toContain('12 steps, 9 per epoch; gates are sampled in steps 4 to 6\n')
     expect(trained.stderr).toContain('step 3: gates are sampled from here on\n')
     expect(trained.stderr).not.toMatch(/[\r\u001b]/) // no bar on a pipe
@@ -172,7 +174,10 @@ describe('salora train', () => {
     expect(JSON.parse(stdout)).toMatchObject({ trainableParameters: { adapter: 4 * 448, head: 306 } })
     expect((JSON.parse(stdout) as RunResult).trainableParameters).not.toHaveProperty('gates')
     const refused = await saloraIn([...args, '--output', 'refused', '--density', '0.5'], { cwd })
-    expect([refused.code, refused.stderr]).toEqual([2, '--density: expected a setting of method lora (it is one of salora), got 0.5\n'])
+    expect([refused.code, refused.stderr]).toEqual([
+      2,
+      '--density: expected a setting of method lora, got 0.5 (it belongs to salora: use --method salora)\n',
+    ])
   })
 
   it('saves an adapter with the ranks of the result, within the budget', async () => {

@@ -78,7 +78,7 @@ describe('salora tune', () => {
   })
 
   it.each([
-    [['--methods', 'lara'], 2, '--methods: expected some of salora, lora, '],
+    [['--methods', 'lara'], 2, '--methods: expected some of lora, salora, '],
     [['--learning-rates', '0'], 2, '--learning-rates: expected numbers above 0, got 0'],
     [['--folds', '0'], 2, '--folds: expected'],
     [['--sample-prompts', 'prompts.txt'], 2, '--sample-prompts: expected none: a search prints scores'],

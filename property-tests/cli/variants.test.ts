@@ -61,7 +61,7 @@ describe('salora train --method lora --use-rslora --use-dora --lora-dropout 0.25
       `${at('wrong.json')}: expected true or false for useDora, got "yes"`,
     )
     await expect(runJob({ ...flags('wrong'), method: 'salora', useDora: true })).rejects.toThrow(
-      '--use-dora: expected a setting of method salora (it is one of lora), got true',
+      '--use-dora: expected a setting of method salora, got true (it belongs to lora: use --method lora)',
     )
   })
 

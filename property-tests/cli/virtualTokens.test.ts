@@ -188,6 +188,8 @@ describe('an invalid run with virtual tokens', () => {
 
   it('is refused without virtual tokens, or with a method that has none', () => {
     expect(() => settingsOf('prompt', { numVirtualTokens: 0 })).toThrow('numVirtualTokens: expected a whole number of at least 1, got 0')
-    expect(() => settingsOf('lora')).toThrow('numVirtualTokens: expected a setting of method lora (it is one of prefix, prompt), got 5')
+    expect(() => settingsOf('lora')).toThrow(
+      'numVirtualTokens: expected a setting of method lora, got 5 (it belongs to prefix, prompt: use method "prefix")',
+    )
   })
 })

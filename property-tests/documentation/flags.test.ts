@@ -11,6 +11,7 @@ import { suggestFlag } from '../../cli/options/suggestions.js'
 import { taskOptions } from '../../cli/options/taskRequest.js'
 import { rowOf } from '../../evaluation/glue/rows.js'
 import type { Definition } from '../../finetuning/commandLine/definition.js'
+import { quickstartSettings } from '../../finetuning/embedded/quickstart.js'
 import { flagsIn as flagsOfGroups, parseArguments } from '../../finetuning/commandLine/parse.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { pagesBelow } from './pages.js'
@@ -30,7 +31,7 @@ beforeAll(async () => {
 const checkValues = (command: string, all: Values): void => {
   // a file of ranks is read when the command runs
   const flags = Object.fromEntries(Object.entries(givenOf(all)).filter(([name, value]) => value !== null && name !== 'rankPattern'))
-  settingsOfFlags(flags)
+  settingsOfFlags(command === 'quickstart' ? { ...quickstartSettings, ...flags } : flags)
   if (typeof flags['preset'] === 'string') presetValues(flags['preset'], null, String(flags['task']))
   if (typeof flags['task'] === 'string') taskOptions(flags)
   if (command === 'generate' || command === 'style-transfer') generationRequest(flags)

@@ -160,7 +160,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
   {
     page: 'docs/how-to/exports.md',
     files: { 'reviews.csv': reviews },
-    before: [trainReviews],
+    before: [`${trainReviews} --method salora`],
     replaced: [['rank-pattern', 'rank-pattern --force']], // ranks of four steps mean nothing
     leaves: ['exported/reviews/onnx/model.onnx'],
     prints: [/rank_pattern/],

@@ -16,7 +16,7 @@ import type { RunState } from '../../accelerated/parameters/runState.js'
 import { roberta } from './validFiles.js'
 
 const { model } = parseConfigFile(JSON.stringify({ ...roberta, num_hidden_layers: 1 }), 'config.json')
-const settings = resolveSettings({ targetModules: ['query', 'value'], rank: 2, warmupRatio: 0.2 })
+const settings = resolveSettings({ method: 'salora', targetModules: ['query', 'value'], rank: 2, warmupRatio: 0.2 })
 const assembly = {
   model,
   method: salora,

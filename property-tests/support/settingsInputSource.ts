@@ -1,5 +1,6 @@
 /** The source text of accelerated/settings/settingsInput.ts: every setting with its type and its help text, grouped as in --help. */
 import { z } from 'zod'
+import { method as defaultMethod } from '../../accelerated/settings/defaults.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { commonSettings } from '../../accelerated/settings/commonSettings.js'
 import type { Method } from '../../accelerated/methods/method.js'
@@ -67,7 +68,7 @@ export type MethodName = ${unionOf(table.map(({ name }) => name))}
 
 /** All settings are optional. Those of another method than \`method\` are refused. */
 export type SettingsInput = {
-  /** Fine-tuning method. Default: salora */
+  /** Fine-tuning method. Default: ${defaultMethod.value} */
   readonly method?: MethodName
 ${groups.map((group) => `\n  // ${group}\n\n${described.flatMap((it) => (it.group === group ? [it.text] : [])).join('')}`).join('')}}
 `

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
 import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
@@ -11,7 +12,7 @@ import { readPageFiles } from '../../reporting/pageFiles.js'
 import { makeReport } from '../../reporting/report/report.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
-import { exportForTransformersJs, finetune, inspect, memoryStorage, predictor, report, type Storage } from '../../web/index.js'
+import { exportForTransformersJs, finetune, inspect, memoryStorage, methodNames, predictor, report, type Storage } from '../../web/index.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 
 const csv = `text,label\n${Array.from({ length: 24 }, (_, i) => `the film is ${i % 2 === 0 ? 'good' : 'bad'} ${'very '.repeat(i % 5)},${i % 2 === 0 ? 'yes' : 'no'}`).join('\n')}\n`
@@ -26,6 +27,8 @@ const settings = {
   threads: 1,
 } as const
 const modelFiles = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors']
+
+it('offers the default method first, which the page selects', () => expect(methodNames[0]).toBe(resolveSettings({}).method))
 
 let root = ''
 let onDisk: ReadonlyArray<FinetuneEvent> = []

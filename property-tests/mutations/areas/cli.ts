@@ -241,6 +241,29 @@ export const cli: ReadonlyArray<Mutation> = [
     tests: ['cli/requests'],
   },
   {
+    file: 'cli/options/trainRequest.ts',
+    mistake: 'A resumed run has the default method.',
+    before:
+      "const config = await readRunConfig(output)\n  return layer(join(output, 'config.json'), config === null ? {} : runValues(config))",
+    after:
+      "const config = await readRunConfig(output)\n  return layer(join(output, 'config.json'), config === null ? {} : { ...runValues(config), method: undefined })",
+    tests: ['cli/runSettings'],
+  },
+  {
+    file: 'cli/options/layers.ts',
+    mistake: 'A setting of another method gets no remedy.',
+    before: "error.remedy === null ? '' : ` (${error.remedy})`",
+    after: "''",
+    tests: ['cli/errors'],
+  },
+  {
+    file: 'cli/options/valueSuggestions.ts',
+    mistake: 'A missing letter is taken for one too many.',
+    before: 'b.length - a.length',
+    after: 'a.length - b.length',
+    tests: ['cli/help'],
+  },
+  {
     file: 'cli/options/layers.ts',
     mistake: 'An error names the first source of a value.',
     before: 'layers.findLast(',

@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const training: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/training/settings.ts',
+    mistake: 'A run that names no method trains SaLoRA.',
+    before: '{ method: name = defaultMethod.value, ...values }',
+    after: "{ method: name = 'salora', ...values }",
+    tests: ['cli/runSettings'],
+  },
+  {
     file: 'accelerated/training/deviceState.ts',
     mistake: 'The state of the device is never copied back.',
     before: 'if (!isAhead || held !== state.step) return',

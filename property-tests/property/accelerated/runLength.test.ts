@@ -54,7 +54,7 @@ describe('the length of a run', () => {
 
   it('leaves SaLoRA a hundred steps with sampled gates, so that a default run has no warning', () => {
     for (const examples of [11, 100, 300, 1000, 3499, 20_000]) {
-      const settings = resolveSettings({})
+      const settings = resolveSettings({ method: 'salora' })
       const { steps } = lengthOf({ method: 'salora' }, examples)
       expect(methodOf('salora').reporting?.warnings?.(settings, { step: 0, steps })).toEqual([])
     }

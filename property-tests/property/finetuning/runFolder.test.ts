@@ -33,7 +33,7 @@ const options = (resume: boolean): RunOptions => ({
   task: { task: join(root, 'toy.tsv') },
   output,
   resume,
-  settings: resolveSettings({ maxSteps: 2, gateStart: 0, maxLength: 16, device: 'cpu' }),
+  settings: resolveSettings({ method: 'salora', maxSteps: 2, gateStart: 0, maxLength: 16, device: 'cpu' }),
 })
 const sources = async (): Promise<RunSources> => {
   const data = await loadTask({ task: join(root, 'toy.tsv') })
