@@ -24,22 +24,35 @@ export const outputPlaces = (outputs: Outputs, { carry = {} }: OpenOptions): Rea
     ? null
     : Object.fromEntries(Object.keys(outputs).map((name) => [name, carry[name] === undefined ? 'cpu' : 'gpu-buffer'] as const))
 
+/** The tensors on the device that the next runs take, by input. */
+type Kept = { tensors: Tensors }
+
+/** By `carriedIn`: the tensors of several sessions. */
+const shared = new WeakMap<object, Kept>()
+
+const keptIn = (place: object = {}): Kept => {
+  const kept = shared.get(place) ?? { tensors: {} }
+  shared.set(place, kept)
+  return kept
+}
+
 /** @param session one whose outputs are in `outputPlaces` @param guard of every call (default: that of Node's threads) */
 export const carryingSession = (
   ort: Pick<OnnxRuntime, 'Tensor'>,
   session: InferenceSession,
   outputs: Outputs,
-  { carry = {}, fixed = [] }: OpenOptions,
+  { carry = {}, carriedIn, fixed = [] }: OpenOptions,
   openCopy: OpenCopy,
   guard: Guard = guardNativeCall,
 ): Session => {
-  /** tensors on the device, by input: those of the last run, and those of every run */
-  let [kept, lasting]: [Tensors, Tensors | null] = [{}, null]
+  const kept = keptIn(carriedIn)
+  /** tensors on the device that every run may take, by input */
+  let lasting: Tensors | null = null
   /** The writer lives as long as its tensors, which are in its memory. */
   let [reader, writer]: [InferenceSession | null, InferenceSession | null] = [null, null]
   const run = (of: InferenceSession, feeds: Tensors) => guard(() => of.run(feeds))
   const upload = async (feeds: Feeds): Promise<Tensors> => {
-    const names = fixed.filter((name) => session.inputNames.includes(name))
+    const names = fixed.filter((name) => session.inputNames.includes(name) && feeds[name] !== undefined)
     if (names.length === 0) return {}
     writer = await openCopy(copiesOf(outputs, names), 'gpu-buffer')
     const written = await run(writer, Object.fromEntries(names.map((name) => [name, tensorOf(ort, feeds, name)])))
@@ -49,9 +62,11 @@ export const carryingSession = (
     inputs: session.inputNames,
     run: async (feeds) => {
       lasting ??= await upload(feeds)
-      const onDevice: Tensors = { ...kept, ...lasting }
-      const isFed = (name: string): boolean => lasting?.[name] === undefined && feeds[name] !== undefined
-      const inputs = session.inputNames.map((name) => [name, isFed(name) ? tensorOf(ort, feeds, name) : onDevice[name]] as const)
+      const inputs = session.inputNames.map((name) => {
+        const carried = feeds[name] === undefined ? kept.tensors[name] : undefined
+        const tensor = carried ?? lasting?.[name]
+        return [name, tensor === undefined && feeds[name] !== undefined ? tensorOf(ort, feeds, name) : tensor] as const
+      })
       const missing = inputs.find(([, tensor]) => tensor === undefined)
       if (missing !== undefined) throw new Error(`run: expected a feed for input ${missing[0]}, got none`)
       const results = await run(session, Object.fromEntries(inputs) as Tensors)
@@ -61,8 +76,8 @@ export const carryingSession = (
         if (taking === undefined) rest[name] = tensor.data as NumericArray
         else next[taking] = tensor
       }
-      dispose(kept)
-      kept = next
+      dispose(Object.fromEntries(Object.entries(kept.tensors).filter(([name]) => next[name] !== undefined)))
+      kept.tensors = { ...kept.tensors, ...next }
       return rest
     },
     carried: async () => {
@@ -70,11 +85,12 @@ export const carryingSession = (
         Object.entries(carry).map(([name, from]) => [name, input(from, outputs[name]?.shape ?? [], outputs[name]?.dtype ?? 'float32')]),
       )
       reader ??= await openCopy(graph, 'cpu')
-      const results = await run(reader, kept)
+      const results = await run(reader, Object.fromEntries(Object.values(carry).map((name) => [name, kept.tensors[name]])) as Tensors)
       return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data as NumericArray]))
     },
     release: async () => {
-      dispose(kept)
+      dispose(kept.tensors)
+      kept.tensors = {}
       dispose(lasting ?? {})
       for (const opened of [session, reader, writer]) if (opened !== null) await guard(() => opened.release())
     },

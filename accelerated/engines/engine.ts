@@ -47,7 +47,12 @@ export type OpenOptions = {
    * may leave these inputs out. Other engines ignore it, and return every output.
    */
   readonly carry?: Readonly<Record<string, string>>
-  /** Inputs that every run feeds with the same numbers: an engine that carries outputs copies these to its device once. */
+  /** Sessions that are opened with the same object take what the others carry, by the names of their inputs. */
+  readonly carriedIn?: object
+  /**
+   * Inputs that a run feeds with the same numbers as any other, or leaves out where an output is carried to them. An engine that carries outputs
+   * copies these numbers to its device once.
+   */
   readonly fixed?: ReadonlyArray<string>
 }
 

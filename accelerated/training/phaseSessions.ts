@@ -51,17 +51,16 @@ export const openPhaseSessions = async (
   const inReplicas = synchronizes(assembly.settings)
   const inParts = !inReplicas && (spread || accumulates(assembly.settings))
   const { outputs, layout, sites } = graphToOpen(assembly, phase, !inParts ? 'whole' : spread ? 'apply' : 'finish')
-  const carry = carries && !inParts && !inReplicas ? carryOf(layout, outputs) : {} // replicas take turns: each has a state
-  const fixed = [...new Set(sites.map(({ probability }) => poolName(probability)))]
-  const update = await engine.open(outputs, weights, { prepack: false, carry, fixed })
-  if (!inParts) {
-    const device = deviceState(update, layout, carry)
-    return { layout, sites, pools: poolsOf(assembly, sites, largest), update, add: null, device, release: update.release }
-  }
-  const parts = await openPartSessions(assembly, phase, runtime, largest)
+  const carriedIn = carries && !spread && !inReplicas ? {} : null // replicas take turns: each has a state
+  const carry = carriedIn === null ? {} : carryOf(layout, outputs)
+  const update = await engine.open(outputs, weights, { prepack: false, carry, fixed: poolNames(sites), ...(carriedIn && { carriedIn }) })
+  const device = deviceState(update, layout, carry)
+  if (!inParts) return { layout, sites, pools: poolsOf(assembly, sites, largest), update, add: null, device, release: update.release }
+  const parts = await openPartSessions(assembly, phase, runtime, largest, device === null ? null : carriedIn)
   return {
     ...parts,
     update,
+    device,
     release: async () => {
       await update.release()
       await parts.release()
@@ -69,17 +68,24 @@ export const openPhaseSessions = async (
   }
 }
 
-/** The same for parts alone. */
+/** The same for parts alone. @param carriedIn of the session that updates; null: sums of gradients do not stay on the device (default) */
 export const openPartSessions = async (
   assembly: Assembly,
   phase: unknown,
   { engine, weights }: Runtime,
   largest: Dimensions,
+  carriedIn: object | null = null,
 ): Promise<PartSessions> => {
   const { outputs, layout, sites } = graphToOpen(assembly, phase, 'add')
-  const add = await engine.open(outputs, weights, { prepack: false })
+  const carry = carriedIn === null ? {} : carryOf(layout, outputs)
+  const fixed = [...poolNames(sites), ...Object.values(carry)] // a step's first part is fed a sum of zeros
+  const add = await engine.open(outputs, weights, { prepack: false, ...(carriedIn && { carry, carriedIn, fixed }) })
   return { layout, sites, pools: poolsOf(assembly, sites, largest), add, release: add.release }
 }
+
+const poolNames = (sites: PartSessions['sites']): ReadonlyArray<string> => [
+  ...new Set(sites.map(({ probability }) => poolName(probability))),
+]
 
 const poolsOf = (assembly: Assembly, sites: PartSessions['sites'], largest: Dimensions): Feeds =>
   dropoutPools(assembly.settings.seed, sites, dimensionsInBlocks(assembly, largest), assembly.precision.dtype)

@@ -89,7 +89,8 @@ const chained = async (
   let outcome = noOutcome
   for (let i = 0; i < parts; i++) {
     const { feeds, tokens } = feedsOf(i)
-    const sum = add === null ? {} : blockFeeds(layout, 'gradientSum', gradientSum, dtype)
+    const whole = add === null ? {} : blockFeeds(layout, 'gradientSum', gradientSum, dtype)
+    const sum = i === 0 ? whole : (device?.withoutSums(whole) ?? whole)
     const isLast = i === parts - 1
     const buffers: Readonly<Record<string, Vector>> = isLast ? namedVectors(next) : { gradientSum: zeros(layout.size, dtype) }
     const session = isLast ? update : (add ?? update)

@@ -1,5 +1,5 @@
 /** An engine that keeps what its sessions carry, as a GPU does, in memory of its own, and counts what crosses. */
-import type { Engine, Session } from '../../accelerated/engines/engine.js'
+import type { Engine, OpenOptions, Session } from '../../accelerated/engines/engine.js'
 import type { Feed, NumericArray } from '../../accelerated/engines/feeds.js'
 
 /** What crosses between host and device in a run of a session that carries, in bytes. */
@@ -8,9 +8,9 @@ export type Traffic = { readonly up: number; readonly down: number }
 export const keepingEngine = (engine: Engine, traffic: Traffic[] = []): Engine => ({
   ...engine,
   open: async (outputs, weights, options = {}) => {
-    const { carry = {}, fixed = [] } = options
+    const { carry = {} } = options
     const session = await engine.open(outputs, weights, { ...options, mode: 'batch' }) // the caller brings no buffers for what is kept
-    return Object.keys(carry).length === 0 ? session : keeping(session, carry, fixed, traffic)
+    return Object.keys(carry).length === 0 ? session : keeping(session, options, traffic)
   },
 })
 
@@ -20,26 +20,34 @@ const bytesOf = (arrays: ReadonlyArray<NumericArray>): number => arrays.reduce((
 const shapeAfter = ({ shape: [first = 1, second, , last = 1] }: Feed, size: number): ReadonlyArray<number> =>
   second === undefined ? [size] : [first, second, size / (first * second * last), last]
 
-const keeping = (session: Session, carry: Readonly<Record<string, string>>, fixed: ReadonlyArray<string>, traffic: Traffic[]): Session => {
-  let [kept, lasting]: [Readonly<Record<string, Feed>>, Readonly<Record<string, Feed>> | null] = [{}, null]
+type Kept = { feeds: Readonly<Record<string, Feed>> }
+const places = new WeakMap<object, Kept>()
+
+const keeping = (session: Session, { carry = {}, fixed = [], carriedIn = {} }: OpenOptions, traffic: Traffic[]): Session => {
+  const place = places.get(carriedIn) ?? { feeds: {} }
+  places.set(carriedIn, place)
+  let lasting: Readonly<Record<string, Feed>> | null = null
   return {
     ...session,
     run: async (given) => {
       const isLasting = lasting !== null
       lasting ??= Object.fromEntries(Object.entries(given).filter(([name]) => fixed.includes(name)))
       const crossing = Object.entries(given).filter(([name]) => !isLasting || !fixed.includes(name))
-      const feeds: Readonly<Record<string, Feed>> = { ...kept, ...Object.fromEntries(crossing), ...lasting }
+      const carried = Object.entries(place.feeds).filter(([name]) => given[name] === undefined && session.inputs.includes(name))
+      const feeds: Readonly<Record<string, Feed>> = { ...Object.fromEntries(crossing), ...lasting, ...Object.fromEntries(carried) }
       const results = Object.entries(await session.run(feeds)).map(([name, data]) => [name, data.slice()] as const)
       const rest = results.filter(([name]) => carry[name] === undefined)
       traffic.push({ up: bytesOf(crossing.map(([, { data }]) => data)), down: bytesOf(rest.map(([, data]) => data)) })
-      kept = Object.fromEntries(
+      const next = Object.fromEntries(
         results.flatMap(([name, data]) => {
           const input = carry[name]
           return input === undefined ? [] : [[input, { data, shape: shapeAfter(feeds[input] as Feed, data.length) }] as const]
         }),
       )
+      place.feeds = { ...place.feeds, ...next }
       return Object.fromEntries(rest)
     },
-    carried: async () => Object.fromEntries(Object.entries(carry).map(([name, input]) => [name, (kept[input] as Feed).data.slice()])),
+    carried: async () =>
+      Object.fromEntries(Object.entries(carry).map(([name, input]) => [name, (place.feeds[input] as Feed).data.slice()])),
   }
 }

@@ -98,6 +98,31 @@ describe('the graphics card of a browser', () => {
     await session.release()
   })
 
+  it('gives what a session carries to another, which begins again from fed numbers', async () => {
+    const [w, x, sum] = ['w', 'x', 'sum'].map((name) => input(name, [3], 'float32')) as [Expression, Expression, Expression]
+    const [carriedIn, asked]: [object, object[]] = [{}, []]
+    const engine = webGpu(async () => standIn(undefined, asked), { halves: false }).engine({ threads: 1 })
+    const total = add(sum, mul(w, x))
+    const parts = { carry: { 'next sum': 'sum' }, fixed: ['sum'], carriedIn }
+    const adding = await engine.open({ 'next sum': total, part: reduceSum(mul(w, x)) }, noWeights, parts)
+    const updating = await engine.open({ 'next w': add(w, total), norm: reduceSum(total) }, noWeights, {
+      carry: { 'next w': 'w' },
+      carriedIn,
+    })
+    const all = (value: number) => ({ data: new Float32Array(3).fill(value), shape: [3] })
+    expect(await adding.run({ w: all(2), x: all(1), sum: all(0) })).toEqual({ part: Float32Array.of(6) })
+    expect(await adding.run({ w: all(2), x: all(2) })).toEqual({ part: Float32Array.of(12) })
+    expect(await updating.run({ w: all(2), x: all(0) })).toEqual({ norm: Float32Array.of(18) }) // w is then 8
+    for (const _ of [1, 2]) expect(await adding.run({ x: all(1), sum: all(0) })).toEqual({ part: Float32Array.of(24) })
+    expect(await updating.run({ x: all(0) })).toEqual({ norm: Float32Array.of(24) })
+    expect(await updating.carried?.()).toEqual({ 'next w': all(16).data })
+    const opened = asked.length
+    expect(await updating.run({ x: all(1), sum: all(3) })).toEqual({ norm: Float32Array.of(57) })
+    expect(asked.length).toBe(opened)
+    await updating.release()
+    await adding.release()
+  })
+
   it('without shader-f16 refuses products in float16, and runs a checkpoint that has it without any', async () => {
     for (const has of [true, false]) {
       const asked: object[] = []

@@ -3,6 +3,20 @@ import type { Mutation } from '../mutation.js'
 
 export const engines: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/engines/carryingSession.ts',
+    mistake: 'A session has no part in what others carry.',
+    before: 'keptIn(carriedIn)',
+    after: 'keptIn()',
+    tests: ['web/webGpuEngine'],
+  },
+  {
+    file: 'accelerated/engines/carryingSession.ts',
+    mistake: 'A carried input is taken where the run feeds it.',
+    before: 'feeds[name] === undefined ? kept.tensors[name] : undefined',
+    after: 'kept.tensors[name]',
+    tests: ['web/webGpuEngine'],
+  },
+  {
     file: 'accelerated/engines/sharedSessions.ts',
     mistake: 'A session that several share keeps the state of one of them.',
     before: '{ ...given, carry: {}, fixed: [] }',

@@ -19,8 +19,22 @@ export const training: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/training/deviceState.ts',
     mistake: 'State that is on the device is fed again.',
-    before: 'held === state.step ? Object',
-    after: 'held === -1 ? Object',
+    before: 'held === state.step ? without',
+    after: 'held === -1 ? without',
+    tests: ['property/accelerated/deviceState'],
+  },
+  {
+    file: 'accelerated/training/deviceState.ts',
+    mistake: "Each part begins with a sum of zeros, not with the device's.",
+    before: 'without(sums, summed)',
+    after: 'sums',
+    tests: ['property/accelerated/deviceState'],
+  },
+  {
+    file: 'accelerated/training/phaseSessions.ts',
+    mistake: 'A sum of zeros crosses in each step.',
+    before: '[...poolNames(sites), ...Object.values(carry)]',
+    after: 'poolNames(sites)',
     tests: ['property/accelerated/deviceState'],
   },
   {

@@ -91,6 +91,16 @@ describe('state that stays on the device', () => {
     expect(await trainedIn(stopped)).toEqual(await trainedIn(crossing))
   })
 
+  it('gives them with sums of gradients that stay there too, also in a phase that begins in mid-run and in a short last step', async () => {
+    const changed = { method: 'salora', density: 0.5, gradientAccumulationSteps: 2, maxGradNorm: 0.1, maxSteps: 7 } as const
+    const [crossing, stopped] = [await filled(), await filled()]
+    const expected = await run(crossing, cpu, changed)
+    const first = await run(stopped, keepingDevice([]), changed, { stopAfter: 4 })
+    const second = await run(stopped, keepingDevice([]), changed, { resume: true })
+    expect([...first, ...second]).toEqual(expected)
+    expect(await trainedIn(stopped)).toEqual(await trainedIn(crossing))
+  })
+
   it('crosses once: the steps after the first move the batch, the scalars and nothing of W', async () => {
     const traffic: Traffic[] = []
     await run(await filled(), keepingDevice(traffic), { method: 'full', dropout: 0.1 })
@@ -98,6 +108,16 @@ describe('state that stays on the device', () => {
     expect(first?.up).toBeGreaterThan(3 * 4 * 16 * 1000) // more than a thousand rows of 16 numbers, and two moments of each
     expect(later.length).toBe(7)
     for (const { up, down } of later) {
+      expect(up).toBeLessThan(4_000)
+      expect(down).toBeLessThan(100)
+    }
+  })
+
+  it('crosses once where batches accumulate: no part of a later step moves W or a sum of gradients', async () => {
+    const traffic: Traffic[] = []
+    await run(await filled(), keepingDevice(traffic), { method: 'full', gradientAccumulationSteps: 2, maxSteps: 2, evalSteps: 2 })
+    expect(traffic.length).toBe(4)
+    for (const { up, down } of traffic.slice(2)) {
       expect(up).toBeLessThan(4_000)
       expect(down).toBeLessThan(100)
     }

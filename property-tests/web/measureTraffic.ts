@@ -1,0 +1,60 @@
+/**
+ * Prints the bytes that a step moves to a device and back: LoRA on the embedded model, 8 × 32 tokens a part. The state crosses, or stays there.
+ * `npm run build && node dist/property-tests/web/measureTraffic.js`. The device is the processor.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Engine } from '../../accelerated/engines/engine.js'
+import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
+import { packageFile } from '../../finetuning/data/packageFile.js'
+import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
+import { finetune } from '../../web/index.js'
+import { keepingEngine, type Traffic } from '../support/keepingEngine.js'
+
+const bytesOf = (arrays: ReadonlyArray<{ readonly byteLength: number }>): number =>
+  arrays.reduce((sum, { byteLength }) => sum + byteLength, 0)
+
+/** All of what a session takes and returns crosses. */
+const crossingEngine = (engine: Engine, traffic: Traffic[]): Engine => ({
+  ...engine,
+  open: async (...asked) => {
+    const session = await engine.open(...asked)
+    return {
+      ...session,
+      run: async (feeds, into) => {
+        const results = await session.run(feeds, into)
+        traffic.push({ up: bytesOf(session.inputs.flatMap((name) => feeds[name]?.data ?? [])), down: bytesOf(Object.values(results)) })
+        return results
+      },
+    }
+  },
+})
+
+const steps = 4
+const folder = await mkdtemp(join(tmpdir(), 'salora-traffic-'))
+try {
+  for (const parts of [1, 4])
+    for (const [name, engineOf] of Object.entries({ crosses: crossingEngine, stays: keepingEngine })) {
+      const traffic: Traffic[] = []
+      const options = {
+        model: embeddedModel,
+        task: { task: packageFile('finetuning/data/sentiment/sentences.jsonl') },
+        output: join(folder, `${name}-${parts}`),
+        settings: {
+          ...({ method: 'lora', maxSteps: steps, batchSize: 8, maxLength: 32, threads: 1 } as const),
+          ...{ gradientAccumulationSteps: parts, evalSteps: 1000, saveSteps: 1000 },
+        },
+      }
+      const device = { ...cpu, engine: (settings: Parameters<typeof cpu.engine>[0]) => engineOf(cpu.engine(settings), traffic) }
+      for await (const _ of finetune(options, { storage: nodeFiles, device }));
+      for (let step = 2; step <= steps; step++) {
+        const ofStep = traffic.slice((step - 1) * parts, step * parts) // of a session that carries nothing, an evaluation's follow
+        const [up, down] = (['up', 'down'] as const).map((way) => ofStep.reduce((sum, moved) => sum + moved[way], 0))
+        console.log(`${parts} ${parts === 1 ? 'part' : 'parts'}, state ${name}, step ${step}: ${up} bytes to the device, ${down} back`)
+      }
+    }
+} finally {
+  await rm(folder, { recursive: true })
+}
