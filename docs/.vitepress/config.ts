@@ -34,6 +34,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       'sentence-embeddings',
       'preference-tuning',
       'multiple-choice',
+      'choose-a-method',
       'training',
       'add-tokens',
       'tune',

@@ -1,5 +1,5 @@
 /**
- * The results pages: tables and charts that are computed from evaluation/results/*.json and written into docs/results/*.md by `npm run results`.
+ * The results pages: tables and charts that are computed from evaluation/results/*.json and written into docs/results/*.md (and a how-to guide) by `npm run results`.
  *
  * This folder computes what the pages show. Measurements belong in evaluation/, and people write the words in docs/results/ around the generated
  * regions.
@@ -17,8 +17,10 @@ export type Region =
     }
 
 export type ResultsPage = {
-  /** the page is docs/results/NAME.md */
+  /** the page is FOLDER/NAME.md */
   readonly name: string
+  /** docs/results if absent */
+  readonly folder?: string
   /** the regions by the names in the page's markers; `read` reads a file of evaluation/results/ by its name */
   readonly regions: (read: ReadResults) => Readonly<Record<string, Region>>
 }

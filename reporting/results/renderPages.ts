@@ -26,7 +26,7 @@ export const readStored =
 export const renderPages = (root: string): ReadonlyMap<string, string> => {
   const read = readStored(root)
   const files = new Map<string, string>()
-  for (const { name, regions } of pages) {
+  for (const { name, folder = resultsFolder, regions } of pages) {
     const texts = new Map<string, string>()
     for (const [region, content] of Object.entries(regions(read))) {
       if (content.kind === 'markdown') texts.set(region, content.text)
@@ -36,7 +36,7 @@ export const renderPages = (root: string): ReadonlyMap<string, string> => {
         texts.set(region, `![${content.alternative}](./${chartFile})`)
       }
     }
-    const file = `${resultsFolder}/${name}.md`
+    const file = `${folder}/${name}.md`
     files.set(file, replaceRegions(file, readFileSync(join(root, file), 'utf8'), texts))
   }
   return files

@@ -3,6 +3,20 @@ import type { Mutation } from '../mutation.js'
 
 export const reporting: ReadonlyArray<Mutation> = [
   {
+    file: 'reporting/results/pages/chooseAMethod.ts',
+    mistake: 'The guide has the differences of the other side.',
+    before: 'taskDifferences(sweepOf(encoder), encoder, row, other)',
+    after: 'taskDifferences(sweepOf(encoder), encoder, other, row)',
+    tests: ['documentation/results/pages'],
+  },
+  {
+    file: 'reporting/results/pages/chooseAMethod.ts',
+    mistake: 'The guide has rows at rates that no held-out rows chose.',
+    before: "choice === 'chosen' && ",
+    after: '',
+    tests: ['documentation/results/pages'],
+  },
+  {
     file: 'reporting/charts/downSample.ts',
     mistake: 'A bucket loses its peak.',
     before: 'high: Math.max(last.high, bucket.high)',

@@ -1,5 +1,6 @@
 /** All results pages, one line each. */
 import type { ResultsPage } from '../page.js'
+import { chooseAMethodPage } from './chooseAMethod.js'
 import { embeddedModelPage } from './embeddedModel.js'
 import { instructionTuningPage } from './instructionTuning.js'
 import { int8Page } from './int8.js'
@@ -28,4 +29,5 @@ export const pages: ReadonlyArray<ResultsPage> = [
   int8Page,
   memoryPage,
   embeddedModelPage,
+  chooseAMethodPage,
 ]
