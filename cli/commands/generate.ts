@@ -55,7 +55,14 @@ export const generate = defineCommand({
       () => undefined,
     )
     try {
-      await writeAnswers(generator, { prompts, ids }, settings, { signal: interrupt.signal, single: input === null }, terminal)
+      const answers = await writeAnswers(
+        generator,
+        { prompts, ids },
+        settings,
+        { signal: interrupt.signal, single: input === null },
+        terminal,
+      )
+      if (prompt !== null && promptTemplate === null && answers.some(endedAtOnce)) terminal.note(emptyAnswer)
     } finally {
       interrupt.release()
       await generator.release()
@@ -65,6 +72,8 @@ export const generate = defineCommand({
 })
 
 type Answer = { readonly prompt: unknown; readonly text: string; readonly tokens: number; readonly ended: string }
+const endedAtOnce = ({ tokens, ended }: Answer): boolean => tokens === 1 && ended === 'end'
+const emptyAnswer = 'the model ended its text at once; if it was trained on conversations, add --prompt-template chat'
 type Generation = Parameters<Generator['answers']>[1]
 
 const encoded = (generator: Generator, prompts: ReadonlyArray<GivenPrompt>) =>
@@ -77,7 +86,7 @@ const writeAnswers = async (
   settings: Generation,
   { signal, single }: { readonly signal: AbortSignal; readonly single: boolean },
   terminal: Terminal,
-): Promise<void> => {
+): Promise<ReadonlyArray<Answer>> => {
   const began = performance.now()
   const answers: Answer[] = []
   const write = writerOf(terminal.json ? 'document' : single ? 'text' : 'lines')
@@ -93,6 +102,7 @@ const writeAnswers = async (
   const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0)
   const seconds = (performance.now() - began) / 1000
   if (answers.length > 0) terminal.note(`${plural(tokens, 'token')} on ${generator.device}, ${counted(tokens / seconds)} tokens/s`)
+  return answers
 }
 
 type Writer = { readonly piece: (text: string) => void; readonly answer: (answer: Answer) => void }

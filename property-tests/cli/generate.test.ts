@@ -70,6 +70,20 @@ describe(`salora generate (seed ${SEED})`, () => {
     )
   })
 
+  it('says how to ask a model of conversations whose text ends at once', async () => {
+    const folder = join(root, 'ends')
+    await cp(model, folder, { recursive: true })
+    const first = /w(\d+)/.exec((await generate('--prompt', 'w7', '--max-new-tokens', '1')).stdout)?.[1]
+    const config = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as object
+    await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, eos_token_id: Number(first) }))
+    const notes = async (...args: ReadonlyArray<string>) =>
+      (await saloraHere('generate', '--model', folder, '--threads', '1', ...args)).stderr
+    const remedy = /ended its text at once; if it was trained on conversations, add --prompt-template chat\n/
+    expect(await notes('--prompt', 'w7')).toMatch(remedy)
+    expect(await notes('--prompt', 'w7', '--prompt-template', 'alpaca')).not.toMatch(remedy)
+    expect((await generate('--prompt', 'w7', '--max-new-tokens', '2')).stderr).not.toMatch(remedy)
+  })
+
   it('prints one answer as text, and with --json as a document', async () => {
     const args = ['--prompt', 'w8 w34', '--max-new-tokens', '5']
     const [text, json] = [await generate(...args), await generate(...args, '--json')]
