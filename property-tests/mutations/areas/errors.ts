@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const errors: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/errors/sentError.ts',
+    mistake: 'A remedy stays in the thread.',
+    before: 'sent.got, sent.remedy)',
+    after: 'sent.got)',
+    tests: ['property/accelerated/inputError'],
+  },
+  {
     file: 'accelerated/errors/nearest.ts',
     mistake: 'Any name is near enough.',
     before: 'best.distance <= tolerance(typed)',

@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { validate } from '../../../accelerated/errors/validate.js'
 import { inputError, quoted, shown } from '../../../accelerated/errors/inputError.js'
+import { fromSentError, toSentError } from '../../../accelerated/errors/sentError.js'
+import { SettingsError } from '../../../accelerated/errors/settingsError.js'
 import { SEED } from '../../support/seed.js'
 
 describe(`an InputError (seed ${SEED})`, () => {
@@ -80,5 +82,13 @@ describe('a value and its schema', () => {
 
   it('is returned with its defaults if the schema accepts it', () => {
     expect(validate(z.object({ r: r.default(3) }), {}, 'x.json', 'a thing')).toEqual({ r: 3 })
+  })
+})
+
+describe('a SettingsError', () => {
+  it('keeps its remedy on its way from a thread', () => {
+    const error = new SettingsError('density', 'a setting of method lora', '0.25', 'it belongs to salora: use method "salora"')
+    const line = 'density: expected a setting of method lora, got 0.25 (it belongs to salora: use method "salora")'
+    expect([error, fromSentError(structuredClone(toSentError(error)))].map(({ message }) => message)).toEqual([line, line])
   })
 })
