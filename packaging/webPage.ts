@@ -33,13 +33,10 @@ export const buildPage = async (folder: string): Promise<void> => {
   const sentences = await readFile(join(root, 'finetuning/data/sentiment/sentences.jsonl'), 'utf8')
   await writeFile(join(folder, 'sample.jsonl'), `${sentences.split('\n').slice(0, sampleRows).join('\n')}\n`)
   const names = await filesIn(folder)
-  const later = names.filter((name) => ofGraphicsCard.test(name))
-  const pageFiles = { version: await digestOf(folder, names), names: ['./', ...names.filter((name) => !later.includes(name))], later }
+  const runtime = names.filter((name) => name.startsWith('runtime/'))
+  const pageFiles = { version: await digestOf(folder, names), names: ['./', ...names.filter((name) => !runtime.includes(name))], runtime }
   await build({ ...common, entryPoints: [page('serviceWorker.ts')], format: 'iife', define: { pageFiles: JSON.stringify(pageFiles) } })
 }
-
-/** 44 MB that a visit without a graphics card does not need. */
-const ofGraphicsCard = /\.(jspi|asyncify)\.(mjs|wasm)$/
 
 const copyRuntime = async (folder: string): Promise<void> => {
   const runtime = dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm'))

@@ -66,7 +66,10 @@ let adapter: Readonly<Record<string, Uint8Array>> = {}
 describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', () => {
   it('has the losses of the run in Node, within 1e-5, its ranks, and an adapter that Node opens', async () => {
     const page = await newPage()
+    const builds: string[] = []
+    page.on('request', (request) => builds.push(...(/[\w.-]+\.wasm$/.exec(request.url()) ?? [])))
     const there = await inBrowser(page, { name: 'whole', csv: files.csv })
+    expect([...new Set(builds)]).toEqual(['ort-wasm-simd-threaded.jspi.wasm']) // the card's build too
     const [ours, theirs] = [stepsOf(there), stepsOf(here)]
     expect(ours.length).toBe(20)
     theirs.forEach(({ taskLoss, loss, gradientNorm }, i) => {
@@ -191,7 +194,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     try {
       await page.reload()
       expect(await page.title()).toContain('salora')
-      const events = await inBrowser(page, { name: 'offline', csv: files.csv, settings: { method: 'lora', maxSteps: 2 } })
+      const events = await inBrowser(page, { name: 'offline', csv: files.csv, settings: { method: 'lora', maxSteps: 2, threads: 2 } })
       expect(resultOf(events)).toMatchObject({ stepsDone: 2, interrupted: false })
     } finally {
       await context?.setOffline(false)

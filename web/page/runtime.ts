@@ -28,13 +28,16 @@ export const gpuHere = async (): Promise<Gpu | null> => {
   return { name: description || [vendor, architecture].filter((part) => part !== '').join(' ') || 'unnamed', isSoftware: isFallbackAdapter }
 }
 
+/** Where WebAssembly can wait for promises, the build for the graphics card serves the processor too, and a page downloads one. Else each has its own. */
+const runtimeOf = (threads: number) => ('Suspending' in WebAssembly ? gpuRuntime : wasmRuntime)({ folder, threads })
+
 /** `threads` counts for the first session of the page: WebAssembly then has its threads. @throws InputError without the graphics card asked for */
 export const deviceOf = async ({ device = 'cpu', threads = threadsHere() }: RunRequest['settings']) => {
-  if (device !== 'webgpu') return wasm(wasmRuntime({ folder, threads }))
+  if (device !== 'webgpu') return wasm(runtimeOf(threads))
   const adapter = await adapterHere()
   if (adapter === null)
     throw new InputError('device', 'a browser with WebGPU and a graphics card', 'none (the processor trains everywhere)')
   return webGpu(gpuRuntime({ folder, threads: 1 }), { halves: adapter.features.has('shader-f16') })
 }
 
-export const runtimeVersion = async (): Promise<string> => (await wasmRuntime({ folder, threads: 1 })()).env.versions.web ?? ''
+export const runtimeVersion = async (): Promise<string> => (await runtimeOf(1)()).env.versions.web ?? ''

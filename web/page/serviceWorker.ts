@@ -1,7 +1,10 @@
 /** Keeps the page's files, so that it opens and trains without a connection after its first load. */
 
-/** The page's files and their common digest, from the build. later: files that are kept once they are used */
-declare const pageFiles: { readonly version: string; readonly names: ReadonlyArray<string>; readonly later: ReadonlyArray<string> }
+/** The page's files and their common digest, from the build. runtime: files of ONNX Runtime, which are kept once they are used */
+declare const pageFiles: { readonly version: string; readonly names: ReadonlyArray<string>; readonly runtime: ReadonlyArray<string> }
+
+/** The build of ONNX Runtime that the processor uses here: see runtime.ts. */
+const isForProcessor = (name: string): boolean => name.includes('.jspi.') === 'Suspending' in WebAssembly && !name.includes('.asyncify.')
 
 type Waiting = Event & { readonly waitUntil: (work: Promise<unknown>) => void }
 type Fetching = Event & { readonly request: Request; readonly respondWith: (response: Promise<Response>) => void }
@@ -17,7 +20,7 @@ const cacheName = `salora-page-${pageFiles.version}`
 scope.addEventListener('install', (event: Waiting) => {
   event.waitUntil(
     (async () => {
-      await (await caches.open(cacheName)).addAll([...pageFiles.names])
+      await (await caches.open(cacheName)).addAll([...pageFiles.names, ...pageFiles.runtime.filter(isForProcessor)])
       await scope.skipWaiting()
     })(),
   )
@@ -40,7 +43,7 @@ scope.addEventListener('fetch', (event: Fetching) => {
       const kept = await cache.match(event.request, { ignoreSearch: true })
       if (kept !== undefined) return kept
       const response = await fetch(event.request)
-      if (response.ok && pageFiles.later.some((name) => event.request.url.endsWith(`/${name}`)))
+      if (response.ok && pageFiles.runtime.some((name) => event.request.url.endsWith(`/${name}`)))
         await cache.put(event.request, response.clone()).catch(() => undefined)
       return response
     })(),
