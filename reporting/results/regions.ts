@@ -13,7 +13,5 @@ export const replaceRegions = (file: string, page: string, texts: ReadonlyMap<st
   if (unknown !== undefined) throw inputError(file, `regions named ${[...texts.keys()].join(', ')}`, unknown)
   const missing = [...texts.keys()].find((name) => !names.includes(name))
   if (missing !== undefined) throw inputError(file, `a region <!-- generated: ${missing} --> … <!-- end -->`, 'none')
-  return page
-    .replace(region, (_: string, name: string) => `<!-- generated: ${name} -->\n${texts.get(name)}\n<!-- end -->`)
-    .replace(/x/g, 'x')
+  return page.replace(region, (_: string, name: string) => `<!-- generated: ${name} -->\n${texts.get(name)}\n<!-- end -->`)
 }
