@@ -51,7 +51,7 @@ describe.each(kinds)('$type', ({ type, of }) => {
       const { spec } = (await openModelFolder(join(fixtures, folder))).model
       const refusals = names.map((name) => [name, refusalOf(spec, name)] as const)
       expect(refusals.filter(([, refusal]) => refusal === null).map(([name]) => name)).toEqual(expected)
-      const others = ['salora', 'lora', 'adalora', ...expected].join(', ')
+      const others = ['lora', 'salora', 'adalora', ...expected].join(', ')
       for (const [name, refusal] of refusals)
         if (refusal !== null) expect(refusal).toBe(`method: expected ${others} or full on a model of this family, got ${name}`)
     },
