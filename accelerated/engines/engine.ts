@@ -50,8 +50,8 @@ export type OpenOptions = {
   /** Sessions that are opened with the same object take what the others carry, by the names of their inputs. */
   readonly carriedIn?: object
   /**
-   * Inputs that a run feeds with the same numbers as any other, or leaves out where an output is carried to them. An engine that carries outputs
-   * copies these numbers to its device once.
+   * Inputs that have the same numbers in every run that feeds them. An engine that carries outputs copies these numbers to its device once. A run
+   * that leaves one out takes the output that is carried to it.
    */
   readonly fixed?: ReadonlyArray<string>
 }

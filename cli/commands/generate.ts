@@ -62,7 +62,7 @@ export const generate = defineCommand({
         { signal: interrupt.signal, single: input === null },
         terminal,
       )
-      if (prompt !== null && promptTemplate === null && answers.some(endedAtOnce)) terminal.note(emptyAnswer)
+      if (prompt !== null && promptTemplate === null && answers.some(endedAtOnce)) terminal.note(chatRemedy)
     } finally {
       interrupt.release()
       await generator.release()
@@ -72,9 +72,10 @@ export const generate = defineCommand({
 })
 
 type Answer = { readonly prompt: unknown; readonly text: string; readonly tokens: number; readonly ended: string }
-const endedAtOnce = ({ tokens, ended }: Answer): boolean => tokens === 1 && ended === 'end'
-const emptyAnswer = 'the model ended its text at once; if it was trained on conversations, add --prompt-template chat'
 type Generation = Parameters<Generator['answers']>[1]
+
+const endedAtOnce = ({ tokens, ended }: Answer): boolean => tokens === 1 && ended === 'end'
+const chatRemedy = 'the model ended its text at once; if it was trained on conversations, add --prompt-template chat'
 
 const encoded = (generator: Generator, prompts: ReadonlyArray<GivenPrompt>) =>
   prompts.map(({ prompt, where }) => generator.encode(prompt, where))

@@ -5,26 +5,11 @@ import { describe, expect, it } from 'vitest'
 import { linearSchedule, warmupStepsOf } from '../../reference/training/schedules.js'
 import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
 import { saloraIn } from './inProcess.js'
-import { toyFolder } from './toyFolder.js'
+import { toyFolder, toyTrain } from './toyFolder.js'
 
 const cwd = toyFolder('extension')
 const at = (...names: ReadonlyArray<string>): string => join(cwd, ...names)
-const ofModel = [
-  '--method',
-  'salora',
-  '--model',
-  'tiny',
-  '--task',
-  'toy.tsv',
-  '--max-length',
-  '16',
-  '--batch-size',
-  '6',
-  '--threads',
-  '1',
-  '--device',
-  'cpu',
-]
+const ofModel = [...toyTrain.slice(1), '--batch-size', '6', '--threads', '1']
 const train = (output: string, ...flags: ReadonlyArray<string>) => saloraIn(['train', '--output', output, '--quiet', ...flags], { cwd })
 const begin = (output: string, ...flags: ReadonlyArray<string>) => train(output, ...ofModel, '--epochs', '2', ...flags) // 36 rows: 12 steps
 const json = async <T>(output: string, file: string): Promise<T> => JSON.parse(await readFile(at(output, file), 'utf8')) as T
