@@ -1,7 +1,8 @@
 /**
  * Which files are tests, in four projects. `shared`: many files, one after another, in one process. `isolated`: a process for each file that
  * replaces a module. `long`: what kills, waits or installs for minutes (`npm run test:long`, and continuous
- * integration). `release`: memory and speed of whole processes, and other runtimes (`npm run test:release`, before a release).
+ * integration). `release`: memory and speed of whole processes, other runtimes, and a GPU in software for minutes (`npm run test:release`, before
+ * a release).
  */
 import { configDefaults, defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
@@ -28,6 +29,8 @@ const release = files(
   'package/oneRuntime',
   'package/runtimes',
   'serving/openRunMemory',
+  'web/familiesOnGpu',
+  'web/otherBuild',
 )
 
 /** Kills, outages of the queue, peers in Python, tutorials, browsers, a GPU in software, and a process for each stage or script of the evaluation. */

@@ -79,6 +79,6 @@ const widerSource =
 const widerBytes = (bytes: Uint8Array, places: ReadonlyMap<number, Place>): Uint8Array => {
   const numbers = new Float32Array(numbersIn(places))
   for (const { dtype, offset, length, first } of places.values())
-    numbers.set(numbersOf[dtype](new Uint16Array(bytes.slice(offset, offset + length).buffer)), first)
+    numbers.set(numbersOf[dtype](new Uint16Array(new Uint8Array(bytes.subarray(offset, offset + length)).buffer)), first)
   return new Uint8Array(numbers.buffer)
 }

@@ -4,10 +4,11 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { unzipSync } from 'fflate'
-import type { Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import type { FinetuneEvent } from '../../finetuning/runs/run.js'
+import { writeTinyModel } from '../cli/tinyModel.js'
 import { buildPage } from '../../packaging/webPage.js'
 import { pageServer } from '../../packaging/servePage.js'
 
@@ -36,6 +37,20 @@ export const pageAndData = async () => {
   const csv = `text,label\n${rows.map(({ text, label }) => `"${text.replaceAll('"', '""')}",${label === 1 ? 'good' : 'bad'}`).join('\n')}\n`
   await writeFile(join(root, 'reviews.csv'), csv)
   return { root, page: join(root, 'page'), file: join(root, 'reviews.csv'), csv }
+}
+
+/** Chromium has no switch for it, so each program of the page begins without the names that other browsers do not have. */
+const withoutPromises = "for (const name of ['Suspending', 'promising', 'SuspendError']) delete WebAssembly[name];\n"
+
+/** Pages as in a browser whose WebAssembly cannot wait for promises. They add the WebAssembly that they load to `builds`. */
+export const olderBrowser = async (browser: Browser, builds: string[]): Promise<BrowserContext> => {
+  const context = await browser.newContext({ serviceWorkers: 'block' })
+  await context.route(/\/(page|worker)\.js$/, async (route) => {
+    const response = await route.fetch()
+    await route.fulfill({ response, body: withoutPromises + (await response.text()) })
+  })
+  context.on('request', (request) => builds.push(...(/[\w.-]+\.wasm$/.exec(request.url()) ?? [])))
+  return context
 }
 
 export const runSettings = {
@@ -85,6 +100,13 @@ type Asked = {
   readonly modelFiles?: Readonly<Record<string, string>>
   /** returns after this step, in the midst of the run */
   readonly leaveAfter?: number
+}
+
+/** Writes the tiny model into `folder`. → its files in base64, as a page gets them */
+export const tinyModelFiles = async (folder: string): Promise<Readonly<Record<string, string>>> => {
+  await writeTinyModel(folder)
+  const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors']
+  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name), 'base64')] as const)))
 }
 
 /** Runs in the page's worker. → the events until the end of the run */

@@ -1,6 +1,6 @@
 /** Training in Chromium on WebAssembly: the losses and ranks of Node's run, its bits after a killed tab, its memory, and no connection. */
 import { spawnSync } from 'node:child_process'
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
@@ -8,9 +8,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import type { FinetuneEvent, RunResult } from '../../finetuning/runs/run.js'
-import { writeTinyModel } from '../cli/tinyModel.js'
 import { hasChromium, launchChromium } from '../support/chromium.js'
-import { asked, downloaded, inBrowser, inNode, pageAndData, served, type Served } from './browserRun.js'
+import { asked, downloaded, inBrowser, inNode, olderBrowser, pageAndData, served, tinyModelFiles, type Served } from './browserRun.js'
 
 const python = process.env['PEFT_PYTHON'] ?? 'python3'
 const found = 'import importlib.util, sys; sys.exit(importlib.util.find_spec("peft") is None)'
@@ -42,11 +41,7 @@ const newPage = async (): Promise<Page> => {
   return page
 }
 
-const tinyModel = async (): Promise<Readonly<Record<string, string>>> => {
-  const folder = await writeTinyModel(join(files.root, 'tiny'))
-  const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors']
-  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name), 'base64')] as const)))
-}
+const tinyModel = (): Promise<Readonly<Record<string, string>>> => tinyModelFiles(join(files.root, 'tiny'))
 
 /** Megabytes of the page's workers, with the memory of WebAssembly. */
 const workerMemory = (page: Page): Promise<number> =>
@@ -99,6 +94,20 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     const scoreOf = (prediction: object | undefined): number => (prediction as { readonly score: number }).score
     inNodes.forEach((prediction, i) => expect(scoreOf(inPage.predictions[i])).toBeCloseTo(scoreOf(prediction), 4))
     await page.close()
+  }, 180_000)
+
+  it('trains by the build of the processor where WebAssembly cannot wait for promises', async () => {
+    const builds: string[] = []
+    const older = await olderBrowser(browser as Browser, builds)
+    const page = await older.newPage()
+    await page.goto(server.url)
+    const settings = { method: 'lora', maxSteps: 4, maxLength: 8 } as const
+    const there = stepsOf(await inBrowser(page, { name: 'older', csv: files.csv, modelFiles: await tinyModel(), settings }))
+    expect([...new Set(builds)]).toEqual(['ort-wasm-simd-threaded.wasm'])
+    const expected = stepsOf(await inNode(files.file, join(files.root, 'older'), settings, join(files.root, 'tiny')))
+    expect(there.length).toBe(4)
+    expected.forEach(({ loss }, i) => expect(Math.abs((there[i]?.loss ?? NaN) - loss), `step ${i + 1}`).toBeLessThan(1e-5))
+    await older.close()
   }, 180_000)
 
   it('is reported in one page that loads nothing, as salora report writes it', async () => {

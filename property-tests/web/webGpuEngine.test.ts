@@ -15,10 +15,10 @@ import { float32 } from '../../accelerated/precisions/floats.js'
 import { toFloat16 } from '../../accelerated/storage/float16.js'
 import { readModel } from '../support/runGraph.js'
 
-/** The file of an 8 × 4 table in float16, a 4 × 3 matrix in bfloat16 and three numbers in float32. */
+/** The file of an 8 × 4 table in float16, a 4 × 3 matrix in bfloat16 and three numbers in float32. It shares memory, as files that Node reads. */
 const numbers = Float32Array.from({ length: 32 }, (_, i) => Math.sin(i) * 3)
 const upper = (of: Float32Array): Uint16Array => new Uint16Array(of.buffer).filter((_, i) => i % 2 === 1)
-const file = new Uint8Array([
+const file = Buffer.from([
   ...new Uint8Array(toFloat16(numbers).buffer),
   ...new Uint8Array(upper(numbers.slice(0, 12)).buffer),
   ...new Uint8Array(numbers.slice(0, 3).buffer),

@@ -144,6 +144,13 @@ export const engines: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/engines/widenedWeights.ts',
+    mistake: 'A weight is read from the start of the memory that its file shares with others.',
+    before: 'new Uint8Array(bytes.subarray(offset, offset + length)).buffer',
+    after: 'bytes.slice(offset, offset + length).buffer',
+    tests: ['web/webGpuEngine'],
+  },
+  {
+    file: 'accelerated/engines/widenedWeights.ts',
     mistake: 'All weights of a wider file begin at its start.',
     before: 'offset: 4 * place.first',
     after: 'offset: 0',
