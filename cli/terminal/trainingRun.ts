@@ -9,6 +9,7 @@ import { finetune } from '../../finetuning/runs/finetune.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
 import { atLengthOf } from '../../finetuning/runs/extendRun.js'
 import { differingChoices, finishedResult } from '../../finetuning/runs/compareRuns.js'
+import { checkSameDevice } from '../../finetuning/runs/runPlan.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { exitCodes } from './exitCodes.js'
 import { nextRunFolder } from '../options/nextRunName.js'
@@ -107,8 +108,8 @@ const stoppedEarly = ({ output, resume }: RunOptions, { exitCode }: Interrupt, {
 const finishedRun = async ({ output, model, adapter, task, settings, tensorboard, reportTo }: RunOptions): Promise<RunResult | null> => {
   const [result, config] = [await finishedResult(output), await readRunConfig(output)]
   if (result === null || config === null) return null
-  const { device } = settings
-  const asked = { model, ...(adapter === undefined ? {} : { adapter }), task, ...(device === 'auto' ? {} : { device }) }
+  if (settings.device !== 'auto') checkSameDevice(output, config.device, settings.device)
+  const asked = { model, ...(adapter === undefined ? {} : { adapter }), task }
   const different = differingChoices(config, { ...asked, settings: atLengthOf(settings, config.settings) })
   if (different.length > 0)
     throw inputError(join(output, 'config.json'), 'the settings that the run, which is finished, began with', different.join('; '))

@@ -46,6 +46,7 @@ export const planFrom = (options: RunOptions, sources: RunSources, { earlier, fi
   const { output, resume, settings } = options
   const fingerprint = fingerprintOf(settings, sources.device, sources.inputs)
   if (earlier === null) return { config: configOf(options, sources, null, [], versions), fingerprint, otherVersions: [], newSettings: [] }
+  if (resume) checkSameDevice(output, earlier.device, sources.device)
   const extension = resume ? extensionOf(earlier, finished, settings, sources.steps) : null
   const extended = [...(earlier.extended ?? []), ...(extension === null ? [] : [extension])]
   const config = configOf(options, sources, earlier, extended, versions)
@@ -81,6 +82,13 @@ const configOf = (
   ...(extended.length > 0 ? { extended } : {}),
   versions,
 })
+
+/** Devices round differently. @throws InputError if a run resumes on another */
+export const checkSameDevice = (output: string, before: string, now: string): void => {
+  if (before === now) return
+  const start = 'to train on another device, start a new run with another --output'
+  throw inputError('device', `${before}, on which the run in ${output} began (${start})`, now)
+}
 
 /** @throws InputError if the run would continue with other choices, model or data than it began with */
 const refuseChanges = (where: string, earlier: RunConfig, config: RunConfig, extension: Extended | null): void => {

@@ -36,13 +36,28 @@ describe('a finished run', () => {
   it.each([
     [['--learning-rate', '0.5', '--batch-size', '8'], '--learning-rate was 0.0004 and is 0.5; --batch-size was 4 and is 8'],
     [['--max-steps', '40', '--seed', '3'], 'seed was 0 and is 3'], // more steps alone make it longer
-    [['--device', 'webgpu'], 'device was "cpu" and is "webgpu"'],
   ])('does not report so with other settings: %s', async (more, note) => {
     const before = await treeOf(at('run'))
     const { code, stdout, stderr } = await saloraHere('train', '--resume', '--output', at('run'), ...more)
     expect([code, stdout]).toEqual([1, ''])
     expect(stderr).toBe(`${at('run')}/config.json: expected the settings that the run, which is finished, began with, got ${note}\n`)
     expect(await treeOf(at('run'))).toEqual(before)
+  })
+})
+
+describe('a run on another device', () => {
+  it('does not resume, finished or not: the error names the device and the remedy', async () => {
+    await runJob({ ...flags('stopped') }, 2)
+    for (const name of ['run', 'stopped']) {
+      const before = await readFile(at(name, 'config.json'), 'utf8')
+      await writeFile(at(name, 'config.json'), JSON.stringify({ ...(JSON.parse(before) as object), device: 'webgpu' }))
+      const { code, stderr } = await saloraHere('train', '--resume', '--output', at(name), '--device', 'cpu', '--quiet')
+      expect([code, stderr]).toEqual([
+        2,
+        `--device: expected webgpu, on which the run in ${at(name)} began (to train on another device, start a new run with another --output), got cpu\n`,
+      ])
+      await writeFile(at(name, 'config.json'), before)
+    }
   })
 })
 

@@ -137,6 +137,10 @@ describe('salora/web', () => {
     await expect(collected(finetune(options, { storage, device: cpu }))).rejects.toThrow('config.json of an earlier run')
     const other = { ...options, resume: true, settings: { ...settings, learningRate: 0.02 } }
     await expect(collected(finetune(other, { storage, device: cpu }))).rejects.toThrow('learningRate')
+    const card = { ...cpu, name: 'card' }
+    await expect(collected(finetune({ ...options, resume: true }, { storage, device: card }))).rejects.toThrow(
+      'device: expected cpu, on which the run in run began (to train on another device, start a new run with another --output), got card',
+    )
     // a tab that dies between its metrics and its checkpoint leaves lines too many
     await storage.write('run/metrics.jsonl', `${String(await bytesOf(storage, 'run/metrics.jsonl'))}{"kind":"step","step":4}\n`)
     const resumed = await collected(finetune({ ...options, resume: true }, { storage, device: cpu }))

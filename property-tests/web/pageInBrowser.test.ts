@@ -5,6 +5,7 @@ import { unzipSync } from 'fflate'
 import { readFile } from 'node:fs/promises'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { runFormatVersion } from '../../finetuning/runs/runFiles.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { hasChromium, launchChromium } from '../support/chromium.js'
 import { pageAndData, served, type Served } from './browserRun.js'
@@ -54,6 +55,26 @@ const errorLine = async (page: Page, shown: RegExp): Promise<void> => {
 /** Controls without a name for a screen reader. */
 const nameless = `[...document.querySelectorAll('input, select, textarea, button')].filter((control) =>
   !control.getAttribute('aria-label') && !control.labels?.length && !control.textContent.trim()).map((control) => control.outerHTML)`
+
+/** Puts a run that began on a graphics card into the page's storage: all of it that is read before the card is asked for. */
+const runOfCard = `(async () => {
+  let folder = await navigator.storage.getDirectory()
+  for (const name of ['salora', 'runs', 'of-card']) folder = await folder.getDirectoryHandle(name, { create: true })
+  const checkpoints = await folder.getDirectoryHandle('checkpoints', { create: true })
+  const write = async (into, name, text) => {
+    const file = await (await into.getFileHandle(name, { create: true })).createWritable()
+    await file.write(text)
+    await file.close()
+  }
+  await write(checkpoints, 'step-000000005.safetensors', '')
+  await write(folder, 'config.json', JSON.stringify(${JSON.stringify({
+    formatVersion: runFormatVersion,
+    model: 'models/embedded',
+    task: { task: 'data/of-card/reviews.csv' },
+    settings: { method: 'lora', device: 'webgpu' },
+    device: 'webgpu',
+  })}))
+})()`
 
 /** The event of a tab that leaves the front. */
 const inBackground = `Object.defineProperty(document, 'hidden', { value: true, configurable: true })
@@ -137,6 +158,16 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     await page.getByRole('button', { name: 'Start training' }).click()
     await errorLine(page, /^chosen: expected at most 1\.5 GB of weights .*, got 2\.0 GB; train it with Node$/)
 
+    await page.evaluate(runOfCard)
+    await page.reload()
+    await page.getByRole('button', { name: 'Resume of-card' }).click()
+    await errorLine(
+      page,
+      /^of-card: expected a browser with WebGPU and a graphics card, on which this run began \(a new run may train on the processor\), got none$/,
+    )
+
+    await page.setInputFiles('#data', files.file)
+    await page.getByText('reviews.csv: 60 rows.').waitFor()
     const session = await page.context().newCDPSession(page)
     await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(plain.url).origin, quotaSize: 100 })
     await page.getByLabel('The model of this page').check()

@@ -32,11 +32,13 @@ export const gpuHere = async (): Promise<Gpu | null> => {
 const runtimeOf = (threads: number) => ('Suspending' in WebAssembly ? gpuRuntime : wasmRuntime)({ folder, threads })
 
 /** `threads` counts for the first session of the page: WebAssembly then has its threads. @throws InputError without the graphics card asked for */
-export const deviceOf = async ({ device = 'cpu', threads = threadsHere() }: RunRequest['settings']) => {
+export const deviceOf = async ({ name, settings: { device = 'cpu', threads = threadsHere() }, resume }: RunRequest) => {
   if (device !== 'webgpu') return wasm(runtimeOf(threads))
   const adapter = await adapterHere()
-  if (adapter === null)
-    throw new InputError('device', 'a browser with WebGPU and a graphics card', 'none (the processor trains everywhere)')
+  const expected = 'a browser with WebGPU and a graphics card'
+  if (adapter === null && resume)
+    throw new InputError(name, `${expected}, on which this run began (a new run may train on the processor)`, 'none')
+  if (adapter === null) throw new InputError('device', expected, 'none (the processor trains everywhere)')
   return webGpu(gpuRuntime({ folder, threads: 1 }), { halves: adapter.features.has('shader-f16') })
 }
 

@@ -65,7 +65,8 @@ const locked = async (name: string, work: () => Promise<void>): Promise<void> =>
     await work()
   })
 
-const start = async ({ name, model, data, task, settings, resume }: RunRequest): Promise<void> => {
+const start = async (run: RunRequest): Promise<void> => {
+  const { name, model, data, task, settings, resume } = run
   await closePredictor()
   const disk = await storage()
   stop = new AbortController()
@@ -82,7 +83,7 @@ const start = async ({ name, model, data, task, settings, resume }: RunRequest):
     await disk.makeFolder(`data/${name}`, { recursive: true })
     await disk.write(file, new Uint8Array(await data.arrayBuffer()))
   }
-  const device = await deviceOf(settings)
+  const device = await deviceOf(run)
   const place = { storage: mounted(disk, path, weights), device, baseModelName, runtimeVersion: await runtimeVersion() }
   const options = { model: path, task: { task: file, ...task }, output, resume, settings }
   open = () => predictor(output, place)

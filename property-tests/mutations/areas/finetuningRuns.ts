@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const finetuningRuns: ReadonlyArray<Mutation> = [
   {
+    file: 'finetuning/runs/runPlan.ts',
+    mistake: 'A run on another device is refused like one with other settings, without a remedy.',
+    before: 'if (before === now) return',
+    after: 'return',
+    tests: ['web/finetune'],
+  },
+  {
     file: 'finetuning/runs/devicePlacement.ts',
     mistake: 'Under strictDevice, a run without a profile continues.',
     before: "  if (placement === null) throw new SettingsError('strictDevice', expected, 'no profile of ONNX Runtime that can be read')\n",

@@ -89,7 +89,7 @@ describe('a partial file of a killed process', () => {
     const before = await tree()
     await expect(opened(false)).rejects.toThrow('got config.json of an earlier run')
     await rewriteConfig((config) => ({ ...config, device: 'cuda' }))
-    await expect(opened(true)).rejects.toThrow('got device was "cuda" and is "cpu"')
+    await expect(opened(true)).rejects.toThrow(/^device: expected cuda, on which the run in .+ began .+, got cpu$/)
     expect(await tree()).toEqual(before)
   })
 })
