@@ -5,7 +5,7 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-node'
 import { topologicalOrder, type Expression } from '../graph/expression.js'
 import { input } from '../graph/operators.js'
-import type { OpenOptions, Session } from './engine.js'
+import type { OpenOptions, Results, Session } from './engine.js'
 import type { Feeds, NumericArray } from './feeds.js'
 import type { OnnxRuntime } from './loadOnnxRuntime.js'
 import type { Guard } from './lostCard.js'
@@ -18,9 +18,9 @@ type Place = 'cpu' | 'gpu-buffer'
 /** Opens a session on the device whose outputs go to this place. */
 type OpenCopy = (graph: Outputs, place: Place) => Promise<InferenceSession>
 
-/** Where each output of a session goes; null: all to the host, since nothing is carried. */
-export const outputPlaces = (outputs: Outputs, { carry = {} }: OpenOptions): Readonly<Record<string, Place>> | null =>
-  Object.keys(carry).length === 0
+/** Where each output of a session goes; null: all to the host, since nothing is carried, and no input stays. */
+export const outputPlaces = (outputs: Outputs, { carry = {}, fixed = [] }: OpenOptions): Readonly<Record<string, Place>> | null =>
+  Object.keys(carry).length === 0 && fixed.length === 0
     ? null
     : Object.fromEntries(Object.keys(outputs).map((name) => [name, carry[name] === undefined ? 'cpu' : 'gpu-buffer'] as const))
 
@@ -41,13 +41,35 @@ export const carryingSession = (
   ort: Pick<OnnxRuntime, 'Tensor'>,
   session: InferenceSession,
   outputs: Outputs,
-  { carry = {}, carriedIn, fixed = [] }: OpenOptions,
+  options: OpenOptions,
   openCopy: OpenCopy,
   guard: Guard = guardNativeCall,
 ): Session => {
-  const kept = keptIn(carriedIn)
+  const own = (kept: Kept): Session => withState({ ort, session, outputs, options, openCopy, guard }, kept)
+  const first = own(keptIn(options.carriedIn))
+  return {
+    ...first,
+    another: () => own({ tensors: {} }),
+    release: async () => {
+      await first.release()
+      await guard(() => session.release())
+    },
+  }
+}
+
+type Carrying = {
+  readonly ort: Pick<OnnxRuntime, 'Tensor'>
+  readonly session: InferenceSession
+  readonly outputs: Outputs
+  readonly options: OpenOptions
+  readonly openCopy: OpenCopy
+  readonly guard: Guard
+}
+
+/** Its release frees the tensors that it has on the device, and leaves the session open. */
+const withState = ({ ort, session, outputs, options: { carry = {}, fixed = [] }, openCopy, guard }: Carrying, kept: Kept): Session => {
   /** tensors on the device that every run may take, by input */
-  let lasting: Tensors | null = null
+  let lasting: Promise<Tensors> | null = null
   /** The writer lives as long as its tensors, which are in its memory. */
   let [reader, writer]: [InferenceSession | null, InferenceSession | null] = [null, null]
   const run = (of: InferenceSession, feeds: Tensors) => guard(() => of.run(feeds))
@@ -58,13 +80,25 @@ export const carryingSession = (
     const written = await run(writer, Object.fromEntries(names.map((name) => [name, tensorOf(ort, feeds, name)])))
     return Object.fromEntries(names.map((name) => [name, written[copyOf(name)] as Tensor]))
   }
+  const carried = async (): Promise<Results> => {
+    const graph = Object.fromEntries(
+      Object.entries(carry).map(([name, from]) => [name, input(from, outputs[name]?.shape ?? [], outputs[name]?.dtype ?? 'float32')]),
+    )
+    reader ??= await openCopy(graph, 'cpu')
+    const results = await run(reader, Object.fromEntries(Object.values(carry).map((name) => [name, kept.tensors[name]])) as Tensors)
+    return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data as NumericArray]))
+  }
   return {
+    ...(Object.keys(carry).length > 0 ? { carried } : {}),
     inputs: session.inputNames,
     run: async (feeds) => {
-      lasting ??= await upload(feeds)
+      lasting ??= upload(feeds).catch((thrown: unknown) => {
+        lasting = null
+        throw thrown
+      })
+      const known = await lasting
       const inputs = session.inputNames.map((name) => {
-        const carried = feeds[name] === undefined ? kept.tensors[name] : undefined
-        const tensor = carried ?? lasting?.[name]
+        const tensor = (feeds[name] === undefined ? kept.tensors[name] : undefined) ?? known[name]
         return [name, tensor === undefined && feeds[name] !== undefined ? tensorOf(ort, feeds, name) : tensor] as const
       })
       const missing = inputs.find(([, tensor]) => tensor === undefined)
@@ -80,19 +114,11 @@ export const carryingSession = (
       kept.tensors = { ...kept.tensors, ...next }
       return rest
     },
-    carried: async () => {
-      const graph = Object.fromEntries(
-        Object.entries(carry).map(([name, from]) => [name, input(from, outputs[name]?.shape ?? [], outputs[name]?.dtype ?? 'float32')]),
-      )
-      reader ??= await openCopy(graph, 'cpu')
-      const results = await run(reader, Object.fromEntries(Object.values(carry).map((name) => [name, kept.tensors[name]])) as Tensors)
-      return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data as NumericArray]))
-    },
     release: async () => {
       dispose(kept.tensors)
       kept.tensors = {}
-      dispose(lasting ?? {})
-      for (const opened of [session, reader, writer]) if (opened !== null) await guard(() => opened.release())
+      dispose((await lasting?.catch(() => null)) ?? {})
+      for (const opened of [reader, writer]) if (opened !== null) await guard(() => opened.release())
     },
   }
 }

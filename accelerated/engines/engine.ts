@@ -28,6 +28,8 @@ export type Session = {
   readonly run: (feeds: Feeds, into?: Readonly<Record<string, Feed>>) => Promise<Results>
   /** Copies the carried outputs of the last run from the device (see OpenOptions.carry). Absent: the session carries none. */
   readonly carried?: () => Promise<Results>
+  /** A session of the same compiled graph with a state of its own on the device; release it first. Absent: the session keeps none there. */
+  readonly another?: () => Session
   readonly inputs: ReadonlyArray<string>
   readonly release: () => Promise<void>
 }

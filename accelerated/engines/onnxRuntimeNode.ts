@@ -8,6 +8,7 @@ import type { Feed, Feeds, NumericArray } from './feeds.js'
 import { guardNativeCall } from './nativeCallGuard.js'
 import { onnxRuntime, type OnnxRuntime } from './loadOnnxRuntime.js'
 import { profiledSession } from './profiledSession.js'
+import { freedWeights } from './releasedWeights.js'
 import { noFiles, ownGraph, sessionOptions, weightFiles } from './sessionOptions.js'
 import { useTf32 } from './tf32.js'
 import { canWriteIntoBuffers, runIntoBuffers, sentinelOutput, toTensor, type Tensors } from './writeIntoBuffers.js'
@@ -29,6 +30,8 @@ export type Provider = {
   readonly fallsBack?: boolean
 }
 
+const freed = freedWeights(0)
+
 /** Compiles and runs graphs on this execution provider. */
 export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine => ({
   cachedAttention: provider.target.cachedAttention === true,
@@ -41,6 +44,8 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
     const intoBuffers = buffers !== null && (await canWriteIntoBuffers(ort))
     const model = toOnnx(outputs, provider.target, intoBuffers ? sentinelOutput : undefined)
     const graph = ownGraph(outputs, files, provider.target, options)
+    const openModel = (plain: Uint8Array) =>
+      guardNativeCall(() => ort.InferenceSession.create(plain, { executionProviders: [provider.provider], logSeverityLevel: 3 }))
     const opened = async (own: EngineSettings) => {
       const places = provider.keepsOutputs === true ? outputPlaces(outputs, options) : null
       const native = {
@@ -59,8 +64,11 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
       }
     }
     const { onPlacement, profile: asked } = settings
-    if (provider.fallsBack !== true || onPlacement === undefined || asked !== undefined) return (await opened(settings)).session
-    return profiledSession((profile) => opened({ ...settings, profile }), onPlacement)
+    const session =
+      provider.fallsBack !== true || onPlacement === undefined || asked !== undefined
+        ? (await opened(settings)).session
+        : await profiledSession((profile) => opened({ ...settings, profile }), onPlacement)
+    return provider.keepsOutputs === true ? freed(session, openModel) : session
   },
 })
 

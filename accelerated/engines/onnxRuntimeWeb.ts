@@ -11,6 +11,7 @@ import { webgpu } from './devices/webgpu.js'
 import type { Engine, EngineSettings, Session } from './engine.js'
 import type { Feeds, NumericArray } from './feeds.js'
 import { untilLost, type Guard, type GpuDevice } from './lostCard.js'
+import { freedWeights } from './releasedWeights.js'
 import { noFiles, ownGraph, sessionOptions, weightFiles } from './sessionOptions.js'
 import { widened } from './widenedWeights.js'
 import { toTensor } from './writeIntoBuffers.js'
@@ -31,13 +32,15 @@ type Provider = {
   readonly lacks: ReadonlyArray<DType>
   /** guards calls of this runtime (default: as they are) */
   readonly guardOf?: (ort: WebRuntime) => Guard
+  /** makes a session free its weights on release (default: the runtime does) */
+  readonly freed?: ReturnType<typeof freedWeights>
 }
 
 const unguarded: Guard = (call) => call()
 
 /** `threads` of the settings are set once, for the whole page: WebAssembly makes its threads as it starts. */
 const webEngine = (load: () => Promise<WebRuntime>, provider: Provider, settings: EngineSettings): Engine => {
-  const { name, target, keepsOutputs, lacks, guardOf = () => unguarded } = provider
+  const { name, target, keepsOutputs, lacks, guardOf = () => unguarded, freed = (session) => session } = provider
   return {
     cachedAttention: target.cachedAttention === true,
     scan: target.scan === true,
@@ -51,10 +54,11 @@ const webEngine = (load: () => Promise<WebRuntime>, provider: Provider, settings
         return guard(() => ort.InferenceSession.create(toOnnx(graph, target), { ...own, ...places }))
       }
       const places = keepsOutputs ? outputPlaces(outputs, options) : null
-      if (places === null) return sessionOf(ort, await opened(outputs, files), guard)
+      const openModel = (model: Uint8Array) => guard(() => ort.InferenceSession.create(model, { executionProviders: [name] }))
+      if (places === null) return freed(sessionOf(ort, await opened(outputs, files), guard), openModel)
       const session = await opened(outputs, files, { preferredOutputLocation: places })
       const openCopy = (graph: Outputs, place: 'cpu' | 'gpu-buffer') => opened(graph, noFiles, { preferredOutputLocation: place })
-      return carryingSession(ort, session, outputs, options, openCopy, guard)
+      return freed(carryingSession(ort, session, outputs, options, openCopy, guard), openModel)
     },
   }
 }
@@ -103,13 +107,14 @@ export const webGpu = (load: () => Promise<WebRuntime>, { halves }: GpuFeatures)
     })
     return kept
   }
+  const freed = freedWeights(1)
   const guardOf = ({ env }: WebRuntime) => untilLost(() => env.webgpu.device as unknown as GpuDevice | undefined)
   return {
     ...webgpu,
     target,
     tolerances: halves ? webgpu.tolerances : tolerances,
     options: [],
-    engine: (settings) => webEngine(staying, { name: 'webgpu', target, keepsOutputs: true, lacks, guardOf }, settings),
+    engine: (settings) => webEngine(staying, { name: 'webgpu', target, keepsOutputs: true, lacks, guardOf, freed }, settings),
     missing: async () => null,
     remedy: async () => 'a browser with WebGPU and a graphics card that it can use',
   }

@@ -31,17 +31,27 @@ export const profiledSession = async (
     return placementOf(await readFile(join(folder, file), 'utf8'))
   }
   let isFirst = true
-  return {
-    ...session,
-    run: async (feeds, into) => {
-      const results = await session.run(feeds, into)
+  const watched =
+    (run: Session['run']): Session['run'] =>
+    async (feeds, into) => {
+      const results = await run(feeds, into)
       if (!isFirst) return results
       isFirst = false
       const found = await placement().catch(() => null)
       await remove()
       report(found)
       return results
-    },
+    }
+  const { another } = session
+  return {
+    ...session,
+    run: watched(session.run),
+    ...(another && {
+      another: () => {
+        const own = another()
+        return { ...own, run: watched(own.run) }
+      },
+    }),
     release: async () => {
       await session.release()
       await remove()

@@ -19,21 +19,23 @@ const sharedEngine = (device: Device, settings: EngineSettings, open: Map<string
     ...engine,
     sharesSessions: true,
     open: async (outputs, weights, given) => {
-      const options = { ...given, carry: {}, fixed: [] } // a session that several share carries the state of none
+      const { carriedIn: _, ...options } = given ?? {} // each opening has a state of its own
       const key = await keyOf(device, outputs, weights, { ...settings, ...options })
       if (key === null) return engine.open(outputs, weights, options)
       const shared = open.get(key) ?? { session: engine.open(outputs, weights, options), openings: 0 }
       open.set(key, shared)
       shared.openings++
-      const leave = async (): Promise<void> => {
+      const leave = async (own: Session | undefined): Promise<void> => {
+        await own?.release()
         shared.openings--
         if (shared.openings > 0) return
         open.delete(key)
         await (await shared.session).release()
       }
       try {
-        const { inputs, run } = await shared.session
-        return { inputs, run, release: leave }
+        const session = await shared.session
+        const own = session.another?.()
+        return { ...(own ?? session), release: () => leave(own) }
       } catch (thrown) {
         shared.openings--
         open.delete(key)

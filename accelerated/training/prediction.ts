@@ -67,7 +67,8 @@ export const openPredictor = async <E extends TrainingExample, O>(
   const layout = layoutOf(assembly, phase)
   const { dtype } = assembly.precision
   const known = fixed === undefined ? null : fixedParameters(layout, fixed, dtype, engine)
-  const open = (of: Assembly): Promise<Session> => engine.open(inferenceGraph(of, phase, known?.tensors), weights, options)
+  const open = (of: Assembly): Promise<Session> =>
+    engine.open(inferenceGraph(of, phase, known?.tensors), weights, { ...options, fixed: Object.keys(known?.feeds ?? {}) })
   const session = await open(assembly)
   let forLongTexts: Promise<Session> | null = null
   const batches: Predictor<E, O>['batches'] = async (parameters, examples, batchSize) => {

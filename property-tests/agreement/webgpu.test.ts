@@ -2,7 +2,7 @@
 import * as ort from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
 import type { Expression } from '../../accelerated/graph/expression.js'
-import { add, input, logSoftmax, mul, reduceSum, split } from '../../accelerated/graph/operators.js'
+import { add, input, logSoftmax, matMul, mul, reduceSum, split, weight } from '../../accelerated/graph/operators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { webgpu } from '../../accelerated/engines/devices/webgpu.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
@@ -74,10 +74,32 @@ describe.skipIf(!works)('training on webgpu (skipped where no WebGPU device work
     const session = await webgpu.engine({ threads: 1 }).open({ 'next w': next, sum: reduceSum(next) }, noWeights, options)
     const all = (value: number) => ({ data: new Float32Array(100).fill(value), shape: [100] })
     expect(await session.run({ w: all(4), x: all(2), pool: all(3) })).toEqual({ sum: Float32Array.of(800) })
+    const other = session.another?.()
+    expect(await other?.run({ w: all(2), x: all(1), pool: all(2) })).toEqual({ sum: Float32Array.of(300) })
     expect(await session.run({ x: all(1), pool: all(99) })).toEqual({ sum: Float32Array.of(700) })
+    expect(await other?.run({ x: all(1) })).toEqual({ sum: Float32Array.of(350) })
+    await other?.release()
     expect(await session.carried?.()).toEqual({ 'next w': all(7).data })
     expect(await session.run({ w: all(2), x: all(0) })).toEqual({ sum: Float32Array.of(100) })
     await session.release()
+  }, 60_000)
+
+  it('frees the weights of released sessions while another is open', async () => {
+    const [rows, columns] = [1024, 8192]
+    const data = new Uint8Array(4 * rows * columns) // 34 MB, in the memory of the process if the card is a program
+    const matrix = weight('w', [rows, columns], 'float32', { location: 'w', offset: 0, length: data.length })
+    const graph = { y: matMul(input('x', [1, rows], 'float32'), matrix) }
+    const open = async () => {
+      const session = await webgpu.engine({ threads: 1 }).open(graph, async () => async () => data)
+      await session.run({ x: { data: new Float32Array(rows), shape: [1, rows] } })
+      return session
+    }
+    const stays = await open()
+    await (await open()).release()
+    const before = process.memoryUsage.rss()
+    for (let i = 0; i < 4; i++) await (await open()).release()
+    expect((process.memoryUsage.rss() - before) / data.length).toBeLessThan(2)
+    await stays.release()
   }, 60_000)
 
   it.each([{}, { rank: 1, lengths: [1], family: 'bert', taskType: 'regression', dropout: 0 }] as const)(

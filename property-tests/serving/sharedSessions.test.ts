@@ -5,6 +5,8 @@ import type { WeightSource } from '../../accelerated/engines/engine.js'
 import { withSharedSessions } from '../../accelerated/engines/sharedSessions.js'
 import { add, input, mul } from '../../accelerated/graph/operators.js'
 
+import { keepingEngine, type Traffic } from '../support/keepingEngine.js'
+
 const x = input('x', [2], 'float32')
 const [doubled, squared] = [{ y: add(x, x) }, { y: mul(x, x) }]
 const folder =
@@ -60,6 +62,26 @@ describe('shared sessions', () => {
     const refused = counted(true)
     for (let i = 0; i < 2; i++) await expect(refused.device.engine({ threads: 1 }).open(doubled, folder('a'))).rejects.toThrow('refused')
     expect(refused.counts.opened).toBe(2)
+  })
+
+  it('keep on the device what each opening has there, and free it with that opening', async () => {
+    const traffic: Traffic[] = []
+    const device = withSharedSessions({ ...cpu, engine: (settings) => keepingEngine(cpu.engine(settings), traffic) })
+    const [sum, scale] = [input('sum', [2], 'float32'), input('scale', [2], 'float32')]
+    const graph = { next: add(sum, mul(scale, x)), y: mul(scale, x) }
+    const open = () => device.engine({ threads: 1 }).open(graph, folder('/'), { carry: { next: 'sum' }, fixed: ['scale'] })
+    const [a, b] = [await open(), await open()]
+    const pair = (value: number) => ({ data: Float32Array.of(value, 0), shape: [2] })
+    const begun = [await a.run({ x: pair(1), scale: pair(2), sum: pair(0) }), await b.run({ x: pair(1), scale: pair(5), sum: pair(100) })]
+    expect(begun.map(({ y }) => y?.[0])).toEqual([2, 5])
+    expect((await b.run({ x: pair(3) }))['y']?.[0]).toBe(15)
+    expect((await a.run({ x: pair(4) }))['y']?.[0]).toBe(8)
+    expect((await a.carried?.())?.['next']?.[0]).toBe(10)
+    await a.release()
+    await b.run({ x: pair(1) })
+    expect((await b.carried?.())?.['next']?.[0]).toBe(125)
+    await b.release()
+    expect(traffic).toEqual([24, 24, 8, 8, 8].map((up) => ({ up, down: 8 })))
   })
 
   it('compute with the feeds of each opening', async () => {

@@ -8,9 +8,11 @@ export type Traffic = { readonly up: number; readonly down: number }
 export const keepingEngine = (engine: Engine, traffic: Traffic[] = []): Engine => ({
   ...engine,
   open: async (outputs, weights, options = {}) => {
-    const { carry = {} } = options
+    const { carry = {}, fixed = [] } = options
     const session = await engine.open(outputs, weights, { ...options, mode: 'batch' }) // the caller brings no buffers for what is kept
-    return Object.keys(carry).length === 0 ? session : keeping(session, options, traffic)
+    if (Object.keys(carry).length === 0 && fixed.length === 0) return session
+    const another = (): Session => ({ ...keeping(session, { ...options, carriedIn: {} }, traffic), release: async () => undefined })
+    return { ...keeping(session, options, traffic), another }
   },
 })
 
@@ -47,7 +49,11 @@ const keeping = (session: Session, { carry = {}, fixed = [], carriedIn = {} }: O
       place.feeds = { ...place.feeds, ...next }
       return Object.fromEntries(rest)
     },
-    carried: async () =>
-      Object.fromEntries(Object.entries(carry).map(([name, input]) => [name, (place.feeds[input] as Feed).data.slice()])),
+    ...(Object.keys(carry).length === 0
+      ? {}
+      : {
+          carried: async () =>
+            Object.fromEntries(Object.entries(carry).map(([name, input]) => [name, (place.feeds[input] as Feed).data.slice()])),
+        }),
   }
 }

@@ -29,7 +29,7 @@ beforeAll(async () => {
   files = await pageAndData()
   await watchPage(files.page, settings)
   server = await served(files.page)
-  browser = await launchChromium(...softwareCard)
+  browser = await launchChromium(...softwareCard, '--js-flags=--expose-gc')
 }, 60_000)
 afterAll(async () => {
   await browser?.close()
@@ -126,7 +126,7 @@ describe.skipIf(!hasChromium)('a run by WebGPU in Chromium (skipped without Chro
     expect(floats.filter(({ name }) => places.get(name) === 'cpu')).toEqual([])
     expect(floats.filter(({ name }) => places.get(name) === 'gpu').length / floats.length).toBeGreaterThan(0.9) // others are fused
 
-    for (let step = 11; step <= 20; step++) expect(held.get(step), `buffers after step ${step}`).toBe(held.get(10))
+    for (let step = 11; step <= 20; step++) expect(held.get(step), `buffers after step ${step}`).toEqual(held.get(10))
 
     const steps = async (): Promise<number> => Number((await page.locator('#numbers b').allTextContents())[0])
     await page.getByRole('button', { name: 'Start training' }).click()

@@ -1,5 +1,6 @@
 /**
- * Prints the bytes that a step moves to a device and back: LoRA on the embedded model, 8 × 32 tokens a part. The state crosses, or stays there.
+ * Prints the bytes that a step and a served prediction move to a device and back: LoRA on the embedded model, 8 × 32 tokens a part. The state crosses,
+ * or stays there.
  * `npm run build && node dist/property-tests/web/measureTraffic.js`. The device is the processor.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -7,10 +8,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Engine } from '../../accelerated/engines/engine.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import { withSharedSessions } from '../../accelerated/engines/sharedSessions.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import { packageFile } from '../../finetuning/data/packageFile.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
-import { finetune } from '../../web/index.js'
+import { finetune, predictor } from '../../web/index.js'
 import { keepingEngine, type Traffic } from '../support/keepingEngine.js'
 
 const bytesOf = (arrays: ReadonlyArray<{ readonly byteLength: number }>): number =>
@@ -33,6 +35,7 @@ const crossingEngine = (engine: Engine, traffic: Traffic[]): Engine => ({
 })
 
 const steps = 4
+const texts = Array.from({ length: 8 }, (_, i) => ({ text: `the food was ${'very '.repeat(i)}good` }))
 const folder = await mkdtemp(join(tmpdir(), 'salora-traffic-'))
 try {
   for (const parts of [1, 4])
@@ -55,6 +58,17 @@ try {
         console.log(`${parts} ${parts === 1 ? 'part' : 'parts'}, state ${name}, step ${step}: ${up} bytes to the device, ${down} back`)
       }
     }
+  for (const [name, engineOf] of Object.entries({ cross: crossingEngine, stay: keepingEngine })) {
+    const traffic: Traffic[] = []
+    const device = { ...cpu, engine: (settings: Parameters<typeof cpu.engine>[0]) => engineOf(cpu.engine(settings), traffic) }
+    const { predictions, release } = await predictor(join(folder, 'stays-1'), { storage: nodeFiles, device: withSharedSessions(device) })
+    for (let request = 1; request <= 3; request++) {
+      await predictions(texts)
+      const { up, down } = traffic.at(-1) ?? {}
+      console.log(`served, parameters ${name}, request ${request} of ${texts.length} texts: ${up} bytes to the device, ${down} back`)
+    }
+    await release()
+  }
 } finally {
   await rm(folder, { recursive: true })
 }

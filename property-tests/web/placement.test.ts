@@ -122,6 +122,23 @@ describe('counting float nodes on the CPU', () => {
     expect(await temporary()).toEqual(before)
   })
 
+  it('reads it of whichever session of a graph runs first, once', async () => {
+    const placements: Array<Placement | null> = []
+    const plain = { inputs: [], run: async () => ({}), release: async () => undefined }
+    const session = { ...plain, another: () => plain }
+    const profiled = await profiledSession(
+      async () => ({ session, endProfile: async () => undefined }),
+      (placement) => placements.push(placement),
+    )
+    const other = profiled.another?.()
+    await other?.run({})
+    expect(placements.length).toBe(1)
+    await profiled.run({})
+    await profiled.another?.().run({})
+    expect(placements).toEqual([null]) // there is no file
+    await profiled.release()
+  })
+
   it('does not profile where nobody asks, and says that it does not know where there is no profile', async () => {
     const before = await temporary()
     const session = await replaced.engine({ threads: 1 }).open({ y: exp(input('x', [1], 'float32')) }, noWeights)

@@ -123,6 +123,69 @@ describe('the graphics card of a browser', () => {
     await adding.release()
   })
 
+  it('has other sessions of the same graph, each with a state of its own, whose release leaves the graph open', async () => {
+    const [w, x] = [input('w', [3], 'float32'), input('x', [3], 'float32')]
+    const next = add(w, x)
+    const asked: object[] = []
+    const engine = webGpu(async () => standIn(undefined, asked), { halves: false }).engine({ threads: 1 })
+    const session = await engine.open({ 'next w': next, sum: reduceSum(mul(x, w)) }, noWeights, { carry: { 'next w': 'w' } })
+    const all = (value: number) => ({ data: new Float32Array(3).fill(value), shape: [3] })
+    const [one, two] = [session.another?.(), session.another?.()]
+    expect(await one?.run({ w: all(1), x: all(1) })).toEqual({ sum: Float32Array.of(3) })
+    expect(await two?.run({ w: all(5), x: all(1) })).toEqual({ sum: Float32Array.of(15) })
+    expect(await one?.run({ x: all(1) })).toEqual({ sum: Float32Array.of(6) })
+    await one?.release()
+    expect(await two?.run({ x: all(1) })).toEqual({ sum: Float32Array.of(18) })
+    expect(await two?.carried?.()).toEqual({ 'next w': all(7).data })
+    expect(asked.length).toBe(3) // with the one that stays, and the one that reads
+    await two?.release()
+    await session.release()
+  })
+
+  it('copies fixed inputs to the card once, where nothing is carried', async () => {
+    const [scale, x] = [input('scale', [3], 'float32'), input('x', [3], 'float32')]
+    const asked: object[] = []
+    const engine = webGpu(async () => standIn(undefined, asked), { halves: false }).engine({ threads: 1 })
+    const session = await engine.open({ sum: reduceSum(mul(scale, x)) }, noWeights, { fixed: ['scale'] })
+    const all = (value: number) => ({ data: new Float32Array(3).fill(value), shape: [3] })
+    const runs = [session.run({ scale: all(2), x: all(1) }), session.run({ scale: all(2), x: all(3) })] // at once
+    expect(await Promise.all(runs)).toEqual([{ sum: Float32Array.of(6) }, { sum: Float32Array.of(18) }])
+    expect(await session.run({ scale: all(7), x: all(1) })).toEqual({ sum: Float32Array.of(6) }) // the numbers of the card
+    expect(asked.slice(1)).toMatchObject([{ preferredOutputLocation: { sum: 'cpu' } }, { preferredOutputLocation: 'gpu-buffer' }])
+    expect(session.carried).toBeUndefined()
+    await session.release()
+  })
+
+  it('frees the weights of a released session by opening one with a convolution, unless the card is lost', async () => {
+    const opened: string[] = []
+    let fails = false
+    const runtime = standIn(undefined)
+    const create = async (model: Uint8Array, options: object) => {
+      const session = await runtime.InferenceSession.create(model, options)
+      const { node, initializer } = readModel(model)
+      const operators = node.map(({ opType }) => opType).join()
+      if (fails && operators === 'Conv') throw new Error('lost')
+      opened.push(`${operators} of ${initializer.map(({ name }) => name).join()}`)
+      return {
+        ...session,
+        inputNames: session.inputNames,
+        run: session.run.bind(session),
+        release: async () => void opened.push(`released ${operators}`),
+      }
+    }
+    const ort = { ...runtime, InferenceSession: { create } } as unknown as WebRuntime
+    const engine = webGpu(async () => ort, { halves: false }).engine({ threads: 1 })
+    const sum = { y: add(input('x', [1], 'float32'), input('z', [1], 'float32')) }
+    const product = { y: mul(input('x', [1], 'float32'), input('z', [1], 'float32')) }
+    const [first, second] = [await engine.open(sum, noWeights), await engine.open(product, noWeights)]
+    opened.splice(0)
+    await first.release()
+    expect(opened.splice(0)).toEqual(['released Add', 'Conv of w', 'released Conv'])
+    fails = true
+    await second.release()
+    expect(opened).toEqual(['released Mul'])
+  })
+
   it('without shader-f16 refuses products in float16, and runs a checkpoint that has it without any', async () => {
     for (const has of [true, false]) {
       const asked: object[] = []
@@ -131,8 +194,8 @@ describe('the graphics card of a browser', () => {
       await checkDevice(float32, card)
       const session = await card.engine({ threads: 1 }).open(graph(), source)
       expect((await session.run({ at }))['y']?.length).toBe(6)
-      await session.release()
       expect(asked.at(-1)).toMatchObject({ halves: has ? 1 : 0 })
+      await session.release()
     }
     const without = webGpu(async () => standIn(undefined), { halves: false })
     await expect(checkDevice(mixed, without)).rejects.toThrow('precision: expected float32 on this device, got mixed on webgpu')

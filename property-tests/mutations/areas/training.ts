@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const training: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/training/prediction.ts',
+    mistake: 'Parameters that never change cross in each prediction.',
+    before: 'fixed: Object.keys(known?.feeds ?? {})',
+    after: 'fixed: []',
+    tests: ['property/accelerated/fixedParameters'],
+  },
+  {
     file: 'accelerated/training/settings.ts',
     mistake: 'A run that names no method trains SaLoRA.',
     before: '{ method: name = defaultMethod.value, ...values }',

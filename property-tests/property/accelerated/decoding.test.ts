@@ -237,13 +237,30 @@ describe(`decoding with a cache on the device (seed ${SEED})`, () => {
     await decoder.release()
   })
 
-  it('moves it with every token where several openings share a session', async () => {
+  it('keeps one for each opening of a session that several share', async () => {
     const traffic: Traffic[] = []
     const shared = withSharedSessions({ ...cpu, engine: () => keepingEngine(runtimeOf(target).engine, traffic) })
     const runtime = { engine: shared.engine({ threads: 1 }), weights: async () => 'unread' }
-    const model = drawDecoder(someDecoder())
-    await follows(model, await unmerged(model, 'float64', undefined, runtime), [1, 6], 1e-9)
-    expect(traffic).toEqual([])
+    const model = drawDecoder(someDecoder({ lengths: [9, 4] }))
+    const [prompt = [], other = []] = model.batch.inputIds
+    const [one, two] = [await unmerged(model, 'float64', undefined, runtime), await unmerged(model, 'float64', undefined, runtime)]
+    const [first, second] = [await one.begin([prompt]), await two.begin([other])]
+    for (const token of [1, 2]) {
+      await first.append([{ from: 0, token }])
+      await second.append([{ from: 0, token: 2 * token }])
+    }
+    await one.release()
+    await second.append([{ from: 0, token: 6 }])
+    const reference = referenceOf(model)
+    for (const [[row], text] of [
+      [first.logits(), [...prompt, 1, 2]],
+      [second.logits(), [...other, 2, 4, 6]],
+    ] as const)
+      assertClose(Array.from(row ?? []), reference([text]), { relative: 1e-9, name: `logits after ${text.length} tokens` })
+    const [began = 0, , ...tokens] = traffic.map(({ up }) => up)
+    expect(tokens.length).toBe(5)
+    for (const up of tokens) expect(up).toBeLessThan(began / 3) // parameters and prompts have crossed once
+    await two.release()
   })
 })
 

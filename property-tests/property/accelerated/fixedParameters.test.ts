@@ -43,10 +43,12 @@ const opened = async (method: MethodName) => {
   const start = assembly.method.phases.start(base.model.spec, settings)
   const layout = layoutOf(assembly, start)
   const inputs: ReadonlyArray<string>[] = []
+  const stays: ReadonlyArray<string>[] = []
   const engine = cpu.engine({ threads: 1 })
   const watching: Engine = {
     ...engine,
     open: (outputs, ...rest) => {
+      stays.push(rest[1]?.fixed ?? [])
       const leaves = topologicalOrder(Object.values(outputs)).filter(({ op }) => op === 'Input')
       inputs.push(parameterNames(leaves.map(({ attributes }) => attributes.name ?? '')))
       return engine.open(outputs, ...rest)
@@ -58,7 +60,7 @@ const opened = async (method: MethodName) => {
     const answers = await predictor.predict(given, { length: examples.length, at: (i) => examples[i] }, 2).finally(predictor.release)
     return answers.flatMap((answer) => Array.from(answer))
   }
-  return { watching, inputs, vector, predict }
+  return { watching, inputs, stays, vector, predict }
 }
 
 describe('parameters that never change', () => {
@@ -71,11 +73,12 @@ describe('parameters that never change', () => {
     expect(inputs[1]).toEqual([])
   })
 
-  it('are fed where sessions are shared', async () => {
-    const { watching, inputs, vector, predict } = await opened('lora')
+  it('are fed where sessions are shared, as numbers that may stay on the device', async () => {
+    const { watching, inputs, stays, vector, predict } = await opened('lora')
     const fed = await predict(watching, vector(1))
     expect(await predict({ ...watching, sharesSessions: true }, vector(2), vector(1))).toEqual(fed)
     expect(inputs[1]).toEqual(inputs[0])
+    expect(stays.map(parameterNames)).toEqual([[], inputs[0]])
   })
 
   it('are fed where they are more than 32 MB', () => {
