@@ -43,7 +43,7 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
     const buffers = provider.preallocatedOutputs ? outputBuffers(outputs, options) : null
     const intoBuffers = buffers !== null && (await canWriteIntoBuffers(ort))
     const model = toOnnx(outputs, provider.target, intoBuffers ? sentinelOutput : undefined)
-    const graph = ownGraph(outputs, files, provider.target, options)
+    const graph = ownGraph(outputs, files, options)
     const openModel = (plain: Uint8Array) =>
       guardNativeCall(() => ort.InferenceSession.create(plain, { executionProviders: [provider.provider], logSeverityLevel: 3 }))
     const opened = async (own: EngineSettings) => {
@@ -76,7 +76,7 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
 const copyOpener =
   (ort: OnnxRuntime, provider: Provider, settings: EngineSettings) =>
   (graph: Outputs, place: 'cpu' | 'gpu-buffer'): Promise<InferenceSession> => {
-    const own = ownGraph(graph, noFiles, provider.target, {})
+    const own = ownGraph(graph, noFiles, {})
     const native = { ...sessionOptions({ provider: numbered(provider, settings) }, settings, own), preferredOutputLocation: place }
     return guardNativeCall(() => ort.InferenceSession.create(toOnnx(graph, provider.target), native))
   }
@@ -93,7 +93,6 @@ export const openModelFile = async (file: string, settings: EngineSettings): Pro
     prepacks: true,
     merges: true,
     spins: true,
-    fusesByNames: true,
     ownGraph: false,
   })
   return copyingSession(ort, await guardNativeCall(() => ort.InferenceSession.create(file, options)))

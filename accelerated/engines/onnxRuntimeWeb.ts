@@ -50,7 +50,7 @@ const webEngine = (load: () => Promise<WebRuntime>, provider: Provider, settings
       const ort = await load()
       const guard = guardOf(ort)
       const opened = (graph: Outputs, chosen: typeof noFiles, places: OutputPlaces = {}): Promise<binding.InferenceSession> => {
-        const own = sessionOptions({ provider: { name } }, settings, ownGraph(graph, chosen, target, options))
+        const own = sessionOptions({ provider: { name } }, settings, ownGraph(graph, chosen, options))
         return guard(() => ort.InferenceSession.create(toOnnx(graph, target), { ...own, ...places }))
       }
       const places = keepsOutputs ? outputPlaces(outputs, options) : null

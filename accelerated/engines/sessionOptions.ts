@@ -1,7 +1,6 @@
 /** How a session is opened, whichever binding of ONNX Runtime opens it: where its weights are, and the optimizers that stay off. */
 import type { InferenceSession } from 'onnxruntime-node'
 import { topologicalOrder, type Expression } from '../graph/expression.js'
-import type { OnnxTarget } from '../graph/onnx.js'
 import type { EngineSettings, OpenOptions, WeightSource } from './engine.js'
 import { idleOptimizers } from './idleOptimizers.js'
 
@@ -28,9 +27,6 @@ const disabledOptimizers = [
   'QuickGeluFusion', // turns x · σ(x) into a node that the CPU provider has only in float32, and then refuses the graph in float64
   'DivMulFusion', // rounds y · (1 / x) differently if nothing else reads 1 / x, as in a recomputed layer
 ]
-
-/** Fuses a product with the next sum if the names of sizes prove their shapes equal: in some sections of a graph only. */
-const fusionByNames = 'MatMulAddFusion'
 
 /** Keeps everything it computes from weights by Cast or Transpose for as long as the session lives. */
 const constantFolding = 'ConstantFolding'
@@ -63,18 +59,16 @@ type NativeOptions = WeightFiles & {
   /** whether equal nodes become one */
   readonly merges: boolean
   readonly spins: boolean
-  readonly fusesByNames: boolean
   /** whether salora wrote the graph for this session */
   readonly ownGraph: boolean
 }
 
 /** How a session of a graph that salora wrote is opened. */
-export const ownGraph = (outputs: Outputs, files: WeightFiles, target: OnnxTarget, options: OpenOptions): NativeOptions => ({
+export const ownGraph = (outputs: Outputs, files: WeightFiles, options: OpenOptions): NativeOptions => ({
   ...files,
   merges: !expandsLevels(outputs),
   prepacks: prepacks(outputs, options),
   spins: options.mode !== 'decode',
-  fusesByNames: target.namelessSizes !== true,
   ownGraph: true,
 })
 
@@ -82,13 +76,12 @@ export const ownGraph = (outputs: Outputs, files: WeightFiles, target: OnnxTarge
 export const sessionOptions = (
   { provider }: { readonly provider: { readonly name: string } & Readonly<Record<string, unknown>> },
   { threads, profile }: EngineSettings,
-  { folder, externalData, prepacks: reorders, merges, spins, fusesByNames, ownGraph: isOurs }: NativeOptions,
+  { folder, externalData, prepacks: reorders, merges, spins, ownGraph: isOurs }: NativeOptions,
 ): InferenceSession.SessionOptions => {
   const disabled = [
     ...disabledOptimizers,
     ...(reorders ? [] : [constantFolding]),
     ...(merges ? [] : [merging]),
-    ...(fusesByNames ? [] : [fusionByNames]),
     ...(isOurs ? idleOptimizers : []),
   ]
   return {

@@ -1,13 +1,12 @@
 /**
  * Liveness: the memory that a graph holds while it runs on the CPU. Nodes are in the order in which ONNX Runtime runs them, and a value lives from its
- * node to its last reader. Buffers are reused for shapes that ONNX Runtime knows before the run. A shape that a run sets reuses only those of its section (sizeSections.ts).
+ * node to its last reader. Buffers are reused for shapes that ONNX Runtime knows before the run, not for those that a run sets.
  * An element-wise operator then reuses an operand that nothing else reads, and other values reuse the buffer that was freed last.
  */
 import { sizeOfDimension } from './dimension.js'
 import type { DType, Expression, Op } from './expression.js'
 import { topologicalOrder } from './expression.js'
 import { loweredOnce } from './lowering.js'
-import { sectionsOf, type Sections } from './sizeSections.js'
 
 type Outputs = Readonly<Record<string, Expression>>
 
@@ -52,7 +51,6 @@ const allocationsOf = (
   callerBuffers: boolean,
 ): ReadonlyArray<Allocation> => {
   const order = executionOrder(outputs.map(written))
-  const sections = sectionsOf(topologicalOrder(outputs))
   const parts = furtherOutputs(outputs)
   const valueFor = (node: Expression): Expression => {
     const [first] = node.inputs
@@ -69,13 +67,13 @@ const allocationsOf = (
   const placed = (value: Expression, operands: ReadonlyArray<Buffer | undefined>): Buffer => {
     if (renaming.has(value.op)) return operands[0] ?? allocate(0, null)
     if (kept.has(value)) return allocate(callerBuffers ? 0 : bytesOf(value, sizes), null)
-    const kind = kindOf(value, sections)
+    const kind = kindOf(value)
     const writable = inPlace.has(value.op) && kind !== null
     const over = writable ? operands.find((buffer) => buffer?.kind === kind && buffer.readers === 1) : undefined
     return over ?? reuse(kind) ?? allocate(bytesOf(value, sizes), kind)
   }
   for (const node of order) {
-    for (const bytes of workspace(node, sizes, kindOf(node, sections) !== null)) {
+    for (const bytes of workspace(node, sizes, kindOf(node) !== null)) {
       next()
       allocate(bytes, null).until += 1
     }
@@ -123,7 +121,7 @@ const written = (node: Expression): Expression => {
 
 type Buffer = {
   readonly bytes: number
-  /** type, shape and section of values that may reuse it; null if a run sets a size and there are no sections */
+  /** type and shape of values that may reuse it; null if a run sets a size */
   readonly kind: string | null
   /** when it is allocated and freed */
   readonly since: number
@@ -166,12 +164,7 @@ const timeline = () => {
   }
 }
 
-const kindOf = (value: Expression, sections: Sections | null): string | null => {
-  const { shape, dtype } = value
-  if (shape.every((d) => typeof d === 'number')) return `${dtype} ${shape}`
-  const section = sections?.get(value)
-  return section === undefined ? null : `${dtype} ${shape} @${section}`
-}
+const kindOf = ({ shape, dtype }: Expression): string | null => (shape.every((d) => typeof d === 'number') ? `${dtype} ${shape}` : null)
 
 /**
  * Bytes of a node's intermediate values, each made of the one before: rows divided by their scales, levels, or all logarithms before one is

@@ -11,7 +11,6 @@ import { emitNodes } from './onnxOperators.js'
 import type { ValueInfoProto } from './onnxProto.js'
 import { elementType, encodeModel } from './onnxProto.js'
 import { runtimeShapes } from './onnxShapes.js'
-import { sectionsOf, type Sections } from './sizeSections.js'
 
 export type { OnnxTarget } from './onnxBuilder.js'
 
@@ -34,18 +33,15 @@ export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: str
   for (const [name, node] of Object.entries(lowered))
     if (names.get(node) !== name) builder.emit('Identity', [names.get(node) ?? ''], {}, [name])
   if (emptySequence !== undefined) builder.emit('SequenceEmpty', [], {}, [emptySequence])
-  const declared = target.namelessSizes === true ? withoutNames : (info: ValueInfoProto) => info
-  const sections = target.namelessSizes === true ? sectionsOf(order) : null
-  // Without these shapes the runtime fuses recomputed nodes differently from the originals, which changes their rounding.
-  const recomputed = order.filter(({ op }) => op === 'ControlDependency')
+  const isHidden = target.unknownShapes === true
+  const declared = isHidden ? withoutRunSizes : (info: Declared): ValueInfoProto => info
+  // The runtime does not see that a recomputed value has a known shape. It would fuse what follows differently from the original, and round differently.
+  const recomputed = isHidden ? [] : order.filter(({ op }) => op === 'ControlDependency')
   return encodeModel({
     nodes: builder.nodes,
     initializers: [...builder.initializers.values()],
-    inputs: inputs.map(declared),
-    values:
-      sections === null
-        ? recomputed.map((node) => declared(valueInfo(names.get(node) ?? '', node)))
-        : namedBySection(order, names, sections, new Set(Object.keys(lowered))),
+    inputs: [...inputs.map(declared), ...builder.hiddenSizes.values()],
+    values: recomputed.map((node) => valueInfo(names.get(node) ?? '', node)),
     outputs: [
       ...(emptySequence === undefined ? [] : [{ name: emptySequence, sequenceOf: elementType('float32') }]),
       ...Object.entries(lowered).map(([name, node]) => declared(valueInfo(name, node))),
@@ -57,27 +53,9 @@ type Declared = ValueInfoProto & { readonly shape: Shape }
 
 const valueInfo = (name: string, { dtype, shape }: Expression): Declared => ({ name, dataType: elementType(dtype), shape })
 
-const withoutNames = (info: ValueInfoProto): ValueInfoProto => ({
-  ...info,
-  shape: info.shape.map((d) => (typeof d === 'number' ? d : null)),
-})
-
-/** Every computed value with sizes that a run sets, under the names of its section. Outputs are declared apart. */
-const namedBySection = (
-  order: ReadonlyArray<Expression>,
-  names: ReadonlyMap<Expression, string>,
-  sections: Sections,
-  outputs: ReadonlySet<string>,
-): ReadonlyArray<ValueInfoProto> => {
-  const values = new Map<string, ValueInfoProto>()
-  for (const node of order) {
-    const [name, section] = [names.get(node) ?? '', sections.get(node)]
-    if (section === undefined || values.has(name) || outputs.has(name)) continue
-    const shape = node.shape.map((d) => (typeof d === 'number' ? d : `${d}@${section}`))
-    values.set(name, { ...valueInfo(name, node), shape })
-  }
-  return [...values.values()]
-}
+/** No shape if a run sets one of its sizes. */
+const withoutRunSizes = (info: Declared): ValueInfoProto =>
+  info.shape.every((d) => typeof d === 'number') ? info : { ...info, shape: null }
 
 /** Each input once, even if several expressions declare it. */
 const inputsOf = (order: ReadonlyArray<Expression>, outputs: Outputs): ReadonlyArray<Declared> => {

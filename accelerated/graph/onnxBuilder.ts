@@ -1,6 +1,6 @@
 /** A model while it is written: its nodes in order and its constants, each value under its own name. Only this file has mutable state. */
 import type { DType } from './expression.js'
-import type { AttributeValue, InitializerProto, NodeProto } from './onnxProto.js'
+import type { AttributeValue, InitializerProto, NodeProto, ValueInfoProto } from './onnxProto.js'
 import { elementType, initializerBytes } from './onnxProto.js'
 
 /** What a provider supports. */
@@ -24,16 +24,18 @@ export type OnnxTarget = {
   /** the most parts of one Split; a larger one becomes one Slice per part (default: no limit) */
   readonly largestSplit?: number
   /**
-   * omits the names of sizes that each run sets. If ONNX Runtime knows that two shapes are equal, it keeps the memory of one for the other. It
-   * then holds the most that each shape ever needed. Large graphs have names by section (sizeSections.ts).
+   * hides shapes that a run sets from ONNX Runtime. Its planner of memory compares each value whose rank it knows with all freed ones. That took
+   * most of the time to open a large graph. Where it knows that two shapes are equal, it also holds the most that each ever needed.
    */
-  readonly namelessSizes?: boolean
+  readonly unknownShapes?: boolean
 }
 
 export type OnnxBuilder = {
   readonly target: OnnxTarget
   readonly nodes: ReadonlyArray<NodeProto>
   readonly initializers: ReadonlyMap<string, InitializerProto>
+  /** the initializers of `sizes` that are inputs as well */
+  readonly hiddenSizes: ReadonlyMap<string, ValueInfoProto>
   /** Adds a node; → the name of its first result. */
   readonly emit: (
     opType: string,
@@ -47,12 +49,19 @@ export type OnnxBuilder = {
   /** Adds an initializer unless there is one of that name; → its name. So do the next two. */
   readonly constant: (data: ReadonlyArray<number> | Float64Array, shape: ReadonlyArray<number>, dtype: DType) => string
   readonly integers: (values: ReadonlyArray<number>) => string
+  /** The same as the sizes of a shape. The runtime takes them for an input with a default, and so does not know the shape before a run. */
+  readonly sizes: (values: ReadonlyArray<number>) => string
   readonly weight: (tensor: InitializerProto) => string
   /** A builder of a subgraph that shares the initializers. The names of its values start with `prefix`. */
   readonly inner: (prefix: string) => OnnxBuilder
 }
 
-export const onnxBuilder = (target: OnnxTarget, initializers = new Map<string, InitializerProto>(), prefix = ''): OnnxBuilder => {
+export const onnxBuilder = (
+  target: OnnxTarget,
+  initializers = new Map<string, InitializerProto>(),
+  hiddenSizes = new Map<string, ValueInfoProto>(),
+  prefix = '',
+): OnnxBuilder => {
   const nodes: NodeProto[] = []
   /** Values that serialization adds (`Expand'8`) are numbered separately from those of expressions (`Expand:8`). */
   const newName = (stem: string): string => `${prefix}${stem}'${nodes.length}`
@@ -66,10 +75,12 @@ export const onnxBuilder = (target: OnnxTarget, initializers = new Map<string, I
     if (!initializers.has(name)) initializers.set(name, { name, shape, dataType: elementType(dtype), bytes: initializerBytes(data, dtype) })
     return name
   }
+  const integers = (values: ReadonlyArray<number>): string => constant(values, [values.length], 'int64')
   return {
     target,
     nodes,
     initializers,
+    hiddenSizes,
     emit,
     share: (opType, operands, attributes = {}) => {
       const key = JSON.stringify([opType, operands, attributes])
@@ -78,11 +89,19 @@ export const onnxBuilder = (target: OnnxTarget, initializers = new Map<string, I
       return name
     },
     constant,
-    integers: (values) => constant(values, [values.length], 'int64'),
+    integers,
+    sizes: (values) => {
+      if (target.unknownShapes !== true) return integers(values)
+      const name = `sizes(${values.join(',')})`
+      const dataType = elementType('int64')
+      initializers.set(name, { name, dataType, shape: [values.length], bytes: initializerBytes(values, 'int64') })
+      hiddenSizes.set(name, { name, dataType, shape: null })
+      return name
+    },
     weight: (tensor) => {
       initializers.set(tensor.name, tensor)
       return tensor.name
     },
-    inner: (innerPrefix) => onnxBuilder(target, initializers, innerPrefix),
+    inner: (innerPrefix) => onnxBuilder(target, initializers, hiddenSizes, innerPrefix),
   }
 }

@@ -87,16 +87,13 @@ const serializers: Readonly<Record<Op, Serializer>> = {
   Cast: withAttributes('Cast', ({ dtype }) => ({ to: elementType(dtype) })),
 
   MatMul: ({ node, x, result }, builder) => emitProduct(builder, node, x, result),
-  AddMatMul: (
-    {
-      node: {
-        attributes: { transposeB = false, alpha = 1 },
-      },
-      x: [c = '', a = '', b = ''],
-      result,
-    },
-    { emit },
-  ) => emit('Gemm', [a, b, c], { transB: transposeB ? 1 : 0, alpha: { float: alpha } }, [result]),
+  AddMatMul: ({ node, x: [c = '', a = '', b = ''], result }, { emit, target }, shapes) => {
+    const { transposeB = false, alpha = 1 } = node.attributes
+    const attributes = { transB: transposeB ? 1 : 0, alpha: { float: alpha } }
+    if (target.unknownShapes !== true) return emit('Gemm', [a, b, c], attributes, [result])
+    // The runtime knows that a Gemm has two axes, and so would everything that follows.
+    return emit('Reshape', [emit('Gemm', [a, b, c], attributes), shapes.reshape(node.shape, node.shape)], {}, [result])
+  },
   QuantizedMatMul: (pending, builder, shapes) => emitQuantizedProduct(builder, shapes, pending),
   FourBitMatMul: (pending, builder, shapes) => emitFourBitProduct(builder, shapes, pending),
   FourBitDequantize: (pending, builder) => emitFourBits(builder, pending),

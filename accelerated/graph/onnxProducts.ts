@@ -52,11 +52,11 @@ const quantizedRows = (
   x: string,
   type: 'int8' | 'uint8',
 ): { readonly levels: string; readonly scale: string } => {
-  const { share, constant, integers } = builder
+  const { share, constant, sizes } = builder
   const [rows = 1] = input?.shape ?? []
   const scale = share('Mul', [rowMagnitudes(builder, x, largestLevel * smallestScale), constant([1 / largestLevel], [], 'float32')])
   const zeros = share('Expand', [constant([type === 'int8' ? 0 : zeroPoint], [1], type), shapes.shape([rows])])
-  return { levels: share('QuantizeLinear', [x, share('Reshape', [scale, integers([-1])]), zeros], { axis: 0 }), scale }
+  return { levels: share('QuantizeLinear', [x, share('Reshape', [scale, sizes([-1])]), zeros], { axis: 0 }), scale }
 }
 
 /** Quantizes the rows of x to uint8 by their own scales, multiplies in int32, and applies the scales of rows and columns. */
@@ -107,7 +107,7 @@ export const emitFourBitProduct = (
       emitFourBitLevels(builder, node, matrix, 'uint8'),
       right,
       one,
-      emit('Reshape', [scale, builder.integers([-1])]),
+      emit('Reshape', [scale, builder.sizes([-1])]),
       zero,
     ])
     return emit('Mul', [emit('Transpose', [columns], { perm: [1, 0] }), scales], {}, [result])
@@ -126,7 +126,7 @@ export const emitFourBits = (builder: OnnxBuilder, { node, x, result }: Pick<Pen
 
 /** L = kq in int8, or L + 128 in uint8. The operator rounds products of real numbers; these are whole. → [p, columns] */
 const emitFourBitLevels = (
-  { emit, constant, integers }: OnnxBuilder,
+  { emit, constant, integers, sizes }: OnnxBuilder,
   { op, inputs, attributes: { columns = 0 } }: Expression,
   [packed = '', blockScales = '']: ReadonlyArray<string>,
   type: 'int8' | 'uint8',
@@ -139,7 +139,7 @@ const emitFourBitLevels = (
   )
   const zeros = { levels: number(8), scales: number(zeroScale), products: number(type === 'int8' ? 0 : zeroPoint) }
   const operands = [q ?? '', one, zeros.levels, k ?? '', one, zeros.scales, one, zeros.products]
-  const levels = emit('Reshape', [emit('QLinearMul', operands, {}, undefined, 'com.microsoft'), integers([p, -1])])
+  const levels = emit('Reshape', [emit('QLinearMul', operands, {}, undefined, 'com.microsoft'), sizes([p, -1])])
   return columns === blocks * blockSize ? levels : emit('Slice', [levels, integers([0]), integers([columns]), integers([1])])
 }
 
@@ -165,7 +165,7 @@ const int8Activations = 4
 
 /** The matrix in float32. The last block of a row may be longer than the row. */
 export const emitBlocks = (
-  { emit, integers, constant }: OnnxBuilder,
+  { emit, integers, constant, sizes }: OnnxBuilder,
   { node: { shape, inputs }, x: [stored = '', scales = ''], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
 ): string => {
   const [rows, columns] = [Number(shape[0]), Number(shape[1])]
@@ -174,12 +174,12 @@ export const emitBlocks = (
     const first = emit('BitwiseAnd', [stored, constant([15], [], 'uint8')])
     const second = emit('BitShift', [stored, constant([4], [], 'uint8')], { direction: 'RIGHT' })
     const pairs = [first, second].map((half) => emit('Unsqueeze', [half, integers([-1])]))
-    return emit('Reshape', [emit('Concat', pairs, { axis: -1 }), integers([rows, -1, blockSize])])
+    return emit('Reshape', [emit('Concat', pairs, { axis: -1 }), sizes([rows, -1, blockSize])])
   }
   const levels = emit('Cast', [isPacked ? unpacked() : stored], { to: elementType('float32') })
   const centered = emit('Sub', [levels, constant([isPacked ? 8 : zeroPoint], [], 'float32')])
   const values = emit('Mul', [centered, emit('Unsqueeze', [scales, integers([-1])])])
-  const padded = emit('Reshape', [values, integers([rows, -1])])
+  const padded = emit('Reshape', [values, sizes([rows, -1])])
   return emit('Slice', [padded, integers([0]), integers([columns]), integers([1])], {}, [result])
 }
 

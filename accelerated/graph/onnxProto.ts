@@ -18,8 +18,8 @@ export type InitializerProto = {
   readonly bytes?: Uint8Array
   readonly external?: ExternalData
 }
-/** shape: null for an undeclared size */
-export type ValueInfoProto = { readonly name: string; readonly dataType: number; readonly shape: ReadonlyArray<Dimension | null> }
+/** shape: null if it is not declared */
+export type ValueInfoProto = { readonly name: string; readonly dataType: number; readonly shape: ReadonlyArray<Dimension> | null }
 /** A sequence of tensors. */
 export type SequenceInfoProto = { readonly name: string; readonly sequenceOf: number }
 /** A subgraph: it may read values of the graph around it. */
@@ -152,14 +152,14 @@ const writeValueInfo = (writer: FieldWriter, info: ValueInfoProto | SequenceInfo
     else
       writer.message(1, () => {
         writer.integer(1, info.dataType)
-        writer.message(2, () => writer.messages(1, info.shape, (d) => writeDimension(writer, d)))
+        if (info.shape !== null) writer.message(2, () => writer.messages(1, info.shape ?? [], (d) => writeDimension(writer, d)))
       })
   })
 }
 
-const writeDimension = (writer: FieldWriter, d: Dimension | null): void => {
+const writeDimension = (writer: FieldWriter, d: Dimension): void => {
   if (typeof d === 'number') writer.integer(1, d)
-  else if (d !== null) writer.text(2, d)
+  else writer.text(2, d)
 }
 
 const typedArrays: Readonly<Partial<Record<DType, (data: ArrayLike<number>) => { readonly buffer: ArrayBufferLike }>>> = {

@@ -2,7 +2,6 @@
 import { factors, terms } from './dimension.js'
 import type { Dimension, Shape } from './expression.js'
 import type { OnnxBuilder } from './onnxBuilder.js'
-import type { ValueInfoProto } from './onnxProto.js'
 
 export type RuntimeShapes = {
   /** The name of an int64 vector of this shape's sizes. */
@@ -14,7 +13,10 @@ export type RuntimeShapes = {
 }
 
 /** The size of a name is read from the first input that has it, once. */
-export const runtimeShapes = ({ emit, share, integers }: OnnxBuilder, inputs: ReadonlyArray<ValueInfoProto>): RuntimeShapes => {
+export const runtimeShapes = (
+  { emit, share, integers, sizes }: OnnxBuilder,
+  inputs: ReadonlyArray<{ readonly name: string; readonly shape: Shape }>,
+): RuntimeShapes => {
   const sources = new Map<string, { readonly input: string; readonly axis: number }>()
   for (const { name, shape } of inputs)
     shape.forEach((d, axis) => {
@@ -36,14 +38,14 @@ export const runtimeShapes = ({ emit, share, integers }: OnnxBuilder, inputs: Re
     if (multiplied.length > 1) return multiplied.map(dimension).reduce((a, b) => emit('Mul', [a, b]))
     throw new Error(`toOnnx: expected an input that carries dimension '${d}', got none`)
   }
-  const shape = (sizes: Shape): string =>
-    sizes.every((d) => typeof d === 'number') ? integers(sizes) : share('Concat', sizes.map(dimension), { axis: 0 })
+  const shape = (dimensions: Shape): string =>
+    dimensions.every((d) => typeof d === 'number') ? integers(dimensions) : share('Concat', dimensions.map(dimension), { axis: 0 })
   return {
     shape,
     /** Needs no run-time shape if all dimensions but one are known or keep their place (0): the last one follows (−1). */
     reshape: (from, to) => {
       const codes = to.map((d, i) => (typeof d === 'number' ? d : d === from[i] ? 0 : -1))
-      return codes.filter((code) => code === -1).length <= 1 ? integers(codes) : shape(to)
+      return codes.filter((code) => code === -1).length <= 1 ? sizes(codes) : shape(to)
     },
     allOfIt: () => {
       const [name] = sources.keys()

@@ -64,7 +64,7 @@ const uniqueListFlag = (placeholder: string, description: string, defaultText: s
 const gridFlag: Flag<ReadonlyArray<number> | null> = flag({
   arity: 'optional',
   placeholder: 'rates',
-  description: 'Choose the learning rate of each task and row from these, separated by commas, with one seed',
+  description: 'Choose the learning rate of each task and row from these, separated by commas, with a seed that the table does not use',
   defaultText: 'without a value those of Appendix B',
   parse: (where, typed) => {
     if (typed === undefined) return null

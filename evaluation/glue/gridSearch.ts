@@ -1,4 +1,4 @@
-/** The search for learning rates. Each rate of the grid is tried with one seed; each task and row gets the best one. */
+/** The search for learning rates. Each rate of the grid is tried with one seed, which no reported run has; each task and row gets the best one. */
 import type { Model } from '../../accelerated/models/architecture.js'
 import type { Cell } from './cell.js'
 import type { CellOutcome } from '../cells/executor.js'

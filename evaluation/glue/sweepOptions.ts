@@ -9,7 +9,7 @@ export type GlueSweepOptions = SweepRequest & {
   readonly reported: Reported
   /** the row that others are compared with; null: lora, if the table has it */
   readonly baseline: string | null
-  /** learning rates to choose from, for each task and row, with one seed; null: the recipe's rate */
+  /** learning rates to choose from, for each task and row, with a seed of its own; null: the recipe's rate */
   readonly grid: Grid | null
   /** a zip with one row's predictions for the test files (null: the last row); null: no zip. An aborted sweep writes none */
   readonly submission: { readonly file: string; readonly row: string | null } | null

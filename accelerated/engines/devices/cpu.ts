@@ -10,7 +10,7 @@ export const cpu = nativeDevice({
     cachedAttention: true,
     quantizedMatMul: true,
     scan: true,
-    namelessSizes: true,
+    unknownShapes: true,
   },
   provider: { name: 'cpu' },
   preallocatedOutputs: true,

@@ -158,13 +158,6 @@ export const engines: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/engines/sessionOptions.ts',
-    mistake: 'Products and sums are fused in some sections only.',
-    before: 'fusesByNames: target.namelessSizes !== true',
-    after: 'fusesByNames: true',
-    tests: ['property/graph/sizeSections'],
-  },
-  {
-    file: 'accelerated/engines/sessionOptions.ts',
     mistake: 'Expanded levels are kept as constants.',
     before: " || op === 'FourBitMatMul') && (prepack",
     after: ') && (prepack',

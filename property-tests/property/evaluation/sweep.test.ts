@@ -136,6 +136,8 @@ describe('the plan of a sweep', () => {
     expect(gridCells(request(), spec, { rates, on: 'dev' }).some(({ options }) => options.task.holdOutTrain === true)).toBe(false)
     expect(cells.slice(3, 6).map(({ options }) => options.settings.learningRate)).toEqual(rates)
     expect(new Set(cells.map(({ id }) => id)).size).toBe(12)
+    const reported = cellsOf(request(), spec).map(({ seed }) => seed)
+    expect(cells.filter(({ seed }) => reported.includes(seed))).toEqual([])
   })
 
   it('the plan of a grid has no run for a row with a learning rate of its own', () => {

@@ -122,7 +122,7 @@ describe(`gradient checkpointing (seed ${SEED})`, () => {
     selectRows(h, input('index', ['selected'], 'int32'), input('inverse', ['rows'], 'int32'), { partial: true })
 
   /** Where sizes have names, as a device's other than the CPU's: without them nothing is fused that could be lost. */
-  const named = { ...cpu.target, namelessSizes: false }
+  const named = { ...cpu.target, unknownShapes: false }
 
   const optimized = async (
     body: ReadonlyArray<string>,

@@ -41,16 +41,6 @@ const layers = (rows: Dimension): Expression => {
   const h = input('h', [rows, 64], 'float32')
   return reduceSum(through(through(through(h, 'U', n), 'V', n + 256), 'U', n))
 }
-/** The same in a graph of over four thousand nodes. @param between small nodes after each of the three */
-const layersOfLargeGraph = (between: number): Expression => {
-  const small = (x: Expression, count: number): Expression => Array.from({ length: count }).reduce<Expression>((sum) => add(sum, 0), x)
-  const through = (h: Expression, by: string, columns: number): Expression => {
-    const y = matMul(exp(matMul(h, matrix(by, 64, columns))), matrix(`back from ${by}`, columns, 64))
-    return add(h, small(reduceSum(y), between))
-  }
-  const h = through(through(through(input('h', ['tokens', 64], 'float32'), 'U', n), 'V', n + 256), 'U', n)
-  return small(reduceSum(h), 4200)
-}
 const writtenOver = (): Expression => {
   const product = matMul(input('h', [tokens, 64], 'float32'), matrix('U', 64, n))
   return reduceSum(sigmoid(relu(clip(logSoftmax(softmax(tanh(product))), -1, 1))))
@@ -75,8 +65,6 @@ export const largeGraphs = {
   'of two sizes in turn': layers('tokens'),
   'of a known size': block(tokens),
   'of two known sizes in turn': layers(tokens),
-  'of two sizes in turn, in one section of a large graph': layersOfLargeGraph(0),
-  'of two sizes in turn, in three sections of a large graph': layersOfLargeGraph(600),
   'of a known size, written over number by number': writtenOver(),
   'cut from one': cut(),
   'with rows added up': addedUp('tokens'),

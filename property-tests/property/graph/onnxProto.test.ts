@@ -18,7 +18,7 @@ const name = fc.oneof(fc.string({ maxLength: 200 }), fc.string({ unit: 'grapheme
 const integer = fc.oneof(fc.constantFrom(0, 1, -1, 127, 128, 2 ** 31, 2 ** 32 - 1, 2 ** 32, -(2 ** 32) - 1), fc.maxSafeInteger())
 const size = fc.oneof(fc.nat(), fc.constantFrom(0, 127, 128, 16_383, 16_384))
 
-const value = fc.record({ name, dataType: size, shape: fc.array(fc.oneof(size, name, fc.constant(null)), { maxLength: 4 }) })
+const value = fc.record({ name, dataType: size, shape: fc.option(fc.array(fc.oneof(size, name), { maxLength: 4 }), { freq: 4 }) })
 const info: fc.Arbitrary<ValueInfoProto | SequenceInfoProto> = fc.oneof(value, fc.record({ name, sequenceOf: size }))
 const { graph } = fc.letrec<{ readonly graph: GraphParts; readonly attribute: AttributeValue }>((tie) => ({
   graph: fc.record({
@@ -112,7 +112,7 @@ const infoOf = (of: ValueInfoProto | SequenceInfoProto): object => ({
   type:
     'sequenceOf' in of
       ? { sequenceType: { elemType: { tensorType: { elemType: of.sequenceOf } } } }
-      : { tensorType: { elemType: of.dataType, shape: { dim: of.shape.map(dimensionOf) } } },
+      : { tensorType: { elemType: of.dataType, ...(of.shape === null ? {} : { shape: { dim: of.shape.map(dimensionOf) } }) } },
 })
 
-const dimensionOf = (d: string | number | null): object => (d === null ? {} : typeof d === 'number' ? { dimValue: d } : { dimParam: d })
+const dimensionOf = (d: string | number): object => (typeof d === 'number' ? { dimValue: d } : { dimParam: d })
