@@ -125,3 +125,62 @@ it('the table of small budgets has the scores of each allocation, and its differ
     ])
   }
 })
+
+describe('one rank for each matrix', () => {
+  type Run = {
+    readonly config: {
+      readonly task: { readonly task: string; readonly holdOutTrain?: boolean }
+      readonly settings: { readonly method: string; readonly learningRate: number; readonly seed: number }
+    }
+    readonly result: { readonly last: { readonly scores: Readonly<Record<string, number>> } }
+  }
+  const metrics = { cola: 'matthews', mrpc: 'accuracy', stsb: 'pearson', sst2: 'accuracy', qnli: 'accuracy', qqp: 'accuracy' }
+  const { runs } = stored<{ readonly runs: ReadonlyArray<Run> }>('rank-one')
+  const of = (method: string, task: string, isHeldOut: boolean) =>
+    runs
+      .filter(({ config }) => config.settings.method === method && config.task.task === task)
+      .filter(({ config }) => (config.task.holdOutTrain === true) === isHeldOut)
+      .map(({ config: { settings }, result }) => ({ ...settings, score: 100 * (result.last.scores[metrics[task as 'cola']] ?? NaN) }))
+  const bestOf = (method: string, task: string): number => {
+    const tried = of(method, task, true).sort((a, b) => a.learningRate - b.learningRate)
+    return tried.find(({ score }) => score === Math.max(...tried.map((one) => one.score)))?.learningRate ?? NaN
+  }
+  const methods = [
+    ['lora', 'LoRA, r = 1'],
+    ['salora', 'SaLoRA, from 8 to 1'],
+  ] as const
+
+  it('the table of held-out scores has those of the runs, and the best of each method and task is bold', () => {
+    const table = tableOf('small-budgets', 'held-out')
+    for (const [method, title] of methods)
+      Object.keys(metrics).forEach((task, column) => {
+        const tried = of(method, task, true)
+        for (const { learningRate, score } of tried) {
+          const shown = table.find(([name, rate]) => name === title && Number(rate) === learningRate)?.[2 + column]
+          expect(shown, `${method}, ${task}, ${learningRate}`).toBe(
+            learningRate === bestOf(method, task) ? `**${score.toFixed(2)}**` : score.toFixed(2),
+          )
+        }
+      })
+  })
+
+  it('reported runs have the rate that held-out rows chose, and another seed', () => {
+    for (const [method] of methods)
+      for (const task of Object.keys(metrics))
+        for (const { learningRate, seed } of of(method, task, false)) {
+          expect(learningRate, `${method}, ${task}`).toBe(bestOf(method, task))
+          expect(of(method, task, true).map((one) => one.seed)).not.toContain(seed)
+        }
+  })
+
+  it('the table of reported scores has their differences, seed by seed', () => {
+    const table = tableOf('small-budgets', 'best-rates')
+    for (const task of Object.keys(metrics)) {
+      const [first, second] = [of('lora', task, false), of('salora', task, false)]
+      const pairs = second.flatMap(({ seed, score }) => first.filter((one) => one.seed === seed).map((one) => score - one.score))
+      const row = table.find(([name]) => name === task)
+      expect(row?.[1], task).toBe(String(pairs.length))
+      if (pairs.length > 0) expect(row?.[4]?.split(' ')[0], task).toBe(signed(mean(pairs), 2))
+    }
+  })
+})
