@@ -3,10 +3,12 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Tensor } from 'onnxruntime-node'
 import type { Browser, Page, Route } from 'playwright-core'
+import { afterAll, beforeAll } from 'vitest'
 import { webGpu, type WebRuntime } from '../../accelerated/engines/onnxRuntimeWeb.js'
 import { placementsOf, type Placements } from '../kernels/placements.js'
 import { openStep, type StepCase } from '../kernels/stepCases.js'
 import { typedNodes, type TypedNode } from '../kernels/typedNodes.js'
+import { hasChromium, launchChromium, softwareCard } from '../support/chromium.js'
 
 type Opened = {
   readonly graph: Uint8Array
@@ -78,7 +80,7 @@ const placedStep = (nodes: ReadonlyArray<TypedNode>, places: Placements): Placed
 }
 
 /** A page that opens steps, one after another. */
-export const stepsPage = async (browser: Browser): Promise<(step: StepCase) => Promise<PlacedStep>> => {
+const stepsPage = async (browser: Browser): Promise<(step: StepCase) => Promise<PlacedStep>> => {
   const page = await browser.newPage()
   let opened: Opened = { graph: new Uint8Array(), options: {} }
   await page.route('http://localhost/**', (route) => answer(route, opened))
@@ -87,5 +89,21 @@ export const stepsPage = async (browser: Browser): Promise<(step: StepCase) => P
   return async (step) => {
     opened = await openedAs(step)
     return placedStep(typedNodes(opened.graph), placementsOf(await open(page, opened.options)))
+  }
+}
+
+/** Opens steps in a Chromium with a software card, which lives as long as the tests of a file. */
+export const placedInChromium = (): ((step: StepCase) => Promise<PlacedStep>) => {
+  let browser: Browser | null = null
+  let placed: ((step: StepCase) => Promise<PlacedStep>) | null = null
+  beforeAll(async () => {
+    if (!hasChromium) return
+    browser = await launchChromium(...softwareCard)
+    placed = await stepsPage(browser)
+  }, 60_000)
+  afterAll(async () => browser?.close())
+  return async (step) => {
+    if (placed === null) throw new Error('placedInChromium: expected a browser, got none')
+    return placed(step)
   }
 }

@@ -1,9 +1,8 @@
 /** In Chromium, WebGPU has every float node of the steps of all eight methods, in both precisions that it takes. */
-import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { nameOf, stepCases, type StepCase } from '../kernels/stepCases.js'
-import { hasChromium, launchChromium, softwareCard } from '../support/chromium.js'
-import { stepsPage, type PlacedStep } from './openedSteps.js'
+import { hasChromium } from '../support/chromium.js'
+import { placedInChromium } from './openedSteps.js'
 
 /** SaLoRA's gated steps are among them; these are its others. */
 const others = (['before', 'after'] as const).map(
@@ -11,14 +10,7 @@ const others = (['before', 'after'] as const).map(
 )
 const cases = [...(await stepCases(['roberta'])), ...others]
 
-let browser: Browser | null = null
-let placed = async (_: StepCase): Promise<PlacedStep> => ({ onCpu: [], placed: 0 })
-beforeAll(async () => {
-  if (!hasChromium) return
-  browser = await launchChromium(...softwareCard)
-  placed = await stepsPage(browser)
-}, 60_000)
-afterAll(async () => browser?.close())
+const placed = placedInChromium()
 
 describe.skipIf(!hasChromium)('a step on WebGPU in Chromium (skipped without Chromium)', () => {
   it('is looked up for all eight methods', () => expect(new Set(cases.map(({ method }) => method)).size).toBe(8))
