@@ -10,9 +10,10 @@ import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { TokenizedExample } from '../../accelerated/models/packing.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import type { InferenceState, RunProgress, RunState } from '../../accelerated/parameters/runState.js'
+import type { Vector } from '../../accelerated/parameters/vectors.js'
 import type { Precision } from '../../accelerated/precisions/precision.js'
 import { assemble, type Assembly } from '../../accelerated/training/assembly.js'
-import { evaluateState } from '../../accelerated/training/evaluation.js'
+import { evaluateEach, evaluateState } from '../../accelerated/training/evaluation.js'
 import type { Scored, TrainingEvent, TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import type { Runtime } from '../../accelerated/training/phaseSessions.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
@@ -65,6 +66,8 @@ export type PreparedRun = {
   readonly placements: () => ReadonlyArray<PlacementEvent>
   /** Scores a state on the test data; yields the examples done. null: there is no test data. */
   readonly test: ((inference: InferenceState) => AsyncGenerator<number, Scored>) | null
+  /** Scores states of one phase on the evaluation data, one after another. */
+  readonly evaluateEach: (phase: unknown, states: Iterable<Vector>) => AsyncGenerator<Scored, void>
   /** Computes parts of the run's steps, for a leader on another machine. */
   readonly openParts: () => PartWorker
   /** Trains from a state. */
@@ -138,6 +141,7 @@ export async function* prepareTask<E extends TrainingExample, O>(
     details: () => newest,
     placements: news,
     test: test === null || scoreTest === null ? null : (inference) => evaluateState(training, inference, test, scoreTest),
+    evaluateEach: (phase, states) => evaluateEach(training, phase, states),
     openParts: () => openPartWorker(training),
     train: (more, ...from) => train({ ...training, ...more }, ...from),
   }
