@@ -1,4 +1,4 @@
-/** SaLoRA's components at T_end: what each is worth by its ablated loss, and runs that go on with any choice of them. */
+/** SaLoRA's components at T_end: what each is worth by its ablated loss, and runs that continue with any choice of them. */
 import type { AdaptedMatrix } from '../../accelerated/methods/lowRank.js'
 import { gateSchedule } from '../../accelerated/methods/salora/gateSchedule.js'
 import { gateCosts } from '../../accelerated/methods/salora/lagrangian.js'

@@ -1,4 +1,4 @@
-/** Ablated components: a run that goes on as it would have gone on ends in the same bits, and a component without its column is one whose gate is shut. */
+/** Ablated components: the gates' own choice ends in the bits of an undisturbed run, and a component without its column is one with a shut gate. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -60,7 +60,7 @@ describe('a SaLoRA run that is stopped at T_end', () => {
     expect(new Set(logTheta).size).toBeGreaterThan(1)
   })
 
-  it('ends in the bits of a run that was not stopped, if it goes on with the choice of its gates', async () => {
+  it('ends in the bits of a run that was not stopped, if it continues with the choice of its gates', async () => {
     const components = componentsOf(run.task, state)
     const goesOn = await trainOn(run, withOnly(run.task, state, withinBudget(components, components.logTheta, density)))
     expect(goesOn.parameters).toEqual((await trainOn(run, run.start)).parameters)
