@@ -28,8 +28,7 @@ import { ablatedLosses, componentsOf, scoresOn, trainOn, trainToCut, withinBudge
 
 const { flags: given } = scriptValues({
   name: 'node dist/evaluation/studies/componentChoice.js',
-  description:
-    'Ablate each component of a SaLoRA run at T_end. Then train on with the best of them, those of the gates, and random ones.',
+  description: 'Ablate each component of a SaLoRA run at T_end. Then train on with the best of them, those of the gates, and random ones.',
   flags: {
     Options: {
       model: required(textFlag('folder|id', 'Model to fine-tune'), 'a folder in Hugging Face layout or a hub id'),

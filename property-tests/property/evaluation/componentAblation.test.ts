@@ -1,4 +1,4 @@
-/** Ablated components: the gates' own choice ends in the bits of an undisturbed run, and a component without its column is one with a shut gate. */
+/** Ablated components: the gates' own choice ends as an undisturbed run does, and a component without its column is one with a shut gate. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
