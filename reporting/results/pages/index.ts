@@ -7,6 +7,7 @@ import { int8Page } from './int8.js'
 import { learningRatePage } from './learningRate.js'
 import { memoryPage } from './memory.js'
 import { methodsPage } from './methods.js'
+import { rankOnePage } from './rankOne.js'
 import { sevenBillionPage } from './sevenBillion.js'
 import { smallBudgetsPage } from './smallBudgets.js'
 import { speedPage } from './speed.js'
@@ -20,6 +21,7 @@ export const pages: ReadonlyArray<ResultsPage> = [
   methodsPage,
   learningRatePage,
   smallBudgetsPage,
+  rankOnePage,
   table3Page,
   table4Page,
   styleTransferPage,

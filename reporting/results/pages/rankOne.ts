@@ -4,8 +4,9 @@ import { clusteredDifference, tInterval } from '../../../evaluation/glue/statist
 import { mean } from 'simple-statistics'
 import { markdownTable } from '../../../evaluation/tables/tableText.js'
 import { differenceText, intervalText, signed, verdict } from '../numbers.js'
-import { markdown, type Region } from '../page.js'
-import type { StoredSweep } from '../storedSweeps.js'
+import { markdown, type Region, type ResultsPage } from '../page.js'
+import { readSweep, type StoredSweep } from '../storedSweeps.js'
+import { lossesAfterCut, scoresOfChoices, type StoredChoices } from './componentChoice.js'
 import { bestRate } from './learningRate.js'
 
 const tasks = ['cola', 'mrpc', 'stsb', 'sst2', 'qnli', 'qqp'] as const
@@ -33,7 +34,7 @@ const heldOut = (sweep: StoredSweep, task: Task, row: Row) => scoresOf(sweep, ta
 const reported = (sweep: StoredSweep, task: Task, row: Row) => scoresOf(sweep, task, row, /^\.seed-(\d+)$/)
 
 /** Held-out scores by rate; the best of each method and task is bold. */
-export const heldOutRates = (sweep: StoredSweep): Region => {
+const heldOutRates = (sweep: StoredSweep): Region => {
   const rows = [lora, salora].flatMap((row) => {
     const byTask = tasks.map((task) => heldOut(sweep, task, row))
     const rates = [...new Set(byTask.flatMap((scores) => [...scores.keys()]))].sort((a, b) => a - b)
@@ -49,8 +50,11 @@ export const heldOutRates = (sweep: StoredSweep): Region => {
   return markdown(markdownTable(['method', 'rate', ...tasks], rows, ['left', 'left', ...tasks.map(() => 'right' as const)]))
 }
 
+/** A task's bootstrap over the rows of its dev set, as rowErrors.ts writes it. */
+type RowErrors = { readonly tasks: ReadonlyArray<{ readonly task: string; readonly seeds: number; readonly standardError: number }> }
+
 /** The dev set, pairs of a seed by task; then the mean over tasks, its error clustered by task. */
-export const atBestRates = (sweep: StoredSweep): Region => {
+const atBestRates = (sweep: StoredSweep, errors: RowErrors): Region => {
   const byTask = tasks.map((task) => {
     const [first, second] = [reported(sweep, task, lora), reported(sweep, task, salora)]
     const seeds = [...first.keys()].filter((seed) => second.has(seed))
@@ -61,10 +65,25 @@ export const atBestRates = (sweep: StoredSweep): Region => {
     const meanOf = (scores: ReadonlyMap<number, number>): string =>
       seeds.length === 0 ? '–' : mean(seeds.map((seed) => scores.get(seed) ?? NaN)).toFixed(2)
     const difference = pairs.length === 0 ? '–' : `${signed(mean(pairs), 2)} (${intervalText(interval, 2)})`
-    return [task, String(seeds.length), meanOf(first), meanOf(second), difference, interval === null ? '–' : verdict(interval)]
+    const ofRows = errors.tasks.find((one) => one.task === task && one.seeds === pairs.length)?.standardError.toFixed(2) ?? '–'
+    return [task, String(seeds.length), meanOf(first), meanOf(second), difference, ofRows, interval === null ? '–' : verdict(interval)]
   })
   const overall = clusteredDifference(byTask.map(({ pairs }) => pairs))
-  const last = overall === null ? [] : [['all', String(overall.pairs), '', '', differenceText(overall, 2), verdict(overall.interval)]]
-  const head = ['task', 'seeds', lora.title, salora.title, 'SaLoRA minus LoRA', 'SaLoRA is']
-  return markdown(markdownTable(head, [...rows, ...last], ['left', 'right', 'right', 'right', 'left', 'left']))
+  const last = overall === null ? [] : [['all', String(overall.pairs), '', '', differenceText(overall, 2), '', verdict(overall.interval)]]
+  const head = ['task', 'seeds', lora.title, salora.title, 'SaLoRA minus LoRA', 'error of the rows', 'SaLoRA is']
+  return markdown(markdownTable(head, [...rows, ...last], ['left', 'right', 'right', 'right', 'left', 'right', 'left']))
+}
+
+export const rankOnePage: ResultsPage = {
+  name: 'rank-one',
+  regions: (read) => {
+    const sweep = readSweep(read, { file: 'rank-one' })
+    const choices = read('component-choice') as StoredChoices
+    return {
+      'held-out': heldOutRates(sweep),
+      'best-rates': atBestRates(sweep, read('rank-one-rows') as RowErrors),
+      cut: lossesAfterCut(choices),
+      choices: scoresOfChoices(choices),
+    }
+  },
 }

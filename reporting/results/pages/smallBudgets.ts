@@ -6,8 +6,6 @@ import { markdownTable } from '../../../evaluation/tables/tableText.js'
 import { intervalChart } from '../../charts/intervalChart.js'
 import { intervalText, signed, thousands, verdict } from '../numbers.js'
 import { chart, markdown, type ReadResults, type ResultsPage } from '../page.js'
-import { readSweep } from '../storedSweeps.js'
-import { atBestRates, heldOutRates } from './rankOne.js'
 
 type StoredRun = Pick<ComparedRun, 'variant' | 'seed'> & ComparedRun['result']
 
@@ -91,7 +89,6 @@ export const smallBudgetsPage: ResultsPage = {
       return { row: group.title, value, low, high }
     })
     const values = points.map(({ value }) => value)
-    const rankOne = readSweep(read, { file: 'rank-one' })
     return {
       allocations: scoresTable(groups, 'ranks', 'uniform'),
       chart: chart(
@@ -99,8 +96,6 @@ export const smallBudgetsPage: ResultsPage = {
         intervalChart(points, 'minus uniform ranks, points of Pearson × 100 (one to three seeds)', 0),
       ),
       gates: scoresTable(groupsOf(read, ['gate-variants-stsb'], gateTitles), 'method', 'LoRA'),
-      'held-out': heldOutRates(rankOne),
-      'best-rates': atBestRates(rankOne),
     }
   },
 }
