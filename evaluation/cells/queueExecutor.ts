@@ -96,7 +96,10 @@ const openQueue = async (url: string): Promise<Queue> => {
   throw unreachableError(url, last)
 }
 
-/** Says that no worker is connected, once each time that the last one leaves. A Redis that does not list its clients says nothing. */
+/**
+ * Says that no worker is connected, once each time that the last one leaves, and that there is one again. A Redis that does not list its clients
+ * says nothing.
+ */
 export const absenceOfWorkers = (
   queue: Pick<Queue, 'getWorkersCount'>,
   { redis, onEvent }: Pick<QueueOptions, 'redis' | 'onEvent'>,
@@ -111,7 +114,8 @@ export const absenceOfWorkers = (
         cell,
         reason: `no worker of salora ${versions['salora']} is connected (salora worker --redis ${redactedAddress(redis)})`,
       })
-    isAlone = workers === 0
+    if (workers !== null && workers > 0 && isAlone) onEvent({ kind: 'waiting', cell, reason: 'a worker has connected' })
+    if (workers !== null) isAlone = workers === 0
   }
 }
 

@@ -26,9 +26,11 @@ const saidFor = async (counts: ReadonlyArray<number | null>, redis = 'redis://he
 }
 const line = `no worker of salora ${versions['salora']} is connected (salora worker --redis redis://here:6379)`
 
-it('says so once until a worker comes, and again when the last one has left', async () => {
+it('says so once until a worker comes, then that there is one, and again when the last one has left', async () => {
+  const connected = 'a worker has connected'
   expect(await saidFor([0, 0, 0])).toEqual([line])
-  expect(await saidFor([0, 2, 1, 0, 0])).toEqual([line, line])
+  expect(await saidFor([0, 2, 1, 0, 0])).toEqual([line, connected, line])
+  expect(await saidFor([0, null, 0, null, 1])).toEqual([line, connected])
   expect(await saidFor([1, 1])).toEqual([])
 })
 
