@@ -1,7 +1,7 @@
 /**
- * How far could the difference of two rows of a sweep be another's if the dev set had other rows? A paired bootstrap over them, task by task.
+ * How far could the difference of two methods of a sweep change if the dev set had other rows? A paired bootstrap over them, task by task.
  *
- *   node dist/evaluation/studies/rowErrors.js RUNS FILE --rows lora-1,salora-0.125
+ *   node dist/evaluation/studies/rowErrors.js RUNS FILE --methods lora-4,salora:density=0.5
  *
  * RUNS is the folder of `salora glue`, with its adapters. Each task that has pairs is in FILE; the others stay as they are there.
  */
@@ -22,35 +22,36 @@ import { GLUE_TASKS, type GlueName } from '../../finetuning/data/glueTasks.js'
 import { METRICS } from '../../finetuning/metrics/score.js'
 import { readRunConfig, readRunResult } from '../../finetuning/runs/runFiles.js'
 import { loadEvaluation } from '../../finetuning/tasks/index.js'
+import { cellId } from '../glue/plan.js'
 import { scoreOf } from '../glue/score.js'
 import { rowBootstrap } from '../glue/statistics.js'
 
 const {
-  flags: { rows, draws },
+  flags: { methods, draws },
   words: [folder = '', file = ''],
 } = scriptValues({
   name: 'node dist/evaluation/studies/rowErrors.js',
-  description: 'Bootstrap the rows of the dev set: the error of the difference of two rows of a sweep, which is due to the rows alone.',
+  description: 'Bootstrap the rows of the dev set: the error of the difference of two methods of a sweep, which is due to the rows alone.',
   arguments: [
     { name: 'runs', description: "The sweep's folder, with the adapters of its runs", required: true },
     { name: 'file', description: 'The file of the errors', required: true },
   ],
   flags: {
     Options: {
-      rows: required(textFlag('names', 'Two rows of the sweep, as in the names of its folders, separated by a comma'), 'two names'),
+      methods: required(textFlag('names', 'Two methods, as salora glue --methods has them, separated by a comma'), 'two names'),
       draws: countFlag('n', 'Draws of the bootstrap', { default: 1000 }),
     },
   },
   examples: [
     {
-      command: 'node dist/evaluation/studies/rowErrors.js runs/table1 row-errors.json --rows lora,salora',
+      command: 'node dist/evaluation/studies/rowErrors.js runs/table1 row-errors.json --methods lora,salora',
       result: 'Writes the difference of each task in points, with its standard error and interval over rows.',
     },
   ],
 })
 
-const [first, second] = rows.split(',')
-if (first === undefined || second === undefined) throw new InputError('--rows', 'two names, such as lora,salora', rows)
+const [first, second] = methods.split(',')
+if (first === undefined || second === undefined) throw new InputError('--methods', 'two names, such as lora,salora', methods)
 
 /** The dev set's labels, and a run's predictions of them: classes, or numbers. */
 type Predicted = { readonly labels: ReadonlyArray<number>; readonly predictions: ReadonlyArray<number> }
@@ -76,13 +77,13 @@ const predictedBy = async (cell: string, task: GlueName): Promise<Predicted | nu
   }
 }
 
-/** Points by which sums in another order may move a score. */
-const largestDrift = 0.5
+/** Points by which a score may move. Prediction sums in another order, so int8 rounds some values to their other neighbor. */
+const largestDrift = 2
 
-/** A row's runs by seed. */
+/** A method's runs by seed. */
 const runsOf = async (task: GlueName, row: string): Promise<ReadonlyMap<string, Predicted>> => {
   const found = new Map<string, Predicted>()
-  const start = `${task}.${row}.seed-`
+  const start = cellId({ task, row, seed: 0 }).slice(0, -1)
   for (const cell of (await readdir(join(folder, 'cells'))).filter((name) => name.startsWith(start)).sort()) {
     const predicted = await predictedBy(cell, task)
     if (predicted !== null) found.set(cell.slice(start.length), predicted)
@@ -122,5 +123,5 @@ for (const task of Object.keys(GLUE_TASKS) as GlueName[]) {
   tasks.push(found)
   console.log(JSON.stringify(found))
 }
-const command = `node dist/evaluation/studies/rowErrors.js RUNS FILE --rows ${rows} --draws ${draws}`
+const command = `node dist/evaluation/studies/rowErrors.js RUNS FILE --methods ${methods} --draws ${draws}`
 await writeFileAtomically(file, `${JSON.stringify({ command, tasks }, null, 1)}\n`)

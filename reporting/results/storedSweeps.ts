@@ -13,7 +13,10 @@ export const seeds = [0, 1, 2] as const
 
 export type StoredRun = {
   readonly cell: string
-  readonly config: { readonly settings: Readonly<Record<string, unknown>> & { readonly learningRate: number } }
+  readonly config: {
+    readonly task: { readonly task: string; readonly holdOutTrain?: boolean }
+    readonly settings: Readonly<Record<string, unknown>> & { readonly learningRate: number }
+  }
   readonly result: RunResult
 }
 

@@ -1,5 +1,7 @@
 /** Could another choice of components score higher than the gates'? Losses after the cut, and scores at the end of runs that continued with each choice. */
-import { mean } from 'simple-statistics'
+import { mean, median } from 'simple-statistics'
+import { deterministicGateOn } from '../../../accelerated/methods/salora/hardConcrete.js'
+import { numberBackend } from '../../../accelerated/methods/salora/numericBackend.js'
 import { scoreOf } from '../../../evaluation/glue/score.js'
 import { clusteredDifference } from '../../../evaluation/glue/statistics.js'
 import { markdownTable } from '../../../evaluation/tables/tableText.js'
@@ -47,21 +49,33 @@ const correlations = ({ matrices, components }: StoredChoice, measure: 'logTheta
   return [spearman(worth, components[measure]), mean(within)]
 }
 
-const correlationText = (run: StoredChoice, measure: 'logTheta' | 'size'): string =>
-  correlations(run, measure)
-    .map((value) => signed(value, 2))
-    .join(', ')
+/** ĝ of each component, at the default τ, γ and ζ. */
+const gates = ({ components }: StoredChoice): ReadonlyArray<number> =>
+  deterministicGateOn(numberBackend)({ tau: 1, gamma: -0.1, zeta: 1.1 })(components.logTheta)
 
-/** Losses of held-out rows before and after the cut, and how the measures of a component agree. */
+/** Losses of held-out rows before and after the cut, the open gates, and how the measures of a component agree. */
 export const lossesAfterCut = ({ runs }: StoredChoices): Region => {
-  const head = ['task', 'log θ', '‖ĝ B‖ ‖A‖', 'before', 'by log θ', 'by ‖ĝ B‖ ‖A‖', 'by ablated loss', 'at random']
-  const rows = runs.map((run) => [
-    run.task,
-    correlationText(run, 'logTheta'),
-    correlationText(run, 'size'),
-    run.lossOfAll.toFixed(3),
-    ...(['logTheta', 'size', 'ablatedLoss', 'random'] as const).map((order) => choiceOf(run, order).lossAfterCut.toFixed(3)),
-  ])
+  const head = [
+    'task',
+    'open gates',
+    'median ĝ of these',
+    'loss before',
+    ...['log θ', 'ablated loss', 'chance'].map((by) => `kept by ${by}`),
+    'ρ with log θ',
+    'ρ with ‖ĝ B‖ ‖A‖',
+  ]
+  const rows = runs.map((run) => {
+    const open = gates(run).filter((gate) => gate > 0)
+    return [
+      ...[run.task, `${open.length} of ${run.components.logTheta.length}`, median(open).toFixed(2), run.lossOfAll.toFixed(3)],
+      ...(['logTheta', 'ablatedLoss', 'random'] as const).map((order) => choiceOf(run, order).lossAfterCut.toFixed(3)),
+      ...(['logTheta', 'size'] as const).map((measure) =>
+        correlations(run, measure)
+          .map((value) => signed(value, 2))
+          .join(' and '),
+      ),
+    ]
+  })
   return markdown(
     markdownTable(
       head,
@@ -93,7 +107,7 @@ export const scoresOfChoices = ({ runs }: StoredChoices): Region => {
     )
     return difference === null ? '–' : `${differenceText(difference, 2)}: ${verdict(difference.interval)}`
   }
-  const head = ['task', 'by log θ', 'by ablated loss', 'at random', 'ablated loss minus log θ', 'random minus log θ']
+  const head = ['task', 'log θ', 'ablated loss', 'chance', 'ablated loss minus log θ', 'chance minus log θ']
   return markdown(
     markdownTable(
       head,

@@ -8,6 +8,7 @@ import { markdown, type Region, type ResultsPage } from '../page.js'
 import { readSweep, type StoredSweep } from '../storedSweeps.js'
 import { lossesAfterCut, scoresOfChoices, type StoredChoices } from './componentChoice.js'
 import { bestRate } from './learningRate.js'
+import { scoreByBudget } from './scoreByBudget.js'
 
 const tasks = ['cola', 'mrpc', 'stsb', 'sst2', 'qnli', 'qqp'] as const
 type Task = (typeof tasks)[number]
@@ -84,6 +85,7 @@ export const rankOnePage: ResultsPage = {
       'best-rates': atBestRates(sweep, read('rank-one-rows') as RowErrors),
       cut: lossesAfterCut(choices),
       choices: scoresOfChoices(choices),
+      ...scoreByBudget([sweep, readSweep(read, { file: 'budgets' })]),
     }
   },
 }

@@ -1,0 +1,191 @@
+/** The page of rank 1: its tables have the numbers of the runs, computed here once more. */
+import { describe, expect, it } from 'vitest'
+import { stored, tableOf } from './storedRuns.js'
+import { mean, overall, signed } from './statistics.js'
+
+describe('one rank for each matrix', () => {
+  type Run = {
+    readonly config: {
+      readonly task: { readonly task: string; readonly holdOutTrain?: boolean }
+      readonly settings: { readonly method: string; readonly learningRate: number; readonly seed: number }
+    }
+    readonly result: { readonly last: { readonly scores: Readonly<Record<string, number>> } }
+  }
+  const metrics = { cola: 'matthews', mrpc: 'accuracy', stsb: 'pearson', sst2: 'accuracy', qnli: 'accuracy', qqp: 'accuracy' }
+  const { runs } = stored<{ readonly runs: ReadonlyArray<Run> }>('rank-one')
+  const of = (method: string, task: string, isHeldOut: boolean) =>
+    runs
+      .filter(({ config }) => config.settings.method === method && config.task.task === task)
+      .filter(({ config }) => (config.task.holdOutTrain === true) === isHeldOut)
+      .map(({ config: { settings }, result }) => ({ ...settings, score: 100 * (result.last.scores[metrics[task as 'cola']] ?? NaN) }))
+  type RowError = { readonly task: string; readonly seeds: number; readonly difference: number; readonly standardError: number }
+  const { tasks } = stored<{ readonly tasks: ReadonlyArray<RowError> }>('rank-one-rows')
+  const bestOf = (method: string, task: string): number => {
+    const tried = of(method, task, true).sort((a, b) => a.learningRate - b.learningRate)
+    return tried.find(({ score }) => score === Math.max(...tried.map((one) => one.score)))?.learningRate ?? NaN
+  }
+  const methods = [
+    ['lora', 'LoRA, r = 1'],
+    ['salora', 'SaLoRA, from 8 to 1'],
+  ] as const
+
+  it('the table of held-out scores has those of the runs, and the best of each method and task is bold', () => {
+    const table = tableOf('rank-one', 'held-out')
+    for (const [method, title] of methods)
+      Object.keys(metrics).forEach((task, column) => {
+        const tried = of(method, task, true)
+        for (const { learningRate, score } of tried) {
+          const shown = table.find(([name, rate]) => name === title && Number(rate) === learningRate)?.[2 + column]
+          expect(shown, `${method}, ${task}, ${learningRate}`).toBe(
+            learningRate === bestOf(method, task) ? `**${score.toFixed(2)}**` : score.toFixed(2),
+          )
+        }
+      })
+  })
+
+  it('reported runs have the rate that held-out rows chose, and another seed', () => {
+    for (const [method] of methods)
+      for (const task of Object.keys(metrics))
+        for (const { learningRate, seed } of of(method, task, false)) {
+          expect(learningRate, `${method}, ${task}`).toBe(bestOf(method, task))
+          expect(of(method, task, true).map((one) => one.seed)).not.toContain(seed)
+        }
+  })
+
+  it('the table of reported scores has their differences, seed by seed', () => {
+    const table = tableOf('rank-one', 'best-rates')
+    const effects: number[] = []
+    for (const task of Object.keys(metrics)) {
+      const [first, second] = [of('lora', task, false), of('salora', task, false)]
+      const pairs = second.flatMap(({ seed, score }) => first.filter((one) => one.seed === seed).map((one) => score - one.score))
+      const row = table.find(([name]) => name === task)
+      expect(row?.[1], task).toBe(String(pairs.length))
+      if (pairs.length > 0) expect(row?.[4]?.split(' ')[0], task).toBe(signed(mean(pairs), 2))
+      effects.push(...(pairs.length > 0 ? [mean(pairs)] : []))
+      const ofRows = tasks.find((one) => one.task === task)
+      const isOfThese = ofRows?.seeds === pairs.length
+      expect(row?.[5], task).toBe(isOfThese ? ofRows.standardError.toFixed(2) : '–')
+      // the same models: their difference on all rows is that of the runs, up to how int8 rounds
+      if (isOfThese) expect(Math.abs(ofRows.difference - mean(pairs)), task).toBeLessThan(0.5)
+    }
+    expect(table.at(-1)?.slice(4)).toEqual([overall(effects, 2)[0], '', overall(effects, 2)[1]])
+  })
+})
+
+describe('other choices of components', () => {
+  const { runs } = stored<{
+    readonly runs: ReadonlyArray<{
+      readonly task: string
+      readonly lossOfAll: number
+      readonly matrices: ReadonlyArray<{ readonly d: number; readonly k: number; readonly r: number }>
+      readonly components: { readonly logTheta: ReadonlyArray<number> }
+      readonly choices: ReadonlyArray<{
+        readonly order: string
+        readonly kept: ReadonlyArray<number>
+        readonly lossAfterCut: number
+        readonly scores: Readonly<Record<string, number>> | null
+      }>
+    }>
+  }>('component-choice')
+  const orders = ['logTheta', 'ablatedLoss', 'random'] as const
+
+  it('each keeps the budget of rank 1, and no more', () => {
+    for (const { matrices, choices } of runs) {
+      const costs = matrices.flatMap(({ d, k, r }) => Array.from({ length: r }, () => d + k))
+      for (const { kept } of choices) {
+        const cost = kept.reduce((sum, j) => sum + costs[j]!, 0)
+        expect(cost).toBeLessThanOrEqual(41_472)
+        expect(cost).toBeGreaterThan(41_472 - 768)
+      }
+    }
+  })
+
+  it('the gates keep all components that are open at T_end, so the cut changes no loss', () => {
+    for (const { choices, components, lossOfAll } of runs) {
+      const kept = new Set(choices.find(({ order }) => order === 'logTheta')!.kept)
+      // τ = 1, γ = −0.1, ζ = 1.1: ĝ = min(1, max(0, 1.2 σ(log θ) − 0.1))
+      const open = components.logTheta.flatMap((x, j) => (1.2 / (1 + Math.exp(-x)) - 0.1 > 0 ? [j] : []))
+      expect(open.filter((j) => !kept.has(j))).toEqual([])
+      for (const order of ['logTheta', 'size']) expect(choices.find((one) => one.order === order)!.lossAfterCut).toBeCloseTo(lossOfAll, 4)
+    }
+  })
+
+  it('the table has the scores of the runs, and the differences from the gates', () => {
+    const table = tableOf('rank-one', 'choices')
+    const scores = runs.map(({ task, choices }) => ({
+      task,
+      of: orders.map((wanted) => 100 * Object.values(choices.find(({ order }) => order === wanted)!.scores!)[0]!),
+    }))
+    expect(table.slice(0, -1)).toEqual(
+      scores.map(({ task, of: [gates, ablated, random] }) => [
+        task,
+        ...[gates!, ablated!, random!].map((score) => score.toFixed(2)),
+        signed(ablated! - gates!, 2),
+        signed(random! - gates!, 2),
+      ]),
+    )
+    expect(table.at(-1)?.slice(4)).toEqual(
+      [1, 2].map((other) =>
+        overall(
+          scores.map(({ of }) => of[other]! - of[0]!),
+          2,
+        ).join(': '),
+      ),
+    )
+  })
+})
+
+describe('scores by budget', () => {
+  type Run = {
+    readonly config: {
+      readonly task: { readonly task: string; readonly holdOutTrain?: boolean }
+      readonly settings: Readonly<Record<string, unknown>>
+    }
+    readonly result: { readonly last: { readonly scores: Readonly<Record<string, number>> } }
+  }
+  const runs = ['rank-one', 'budgets']
+    .flatMap((name) => stored<{ readonly runs: ReadonlyArray<Run> }>(name).runs)
+    .filter(({ config }) => config.task.holdOutTrain !== true)
+  const score = (task: string, seed: number, settings: Readonly<Record<string, unknown>>): number => {
+    const found = runs.filter(
+      ({ config }) =>
+        config.task.task === task &&
+        config.settings['seed'] === seed &&
+        Object.entries(settings).every(([name, value]) => config.settings[name] === value),
+    )
+    expect(found.length, JSON.stringify([task, seed, settings])).toBe(1)
+    return 100 * Object.values(found[0]!.result.last.scores)[0]!
+  }
+
+  it('are means over three tasks, and both methods have the same seeds', () => {
+    const cells = { '2': 0.25, '4': 0.5 } as const
+    for (const [rank, density] of Object.entries(cells)) {
+      const row = tableOf('rank-one', 'budgets').find(([first]) => first === rank)
+      if (row === undefined) continue
+      const seeds = Array.from({ length: Number(row[2]) }, (_, seed) => seed)
+      const [lora, salora] = [
+        { method: 'lora', rank: Number(rank) },
+        { method: 'salora', density },
+      ].map((settings) => ['cola', 'sst2', 'stsb'].map((task) => mean(seeds.map((seed) => score(task, seed, settings)))))
+      expect(row.slice(3)).toEqual([
+        mean(lora!).toFixed(2),
+        mean(salora!).toFixed(2),
+        overall(
+          salora!.map((value, i) => value - lora![i]!),
+          2,
+        )[0],
+      ])
+    }
+    expect(tableOf('rank-one', 'budgets').length).toBeGreaterThan(1)
+  })
+
+  it('each method has the same rate for a task at every budget', () => {
+    for (const method of ['lora', 'salora'])
+      for (const task of ['cola', 'sst2', 'stsb']) {
+        const rates = runs
+          .filter(({ config }) => config.settings['method'] === method && config.task.task === task)
+          .map(({ config }) => config.settings['learningRate'])
+        expect(new Set(rates).size, `${method}, ${task}`).toBe(1)
+      }
+  })
+})
