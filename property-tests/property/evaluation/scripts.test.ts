@@ -132,8 +132,8 @@ describe('a script with wrong input', () => {
     ['evaluation/studies/sweepFile', [...sweep, '--model', '.', '--data', '.'], 1, 'runs.json: expected '],
     [
       'evaluation/studies/rowErrors',
-      ['runs', 'errors.json', '--rows', 'lora'],
-      1,
+      ['runs', 'errors.json', '--methods', 'lora'],
+      2,
       '--methods: expected two names, such as lora,salora, got lora',
     ],
     ['evaluation/studies/rowErrors', ['runs', 'errors.json', '--methods', 'lora,salora'], 1, 'runs/cells: expected to list it, got ENOENT'],
