@@ -58,6 +58,8 @@ describe('a SaLoRA run that is stopped at T_end', () => {
     const { costs, logTheta, sizes } = componentsOf(run.task, state)
     expect(new Set([costs.length, logTheta.length, sizes.length]).size).toBe(1)
     expect(new Set(logTheta).size).toBeGreaterThan(1)
+    // τ = 1, γ = −0.1, ζ = 1.1: a gate is shut where 1.2 σ(log θ) ≤ 0.1
+    expect(sizes.map((size) => size > 0)).toEqual(logTheta.map((x) => 1.2 / (1 + Math.exp(-x)) > 0.1))
   })
 
   it('ends in the bits of a run that was not stopped, if it continues with the choice of its gates', async () => {
