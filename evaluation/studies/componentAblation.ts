@@ -3,6 +3,7 @@ import type { AdaptedMatrix } from '../../accelerated/methods/lowRank.js'
 import { gateSchedule } from '../../accelerated/methods/salora/gateSchedule.js'
 import { gateCosts } from '../../accelerated/methods/salora/lagrangian.js'
 import { saloraPhase } from '../../accelerated/methods/salora/phase.js'
+import { withinBudget } from '../../accelerated/methods/salora/retention.js'
 import type { SaloraSettings } from '../../accelerated/methods/salora/settings.js'
 import type { InferenceState, RunState } from '../../accelerated/parameters/runState.js'
 import { mapVectors, tensorOf, type Vector } from '../../accelerated/parameters/vectors.js'
@@ -59,17 +60,10 @@ export const componentsOf = (task: RunTask, state: RunState): Components => {
   }
 }
 
-/** The first components of an order that fit into the budget. @param order greater first */
-export const withinBudget = ({ costs }: Pick<Components, 'costs'>, order: ReadonlyArray<number>, density: number): ReadonlySet<number> => {
-  let left = density * costs.reduce((sum, cost) => sum + cost, 0)
-  const descending = costs.map((_, j) => j).sort((a, b) => (order[b] ?? 0) - (order[a] ?? 0) || a - b)
-  return new Set(
-    descending.filter((j) => {
-      const fits = (costs[j] ?? 0) <= left
-      if (fits) left -= costs[j] ?? 0
-      return fits
-    }),
-  )
+/** The components that the budget keeps, the greatest of a measure first. */
+export const keptWithin = ({ costs }: Pick<Components, 'costs'>, measure: ReadonlyArray<number>, density: number): ReadonlySet<number> => {
+  const descending = costs.map((_, j) => j).sort((a, b) => (measure[b] ?? 0) - (measure[a] ?? 0) || a - b)
+  return new Set(withinBudget(descending, costs, density))
 }
 
 /** The state with only these components at T_end: log θ of the others is so low that their gates are 0. */
@@ -85,7 +79,7 @@ export const withOnly = (task: RunTask, state: RunState, kept: ReadonlySet<numbe
 /** log θ of a gate that is 0 and the last in any order. */
 const shut = -1000
 
-/** Losses on the evaluation rows: of all components, without each one, and with each of these sets alone. Gates have their expected values. */
+/** Losses on the evaluation rows, each without the components that one of `removed` names. Gates have their expected values. */
 export const ablatedLosses = async (
   run: PreparedRun,
   state: RunState,

@@ -24,7 +24,7 @@ import { openBaseModel } from '../../finetuning/runs/openBaseModel.js'
 import { prepareTask, type PreparedRun } from '../../finetuning/runs/prepareTask.js'
 import { resolveRunOptions, type FinetuneEvent, type RunOptions } from '../../finetuning/runs/run.js'
 import { bindTask } from '../../finetuning/runs/runData.js'
-import { ablatedLosses, componentsOf, scoresOn, trainOn, trainToCut, withinBudget, withOnly } from './componentAblation.js'
+import { ablatedLosses, componentsOf, scoresOn, trainOn, trainToCut, keptWithin, withOnly } from './componentAblation.js'
 
 const { flags: given } = scriptValues({
   name: 'node dist/evaluation/studies/componentChoice.js',
@@ -65,7 +65,7 @@ const optionsOf = (task: string, learningRate: number, holdOutTrain: boolean): R
     }),
   })
 
-/** The run, prepared. @param each of the evaluation rows, how many are left out for one that stays, plus 1 */
+/** The run, prepared. @param each 2: every second evaluation row; 1: all of them */
 const prepare = async (options: RunOptions, each: number): Promise<PreparedRun> => {
   const { settings } = options
   const [device, precision] = [await chooseDevice(settings.device, settings), precisionOf(settings.precision)]
@@ -114,7 +114,7 @@ const runTask = async (task: string, learningRate: number) => {
     size: sizes,
     random: costs.map((_, j) => drawn.get(j) ?? NaN),
   }
-  const kept = Object.entries(orders).map(([order, values]) => ({ order, kept: withinBudget(components, values, density) }))
+  const kept = Object.entries(orders).map(([order, values]) => ({ order, kept: keptWithin(components, values, density) }))
   const afterCut = await ablatedLosses(
     tuned,
     state,

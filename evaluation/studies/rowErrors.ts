@@ -39,7 +39,7 @@ const {
   flags: {
     Options: {
       methods: required(textFlag('names', 'Two methods, as salora glue --methods has them, separated by a comma'), 'two names'),
-      draws: countFlag('n', 'Draws of the bootstrap', { default: 1000 }),
+      draws: countFlag('n', 'Draws of the bootstrap', { default: 1000, from: 2 }),
     },
   },
   examples: [
@@ -123,5 +123,6 @@ for (const task of Object.keys(GLUE_TASKS) as GlueName[]) {
   tasks.push(found)
   console.log(JSON.stringify(found))
 }
+if (tasks.length === 0) throw inputError(folder, `runs of ${first} and of ${second} with the same seed, and their adapters`, 'none')
 const command = `node dist/evaluation/studies/rowErrors.js RUNS FILE --methods ${methods} --draws ${draws}`
 await writeFileAtomically(file, `${JSON.stringify({ command, tasks }, null, 1)}\n`)

@@ -95,8 +95,8 @@ export const retainAll = (
   gates: byMatrix(matrices, gatesOf(settings, logTheta)),
 })
 
-/** In this order, each triplet that still fits into the budget. */
-const withinBudget = (order: ReadonlyArray<number>, costs: ReadonlyArray<number>, budget: number): ReadonlyArray<number> => {
+/** In this order, each triplet that still fits into the budget. @param budget the share of all costs */
+export const withinBudget = (order: ReadonlyArray<number>, costs: ReadonlyArray<number>, budget: number): ReadonlyArray<number> => {
   let left = budget * total(costs) * (1 + 1e-12) // b · Σ is exact up to rounding
   return order.filter((j) => {
     const fits = (costs[j] ?? 0) <= left

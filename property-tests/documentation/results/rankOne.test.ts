@@ -1,4 +1,5 @@
 /** The page of rank 1: its tables have the numbers of the runs, computed here once more. */
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { stored, tableOf } from './storedRuns.js'
 import { mean, overall, signed } from './statistics.js'
@@ -69,6 +70,7 @@ describe('one rank for each matrix', () => {
       if (isOfThese) expect(Math.abs(ofRows.difference - mean(pairs)), task).toBeLessThan(0.5)
     }
     expect(table.at(-1)?.slice(4)).toEqual([overall(effects, 2)[0], '', overall(effects, 2)[1]])
+    expect(readFileSync('docs/results/rank-one.md', 'utf8')).toContain(`SaLoRA minus LoRA is ${overall(effects)[0].split(' (')[0]} points`)
   })
 })
 
