@@ -1,0 +1,92 @@
+/**
+ * Methods on a small decoder: the loss and perplexity of Alpaca responses. It is the seventh question of smallBudgets.md.
+ *
+ *   node dist/evaluation/studies/decoderRows.js --model DIR --data FILE --methods ROWS --part choose|report [--seeds 1] [--output runs/decoder] [--results FILE] [--jobs 2]
+ *
+ * Finished runs are in RESULTS, and are not repeated.
+ */
+import { join } from 'node:path'
+import { z } from 'zod'
+import { InputError } from '../../accelerated/errors/inputError.js'
+import { validate } from '../../accelerated/errors/validate.js'
+import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
+import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
+import { makeFolder } from '../../accelerated/storage/makeFolder.js'
+import { parseSettings } from '../../accelerated/training/settings.js'
+import { choiceFlag, countFlag, listFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
+import { scriptValues } from '../../finetuning/commandLine/script.js'
+import { rowOf } from '../glue/rows.js'
+import { compare, type Variant } from './comparison.js'
+import { decoderParts, type Instruction } from './decoderParts.js'
+
+const { flags: given } = scriptValues({
+  name: 'node dist/evaluation/studies/decoderRows.js',
+  description: 'Fine-tune a decoder on short Alpaca rows with each method, and print the loss of responses that no run trains on.',
+  flags: {
+    Options: {
+      model: required(textFlag('folder|id', 'Model to fine-tune'), 'a folder in Hugging Face layout or a hub id'),
+      data: required(textFlag('file', 'JSON file of Stanford Alpaca'), 'a file'),
+      methods: required(
+        listFlag('rows', 'Methods with their settings, separated by commas: lora-1,salora:density=0.125'),
+        'names of methods',
+      ),
+      part: required(
+        choiceFlag(['choose', 'report'] as const, 'part', 'Rows to score: those that choose settings, or those to report'),
+        'choose or report',
+      ),
+      seeds: countFlag('n', 'Runs per method: seeds 0 to n − 1 to report, 100 and on to choose', { default: 1 }),
+      output: textFlag('folder', 'Temporary folder of the runs', { default: 'runs/decoder' }),
+      results: textFlag('file', 'File of results; runs that it has are not repeated', { default: 'evaluation/results/decoder.json' }),
+      jobs: countFlag('n', 'Parallel runs, with one thread each', { default: 2 }),
+    },
+  },
+  examples: [
+    {
+      command: 'node dist/evaluation/studies/decoderRows.js --model ./smollm2 --data alpaca.json --methods lora-1 --part choose',
+      result: 'Writes evaluation/results/decoder.json, and prints the loss of each run.',
+    },
+  ],
+})
+
+const instructions = z
+  .array(z.looseObject({ instruction: z.string().max(100_000), input: z.string().max(100_000), output: z.string().max(100_000) }))
+  .max(100_000)
+const rows: ReadonlyArray<Instruction> = validate(
+  instructions,
+  parseJson(await readText(given.data), given.data),
+  given.data,
+  'instructions',
+)
+const parts = decoderParts(rows)
+if (parts === null) throw new InputError('--data', 'at least 2,440 rows of at most 300 characters with a response', `${rows.length} rows`)
+
+await makeFolder(given.output)
+const fileOf = async (part: keyof typeof parts): Promise<string> => {
+  const file = join(given.output, `${part}.json`)
+  await writeFileAtomically(file, JSON.stringify(parts[part]))
+  return file
+}
+const task = { task: 'alpaca', data: await fileOf('train'), evalData: await fileOf(given.part) }
+
+/** One epoch of 400 steps, scored after the last. A row's own settings come last. */
+const variants: ReadonlyArray<Variant> = given.methods.map((name) => {
+  const { settings, overrides } = rowOf(name)
+  const fixed = { precision: 'int8', maxSteps: 400, batchSize: 4, maxLength: 128, evalSteps: 400, threads: 1 }
+  return {
+    name: `${given.part} ${name}`,
+    options: { model: given.model, task, settings: parseSettings({ ...fixed, ...settings, ...overrides }) },
+  }
+})
+const first = given.part === 'choose' ? 100 : 0
+const runs = await compare(
+  {
+    variants,
+    seeds: Array.from({ length: given.seeds }, (_, i) => first + i),
+    folder: given.output,
+    results: given.results,
+    command: 'node dist/evaluation/studies/decoderRows.js --model DIR --data random_9k.json --methods ROWS --part PART',
+    jobs: given.jobs,
+  },
+  console.log,
+)
+for (const { variant, seed, result } of runs) console.log(`${variant}, seed ${seed}: loss ${result.last.scores['loss']?.toFixed(4)}`)
