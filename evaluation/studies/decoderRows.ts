@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { InputError } from '../../accelerated/errors/inputError.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
 import { validate } from '../../accelerated/errors/validate.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
@@ -17,7 +17,7 @@ import { choiceFlag, countFlag, listFlag, required, textFlag } from '../../finet
 import { scriptValues } from '../../finetuning/commandLine/script.js'
 import { rowOf } from '../glue/rows.js'
 import { compare, type Variant } from './comparison.js'
-import { decoderParts, type Instruction } from './decoderParts.js'
+import { decoderParts, longestRow, partSizes, type Instruction, type Part } from './decoderParts.js'
 
 const { flags: given } = scriptValues({
   name: 'node dist/evaluation/studies/decoderRows.js',
@@ -48,35 +48,39 @@ const { flags: given } = scriptValues({
   ],
 })
 
-const instructions = z
-  .array(z.looseObject({ instruction: z.string().max(100_000), input: z.string().max(100_000), output: z.string().max(100_000) }))
-  .max(100_000)
-const rows: ReadonlyArray<Instruction> = validate(
-  instructions,
-  parseJson(await readText(given.data), given.data),
-  given.data,
-  'instructions',
-)
+/** One epoch of 400 steps, scored after the last. A row's own settings come last. */
+const settingsOf = (name: string) => {
+  const { settings, overrides } = rowOf(name)
+  const fixed = { precision: 'int8', maxSteps: 400, batchSize: 4, maxLength: 128, evalSteps: 400, threads: 1 }
+  return { name, settings: parseSettings({ ...fixed, ...settings, ...overrides }) }
+}
+const methods = given.methods.map(settingsOf)
+
+const text = z.string().max(100_000)
+const instructions = z.array(z.looseObject({ instruction: text, input: text, output: text })).max(100_000)
+const { data } = given
+const rows: ReadonlyArray<Instruction> = validate(instructions, parseJson(await readText(data), data), data, 'instructions')
 const parts = decoderParts(rows)
-if (parts === null) throw new InputError('--data', 'at least 2,440 rows of at most 300 characters with a response', `${rows.length} rows`)
+if (parts === null) {
+  const needed = partSizes.train + partSizes.choose + partSizes.report
+  throw inputError(
+    `--data ${data}`,
+    `${needed} rows or more with a response and at most ${longestRow} characters`,
+    `${rows.length} rows in all`,
+  )
+}
 
 await makeFolder(given.output)
-const fileOf = async (part: keyof typeof parts): Promise<string> => {
+const fileOf = async (part: Part): Promise<string> => {
   const file = join(given.output, `${part}.json`)
   await writeFileAtomically(file, JSON.stringify(parts[part]))
   return file
 }
 const task = { task: 'alpaca', data: await fileOf('train'), evalData: await fileOf(given.part) }
-
-/** One epoch of 400 steps, scored after the last. A row's own settings come last. */
-const variants: ReadonlyArray<Variant> = given.methods.map((name) => {
-  const { settings, overrides } = rowOf(name)
-  const fixed = { precision: 'int8', maxSteps: 400, batchSize: 4, maxLength: 128, evalSteps: 400, threads: 1 }
-  return {
-    name: `${given.part} ${name}`,
-    options: { model: given.model, task, settings: parseSettings({ ...fixed, ...settings, ...overrides }) },
-  }
-})
+const variants: ReadonlyArray<Variant> = methods.map(({ name, settings }) => ({
+  name: `${given.part} ${name}`,
+  options: { model: given.model, task, settings },
+}))
 const first = given.part === 'choose' ? 100 : 0
 const runs = await compare(
   {

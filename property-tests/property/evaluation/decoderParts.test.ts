@@ -1,0 +1,36 @@
+/** Instructions of the decoder's study: three parts of fixed sizes, of short rows with a response, that share no row. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { decoderParts, longestRow, partSizes, type Instruction } from '../../../evaluation/studies/decoderParts.js'
+import { SEED } from '../../support/seed.js'
+
+const needed = partSizes.train + partSizes.choose + partSizes.report
+const good = (i: number): Instruction => ({ instruction: `Say ${i}.`, input: '', output: String(i) })
+const bad = fc.constantFrom<Instruction>(
+  { instruction: 'Say nothing.', input: '', output: ' \n' },
+  { instruction: 'i'.repeat(longestRow), input: '', output: 'x' },
+  { instruction: 'Count.', input: 'n'.repeat(longestRow - 7), output: 'xy' },
+)
+
+describe(`parts of the decoder's study, seed ${SEED}`, () => {
+  it('are the first good rows, in the order of the file', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat({ max: needed }), bad), { maxLength: 20 }), fc.nat({ max: 3 }), (extra, more) => {
+        const rows = Array.from({ length: needed + more }, (_, i) => good(i))
+        for (const [place, row] of extra) rows.splice(place, 0, row)
+        const parts = decoderParts(rows)
+        const said = [...(parts?.train ?? []), ...(parts?.choose ?? []), ...(parts?.report ?? [])].map(({ output }) => Number(output))
+        expect(said).toEqual(Array.from({ length: needed }, (_, i) => i))
+        expect([parts?.train.length, parts?.choose.length, parts?.report.length]).toEqual([1600, 240, 600])
+      }),
+      { seed: SEED, numRuns: 20 },
+    )
+  })
+
+  it('a row of exactly the longest length is short, and one good row too few is null', () => {
+    const rows = Array.from({ length: needed - 1 }, (_, i) => good(i))
+    expect(decoderParts(rows)).toBeNull()
+    const longest = { instruction: 'Count.', input: 'n'.repeat(longestRow - 7), output: 'x' }
+    expect(decoderParts([...rows, longest])?.report.at(-1)).toEqual(longest)
+  })
+})
