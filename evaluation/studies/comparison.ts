@@ -143,10 +143,10 @@ const resultsSchema = z.looseObject({
   runs: z.array(z.looseObject({ variant: z.string().max(1000), seed: z.int().min(0) })).max(100_000),
 })
 
-type StoredComparison = { readonly settings: Readonly<Record<string, StoredSettings>>; readonly runs: ReadonlyArray<ComparedRun> }
+export type StoredComparison = { readonly settings: Readonly<Record<string, StoredSettings>>; readonly runs: ReadonlyArray<ComparedRun> }
 
 /** What the file of results has; nothing where there is none. @throws InputError for another file */
-const storedComparison = async (file: string): Promise<StoredComparison> => {
+export const storedComparison = async (file: string): Promise<StoredComparison> => {
   if (!existsSync(file)) return { settings: {}, runs: [] }
   const { settings, runs } = validate(resultsSchema, parseJson(await readText(file, runFileLimit), file), file, 'results')
   return {

@@ -1,13 +1,13 @@
 /**
  * Methods on a small decoder: the loss and perplexity of Alpaca responses. It is the seventh question of smallBudgets.md.
  *
- *   node dist/evaluation/studies/decoderRows.js --model DIR --data FILE --methods ROWS --part choose|report [--seeds 1] [--output runs/decoder] [--results FILE] [--jobs 2]
+ *   node dist/evaluation/studies/decoderRows.js --model DIR --data FILE --methods ROWS --part choose|report [--ranks-of ROW] [--seeds 1] [--output runs/decoder] [--results FILE] [--jobs 2]
  *
  * Finished runs are in RESULTS, and are not repeated.
  */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { inputError } from '../../accelerated/errors/inputError.js'
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { validate } from '../../accelerated/errors/validate.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
@@ -16,7 +16,7 @@ import { parseSettings } from '../../accelerated/training/settings.js'
 import { choiceFlag, countFlag, listFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
 import { scriptValues } from '../../finetuning/commandLine/script.js'
 import { rowOf } from '../glue/rows.js'
-import { compare, type Variant } from './comparison.js'
+import { compare, storedComparison, type Variant } from './comparison.js'
 import { decoderParts, longestRow, partSizes, type Instruction, type Part } from './decoderParts.js'
 
 const { flags: given } = scriptValues({
@@ -34,6 +34,7 @@ const { flags: given } = scriptValues({
         choiceFlag(['choose', 'report'] as const, 'part', 'Rows to score: those that choose settings, or those to report'),
         'choose or report',
       ),
+      ranksOf: textFlag('row', 'Train on the ranks that this row kept with seed 100, from scratch'),
       seeds: countFlag('n', 'Runs per method: seeds 0 to n − 1 to report, 100 and on to choose', { default: 1 }),
       output: textFlag('folder', 'Temporary folder of the runs', { default: 'runs/decoder' }),
       results: textFlag('file', 'File of results; runs that it has are not repeated', { default: 'evaluation/results/decoder.json' }),
@@ -48,11 +49,23 @@ const { flags: given } = scriptValues({
   ],
 })
 
+/** The ranks that an earlier run kept. */
+const ranksOf = async (row: string): Promise<Readonly<Record<string, number>>> => {
+  const { runs } = await storedComparison(given.results)
+  const ranks = runs.find(({ variant, seed }) => variant === `choose ${row}` && seed === 100)?.result.ranks
+  if (ranks == null) throw inputError('--ranks-of', `a row with ranks and seed 100 in ${given.results}`, quoted(row))
+  return ranks
+}
+const onRanks = given.ranksOf === null ? null : { of: given.ranksOf, rankPattern: await ranksOf(given.ranksOf) }
+
 /** One epoch of 400 steps, scored after the last. A row's own settings come last. */
 const settingsOf = (name: string) => {
   const { settings, overrides } = rowOf(name)
   const fixed = { precision: 'int8', maxSteps: 400, batchSize: 4, maxLength: 128, evalSteps: 400, threads: 1 }
-  return { name, settings: parseSettings({ ...fixed, ...settings, ...overrides }) }
+  const all = { ...fixed, ...settings, ...overrides }
+  return onRanks === null
+    ? { name, settings: parseSettings(all) }
+    : { name: `${name} on ranks of ${onRanks.of}`, settings: parseSettings({ ...all, rankPattern: onRanks.rankPattern }) }
 }
 const methods = given.methods.map(settingsOf)
 
