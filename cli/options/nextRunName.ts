@@ -1,6 +1,6 @@
 /** The folder of a run without --output: runs/<task>-<method>-<n> with the smallest free n. */
-import { mkdir } from 'node:fs/promises'
-import { basename, extname, join } from 'node:path'
+import { mkdir, rmdir } from 'node:fs/promises'
+import { basename, dirname, extname, join } from 'node:path'
 import { makeFolder } from '../../accelerated/storage/makeFolder.js'
 import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 
@@ -9,18 +9,29 @@ export const nextRunFolder = async (task: string, method: string): Promise<strin
   const stem = basename(task, extname(task)).replace(/[^\w.-]+/g, '_')
   try {
     await makeFolder('runs')
-    for (let n = 1; ; n++) {
+    for (let n = 1; ; ) {
       const folder = join('runs', `${stem}-${method}-${n}`)
-      const exists = await mkdir(folder).then(
-        () => false,
-        (thrown: unknown) => {
-          if (systemCode(thrown) !== 'EEXIST') throw thrown
-          return true
-        },
-      )
-      if (!exists) return folder
+      try {
+        await mkdir(folder)
+        return folder
+      } catch (thrown) {
+        if (systemCode(thrown) === 'EEXIST') n++
+        // another process has just removed runs/, since its run was refused
+        else if (systemCode(thrown) === 'ENOENT') await makeFolder('runs')
+        else throw thrown
+      }
     }
   } catch (thrown) {
     throw systemInputError('runs', 'a folder that can be written (or --output)', thrown)
+  }
+}
+
+/** Removes the folder of a run that wrote nothing, and runs/ if nothing else is there. */
+export const removeEmptyRun = async (folder: string): Promise<void> => {
+  try {
+    await rmdir(folder) // only an empty folder can be removed
+    await rmdir(dirname(folder))
+  } catch {
+    // the run, or another one, has files
   }
 }

@@ -1,5 +1,4 @@
 /** One run on the terminal: progress, Ctrl-C, and the summary at the end. */
-import { rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { methodOf } from '../../accelerated/training/settings.js'
@@ -12,7 +11,7 @@ import { differingChoices, finishedResult } from '../../finetuning/runs/compareR
 import { checkSameDevice } from '../../finetuning/runs/runPlan.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { exitCodes } from './exitCodes.js'
-import { nextRunFolder } from '../options/nextRunName.js'
+import { nextRunFolder, removeEmptyRun } from '../options/nextRunName.js'
 import { watchInterrupt, type Interrupt } from './interrupt.js'
 import { openProgress } from './progress.js'
 import { watchSuddenEnd } from './suddenEnd.js'
@@ -30,7 +29,7 @@ export const trainingRun = async (request: TrainRequest, terminal: Terminal, clo
   try {
     return await runInto({ ...request, output }, terminal, closing)
   } finally {
-    await rmdir(output).catch(() => undefined) // only an empty folder can be removed
+    await removeEmptyRun(output)
   }
 }
 

@@ -1,6 +1,6 @@
 /** Concurrent processes: none writes into the folder of another's run, and each new run gets its own folder. */
 import { existsSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { RunOptions } from '../../finetuning/runs/run.js'
@@ -72,10 +72,16 @@ it('three concurrent runs without --output get a folder each', async () => {
   }
 })
 
-it('a run without --output that cannot start leaves no folder', async () => {
-  const { code } = await salora(['train', '--model', 'nowhere/at-all', '--task', 'toy.tsv'], { cwd })
-  expect(code).toBe(1)
-  expect(existsSync(join(cwd, 'runs', 'toy-salora-4'))).toBe(false)
+it('runs without --output that cannot start leave nothing, and other runs stay', async () => {
+  const refused = (): Promise<{ readonly code: number | null }> =>
+    salora(['train', '--model', 'nowhere/at-all', '--task', 'toy.tsv'], { cwd: alone })
+  const alone = join(cwd, 'alone')
+  await mkdir(alone)
+  expect((await Promise.all([refused(), refused(), refused()])).map(({ code }) => code)).toEqual([1, 1, 1])
+  expect(await readdir(alone)).toEqual([])
+  await mkdir(join(alone, 'runs', 'toy-lora-1'), { recursive: true })
+  expect((await refused()).code).toBe(1)
+  expect(await readdir(join(alone, 'runs'))).toEqual(['toy-lora-1'])
 })
 
 it('a program that leaves a run can resume it at once in the same process', async () => {

@@ -89,8 +89,8 @@ export const cli: ReadonlyArray<Mutation> = [
   {
     file: 'cli/options/nextRunName.ts',
     mistake: 'Two runs may share a folder.',
-    before: 'if (!exists) return folder',
-    after: 'return folder',
+    before: "if (systemCode(thrown) === 'EEXIST') n++",
+    after: "if (systemCode(thrown) === 'EEXIST') return folder",
     tests: ['cli/oneFolder'],
   },
   {
