@@ -56,6 +56,14 @@ const errorLine = async (page: Page, shown: RegExp): Promise<void> => {
 const nameless = `[...document.querySelectorAll('input, select, textarea, button')].filter((control) =>
   !control.getAttribute('aria-label') && !control.labels?.length && !control.textContent.trim()).map((control) => control.outerHTML)`
 
+/** The learning rate of the run `reviews-lora-1` in the page's storage. */
+const storedRate = `(async () => {
+  let folder = await navigator.storage.getDirectory()
+  for (const name of ['salora', 'runs', 'reviews-lora-1']) folder = await folder.getDirectoryHandle(name)
+  const config = await (await folder.getFileHandle('config.json')).getFile()
+  return JSON.parse(await config.text()).settings.learningRate
+})()`
+
 /** Puts a run that began on a graphics card into the page's storage: all of it that is read before the card is asked for. */
 const runOfCard = `(async () => {
   let folder = await navigator.storage.getDirectory()
@@ -124,6 +132,7 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     expect(download.suggestedFilename()).toBe('reviews-lora-1-adapter.zip')
     const zip = unzipSync(await readFile(await download.path()))
     expect(Object.keys(zip)).toEqual(expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors']))
+    expect(await page.evaluate(storedRate)).toBe(0.0004) // an empty field is the method's rate
     expect(errors).toEqual([])
     await page.context().close()
   }, 180_000)

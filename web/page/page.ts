@@ -45,7 +45,7 @@ const settings = (): RunRequest['settings'] =>
     device: deviceAsked(),
     epochs: Number(fieldOf('epochs')),
     batchSize: Number(fieldOf('batchSize')),
-    learningRate: Number(fieldOf('learningRate')),
+    ...(fieldOf('learningRate') === '' ? {} : { learningRate: Number(fieldOf('learningRate')) }),
     maxLength: Number(fieldOf('maxLength')),
     saveSteps: 25,
   }) as RunRequest['settings']
