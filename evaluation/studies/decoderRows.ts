@@ -1,11 +1,11 @@
 /**
- * Methods on a small decoder: the loss and perplexity of Alpaca responses. It is the seventh question of smallBudgets.md.
+ * Methods on a small decoder: the loss of Alpaca responses or of a text. These are the seventh and the eighth question of smallBudgets.md.
  *
  *   node dist/evaluation/studies/decoderRows.js --model DIR --data FILE --methods ROWS --part choose|report [--ranks-of ROW] [--seeds 1] [--output runs/decoder] [--results FILE] [--jobs 2]
  *
  * Finished runs are in RESULTS, and are not repeated.
  */
-import { join } from 'node:path'
+import { basename, extname, join } from 'node:path'
 import { z } from 'zod'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { validate } from '../../accelerated/errors/validate.js'
@@ -17,15 +17,15 @@ import { choiceFlag, countFlag, listFlag, required, textFlag } from '../../finet
 import { scriptValues } from '../../finetuning/commandLine/script.js'
 import { rowOf } from '../glue/rows.js'
 import { compare, storedComparison, type Variant } from './comparison.js'
-import { decoderParts, longestRow, partSizes, type Instruction, type Part } from './decoderParts.js'
+import { inParts, longestPiece, longestRow, partSizes, piecesOf, shortInstructions, type Instruction, type Part } from './decoderParts.js'
 
 const { flags: given } = scriptValues({
   name: 'node dist/evaluation/studies/decoderRows.js',
-  description: 'Fine-tune a decoder on short Alpaca rows with each method, and print the loss of responses that no run trains on.',
+  description: 'Fine-tune a decoder on short texts with each method, and print the loss of texts that no run trains on.',
   flags: {
     Options: {
       model: required(textFlag('folder|id', 'Model to fine-tune'), 'a folder in Hugging Face layout or a hub id'),
-      data: required(textFlag('file', 'JSON file of Stanford Alpaca'), 'a file'),
+      data: required(textFlag('file', 'Stanford Alpaca (.json), or a text whose every token is learned'), 'a file'),
       methods: required(
         listFlag('rows', 'Methods with their settings, separated by commas: lora-1,salora:density=0.125'),
         'names of methods',
@@ -72,26 +72,29 @@ const methods = given.methods.map(settingsOf)
 const text = z.string().max(100_000)
 const instructions = z.array(z.looseObject({ instruction: text, input: text, output: text })).max(100_000)
 const { data } = given
-const rows: ReadonlyArray<Instruction> = validate(instructions, parseJson(await readText(data), data), data, 'instructions')
-const parts = decoderParts(rows)
+const isAlpaca = extname(data) === '.json'
+const content = await readText(data)
+const rows: ReadonlyArray<Instruction | { readonly text: string }> = isAlpaca
+  ? shortInstructions(validate(instructions, parseJson(content, data), data, 'instructions'))
+  : piecesOf(content)
+const parts = inParts(rows)
 if (parts === null) {
   const needed = partSizes.train + partSizes.choose + partSizes.report
-  throw inputError(
-    `--data ${data}`,
-    `${needed} rows or more with a response and at most ${longestRow} characters`,
-    `${rows.length} rows in all`,
-  )
+  const what = isAlpaca ? `rows with a response and at most ${longestRow} characters` : `pieces of ${longestPiece} characters`
+  throw inputError(`--data ${data}`, `${needed} ${what} or more`, String(rows.length))
 }
 
-await makeFolder(given.output)
+const folder = join(given.output, basename(data, extname(data)))
+await makeFolder(folder)
 const fileOf = async (part: Part): Promise<string> => {
-  const file = join(given.output, `${part}.json`)
-  await writeFileAtomically(file, JSON.stringify(parts[part]))
+  const file = join(folder, `${part}.jsonl`)
+  await writeFileAtomically(file, parts[part].map((row) => `${JSON.stringify(row)}\n`).join(''))
   return file
 }
-const task = { task: 'alpaca', data: await fileOf('train'), evalData: await fileOf(given.part) }
+const task = { task: isAlpaca ? 'alpaca' : 'text', data: await fileOf('train'), evalData: await fileOf(given.part) }
+const of = isAlpaca ? given.part : `${given.part} ${basename(data, extname(data))}`
 const variants: ReadonlyArray<Variant> = methods.map(({ name, settings }) => ({
-  name: `${given.part} ${name}`,
+  name: `${of} ${name}`,
   options: { model: given.model, task, settings },
 }))
 const first = given.part === 'choose' ? 100 : 0
@@ -99,7 +102,7 @@ const runs = await compare(
   {
     variants,
     seeds: Array.from({ length: given.seeds }, (_, i) => first + i),
-    folder: given.output,
+    folder,
     results: given.results,
     command: 'node dist/evaluation/studies/decoderRows.js --model DIR --data random_9k.json --methods ROWS --part PART',
     jobs: given.jobs,
