@@ -10,6 +10,7 @@ import { methodsPage } from './methods.js'
 import { rankOnePage } from './rankOne.js'
 import { sevenBillionPage } from './sevenBillion.js'
 import { smallBudgetsPage } from './smallBudgets.js'
+import { smallDecoderPage } from './smallDecoder.js'
 import { speedPage } from './speed.js'
 import { structurePage } from './structure.js'
 import { styleTransferPage } from './styleTransfer.js'
@@ -22,6 +23,7 @@ export const pages: ReadonlyArray<ResultsPage> = [
   learningRatePage,
   smallBudgetsPage,
   rankOnePage,
+  smallDecoderPage,
   table3Page,
   table4Page,
   styleTransferPage,
