@@ -57,4 +57,10 @@ describe(`parts of the decoder's study, seed ${SEED}`, () => {
       { seed: SEED, numRuns: 100 },
     )
   })
+
+  it('a piece of exactly the longest length is one, and a longer one is two', () => {
+    const [first, second] = ['a'.repeat(longestPiece / 2 - 1), 'b'.repeat(longestPiece / 2)]
+    expect(piecesOf(`${first} ${second}`).map(({ text }) => text.length)).toEqual([longestPiece])
+    expect(piecesOf(`${first}a ${second}`).map(({ text }) => text.length)).toEqual([longestPiece / 2, longestPiece / 2])
+  })
 })

@@ -1,6 +1,6 @@
-/** A small decoder at rank 1: SaLoRA with an early window beside LoRA and beside chance, and how its settings were chosen. A lower loss is better. */
+/** A small decoder at rank 1: SaLoRA with an early window beside LoRA, and how its settings were chosen. A lower loss is better. */
 import { mean } from 'simple-statistics'
-import { clusteredDifference, type Interval } from '../../../evaluation/glue/statistics.js'
+import { clusteredDifference, directionOf, type Interval } from '../../../evaluation/glue/statistics.js'
 import type { ComparedRun } from '../../../evaluation/studies/comparison.js'
 import { markdownTable } from '../../../evaluation/tables/tableText.js'
 import { intervalChart, type IntervalPoint } from '../../charts/intervalChart.js'
@@ -125,10 +125,8 @@ const pairsOf = (runs: ReadonlyArray<DecoderRun>, set: string, rate: number) => 
 }
 
 /** A lower loss is better. */
-const verdictOf = (interval: Interval | null): string => {
-  if (interval === null || (interval[0] <= 0 && interval[1] >= 0)) return 'no difference shown'
-  return interval[1] < 0 ? 'better' : 'worse'
-}
+const verdictOf = (interval: Interval | null): string =>
+  ({ ahead: 'worse', behind: 'better', none: 'no difference shown' })[directionOf(interval)]
 
 const reportedRegions = (runs: ReadonlyArray<DecoderRun>): Readonly<Record<'reported' | 'chart', Region>> => {
   const rates = [...new Set(runs.filter(({ part }) => part === 'report').map(({ rate }) => rate))].sort((a, b) => b - a)
