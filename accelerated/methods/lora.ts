@@ -55,11 +55,8 @@ export const lora: Method<LoraSettings, LoraPhase> = {
   settings: loraSettings,
   train: {
     tensors: ({ matrices }, settings) => {
-      const { decayed, undecayed } = weightGroupsOf(settings)
-      return [
-        ...factorTensors(matrices, settings.initLoraWeights, decayed),
-        ...(settings.useDora ? magnitudeTensors(matrices, undecayed) : []),
-      ]
+      const magnitudes = settings.useDora ? magnitudeTensors(matrices, weightGroupsOf(settings).undecayed) : []
+      return [...factorTensors(matrices, settings), ...magnitudes]
     },
     wrap: ({ matrices }, settings, parameter) => {
       const each = <F>(of: (name: string) => F): ReadonlyMap<string, F> => new Map(matrices.map(({ name }) => [name, of(name)]))

@@ -5,6 +5,7 @@ import { add, matMul, mul } from '../graph/operators.js'
 import type { Matrix, ModelSpec } from '../models/architecture.js'
 import type { Wrap } from '../models/host.js'
 import { SettingsError } from '../errors/settingsError.js'
+import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
 import type { OptimizerGroup } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
 import { factorA, factorB, type AdapterInitialization } from '../parameters/initialization.js'
@@ -36,18 +37,26 @@ export const lowRankWrap =
     },
   })
 
+type FactorSettings = CommonSettings & {
+  readonly initLoraWeights: AdapterInitialization
+  readonly loraplusLrRatio: number
+}
+
 /** A random and B = 0, so that the adapted model starts as the base model. */
-export const factorTensors = (
-  matrices: ReadonlyArray<AdaptedMatrix>,
-  initialization: AdapterInitialization,
-  group: OptimizerGroup,
-): ReadonlyArray<Trainable> =>
-  matrices.flatMap(
+export const factorTensors = (matrices: ReadonlyArray<AdaptedMatrix>, settings: FactorSettings): ReadonlyArray<Trainable> => {
+  const ofA = weightGroupsOf(settings).decayed
+  const ofB = groupOfB(ofA, settings.loraplusLrRatio)
+  return matrices.flatMap(
     ({ name, d, k, r }): ReadonlyArray<Trainable> => [
-      { name: `${name}.A`, shape: [r, k], group, initial: factorA(initialization) },
-      { name: `${name}.B`, shape: [d, r], group, initial: factorB },
+      { name: `${name}.A`, shape: [r, k], group: ofA, initial: factorA(settings.initLoraWeights) },
+      { name: `${name}.B`, shape: [d, r], group: ofB, initial: factorB },
     ],
   )
+}
+
+/** LoRA+ (Hayou et al., 2024): η_B = ratio · η_A. Decay is η · ω, so B's is larger too, as PyTorch has it. */
+const groupOfB = (ofA: OptimizerGroup, ratio: number): OptimizerGroup =>
+  ratio === 1 ? ofA : { ...ofA, name: 'decayed B', learningRateRatio: ratio }
 
 /** Σ rᵢ (dᵢ + kᵢ) */
 export const factorCount = (matrices: ReadonlyArray<AdaptedMatrix>): number => matrices.reduce((sum, { d, k, r }) => sum + r * (d + k), 0)

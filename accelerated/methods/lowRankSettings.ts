@@ -8,6 +8,8 @@ const largestAlpha = 1e6
 /** Above it, scale · weight overflows float32. */
 export const largestWrittenAlpha = largestAlpha * largestRank
 
+const largestRatio = 1e4
+
 /** Tokens with trained rows: a step compares every token with each of them. */
 export const mostTokens = 1_024
 
@@ -53,6 +55,12 @@ export const lowRankSettings = settingGroup('LoRA options', {
     placeholder: 'name',
     description: 'Initialization of A: kaiming or gaussian',
     schema: z.enum(['kaiming', 'gaussian']).default('kaiming'),
+  },
+  loraplusLrRatio: {
+    kind: 'number',
+    placeholder: 'ratio',
+    description: 'Learning rate of B over that of A (LoRA+: 4 to 16)',
+    schema: z.number().positive().max(largestRatio).default(1),
   },
   newTokens: {
     kind: 'list',

@@ -10,6 +10,8 @@ export type OptimizerGroup = {
   readonly direction: 'descent' | 'ascent'
   /** the feed of its learning rate */
   readonly learningRateFeed: string
+  /** its learning rate over the feed's; LoRA+ has 4 to 16 for B */
+  readonly learningRateRatio: number
   /** the prefix of its bias corrections' feeds: `gate` → gateCorrection1, gateCorrection2 */
   readonly correctionPrefix: string
   /** part of W: its gradient is clipped, and counts in the reported norm */
@@ -31,6 +33,7 @@ export const weightGroups = (adam: AdamWSettings, weightDecay: number): WeightGr
     weightDecay: decay,
     direction: 'descent',
     learningRateFeed: 'learningRate',
+    learningRateRatio: 1,
     correctionPrefix: 'weight',
     isWeight: true,
     nonNegative: false,

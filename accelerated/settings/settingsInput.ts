@@ -115,6 +115,8 @@ export type SettingsInput = {
   readonly loraDropout?: number
   /** Initialization of A: kaiming or gaussian. Default: kaiming */
   readonly initLoraWeights?: 'kaiming' | 'gaussian'
+  /** Learning rate of B over that of A (LoRA+: 4 to 16). Default: 1 */
+  readonly loraplusLrRatio?: number
   /** New tokens, or a .txt file with one a line: the tokenizer gets them, and their embeddings are trained. Default: none */
   readonly newTokens?: ReadonlyArray<string> | null
   /** Tokens, their ids, or a .txt file with one a line, whose embeddings are trained too. Default: none */

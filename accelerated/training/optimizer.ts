@@ -15,14 +15,16 @@ export const update = (
 ): ReturnType<ReturnType<typeof adamw>> => {
   const scalar = (name: string): Expression => input(name, [], dtype)
   const [first, second] = correctionNames(group.correctionPrefix)
+  const fed = scalar(group.learningRateFeed)
+  const rate = group.learningRateRatio === 1 ? fed : mul(fed, group.learningRateRatio)
   const stepped =
     group.adam === null
-      ? { parameters: (group.direction === 'ascent' ? add : sub)(parameters, mul(scalar(group.learningRateFeed), gradient)), moments }
+      ? { parameters: (group.direction === 'ascent' ? add : sub)(parameters, mul(rate, gradient)), moments }
       : adamw(group.adam)(
           parameters,
           gradient,
           moments,
-          { rate: scalar(group.learningRateFeed), correction1: scalar(first), correction2: scalar(second) },
+          { rate, correction1: scalar(first), correction2: scalar(second) },
           group.weightDecay,
           group.direction === 'ascent' ? 1 : -1,
         )

@@ -81,6 +81,7 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     lora_alpha: 'loraAlpha',
     lora_dropout: 'loraDropout',
     lora_r: 'rank',
+    loraplus_lr_ratio: 'loraplusLrRatio',
     num_virtual_tokens: 'numVirtualTokens',
     orth_reg_weight: 'orthRegWeight',
     peft_type: 'method',

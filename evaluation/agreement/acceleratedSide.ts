@@ -82,8 +82,8 @@ const preparedBatch = ({ config, batch }: AnyModel, accelerated: AcceleratedMode
 }
 
 /** The optimizer's constants are fed, so they are no settings here. */
-const settingsOf = ({ alpha, clip, beta1, beta2, epsilon, gateAdam, ...same }: AnyModel['settings']) =>
-  resolveSettings({ ...same, method: 'salora', loraAlpha: alpha, maxGradNorm: clip ?? null })
+const settingsOf = ({ alpha, clip, beta1, beta2, epsilon, gateAdam, loraPlusRatio, ...same }: AnyModel['settings']) =>
+  resolveSettings({ ...same, method: 'salora', loraAlpha: alpha, maxGradNorm: clip ?? null, loraplusLrRatio: loraPlusRatio })
 
 export const matricesOf = ({ config }: AnyModel, adapters: TrainingState['adapters']): SaloraPhase['matrices'] => {
   const shapes = adaptedShapes(config)

@@ -137,7 +137,7 @@ const idsOf = ({ lengths, seed }: CommonOptions, { vocabularySize }: ModelConfig
   lengths.map((length, example) => integers(length, vocabularySize, seed, `ids ${example}`))
 
 const drawn = <C extends ModelConfig>(config: C, options: CommonOptions, batch: Batch, dropoutAt: (step: number) => Tensors): Model<C> => {
-  const { rank, seed, gates, tau, beta, clip, orthogonality, orthogonalityAfter, control } = options
+  const { rank, seed, gates, tau, beta, clip, loraPlusRatio, orthogonality, orthogonalityAfter, control } = options
   const settings: StepSettings = {
     tau,
     gamma: -0.1,
@@ -151,6 +151,7 @@ const drawn = <C extends ModelConfig>(config: C, options: CommonOptions, batch: 
     beta2: 0.999,
     epsilon: 1e-8,
     weightDecay: 0.01,
+    loraPlusRatio,
     gateAdam: { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 },
     control,
     ...(clip === null ? {} : { clip }),

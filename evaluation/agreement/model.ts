@@ -28,6 +28,8 @@ export type CommonOptions = {
   readonly tau: number
   readonly beta: number
   readonly clip: number | null
+  /** η_B / η_A */
+  readonly loraPlusRatio: 1 | 4
   readonly orthogonality: StepSettings['orthogonality']
   readonly orthogonalityAfter: StepSettings['orthogonalityAfter']
   readonly control: StepSettings['control']

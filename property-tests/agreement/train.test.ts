@@ -11,7 +11,7 @@ import { largestBatch } from '../../accelerated/training/batchFeeds.js'
 import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
 import { offsetName, poolName } from '../../accelerated/models/layers/dropout.js'
 import { compareStates } from '../../evaluation/agreement/compareSteps.js'
-import type { Model } from '../../evaluation/agreement/model.js'
+import type { Model, ModelOptions } from '../../evaluation/agreement/model.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import { startOfRun } from '../../evaluation/agreement/lockstep.js'
 import { assemblyOf, matricesOf, phaseIn, phaseOf } from '../../evaluation/agreement/acceleratedSide.js'
@@ -41,7 +41,7 @@ type Task = TrainingTask<LabeledExample, unknown> & { readonly settings: ReturnT
 
 const taskOf = (model: Model, change: SettingsInput): Task => {
   const examples = toExamples(model.batch)
-  const { rank, alpha, beta, weightDecay } = model.settings
+  const { rank, alpha, beta, weightDecay, loraPlusRatio } = model.settings
   const assembly = assemblyOf(model, 'float64')
   return {
     ...assembly,
@@ -52,6 +52,7 @@ const taskOf = (model: Model, change: SettingsInput): Task => {
       loraAlpha: alpha,
       beta,
       weightDecay,
+      loraplusLrRatio: loraPlusRatio,
       maxSteps: steps,
       batchSize: 2,
       precision: 'float64',
@@ -182,19 +183,20 @@ const runOf = async (
 }
 
 describe('the training loop', () => {
-  it.each<readonly [string, SettingsInput, 0 | 0.2]>([
-    ['batches of two', {}, 0],
-    ['batches of two, with dropout', {}, 0.2],
-    ['batches of two in two parts of one', { batchSize: 1, gradientAccumulationSteps: 2 }, 0],
-    ['binary gates by the rule of ĝ > 0', { gateAfter: 'binary', retain: 'paper' }, 0],
-    ['kept gates, and columns held at their folded norms', { gateAfter: 'kept', orthogonalityAfter: 'folded' }, 0],
-    ['the sum of the norms, and none after T_end', { orthogonality: 'sum', orthogonalityAfter: 'off' }, 0],
-    ['a half drawn at random', { retain: 'random', gateAfter: 'binary' }, 0],
-    ['Algorithm 1 to the letter', { control: 'paper', orthogonality: 'sum' }, 0],
-    ['no constraint, λ = 0', { control: 'free', retain: 'paper' }, 0],
-    ['a window that no step begins exactly', { gateStart: 0.21, gateEnd: 0.71, warmupRatio: 0.3 }, 0],
-  ])('reaches the last state of the reference: %s', async (_, change, dropout) => {
-    const model = drawModel(someOptions({ dropout, lengths: [3, 1, 3, 3, 4] })) // of one length, so that the shuffle decides who is beside whom
+  it.each<readonly [string, SettingsInput, Partial<ModelOptions>]>([
+    ['batches of two', {}, {}],
+    ['batches of two, with dropout', {}, { dropout: 0.2 }],
+    ['batches of two in two parts of one', { batchSize: 1, gradientAccumulationSteps: 2 }, {}],
+    ['binary gates by the rule of ĝ > 0', { gateAfter: 'binary', retain: 'paper' }, {}],
+    ['kept gates, and columns held at their folded norms', { gateAfter: 'kept', orthogonalityAfter: 'folded' }, {}],
+    ['the sum of the norms, and none after T_end', { orthogonality: 'sum', orthogonalityAfter: 'off' }, {}],
+    ['a half drawn at random', { retain: 'random', gateAfter: 'binary' }, {}],
+    ['Algorithm 1 to the letter', { control: 'paper', orthogonality: 'sum' }, {}],
+    ['no constraint, λ = 0', { control: 'free', retain: 'paper' }, {}],
+    ['B at four times the rate of A (LoRA+)', {}, { loraPlusRatio: 4 }],
+    ['a window that no step begins exactly', { gateStart: 0.21, gateEnd: 0.71, warmupRatio: 0.3 }, {}],
+  ])('reaches the last state of the reference: %s', async (_, change, options) => {
+    const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 3, 3, 4], ...options })) // of one length, so that the shuffle decides who is beside whom
     const task = taskOf(model, change)
     const { reports, result } = await runOf(model, task)
     const { state, orders } = replay(model, task)

@@ -65,6 +65,7 @@ export const methods = [
   'adalora',
   'rslora',
   'dora',
+  'lora-plus',
   'lora-dropout',
   'all-linear',
   'prefix',

@@ -55,9 +55,9 @@ def loss_of(model, family, batch):
     return model(**padded(family, batch), labels=torch.tensor(batch['labels'])).loss
 
 
-def descend(model, loss_of_batch, batches, steps=STEPS, after_step=lambda step: None, before_step=lambda step: None):
+def descend(model, loss_of_batch, batches, steps=STEPS, after_step=lambda step: None, before_step=lambda step: None, optimizer_of=optimizer):
     """AdamW. → one loss a step, and the gradients of the first"""
-    adamw, losses, first = optimizer(model), [], None
+    adamw, losses, first = optimizer_of(model), [], None
     for step in range(steps):
         before_step(step)
         loss = loss_of_batch(batches[step % len(batches)])

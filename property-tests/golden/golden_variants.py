@@ -1,14 +1,16 @@
-"""LoRA's variants under PEFT: rsLoRA's scale, DoRA's magnitudes, dropout by masks that a formula gives, and the modules that `all-linear` chooses."""
+"""LoRA's variants under PEFT: rsLoRA's scale, DoRA's magnitudes, LoRA+'s rate of B, dropout by masks that a formula gives, and the modules that `all-linear` chooses."""
 import peft
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.optimizers import create_loraplus_optimizer
 
 from golden_lora import SAVED, TARGETS
 from golden_models import draw_batches, open_model, padded
-from golden_training import all_logits, canonical, loss_of, optimization, randomize, record, train, trained, versions, well_conditioned, write
+from golden_training import ADAMW, WEIGHT_DECAY, all_logits, canonical, loss_of, optimization, randomize, record, train, trained, versions, well_conditioned, write
 
 LORA = dict(rank=2, alpha=3)
 DROPOUT = 0.25
+RATIO = 4
 SETTINGS = {'rslora': {'use_rslora': True}, 'dora': {'use_dora': True}, 'lora-dropout': {'lora_dropout': DROPOUT}, 'all-linear': {'target_modules': 'all-linear'}}
 STEPS = {'lora-dropout': 5, 'all-linear': 5}
 
@@ -62,12 +64,25 @@ def dropped_step(model, family, batches):
     return losses[0], gradients
 
 
+def lora_plus(model):
+    """PEFT's optimizer of LoRA+. It also trains biases at B's rate, where the paper has the rate of A: they get that here."""
+    found = create_loraplus_optimizer(model, torch.optim.AdamW, loraplus_lr_ratio=RATIO, loraplus_weight_decay=WEIGHT_DECAY, foreach=False, fused=False, **ADAMW)
+    for group in found.param_groups:
+        if any(p.dim() == 1 for p in group['params']):
+            group.update(lr=ADAMW['lr'])
+    return found
+
+
 def make(family, base, method):
-    folder, batches, settings = base / method, draw_batches(family), SETTINGS[method]
+    folder, batches, settings = base / method, draw_batches(family), SETTINGS.get(method, {})
     document = {'versions': versions(peft), 'method': method, 'settings': {**LORA, **optimization(STEPS.get(method, 20))}}
     if method == 'all-linear':
         return write(folder, {**document, **all_linear(family, base, batches, folder)}, {})
     hooks = {'training': lambda model, _: force_masks(model, family, batches)} if method == 'lora-dropout' else {}
+    if method == 'lora-plus':
+        document['settings']['ratio'] = RATIO
+        golden, tensors, _ = record(family, batches, lambda: build(family, base), training=lambda model, _: {'optimizer_of': lora_plus})
+        return write(folder, {**document, **golden}, well_conditioned(tensors))
     golden, tensors, model = record(family, batches, lambda: build(family, base, **settings), steps=document['settings']['steps'], **hooks)
     well_conditioned(tensors)
     if method == 'dora':

@@ -2,7 +2,7 @@
 
 Needs Python 3.11 and, from PyPI: torch, transformers, safetensors, tokenizers, and by environment:
 
-    peft       peft 0.21, transformers 5            lora, full, adalora, rslora, dora, lora-dropout, all-linear, prompt, decoders, generation, encoders
+    peft       peft 0.21, transformers 5            lora, full, adalora, rslora, dora, lora-plus, lora-dropout, all-linear, prompt, decoders, generation, encoders
     prefix     peft 0.21, transformers 4.53         prefix (later transformers refuse PEFT's prefix on RoBERTa, BERT and ELECTRA)
     adapters   adapters 1.3, transformers 4.57      houlsby, pfeiffer
 
@@ -48,7 +48,7 @@ FIXTURES = Path(__file__).parent / 'fixtures'
 # Which file makes what: `make(family, folder, method)`.
 SCRIPTS = {
     'lora': 'golden_lora', 'full': 'golden_full', 'adalora': 'golden_adalora',
-    'rslora': 'golden_variants', 'dora': 'golden_variants', 'lora-dropout': 'golden_variants', 'all-linear': 'golden_variants',
+    'rslora': 'golden_variants', 'dora': 'golden_variants', 'lora-plus': 'golden_variants', 'lora-dropout': 'golden_variants', 'all-linear': 'golden_variants',
     'decoders': 'golden_decoders', 'decoder-prompts': 'golden_decoder_prompts', 'generation': 'golden_generation', 'encoders': 'golden_lora',
     'prompt': 'golden_virtual', 'prefix': 'golden_virtual', 'houlsby': 'golden_bottleneck', 'pfeiffer': 'golden_bottleneck',
 }

@@ -1,4 +1,4 @@
-/** LoRA's variants are PEFT's: rsLoRA's scale, DoRA's magnitudes, dropout of each adapter's input, `all-linear`; what they compute, how they train, their files. */
+/** LoRA's variants are PEFT's: rsLoRA, DoRA, LoRA+, dropout of each adapter's input, `all-linear`; what they compute, how they train, their files. */
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -62,6 +62,7 @@ const lora = ({ rank = NaN, alpha = NaN }: Readonly<Record<string, number>>) => 
 
 describeMethod({ method: 'rslora', settings: (golden) => ({ ...lora(golden), useRslora: true }) })
 describeMethod({ method: 'dora', settings: (golden) => ({ ...lora(golden), useDora: true }) })
+describeMethod({ method: 'lora-plus', settings: (golden) => ({ ...lora(golden), loraplusLrRatio: golden['ratio'] ?? NaN }) })
 describeMethod({ method: 'lora-dropout', settings: (golden) => ({ ...lora(golden), loraDropout: probability }), feeds: masks })
 
 /** One with numbers everywhere, ranks that differ, and BERT's pooler in its head. */

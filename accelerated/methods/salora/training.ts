@@ -5,7 +5,7 @@ import { zeroInitial } from '../../parameters/initialization.js'
 import type { Trainable } from '../../parameters/layout.js'
 import type { OptimizerGroup } from '../../parameters/optimizerGroup.js'
 import { uniforms } from '../../parameters/random.js'
-import { adamOf, weightGroupsOf } from '../../settings/commonSettings.js'
+import { adamOf } from '../../settings/commonSettings.js'
 import { factorTensors, lowRankWrap, type LowRankFactors } from '../lowRank.js'
 import type { Controls, MethodTraining, Penalty, TrainingProgress } from '../method.js'
 import { gateAdam, gateControl } from './gateControl.js'
@@ -20,7 +20,7 @@ import { gatedRows } from './stackedFactors.js'
 
 export const saloraTraining: MethodTraining<SaloraSettings, SaloraPhase> = {
   tensors: (phase, settings) => [
-    ...factorTensors(phase.matrices, settings.initLoraWeights, weightGroupsOf(settings).decayed),
+    ...factorTensors(phase.matrices, settings),
     ...(phase.stage === 'gated' ? controlTensors(phase, settings) : []),
   ],
   wrap: (phase, settings, parameter) => lowRankWrap(factorsOf(phase, settings, parameter), settings.loraDropout),
@@ -68,6 +68,7 @@ const gateGroup = ({ control }: SaloraSettings): OptimizerGroup => ({
   weightDecay: 0,
   direction: 'descent',
   learningRateFeed: 'controlLearningRate',
+  learningRateRatio: 1,
   correctionPrefix: 'gate',
   isWeight: false,
   nonNegative: false,
@@ -80,6 +81,7 @@ const multiplierGroup = (settings: SaloraSettings): OptimizerGroup => ({
   weightDecay: 0,
   direction: 'ascent',
   learningRateFeed: 'multiplierLearningRate',
+  learningRateRatio: 1,
   correctionPrefix: 'multiplier',
   isWeight: false,
   nonNegative: true,

@@ -270,6 +270,13 @@ export const methods: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/methods/lowRank.ts',
+    mistake: 'LoRA+ raises the rate of A too.',
+    before: 'group: ofA, initial: factorA',
+    after: 'group: ofB, initial: factorA',
+    tests: ['golden/variants'],
+  },
+  {
+    file: 'accelerated/methods/lowRank.ts',
     mistake: 'A target may end in the middle of a path.',
     before: 'name === target || name.endsWith(`.${target}`)',
     after: 'name === target || name.includes(`.${target}`)',

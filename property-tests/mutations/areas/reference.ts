@@ -354,6 +354,13 @@ export const reference: ReadonlyArray<Mutation> = [
   },
   {
     file: 'reference/methods/salora/trainingStep.ts',
+    mistake: 'LoRA+ raises the rate of A.',
+    before: 'A: weight(A, gradient.A, m.A, v.A)',
+    after: 'A: weight(A, gradient.A, m.A, v.A, settings.loraPlusRatio)',
+    tests: ['property/reference/trainingStep'],
+  },
+  {
+    file: 'reference/methods/salora/trainingStep.ts',
     mistake: 'The gradients of the head are missing from the norm.',
     before: '[...Object.values(adapters).flatMap(({ A, B }) => [A, B]), ...Object.values(head)]',
     after: '[...Object.values(adapters).flatMap(({ A, B }) => [A, B])]',

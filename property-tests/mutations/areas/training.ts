@@ -375,6 +375,13 @@ export const training: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/training/optimizer.ts',
+    mistake: "A group's ratio divides its rate.",
+    before: 'mul(fed, group.learningRateRatio)',
+    after: 'mul(fed, 1 / group.learningRateRatio)',
+    tests: ['property/accelerated/optimizer'],
+  },
+  {
+    file: 'accelerated/training/optimizer.ts',
     mistake: 'A plain step has no direction.',
     before: "(group.direction === 'ascent' ? add : sub)(parameters",
     after: 'sub(parameters',

@@ -15,6 +15,7 @@ const stepped = async (change: Partial<OptimizerGroup>): Promise<ReadonlyArray<n
     weightDecay: 0,
     direction: 'ascent',
     learningRateFeed: 'rate',
+    learningRateRatio: 1,
     correctionPrefix: 'multiplier',
     isWeight: false,
     nonNegative: false,
@@ -36,5 +37,9 @@ describe('the plain step of a group', () => {
   it('ends at 0 in place of a negative number if the group asks for it', async () => {
     expect(await stepped({ direction: 'ascent', nonNegative: true })).toEqual([0, 3])
     expect(await stepped({ direction: 'descent', nonNegative: true })).toEqual([3, 0])
+  })
+
+  it('is as many times longer as the rate of the group is that of its feed', async () => {
+    expect(await stepped({ direction: 'descent', learningRateRatio: 3 })).toEqual([7, -5])
   })
 })

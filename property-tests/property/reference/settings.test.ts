@@ -31,6 +31,7 @@ describe('settings', () => {
     [{ rank: 2.5 }, 'rank: expected an integer ≥ 1, got 2.5'],
     [{ beta: -1 }, 'beta: expected a number ≥ 0, got -1'],
     [{ learningRate: Number.NaN }, 'learningRate: expected a number > 0, got NaN'],
+    [{ loraPlusRatio: 0 }, 'loraPlusRatio: expected a number > 0, got 0'],
     [{ controlLearningRate: 0 }, 'controlLearningRate: expected a number > 0, got 0'],
     [{ beta2: 1 }, 'beta2: expected a number from 0 to below 1, got 1'],
     [{ clip: 0 }, 'clip: expected a number > 0, got 0'],

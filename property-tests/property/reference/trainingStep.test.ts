@@ -225,6 +225,23 @@ describe(`a training step (seed ${SEED})`, () => {
     expect([next.step, next.gatedStep]).toEqual([1, 1])
   })
 
+  it('moves B, and B alone, at a multiple of the rate of A with LoRA+, and its decay with it', () => {
+    const model = tiny(roberta)
+    const nextOf = (loraPlusRatio: number) =>
+      step(model, {}, startFrom(model.parameters), { ...model.settings, weightDecay: 0.5, loraPlusRatio })[0]
+    const [plain, plus] = [nextOf(1), nextOf(4)]
+    tensorsOf(model.parameters.adapters).forEach(([name, { B: before }]) => {
+      const [once, fourTimes] = [plain.adapters[name]!, plus.adapters[name]!]
+      assertClose(
+        fourTimes.B.data,
+        before.data.map((x, i) => x + 4 * (once.B.data[i]! - x)),
+        { relative: 1e-12, name: `${name}.B` },
+      )
+      expect([fourTimes.A, fourTimes.logTheta]).toEqual([once.A, once.logTheta])
+    })
+    expect([plus.head, plus.lambda]).toEqual([plain.head, plain.lambda])
+  })
+
   it('never lowers λ, with either ascent, at any density', () => {
     const model = tiny(roberta)
     ;(['ramp', 'paper'] as const).forEach((rule) =>

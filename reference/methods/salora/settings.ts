@@ -17,6 +17,8 @@ export interface Settings extends HardConcrete, OrthogonalitySettings, AdamWSett
   readonly gateEnd: number
   /** η_p, peak learning rate of A, B and the head. */
   readonly learningRate: number
+  /** η_B / η_A: LoRA+ (Hayou et al., 2024) has 4 to 16. */
+  readonly loraPlusRatio: number
   /** η_c of Θ and λ. */
   readonly controlLearningRate: number
   /** Density control: our ramp with Adam, Algorithm 1 to the letter, or none. */
@@ -50,6 +52,7 @@ export const defaultSettings: Settings = {
   gateStart: 0.2,
   gateEnd: 0.5, // appendix
   learningRate: 4e-4, // appendix: tuned for each task; the value chosen most often for RoBERTa-base
+  loraPlusRatio: 1, // the paper has one rate
   controlLearningRate: 0.01, // §4.1
   control: 'ramp', // ours: the paper's plain steps do not move the density
   gateAdam: { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 }, // ours: Θ and λ drive each other, and in a closed loop memory is delay
@@ -99,6 +102,7 @@ const rules: Readonly<Record<NumberSetting, Rule>> = {
   gateStart: { expected: 'a number ≥ 0 and below gateEnd', holds: (value, { gateEnd }) => value >= 0 && value < gateEnd },
   gateEnd: { expected: 'a number ≤ 1 and above gateStart', holds: (value, { gateStart }) => value <= 1 && value > gateStart },
   learningRate: positive,
+  loraPlusRatio: positive,
   controlLearningRate: positive,
   weightDecay: notNegative,
   beta1: decay,

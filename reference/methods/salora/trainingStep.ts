@@ -13,6 +13,8 @@ import type { Parameters, TrainingState } from './trainingState.js'
 
 export interface StepSettings extends ObjectiveSettings, AdamWSettings {
   readonly weightDecay: number
+  /** η_B / η_A. */
+  readonly loraPlusRatio: number
   /** ramp: Θ and λ by Adam · paper: by plain steps. */
   readonly control: ControlRule
   /** Adam of Θ. */
@@ -91,13 +93,13 @@ export const trainingStep =
     const gradientNorm = normOfWeights(gradients)
     const factor = clipFactor(settings.clip, gradientNorm)
     // 6, 11  Update W ← W − η_p ∇_W L. The paper names AdamW for it; matrices decay, biases do not.
-    const weight = (parameter: Tensor, gradient: Tensor, m: Tensor, v: Tensor): Updated =>
+    const weight = (parameter: Tensor, gradient: Tensor, m: Tensor, v: Tensor, ratio = 1): Updated =>
       adamw(settings)(
         parameter,
         scaleBy(factor)(gradient),
         { m, v },
         {
-          learningRate: control.learningRate,
+          learningRate: ratio * control.learningRate,
           weightDecay: parameter.shape.length > 1 ? settings.weightDecay : 0,
           step,
         },
@@ -116,7 +118,7 @@ export const trainingStep =
       const [gradient, m, v] = [gradients.adapters[module]!, state.m.adapters[module]!, state.v.adapters[module]!] as const
       return {
         A: weight(A, gradient.A, m.A, v.A),
-        B: weight(B, gradient.B, m.B, v.B),
+        B: weight(B, gradient.B, m.B, v.B, settings.loraPlusRatio),
         logTheta: location(logTheta, gradient.logTheta, m.logTheta, v.logTheta),
       }
     })(state.adapters)
