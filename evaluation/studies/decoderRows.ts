@@ -1,7 +1,7 @@
 /**
  * Methods on a small decoder: the loss of Alpaca responses or of a text. These are the seventh and the eighth question of smallBudgets.md.
  *
- *   node dist/evaluation/studies/decoderRows.js --model DIR --data FILE --methods ROWS --part choose|report [--ranks-of ROW] [--seeds 1] [--output runs/decoder] [--results FILE] [--jobs 2]
+ *   node dist/evaluation/studies/decoderRows.js --model DIR --data FILE --methods ROWS --part choose|report [--ranks-of ROW|FILE] [--seeds 1] [--output runs/decoder] [--results FILE] [--jobs 2]
  *
  * Finished runs are in RESULTS, and are not repeated.
  */
@@ -34,7 +34,7 @@ const { flags: given } = scriptValues({
         choiceFlag(['choose', 'report'] as const, 'part', 'Rows to score: those that choose settings, or those to report'),
         'choose or report',
       ),
-      ranksOf: textFlag('row', 'Train on the ranks that this row kept with seed 100, from scratch'),
+      ranksOf: textFlag('row', 'Train from scratch on the ranks that this row kept with seed 100, or on those of a JSON file'),
       seeds: countFlag('n', 'Runs per method: seeds 0 to n − 1 to report, 100 and on to choose', { default: 1 }),
       output: textFlag('folder', 'Temporary folder of the runs', { default: 'runs/decoder' }),
       results: textFlag('file', 'File of results; runs that it has are not repeated', { default: 'evaluation/results/decoder.json' }),
@@ -49,14 +49,15 @@ const { flags: given } = scriptValues({
   ],
 })
 
-/** The ranks that an earlier run kept. */
+/** The ranks of a file, as `salora rank-pattern` prints them, or those that an earlier run kept. */
 const ranksOf = async (row: string): Promise<Readonly<Record<string, number>>> => {
+  if (extname(row) === '.json') return validate(z.record(z.string(), z.int().min(0)), parseJson(await readText(row), row), row, 'ranks')
   const { runs } = await storedComparison(given.results)
   const ranks = runs.find(({ variant, seed }) => variant === `choose ${row}` && seed === 100)?.result.ranks
   if (ranks == null) throw inputError('--ranks-of', `a row with ranks and seed 100 in ${given.results}`, quoted(row))
   return ranks
 }
-const onRanks = given.ranksOf === null ? null : { of: given.ranksOf, rankPattern: await ranksOf(given.ranksOf) }
+const onRanks = given.ranksOf === null ? null : { of: basename(given.ranksOf), rankPattern: await ranksOf(given.ranksOf) }
 
 /** One epoch of 400 steps, scored after the last. A row's own settings come last. */
 const settingsOf = (name: string) => {

@@ -7,22 +7,31 @@ import { interval, mean, overall, signed } from './statistics.js'
 describe('a small decoder', () => {
   const early = 'salora:density=0.125:gate-start=0.02:gate-end=0.15'
   const { runs } = stored<{ readonly runs: ReadonlyArray<ComparedRun> }>('decoder')
-  const all = runs.map(({ variant, seed, last }) => {
+  const all = runs.map(({ variant, seed, last, ranks = {} }) => {
     const words = variant.split(' ')
     const at = words.findIndex((word) => word.includes(':learning-rate='))
     const [row = '', rate] = words[at]!.split(':learning-rate=')
     return {
       part: words[0],
       set: at === 2 ? words[1]! : 'alpaca',
-      row,
-      rate: Number(rate),
-      ranksOf: words.at(-2) === 'of' ? words.at(-1) : '',
+      row: [row, ...words.slice(at + 1)].join(' '),
+      rate: Number(rate!.split(' ')[0]),
       seed,
       loss: last.scores['loss'] ?? NaN,
+      ranks: Object.entries(ranks).filter(([, rank]) => rank > 0),
     }
   })
-  const choosing = (row: string) => all.filter((run) => run.part === 'choose' && run.row === row && run.ranksOf === '')
+  const choosing = (row: string) => all.filter((run) => run.part === 'choose' && run.row === row)
   const lowest = (row: string) => choosing(row).find(({ loss }) => loss === Math.min(...choosing(row).map((run) => run.loss)))
+  const [onVO, fromOne] = ['lora-1:target-modules=v_proj+o_proj', 'salora-1:density=0.1887:gate-start=0.02:gate-end=0.15']
+  const fifth = {
+    'lora-1:target-modules=q_proj+v_proj': 'LoRA, r = 1, on query and value',
+    [onVO]: 'LoRA, r = 1, on value and output',
+    'salora:density=0.0236:gate-start=0.02:gate-end=0.15': 'SaLoRA, from 8 components of each matrix',
+    [fromOne]: 'SaLoRA, from one of each',
+    [`${fromOne}:retain=random`]: 'SaLoRA, from one of each, random ones kept',
+    [`lora-1 on ranks of ${fromOne}:learning-rate=3e-3`]: 'LoRA from scratch on the ones that SaLoRA kept',
+  }
   const titles = { 'lora-8': 'LoRA, r = 8', 'lora-1': 'LoRA, r = 1', 'salora:density=0.125': 'SaLoRA, from 8 to 1' }
 
   it('runs that choose are of Alpaca and have a seed that no reported run has', () => {
@@ -32,9 +41,13 @@ describe('a small decoder', () => {
     }
   })
 
-  it('the table of rates has the losses of the rows that choose, and the lowest of each row is bold', () => {
-    const table = tableOf('small-decoder', 'rates')
-    for (const [row, title] of Object.entries(titles)) {
+  it.each([
+    ['rates', titles],
+    ['fifth-rates', fifth],
+  ])('the table of %s has the losses of the rows that choose, and the lowest of each row is bold', (region, rows) => {
+    const table = tableOf('small-decoder', region)
+    expect(table.length).toBe(Object.keys(rows).length)
+    for (const [row, title] of Object.entries(rows)) {
       const cells = table.find(([name]) => name === title)?.slice(2)
       const own = choosing(row).map(({ loss }) => (loss === lowest(row)?.loss ? `**${loss.toFixed(3)}**` : loss.toFixed(3)))
       expect(cells?.filter((cell) => cell !== '–').sort(), title).toEqual(own.sort())
@@ -43,22 +56,34 @@ describe('a small decoder', () => {
 
   it('reported runs have the window that was best on the rows that choose', () => {
     expect(lowest('lora-1')?.rate).toBe(lowest('salora:density=0.125')?.rate)
-    const variants = all.filter(({ part, row, ranksOf }) => part === 'choose' && row.startsWith('salora') && ranksOf === '')
-    expect(Math.min(...variants.map(({ loss }) => loss))).toBe(lowest(early)?.loss)
-    for (const { part, row } of all) if (part === 'report') expect(['lora-1', early, `${early}:retain=random`]).toContain(row)
+    const own = all.filter(({ part }) => part === 'choose')
+    const best = (method: string, isFifth: boolean) =>
+      Math.min(
+        ...own.filter(({ row }) => row.startsWith(method) && row in fifth === isFifth && !row.includes(' on ')).map(({ loss }) => loss),
+      )
+    expect(best('salora', false)).toBe(lowest(early)?.loss)
+    expect(best('salora', true)).toBe(lowest(fromOne)?.loss)
+    expect(best('lora', true)).toBe(lowest(onVO)?.loss)
+    for (const { part, row } of all)
+      if (part === 'report') expect(['lora-1', early, `${early}:retain=random`, onVO, fromOne, `${fromOne}:retain=random`]).toContain(row)
+    for (const { part, row, rate } of all) if (part === 'report' && row in fifth) expect(rate).toBe(lowest(row)?.rate)
   })
 
   it('the table of variants has every run that chose at this rate, and its difference from LoRA', () => {
     const lora = lowest('lora-1')
     const expected = all
-      .filter(({ part, rate, row }) => part === 'choose' && rate === lora?.rate && row !== 'lora-8')
+      .filter(({ part, rate, row }) => part === 'choose' && rate === lora?.rate && row !== 'lora-8' && !(row in fifth))
       .map(({ loss }) => [loss.toFixed(4), loss === lora?.loss ? '' : signed(loss - lora!.loss, 4)].join(' '))
     const shown = tableOf('small-decoder', 'variants').map(([, loss, difference]) => [loss, difference].join(' '))
     expect(shown.sort()).toEqual(expected.sort())
   })
 
-  it('the reported table has the losses of each set of text by seed, and means that are clustered by set', () => {
-    const table = tableOf('small-decoder', 'reported')
+  it.each([
+    ['reported', 'lora-1', early],
+    ['fifth-reported', onVO, fromOne],
+    ['fifth-random', `${fromOne}:retain=random`, fromOne],
+  ])('the table of %s has the losses of each set of text by seed, and means that are clustered by set', (region, loraRow, saloraRow) => {
+    const table = tableOf('small-decoder', region)
     const names = {
       alpaca: 'Alpaca',
       tales: "Grimm's tales",
@@ -66,7 +91,7 @@ describe('a small decoder', () => {
       'wiki.valid': 'WikiText-2',
       'yelp_shen2017.negative': 'Yelp, negative',
     }
-    const rates = [...new Set(all.filter(({ part }) => part === 'report').map(({ rate }) => rate))]
+    const rates = [...new Set(all.filter(({ part, row }) => part === 'report' && row === saloraRow).map(({ rate }) => rate))]
     for (const rate of rates) {
       const effects: number[] = []
       const shown = table.filter(([text]) => Number(text) === rate)
@@ -75,8 +100,8 @@ describe('a small decoder', () => {
           all
             .filter((run) => run.part === 'report' && run.set === set && run.row === row && run.rate === rate)
             .sort((a, b) => a.seed - b.seed)
-        const pairs = of('lora-1').flatMap((lora) =>
-          of(early)
+        const pairs = of(loraRow).flatMap((lora) =>
+          of(saloraRow)
             .filter(({ seed }) => seed === lora.seed)
             .map((found) => [lora.loss, found.loss] as const),
         )
@@ -98,6 +123,33 @@ describe('a small decoder', () => {
     }
   })
 
+  it('the summary has the verdicts of the tables', () => {
+    const page = readFileSync('docs/results/small-decoder.md', 'utf8').replaceAll('\n', ' ')
+    const verdicts = (region: string) =>
+      tableOf('small-decoder', region).flatMap(([, , , , last = '']) => /: (.+)$/.exec(last)?.slice(1) ?? [])
+    expect(new Set(verdicts('reported'))).toEqual(new Set(['no difference shown']))
+    expect(page).toContain('at rank 1, no difference is shown on five sets of text')
+    expect([...verdicts('fifth-reported'), ...verdicts('fifth-random')]).toEqual(['better', 'better'])
+    expect(page).toContain('it is better than LoRA on value and output, and than random matrices')
+  })
+
+  it('the table of kept components has their number by kind of matrix and by layers, of seed 0', () => {
+    const table = tableOf('small-decoder', 'fifth-kept')
+    const found = all.filter(({ part, row, seed }) => part === 'report' && row === fromOne && seed === 0)
+    expect(table.length).toBe(found.length)
+    const rowOf = (ranks: ReadonlyArray<readonly [string, number]>): ReadonlyArray<string> => {
+      const counts = [0, 0, 0, 0, 0]
+      for (const [name, rank] of ranks) {
+        const [, layer, , kind = ''] = name.split('.')
+        counts[0]! += rank
+        if (kind === 'v_proj' || kind === 'o_proj') counts[1]! += rank
+        counts[Number(layer) < 10 ? 2 : Number(layer) < 20 ? 3 : 4]! += rank
+      }
+      return counts.map(String)
+    }
+    expect(table.map(([, ...cells]) => cells.join()).sort()).toEqual(found.map(({ ranks }) => rowOf(ranks).join()).sort())
+  })
+
   it('the words have the differences of the rows that chose', () => {
     const page = readFileSync('docs/results/small-decoder.md', 'utf8').replaceAll('\n', ' ')
     const between = (higher: string, lower: string): string => ((lowest(higher)?.loss ?? NaN) - (lowest(lower)?.loss ?? NaN)).toFixed(3)
@@ -105,6 +157,8 @@ describe('a small decoder', () => {
     expect(page).toContain(`LoRA has ${between('lora-1', 'lora-8')} less loss with rank 8`)
     expect(page).toContain(`the run is ${between(salora, 'lora-1')} behind LoRA`)
     expect(page).toContain(`An early window was ${between('lora-1', early)} ahead of LoRA here`)
+    expect(page).toContain(`Value and output have ${between('lora-1:target-modules=q_proj+v_proj', onVO)} less loss`)
+    expect(page).toContain(`random components are ${between(`${fromOne}:retain=random`, fromOne)} behind`)
     expect(page).toContain(`the loss is ${between(`${salora}:retain=random`, salora)} higher than SaLoRA's`)
   })
 })

@@ -1,0 +1,166 @@
+/** Runs of the small decoder: what their names say, the best of a row's rates, and pairs of two rows by set of text. A lower loss is better. */
+import { mean } from 'simple-statistics'
+import { clusteredDifference, directionOf, type Interval } from '../../../evaluation/glue/statistics.js'
+import type { ComparedRun } from '../../../evaluation/studies/comparison.js'
+import { markdownTable } from '../../../evaluation/tables/tableText.js'
+import { intervalChart, type IntervalPoint } from '../../charts/intervalChart.js'
+import { differenceText, signed, thousands } from '../numbers.js'
+import { chart, markdown, type Region } from '../page.js'
+import { sizeOf } from '../storedSweeps.js'
+
+export type StoredRun = Pick<ComparedRun, 'variant' | 'seed'> & ComparedRun['result']
+
+/** A run by what its name says: the rows that are scored, the set of text, and the row of the study. */
+export type DecoderRun = {
+  readonly part: string
+  readonly set: string
+  /** `lora-1`, or `lora-1 on ranks of ROW` where it trains from scratch on the ranks of another row or of a file */
+  readonly row: string
+  readonly rate: number
+  readonly seed: number
+  readonly loss: number
+  readonly numbers: number
+  /** the final rank of each matrix */
+  readonly ranks: Readonly<Record<string, number>>
+}
+
+/** `report tales lora-1:learning-rate=3e-3`: a set of text has a name, but for Alpaca. */
+export const decoderRun = (run: StoredRun): DecoderRun => {
+  const [, part = '', set = 'alpaca', row = '', rate = '', ranks = ''] =
+    /^(choose|report) (?:([\w.]+) )?([^ ]+):learning-rate=([^ ]+)( on ranks of .+)?$/.exec(run.variant) ?? []
+  return {
+    part,
+    set,
+    row: row + ranks,
+    rate: Number(rate),
+    seed: run.seed,
+    loss: run.last.scores['loss'] ?? NaN,
+    numbers: sizeOf(run),
+    ranks: run.ranks ?? {},
+  }
+}
+
+/** A row of the study, and its words. */
+export type Titled = readonly [row: string, title: string]
+
+const sets: ReadonlyArray<Titled> = [
+  ['alpaca', 'Alpaca'],
+  ['tales', "Grimm's tales"],
+  ['tinyshakespeare', 'tinyshakespeare'],
+  ['wiki.valid', 'WikiText-2'],
+  ['yelp_shen2017.negative', 'Yelp, negative'],
+]
+
+/** A row's runs on the rows that choose, which are of Alpaca. */
+export const choosing = (runs: ReadonlyArray<DecoderRun>, name: string): ReadonlyArray<DecoderRun> =>
+  runs.filter(({ part, row }) => part === 'choose' && row === name).sort((a, b) => a.rate - b.rate)
+
+export const bestOf = (runs: ReadonlyArray<DecoderRun>, name: string): DecoderRun | undefined =>
+  choosing(runs, name).reduce<DecoderRun | undefined>(
+    (best, next) => (best === undefined || next.loss < best.loss ? next : best),
+    undefined,
+  )
+
+/** The components that a row keeps with seed 0, by set of text, kind of matrix and third of the layers. */
+export const keptTable = (runs: ReadonlyArray<DecoderRun>, name: string): Region => {
+  const cells = sets.flatMap(([set, title]) => {
+    const run = runs.find(({ part, set: of, row, seed }) => part === 'report' && of === set && row === name && seed === 0)
+    if (run === undefined) return []
+    const kept = Object.entries(run.ranks).map(([matrix, rank]) => ({ matrix, rank, layer: Number(/^layers\.(\d+)\./.exec(matrix)?.[1]) }))
+    const count = (has: (one: (typeof kept)[number]) => boolean): string =>
+      String(kept.filter(has).reduce((sum, { rank }) => sum + rank, 0))
+    return [
+      [
+        title,
+        count(() => true),
+        count(({ matrix }) => /[vo]_proj$/.test(matrix)),
+        ...[0, 1, 2].map((third) => count(({ layer }) => Math.floor(layer / 10) === third)),
+      ],
+    ]
+  })
+  const head = ['text', 'components', 'of value and output', 'in layers 1 to 10', '11 to 20', '21 to 30']
+  return markdown(markdownTable(head, cells, ['left', ...head.slice(1).map(() => 'right' as const)]))
+}
+
+/** Losses on the rows that choose, by row and rate. */
+export const ratesTable = (runs: ReadonlyArray<DecoderRun>, rows: ReadonlyArray<Titled>): Region => {
+  const tried = rows.map(([name, title]) => ({ title, best: bestOf(runs, name), runs: choosing(runs, name) }))
+  const rates = [...new Set(tried.flatMap((one) => one.runs.map(({ rate }) => rate)))].sort((a, b) => a - b)
+  const cells = tried.map(({ title, best, runs: own }) => [
+    title,
+    best === undefined ? '–' : thousands(best.numbers),
+    ...rates.map((rate) => {
+      const text = own.find((run) => run.rate === rate)?.loss.toFixed(3)
+      return text === undefined ? '–' : rate === best?.rate ? `**${text}**` : text
+    }),
+  ])
+  const head = ['method', 'numbers', ...rates.map((rate) => rate.toExponential())]
+  return markdown(markdownTable(head, cells, ['left', 'right', ...rates.map(() => 'right' as const)]))
+}
+
+/** A row of SaLoRA, and the row that it is compared with. */
+export type Compared = {
+  readonly base: Titled
+  readonly salora: Titled
+  /** the base in the head of the differences */
+  readonly baseName: string
+}
+
+/** A set's losses of both rows at one rate, by the seeds that both have. */
+const pairsOf = (runs: ReadonlyArray<DecoderRun>, { base: [baseRow], salora: [saloraRow] }: Compared, set: string, rate: number) => {
+  const losses = (row: string): ReadonlyMap<number, number> =>
+    new Map(
+      runs
+        .filter((run) => run.part === 'report' && run.set === set && run.row === row && run.rate === rate)
+        .map(({ seed, loss }) => [seed, loss]),
+    )
+  const [first, second] = [losses(baseRow), losses(saloraRow)]
+  const seeds = [...first.keys()].filter((seed) => second.has(seed)).sort((a, b) => a - b)
+  const [base, found] = [first, second].map((row) => seeds.map((seed) => row.get(seed) ?? NaN)) as [number[], number[]]
+  return { base, found, differences: found.map((loss, i) => loss - (base[i] ?? NaN)) }
+}
+
+const verdictOf = (interval: Interval | null): string =>
+  ({ ahead: 'worse', behind: 'better', none: 'no difference shown' })[directionOf(interval)]
+
+/** The table of two rows by rate and set of text, with means that are clustered by set, and its chart. */
+export const reportedPairs = (runs: ReadonlyArray<DecoderRun>, compared: Compared): { readonly table: Region; readonly chart: Region } => {
+  const rates = [...new Set(runs.filter(({ part, row }) => part === 'report' && row === compared.salora[0]).map(({ rate }) => rate))]
+  const byRate = rates
+    .sort((a, b) => b - a)
+    .map((rate) => {
+      const bySet = sets
+        .map(([set, title]) => ({ title, ...pairsOf(runs, compared, set, rate) }))
+        .filter(({ differences }) => differences.length > 0)
+      return { rate: rate.toExponential(), bySet, overall: clusteredDifference(bySet.map(({ differences }) => differences)) }
+    })
+  const rows = byRate.flatMap(({ rate, bySet, overall }) => [
+    ...bySet.map(({ title, base, found, differences }) => [
+      rate,
+      title,
+      base.map((loss) => loss.toFixed(4)).join(', '),
+      found.map((loss) => loss.toFixed(4)).join(', '),
+      differences.map((difference) => signed(difference, 4)).join(', '),
+    ]),
+    [rate, '**mean**', '', '', overall === null ? '–' : `${differenceText(overall, 4)}: ${verdictOf(overall.interval)}`],
+  ])
+  const head = ['rate', 'text', `${compared.base[1]}, by seed`, `${compared.salora[1]}, by seed`, `SaLoRA minus ${compared.baseName}`]
+  const points = byRate.flatMap(({ rate, bySet }) =>
+    bySet.map(({ title, differences }): IntervalPoint => {
+      const value = mean(differences)
+      return { row: `${title}, ${rate}`, value, low: value, high: value }
+    }),
+  )
+  const means = byRate.flatMap(
+    ({ rate, overall }): ReadonlyArray<IntervalPoint> =>
+      overall?.interval == null ? [] : [{ row: `mean, ${rate}`, value: overall.mean, low: overall.interval[0], high: overall.interval[1] }],
+  )
+  const values = points.map(({ value }) => value)
+  return {
+    table: markdown(markdownTable(head, rows, ['left', 'left', 'left', 'left', 'left'])),
+    chart: chart(
+      `The loss of SaLoRA minus that of ${compared.baseName} by set of text and rate: from ${signed(Math.min(...values), 3)} to ${signed(Math.max(...values), 3)}.`,
+      intervalChart([...points, ...means], `Loss of SaLoRA minus that of ${compared.baseName} (above zero: SaLoRA is worse)`, 0),
+    ),
+  }
+}
