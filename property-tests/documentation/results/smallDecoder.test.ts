@@ -32,6 +32,7 @@ describe('a small decoder', () => {
     [`${fromOne}:retain=random`]: 'SaLoRA, from one of each, random ones kept',
     [`lora-1 on ranks of ${fromOne}:learning-rate=3e-3`]: 'LoRA from scratch on the ones that SaLoRA kept',
   }
+  const named = ['lora-1:target-modules=down_proj', 'lora-1 on ranks of lastLayers.json']
   const titles = { 'lora-8': 'LoRA, r = 8', 'lora-1': 'LoRA, r = 1', 'salora:density=0.125': 'SaLoRA, from 8 to 1' }
 
   it('runs that choose are of Alpaca and have a seed that no reported run has', () => {
@@ -65,7 +66,8 @@ describe('a small decoder', () => {
     expect(best('salora', true)).toBe(lowest(fromOne)?.loss)
     expect(best('lora', true)).toBe(lowest(onVO)?.loss)
     for (const { part, row } of all)
-      if (part === 'report') expect(['lora-1', early, `${early}:retain=random`, onVO, fromOne, `${fromOne}:retain=random`]).toContain(row)
+      if (part === 'report')
+        expect(['lora-1', early, `${early}:retain=random`, onVO, fromOne, `${fromOne}:retain=random`, ...named]).toContain(row)
     for (const { part, row, rate } of all) if (part === 'report' && row in fifth) expect(rate).toBe(lowest(row)?.rate)
   })
 
@@ -131,6 +133,18 @@ describe('a small decoder', () => {
     expect(page).toContain('at rank 1, no difference is shown on five sets of text')
     expect([...verdicts('fifth-reported'), ...verdicts('fifth-random')]).toEqual(['better', 'better'])
     expect(page).toContain('it is better than LoRA on value and output, and than random matrices')
+  })
+
+  it('the table of named matrices has the losses of seed 0', () => {
+    const expected = [fromOne, onVO, ...named].map((row) =>
+      ['alpaca', 'tales', 'tinyshakespeare', 'wiki.valid', 'yelp_shen2017.negative'].map(
+        (of) =>
+          all
+            .find((run) => run.part === 'report' && run.row === row && run.set === of && run.seed === 0 && run.rate === 3e-3)
+            ?.loss.toFixed(3) ?? '–',
+      ),
+    )
+    expect(tableOf('small-decoder', 'fifth-named').map(([, , ...losses]) => losses)).toEqual(expected)
   })
 
   it('the table of kept components has their number by kind of matrix and by layers, of seed 0', () => {

@@ -61,6 +61,16 @@ export const bestOf = (runs: ReadonlyArray<DecoderRun>, name: string): DecoderRu
     undefined,
   )
 
+/** Losses of reported rows with seed 0 at one rate, by set of text. */
+export const lossesTable = (runs: ReadonlyArray<DecoderRun>, rows: ReadonlyArray<Titled>, rate: number): Region => {
+  const cells = rows.map(([name, title]) => {
+    const own = runs.filter((run) => run.part === 'report' && run.row === name && run.rate === rate && run.seed === 0)
+    return [title, thousands(own[0]?.numbers ?? NaN), ...sets.map(([set]) => own.find((run) => run.set === set)?.loss.toFixed(3) ?? '–')]
+  })
+  const head = ['method', 'numbers', ...sets.map(([, title]) => title)]
+  return markdown(markdownTable(head, cells, ['left', ...head.slice(1).map(() => 'right' as const)]))
+}
+
 /** The components that a row keeps with seed 0, by set of text, kind of matrix and third of the layers. */
 export const keptTable = (runs: ReadonlyArray<DecoderRun>, name: string): Region => {
   const cells = sets.flatMap(([set, title]) => {

@@ -7,6 +7,7 @@ import {
   choosing,
   decoderRun,
   keptTable,
+  lossesTable,
   ratesTable,
   reportedPairs,
   type DecoderRun,
@@ -35,6 +36,14 @@ const atFifth: ReadonlyArray<Titled> = [
   [fromOne, 'SaLoRA, from one of each'],
   [`${fromOne}:retain=random`, 'SaLoRA, from one of each, random ones kept'],
   [`lora-1 on ranks of ${fromOne}:learning-rate=3e-3`, 'LoRA from scratch on the ones that SaLoRA kept'],
+]
+
+/** LoRA on other matrices, which were named after SaLoRA's were known. */
+const named: ReadonlyArray<Titled> = [
+  [fromOne, 'SaLoRA'],
+  [onVO, 'LoRA on value and output'],
+  ['lora-1:target-modules=down_proj', 'LoRA on `down_proj`'],
+  ['lora-1 on ranks of lastLayers.json', 'LoRA on the last layers'],
 ]
 
 /** What SaLoRA's variants change, at the rate that is best for its defaults. */
@@ -88,6 +97,7 @@ export const smallDecoderPage: ResultsPage = {
       'fifth-reported': fifth.table,
       'fifth-chart': fifth.chart,
       'fifth-random': chance.table,
+      'fifth-named': lossesTable(runs, named, 3e-3),
       'fifth-kept': keptTable(runs, fromOne),
     }
   },
