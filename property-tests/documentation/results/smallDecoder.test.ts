@@ -95,7 +95,7 @@ describe('a small decoder', () => {
     }
     const rates = [...new Set(all.filter(({ part, row }) => part === 'report' && row === saloraRow).map(({ rate }) => rate))]
     for (const rate of rates) {
-      const effects: number[] = []
+      const [effects, seeds]: [number[], number[]] = [[], []]
       const shown = table.filter(([text]) => Number(text) === rate)
       for (const [set, title] of Object.entries(names)) {
         const of = (row: string) =>
@@ -110,6 +110,7 @@ describe('a small decoder', () => {
         const row = shown.find(([, name]) => name === title)
         if (pairs.length === 0) expect(row, `${title} at ${rate}`).toBeUndefined()
         else {
+          seeds.push(pairs.length)
           effects.push(mean(pairs.map(([lora, found]) => found - lora)))
           expect(row?.slice(2), `${title} at ${rate}`).toEqual([
             pairs.map(([lora]) => lora.toFixed(4)).join(', '),
@@ -120,7 +121,7 @@ describe('a small decoder', () => {
       }
       if (effects.length < 2) continue
       const [low, high] = interval(effects)
-      const verdict = high < 0 ? 'better' : low > 0 ? 'worse' : 'no difference shown'
+      const verdict = Math.min(...seeds) < 2 ? 'one seed on some sets' : high < 0 ? 'better' : low > 0 ? 'worse' : 'no difference shown'
       expect(shown.at(-1)?.at(-1)).toBe(`${overall(effects, 4)[0]}: ${verdict}`)
     }
   })
@@ -129,10 +130,10 @@ describe('a small decoder', () => {
     const page = readFileSync('docs/results/small-decoder.md', 'utf8').replaceAll('\n', ' ')
     const verdicts = (region: string) =>
       tableOf('small-decoder', region).flatMap(([, , , , last = '']) => /: (.+)$/.exec(last)?.slice(1) ?? [])
-    expect(new Set(verdicts('reported'))).toEqual(new Set(['no difference shown']))
+    expect(verdicts('reported')).toEqual(['one seed on some sets', 'no difference shown'])
     expect(page).toContain('at rank 1, no difference is shown on five sets of text')
-    expect([...verdicts('fifth-reported'), ...verdicts('fifth-random')]).toEqual(['better', 'better'])
-    expect(page).toContain('it is better than LoRA on value and output, and than random matrices')
+    expect([...verdicts('fifth-reported'), ...verdicts('fifth-random')]).toEqual(['better', 'one seed on some sets'])
+    expect(page).toContain('It is better than LoRA on value and output')
   })
 
   it('the table of named matrices has the losses of seed 0', () => {
@@ -173,6 +174,14 @@ describe('a small decoder', () => {
     expect(page).toContain(`An early window was ${between('lora-1', early)} ahead of LoRA here`)
     expect(page).toContain(`Value and output have ${between('lora-1:target-modules=q_proj+v_proj', onVO)} less loss`)
     expect(page).toContain(`random components are ${between(`${fromOne}:retain=random`, fromOne)} behind`)
+    const behind = (set: string): number => {
+      const loss = (row: string) =>
+        all.find((run) => run.part === 'report' && run.set === set && run.row === row && run.seed === 0)?.loss ?? NaN
+      return loss('lora-1:target-modules=down_proj') - loss(fromOne)
+    }
+    const onTexts = ['tales', 'wiki.valid', 'yelp_shen2017.negative'].map(behind)
+    expect(page).toContain(`It is ${Math.min(...onTexts).toFixed(3)} to ${Math.max(...onTexts).toFixed(3)} behind SaLoRA on three texts`)
+    expect(page).toContain(`and ${(-behind('alpaca')).toFixed(3)} ahead on Alpaca`)
     expect(page).toContain(`the loss is ${between(`${salora}:retain=random`, salora)} higher than SaLoRA's`)
   })
 })

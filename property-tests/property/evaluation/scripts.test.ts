@@ -173,6 +173,12 @@ describe('a script with wrong input', () => {
       2,
       '--ranks-of: expected a row with ranks and seed 100 in evaluation/results/decoder.json, got "salora"',
     ],
+    [
+      'evaluation/studies/decoderRows',
+      ['--model', '.', '--data', '.', '--methods', 'lora', '--part', 'choose', '--ranks-of', resolve('package.json')],
+      1,
+      `${resolve('package.json')}: expected ranks whose name is a whole number, got "salora"`,
+    ],
     ['evaluation/studies/decoderRows', ['--model', '.', '--data', 'none', '--methods', 'lora', '--part', 'choose'], 1, 'none: expected '],
     ['finetuning/embedded/buildTokenizer', ['--corpora', 'none'], 1, '--corpora none: expected '],
     ['finetuning/embedded/pretrain', ['--corpora', 'none', '--output', 'run'], 1, '--corpora none: expected '],

@@ -130,8 +130,11 @@ const pairsOf = (runs: ReadonlyArray<DecoderRun>, { base: [baseRow], salora: [sa
   return { base, found, differences: found.map((loss, i) => loss - (base[i] ?? NaN)) }
 }
 
-const verdictOf = (interval: Interval | null): string =>
-  ({ ahead: 'worse', behind: 'better', none: 'no difference shown' })[directionOf(interval)]
+/** One seed shares its draws over all sets, so a verdict needs two of each set. */
+const verdictOf = (interval: Interval | null, seeds: ReadonlyArray<number>): string =>
+  seeds.some((count) => count < 2)
+    ? 'one seed on some sets'
+    : { ahead: 'worse', behind: 'better', none: 'no difference shown' }[directionOf(interval)]
 
 /** The table of two rows by rate and set of text, with means that are clustered by set, and its chart. */
 export const reportedPairs = (runs: ReadonlyArray<DecoderRun>, compared: Compared): { readonly table: Region; readonly chart: Region } => {
@@ -152,7 +155,18 @@ export const reportedPairs = (runs: ReadonlyArray<DecoderRun>, compared: Compare
       found.map((loss) => loss.toFixed(4)).join(', '),
       differences.map((difference) => signed(difference, 4)).join(', '),
     ]),
-    [rate, '**mean**', '', '', overall === null ? '–' : `${differenceText(overall, 4)}: ${verdictOf(overall.interval)}`],
+    [
+      rate,
+      '**mean**',
+      '',
+      '',
+      overall === null
+        ? '–'
+        : `${differenceText(overall, 4)}: ${verdictOf(
+            overall.interval,
+            bySet.map(({ differences }) => differences.length),
+          )}`,
+    ],
   ])
   const head = ['rate', 'text', `${compared.base[1]}, by seed`, `${compared.salora[1]}, by seed`, `SaLoRA minus ${compared.baseName}`]
   const points = byRate.flatMap(({ rate, bySet }) =>
