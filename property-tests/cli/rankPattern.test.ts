@@ -69,7 +69,7 @@ describe('a rank pattern', () => {
     // three steps with sampled gates: what they found is printed only when asked for all the same
     expect(await outputHere(['rank-pattern', '--run', join(cwd, 'found')], 'stderr')).toBe(
       `${join(cwd, 'found', 'result.json')}: expected ranks that mean something (--force prints them all the same), ` +
-        'got gates are sampled in only 3 steps: below 100 steps, the density may miss its target and ranks mean little. A run of 334 steps is long enough\n',
+        'got gates are sampled in only 3 steps: below 100 steps, the density may miss its target and the choice of ranks may be poor. A run of 334 steps is long enough\n',
     )
     const printed = await outputHere(['rank-pattern', '--run', join(cwd, 'found'), '--force'])
     await writeFile(join(cwd, 'pattern.json'), printed)

@@ -155,7 +155,7 @@ describe('salora train', () => {
 
   it('warns if gates are sampled in too few steps', () =>
     expect(trained.stderr).toContain(
-      'warning: gates are sampled in only 3 steps: below 100 steps, the density may miss its target and ranks mean little. A run of 334 steps is long enough\n',
+      'warning: gates are sampled in only 3 steps: below 100 steps, the density may miss its target and the choice of ranks may be poor. A run of 334 steps is long enough\n',
     ))
 
   it('has no gates with --method lora: not in its lines, its result, its flags or its parameters', async () => {

@@ -124,6 +124,7 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     expect(await page.locator('#predictions tbody tr').count()).toBe(2)
     expect(await page.locator('#charts svg').count()).toBeGreaterThanOrEqual(2)
     await fits(page)
+    expect(await page.locator('#numbers small').textContent()).toBe(' ms')
     expect(await page.evaluate(nameless)).toEqual([])
     const [download] = await Promise.all([
       page.waitForEvent('download'),

@@ -53,7 +53,7 @@ export const saloraReporting: MethodReporting<SaloraSettings, SaloraPhase> = {
     const gated = end - start
     if (gated >= enoughSteps || !samplesGates(settings) || settings.control !== 'ramp') return []
     return [
-      `gates are sampled in only ${gated} ${gated === 1 ? 'step' : 'steps'}: below ${enoughSteps} steps, the density may miss its target and ranks mean little. A run of ${stepsForWindow(settings, enoughSteps)} steps is long enough`,
+      `gates are sampled in only ${gated} ${gated === 1 ? 'step' : 'steps'}: below ${enoughSteps} steps, the density may miss its target and the choice of ranks may be poor. A run of ${stepsForWindow(settings, enoughSteps)} steps is long enough`,
     ]
   },
   parameterCounts: (phase, settings) => ({
