@@ -1,6 +1,7 @@
 /** A model of the Hugging Face hub in a browser: its files at the addresses of transformers.js, from its cache or downloaded into it. */
 import { parseConfigFile } from '../accelerated/checkpoints/configFile.js'
 import { isHubId } from '../accelerated/checkpoints/hub/hubId.js'
+import { optionalFiles } from '../accelerated/checkpoints/hub/optionalFiles.js'
 import { indexLimit, parseShardIndex } from '../accelerated/checkpoints/safetensors/weightFiles.js'
 import { inputError, quoted, reason, type InputError } from '../accelerated/errors/inputError.js'
 
@@ -44,7 +45,6 @@ export type HubModel = {
 export type HubProgress = { readonly file: string; readonly received: number; readonly total: number | null }
 
 const [single, index] = ['model.safetensors', 'model.safetensors.index.json']
-const optional = ['tokenizer_config.json', 'special_tokens_map.json']
 
 /** Bytes of any file but weights. */
 const textLimit = 64_000_000
@@ -87,7 +87,7 @@ export const hubFiles = async (
   for (const file of ['config.json', 'tokenizer.json']) if ((await add(file)) === null) throw inputError(id, `${file} on the hub`, 'none')
   // Weights come last, so a cache with weights has the optional files too, if there are any. Without a connection nobody can ask.
   const isComplete = weights.every(({ cached }) => cached)
-  for (const file of optional) if (!isComplete || (await cachedFile(id, file, place)) !== null) await add(file)
+  for (const file of optionalFiles) if (!isComplete || (await cachedFile(id, file, place)) !== null) await add(file)
   let total = 0
   for (const { name } of weights) {
     const bytes = await add(name, largestModel - total)

@@ -24,6 +24,8 @@ const whole: Readonly<Record<string, Stored>> = {
   'config.json': config,
   'tokenizer.json': '{"version":"1.0"}',
   'special_tokens_map.json': '{}',
+  'chat_template.jinja': '{{ messages }}',
+  'generation_config.json': '{"eos_token_id":3}',
   'model.safetensors': 'w'.repeat(5_000),
 }
 let stored: Readonly<Record<string, Stored>> = whole

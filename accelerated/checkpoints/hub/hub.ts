@@ -19,6 +19,7 @@ import { reportDownload } from './downloadProgress.js'
 import { commitOfSnapshot } from './snapshot.js'
 import { commitOf, download, fileUrl, type DownloadProgress, type Remote } from './hubDownload.js'
 import { isHubId, isRevision } from './hubId.js'
+import { optionalFiles } from './optionalFiles.js'
 import { cacheOf, endpointOf, type Environment, isOffline, tokenOf } from './hubEnvironment.js'
 import { readText } from '../../storage/boundedJson.js'
 import { isFile } from '../../storage/regularFile.js'
@@ -130,8 +131,7 @@ const downloadSnapshot = async (model: string, revision: string, cache: string, 
   }
   await need('config.json')
   await need('tokenizer.json')
-  await get('tokenizer_config.json')
-  await get('special_tokens_map.json')
+  for (const name of optionalFiles) await get(name)
   if (!(await get('model.safetensors'))) {
     if (!(await get('model.safetensors.index.json'))) {
       throw inputError(fileUrl(pinned, 'model.safetensors'), 'weights in safetensors', 'none (pickled weights are not read)')

@@ -11,12 +11,13 @@ import { remoteOf, type HubOptions } from './hub.js'
 import { isHubId, isRevision } from './hubId.js'
 import { commitOf, download, fileUrl } from './hubDownload.js'
 import { cacheOf, isOffline } from './hubEnvironment.js'
+import { optionalFiles } from './optionalFiles.js'
 
 const config = 'adapter_config.json'
 
-/** PEFT's weights, or those of the adapters library. One of them is needed; what follows describes the head and the classes. */
+/** PEFT's weights, or those of the adapters library. One of them is needed; what follows describes the head, the classes and added tokens. */
 const weights = ['adapter_model.safetensors', 'adapter.safetensors']
-const optional = ['salora.json', 'head_config.json', 'model_head.safetensors']
+const optional = ['salora.json', 'head_config.json', 'model_head.safetensors', 'tokenizer.json', ...optionalFiles]
 
 /** A name that is neither a folder nor OWNER/NAME is returned as it is. Environment variables: those of resolveModel. @throws InputError */
 export const resolveAdapter = async (adapter: string, options: HubOptions = {}): Promise<string> => {

@@ -1,21 +1,28 @@
 /** Checks that a downloaded file is what its name says: a proxy or a login may answer with a web page of its own. */
+import { extname } from 'node:path'
 import { parseJson, readText } from '../../storage/boundedJson.js'
 import { InputError, inputError, shown } from '../../errors/inputError.js'
 import { readBytes, withRegularFile } from '../../storage/regularFile.js'
 import { readSafetensors } from '../safetensors/safetensors.js'
 
+const names: Readonly<Record<string, string>> = {
+  '.safetensors': 'weights in safetensors',
+  '.parquet': 'a Parquet file',
+  '.jinja': 'a chat template',
+}
+const page = /^(\u00ef\u00bb\u00bf)?\s*</
+const pageInText = /^(\u00ef\u00bb\u00bf)?\s*<(!doctype|html)/i
+
 /** @param path the downloaded bytes @param file the name that they will get @throws InputError that names their URL */
 export const checkContent = async (path: string, file: string, url: string): Promise<void> => {
-  const [isWeights, isData] = [file.endsWith('.safetensors'), file.endsWith('.parquet')]
-  if (/^(\u00ef\u00bb\u00bf)?\s*</.test(await beginningOf(path)))
-    throw inputError(
-      url,
-      isWeights ? 'weights in safetensors' : isData ? 'a Parquet file' : 'JSON',
-      'a web page (of a proxy, or to log in?); nothing of it is kept',
-    )
+  const kind = extname(file)
+  const isTemplate = kind === '.jinja' // which may begin with a token such as <s>
+  if ((isTemplate ? pageInText : page).test(await beginningOf(path)))
+    throw inputError(url, names[kind] ?? 'JSON', 'a web page (of a proxy, or to log in?); nothing of it is kept')
   try {
-    if (isWeights) await readSafetensors(path)
-    else if (isData) await checkParquet(path, url)
+    if (kind === '.safetensors') await readSafetensors(path)
+    else if (kind === '.parquet') await checkParquet(path, url)
+    else if (isTemplate) await readText(path)
     else checkObject(parseJson(await readText(path), url), url)
   } catch (thrown) {
     throw thrown instanceof InputError ? inputError(url, thrown.expected, `${thrown.got}; nothing of it is kept`) : thrown

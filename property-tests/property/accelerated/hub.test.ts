@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { InputError } from '../../../accelerated/errors/inputError.js'
 import { downloadReporter } from '../../../accelerated/checkpoints/hub/downloadProgress.js'
+import { resolveAdapter } from '../../../accelerated/checkpoints/hub/hubAdapter.js'
 import { resolveModel, type HubOptions } from '../../../accelerated/checkpoints/hub/hub.js'
 
 const commit = '0123456789abcdef0123456789abcdef01234567'
@@ -19,6 +20,8 @@ const files = {
   'config.json': '{"a":1}',
   'tokenizer.json': '{"b":2}',
   'tokenizer_config.json': '{}',
+  'chat_template.jinja': '{{ messages }}',
+  'generation_config.json': '{"eos_token_id":3}',
   'model.safetensors': weights('w'.repeat(100_000)),
 }
 
@@ -123,6 +126,14 @@ describe('downloading a model', () => {
     expect((await resolve('me/model')).folder).toBe(folder)
     expect((await resolve('me/model', { environment: { HF_HUB_OFFLINE: '1' } })).folder).toBe(folder)
     expect(requests).toEqual([])
+  })
+
+  it('gets an adapter with the tokenizer of its added tokens', async () => {
+    const { 'config.json': _, 'model.safetensors': ofModel, ...tokenizer } = files
+    const stored = { 'adapter_config.json': '{}', 'salora.json': '{}', ...tokenizer, 'adapter_model.safetensors': ofModel }
+    answer = serving(stored)
+    const folder = await resolveAdapter('me/adapter', { environment: { HF_ENDPOINT: endpoint, SALORA_CACHE: cache } })
+    expect((await readdir(folder)).sort()).toEqual(Object.keys(stored).sort())
   })
 
   it('gets every shard of the index', async () => {
@@ -252,6 +263,14 @@ describe('downloading a model', () => {
     )
   })
 
+  it('places no page in place of a chat template, which may begin with a token', async () => {
+    answer = serving({ ...files, 'chat_template.jinja': '\n<!DOCTYPE html><title>Log in</title>' })
+    expect(await messageFor('me/model')).toMatch(/expected a chat template, got a web page/)
+    answer = serving({ ...files, 'chat_template.jinja': '<s>{{ messages }}' })
+    const { folder } = await resolve('me/model')
+    expect(await readFile(join(folder, 'chat_template.jinja'), 'utf8')).toBe('<s>{{ messages }}')
+  })
+
   it.each(['config.json', 'tokenizer_config.json', 'model.safetensors'])(
     'places no page that something on the way answers with in place of %s, and fetches the file when it is gone',
     async (name) => {
@@ -302,11 +321,11 @@ describe('an error with a hub', () => {
       setTimeout(() => response.destroy(), 50)
     }
     expect(await messageFor('me/model')).toMatch(/^HUB\/me\/model\/resolve\/\w+\/model\.safetensors: expected 1000 bytes, got [04] \(.*\)$/)
-    expect((await readdir(join(cache, 'models--me--model', 'snapshots', commit))).sort()).toEqual([
-      'config.json',
-      'tokenizer.json',
-      'tokenizer_config.json',
-    ])
+    expect((await readdir(join(cache, 'models--me--model', 'snapshots', commit))).sort()).toEqual(
+      Object.keys(files)
+        .filter((name) => name !== 'model.safetensors')
+        .sort(),
+    )
   })
 
   it('is not waited for after an abort', async () => {
