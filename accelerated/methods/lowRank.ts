@@ -55,8 +55,7 @@ export const factorTensors = (matrices: ReadonlyArray<AdaptedMatrix>, settings: 
 }
 
 /** LoRA+ (Hayou et al., 2024): η_B = ratio · η_A. Decay is η · ω, so B's is larger too, as PyTorch has it. */
-const groupOfB = (ofA: OptimizerGroup, ratio: number): OptimizerGroup =>
-  ratio === 1 ? ofA : { ...ofA, name: 'decayed B', learningRateRatio: ratio }
+const groupOfB = (ofA: OptimizerGroup, ratio: number): OptimizerGroup => (ratio === 1 ? ofA : { ...ofA, learningRateRatio: ratio })
 
 /** Σ rᵢ (dᵢ + kᵢ) */
 export const factorCount = (matrices: ReadonlyArray<AdaptedMatrix>): number => matrices.reduce((sum, { d, k, r }) => sum + r * (d + k), 0)

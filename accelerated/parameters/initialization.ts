@@ -8,10 +8,10 @@ export type AdapterInitialization = 'kaiming' | 'gaussian'
 /** A [r, k] */
 export const factorA = (kind: AdapterInitialization): Initial => ({
   fromCheckpoint: false,
-  draw: (seed, { shape: [r = 1, k = 1], offset, size }) =>
+  draw: (seed, { shape: [r = 1, k = 1], place, size }) =>
     kind === 'kaiming'
-      ? uniforms(seed, 'initialization', offset, size).map((u) => (2 * u - 1) / Math.sqrt(k))
-      : normals(seed, 'initialization', offset, size).map((x) => x / r),
+      ? uniforms(seed, 'initialization', place, size).map((u) => (2 * u - 1) / Math.sqrt(k))
+      : normals(seed, 'initialization', place, size).map((x) => x / r),
 })
 
 const zero = (_: number, { size }: ParameterEntry): Float64Array => new Float64Array(size)
@@ -24,7 +24,7 @@ export const zeroInitial: Initial = factorB
 /** N(0, deviation²) */
 export const normalInitial = (deviation: number): Initial => ({
   fromCheckpoint: false,
-  draw: (seed, { size, offset }) => normals(seed, 'initialization', offset, size).map((x) => deviation * x),
+  draw: (seed, { size, place }) => normals(seed, 'initialization', place, size).map((x) => deviation * x),
 })
 
 export const constantInitial = (value: number): Initial => ({

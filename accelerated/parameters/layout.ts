@@ -14,7 +14,7 @@ export type CheckpointNumbers = (name: string, shape: ReadonlyArray<number>) => 
 export type Initial = {
   /** the numbers as a function of the checkpoint: its tensor of the same name, for example */
   readonly fromCheckpoint: false | ((entry: ParameterEntry, checkpoint: CheckpointNumbers) => Promise<ArrayLike<number> | undefined>)
-  /** a draw keyed by the tensor's offset, so that no two tensors share random numbers */
+  /** a draw keyed by the tensor's place, so that no two tensors share random numbers */
   readonly draw: (seed: number, entry: ParameterEntry) => ArrayLike<number>
 }
 
@@ -25,7 +25,7 @@ export type Trainable = {
   readonly initial: Initial
 }
 
-export type ParameterEntry = Trainable & { readonly offset: number; readonly size: number }
+export type ParameterEntry = Trainable & { readonly offset: number; readonly place: number; readonly size: number }
 
 /** A slice of the vector: entries of one group. `name` is the group's name, or that of its one large tensor. */
 export type Block = {
@@ -47,30 +47,52 @@ const largeTensor = 1 << 18
 
 const elements = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
 
-/** The offset of each tensor: by group in the order of their first tensors, small tensors before large ones, otherwise in the given order. */
-export const parameterLayout = (trainables: ReadonlyArray<Trainable>): ParameterLayout => {
-  const groups = [...new Map(trainables.map(({ group }) => [group.name, group])).values()]
-  let offset = 0
-  const placed = (members: ReadonlyArray<Trainable>): ReadonlyArray<ParameterEntry> =>
-    members.map((trainable) => {
-      const entry = { ...trainable, offset, size: elements(trainable.shape) }
-      offset += entry.size
-      return entry
-    })
-  const blocks = groups.flatMap((group): ReadonlyArray<Block> => {
-    const members = trainables.filter((trainable) => trainable.group.name === group.name)
-    const small = placed(members.filter(({ shape }) => elements(shape) < largeTensor))
-    const large = placed(members.filter(({ shape }) => elements(shape) >= largeTensor))
-    const block = (name: string, entries: ReadonlyArray<ParameterEntry>): Block => ({
-      name,
-      group,
-      entries,
-      offset: entries[0]?.offset ?? 0,
-      size: entries.reduce((sum, { size }) => sum + size, 0),
-    })
-    return [...(small.length > 0 ? [block(group.name, small)] : []), ...large.map((entry) => block(entry.name, [entry]))]
+const isLarge = ({ shape }: Trainable): boolean => elements(shape) >= largeTensor
+
+/** Tensors by key in the order of the keys' first tensors, small tensors before large ones, otherwise in the given order. */
+const inOrder = (trainables: ReadonlyArray<Trainable>, keyOf: (group: OptimizerGroup) => string): ReadonlyArray<Trainable> => {
+  const keys = [...new Set(trainables.map(({ group }) => keyOf(group)))]
+  return keys.flatMap((key) => {
+    const members = trainables.filter(({ group }) => keyOf(group) === key)
+    return [...members.filter((one) => !isLarge(one)), ...members.filter(isLarge)]
   })
-  return { blocks, entries: blocks.flatMap(({ entries }) => entries), size: offset }
+}
+
+const offsetsOf = (trainables: ReadonlyArray<Trainable>): ReadonlyMap<Trainable, number> => {
+  let offset = 0
+  return new Map(
+    trainables.map((trainable) => {
+      const place = offset
+      offset += elements(trainable.shape)
+      return [trainable, place]
+    }),
+  )
+}
+
+/** Tensors of a group with another rate, as LoRA+ has them for B, have a block of their own. */
+const blockNameOf = ({ name, learningRateRatio }: OptimizerGroup): string =>
+  learningRateRatio === 1 ? name : `${name} at ${learningRateRatio} times the rate`
+
+/** The offset of each tensor, and its place among random numbers: the offset if all rates were equal. So LoRA+ starts as LoRA with the same seed. */
+export const parameterLayout = (trainables: ReadonlyArray<Trainable>): ParameterLayout => {
+  const places = offsetsOf(inOrder(trainables, ({ name }) => name))
+  const offsets = offsetsOf(inOrder(trainables, blockNameOf))
+  const entries = [...offsets].map(
+    ([trainable, offset]): ParameterEntry => ({
+      ...trainable,
+      offset,
+      place: places.get(trainable) ?? NaN,
+      size: elements(trainable.shape),
+    }),
+  )
+  const names = [...new Set(entries.map((entry) => (isLarge(entry) ? entry.name : blockNameOf(entry.group))))]
+  const blocks = names.flatMap((name): ReadonlyArray<Block> => {
+    const members = entries.filter((entry) => (isLarge(entry) ? entry.name : blockNameOf(entry.group)) === name)
+    const [first] = members
+    const size = members.reduce((sum, entry) => sum + entry.size, 0)
+    return first === undefined ? [] : [{ name, group: first.group, entries: members, offset: first.offset, size }]
+  })
+  return { blocks, entries, size: entries.reduce((sum, { size }) => sum + size, 0) }
 }
 
 /** The tensors of a block's vector, by name. vector: [block.size] */

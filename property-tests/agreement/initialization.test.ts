@@ -78,4 +78,19 @@ describe('the layout of trained numbers', () => {
       [undecayed.name, 1],
     ])
   })
+
+  it('has a block for B of LoRA+, and gives every tensor the random numbers that it has in LoRA', () => {
+    const trainables = (ratio: number) =>
+      ['m', 'n'].flatMap((name) => [
+        { name: `${name}.A`, shape: [r, k], group: decayed, initial: factorA('kaiming') },
+        { name: `${name}.B`, shape: [d, r], group: { ...decayed, learningRateRatio: ratio }, initial: factorB },
+      ])
+    const draws = (ratio: number) =>
+      Object.fromEntries(parameterLayout(trainables(ratio)).entries.map((tensor) => [tensor.name, tensor.initial.draw(SEED, tensor)]))
+    expect(parameterLayout(trainables(4)).blocks.map(({ entries }) => entries.map(({ name }) => name))).toEqual([
+      ['m.A', 'n.A'],
+      ['m.B', 'n.B'],
+    ])
+    expect(draws(4)).toEqual(draws(1))
+  })
 })

@@ -19,15 +19,22 @@ export const parameters: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/parameters/initialization.ts',
     mistake: 'All tensors share random numbers.',
-    before: "draw: (seed, { size, offset }) => normals(seed, 'initialization', offset, size).map((x) => deviation * x)",
+    before: "draw: (seed, { size, place }) => normals(seed, 'initialization', place, size).map((x) => deviation * x)",
     after: "draw: (seed, { size }) => normals(seed, 'initialization', 0, size).map((x) => deviation * x)",
     tests: ['agreement/initialization'],
   },
   {
     file: 'accelerated/parameters/layout.ts',
-    mistake: 'Large tensors take the offsets of small ones.',
-    before: 'const large = placed(members.filter',
-    after: 'offset = small[0]?.offset ?? offset\n    const large = placed(members.filter',
+    mistake: 'Large tensors share an offset.',
+    before: 'offset += elements(trainable.shape)',
+    after: 'if (!isLarge(trainable)) offset += elements(trainable.shape)',
+    tests: ['agreement/initialization'],
+  },
+  {
+    file: 'accelerated/parameters/layout.ts',
+    mistake: 'LoRA+ starts from other random numbers than LoRA with the same seed.',
+    before: 'offsetsOf(inOrder(trainables, ({ name }) => name))',
+    after: 'offsetsOf(inOrder(trainables, blockNameOf))',
     tests: ['agreement/initialization'],
   },
   {
