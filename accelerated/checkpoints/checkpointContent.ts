@@ -17,7 +17,12 @@ export type Checkpoint = RunProgress & {
 /** Another number means that another version of salora wrote the checkpoint. */
 const layoutVersion = 2
 
-const numbers = z.record(z.string(), z.number())
+/** JSON has no infinite numbers, which a diverging run has: the perplexity of a loss above 709, for example. They are texts. */
+const number = z.union([z.number(), z.enum(['Infinity', '-Infinity', 'NaN']).transform(Number)])
+const withInfinities = (_: string, value: unknown): unknown =>
+  typeof value === 'number' && !Number.isFinite(value) ? String(value) : value
+
+const numbers = z.record(z.string(), number)
 const count = z.int().min(0)
 
 /** A method validates its phases by a schema of its own. */
@@ -26,7 +31,7 @@ const schema = z.strictObject({
   method: z.string().max(500),
   step: count,
   phase: z.unknown(),
-  best: z.strictObject({ phase: z.unknown(), step: count, selection: z.number(), scores: numbers }).nullable(),
+  best: z.strictObject({ phase: z.unknown(), step: count, selection: number, scores: numbers }).nullable(),
   sinceBest: count.optional(),
   lastEvaluation: z.strictObject({ step: count, scores: numbers }).nullable(),
   byMatrix: z.record(z.string(), numbers),
@@ -36,14 +41,17 @@ const schema = z.strictObject({
 export type CheckpointContent = z.infer<typeof schema>
 
 export const checkpointContent = (method: string, { state, best, ...rest }: Checkpoint): string =>
-  JSON.stringify({
-    layout: layoutVersion,
-    method,
-    step: state.step,
-    phase: state.phase,
-    best: best === null ? null : { phase: best.phase, step: best.step, selection: best.selection, scores: best.scores },
-    ...rest,
-  })
+  JSON.stringify(
+    {
+      layout: layoutVersion,
+      method,
+      step: state.step,
+      phase: state.phase,
+      best: best === null ? null : { phase: best.phase, step: best.step, selection: best.selection, scores: best.scores },
+      ...rest,
+    },
+    withInfinities,
+  )
 
 /** @param text absent if the header has none @throws InputError for another layout, or content that is not a checkpoint's */
 export const parseCheckpointContent = (text: string | undefined, path: string): CheckpointContent => {

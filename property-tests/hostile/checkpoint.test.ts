@@ -91,6 +91,13 @@ describe('a checkpoint of the run', () => {
     await save(saved)
     expect(await newestCheckpoint(folder, await outlineOf('float32'), () => undefined)).toEqual(saved)
   })
+  it('a checkpoint of a diverging run keeps scores that are not finite', async () => {
+    const scores = { loss: 800, perplexity: Infinity, difference: -Infinity, correlation: NaN }
+    const best = { ...bestOf(pruned), selection: -Infinity, scores }
+    const saved = { ...checkpointOf(stateOf({ ...pruned, step: 6 })), best, lastEvaluation: { step: 6, scores } }
+    await save(saved)
+    expect(await newestCheckpoint(folder, await outlineOf('float32'), () => undefined)).toEqual(saved)
+  })
   it('a checkpoint in float64 is loaded with every bit', async () => {
     const state = stateOf(gated)
     const third = (x: number): number => x + 1 / 3
