@@ -175,7 +175,9 @@ const budget = (result: RunResult): ReadonlyArray<string> => {
 const command = ({ options: { model, adapter, task, settings }, hubId }: CardFacts): string => {
   const { task: name, labelNames: _, ...ofTask } = task
   const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value)
-  const changed = Object.entries(changedSettings(settings)).map(([key, value]) => [key, isObject(value) ? `${key}.json` : value])
+  const changed = Object.entries(changedSettings(settings)).map(([key, value]) =>
+    value === false ? [`no-${key}`, true] : [key, isObject(value) ? `${key}.json` : value],
+  )
   const shown = (key: string, value: unknown): unknown => {
     if (key === 'mixData') return mixedFiles(task.mixData).map(lastName).join(',')
     if (key === 'mixWeights') return String(value)

@@ -175,6 +175,14 @@ describe('the text of a model card', () => {
     expect(modelCard(facts())).not.toMatch(/home|secret|77\.7|888888/)
   })
 
+  it('has the command with a switch that the run turned off', () => {
+    const { options } = facts()
+    const settings = { ...options.settings, loadBestModelAtEnd: false }
+    expect(parts(modelCard(facts({ options: { ...options, settings } }))).body).toMatch(
+      /salora train .* --no-load-best-model-at-end(\s|$)/m,
+    )
+  })
+
   it('quotes hostile labels, files, columns and model names: the front matter parses and the Markdown gains no parts', () => {
     const hostile = fc.oneof(
       fc.string({ unit: 'binary', minLength: 1, maxLength: 30 }),
