@@ -52,12 +52,18 @@ export const openAssembly = async (
 /** Reports how many examples are done, after each batch. */
 export type OnProgress = (done: number) => void
 
-/** A session that answers examples. Call `release` after the last one. @throws as openAssembly */
+/**
+ * A session that answers examples. Call `release` after the last one.
+ * @param use scoring: the graph of a run's own evaluation, for the same bits. answering: the adapter is part of the graph, which is faster; in int8,
+ * other last bits round other values
+ * @throws as openAssembly
+ */
 export const openAnswers = async <E extends TrainingExample, O>(
   trained: TrainedModel,
   objective: Objective<E, O>,
   { batchSize, precision, threads }: MachineOptions & { readonly batchSize: number },
   device: Device,
+  use: 'scoring' | 'answering' = 'answering',
 ) => {
   const { assembly, phase, parameters, runtime } = await openAssembly(
     trained,
@@ -65,7 +71,7 @@ export const openAnswers = async <E extends TrainingExample, O>(
     { precision: precisionOf(precision), threads },
     device,
   )
-  const predictor = await openPredictor(assembly, objective, phase, runtime, {}, parameters)
+  const predictor = await openPredictor(assembly, objective, phase, runtime, {}, use === 'answering' ? parameters : undefined)
   return {
     answers: (examples: Examples<E>, onProgress?: OnProgress) => predictor.predict(parameters, examples, batchSize, onProgress),
     release: predictor.release,

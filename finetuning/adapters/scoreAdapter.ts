@@ -51,7 +51,7 @@ export const scoreTrained = (
     null,
   )(async (task) => {
     const tokenizer = await task.tokenizer(trained.base, resolveMaxLength(trained, maxLength))
-    const opened = await openAnswers(trained, task.objective(model, method), machine, device)
+    const opened = await openAnswers(trained, task.objective(model, method), machine, device, 'scoring')
     try {
       const examples = tokenizer.evaluation(data.evaluation.examples)
       tokenizer.warnings().forEach(onWarning)
