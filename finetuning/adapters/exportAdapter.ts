@@ -1,6 +1,6 @@
 /** Exports a trained adapter as a folder that another tool opens: complete or absent, and compared with the original. */
 import { readdir, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { exportMerged } from '../../accelerated/formats/exportMerged.js'
 import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
@@ -74,7 +74,15 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
     const havePairs = texts.some(({ textPair }) => textPair !== undefined)
     const ofTask = taskTypeOf(trained.adapter.outputs, folder).exportWarnings?.(format, { havePairs }) ?? []
     const warnings = [...ofTask, ...tokenWarnings(trained, format)]
-    return { format, output, files: await filesOf(stage), comparison, scores, usage: usageFor(trained, options, output).call, warnings }
+    return {
+      format,
+      output,
+      files: await filesOf(stage),
+      comparison,
+      scores,
+      usage: usageFor(trained, options, format === 'transformers.js' ? asFolder(output) : output).call,
+      warnings,
+    }
   })
 }
 
@@ -118,6 +126,9 @@ const openers: Readonly<Record<ExportFormat, Opener>> = {
   gguf: 'gguf',
   'gguf-merged': 'gguf-merged',
 }
+
+/** transformers.js takes `exported/reviews` for a hub id, but not `./exported/reviews`. */
+const asFolder = (path: string): string => (isAbsolute(path) || path.startsWith('.') ? path : `./${path}`)
 
 const usageFor = ({ base, adapter: { outputs } }: TrainedModel, { format, precision }: ExportOptions, place: string): Usage =>
   usageOf(openers[format], {

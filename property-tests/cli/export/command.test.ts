@@ -49,6 +49,7 @@ describe('salora export', () => {
     const args = ['export', '--model', 'bert', '--adapter', 'number-adapter', '--quiet', '--format']
     const warned = await saloraIn([...args, 'transformers.js', '--output', 'number'], { cwd: place.root })
     expect(warned.stderr).toMatch(/^warning: pipeline\('text-classification'\) answers 1 for every regression: .*\n$/)
+    expect(warned.stdout).toContain(`to use it: await pipeline('text-classification', "./number", { dtype: 'fp32' })\n`)
     const classify = await pipeline('text-classification', at('number'), { dtype: 'fp32' })
     expect(await classify(['A wonderful film.', 'bad'])).toEqual([1, 1].map((score) => ({ label: 'LABEL_0', score })))
     await classify.dispose()
