@@ -24,8 +24,8 @@ export const tuneTable = ({ trials, rungs, best }: TuneResult): ReadonlyArray<st
   ])
 }
 
-/** Those that went furthest first, then by score. */
-const byLengthAndScore = (a: Trial, b: Trial): number => b.steps - a.steps || (b.score ?? -1) - (a.score ?? -1)
+/** Those that went furthest first, then by score; of one length, those without a score come last. */
+const byLengthAndScore = (a: Trial, b: Trial): number => b.steps - a.steps || (b.score ?? -Infinity) - (a.score ?? -Infinity)
 
 export type Tuned = { readonly model: string; readonly task: TaskOptions; readonly metric?: string }
 

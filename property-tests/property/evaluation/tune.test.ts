@@ -168,6 +168,14 @@ describe('a search', () => {
     expect(JSON.parse(await readFile(join(options.output, 'tune.json'), 'utf8'))).toEqual(result)
   })
 
+  it('lists a candidate that failed after those with scores, which are negative where the loss decides', () => {
+    const settings = { method: 'lora' } as const
+    const trial = (name: string, score: number | null) => ({ name, settings, steps: 100, score, loss: null, seconds: null, failure: null })
+    const trials = [trial('failed', null), trial('bad', -7.5), trial('good', -0.25), trial('fair', -2)]
+    const result = { selectedBy: 'loss', rungs: [{ steps: 100, candidates: 4 }], trials, best: null, interrupted: false }
+    expect(tuneTable(result).map((row) => row.split(' ')[0])).toEqual(['candidate', 'good', 'fair', 'bad', 'failed'])
+  })
+
   it('resumes after it was stopped, and writes its result only then', async () => {
     const begun: string[] = []
     const options = await optionsOf('stopped')
