@@ -1,6 +1,7 @@
 /** The output of predict: a JSON object per line, one JSON array, or CSV with the text beside each prediction. */
 import { columnNamed } from '../../finetuning/data/columns.js'
 import { decimal } from '../../finetuning/data/dataset.js'
+import { exactJson } from '../../finetuning/data/exactJson.js'
 import type { TextColumns } from '../../finetuning/data/index.js'
 import type { WholeRow } from '../../finetuning/data/rows.js'
 import type { Prediction, PredictionFormat } from '../../finetuning/tasks/taskType.js'
@@ -38,7 +39,7 @@ export const openOutput = (
   if (format === 'csv') return csvOutput(columns, predictions, put, escapeFormulas ? withoutFormula : (text) => text)
   const jsonOf = (answer: Answer, row: WholeRow = {}): string => {
     const json = 'error' in answer ? answer : answer.json
-    return JSON.stringify({ ...keptOf(row, columns, Object.keys(json)), ...json }, plainValue)
+    return exactJson({ ...keptOf(row, columns, Object.keys(json)), ...json })
   }
   if (format === 'jsonl') return { write: (_, answer, row) => put(`${jsonOf(answer, row)}\n`), end: () => undefined }
   let written = 0
@@ -59,9 +60,6 @@ const keptOf = (row: WholeRow, { text = 'text', textPair }: TextColumns, taken: 
   const texts = [text, ...(textPair === undefined ? [] : [textPair])].map((name) => columnNamed(names, name))
   return Object.fromEntries(names.filter((name) => !texts.includes(name)).map((name) => [inputName(name, taken), row[name]]))
 }
-
-/** Parquet has whole numbers that JSON has not. */
-const plainValue = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value)
 
 const csvOutput = (
   { text = 'text', textPair }: TextColumns,
@@ -96,7 +94,7 @@ const csvOutput = (
 
 const shown = (value: unknown): string => {
   if (value === null || value === undefined) return ''
-  return typeof value === 'object' ? JSON.stringify(value, plainValue) : String(value)
+  return typeof value === 'object' ? exactJson(value) : String(value)
 }
 
 /** Spreadsheets run a cell that begins so as a formula, except a number. */

@@ -1,10 +1,11 @@
 /** The texts of `predict`: lines, JSON objects or CSV on standard input, or a file with named columns. */
 import { CsvError, parse } from 'csv-parse'
-import { inputError, InputError, quoted } from '../../accelerated/errors/inputError.js'
+import { inputError, InputError } from '../../accelerated/errors/inputError.js'
 import { encodingNamed, transcoder } from '../../finetuning/data/encoding.js'
 import { delimiterOf } from '../../finetuning/data/formats.js'
 import { readTexts, type TextColumns } from '../../finetuning/data/index.js'
-import { cellsOf, isObject, longestRow, type WholeRow } from '../../finetuning/data/rows.js'
+import { objectIn } from '../../finetuning/data/jsonRows.js'
+import { cellsOf, longestRow, type WholeRow } from '../../finetuning/data/rows.js'
 import { placesIn } from '../../finetuning/data/separatedRows.js'
 import type { RequestedColumn } from '../../finetuning/data/table.js'
 import { givenText, textLines, type ReadLine, type TextLine } from './textLines.js'
@@ -56,13 +57,12 @@ const objectText =
   (columns: TextColumns): ReadLine =>
   (written, line) => {
     try {
-      const value: unknown = JSON.parse(written)
-      if (!isObject(value)) return { line, problem: `expected a JSON object, got ${quoted(written)}` }
-      const [text, textPair] = cellsOf('', wantedOf(columns), value)
-      return { ...givenText(line, text, textPair), row: value }
+      const row = objectIn(written, '')
+      const [text, textPair] = cellsOf('', wantedOf(columns), row)
+      return { ...givenText(line, text, textPair), row }
     } catch (thrown) {
-      if (thrown instanceof InputError) return { line, problem: `expected ${thrown.expected}, got ${thrown.got}` }
-      return { line, problem: `expected a JSON object, got ${quoted(written)}` }
+      if (!(thrown instanceof InputError)) throw thrown
+      return { line, problem: `expected ${thrown.expected}, got ${thrown.got}` }
     }
   }
 

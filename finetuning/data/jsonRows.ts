@@ -4,10 +4,13 @@ import { readText } from '../../accelerated/storage/boundedJson.js'
 import { eachLine } from './lineStream.js'
 import { renamedColumns } from './columns.js'
 import { utf8 } from './encoding.js'
+import { isLarge, spelledJson, withDigits } from './exactJson.js'
 import { cellsOf, isObject, longestRow, type ReadRows, type RowFormat } from './rows.js'
 import type { RequestedColumn } from './table.js'
 import { readUtf8 } from './textFile.js'
 import { atRow } from './errorText.js'
+
+type JsonObject = Readonly<Record<string, unknown>>
 
 export const jsonLineRows: ReadRows = async (file, requested, format, take) => {
   const noted = notedOnce(file, requested, format)
@@ -35,12 +38,14 @@ const blanks = [0x20, 0x09]
 /** Levels of a row: those who read it recursively need a bound, and the rows of the hub have ten at most. */
 const rowLevels = 64
 
-const isDeep = (value: unknown, levels = rowLevels): boolean =>
-  typeof value === 'object' && value !== null && (levels === 0 || Object.values(value).some((part) => isDeep(part, levels - 1)))
-
-/** @throws InputError */
-const checkLevels = (value: object, where: string): void => {
-  if (isDeep(value)) throw inputError(where, `at most ${rowLevels} levels of JSON`, 'more')
+/** Whether a number within may have lost digits. @throws InputError for too many levels */
+const hasLarge = (value: unknown, where: string, levels = rowLevels): boolean => {
+  if (typeof value === 'number') return isLarge(value)
+  if (typeof value !== 'object' || value === null) return false
+  if (levels === 0) throw inputError(where, `at most ${rowLevels} levels of JSON`, 'more')
+  let isFound = false
+  for (const part of Object.values(value)) if (hasLarge(part, where, levels - 1)) isFound = true
+  return isFound
 }
 
 const isBlank = (line: Buffer): boolean => line.every((byte) => blanks.includes(byte))
@@ -48,20 +53,19 @@ const isBlank = (line: Buffer): boolean => line.every((byte) => blanks.includes(
 /** Reports the columns of the first object that have other names than the requested ones. */
 const notedOnce = (file: string, requested: ReadonlyArray<RequestedColumn>, { note }: RowFormat) => {
   let isFirst = true
-  return (object: Readonly<Record<string, unknown>>): void => {
+  return (object: JsonObject): void => {
     if (isFirst && note !== undefined) for (const line of renamedColumns(file, Object.keys(object), requested)) note(line)
     isFirst = false
   }
 }
 
-const keysOf = (object: Readonly<Record<string, unknown>>): ReadonlyArray<string> =>
-  Object.keys(object).filter((name) => object[name] !== null)
+const keysOf = (object: JsonObject): ReadonlyArray<string> => Object.keys(object).filter((name) => object[name] !== null)
 
-const objectIn = (text: string, where: string): Readonly<Record<string, unknown>> => {
+/** The object of a line; a whole number beyond 2^53 is a bigint. @throws InputError */
+export const objectIn = (text: string, where: string): JsonObject => {
   const value = parsedOrNull(text)
   if (!isObject(value)) throw inputError(where, 'a JSON object', quoted(text))
-  checkLevels(value, where)
-  return value
+  return hasLarge(value, where) ? (withDigits(value, spelledJson(text)) as JsonObject) : value
 }
 
 const parsedOrNull = (text: string): unknown => {
@@ -80,10 +84,12 @@ export const jsonRows: ReadRows = async (file, requested, format, take) => {
   if (!Array.isArray(list))
     throw inputError(file, "a list of objects (pandas: orient='records'; one a line is .jsonl)", isObject(list) ? 'an object' : shown(list))
   if (list.length === 0) throw inputError(file, 'at least one row', 'an empty list')
-  list.forEach((value: unknown, index) => {
+  let spelled: ReadonlyArray<unknown> | null = null
+  list.forEach((plain: unknown, index) => {
     const where = atRow(file, index + 1)
-    if (!isObject(value)) throw inputError(where, 'a JSON object', shown(value))
-    checkLevels(value, where)
+    if (!isObject(plain)) throw inputError(where, 'a JSON object', shown(plain))
+    if (hasLarge(plain, where)) spelled ??= spelledJson(text) as ReadonlyArray<unknown>
+    const value = spelled === null ? plain : (withDigits(plain, spelled[index]) as JsonObject)
     const cells = cellsOf(where, requested, value)
     noted(value)
     format.whole?.(value)

@@ -4,6 +4,7 @@ import type { Storage } from '../../accelerated/storage/storage.js'
 import { checkColumns, columnNamed } from './columns.js'
 import type { RequestedColumn } from './table.js'
 import { atRow } from './errorText.js'
+import { exactJson } from './exactJson.js'
 
 /** The text of a requested column in one row; null for JSON's and Parquet's null. */
 export type Cell = string | null
@@ -41,20 +42,10 @@ export const longestRow = 2 ** 27
 export const rowTooLong = (file: string, row: number, bytes: number): InputError =>
   inputError(atRow(file, row), `at most ${longestRow} bytes in a row`, `${bytes}`)
 
-/** Parquet's int64 is a bigint, which JSON does not have. A function for each value takes most of the time, so it comes second. */
-const jsonText = (value: unknown): string => {
-  try {
-    return JSON.stringify(value)
-  } catch (thrown) {
-    if (!(thrown instanceof TypeError)) throw thrown
-    return JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? Number(part) : part))
-  }
-}
-
 /** A JSON or Parquet value as text. Numbers and booleans are as in JSON, so that 1.0 is `1`. @throws InputError for lists, objects and dates */
 export const cellOf = (where: string, { name, list, json }: RequestedColumn, value: unknown): Cell => {
   if (value === null || value === undefined) return null
-  if (json === true) return jsonText(value)
+  if (json === true) return exactJson(value)
   if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value)
   if (list !== undefined && Array.isArray(value) && value.every((part) => typeof part === 'string' && !part.includes(list)))

@@ -1,7 +1,7 @@
 /** salora predict: multi-line texts, one prediction per text in order, and complete documents after signals and errors. */
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -82,6 +82,22 @@ describe('multi-line texts of salora predict', () => {
         return [...ofRow, label, score, ...classes.map((name) => scores[name]), ''].map(String)
       }),
     ])
+  })
+
+  it('keep the digits of whole numbers beyond 2^53 beside them, in JSON lines and in CSV, from standard input and from files', async () => {
+    const given = '{"tweet_id":1234567890123456789,"more":{"ids":[-9007199254740993]},"text":"good film"}\n'
+    await writeFile(join(cwd, 'id.jsonl'), given)
+    await writeFile(join(cwd, 'id.json'), `[${given}]`)
+    for (const args of [
+      ['--from', 'jsonl'],
+      ['--input', 'id.jsonl'],
+      ['--input', 'id.json'],
+    ]) {
+      const { stdout } = await saloraIn([...predict, '--quiet', ...args], { cwd, input: given })
+      expect(stdout).toMatch(/^\{"tweet_id":1234567890123456789,"more":\{"ids":\[-9007199254740993\]\},"label":/)
+      const csv = await saloraIn([...predict, '--quiet', '--to', 'csv', ...args], { cwd, input: given })
+      expect(csv.stdout.split('\n')[1]).toMatch(/^1234567890123456789,"\{""ids"":\[-9007199254740993\]\}",good film,/)
+    }
   })
 
   it('with --escape-formulas have an apostrophe before what a spreadsheet would run, and numbers have none', async () => {

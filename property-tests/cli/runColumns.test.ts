@@ -110,5 +110,6 @@ describe('the output of predict', () => {
     expect(written('csv')).toBe('text,value,error\n')
     expect(written('csv', { text: 'a', n: 7n, none: null, list: [1n] })).toBe('text,n,none,list,value,error\na,7,,[1],1,\n')
     expect(written('jsonl', { text: 'a', n: 7n })).toBe('{"n":7,"value":1}\n')
+    expect(written('jsonl', { text: 'a', n: 1234567890123456789n })).toBe('{"n":1234567890123456789,"value":1}\n')
   })
 })
