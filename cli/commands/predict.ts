@@ -10,6 +10,7 @@ import type { EncodedText } from '../../finetuning/adapters/reader.js'
 import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { choiceFlag, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
+import { columnsFound } from '../../finetuning/data/table.js'
 import { openOutput, outputFormats, type Answer, type OutputFormat } from '../format/answers.js'
 import { fileTexts, inputFormats, streamTexts, type InputFormat } from '../input/textInput.js'
 import type { TextLine } from '../input/textLines.js'
@@ -64,7 +65,7 @@ export const predict = defineCommand({
     const isNamed = input !== null || requested.from !== 'lines'
     const { text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e } = columnsOfRun(runTask, input)
     const columnsOfData = givenOf({ text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e }) as TextColumns
-    const request = isNamed ? { ...requested, columns: { ...columnsOfData, ...given } } : requested
+    const request = { ...requested, isNamed, ...(isNamed ? { columns: { ...columnsOfData, ...given } } : {}) }
     const adapter = await openTrainedAdapter({ ...options, onPlacement: placementNote(terminal) })
     const interrupt = watchInterrupt(
       () => terminal.note('stopping after this batch; press Ctrl-C again to exit at once'),
@@ -84,7 +85,7 @@ type Problem = { readonly line: number; readonly problem: string }
 /** Writes the answers. @returns the lines without one */
 const answerAll = async (
   adapter: OpenAdapter,
-  request: Request,
+  request: Request & { readonly isNamed: boolean },
   batchSize: number,
   { signal }: Interrupt,
   terminal: Terminal,
@@ -113,11 +114,15 @@ const answerAll = async (
   } catch (thrown) {
     if (!signal.aborted) throw thrown // the signal destroyed the stream
   } finally {
-    output.end()
+    const late = output.end()
+    if (late.length > 0) terminal.warn(lateColumns(request.input ?? 'standard input', late))
     truncationWarnings(truncated, read, adapter.maxLength).forEach(terminal.warn)
   }
   return problems
 }
+
+const lateColumns = (source: string, names: ReadonlyArray<string>): string =>
+  `${source}: expected the columns of the first row in every row, got also ${columnsFound(names)}; --to jsonl keeps all`
 
 /** A CSV file with more columns is hard to read. */
 const mostScoreColumns = 100
@@ -186,9 +191,11 @@ const answersTo = async (adapter: OpenAdapter, lines: ReadonlyArray<TextLine>): 
     if (output.every(Number.isFinite))
       return { line, answer: answerOf(adapter, output, { text: line.given.text, ...encoding }), isTruncated }
     const problem = `expected finite outputs of model and adapter, got ${output.slice(0, 8).join(', ')}`
-    return { line: { line: line.line, problem }, answer: { error: problem }, isTruncated }
+    return { line: withProblem(line, problem), answer: { error: problem }, isTruncated }
   })
 }
+
+const withProblem = ({ line, row }: TextLine, problem: string): TextLine => ({ line, problem, ...(row === undefined ? {} : { row }) })
 
 const encodedLine = (
   { encode }: OpenAdapter,
@@ -198,7 +205,7 @@ const encodedLine = (
     return { line, encoding: encode(line.given) }
   } catch (thrown) {
     if (!(thrown instanceof InputError || thrown instanceof SettingsError)) throw thrown
-    return { line: { line: line.line, problem: inFlags(thrown.message) }, encoding: null }
+    return { line: withProblem(line, inFlags(thrown.message)), encoding: null }
   }
 }
 

@@ -16,79 +16,116 @@ export type Answer = Prediction | { readonly error: string }
 export type AnswerOutput = {
   /** @param text null where the line has none @param row all columns of the input, where it has columns */
   readonly write: (text: Text | null, answer: Answer, row?: WholeRow) => void
-  /** Closes the document. */
-  readonly end: () => void
+  /** Closes the document. @returns the columns of later rows that the header of a CSV lacks */
+  readonly end: () => ReadonlyArray<string>
 }
 
 /** What the task type predicts: its columns in a CSV file, and the classes that have a score each there. */
 export type AnswerColumns = Pick<PredictionFormat, 'columns'> & { readonly classes: ReadonlyArray<string> }
 
 export type OutputChoices = {
+  /** the input has columns; a CSV waits for the first row that has a text */
+  readonly isNamed?: boolean
   /** in CSV, an apostrophe goes before a text that a spreadsheet would run as a formula */
   readonly escapeFormulas?: boolean
 }
 
-/** The other columns of the input are kept: all in CSV, all but the texts in JSON. One that has the name of an answer's becomes `input_NAME`. */
+/** The other columns of the input are kept: all in CSV, all but the texts in JSON. */
 export const openOutput = (
   format: OutputFormat,
   columns: TextColumns,
   predictions: AnswerColumns,
   put: (text: string) => void,
-  { escapeFormulas = false }: OutputChoices = {},
+  { escapeFormulas = false, isNamed = false }: OutputChoices = {},
 ): AnswerOutput => {
-  if (format === 'csv') return csvOutput(columns, predictions, put, escapeFormulas ? withoutFormula : (text) => text)
-  const jsonOf = (answer: Answer, row: WholeRow = {}): string => {
+  if (format === 'csv') return csvOutput(columns, predictions, put, { safe: escapeFormulas ? withoutFormula : (text) => text, isNamed })
+  const jsonOf = (answer: Answer, row = noRow): string => {
     const json = 'error' in answer ? answer : answer.json
     return exactJson({ ...keptOf(row, columns, Object.keys(json)), ...json })
   }
-  if (format === 'jsonl') return { write: (_, answer, row) => put(`${jsonOf(answer, row)}\n`), end: () => undefined }
+  if (format === 'jsonl') return { write: (_, answer, row) => put(`${jsonOf(answer, row)}\n`), end: () => [] }
   let written = 0
   return {
     write: (_, answer, row) => {
       put(`${written === 0 ? '[\n' : ',\n'}${jsonOf(answer, row)}`)
       written += 1
     },
-    end: () => put(written === 0 ? '[]\n' : '\n]\n'),
+    end: () => {
+      put(written === 0 ? '[]\n' : '\n]\n')
+      return []
+    },
   }
 }
 
-const inputName = (name: string, taken: ReadonlyArray<string>): string => (taken.includes(name) ? `input_${name}` : name)
+const noRow: WholeRow = { names: [], values: [] }
+
+/** The names of an input's columns in the output. That of an answer becomes `input_NAME`, and one that occurs again `NAME_2`. */
+const namesInOutput = (names: ReadonlyArray<string>, answers: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const [used, taken] = [new Set(answers), new Set([...names, ...answers])]
+  const counts = new Map<string, number>()
+  return names.map((name) => {
+    const base = answers.includes(name) ? `input_${name}` : name
+    let free = base
+    let count = counts.get(base) ?? 1
+    if (used.has(name)) while (taken.has(free)) free = `${base}_${++count}`
+    counts.set(base, count)
+    used.add(name)
+    taken.add(free)
+    return free
+  })
+}
 
 /** The columns that hold no text. */
-const keptOf = (row: WholeRow, { text = 'text', textPair }: TextColumns, taken: ReadonlyArray<string>): WholeRow => {
-  const names = Object.keys(row)
+const keptOf = ({ names, values }: WholeRow, { text = 'text', textPair }: TextColumns, answers: ReadonlyArray<string>) => {
   const texts = [text, ...(textPair === undefined ? [] : [textPair])].map((name) => columnNamed(names, name))
-  return Object.fromEntries(names.filter((name) => !texts.includes(name)).map((name) => [inputName(name, taken), row[name]]))
+  const kept = namesInOutput(names, answers).map((name, i) => [name, values[i]] as const)
+  return Object.fromEntries(kept.filter((_, i) => !texts.includes(names[i])))
 }
 
 const csvOutput = (
   { text = 'text', textPair }: TextColumns,
   { columns, classes }: AnswerColumns,
   put: (text: string) => void,
-  safe: (text: string) => string,
+  { safe, isNamed }: { readonly safe: (text: string) => string; readonly isNamed: boolean },
 ): AnswerOutput => {
   const answers = [...columns, ...classes.map((name) => `score_${name}`)]
   const write = (cells: ReadonlyArray<string>): void => put(`${cells.map((text) => cell(safe(text))).join(',')}\n`)
   const textNames = [text, ...(textPair === undefined ? [] : [textPair])]
-  let names: ReadonlyArray<string> | null = null
-  const begin = (row: WholeRow | undefined): ReadonlyArray<string> => {
-    if (names !== null) return names
-    const ofInput = row === undefined ? textNames : Object.keys(row)
-    write([...ofInput.map((name) => inputName(name, [...answers, 'error'])), ...answers, 'error'])
-    names = ofInput
-    return ofInput
-  }
+  const known = new Set<string>() // the columns of the header
+  const late = new Set<string>()
+  const waiting: (readonly [Answer, WholeRow])[] = []
+  let header: ReadonlyArray<string> | null = null
   const scoresOf = (answer: Prediction): ReadonlyArray<string> => {
     const { scores = {} } = answer.json as { readonly scores?: Readonly<Record<string, number>> }
     return classes.map((name) => String(scores[name] ?? ''))
   }
+  const inOrder = (names: ReadonlyArray<string>, row: WholeRow): ReadonlyArray<unknown> => {
+    if (row.names === names) return row.values
+    for (const name of row.names) if (!known.has(name)) late.add(name)
+    const values = new Map(row.names.map((name, i) => [name, row.values[i]]))
+    return names.map((name) => values.get(name))
+  }
+  const writeRow = (names: ReadonlyArray<string>, answer: Answer, row: WholeRow): void => {
+    const values = inOrder(names, row)
+    const input = names.map((_, i) => shown(values[i]))
+    write([...input, ...('error' in answer ? [...answers.map(() => ''), answer.error] : [...answer.cells, ...scoresOf(answer), ''])])
+  }
+  const begin = (names: ReadonlyArray<string>): ReadonlyArray<string> => {
+    header = names
+    for (const name of names) known.add(name)
+    write([...namesInOutput(names, [...answers, 'error']), ...answers, 'error'])
+    for (const [answer, row] of waiting.splice(0)) writeRow(names, answer, row)
+    return names
+  }
   return {
-    write: (given, answer, row) => {
-      const texts = { [text]: given?.text, ...(textPair === undefined ? {} : { [textPair]: given?.textPair }) }
-      const input = begin(row).map((name) => shown((row ?? texts)[name]))
-      write([...input, ...('error' in answer ? [...answers.map(() => ''), answer.error] : [...answer.cells, ...scoresOf(answer), ''])])
+    write: (given, answer, row = isNamed ? noRow : { names: textNames, values: [given?.text, given?.textPair] }) => {
+      if (header === null && isNamed && columnNamed(row.names, text) === undefined) waiting.push([answer, row])
+      else writeRow(header ?? begin(row.names), answer, row)
     },
-    end: () => void begin(undefined),
+    end: () => {
+      if (header === null) begin(textNames)
+      return [...late]
+    },
   }
 }
 

@@ -5,7 +5,7 @@ import { encodingNamed, transcoder } from '../../finetuning/data/encoding.js'
 import { delimiterOf } from '../../finetuning/data/formats.js'
 import { readTexts, type TextColumns } from '../../finetuning/data/index.js'
 import { objectIn } from '../../finetuning/data/jsonRows.js'
-import { cellsOf, longestRow, type WholeRow } from '../../finetuning/data/rows.js'
+import { cellsOf, longestRow, wholeRow, type WholeRow } from '../../finetuning/data/rows.js'
 import { placesIn } from '../../finetuning/data/separatedRows.js'
 import type { RequestedColumn } from '../../finetuning/data/table.js'
 import { givenText, textLines, type ReadLine, type TextLine } from './textLines.js'
@@ -19,7 +19,7 @@ export type InputFormat = (typeof inputFormats)[number]
 /** Texts of a file; `line` is the number of the row. */
 export async function* fileTexts(file: string, columns: TextColumns, note?: (line: string) => void): Batches {
   const lines: TextLine[] = []
-  let last: WholeRow = {}
+  let last: WholeRow = { names: [], values: [] }
   const whole = (row: WholeRow): void => {
     last = row
   }
@@ -56,13 +56,15 @@ const wantedOf = ({ text = 'text', textPair }: TextColumns): ReadonlyArray<Reque
 const objectText =
   (columns: TextColumns): ReadLine =>
   (written, line) => {
+    let row: { readonly row?: WholeRow } = {}
     try {
-      const row = objectIn(written, '')
-      const [text, textPair] = cellsOf('', wantedOf(columns), row)
-      return { ...givenText(line, text, textPair), row }
+      const object = objectIn(written, '')
+      row = { row: wholeRow(object) }
+      const [text, textPair] = cellsOf('', wantedOf(columns), object)
+      return { ...givenText(line, text, textPair), ...row }
     } catch (thrown) {
       if (!(thrown instanceof InputError)) throw thrown
-      return { line, problem: `expected ${thrown.expected}, got ${thrown.got}` }
+      return { line, problem: `expected ${thrown.expected}, got ${thrown.got}`, ...row }
     }
   }
 
@@ -88,7 +90,6 @@ async function* cellTexts(stream: AsyncIterable<Uint8Array>, columns: TextColumn
   void feed(stream, records)
   let places: ReadonlyArray<number> | null = null
   let names: ReadonlyArray<string> = []
-  const rowOf = (cells: ReadonlyArray<string>): WholeRow => Object.fromEntries(names.map((name, i) => [name, cells[i]]))
   let batch: TextLine[] = []
   try {
     for await (const { record, info } of records as AsyncIterable<CsvRecord>) {
@@ -97,9 +98,9 @@ async function* cellTexts(stream: AsyncIterable<Uint8Array>, columns: TextColumn
         places = placesIn(source, names, wantedOf(columns), delimiter)
       } else if (record.length === names.length) {
         const [text, textPair] = [record[places[0] ?? 0], places[1] === undefined ? undefined : record[places[1]]]
-        batch.push({ ...givenText(info.lines, text, textPair), row: rowOf(record) })
+        batch.push({ ...givenText(info.lines, text, textPair), row: { names, values: record } })
       } else if (record.length > 1 || record[0] !== '')
-        batch.push({ line: info.lines, problem: `expected ${names.length} columns, got ${record.length}`, row: rowOf([]) })
+        batch.push({ line: info.lines, problem: `expected ${names.length} columns, got ${record.length}`, row: { names, values: [] } })
       if (batch.length > 0 && (records.readableLength === 0 || batch.length === longestBatch)) {
         yield batch
         batch = []

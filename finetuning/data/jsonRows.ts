@@ -5,7 +5,7 @@ import { eachLine } from './lineStream.js'
 import { renamedColumns } from './columns.js'
 import { utf8 } from './encoding.js'
 import { isLarge, spelledJson, withDigits } from './exactJson.js'
-import { cellsOf, isObject, longestRow, type ReadRows, type RowFormat } from './rows.js'
+import { cellsOf, isObject, longestRow, type ReadRows, type RowFormat, wholeRow } from './rows.js'
 import type { RequestedColumn } from './table.js'
 import { readUtf8 } from './textFile.js'
 import { atRow } from './errorText.js'
@@ -24,7 +24,7 @@ export const jsonLineRows: ReadRows = async (file, requested, format, take) => {
       const object = objectIn(line.toString('utf8'), where)
       const cells = cellsOf(where, requested, object)
       noted(object)
-      format.whole?.(object)
+      format.whole?.(wholeRow(object))
       format.keys?.(keysOf(object))
       take(row, cells)
     },
@@ -92,7 +92,7 @@ export const jsonRows: ReadRows = async (file, requested, format, take) => {
     const value = spelled === null ? plain : (withDigits(plain, spelled[index]) as JsonObject)
     const cells = cellsOf(where, requested, value)
     noted(value)
-    format.whole?.(value)
+    format.whole?.(wholeRow(value))
     format.keys?.(keysOf(value))
     take(index + 1, cells)
   })

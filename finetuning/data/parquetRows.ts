@@ -39,7 +39,7 @@ export const parquetRows: ReadRows = (file, requested, { note, whole, keys, stor
       objects.forEach((object, i) => {
         const cells = cellsOf(atRow(file, rowStart + i + 1), requested, object)
         keys?.(names)
-        whole?.(object)
+        whole?.({ names, values: names.map((name) => object[name]) })
         take(rowStart + i + 1, cells)
       })
     }

@@ -30,8 +30,13 @@ export type RowFormat = Placed & {
   readonly keys?: (names: ReadonlyArray<string>) => void
 }
 
-/** All columns of a row by their names, in the order of the file. */
-export type WholeRow = Readonly<Record<string, unknown>>
+/** All columns of a row, in the order of the file. A table may have several of one name. */
+export type WholeRow = { readonly names: ReadonlyArray<string>; readonly values: ReadonlyArray<unknown> }
+
+export const wholeRow = (object: Readonly<Record<string, unknown>>): WholeRow => ({
+  names: Object.keys(object),
+  values: Object.values(object),
+})
 
 /** Reads all rows of `file`. @throws InputError for the first thing wrong in it */
 export type ReadRows = (file: string, requested: ReadonlyArray<RequestedColumn>, format: RowFormat, take: TakeRow) => Promise<void>

@@ -129,7 +129,7 @@ const rowTaker = (
     }
     if (width !== header.width) throw inputError(atRow(file, number), columnCount(header.width), columnCount(width))
     rows++
-    whole?.(Object.fromEntries(header.names.map((name, column) => [name, cell(column)])))
+    whole?.({ names: header.names, values: header.names.map((_, column) => cell(column)) })
     take(number, header.places.map(cell))
   }
   return Object.assign(row, {

@@ -100,6 +100,69 @@ describe('multi-line texts of salora predict', () => {
     }
   })
 
+  it('are written to CSV with all columns of the first row that has a text, and a warning names those of later rows', async () => {
+    const csvOf = async (...rows: ReadonlyArray<string>) => {
+      const args = [...predict, '--quiet', '--from', 'jsonl', '--to', 'csv']
+      const { code, stdout, stderr } = await saloraIn(args, { cwd, input: rows.join('\n') })
+      const cells = parse(stdout) as ReadonlyArray<ReadonlyArray<string>>
+      return { code, stderr, cells: cells.map((row) => [...row.slice(0, -5), row.at(-1)]) }
+    }
+    expect(await csvOf('not json', '{"id":1,"other":"a"}', '{"id":2,"text":"good"}', '{"id":3,"text":"bad"}', '[]')).toEqual({
+      code: 1,
+      stderr:
+        'warning: standard input: expected the columns of the first row in every row, got also the columns "other"; --to jsonl keeps all\n' +
+        'standard input, line 1: expected a JSON object, got "not json" (and 2 more invalid lines)\n',
+      cells: [
+        ['id', 'text', 'error'],
+        ['', '', 'expected a JSON object, got "not json"'],
+        ['1', '', 'expected a column "text" (--text), got the columns "id", "other"'],
+        ['2', 'good', ''],
+        ['3', 'bad', ''],
+        ['', '', 'expected a JSON object, got "[]"'],
+      ],
+    })
+    expect(await csvOf('{"text":"good"}', '{"id":2,"text":"bad"}', '{"id":3,"more":4,"text":"fine"}')).toEqual({
+      code: 0,
+      stderr:
+        'warning: standard input: expected the columns of the first row in every row, got also the columns "id", "more"; --to jsonl keeps all\n',
+      cells: [
+        ['text', 'error'],
+        ['good', ''],
+        ['bad', ''],
+        ['fine', ''],
+      ],
+    })
+    expect((await csvOf('not json')).cells).toEqual([
+      ['text', 'error'],
+      ['', 'expected a JSON object, got "not json"'],
+    ])
+  })
+
+  it('keep columns of one name, and columns in the order of the file, also those named like numbers', async () => {
+    const given = 'id,id,text,2021,1999\n7,8,good film,a,b\n'
+    await writeFile(join(cwd, 'dup.csv'), given)
+    for (const args of [
+      ['--from', 'csv'],
+      ['--input', 'dup.csv'],
+    ]) {
+      const { stdout } = await saloraIn([...predict, '--quiet', '--to', 'csv', ...args], { cwd, input: given })
+      expect(stdout).toMatch(/^id,id_2,text,2021,1999,label,.*\n7,8,good film,a,b,/)
+      const lines = await saloraIn([...predict, '--quiet', ...args], { cwd, input: given })
+      expect(JSON.parse(lines.stdout)).toMatchObject({ id: '7', id_2: '8', '2021': 'a', '1999': 'b' })
+    }
+  })
+
+  it('keep their other columns where they get an error', async () => {
+    const { stdout } = await saloraIn([...predict.slice(0, -1), '3', '--quiet', '--from', 'jsonl', '--text-pair', 'b'], {
+      cwd,
+      input: '{"id":5,"text":"a","b":"c"}\n{"id":6,"text":"a"}\n',
+    })
+    expect(stdout.trimEnd().split('\n')).toEqual([
+      '{"id":5,"error":"--max-length: expected 5 to 78 tokens for two texts, including 4 special tokens, got 3"}',
+      expect.stringMatching(/^\{"id":6,"error":"expected a column ../) as string,
+    ])
+  })
+
   it('with --escape-formulas have an apostrophe before what a spreadsheet would run, and numbers have none', async () => {
     const given = ['=1+1', '+a', '-a', '@a', '\ta', '-5', '+1.5', 'a=b']
     const csv = ['id,text', ...given.map((id) => `"${id}",a`)].join('\n')

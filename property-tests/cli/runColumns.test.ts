@@ -6,6 +6,7 @@ import { parse } from 'csv-parse/sync'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { columnsOfRun } from '../../cli/options/runColumns.js'
 import { openOutput } from '../../cli/format/answers.js'
+import { wholeRow, type WholeRow } from '../../finetuning/data/rows.js'
 import { finetuneJob } from '../../index.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraIn } from './inProcess.js'
@@ -97,19 +98,37 @@ describe('the columns of a run', () => {
 })
 
 describe('the output of predict', () => {
+  const writtenRow = (format: 'csv' | 'jsonl', row?: WholeRow): string => {
+    let text = ''
+    const output = openOutput(format, {}, { columns: ['value'], classes: [] }, (piece) => {
+      text += piece
+    })
+    if (row !== undefined) output.write({ text: 'a' }, { json: { value: 1 }, cells: ['1'] }, row)
+    output.end()
+    return text
+  }
+
   it('writes a header even without a row, and whole numbers of any size', () => {
-    const written = (format: 'csv' | 'jsonl', row?: Readonly<Record<string, unknown>>): string => {
-      let text = ''
-      const output = openOutput(format, {}, { columns: ['value'], classes: [] }, (piece) => {
-        text += piece
-      })
-      if (row !== undefined) output.write({ text: 'a' }, { json: { value: 1 }, cells: ['1'] }, row)
-      output.end()
-      return text
-    }
+    const written = (format: 'csv' | 'jsonl', row?: Readonly<Record<string, unknown>>) =>
+      writtenRow(format, row === undefined ? undefined : wholeRow(row))
     expect(written('csv')).toBe('text,value,error\n')
     expect(written('csv', { text: 'a', n: 7n, none: null, list: [1n] })).toBe('text,n,none,list,value,error\na,7,,[1],1,\n')
     expect(written('jsonl', { text: 'a', n: 7n })).toBe('{"n":7,"value":1}\n')
     expect(written('jsonl', { text: 'a', n: 1234567890123456789n })).toBe('{"n":1234567890123456789,"value":1}\n')
+  })
+
+  it('names columns apart that share a name, with each other or with an answer', () => {
+    const names = ['id', 'value', 'text', 'id', 'input_value', 'id_2', 'value', 'id', '']
+    const row = { names, values: [1, 2, 'a', 3, 4, 5, 6, 7, 8] }
+    expect(writtenRow('csv', row)).toBe(
+      'id,input_value_2,text,id_3,input_value,id_2,input_value_3,id_4,,value,error\n1,2,a,3,4,5,6,7,8,1,\n',
+    )
+    expect(JSON.parse(writtenRow('jsonl', row))).toEqual({
+      ...{ id: 1, input_value_2: 2, id_3: 3, input_value: 4, id_2: 5, input_value_3: 6, id_4: 7, '': 8 },
+      ...{ value: 1 },
+    })
+    const wide = Array.from({ length: 20_000 }, (_, i) => (i % 2 === 0 ? 'id' : `id_${i}`))
+    const header = writtenRow('csv', { names: wide, values: wide }).split('\n')[0]?.split(',') ?? []
+    expect(new Set(header).size).toBe(wide.length + 2)
   })
 })
