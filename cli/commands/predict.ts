@@ -3,6 +3,9 @@ import { InputError } from '../../accelerated/errors/inputError.js'
 import { SettingsError } from '../../accelerated/errors/settingsError.js'
 import type { TextColumns } from '../../finetuning/data/index.js'
 import { labelsOf } from '../../accelerated/formats/modelConfig.js'
+import { checkTextCount } from '../../finetuning/serving/openRun.js'
+import { columnsOf } from '../../finetuning/serving/runOptions.js'
+import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
 import type { PredictionFormat, ReadText } from '../../finetuning/tasks/taskType.js'
 import { truncationWarnings } from '../../finetuning/tokens/truncationWarning.js'
@@ -31,7 +34,7 @@ const columnFlags = pickFlags(allTrainFlags, ['text', 'textPair', 'delimiter', '
 export const predict = defineCommand({
   name: 'salora predict',
   description:
-    'Classify texts from standard input or a file, one per line, and print one JSON object per text. A tab separates the two texts of a pair. ' +
+    'Classify texts from standard input or a file, one per line, and print one JSON object per text. A tab separates the two texts of a pair, which a run on single texts refuses. ' +
     'A text that cannot be classified gets {"error"} in its place, and the exit code is 1.',
   flags: {
     Model: { ...adapterFlags, ...labelFlags },
@@ -66,7 +69,8 @@ export const predict = defineCommand({
     const { text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e } = columnsOfRun(runTask, input)
     const columnsOfData = givenOf({ text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e }) as TextColumns
     const request = { ...requested, isNamed, ...(isNamed ? { columns: { ...columnsOfData, ...given } } : {}) }
-    const adapter = await openTrainedAdapter({ ...options, onPlacement: placementNote(terminal) })
+    const opened = await openTrainedAdapter({ ...options, onPlacement: placementNote(terminal) })
+    const adapter = runTask === null ? opened : countingTexts(opened, runTask, isNamed ? 'text' : 'text, cut at tabs')
     const interrupt = watchInterrupt(
       () => terminal.note('stopping after this batch; press Ctrl-C again to exit at once'),
       () => undefined,
@@ -79,6 +83,18 @@ export const predict = defineCommand({
     return reportProblems(problems, input ?? 'standard input') ?? interrupt.exitCode() ?? exitCodes.success
   },
 })
+
+/** Refuses one text where the run was trained on pairs, and two where it was not, as `serve` does. */
+const countingTexts = (adapter: OpenAdapter, task: TaskOptions, where: string): OpenAdapter => {
+  const ofRun = { columns: columnsOf({ task }), taskType: taskTypeOf(adapter.outputs, '--run').name }
+  return {
+    ...adapter,
+    encode: (text) => {
+      checkTextCount(text, ofRun, where)
+      return adapter.encode(text)
+    },
+  }
+}
 
 type Problem = { readonly line: number; readonly problem: string }
 

@@ -32,7 +32,12 @@ beforeAll(async () => {
   )
   const task = { task: at('train.csv'), text: 'review', label: 'stars', delimiter: ';' }
   const settings = { method: 'lora', maxSteps: 1, batchSize: 4, maxLength: 16, device: 'cpu' } as const
-  for await (const _ of finetuneJob({ model: at('tiny'), task, output: at('run'), settings }, new AbortController().signal));
+  const train = async (output: string, textPair: { readonly textPair?: string }): Promise<void> => {
+    const job = { model: at('tiny'), task: { ...task, ...textPair }, output: at(output), settings }
+    for await (const _ of finetuneJob(job, new AbortController().signal));
+  }
+  await train('run', {})
+  await train('pairs', { textPair: 'id' })
 })
 
 const salora = (...args: ReadonlyArray<string>) => saloraIn([...args, '--run', 'run', '--quiet'], { cwd: folder })
@@ -80,6 +85,29 @@ describe('the columns of a run', () => {
     expect(lines((await salora('predict', '--input', 'other.csv', '--text', 'body', '--delimiter', ',')).stdout)).toHaveLength(1)
     const plain = await saloraIn(['predict', '--run', 'run', '--quiet'], { cwd: folder, input: 'good film\n' })
     expect(Object.keys(lines(plain.stdout)[0] ?? {})).toEqual(['label', 'score', 'scores'])
+  })
+
+  it('say how many texts a line and a row must have', async () => {
+    const piped = (run: string, input: string, ...args: ReadonlyArray<string>) =>
+      saloraIn(['predict', '--run', run, '--quiet', ...args], { cwd: folder, input })
+    const single = await piped('run', 'good film\ngood\tfilm\n')
+    expect([single.code, single.stderr]).toEqual([
+      1,
+      'standard input, line 2: text, cut at tabs: expected one text, as in the data of the run, got two\n',
+    ])
+    expect(lines(single.stdout)).toEqual([
+      expect.objectContaining({ label: expect.any(String) as string }),
+      { error: 'text, cut at tabs: expected one text, as in the data of the run, got two' },
+    ])
+    const tab = await piped('run', '{"review":"good\\tfilm"}\n', '--from', 'jsonl')
+    expect([tab.code, tab.stderr]).toEqual([0, ''])
+    const pair = await piped('run', '{"review":"good","other":"film"}\n', '--from', 'jsonl', '--text-pair', 'other')
+    expect(lines(pair.stdout)).toEqual([{ error: 'text: expected one text, as in the data of the run, got two' }])
+    const pairs = await piped('pairs', 'good film\ngood\tfilm\n')
+    expect(lines(pairs.stdout)).toEqual([
+      { error: 'text, cut at tabs: expected two texts, as in the data of the run, got one' },
+      expect.objectContaining({ label: expect.any(String) as string }),
+    ])
   })
 
   it('are those of evaluate for another file', async () => {

@@ -116,7 +116,7 @@ describe('token classification', () => {
     const json = await saloraIn(['predict', '--run', 'run', '--json', '--quiet'], { cwd, input: 'Ann\tBob\nAnn went\n' })
     expect(json.code).toBe(1)
     expect(JSON.parse(json.stdout)).toMatchObject([
-      { error: 'text: expected one text, as the model classifies its words, got a second one ("Bob")' },
+      { error: 'text, cut at tabs: expected one text, as in the data of the run, got two' },
       { entities: [{ word: 'Ann' }] },
     ])
   })
