@@ -5,6 +5,8 @@ import { decimal, type Example } from './dataset.js'
 
 /** Which texts of a stratum are held out. */
 export type HoldOutPart = {
+  /** Of all texts. */
+  readonly share: number
   /** How many of a stratum's `size` distinct texts are held out. */
   readonly heldOf: (size: number) => number
   /** The first of them in the stratum's order. Default: 0 */
@@ -13,8 +15,8 @@ export type HoldOutPart = {
 
 export type HoldOutSettings<A> = HoldOutPart & {
   readonly seed: number
-  /** Each stratum, such as a class, keeps its proportion. */
-  readonly stratumOf: (example: A, index: number) => string | number
+  /** Each stratum, such as a class, keeps its proportion. @param distinct the first example of each text */
+  readonly strata: (distinct: ReadonlyArray<A>, share: number) => (example: A, index: number) => string | number
 }
 
 /**
@@ -23,7 +25,7 @@ export type HoldOutSettings<A> = HoldOutPart & {
  * stratum. Both parts keep the order of `examples`.
  */
 export const holdOut =
-  <A extends Pick<Example, 'text' | 'textPair'>>({ seed, stratumOf, heldOf, startOf = () => 0 }: HoldOutSettings<A>) =>
+  <A extends Pick<Example, 'text' | 'textPair'>>({ seed, strata, share, heldOf, startOf = () => 0 }: HoldOutSettings<A>) =>
   <B extends A>(examples: ReadonlyArray<B>): { readonly kept: ReadonlyArray<B>; readonly held: ReadonlyArray<B> } => {
     const keys = new Float64Array(examples.length)
     examples.forEach((example, index) => {
@@ -31,21 +33,25 @@ export const holdOut =
     })
     const groups = distinct(keys)
     const groupOf = new Int32Array(keys.length)
+    const firstOf = new Int32Array(groups.length).fill(-1)
     keys.forEach((key, index) => {
-      groupOf[index] = placeOf(key, groups)
+      const group = placeOf(key, groups)
+      groupOf[index] = group
+      if (firstOf[group] === -1) firstOf[group] = index
     })
-    const stratumOfGroup = new Int32Array(groups.length).fill(-1)
-    const strata = new Map<string | number, { readonly number: number; size: number }>()
-    examples.forEach((example, index) => {
-      const group = groupOf[index] ?? NaN
-      if (stratumOfGroup[group] !== -1) return
-      const name = stratumOf(example, index)
-      const stratum = strata.get(name) ?? { number: strata.size, size: 0 }
-      strata.set(name, stratum)
+    const isFirst = (_: unknown, index: number): boolean => firstOf[groupOf[index] ?? NaN] === index
+    const firsts = examples.filter(isFirst)
+    const stratumOf = strata(firsts, share)
+    const stratumOfGroup = new Int32Array(groups.length)
+    const found = new Map<string | number, { readonly number: number; size: number }>()
+    groupOf.filter(isFirst).forEach((group, index) => {
+      const name = stratumOf(firsts[index] as B, index)
+      const stratum = found.get(name) ?? { number: found.size, size: 0 }
+      found.set(name, stratum)
       stratumOfGroup[group] = stratum.number
       stratum.size++
     })
-    const ranges = Array.from(strata.values(), ({ size }) => ({ start: startOf(size), end: startOf(size) + heldOf(size), place: 0 }))
+    const ranges = Array.from(found.values(), ({ size }) => ({ start: startOf(size), end: startOf(size) + heldOf(size), place: 0 }))
     const held = new Uint8Array(groups.length)
     stratumOfGroup.forEach((stratum, group) => {
       const range = ranges[stratum]
@@ -58,20 +64,20 @@ export const holdOut =
   }
 
 /** A share of a stratum, rounded; at least one if another remains, and never all. */
-export const shareOf =
-  (share: number) =>
-  (size: number): number =>
-    size < 2 ? 0 : Math.min(size - 1, Math.max(1, Math.round(size * share)))
+export const shareOf = (share: number): HoldOutPart => ({
+  share,
+  heldOf: (size) => (size < 2 ? 0 : Math.min(size - 1, Math.max(1, Math.round(size * share)))),
+})
 
 /** The share that is held out by default. */
-export const tenth = (size: number): number => (size < 2 ? 0 : Math.max(1, Math.round(size / 10)))
+export const tenth = shareOf(0.1)
 
 /** One of `of` parts that are disjoint and together the whole stratum; `index` counts from 0. A stratum of one text is never held out. */
 export type Fold = { readonly index: number; readonly of: number }
 
 export const foldOf = ({ index, of }: Fold): HoldOutPart => {
   const startOf = (size: number, part = index): number => Math.floor((part * size) / of)
-  return { startOf: (size) => startOf(size), heldOf: (size) => (size < 2 ? 0 : startOf(size, index + 1) - startOf(size)) }
+  return { share: 1 / of, startOf: (size) => startOf(size), heldOf: (size) => (size < 2 ? 0 : startOf(size, index + 1) - startOf(size)) }
 }
 
 /** The part to hold out that a user asks for. @throws InputError if it is no share, or if there is an evaluation file */
@@ -81,7 +87,7 @@ export const heldOutShare = ({
 }: {
   readonly evalShare?: number | string
   readonly evalData?: string
-}): ((size: number) => number) => {
+}): HoldOutPart => {
   if (evalShare === undefined) return tenth
   const share = decimal(String(evalShare))
   if (share === null || share <= 0 || share >= 1)

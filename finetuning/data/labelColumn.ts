@@ -10,8 +10,8 @@ export type LabelColumn = {
   readonly separator?: string
   /** @param labelNames the classes of the training data; undefined: those that occur in the file @param asText labels are texts, not numbers */
   readonly open: (file: string, labelNames: ReadonlyArray<string> | undefined, asText?: boolean) => LabelReader
-  /** The stratum of each example, so that a hold-out keeps the proportions of labels. */
-  readonly strata: (examples: ReadonlyArray<Example>) => (example: Example, index: number) => number
+  /** The stratum of each example, so that a hold-out keeps the proportions of labels. @param share what is held out of each stratum */
+  readonly strata: (examples: ReadonlyArray<Example>, share: number) => (example: Example, index: number) => number
 }
 
 export type LabelReader = {
@@ -69,13 +69,18 @@ export const scoreColumn: LabelColumn = {
     read: (written, row) => ({ label: scoreOf(written, () => atRow(file, row)) }),
     finish: () => null,
   }),
-  /** the tenth of the sorted scores that an example is in */
-  strata: (examples) => {
+  /** the part of the sorted scores that an example is in */
+  strata: (examples, share) => {
+    const parts = partsFor(Math.min(share, 1 - share) * examples.length)
     const order = examples.map((_, index) => index).sort((i, j) => (examples[i]?.label ?? 0) - (examples[j]?.label ?? 0) || i - j)
-    const tenths = new Map(order.map((index, rank) => [index, Math.floor((10 * rank) / examples.length)]))
-    return (_, index) => tenths.get(index) ?? 0
+    const partOf = new Map(order.map((index, rank) => [index, Math.floor((parts * rank) / examples.length)]))
+    return (_, index) => partOf.get(index) ?? 0
   },
 }
+
+/** The most parts, at most ten, that hold out `count` examples together: each at least one, and so near a whole number that rounding is no matter. */
+const partsFor = (count: number): number =>
+  [10, 9, 8, 7, 6, 5, 4, 3, 2].find((parts) => count >= parts && Math.abs(count - parts * Math.round(count / parts)) <= count / 10) ?? 1
 
 /** Half of a character, as JSON can write it. UTF-8 cannot: all of them would have one name in the run's files. */
 const loneSurrogate = /\p{Surrogate}/u

@@ -28,13 +28,16 @@ export const readSentiment = (): Sentiment => {
   const distinct = withoutRepetitions(all)
   const { kept, held } = holdOut<SentimentExample>({
     seed: SPLIT_SEED,
-    stratumOf: ({ source, label }) => `${source} ${label}`,
+    strata: () => stratumOf,
+    share: DEV_SENTENCES / 500,
     heldOf: () => DEV_SENTENCES,
   })(distinct)
   const remaining = new Set(distinct)
   const skipped = all.filter((example) => !remaining.has(example)).map(({ row }) => ({ row, reason: 'a sentence that occurred before' }))
   return { train: dataset('train', kept, skipped), dev: dataset('dev', held, []) }
 }
+
+const stratumOf = ({ source, label }: SentimentExample): string => `${source} ${label}`
 
 const dataset = (part: string, examples: ReadonlyArray<SentimentExample>, skipped: Dataset['skipped']): Dataset => ({
   source: `sentiment (${part})`,

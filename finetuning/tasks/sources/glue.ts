@@ -29,7 +29,7 @@ const firstExamples = (train: Dataset, count: number | string | undefined): Data
 /** A tenth of each class, the same in every run, and the rest. */
 const heldOutOf = (name: GlueName, train: Dataset): { readonly train: Dataset; readonly evaluation: Dataset } => {
   const { strata } = GLUE_TASKS[name].labels === null ? scoreColumn : classColumn
-  const split = holdOut<Example>({ seed: 0, stratumOf: strata(train.examples), heldOf: tenth })
+  const split = holdOut<Example>({ seed: 0, strata, ...tenth })
   const { kept, held } = split(train.examples)
   return { train: { ...train, examples: kept }, evaluation: { ...train, examples: held, skipped: [] } }
 }

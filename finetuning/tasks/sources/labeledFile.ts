@@ -20,7 +20,7 @@ const load = async (options: TaskOptions & Placed): Promise<Task> => {
   const { file, scoring } = readingOf(options)
   const all = await readFiles(options.task, options, file.read)
   const { evalData } = options
-  const part = options.fold === undefined ? { heldOf: heldOutShare(options) } : foldOf(options.fold)
+  const part = options.fold === undefined ? heldOutShare(options) : foldOf(options.fold)
   const parts = evalData === undefined ? heldOutOf(all, file, options, part) : await withEvaluationFile(all, evalData, file, options)
   return { name: options.task, ...parts, ...scoring, labelNames: all.labelNames }
 }
@@ -48,7 +48,7 @@ type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
 
 const heldOutOf = (all: Dataset, { strata }: FileReading, options: TaskOptions, part: HoldOutPart): Parts => {
   const seed = options.holdOutSeed ?? 0
-  const split = holdOut<Example>({ seed, stratumOf: strata(all.examples), ...part })
+  const split = holdOut<Example>({ seed, strata, ...part })
   const { kept, held } = split(all.examples)
   if (held.length === 0) throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
   const examples = held.map(exampleStore()) // a store of their own, so each part can be released separately
@@ -60,7 +60,7 @@ const enough = ({ labelNames, examples }: Dataset): string =>
   examples[0]?.words !== undefined
     ? 'two different sentences'
     : labelNames === null
-      ? 'at least 11 different texts'
+      ? 'two different texts'
       : 'two different texts of one class'
 
 const differentTexts = ({ examples, labelNames }: Dataset): string => {

@@ -1,8 +1,9 @@
 /** What the tasks of a decoder share: a file of texts, and an evaluation on a second file or on a held-out tenth. */
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import type { Dataset, Example } from '../../data/dataset.js'
-import { heldOutShare, holdOut } from '../../data/holdOut.js'
+import { heldOutShare, holdOut, type HoldOutPart } from '../../data/holdOut.js'
 import { exampleStore } from '../../data/compactExamples.js'
+import { classColumn } from '../../data/labelColumn.js'
 import { mixedTraining, readFiles } from './mixture.js'
 import type { Task, TaskSource, TaskOptions } from '../task.js'
 import type { Scoring, TaskData } from '../taskType.js'
@@ -25,10 +26,10 @@ export const textSource = ({ name, read, scoring, dataOptions, ...source }: Text
     const data = dataOptions(options) // first: a wrong option needs no reading
     const all = await readFiles(fileOf(options), options, read)
     const { evalData } = options
-    const heldOf = heldOutShare(options)
+    const part = heldOutShare(options)
     const parts =
       evalData === undefined
-        ? { ...heldOutOf(all, options, heldOf), heldOut: true }
+        ? { ...heldOutOf(all, options, part), heldOut: true }
         : { train: mixedTraining(all, all.examples, options), evaluation: await read(evalData, options), heldOut: false }
     return { name, ...parts, ...scoring, labelNames: null, ...data }
   },
@@ -45,8 +46,9 @@ const fileOf = ({ task, data }: TaskOptions): string => {
   return data
 }
 
-const heldOutOf = (all: Dataset, options: TaskOptions, heldOf: (size: number) => number): Pick<Task, 'train' | 'evaluation'> => {
-  const { kept, held } = holdOut({ seed: options.holdOutSeed ?? 0, stratumOf: ({ label }: Example) => label, heldOf })(all.examples)
+const heldOutOf = (all: Dataset, options: TaskOptions, part: HoldOutPart): Pick<Task, 'train' | 'evaluation'> => {
+  const split = holdOut<Example>({ seed: options.holdOutSeed ?? 0, strata: classColumn.strata, ...part })
+  const { kept, held } = split(all.examples)
   if (held.length === 0)
     throw inputError(
       all.source,

@@ -137,6 +137,13 @@ export const finetuningData: ReadonlyArray<Mutation> = [
   },
   {
     file: 'finetuning/data/labelColumn.ts',
+    mistake: 'Few scores have ten parts too.',
+    before: 'partsFor(Math.min(share, 1 - share) * examples.length)',
+    after: '10',
+    tests: ['property/finetuning/dataTask'],
+  },
+  {
+    file: 'finetuning/data/labelColumn.ts',
     mistake: 'Half characters become labels.',
     before: 'if (loneSurrogate.test(written))',
     after: 'if (false as boolean)',

@@ -11,7 +11,8 @@ import { runCells, type Executor, type Run } from '../../../evaluation/cells/exe
 import { candidatesOf } from '../../../evaluation/tune/searchSpace.js'
 import { rungsOf, survivors } from '../../../evaluation/tune/successiveHalving.js'
 import { tune, type TuneOptions } from '../../../evaluation/tune/tune.js'
-import { foldOf, holdOut } from '../../../finetuning/data/holdOut.js'
+import { foldOf } from '../../../finetuning/data/holdOut.js'
+import { classColumn, holdOut, type Example } from '../../../finetuning/data/index.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { loadMetric } from '../../../finetuning/metrics/metricModule.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
@@ -84,10 +85,10 @@ describe('folds', () => {
   it(`are disjoint, cover every text of a class with at least two, and leave each class a text to train on (seed ${SEED})`, () =>
     fc.assert(
       fc.property(fc.array(fc.nat(4), { minLength: 1, maxLength: 60 }), fc.integer({ min: 2, max: 7 }), (labels, of) => {
-        const examples = labels.map((label, i) => ({ text: `text ${i}`, label }))
+        const examples = labels.map((label, i) => ({ text: `text ${i}`, label, row: i }))
         const sizeOf = (label: number): number => labels.filter((other) => other === label).length
         const held = Array.from({ length: of }, (_, index) => {
-          const split = holdOut<(typeof examples)[number]>({ seed: 0, stratumOf: ({ label }) => label, ...foldOf({ index, of }) })
+          const split = holdOut<Example>({ seed: 0, strata: classColumn.strata, ...foldOf({ index, of }) })
           const parts = split(examples)
           for (const label of new Set(labels)) expect(parts.kept.some((example) => example.label === label)).toBe(true)
           return parts.held

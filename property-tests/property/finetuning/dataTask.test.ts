@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
-import { classColumn, holdOut, tenth } from '../../../finetuning/data/index.js'
+import { classColumn, holdOut, tenth, type Example } from '../../../finetuning/data/index.js'
 import { loadEvaluation, loadTask, type Task, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { SEED } from '../../support/seed.js'
 import { refusalOf } from '../../support/refusal.js'
@@ -144,6 +144,34 @@ describe('a labeled file of the user', () => {
     expect(task.evaluation.examples.map(({ label }) => Math.floor((8 * label) / 10))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
   })
 
+  it(`holds out the share of a regression that is asked, of small files too, whose texts may repeat (seed ${SEED})`, async () => {
+    const share = fc.constantFrom(0.02, 0.05, 0.1, 0.15, 0.3, 0.5, 0.75, 0.98)
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 2, max: 200 }), fc.integer({ min: 1, max: 3 }), share, async (texts, copies, evalShare) => {
+        const scored = labeled(texts, (i) => (i * 7919) % 13)
+        const task = write('asked.csv', csv(Array.from({ length: copies }, () => scored).flat()))
+        const { train, evaluation } = await loadTask({ task, evalShare, problemType: 'regression' })
+        const [kept, held] = [train, evaluation].map(({ examples }) => examples.length / copies) as [number, number]
+        expect(kept + held).toBe(texts)
+        expect(Math.min(kept, held)).toBeGreaterThanOrEqual(1)
+        expect(Math.abs(held - evalShare * texts)).toBeLessThanOrEqual(Math.max(1, evalShare * texts * 0.15))
+      }),
+      { seed: SEED, numRuns: 50 },
+    )
+  })
+
+  it('holds out one row of fifteen or two, and five of a hundred if a twentieth is asked', async () => {
+    const heldOf = async (rows: number, evalShare?: number) => {
+      const task = write('few.csv', csv(labeled(rows, (i) => i / 8)))
+      const { evaluation } = await loadTask({ task, problemType: 'regression', ...(evalShare === undefined ? {} : { evalShare }) })
+      return evaluation.examples.length
+    }
+    expect([await heldOf(10), await heldOf(20), await heldOf(50), await heldOf(100, 0.05), await heldOf(100, 0.02)]).toEqual([
+      1, 2, 5, 5, 2,
+    ])
+    expect([1, 2]).toContain(await heldOf(15))
+  })
+
   it('holds out the same rows for the same seed, and others for another', async () => {
     const file = write('seeds.csv', csv(labeled(100, (i) => i % 2)))
     const held = async (holdOutSeed?: number) =>
@@ -232,8 +260,9 @@ describe('a labeled file of the user', () => {
     expect(await line({ task: write('equal.csv', csv(equal)) })).toBe(
       'equal.csv: expected two different texts of one class, so that one can be held out (or --eval-data), got 1 different text in 50 rows',
     )
-    expect(await line({ task: write('ten.csv', csv(labeled(10, (i) => i / 8))), problemType: 'regression' })).toBe(
-      'ten.csv: expected at least 11 different texts, so that one can be held out (or --eval-data), got 10 rows',
+    const same = csv([0, 1, 2].map((score) => ['the same', score]))
+    expect(await line({ task: write('same.csv', same), problemType: 'regression' })).toBe(
+      'same.csv: expected two different texts, so that one can be held out (or --eval-data), got 1 different text in 3 rows',
     )
   })
 
@@ -259,10 +288,7 @@ describe(`the hold-out, seed ${SEED}`, () => {
     row: fc.nat(),
   })
   const examples = fc.array(example, { minLength: 1, maxLength: 80 })
-  const split = (
-    seed: number,
-    rows: Parameters<ReturnType<typeof holdOut>>[0] & ReadonlyArray<{ text: string; label: number; row: number }>,
-  ) => holdOut({ seed, stratumOf: classColumn.strata(rows), heldOf: tenth })(rows)
+  const split = (seed: number, rows: ReadonlyArray<Example>) => holdOut<Example>({ seed, strata: classColumn.strata, ...tenth })(rows)
 
   it('puts each example on one side, in the order of the file, and no text on both', async () => {
     fc.assert(
