@@ -7,10 +7,8 @@ import { decimal, type Example } from './dataset.js'
 export type HoldOutPart = {
   /** Of all texts. */
   readonly share: number
-  /** How many of a stratum's `size` distinct texts are held out. */
-  readonly heldOf: (size: number) => number
-  /** The first of them in the stratum's order. Default: 0 */
-  readonly startOf?: (size: number) => number
+  /** Whether a text is held out: by its place among the `size` texts of its stratum, and the number of texts in the strata before. */
+  readonly isHeld: (place: number, size: number, before: number) => boolean
 }
 
 export type HoldOutSettings<A> = HoldOutPart & {
@@ -20,12 +18,12 @@ export type HoldOutSettings<A> = HoldOutPart & {
 }
 
 /**
- * Examples with the same text (and second text) form a group, in the stratum of its first example. Groups are sorted by SHA-256(seed, text), and
- * the first groups of each stratum (from `startOf` on) are held out. So the split depends on no random state, and not on the order of rows within a
- * stratum. Both parts keep the order of `examples`.
+ * Examples with the same text (and second text) form a group, in the stratum of its first example. Groups are sorted by SHA-256(seed, text), which
+ * gives them their places in their strata, and strata are in the order of their first groups. So the split depends on no random state, and not on the
+ * order of rows within a stratum. A stratum of one text is never held out. Both parts keep the order of `examples`.
  */
 export const holdOut =
-  <A extends Pick<Example, 'text' | 'textPair'>>({ seed, strata, share, heldOf, startOf = () => 0 }: HoldOutSettings<A>) =>
+  <A extends Pick<Example, 'text' | 'textPair'>>({ seed, strata, share, isHeld }: HoldOutSettings<A>) =>
   <B extends A>(examples: ReadonlyArray<B>): { readonly kept: ReadonlyArray<B>; readonly held: ReadonlyArray<B> } => {
     const keys = new Float64Array(examples.length)
     examples.forEach((example, index) => {
@@ -42,43 +40,47 @@ export const holdOut =
     const isFirst = (_: unknown, index: number): boolean => firstOf[groupOf[index] ?? NaN] === index
     const firsts = examples.filter(isFirst)
     const stratumOf = strata(firsts, share)
-    const stratumOfGroup = new Int32Array(groups.length)
-    const found = new Map<string | number, { readonly number: number; size: number }>()
+    const stratumOfGroup = new Array<Stratum>(groups.length)
+    const found = new Map<string | number, Stratum>()
     groupOf.filter(isFirst).forEach((group, index) => {
       const name = stratumOf(firsts[index] as B, index)
-      const stratum = found.get(name) ?? { number: found.size, size: 0 }
+      const stratum = found.get(name) ?? { size: 0, place: 0, before: 0 }
       found.set(name, stratum)
-      stratumOfGroup[group] = stratum.number
+      stratumOfGroup[group] = stratum
       stratum.size++
     })
-    const ranges = Array.from(found.values(), ({ size }) => ({ start: startOf(size), end: startOf(size) + heldOf(size), place: 0 }))
     const held = new Uint8Array(groups.length)
+    let before = 0
     stratumOfGroup.forEach((stratum, group) => {
-      const range = ranges[stratum]
-      if (range === undefined) return
-      held[group] = range.place >= range.start && range.place < range.end ? 1 : 0
-      range.place++
+      if (stratum.size < 2) return
+      if (stratum.place === 0) {
+        stratum.before = before
+        before += stratum.size
+      }
+      held[group] = isHeld(stratum.place++, stratum.size, stratum.before) ? 1 : 0
     })
-    const isHeld = (_: B, index: number): boolean => held[groupOf[index] ?? NaN] === 1
-    return { kept: examples.filter((example, index) => !isHeld(example, index)), held: examples.filter(isHeld) }
+    const isIn = (part: number) => (_: B, index: number) => held[groupOf[index] ?? NaN] === part
+    return { kept: examples.filter(isIn(0)), held: examples.filter(isIn(1)) }
   }
+
+type Stratum = { size: number; place: number; before: number }
 
 /** A share of a stratum, rounded; at least one if another remains, and never all. */
 export const shareOf = (share: number): HoldOutPart => ({
   share,
-  heldOf: (size) => (size < 2 ? 0 : Math.min(size - 1, Math.max(1, Math.round(size * share)))),
+  isHeld: (place, size) => place < Math.min(size - 1, Math.max(1, Math.round(size * share))),
 })
 
 /** The share that is held out by default. */
 export const tenth = shareOf(0.1)
 
-/** One of `of` parts that are disjoint and together the whole stratum; `index` counts from 0. A stratum of one text is never held out. */
+/** One of `of` parts that are disjoint and together hold all texts; `index` counts from 0. Sizes differ by one at most, also within a stratum. */
 export type Fold = { readonly index: number; readonly of: number }
 
-export const foldOf = ({ index, of }: Fold): HoldOutPart => {
-  const startOf = (size: number, part = index): number => Math.floor((part * size) / of)
-  return { share: 1 / of, startOf: (size) => startOf(size), heldOf: (size) => (size < 2 ? 0 : startOf(size, index + 1) - startOf(size)) }
-}
+export const foldOf = ({ index, of }: Fold): HoldOutPart => ({
+  share: 1 / of,
+  isHeld: (place, _, before) => (before + place) % of === index,
+})
 
 /** The part to hold out that a user asks for. @throws InputError if it is no share, or if there is an evaluation file */
 export const heldOutShare = ({

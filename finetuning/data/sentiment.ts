@@ -30,7 +30,7 @@ export const readSentiment = (): Sentiment => {
     seed: SPLIT_SEED,
     strata: () => stratumOf,
     share: DEV_SENTENCES / 500,
-    heldOf: () => DEV_SENTENCES,
+    isHeld: (place) => place < DEV_SENTENCES,
   })(distinct)
   const remaining = new Set(distinct)
   const skipped = all.filter((example) => !remaining.has(example)).map(({ row }) => ({ row, reason: 'a sentence that occurred before' }))

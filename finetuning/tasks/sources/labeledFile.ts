@@ -50,6 +50,14 @@ const heldOutOf = (all: Dataset, { strata }: FileReading, options: TaskOptions, 
   const seed = options.holdOutSeed ?? 0
   const split = holdOut<Example>({ seed, strata, ...part })
   const { kept, held } = split(all.examples)
+  if (held.length === 0 && options.fold !== undefined) {
+    const { held: possible } = holdOut<Example>({ seed, strata, share: part.share, isHeld: () => true })(all.examples)
+    throw inputError(
+      all.source,
+      `a different text for each of ${options.fold.of} folds (or fewer --folds)`,
+      `${distinct(possible)} that can be held out`,
+    )
+  }
   if (held.length === 0) throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
   const examples = held.map(exampleStore()) // a store of their own, so each part can be released separately
   const { files: _, ...whole } = all
@@ -64,12 +72,15 @@ const enough = ({ labelNames, examples }: Dataset): string =>
       : 'two different texts of one class'
 
 const differentTexts = ({ examples, labelNames }: Dataset): string => {
-  const texts = new Set(examples.map(({ text, textPair }) => JSON.stringify([text, textPair]))).size
+  const texts = distinct(examples)
   const rows = `${examples.length} ${examples.length === 1 ? 'row' : 'rows'}`
   return texts === examples.length
     ? rows + (labelNames === null ? '' : ', each of a class of its own')
     : `${texts} different ${texts === 1 ? 'text' : 'texts'} in ${rows}`
 }
+
+const distinct = (examples: ReadonlyArray<Example>): number =>
+  new Set(examples.map(({ text, textPair }) => JSON.stringify([text, textPair]))).size
 
 const withEvaluationFile = async (
   train: Dataset,

@@ -25,9 +25,9 @@ export const finetuningData: ReadonlyArray<Mutation> = [
   },
   {
     file: 'finetuning/data/holdOut.ts',
-    mistake: 'Folds overlap by one text.',
-    before: 'startOf(size, index + 1) - startOf(size)',
-    after: 'startOf(size, index + 1) - startOf(size) + 1',
+    mistake: 'Every class gives its first text to the first fold.',
+    before: '(before + place) % of',
+    after: 'place % of',
     tests: ['property/evaluation/tune'],
   },
   {

@@ -15,12 +15,13 @@ import { foldOf } from '../../../finetuning/data/holdOut.js'
 import { classColumn, holdOut, type Example } from '../../../finetuning/data/index.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { loadMetric } from '../../../finetuning/metrics/metricModule.js'
-import { loadTask } from '../../../finetuning/tasks/index.js'
+import { loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { runInputs } from '../../../finetuning/runs/runFingerprint.js'
 import { storedMetric } from '../../../finetuning/runs/runMetric.js'
 import { runFormatVersion } from '../../../finetuning/runs/runFiles.js'
 import type { FinetuneEvent, RunOptions } from '../../../finetuning/runs/run.js'
 import { toyFile } from '../../cli/toyTask.js'
+import { refusalOf } from '../../support/refusal.js'
 import { SEED } from '../../support/seed.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -81,6 +82,8 @@ describe('the candidates of a search', () => {
   })
 })
 
+const { folder } = temporaryFolder('tune')
+
 describe('folds', () => {
   it(`are disjoint, cover every text of a class with at least two, and leave each class a text to train on (seed ${SEED})`, () =>
     fc.assert(
@@ -95,12 +98,61 @@ describe('folds', () => {
         })
         const expected = examples.filter(({ label }) => sizeOf(label) > 1).map(({ text }) => text)
         expect(held.flatMap((part) => part.map(({ text }) => text)).sort()).toEqual([...expected].sort())
+        for (const among of [labels, ...[...new Set(labels)].map((label) => [label])]) {
+          const sizes = held.map((part) => part.filter(({ label }) => among.includes(label)).length)
+          expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1)
+        }
       }),
       { seed: SEED },
     ))
-})
 
-const { folder } = temporaryFolder('tune')
+  const fileOf = async (name: string, labels: ReadonlyArray<number>): Promise<string> => {
+    const file = join(folder, name)
+    await writeFile(file, `text,label\n${labels.map((label, i) => `text ${i},${label}\n`).join('')}`)
+    return file
+  }
+  const foldsOf = (options: TaskOptions, of: number): Promise<ReadonlyArray<ReadonlyArray<string>>> =>
+    Promise.all(
+      Array.from({ length: of }, async (_, index) => {
+        const { evaluation } = await loadTask({ ...options, fold: { index, of } })
+        return evaluation.examples.map(({ text }) => text)
+      }),
+    )
+
+  it('are as large as each other for many classes of few texts', async () => {
+    const task = await fileOf(
+      'forty.csv',
+      Array.from({ length: 160 }, (_, i) => i % 40),
+    )
+    expect((await foldsOf({ task }, 5)).map((held) => held.length)).toEqual([32, 32, 32, 32, 32])
+  })
+
+  it('hold out every row of a regression once, of small files too', async () => {
+    for (const [rows, of] of [
+      [5, 5],
+      [15, 2],
+      [19, 2],
+      [29, 3],
+      [101, 7],
+    ] as const) {
+      const task = await fileOf(
+        'scores.csv',
+        Array.from({ length: rows }, (_, i) => i / 8),
+      )
+      const folds = await foldsOf({ task, problemType: 'regression' }, of)
+      expect(folds.flat().sort()).toEqual(Array.from({ length: rows }, (_, i) => `text ${i}`).sort())
+      const sizes = folds.map((held) => held.length)
+      expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1)
+    }
+  })
+
+  it('are refused if there are more of them than texts', async () => {
+    const task = await fileOf('four.csv', [0, 0, 1, 1, 2])
+    expect(await refusalOf(() => foldsOf({ task }, 5))).toBe(
+      `${task}: expected a different text for each of 5 folds (or fewer --folds), got 4 that can be held out`,
+    )
+  })
+})
 
 /** The runs of a search, one after another in this process. */
 const made =
@@ -243,7 +295,7 @@ describe('a search', () => {
     expect(await tune(options, never, () => undefined, pretend(begun))).toEqual(result)
     expect(begun).toHaveLength(3)
     const parts = await Promise.all([0, 1, 2].map((index) => loadTask({ ...options.task, fold: { index, of: 3 } })))
-    expect(parts.map(({ evaluation }) => evaluation.examples.length)).toEqual([32, 34, 34])
+    expect(parts.map(({ evaluation }) => evaluation.examples.length)).toEqual([34, 33, 33])
     expect(new Set(parts.flatMap(({ evaluation }) => evaluation.examples.map(({ text }) => text))).size).toBe(100)
   })
 
