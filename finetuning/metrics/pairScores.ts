@@ -10,21 +10,22 @@ const blockSize = 1_000
 /** What a first text finds. nearest: the pair whose second text has the largest cosine; its own one if that is as large */
 export type Found = { readonly nearest: number; readonly loss: number }
 
-/** Of each pair, among blocks of at most 1,000 in the order of the file, with vectors of length 1. loss: −log softmax(20 · cosines)[own] */
+/** Of each pair, among equal blocks of at most 1,000 in the order of the file, with vectors of length 1. loss: −log softmax(20 · cosines)[own] */
 export const findSeconds = (pairs: ReadonlyArray<readonly [Vector, Vector]>): ReadonlyArray<Found> => {
-  const found: Found[] = []
-  for (let from = 0; from < pairs.length; from += blockSize) {
-    const block = pairs.slice(from, from + blockSize)
-    block.forEach(([first], i) => {
+  const blocks = Math.ceil(pairs.length / blockSize)
+  const startOf = (block: number): number => Math.floor((block * pairs.length) / blocks)
+  return Array.from({ length: blocks }, (_, number) => {
+    const from = startOf(number)
+    const block = pairs.slice(from, startOf(number + 1))
+    return block.map(([first], i) => {
       const cosines = block.map(([, second]) => first.reduce((sum, x, j) => sum + x * (second[j] ?? 0), 0))
       const [own = NaN, largest] = [cosines[i], cosines.reduce((most, x) => Math.max(most, x), -Infinity)]
-      found.push({
+      return {
         nearest: own === largest ? from + i : from + cosines.indexOf(largest),
         loss: rankingScale * (largest - own) + Math.log(cosines.reduce((sum, x) => sum + Math.exp(rankingScale * (x - largest)), 0)),
-      })
+      }
     })
-  }
-  return found
+  }).flat()
 }
 
 /**

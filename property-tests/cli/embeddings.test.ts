@@ -203,7 +203,32 @@ describe('--problem-type pairs', () => {
     ] as const
     const alike = Array.from({ length: 1_000 }, () => [right, right] as const)
     const found = findSeconds([...alike, [right, up], [up, right], [right, right]])
-    expect(found.slice(1_000).map(({ nearest }) => nearest)).toEqual([1_001, 1_000, 1_002])
+    expect(found.slice(1_000).map(({ nearest }) => nearest)).toEqual([501, 1_000, 1_002]) // the second block begins at 501
+  })
+
+  it('compares as many pairs in the last block as in the others', () => {
+    // pair i is at the angle i: its own cosine is 1, and its loss is log Σ exp(20 · (cos(i − j) − 1)) over the pairs j of its block
+    const at = (i: number): number[] => [Math.cos(i), Math.sin(i)]
+    const found = findSeconds(Array.from({ length: 1_001 }, (_, i) => [at(i), at(i)] as const))
+    const lossAmong = (i: number, from: number, to: number): number =>
+      Math.log(Array.from({ length: to - from }, (_, k) => Math.exp(20 * (Math.cos(i - from - k) - 1))).reduce((a, b) => a + b, 0))
+    for (const i of [0, 499]) expect(found[i]?.loss).toBeCloseTo(lossAmong(i, 0, 500), 9)
+    for (const i of [500, 1_000]) expect(found[i]?.loss).toBeCloseTo(lossAmong(i, 500, 1_001), 9)
+    // pairs that are all alike: the mean loss is the mean of log(block size)
+    const alike = (n: number) =>
+      scorePairs(
+        Array.from(
+          { length: n },
+          () =>
+            [
+              [1, 0],
+              [1, 0],
+            ] as const,
+        ),
+      ).loss
+    expect(alike(1_001)).toBeCloseTo((500 * Math.log(500) + 501 * Math.log(501)) / 1_001, 9)
+    expect(alike(1_000)).toBeCloseTo(Math.log(1_000), 9)
+    expect(alike(1)).toBe(0)
   })
 
   it('is refused in one line without a second column, with an empty text, with --labels-as-text, and for a decoder', async () => {
