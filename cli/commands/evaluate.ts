@@ -53,6 +53,7 @@ export const evaluate = defineCommand({
     const read = await labeledData({ ...data, task }, resolveLabels(trained), rows, options)
     const labeled = typeof flags['metric'] === 'string' ? withMetric(read, await loadMetric(flags['metric']), true) : read
     labeled.evaluation.notes?.forEach(terminal.note)
+    labeled.evaluation.warnings?.forEach(terminal.warn)
     if (labeled.warning !== null) terminal.warn(labeled.warning)
     const total = labeled.evaluation.examples.length
     terminal.note(`evaluating ${counted(total)} examples on ${device.name} …`)

@@ -43,6 +43,9 @@ const roles: Readonly<Record<string, string>> = {
   ...{ function_call: 'assistant', observation: 'tool', function_response: 'tool' },
 }
 
+/** Names of other tools for the roles. */
+export const roleNames: ReadonlyArray<string> = Object.keys(roles)
+
 /** Not for names that every object inherits, such as `constructor`. */
 const roleOf = (name: string): string => (Object.hasOwn(roles, name) ? (roles[name] ?? name) : name)
 

@@ -1,12 +1,14 @@
 /** Reads conversations: one example a row, in any layout that conversationRows.ts knows. Fields that are not read are counted. */
 import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { nearest } from '../../accelerated/errors/nearest.js'
 import type { Dataset, Example, SkippedRow } from './dataset.js'
 import { objectReaderOf } from './formats.js'
 import { promptOf, type PromptTemplate } from './promptTemplates.js'
 import type { Cell } from './rows.js'
 import { exampleStore } from './compactExamples.js'
-import { conversationColumns, conversationOf, type Conversation, type UserMessage } from './conversationRows.js'
+import { conversationColumns, conversationOf, roleNames, type Conversation, type UserMessage } from './conversationRows.js'
 import { atRow } from './errorText.js'
 
 /** The messages and tools of a `chat` example. Its text is their JSON: only the model's own template can render them. */
@@ -30,7 +32,7 @@ export const readConversations = async (
   const store = exampleStore()
   const examples: Example[] = []
   const skipped: SkippedRow[] = []
-  const unread = unreadFields()
+  const [unread, otherRoles] = [rowCounts(), rowCounts()]
   let names: ReadonlyArray<string> = []
   const takeRow = (row: number, cells: ReadonlyArray<Cell>): void => {
     const where = atRow(file, row)
@@ -38,6 +40,7 @@ export const readConversations = async (
     const { turns, read: used } = template === 'chat' ? conversation : withoutChat(conversation)
     unread.add(names.filter((name) => !used.includes(name)))
     unread.add(conversation.unread.map((name) => `messages.${name}`))
+    otherRoles.add(new Set(turns.map(({ role }) => role).filter((role) => !knownRoles.includes(role))))
     const responses = turns.filter(({ role }) => role === 'assistant')
     if (responses.length === 0)
       throw inputError(
@@ -56,8 +59,16 @@ export const readConversations = async (
   await read(conversationColumns, takeRow, keys)
   if (examples.length === 0)
     throw inputError(file, 'at least one row with a response', skipped.length === 0 ? 'none' : `none in ${skipped.length} rows`)
-  const notes = unread.notes(file, template)
-  return { source: file, examples, labelNames: null, skipped, ...(notes.length === 0 ? {} : { notes }) }
+  const notes = unreadNotes(file, unread.counts, template)
+  const warnings = roleWarnings(file, otherRoles.counts)
+  return {
+    source: file,
+    examples,
+    labelNames: null,
+    skipped,
+    ...(notes.length === 0 ? {} : { notes }),
+    ...(warnings.length === 0 ? {} : { warnings }),
+  }
 }
 
 /** The conversation without the fields that `paper` and `alpaca` cannot show. */
@@ -86,25 +97,41 @@ const textsOf = ({ turns, tools }: Conversation, template: PromptTemplate, where
   return { text: promptOf[template]({ instruction, input }), textPair: response.content }
 }
 
-/** Counts rows by the name of a field that is not read, at most this many names. */
+/** Counts rows by name, such as that of a field that is not read: at most this many names. */
 const mostNames = 1_000
 
-const unreadFields = () => {
+const rowCounts = () => {
   const counts = new Map<string, number>()
-  return {
-    add: (names: Iterable<string>): void => {
-      for (const name of names) if (counts.has(name) || counts.size < mostNames) counts.set(name, (counts.get(name) ?? 0) + 1)
-    },
-    notes: (file: string, template: PromptTemplate): ReadonlyArray<string> => {
-      const listed = (names: ReadonlyArray<readonly [string, number]>): string =>
-        names.map(([name, rows]) => `${quoted(name, 40)} in ${rows.toLocaleString('en-US')} ${rows === 1 ? 'row' : 'rows'}`).join(', ')
-      const all = [...counts]
-      const chat = template === 'chat' ? [] : all.filter(([name]) => chatOnly.includes(name))
-      const others = all.filter((one) => !chat.includes(one)).slice(0, 12)
-      return [
-        ...(chat.length === 0 ? [] : [`${file}: --prompt-template ${template} does not read ${listed(chat)}; --prompt-template chat does`]),
-        ...(others.length === 0 ? [] : [`${file}: not read: ${listed(others)}`]),
-      ]
-    },
+  const add = (names: Iterable<string>): void => {
+    for (const name of names) if (counts.has(name) || counts.size < mostNames) counts.set(name, (counts.get(name) ?? 0) + 1)
   }
+  return { counts, add }
+}
+
+type RowCount = readonly [name: string, rows: number]
+
+const inRows = ([name, rows]: RowCount): string => `${quoted(name, 40)} in ${rows.toLocaleString('en-US')} ${rows === 1 ? 'row' : 'rows'}`
+
+const unreadNotes = (file: string, counts: ReadonlyMap<string, number>, template: PromptTemplate): ReadonlyArray<string> => {
+  const listed = (names: ReadonlyArray<RowCount>): string => names.map(inRows).join(', ')
+  const all = [...counts]
+  const chat = template === 'chat' ? [] : all.filter(([name]) => chatOnly.includes(name))
+  const others = all.filter((one) => !chat.includes(one)).slice(0, 12)
+  return [
+    ...(chat.length === 0 ? [] : [`${file}: --prompt-template ${template} does not read ${listed(chat)}; --prompt-template chat does`]),
+    ...(others.length === 0 ? [] : [`${file}: not read: ${listed(others)}`]),
+  ]
+}
+
+/** What most chat templates know. One of another role may be right, so it is no error. */
+const knownRoles: ReadonlyArray<string> = ['system', 'developer', 'user', 'assistant', 'tool']
+
+/** At most one line: the roles that are probably misspelled. */
+const roleWarnings = (file: string, counts: ReadonlyMap<string, number>): ReadonlyArray<string> => {
+  const found = [...counts].slice(0, 12).map((one) => {
+    const near = nearest(one[0].toLowerCase(), [...knownRoles, ...roleNames])
+    return inRows(one) + (near === null ? '' : ` (did you mean ${quoted(near)}?)`)
+  })
+  if (found.length === 0) return []
+  return [`${file}: expected roles among ${alternatives(knownRoles)}, got ${found.join(', ')}; only messages of the assistant are learned`]
 }

@@ -26,6 +26,8 @@ export type Dataset = {
   readonly skipped: ReadonlyArray<SkippedRow>
   /** What was read otherwise than it was asked for, one line each; absent: nothing. */
   readonly notes?: ReadonlyArray<string>
+  /** What is probably wrong in the rows, one line each; absent: nothing. */
+  readonly warnings?: ReadonlyArray<string>
   /** Labels that are read as one class, such as 1 and 1.0; absent: none. */
   readonly mergedLabels?: ReadonlyArray<ReadonlyArray<string>>
   /** A second set at the end of `examples`, with scores of its own: MNLI's mismatched sentences. */

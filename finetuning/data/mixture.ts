@@ -4,7 +4,7 @@ import type { Dataset, Example, FileRows } from './dataset.js'
 
 /** The rows of several files, one file after another. */
 export const joined = (sets: ReadonlyArray<Dataset>): Dataset => {
-  const notes = sets.flatMap((set) => set.notes ?? [])
+  const [notes, warnings] = [sets.flatMap((set) => set.notes ?? []), sets.flatMap((set) => set.warnings ?? [])]
   const mergedLabels = sets.flatMap((set) => set.mergedLabels ?? [])
   return {
     source: sets.map(({ source }) => source).join(' and '),
@@ -12,6 +12,7 @@ export const joined = (sets: ReadonlyArray<Dataset>): Dataset => {
     labelNames: sets[0]?.labelNames ?? null,
     skipped: sets.flatMap(({ skipped }) => skipped),
     ...(notes.length === 0 ? {} : { notes }),
+    ...(warnings.length === 0 ? {} : { warnings }),
     ...(mergedLabels.length === 0 ? {} : { mergedLabels }),
     files: sets.map(({ source, examples }) => ({ source, rows: examples.length, drawn: examples.length })),
   }

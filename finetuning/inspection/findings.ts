@@ -1,10 +1,10 @@
 /** Findings: what in a dataset probably is a mistake or makes scores misleading, each with its remedy. */
 import { quoted } from '../../accelerated/errors/inputError.js'
-import { decimal } from '../data/dataset.js'
+import { decimal, type Dataset } from '../data/dataset.js'
 import { sharedTexts, type ClassCount, type DataFacts, type RowKeys } from './dataFacts.js'
 
 export type Finding = {
-  readonly kind: 'labels' | 'rare' | 'imbalance' | 'duplicates' | 'contradictions' | 'overlap' | 'truncation' | 'columns'
+  readonly kind: 'labels' | 'rare' | 'imbalance' | 'duplicates' | 'contradictions' | 'overlap' | 'truncation' | 'columns' | 'roles'
   /** One line: what is wrong, and then the remedy. */
   readonly message: string
   /** Whether a run warns of it. */
@@ -162,8 +162,13 @@ const overlap = (shared: number, { length }: BigUint64Array, what: string, flag:
         },
       ]
 
-export const columnFindings = (notes: ReadonlyArray<string>): ReadonlyArray<Finding> =>
-  notes.map((message) => ({ kind: 'columns', message, warns: false }))
+/** What the readers of the sets say, each line once. */
+export const readerFindings = (sets: ReadonlyArray<Pick<Dataset, 'notes' | 'warnings'>>): ReadonlyArray<Finding> => [
+  ...distinct(sets.flatMap(({ warnings = [] }) => warnings)).map((message): Finding => ({ kind: 'roles', message, warns: true })),
+  ...distinct(sets.flatMap(({ notes = [] }) => notes)).map((message): Finding => ({ kind: 'columns', message, warns: false })),
+]
+
+const distinct = (lines: ReadonlyArray<string>): ReadonlyArray<string> => [...new Set(lines)]
 
 /** @param facts with lengths in tokens */
 export const lengthFindings = ({ lengths, rows }: DataFacts): ReadonlyArray<Finding> => {

@@ -7,7 +7,7 @@ import { textKeys } from '../data/textKeys.js'
 import { loadSets, withModelTemplate, type LoadedSets, type TaskOptions } from '../tasks/index.js'
 import { dataFacts, lengthFacts, wordLengths, type DataFacts, type LengthFacts, type RowKeys } from './dataFacts.js'
 import { shownExamples, type ShownExample } from './shownExamples.js'
-import { columnFindings, findingsIn, lengthFindings, overlapFindings, type Choices, type Finding } from './findings.js'
+import { findingsIn, lengthFindings, overlapFindings, readerFindings, type Choices, type Finding } from './findings.js'
 
 export type InspectOptions = {
   /** The task and its data, as for `finetune`. */
@@ -56,7 +56,7 @@ export const inspectData = async ({
 }
 
 const allFindings = ({ sets }: LoadedSets, facts: ReadonlyArray<DataFacts>, keys: RowKeys, choices: Choices): ReadonlyArray<Finding> => [
-  ...columnFindings([...new Set(Object.values(sets).flatMap(({ notes = [] }) => notes))]),
+  ...readerFindings(Object.values(sets)),
   ...facts.slice(0, 1).flatMap((one) => [...findingsIn(one, choices), ...lengthFindings(one)]),
   ...overlapFindings(keys),
 ]

@@ -3,7 +3,7 @@ import type { Examples, TokenizedExample } from '../../accelerated/models/packin
 import type { Dataset } from '../data/index.js'
 import type { TaskData } from '../tasks/taskType.js'
 import { dataFacts, lengthFacts, type DataFacts, type RowKeys } from './dataFacts.js'
-import { columnFindings, findingsIn, overlapFindings, truncationFindings, type Choices, type Finding } from './findings.js'
+import { findingsIn, overlapFindings, readerFindings, truncationFindings, type Choices, type Finding } from './findings.js'
 
 export type DataReport = {
   readonly training: DataFacts
@@ -28,7 +28,7 @@ export const reportOf = (data: Data, keys: RowKeys, choices: Pick<Choices, 'clas
     evaluation: dataFacts(evaluation, keys.evaluation, hasScores),
     ...(test === undefined ? {} : { test: dataFacts(test, keys.test, hasScores) }),
     findings: [
-      ...columnFindings([...new Set([train, evaluation, test].flatMap((set) => set?.notes ?? []))]),
+      ...readerFindings([train, evaluation, ...(test === undefined ? [] : [test])]),
       ...findingsIn(training, { ...choices, selectionMetric }),
       ...overlapFindings(keys),
     ],

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { chatTemplate } from '../../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { conversationIn, readConversations } from '../../../finetuning/data/conversations.js'
+import { inspectData } from '../../../finetuning/inspection/inspectData.js'
 import { conversationSegments } from '../../../finetuning/tokens/conversationTokens.js'
 import { parseJson, parseWritten } from '../../../accelerated/storage/boundedJson.js'
 import { SEED } from '../../support/seed.js'
@@ -231,6 +232,37 @@ describe('fields that are not read', () => {
     const { notes, read } = await conversations({ messages: [system, question, answer], prompt: 'x', completion: 'y', system: 'Shout.' })
     expect(read[0]?.turns).toEqual([system, question, answer])
     expect(notes).toEqual(['rows.jsonl: not read: "prompt" in 1 row, "completion" in 1 row, "system" in 1 row'])
+  })
+})
+
+describe('a role that no chat template knows', () => {
+  it('is warned of, with the number of its rows, and with the known role that is near', async () => {
+    const says = (...roles: ReadonlyArray<string>) => ({ messages: roles.map((role) => ({ role, content: 'a' })) })
+    const path = file(
+      says('bot', 'assistants', 'user', 'assistant'),
+      says('User', 'assistants', 'assistants', 'assistant'),
+      says('developer', 'human', 'tool', 'gpt'),
+    )
+    const { examples, warnings } = await readConversations(path, 'chat')
+    expect(examples).toHaveLength(3)
+    expect(warnings).toEqual([
+      `${path}: expected roles among system, developer, user, assistant or tool, got "bot" in 1 row, ` +
+        '"assistants" in 2 rows (did you mean "assistant"?), "User" in 1 row (did you mean "user"?); only messages of the assistant are learned',
+    ])
+    expect(await readConversations(file(says('system', 'user', 'assistant')), 'chat')).not.toHaveProperty('warnings')
+  })
+
+  it('is a finding of an inspection, also in a file that --mix-data adds, once', async () => {
+    const [good, bad] = [
+      file({ messages: [question, answer] }),
+      write('roles.jsonl', JSON.stringify({ messages: [{ ...question, role: 'usr' }, answer] })),
+    ]
+    const task = { task: 'alpaca', promptTemplate: 'chat', data: good, mixData: [bad] }
+    const { findings } = await inspectData({ task: { ...task, evalData: bad }, maxLength: 128 })
+    expect(findings.filter(({ warns }) => warns).map(({ message }) => message)).toContainEqual(
+      expect.stringMatching(/roles\.jsonl: expected roles among .*"usr" in 1 row \(did you mean "user"\?\)/),
+    )
+    expect(findings.filter(({ kind }) => kind === 'roles')).toHaveLength(1)
   })
 })
 
