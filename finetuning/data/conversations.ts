@@ -21,12 +21,12 @@ export const conversationIn = (text: string): Pick<Conversation, 'turns' | 'tool
 
 /**
  * Rows of `instruction`, optional `input` and `output`, or of `messages`. An example's text is the prompt, its second text the response; with
- * `chat` its text is all messages. With `skipMissing`, skips rows with an empty response @throws InputError for the first thing wrong in the file
+ * `chat` its text is all messages. With `skipMissing`, skips rows without a response @throws InputError for the first thing wrong in the file
  */
 export const readConversations = async (
   file: string,
   template: PromptTemplate,
-  { skipMissing: skipEmpty = false, encoding }: { readonly skipMissing?: boolean; readonly encoding?: string } = {},
+  { skipMissing = false, encoding }: { readonly skipMissing?: boolean; readonly encoding?: string } = {},
 ): Promise<Dataset> => {
   const read = objectReaderOf(file, 'instructions or messages', encoding)
   const store = exampleStore()
@@ -42,14 +42,14 @@ export const readConversations = async (
     unread.add(conversation.unread.map((name) => `messages.${name}`))
     otherRoles.add(new Set(turns.map(({ role }) => role).filter((role) => !knownRoles.includes(role))))
     const responses = turns.filter(({ role }) => role === 'assistant')
-    if (responses.length === 0)
+    if (responses.length === 0 && !skipMissing)
       throw inputError(
         where,
-        'a message of role "assistant", which is learned',
+        'a message of role "assistant", which is learned (or --skip-missing)',
         `the roles ${turns.map(({ role }) => quoted(role)).join(', ')}`,
       )
-    if (responses.some((response) => response.content.trim() === '' && response.tool_calls === undefined)) {
-      if (!skipEmpty) throw inputError(where, 'a response (or --skip-missing)', 'an empty one')
+    if (responses.length === 0 || responses.some((response) => response.content.trim() === '' && response.tool_calls === undefined)) {
+      if (!skipMissing) throw inputError(where, 'a response (or --skip-missing)', 'an empty one')
       skipped.push({ row, reason: 'no response' })
     } else examples.push(store({ ...textsOf({ ...conversation, turns }, template, where), label: 0, row }))
   }

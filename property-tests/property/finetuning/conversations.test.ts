@@ -279,10 +279,18 @@ describe('a row that cannot be learned', () => {
     [{ prompt: 'a', completion: { b: 1 } }, 'expected a list of messages, each with its role and its content'],
     [{ instruction: ['a'], output: 'b' }, 'expected a text in "instruction", got a list'],
     [{ instruction: 'a', output: 'b', history: ['c'] }, 'expected a history of pairs of texts'],
-    [{ messages: [question] }, 'expected a message of role "assistant", which is learned, got the roles "user"'],
+    [{ messages: [question] }, 'expected a message of role "assistant", which is learned (or --skip-missing), got the roles "user"'],
   ])('is refused with its place: %j', async (row, message) => {
     expect(await refusal(row)).toContain(`rows.jsonl, row 1`)
     expect(await refusal(row)).toContain(message)
+  })
+
+  it('is skipped with --skip-missing if it has no response, or an empty one', async () => {
+    const rows = [{ messages: [question, answer] }, { messages: [system, question] }, { prompt: 'a', completion: '' }]
+    expect(await readConversations(file(...rows), 'chat', { skipMissing: true })).toMatchObject({
+      examples: [{ row: 1 }],
+      skipped: [2, 3].map((row) => ({ row, reason: 'no response' })),
+    })
   })
 
   it('is a prompt of several messages, or a call of a tool, without the chat template', async () => {
