@@ -3,6 +3,7 @@
  * The folder inspection/ looks at data before a run; it changes nothing. Reading files is ../data.
  */
 import type { Dataset, Example, FileRows } from '../data/index.js'
+import { conversationIn } from '../data/conversations.js'
 import { firstRows } from '../data/textKeys.js'
 import { parseTag } from '../metrics/index.js'
 
@@ -133,9 +134,11 @@ export const lengthFacts = (
   return { unit, p50: p50 ?? 0, p90: p90 ?? 0, p95: p95 ?? 0, p99: p99 ?? 0, longest: sorted.at(-1) ?? 0, truncated }
 }
 
-/** Words between blanks: the lengths where no model names its tokens. */
-export const wordLengths = (examples: ReadonlyArray<Example>): Int32Array =>
-  Int32Array.from(examples, ({ text, textPair }) => wordsIn(text) + (textPair === undefined ? 0 : wordsIn(textPair)))
+/** Words between blanks: the lengths where no model names its tokens. @param areChats texts are conversations as JSON, whose contents count */
+export const wordLengths = (examples: ReadonlyArray<Example>, areChats: boolean): Int32Array =>
+  Int32Array.from(examples, ({ text, textPair = '' }) =>
+    (areChats ? conversationIn(text).turns.map(({ content }) => content) : [text, textPair]).reduce((sum, one) => sum + wordsIn(one), 0),
+  )
 
 const wordsIn = (text: string): number => {
   let count = 0

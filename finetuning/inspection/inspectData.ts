@@ -44,11 +44,12 @@ export const inspectData = async ({
   const keysOf = (set: Dataset | undefined): BigUint64Array => textKeys(set?.examples ?? [])
   const keys: RowKeys = { training: keysOf(training), evaluation: keysOf(evaluation), test: keysOf(test) }
   const hasScores = loaded.labelNames === null && loaded.taskType.command !== 'generate'
+  const areChats = loaded.text?.promptTemplate === 'chat'
   const sets: DataFacts[] = []
   for (const [name, set] of Object.entries(loaded.sets))
     sets.push({
       ...dataFacts(set, keys[name as keyof RowKeys], hasScores),
-      lengths: base === null ? lengthFacts(wordLengths(set.examples), 'words') : await tokenFacts(loaded, set, base, maxLength),
+      lengths: base === null ? lengthFacts(wordLengths(set.examples, areChats), 'words') : await tokenFacts(loaded, set, base, maxLength),
     })
   const choices: Choices = { classWeights, selectionMetric: loaded.selectionMetric }
   const examples = base === null || loaded.text === undefined ? [] : await shownExamples(base, loaded.text, training, { count, maxLength })

@@ -160,6 +160,21 @@ describe('findings', () => {
 describe('inspectData', () => {
   const csv = (...rows: ReadonlyArray<string>): string => `text,label\n${rows.join('\n')}\n`
 
+  it('counts the words that a conversation says, without a model', async () => {
+    const rows = [
+      {
+        messages: [
+          { role: 'user', content: 'How are you?' },
+          { role: 'assistant', content: 'Fine.' },
+        ],
+      },
+      { prompt: 'a b c d', completion: 'e f' },
+    ]
+    const data = write('chats.jsonl', rows.map((row) => JSON.stringify(row)).join('\n'))
+    const { sets } = await inspectData({ task: { task: 'alpaca', promptTemplate: 'chat', data }, maxLength: 128 })
+    expect(sets[0]?.lengths).toMatchObject({ unit: 'words', p50: 4, longest: 6 })
+  })
+
   it('looks at a file as a whole, even if nothing can be held out, and at the evaluation file beside it', async () => {
     const task = write('whole.csv', csv('a b c,yes', 'd,no'))
     const alone = await inspectData({ task: { task }, maxLength: 128 })
