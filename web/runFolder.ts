@@ -21,7 +21,7 @@ export const runFolderIn = async (storage: Storage, options: RunOptions, sources
   const earlier = await readRunConfig(output, storage)
   const finished = earlier !== null && resume ? await finishedResult(output, storage) : null
   const versions = { salora: version, 'onnxruntime-web': runtimeVersion }
-  const { config, ...plan } = planFrom(options, sources, { earlier, finished, versions })
+  const { config, ...plan } = planFrom(options, sources, { earlier, finished, hasAdapter: false, versions })
   const [adapter, checkpoints, result] = ['adapter', 'checkpoints', 'result.json'].map((name) => joinPath(output, name)) as [
     string,
     string,

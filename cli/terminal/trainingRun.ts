@@ -8,6 +8,7 @@ import { finetune } from '../../finetuning/runs/finetune.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
 import { atLengthOf } from '../../finetuning/runs/extendRun.js'
 import { differingChoices, finishedResult } from '../../finetuning/runs/compareRuns.js'
+import { hasAdapter, newRunFrom } from '../../finetuning/runs/newRunFrom.js'
 import { checkSameDevice } from '../../finetuning/runs/runPlan.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { exitCodes } from './exitCodes.js'
@@ -36,7 +37,7 @@ export const trainingRun = async (request: TrainRequest, terminal: Terminal, clo
 const runInto = async (options: RunOptions, terminal: Terminal, closing: Closing): Promise<number> => {
   const finished = options.resume ? await finishedRun(options) : null
   if (finished !== null) {
-    terminal.note(`${options.output}: this run is already finished`)
+    terminal.note(`${options.output}: this run is already finished (a larger --max-steps or --epochs extends it)`)
     terminal.result(summaryText(finished, null, terminal), finished)
     return exitCodes.success
   }
@@ -110,8 +111,10 @@ const finishedRun = async ({ output, model, adapter, task, settings, tensorboard
   if (settings.device !== 'auto') checkSameDevice(output, config.device, settings.device)
   const asked = { model, ...(adapter === undefined ? {} : { adapter }), task }
   const different = differingChoices(config, { ...asked, settings: atLengthOf(settings, config.settings) })
-  if (different.length > 0)
-    throw inputError(join(output, 'config.json'), 'the settings that the run, which is finished, began with', different.join('; '))
+  if (different.length > 0) {
+    const remedy = (await hasAdapter(output)) ? newRunFrom(output, config, different) : ''
+    throw inputError(join(output, 'config.json'), `the settings that the run, which is finished, began with${remedy}`, different.join('; '))
+  }
   if (differingChoices(config, { ...asked, settings }).length > 0) return null
   const flag = tensorboard === true ? '--tensorboard' : reportTo === undefined ? null : '--report-to'
   if (flag !== null) throw inputError(flag, 'an unfinished run, whose events it can still record', `a finished one in ${output}`)

@@ -1,6 +1,7 @@
 /** Plans a run in its folder on the disk. Changes nothing. */
 import { finishedResult } from './compareRuns.js'
 import { refuseForeignFiles, refuseLinks } from './foreignFiles.js'
+import { hasAdapter } from './newRunFrom.js'
 import type { RunOptions } from './run.js'
 import { readRunConfig } from './runFiles.js'
 import { planFrom, type RunPlan, type RunSources } from './runPlan.js'
@@ -15,5 +16,5 @@ export const planRun = async (options: RunOptions, sources: RunSources): Promise
   const earlier = await readRunConfig(output)
   if (earlier === null) await refuseForeignFiles(output)
   const finished = earlier !== null && resume ? await finishedResult(output) : null
-  return planFrom(options, sources, { earlier, finished, versions })
+  return planFrom(options, sources, { earlier, finished, hasAdapter: await hasAdapter(output), versions })
 }

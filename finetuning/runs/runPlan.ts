@@ -4,6 +4,7 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { joinPath } from '../../accelerated/storage/paths.js'
 import { differingChoices } from './compareRuns.js'
 import { atLengthOf, extensionOf } from './extendRun.js'
+import { newRunFrom } from './newRunFrom.js'
 import type { StoredMetric } from '../metrics/metricModule.js'
 import type { Extended, RunConfig, RunOptions, RunResult } from './run.js'
 import { runFormatVersion } from './runFiles.js'
@@ -38,11 +39,13 @@ export type FoundRun = {
   readonly earlier: RunConfig | null
   /** the result of an earlier run that is finished */
   readonly finished: RunResult | null
+  /** whether the folder has an adapter that a new run can start from */
+  readonly hasAdapter: boolean
   readonly versions: Readonly<Record<string, string>>
 }
 
 /** @throws InputError if the folder has another run, or one with other settings, model or data */
-export const planFrom = (options: RunOptions, sources: RunSources, { earlier, finished, versions }: FoundRun): RunPlan => {
+export const planFrom = (options: RunOptions, sources: RunSources, { earlier, finished, hasAdapter, versions }: FoundRun): RunPlan => {
   const { output, resume, settings } = options
   const fingerprint = fingerprintOf(settings, sources.device, sources.inputs)
   if (earlier === null) return { config: configOf(options, sources, null, [], versions), fingerprint, otherVersions: [], newSettings: [] }
@@ -52,7 +55,7 @@ export const planFrom = (options: RunOptions, sources: RunSources, { earlier, fi
   const config = configOf(options, sources, earlier, extended, versions)
   if (!resume)
     throw inputError(`--output ${output}`, 'a new folder (or --resume to continue the run in it)', 'config.json of an earlier run')
-  refuseChanges(joinPath(output, 'config.json'), earlier, config, extension)
+  refuseChanges(output, earlier, config, extension, hasAdapter)
   return {
     config,
     fingerprint,
@@ -91,7 +94,7 @@ export const checkSameDevice = (output: string, before: string, now: string): vo
 }
 
 /** @throws InputError if the run would continue with other choices, model or data than it began with */
-const refuseChanges = (where: string, earlier: RunConfig, config: RunConfig, extension: Extended | null): void => {
+const refuseChanges = (output: string, earlier: RunConfig, config: RunConfig, extension: Extended | null, hasAdapter: boolean): void => {
   const [before, now] = [earlier, config].map(({ metric }) => metric?.name)
   if (before !== now)
     throw inputError(
@@ -100,10 +103,16 @@ const refuseChanges = (where: string, earlier: RunConfig, config: RunConfig, ext
       now ?? 'none',
     )
   const atEarlierLength = extension === null ? config : { ...config, settings: atLengthOf(config.settings, extension) }
-  const choices = differingChoices(earlier, atEarlierLength)
-  if (choices.length > 0) throw inputError(where, 'the settings that the run began with', choices.join('; '))
-  const inputs = earlier.inputs === undefined ? [] : differing(earlier.inputs, config.inputs ?? {})
-  if (inputs.length > 0) throw inputError(where, 'the model and the data that the run began with', inputs.join('; '))
+  const refuse = (expected: string, changes: ReadonlyArray<string>): void => {
+    if (changes.length === 0) return
+    const remedy = hasAdapter ? newRunFrom(output, earlier, changes) : ''
+    throw inputError(joinPath(output, 'config.json'), expected + remedy, changes.join('; '))
+  }
+  refuse('the settings that the run began with', differingChoices(earlier, atEarlierLength))
+  refuse(
+    'the model and the data that the run began with',
+    earlier.inputs === undefined ? [] : differing(earlier.inputs, config.inputs ?? {}),
+  )
 }
 
 /** The best score so far is then another metric's. */

@@ -30,7 +30,7 @@ afterAll(() => rm(root, { recursive: true }))
 describe('a finished run', () => {
   it('reports with --resume that it is finished', async () => {
     const { code, stderr } = await saloraHere('train', '--resume', '--output', at('run'))
-    expect([code, stderr]).toEqual([0, `${at('run')}: this run is already finished\n`])
+    expect([code, stderr]).toEqual([0, `${at('run')}: this run is already finished (a larger --max-steps or --epochs extends it)\n`])
   })
 
   it.each([
@@ -40,8 +40,46 @@ describe('a finished run', () => {
     const before = await treeOf(at('run'))
     const { code, stdout, stderr } = await saloraHere('train', '--resume', '--output', at('run'), ...more)
     expect([code, stdout]).toEqual([1, ''])
-    expect(stderr).toBe(`${at('run')}/config.json: expected the settings that the run, which is finished, began with, got ${note}\n`)
+    expect(stderr).toBe(
+      `${at('run')}/config.json: expected the settings that the run, which is finished, began with ${remedyIn('run')}, got ${note}\n`,
+    )
     expect(await treeOf(at('run'))).toEqual(before)
+  })
+})
+
+/** What a refused resume offers, where the run has an adapter. */
+const remedyIn = (output: string): string =>
+  `(to start a new run from its adapter: --config ${at(output)}/config.json --adapter ${at(output)}/adapter and another --output)`
+
+describe('a refused resume', () => {
+  it.each([
+    ['lora', 'other rows', []],
+    ['salora', 'another rate', ['--learning-rate', '0.5']],
+    ['houlsby', 'other rows', []],
+    ['prompt', 'another seed', ['--seed', '5']],
+  ] as const)('of %s with %s names flags that start a new run from the adapter', async (method, what, more) => {
+    const [output, rows] = [`refused-${method}`, `${method}.tsv`]
+    await writeFile(at(rows), toyFile(40))
+    await runJob({ ...flags(output), task: at(rows), method, maxSteps: '30', learningRate: '0.01' })
+    await rm(at(output, 'result.json'))
+    if (what === 'other rows') await writeFile(at(rows), toyFile(60))
+    const { code, stderr } = await saloraHere('train', '--resume', '--output', at(output), '--quiet', ...more)
+    const began = what === 'other rows' ? 'the model and the data that the run began with' : 'the settings that the run began with'
+    expect([code, stderr]).toEqual([1, expect.stringContaining(`${at(output)}/config.json: expected ${began} ${remedyIn(output)}, got `)])
+    const typed = (/--config \S+ --adapter \S+/.exec(stderr)?.[0] ?? '').split(' ')
+    const started = await saloraHere('train', ...typed, ...more, '--output', at(`from-${output}`), '--quiet')
+    expect([started.code, await readRunConfig(at(`from-${output}`))]).toMatchObject([0, { adapter: at(output, 'adapter') }])
+  })
+
+  it.each([
+    ['a rank that the adapter does not have', 'lora', ['--rank', '2']],
+    ['a method whose run is a model', 'full', ['--seed', '5']],
+    ['a method whose adapter has fewer ranks than its run', 'adalora', ['--seed', '5']],
+  ] as const)('names no flags with %s', async (_, method, more) => {
+    const output = `without-${method}`
+    await runJob({ ...flags(output), method })
+    const { code, stderr } = await saloraHere('train', '--resume', '--output', at(output), '--quiet', ...more)
+    expect([code, stderr]).toEqual([1, expect.stringContaining('began with, got ')])
   })
 })
 

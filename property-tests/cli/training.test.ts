@@ -251,7 +251,7 @@ describe('salora train --resume', () => {
   it('reports that a run is finished, and changes no file', async () => {
     const before = await readFile(run('result.json'), 'utf8')
     const { code, stderr } = await salora(['train', '--resume', '--output', 'runs/toy-salora-1'], { cwd })
-    expect([code, stderr]).toEqual([0, 'runs/toy-salora-1: this run is already finished\n'])
+    expect([code, stderr]).toEqual([0, 'runs/toy-salora-1: this run is already finished (a larger --max-steps or --epochs extends it)\n'])
     expect(await readFile(run('result.json'), 'utf8')).toBe(before)
   })
 
@@ -259,7 +259,10 @@ describe('salora train --resume', () => {
     await rm(run('result.json'))
     const { code, stderr } = await saloraIn(['train', '--resume', '--output', 'runs/toy-salora-1', '--batch-size', '4', '--quiet'], { cwd })
     expect(code).toBe(1)
-    expect(stderr).toBe('runs/toy-salora-1/config.json: expected the settings that the run began with, got --batch-size was 8 and is 4\n')
+    expect(stderr).toBe(
+      'runs/toy-salora-1/config.json: expected the settings that the run began with (to start a new run from its adapter: ' +
+        '--config runs/toy-salora-1/config.json --adapter runs/toy-salora-1/adapter and another --output), got --batch-size was 8 and is 4\n',
+    )
   })
 })
 

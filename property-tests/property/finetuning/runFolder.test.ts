@@ -136,7 +136,7 @@ describe('a resumed run folder', () => {
     expect(Object.keys(before)).toContain('result.json')
     await writeFile(join(root, 'toy.tsv'), `${toyFile(40)}\nneither here nor there\tneither\na plain film\tneither\n`)
     await expect(warnings(true)).rejects.toThrow(
-      /config\.json: expected the model and the data that the run began with, got .*; classes was "bad, good" and is "bad, good, neither"$/,
+      /config\.json: expected the model and the data that the run began with .*, got .*; classes was "bad, good" and is "bad, good, neither"$/,
     )
     await writeFile(join(root, 'toy.tsv'), toyFile(40))
     expect(await contents()).toEqual(before)
