@@ -82,6 +82,12 @@ const keptOf = ({ names, values }: WholeRow, { text = 'text', textPair }: TextCo
   return Object.fromEntries(kept.filter((_, i) => !texts.includes(names[i])))
 }
 
+/** Rows without a text before a CSV has its header, at most: they wait in memory. */
+const longestWait = 1_000
+
+/** Names of columns that come too late, at most. */
+const mostNames = 100
+
 const csvOutput = (
   { text = 'text', textPair }: TextColumns,
   { columns, classes }: AnswerColumns,
@@ -101,7 +107,7 @@ const csvOutput = (
   }
   const inOrder = (names: ReadonlyArray<string>, row: WholeRow): ReadonlyArray<unknown> => {
     if (row.names === names) return row.values
-    for (const name of row.names) if (!known.has(name)) late.add(name)
+    for (const name of row.names) if (!known.has(name) && late.size < mostNames) late.add(name)
     const values = new Map(row.names.map((name, i) => [name, row.values[i]]))
     return names.map((name) => values.get(name))
   }
@@ -119,7 +125,8 @@ const csvOutput = (
   }
   return {
     write: (given, answer, row = isNamed ? noRow : { names: textNames, values: [given?.text, given?.textPair] }) => {
-      if (header === null && isNamed && columnNamed(row.names, text) === undefined) waiting.push([answer, row])
+      if (header === null && isNamed && waiting.length < longestWait && columnNamed(row.names, text) === undefined)
+        waiting.push([answer, row])
       else writeRow(header ?? begin(row.names), answer, row)
     },
     end: () => {
