@@ -3,7 +3,7 @@
 /** Whether a number may have lost digits. */
 export const isLarge = (value: number): boolean => Math.abs(value) > Number.MAX_SAFE_INTEGER
 
-/** `value` with a bigint for each whole number of which `spelled` has the digits. */
+/** `value` with a bigint for each whole number whose digits are a string in `spelled`. */
 export const withDigits = (value: unknown, spelled: unknown): unknown => {
   if (typeof value === 'number') return typeof spelled === 'string' ? BigInt(spelled) : value
   if (typeof value !== 'object' || value === null) return value

@@ -215,7 +215,7 @@ describe('salora predict', () => {
     salora(['predict', '--run', 'runs/toy-salora-1', ...flags], { cwd, input })
 
   it('prints one JSON line per line, in order', async () => {
-    const { code, stdout } = await predict('good fine great film\nbad awful poor film\na text\twith a second one')
+    const { code, stdout } = await predict('good fine great film\nbad awful poor film\na text with a second one')
     expect(code).toBe(0)
     const answers = stdout
       .trimEnd()
