@@ -117,4 +117,13 @@ describe('the curves of a run', () => {
     await appendFile(at('drawn/b/metrics.jsonl'), step(31))
     await expect.poll(() => charts.render(runs, one?.version ?? ''), { interval: 200 }).not.toBeNull()
   })
+
+  it('of runs on two files of the same name are in two panels', async () => {
+    for (const name of ['x', 'y']) await writeRun(at('files', name), { config: { task: { task: `/data/${name}/train.csv` } } })
+    const watch = openWatch(at('files'))
+    await watch.refresh()
+    const drawn = await openChartRenderer(openCurveCache()).render([...watch.runs().values()], null)
+    const panels = drawn?.figures.find(({ name }) => name === 'loss')?.panels.map(({ title }) => title)
+    expect(panels?.toSorted()).toEqual(['x/train.csv', 'y/train.csv'])
+  })
 })

@@ -9,6 +9,7 @@ import { lineChart } from '../charts/lineChart.js'
 import { matrixPlace, matrixTitles } from '../charts/matrixNames.js'
 import { omittedSentence } from '../charts/panels.js'
 import type { RunCurves } from '../charts/runCurves.js'
+import { namedConfigs } from '../charts/namedConfigs.js'
 import { metricOf, taskName } from '../charts/series.js'
 import type { LiveCurves } from './curveCache.js'
 import type { WatchedRun } from './watchRun.js'
@@ -23,20 +24,31 @@ export const liveFigures = (
 ): { readonly figures: ReadonlyArray<LiveFigure>; readonly failed: ReadonlyArray<string> } => {
   const width = Math.max(1, ...runs.map(({ live }) => live.width))
   const isComparison = runs.length > 1
-  const series = runs.map((one) => seriesOf(one, isComparison, width))
+  const tasks = tasksOf(runs)
+  const series = runs.map((one) => seriesOf(one, tasks.get(one.run) ?? '', isComparison, width))
   const { plotted, failed } = plotFigures(series)
   const [first] = runs
   const closing = isComparison || first === undefined ? [] : closingRanks(first, width)
-  return { figures: [...plotted, ...closing, ...currentRanks(runs, isComparison)], failed }
+  return { figures: [...plotted, ...closing, ...currentRanks(runs, tasks, isComparison)], failed }
 }
 
 export const taskOf = ({ config }: WatchedRun): string => (config === null ? 'no config.json' : taskName(config))
 
+/** The tasks of runs that are compared: files with the same name are two tasks. */
+const tasksOf = (runs: ReadonlyArray<LiveRun>): ReadonlyMap<WatchedRun, string> => {
+  const named = namedConfigs(runs.flatMap(({ run: { config } }) => config ?? []))
+  return new Map(
+    runs.map(({ run }) => {
+      const config = run.config === null ? undefined : named.get(run.config)
+      return [run, config === undefined ? taskOf(run) : escapeText(String(config.task.task))]
+    }),
+  )
+}
+
 const labelOf = ({ name, config }: WatchedRun, isComparison: boolean): string =>
   escapeText(isComparison ? name : String(config?.settings.method ?? name))
 
-const seriesOf = ({ run, live: { curves } }: LiveRun, isComparison: boolean, width: number): PlottedSeries => {
-  const task = taskOf(run)
+const seriesOf = ({ run, live: { curves } }: LiveRun, task: string, isComparison: boolean, width: number): PlottedSeries => {
   const metrics = Object.fromEntries([...curves.scores.keys()].map((metric) => [metric, 0]))
   const label = labelOf(run, isComparison)
   return { task, metric: metricOf(task, metrics), label, runs: [], curves: [coarsenAll(curves, width)], width }
@@ -48,11 +60,15 @@ const coarsenAll = ({ steps, scores }: RunCurves, width: number): RunCurves => (
 })
 
 /** The newest ranks of each run that has some, as heat maps. */
-const currentRanks = (runs: ReadonlyArray<LiveRun>, isComparison: boolean): ReadonlyArray<LiveFigure> => {
+const currentRanks = (
+  runs: ReadonlyArray<LiveRun>,
+  tasks: ReadonlyMap<WatchedRun, string>,
+  isComparison: boolean,
+): ReadonlyArray<LiveFigure> => {
   const ranked = runs.flatMap(({ run, live: { newestRanks } }) => {
     if (newestRanks === null) return []
     const label = `${labelOf(run, isComparison)}, step ${newestRanks.step}`
-    return [{ task: taskOf(run), label, ranks: [newestRanks.ranks], seeds: [0] }]
+    return [{ task: tasks.get(run) ?? '', label, ranks: [newestRanks.ranks], seeds: [0] }]
   })
   const content = ranksContent(
     ranked,

@@ -1,8 +1,11 @@
 /** Series: runs that differ only in their seed. A series is one line of a figure and one row of a table. */
 import { GLUE_TASKS } from '../../finetuning/data/glueTasks.js'
+import type { Fold } from '../../finetuning/data/holdOut.js'
 import type { RunConfig, RunResult, Scores } from '../../finetuning/runs/run.js'
 import type { FinishedRun } from '../discovery/collectRuns.js'
 import { escapeText } from './escapeText.js'
+import { groupBy } from './groupBy.js'
+import { namedConfigs } from './namedConfigs.js'
 import { pathName } from './pathName.js'
 
 export type Series = {
@@ -22,7 +25,7 @@ const ofMachine = ['deviceId', 'strictDevice']
 /** Settings that do not make another series: the seed, and how the run was executed. */
 const ignoredSettings: ReadonlySet<string> = new Set(['seed', 'device', 'threads', 'saveSteps', 'gradientCheckpointing'].concat(ofMachine))
 
-/** The task's name; of a path, its last part, since reports are shared. */
+/** The name of one run's task; of a path, its last part, since reports are shared. */
 export const taskName = ({ task }: Pick<RunConfig, 'task'>): string => escapeText(pathName(String(task.task)))
 
 const isGlue = (task: string): task is keyof typeof GLUE_TASKS => Object.hasOwn(GLUE_TASKS, task)
@@ -39,17 +42,22 @@ export const lastScore = ({ last }: Pick<RunResult, 'last'>, metric: string): nu
 /** What distinguishes runs, as text by name. */
 export type Traits = ReadonlyMap<string, string>
 
-export const traitsOf = ({ config }: FinishedRun): Traits =>
+export const traitsOf = (runs: ReadonlyArray<FinishedRun>): ReadonlyMap<FinishedRun, Traits> => {
+  const named = namedConfigs(runs.map(({ config }) => config))
+  return new Map(runs.map((run) => [run, traitsIn(named.get(run.config) ?? run.config)]))
+}
+
+const traitsIn = (config: RunConfig): Traits =>
   new Map<string, string>([
-    ['model', pathName(config.model)],
-    ...(config.adapter === undefined ? [] : [['adapter', pathName(config.adapter)] as const]),
-    ...Object.entries(config.task)
-      .filter(([name]) => name !== 'task')
-      .map(([name, value]) => [name, name === 'data' ? pathName(String(value)) : String(value)] as const),
+    ['model', config.model],
+    ...(config.adapter === undefined ? [] : [['adapter', config.adapter] as const]),
+    ...Object.entries(config.task).map(([name, value]) => [name, name === 'fold' ? foldText(value as Fold) : String(value)] as const),
     ...Object.entries(config.settings)
       .filter(([name]) => !ignoredSettings.has(name))
       .map(([name, value]) => [name, name === 'targetModules' ? modulesText(value) : valueText(value)] as const),
   ])
+
+const foldText = ({ index, of }: Fold): string => `${index + 1} of ${of}`
 
 const valueText = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value))
 
@@ -63,8 +71,8 @@ const modulesText = (modules: unknown): string => {
 
 /** Series in the order of their first runs, grouped by task. */
 export const seriesOf = (runs: ReadonlyArray<FinishedRun>): ReadonlyArray<Series> => {
-  const traits = new Map(runs.map((run) => [run, traitsOf(run)]))
-  const byTask = groupBy(runs, ({ config }) => taskName(config))
+  const traits = traitsOf(runs)
+  const byTask = groupBy(runs, (run) => escapeText(traits.get(run)?.get('task') ?? ''))
   return [...byTask].flatMap(([task, taskRuns]) => {
     const labels = labelsOf(taskRuns, traits)
     const scored = taskRuns.find(({ result }) => Object.keys(result.last.scores).length > 0)
@@ -82,10 +90,26 @@ const labelsOf = (runs: ReadonlyArray<FinishedRun>, traits: ReadonlyMap<Finished
   const ofSweeps = runs.flatMap((run) => (run.place === null ? [] : [{ run, ...run.place }]))
   const others = runs.filter(({ place }) => place === null)
   return new Map([
-    ...ofSweeps.map(({ run, sweep, row }) => [run, escapeText(isMixed ? `${row} (${sweep})` : row)] as const),
+    ...toldApart(new Map(ofSweeps.map(({ run, sweep, row }) => [run, escapeText(isMixed ? `${row} (${sweep})` : row)]))),
     ...methodLabels(others, traits),
   ])
 }
+
+/** Adds the digests of what runs read to labels that are equal though these differ. */
+const toldApart = (labels: ReadonlyMap<FinishedRun, string>): ReadonlyMap<FinishedRun, string> =>
+  new Map(
+    [...groupBy(labels, ([, label]) => label)].flatMap(([label, group]) => {
+      const digests = new Map(group.map(([run]) => [run, digestsOf(run)]))
+      const names = differingNames([...digests.values()])
+      return group.map(
+        ([run]) => [run, label + names.map((name) => escapeText(`, ${name} ${digests.get(run)?.get(name) ?? 'none'}`)).join('')] as const,
+      )
+    }),
+  )
+
+/** The beginnings of the digests. */
+const digestsOf = ({ config: { inputs = {} } }: FinishedRun): Traits =>
+  new Map(Object.entries(inputs).map(([name, value]) => [name, value.replace(/[0-9a-f]{56}$/, '')]))
 
 /** The method of each run, with the traits in which runs of the method differ. */
 export const methodLabels = (
@@ -100,7 +124,7 @@ export const methodLabels = (
       labels.set(run, escapeText([method, ...differences].join(', ')))
     }
   }
-  return labels
+  return toldApart(labels)
 }
 
 /** `learningRate` → `learning rate` */
@@ -108,14 +132,3 @@ const inWords = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` $
 
 const differingNames = (traits: ReadonlyArray<Traits>): ReadonlyArray<string> =>
   [...new Set(traits.flatMap((run) => [...run.keys()]))].filter((name) => new Set(traits.map((run) => run.get(name))).size > 1)
-
-/** Groups values by a key, in the order of the first value of each group. */
-export const groupBy = <T>(values: ReadonlyArray<T>, keyOf: (value: T) => string): ReadonlyMap<string, ReadonlyArray<T>> => {
-  const groups = new Map<string, T[]>()
-  for (const value of values) {
-    const group = groups.get(keyOf(value))
-    if (group === undefined) groups.set(keyOf(value), [value])
-    else group.push(value)
-  }
-  return groups
-}

@@ -7,13 +7,14 @@ import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
 import { readRunConfig, readRunResult } from '../../finetuning/runs/runFiles.js'
 import type { TransferTable } from '../../evaluation/styleTransfer/transferTable.js'
 import { cellId } from '../../evaluation/glue/plan.js'
+import { pathNames } from '../charts/pathName.js'
 import { folderLimit, openDiscovery, runLimit, type RunFolder } from './discover.js'
 import { readSweep, type StoredSweep } from './storedSweep.js'
 import { readTransfer } from './storedTransfer.js'
 
 export type FinishedRun = {
   readonly folder: string
-  /** path that starts with the name of the collected folder */
+  /** path that starts with the name of the collected folder, after the folders that tell it from others of that name */
   readonly name: string
   /** the sweep of the run and its row in the sweep's table; null for a run outside of sweeps */
   readonly place: { readonly sweep: string; readonly row: string } | null
@@ -48,14 +49,15 @@ type Collecting = {
  */
 export const collectRuns = async (folders: ReadonlyArray<string>): Promise<Collected> => {
   const collecting: Collecting = { runs: [], sweeps: [], transfers: [], skipped: [], seen: new Set(), rows: new Map() }
-  for (const folder of folders) await collectFrom(folder, collecting)
+  const names = pathNames(folders.map((folder) => resolve(folder)))
+  for (const folder of folders) await collectFrom(folder, names.get(resolve(folder)) ?? '', collecting)
   const { runs, sweeps, transfers, skipped } = collecting
   if (runs.length + sweeps.length + transfers.length === 0)
     throw inputError(folders.join(', '), 'at least one finished run', skipped[0] ?? 'none')
   return { runs, sweeps, transfers, skipped }
 }
 
-const collectFrom = async (root: string, collecting: Collecting): Promise<void> => {
+const collectFrom = async (root: string, name: string, collecting: Collecting): Promise<void> => {
   await checkIsFolder(root)
   const onError = (thrown: unknown): never => {
     throw systemInputError(root, 'a readable folder', thrown)
@@ -69,7 +71,7 @@ const collectFrom = async (root: string, collecting: Collecting): Promise<void> 
     if (collecting.seen.has(path)) continue
     collecting.seen.add(path)
     try {
-      await collectFolder(found, join(basename(resolve(root)), found.path), collecting)
+      await collectFolder(found, join(name, found.path), collecting)
     } catch (thrown) {
       if (!(thrown instanceof InputError)) throw thrown
       collecting.skipped.push(thrown.message)

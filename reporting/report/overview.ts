@@ -5,7 +5,7 @@ import { bestSeries, scoredSeries, type Scored } from '../charts/bestRun.js'
 import { escapeText } from '../charts/escapeText.js'
 import { plural } from '../charts/formatNumber.js'
 import { bytesText, countText, dateText, differenceText, durationText, percentText, scoreText } from '../charts/humanUnits.js'
-import { pathName } from '../charts/pathName.js'
+import { namedConfigs } from '../charts/namedConfigs.js'
 import { compareScores } from '../charts/savedScore.js'
 import { lastScore, type Series } from '../charts/series.js'
 import type { FinishedRun } from '../discovery/collectRuns.js'
@@ -38,7 +38,8 @@ export const overviewOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArr
 }
 
 const leadOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>, tasks: ReadonlyArray<string>): string => {
-  const models = [...new Set(runs.map(({ config }) => modelName(config.model)))]
+  const named = namedConfigs(runs.map(({ config }) => config))
+  const models = [...new Set(runs.map(({ config }) => modelName(config.model, named.get(config)?.model)))]
   const methods = [...new Set(runs.map(({ config }) => escapeText(String(config.settings.method))))]
   const [first] = runs
   const examples = tasks.length === 1 && first !== undefined ? first.result.examples : null
@@ -58,9 +59,9 @@ const leadOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>,
     .join(' · ')
 }
 
-/** The last part of a path: reports are shared. The folder of the embedded model says nothing. */
-const modelName = (model: string): string =>
-  /finetuning[\\/]embedded[\\/]model$/.test(model) ? 'Embedded model' : escapeText(pathName(model))
+/** The folder of the embedded model says nothing. */
+const modelName = (path: string, name = ''): string =>
+  /finetuning[\\/]embedded[\\/]model$/.test(path) ? 'Embedded model' : escapeText(name)
 
 const numbersOf = (best: Scored, series: ReadonlyArray<Series>, hasTasks: boolean): ReadonlyArray<BigNumber> => [
   goodness(best, series, hasTasks),

@@ -228,6 +228,20 @@ export const reporting: ReadonlyArray<Mutation> = [
   },
   {
     file: 'reporting/charts/series.ts',
+    mistake: 'Runs on a file before and after a change are seeds.',
+    before: 'return toldApart(labels)',
+    after: 'return labels',
+    tests: ['property/reporting/series'],
+  },
+  {
+    file: 'reporting/charts/namedConfigs.ts',
+    mistake: 'A moved file is another task.',
+    before: 'stored.length === 0 ? paths : [stored, ends]',
+    after: 'paths',
+    tests: ['property/reporting/series'],
+  },
+  {
+    file: 'reporting/charts/series.ts',
     mistake: 'Runs with gradient checkpointing are other series.',
     before: "'saveSteps', 'gradientCheckpointing'",
     after: "'saveSteps'",

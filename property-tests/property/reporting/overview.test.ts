@@ -34,6 +34,11 @@ describe('the overview of several runs', () => {
     ])
   })
 
+  it('names two models of the same name with their folders', () => {
+    const of = (model: string) => finished(model, { config: { model } })
+    expect(overview(of('/q/a/M'), of('/q/b/M')).lead).toMatch(/^a\/M and b\/M fine-tuned with salora · 2 runs in 2 series/)
+  })
+
   it('names the methods, the numbers of runs and tasks, and the latest end', () =>
     expect(shown.lead).toBe('tiny fine-tuned with full, salora, lora · 5 runs in 4 series of 2 tasks · 28 November 2026, 01:02 UTC'))
 })

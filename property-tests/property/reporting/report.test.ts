@@ -241,6 +241,11 @@ describe('a sweep', () => {
     await writeFile(at('other/sweep.json'), JSON.stringify({ sweep: 'table3', table }))
     const { page } = await reportOf(at('sweep'), at('other'))
     expect(recordsIn(page, 'scores').map((record) => record['series'])).toContain('salora, λ = 0 (other)')
+    await writeRun(at('copy/sweep/cells', 'mrpc.salora_λ_=_0.seed-0'), {})
+    await writeFile(at('copy/sweep/sweep.json'), JSON.stringify({ sweep: 'table3', table }))
+    const copied = recordsIn((await reportOf(at('sweep'), at('copy/sweep'))).page, 'scores').map((record) => record['series'])
+    expect(copied).toContain('salora, λ = 0 (copy/sweep)')
+    expect(copied.filter((label) => String(label).startsWith('salora, λ = 0 ('))).toHaveLength(2)
   })
 
   it('a sweep with a damaged sweep.json has its cells as runs, and one line about the file', async () => {

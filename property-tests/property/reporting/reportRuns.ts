@@ -15,6 +15,8 @@ export type MadeRun = {
   /** taskLoss at a step */
   readonly lossAt?: (step: number) => number
   readonly device?: string
+  /** added to config.json */
+  readonly config?: Readonly<Record<string, unknown>>
   /** added to result.json */
   readonly result?: Readonly<Record<string, unknown>>
 }
@@ -30,6 +32,7 @@ export const madeRun = ({
   ranks,
   lossAt = (step) => 1 / step,
   device = 'cpu',
+  config = {},
   result = {},
 }: MadeRun) => {
   const scores = { accuracy, f1: accuracy / 2, matthews: accuracy / 3, loss: 0.5 }
@@ -41,6 +44,7 @@ export const madeRun = ({
       settings: { ...resolveSettings({ method } as object), seed, ...settings },
       device,
       versions: {},
+      ...config,
     },
     result: {
       device,

@@ -17,6 +17,69 @@ describe('a series', () => {
     expect(labelsOf({ seed: 1 }, { seed: 2 }, ...executed.map((settings) => ({ settings })))).toEqual([['salora', 6]])
   })
 
+  const digest = (letter: string): string => letter.repeat(64)
+  /** A run on a file, with the digests that a run stores. */
+  const onFile = (file: string, rows: string, weights: string, more: MadeRun & { readonly model?: string } = {}): MadeRun => ({
+    ...more,
+    config: {
+      model: more.model ?? '/models/M',
+      task: { task: file },
+      inputs: {
+        'training rows': `36 of sha256 ${digest(rows)}`,
+        'evaluation rows': `4 of sha256 ${digest(rows)}`,
+        "the model's model.safetensors": digest(weights),
+      },
+      ...more.config,
+    },
+  })
+  const seriesFor = (...made: ReadonlyArray<MadeRun>) =>
+    seriesOf(made.map(finished)).map(({ task, label, runs }) => [task, label, runs.length])
+
+  it('has no runs on other files or models of the same name, which are named with their folders', () => {
+    expect(seriesFor(onFile('/q/x/train.csv', 'a', 'd'), onFile('/q/y/train.csv', 'b', 'd'))).toEqual([
+      ['x/train.csv', 'salora', 1],
+      ['y/train.csv', 'salora', 1],
+    ])
+    const models = ['/q/a/M', '/q/b/M'] as const
+    const [first, second] = models.map((model, i) => onFile('train.csv', 'a', String(i), { model }))
+    expect(seriesFor(first ?? {}, second ?? {})).toEqual([
+      ['train.csv', 'salora, model a/M', 1],
+      ['train.csv', 'salora, model b/M', 1],
+    ])
+    // runs that stored no digests
+    expect(seriesFor(...models.map((model) => ({ config: { model } })))).toEqual([
+      ['mrpc', 'salora, model a/M', 1],
+      ['mrpc', 'salora, model b/M', 1],
+    ])
+    const data = ['/q/x/MRPC', 'C:\\y\\MRPC'].map((folder) => ({ config: { task: { task: 'mrpc', data: folder } } }))
+    expect(seriesFor(...data).map(([, label]) => label)).toEqual(['salora, data x/MRPC', 'salora, data y/MRPC'])
+  })
+
+  it('has runs on a file and a model that were moved', () => {
+    const moved = onFile('/elsewhere/train.csv', 'a', 'd', { model: '/elsewhere/M', seed: 1 })
+    expect(seriesFor(onFile('/q/train.csv', 'a', 'd'), moved)).toEqual([['train.csv', 'salora', 2]])
+  })
+
+  it('has no runs on a file or a model that was changed, and says by which digest', () => {
+    expect(seriesFor(onFile('/q/train.csv', 'a', 'd'), onFile('/q/train.csv', 'a', 'e'))).toEqual([
+      ['train.csv', "salora, the model's model.safetensors dddddddd", 1],
+      ['train.csv', "salora, the model's model.safetensors eeeeeeee", 1],
+    ])
+    expect(seriesFor(onFile('/q/train.csv', 'a', 'd'), onFile('/q/train.csv', 'b', 'd'))[1]).toEqual([
+      'train.csv',
+      'salora, training rows 36 of sha256 bbbbbbbb, evaluation rows 4 of sha256 bbbbbbbb',
+      1,
+    ])
+  })
+
+  it('has the runs of one fold', () => {
+    const onFold = (index: number, seed: number): MadeRun => ({ seed, config: { task: { task: 'a.csv', fold: { index, of: 5 } } } })
+    expect(seriesFor(onFold(0, 0), onFold(0, 1), onFold(4, 0))).toEqual([
+      ['a.csv', 'salora, fold 1 of 5', 2],
+      ['a.csv', 'salora, fold 5 of 5', 1],
+    ])
+  })
+
   it('is named by the settings in which the runs of its method differ', () =>
     expect(
       labelsOf({ settings: { rank: 2, learningRate: 0.25 } }, { settings: { rank: 4, learningRate: 0.5 } }, { method: 'lora' }).map(

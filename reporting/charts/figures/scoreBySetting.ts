@@ -5,7 +5,8 @@ import { seriesLimit } from '../chartStyle.js'
 import type { Figure, FigureContent, Panel, PlottedSeries } from '../figure.js'
 import { lineChart, type Point } from '../lineChart.js'
 import { omittedSentence, panelLimit, slug, spokenNumber } from '../panels.js'
-import { groupBy, lastScore, methodLabels, traitsOf, type Traits } from '../series.js'
+import { groupBy } from '../groupBy.js'
+import { lastScore, methodLabels, traitsOf, type Traits } from '../series.js'
 import type { Cell } from '../table.js'
 
 export type SettingFigure = {
@@ -91,7 +92,7 @@ const linesOf = (figure: SettingFigure, series: ReadonlyArray<PlottedSeries>): R
 
 const labelsOf = (figure: SettingFigure, series: ReadonlyArray<PlottedSeries>): ReadonlyMap<FinishedRun, string> => {
   const runsByTask = [...groupBy(series, ({ task }) => task).values()].map((ofTask) => ofTask.flatMap(({ runs }) => runs))
-  const traits = new Map(runsByTask.flat().map((run) => [run, figure.lineTraits(traitsOf(run))]))
+  const traits = new Map([...traitsOf(runsByTask.flat())].map(([run, ofRun]) => [run, figure.lineTraits(ofRun)]))
   return new Map(runsByTask.flatMap((runs) => [...methodLabels(runs, traits)]))
 }
 
