@@ -9,6 +9,7 @@ import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { layer, settingsOf } from './layers.js'
+import { nearbyRun } from './nearbyRun.js'
 import type { Values } from './settingFlags.js'
 import { taskOptions } from './taskRequest.js'
 
@@ -57,7 +58,8 @@ const ofMachine = (values: Values): Values => Object.fromEntries(Object.entries(
 
 const runConfig = async (run: string) => {
   const config = await readRunConfig(run)
-  if (config === null) throw inputError(`--run ${run}`, 'the folder of a run of salora train', 'no config.json there')
+  if (config === null)
+    throw inputError(`--run ${run}`, 'the folder of a run of salora train', `no config.json there${await nearbyRun(run)}`)
   return config
 }
 

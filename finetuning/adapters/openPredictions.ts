@@ -10,6 +10,7 @@ import { resolveLabels } from './labelNames.js'
 import { calledOf } from './modelWithAdapter.js'
 import { resolveMaxLength, type MachineOptions, type OnProgress, type Text } from './openModel.js'
 import { openReader, type EncodedText, type Reader } from './reader.js'
+import type { TrainedModelOptions } from './trainedModel.js'
 import { untilRelease } from './untilRelease.js'
 
 export type TrainedAdapter = {
@@ -39,13 +40,21 @@ export type OpenAdapter = TrainedAdapter & {
 /** @throws InputError if the model has fewer positions than `maxLength`, or generates text */
 export const openPredictions = async (
   trained: TrainedModel,
-  { maxLength, ...machine }: MachineOptions & { readonly maxLength: number | null; readonly batchSize: number },
+  {
+    maxLength,
+    trainedBy,
+    ...machine
+  }: MachineOptions & Pick<TrainedModelOptions, 'trainedBy'> & { readonly maxLength: number | null; readonly batchSize: number },
   device: Device,
 ): Promise<OpenAdapter> => {
   const { base, adapter } = trained
   const { outputs } = adapter
   if (outputs.head === 'causal')
-    throw inputError(base.folder, 'a classifier, or an adapter of one', 'what writes text (salora generate, or salora evaluate)')
+    throw inputError(
+      trainedBy?.run ?? base.folder,
+      'a classifier, or an adapter of one',
+      'what writes text (salora generate, or salora evaluate)',
+    )
   const taskType = taskTypeOf(outputs, base.folder)
   const limit = resolveMaxLength(trained, maxLength)
   const reader = await openReader(trained, outputs, limit, machine, device)

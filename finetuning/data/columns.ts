@@ -41,8 +41,7 @@ export const likelyColumns = (names: ReadonlyArray<string>, requested: ReadonlyA
     const usual = usualNames[flag ?? ''] ?? []
     const [known] = usual.flatMap((usually) => columnNamed(left, usually) ?? [])
     const near = nearest(name, left) ?? undefined
-    const last = names.length === requested.length && left.length === 1 ? left[0] : undefined
-    const column = (usual.includes(name) ? (known ?? near) : (near ?? known)) ?? last
+    const column = usual.includes(name) ? (known ?? near) : (near ?? known)
     left = left.filter((other) => other !== column)
     return column === undefined || flag === undefined ? [] : [`${flag} ${/^[\w.-]+$/.test(column) ? column : JSON.stringify(column)}`]
   })

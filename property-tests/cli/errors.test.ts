@@ -1,6 +1,6 @@
 /** User errors on the command line: one line that names the flag or the file, the right exit code, and no stack trace. */
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { methods } from '../../accelerated/methods/index.js'
@@ -295,5 +295,22 @@ describe('a folder that cannot be used exits with 1 and names it', () => {
     expect(await mistake(['evaluate', '--run', 'tiny/none', '--quiet'], 1)).toBe(
       '--run tiny/none: expected the folder of a run of salora train, got no config.json there',
     )
+  })
+
+  it('--run that is in a run, or around runs, of which the newest is suggested', async () => {
+    const config = JSON.stringify({ formatVersion: 2, model: 'm', task: {}, settings: {} })
+    for (const [name, seconds] of [
+      ['older', 1_000],
+      ['newest', 3_000],
+      ['old', 2_000],
+    ] as const) {
+      await mkdir(join(cwd, 'around', name, 'adapter'), { recursive: true })
+      await writeFile(join(cwd, 'around', name, 'config.json'), config)
+      await utimes(join(cwd, 'around', name, 'config.json'), seconds, seconds)
+    }
+    const suggested = async (run: string) => /no config\.json there(.*)$/.exec(await mistake(['predict', '--run', run, '--quiet'], 1))?.[1]
+    expect(await suggested('around')).toBe(' (did you mean --run around/newest?)')
+    expect(await suggested('around/old/adapter')).toBe(' (did you mean --run around/old?)')
+    expect(await suggested('tiny/adapter')).toBe('')
   })
 })

@@ -178,7 +178,7 @@ describe('a run on text', () => {
     const answer = await saloraIn(['predict', '--run', 'llama', '--quiet'], { cwd: root, input: 'w3\n' })
     expect(answer.code).not.toBe(0)
     expect(answer.stderr).toMatch(
-      /expected a classifier, or an adapter of one, got what writes text \(salora generate, or salora evaluate\)\n$/,
+      /^llama: expected a classifier, or an adapter of one, got what writes text \(salora generate, or salora evaluate\)\n$/,
     )
   })
 })

@@ -143,6 +143,7 @@ describe('an invalid file is refused in one line', () => {
     expect(await refusal('m.tsv', 'text\tclass\na\t1\n', { label: 'mood' })).toBe(
       'm.tsv, row 1: expected a column "mood" (--label), got the columns "text", "class" (did you mean --label class?)',
     )
+    expect(await refusal('m.csv', 'id,text\n1,a\n')).toBe('m.csv, row 1: expected a column "label" (--label), got the columns "id", "text"')
     expect(await refusal('m.tsv', 'text;label\na;1\n')).toBe(
       'm.tsv, row 1: expected a column "label" (--label), got the columns "text;label" (--delimiter ";" would cut it)',
     )

@@ -149,7 +149,6 @@ describe('a header', () => {
     ['id,Sentence,label', {}, '--text Sentence'],
     ['id,my text,label', { text: 'mytext' }, '--text "my text"'],
     ['reviews,stars', { text: 'review', label: 'stars' }, '--text reviews'],
-    ['label,anything', {}, '--text anything'],
     ['sentence1,sentence2,label', { text: 'sentence1', textPair: 'second' }, '--text-pair sentence2'],
   ])('%s has likely columns for the missing ones', async (header, options, likely) => {
     expect(await refusal(() => readDelimited(file('likely.csv', `${header}\n`), options))).toContain(`(did you mean ${likely}?)`)
