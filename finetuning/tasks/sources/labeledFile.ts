@@ -50,18 +50,31 @@ const heldOutOf = (all: Dataset, { strata }: FileReading, options: TaskOptions, 
   const seed = options.holdOutSeed ?? 0
   const split = holdOut<Example>({ seed, strata, ...part })
   const { kept, held } = split(all.examples)
-  if (held.length === 0 && options.fold !== undefined) {
-    const { held: possible } = holdOut<Example>({ seed, strata, share: part.share, isHeld: () => true })(all.examples)
-    throw inputError(
-      all.source,
-      `a different text for each of ${options.fold.of} folds (or fewer --folds)`,
-      `${distinct(possible)} that can be held out`,
-    )
+  if (held.length === 0) {
+    refuseIds(all, options)
+    if (options.fold !== undefined) {
+      const { held: possible } = holdOut<Example>({ seed, strata, share: part.share, isHeld: () => true })(all.examples)
+      throw inputError(
+        all.source,
+        `a different text for each of ${options.fold.of} folds (or fewer --folds)`,
+        `${distinct(possible)} that can be held out`,
+      )
+    }
+    throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
   }
-  if (held.length === 0) throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
   const examples = held.map(exampleStore()) // a store of their own, so each part can be released separately
   const { files: _, ...whole } = all
   return { train: mixedTraining(all, kept, options), evaluation: { ...whole, examples, skipped: [] }, heldOut: true }
+}
+
+/** Fewer rows may well have a class each. */
+const manyRows = 20
+
+/** @throws InputError if nearly every row has a label of its own, as in a column of ids */
+const refuseIds = ({ source, labelNames, examples }: Dataset, { label = 'label' }: TaskOptions): void => {
+  const values = labelNames?.length ?? 0
+  if (examples.length < manyRows || values < 0.9 * examples.length) return
+  throw inputError(source, 'the column of classes (--label)', `${quoted(label)}, with ${values} values in ${examples.length} rows`)
 }
 
 const enough = ({ labelNames, examples }: Dataset): string =>

@@ -256,6 +256,10 @@ describe('a labeled file of the user', () => {
     ).toBe(
       'two.csv: expected two different texts of one class, so that one can be held out (or --eval-data), got 2 rows, each of a class of its own',
     )
+    const tickets = Array.from({ length: 40 }, (_, i) => [`the text of ${i % 30}`, `T-${i}`].join(','))
+    expect(await line({ task: write('ids.csv', ['text,Ticket', ...tickets].join('\n')), label: 'Ticket' })).toBe(
+      'ids.csv: expected the column of classes (--label), got "Ticket", with 40 values in 40 rows',
+    )
     const equal = Array.from({ length: 50 }, (_, i) => ['the same', i % 2] as const)
     expect(await line({ task: write('equal.csv', csv(equal)) })).toBe(
       'equal.csv: expected two different texts of one class, so that one can be held out (or --eval-data), got 1 different text in 50 rows',
