@@ -21,7 +21,7 @@ const largestText = (classes: ReadonlyArray<ClassCount>): string =>
   `${[...classes]
     .sort((a, b) => b.rows - a.rows)
     .slice(0, mostInLine)
-    .map(({ label, rows: count }) => `${quoted(oneLine(label), 30).slice(1, -1)} ${counted(count)}`)
+    .map(({ label, rows: count }) => `${quoted(oneLine(label), 30)} ${counted(count)}`)
     .join(', ')}${classes.length > mostInLine ? ', …' : ''}`
 
 const sumOf = (counts: ReadonlyArray<ClassCount>): number => counts.reduce((sum, { rows }) => sum + rows, 0)

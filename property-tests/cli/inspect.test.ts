@@ -99,7 +99,7 @@ describe('salora train', () => {
     const at = lines.findIndex((line) => line.startsWith('data: '))
     expect(lines.slice(at - 1, at + 4)).toEqual([
       '@/reviews.csv: the column "Text" is read as "text"',
-      'data: 3 classes (good 49, bad 4, Good 1); tokens a text: median 16, 95 % up to 16, longest 16',
+      'data: 3 classes ("good" 49, "bad" 4, "Good" 1); tokens a text: median 16, 95 % up to 16, longest 16',
       'warning: the labels "Good", "good" differ only in case: write them alike in the file, if they are one class',
       expect.stringMatching(/^warning: one class has only one row /),
       expect.stringMatching(/^warning: "good" has 90\.7 % of the rows, .*--class-weights balanced and --metric-for-best-model macroF1/),

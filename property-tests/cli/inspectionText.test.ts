@@ -47,9 +47,9 @@ it('of more than 30 classes the largest are shown', () => {
 })
 
 it('the short form has the five largest classes, and both percentiles of the lengths', () => {
-  const classes = [1, 6, 3, 5, 2, 4].map((rows) => ({ label: `c${rows}`, rows }))
+  const classes = [1, 6, 3, 5, 2, 4].map((rows) => ({ label: `${rows - 1}`, rows }))
   expect(reportLines({ training: { ...facts, classes }, findings: [] })).toEqual([
-    'data: 6 classes (c6 6, c5 5, c4 4, c3 3, c2 2, …); 1 duplicate; 2 texts with more than one label; ' +
+    'data: 6 classes ("5" 6, "4" 5, "3" 4, "2" 3, "1" 2, …); 1 duplicate; 2 texts with more than one label; ' +
       'tokens a text: median 5, 95 % up to 7, longest 9',
   ])
 })
