@@ -18,6 +18,14 @@ const editDistance = (from: string, to: string): number => {
 /** A third of the letters may differ, and three at most. */
 const tolerance = (text: string): number => Math.min(3, Math.ceil(text.length / 3))
 
+/** The remedy for a mistyped name: `did you mean "rank"?`; null where no name is near. Case, - and _ do not count, as in max_new_tokens. */
+export const didYouMean = (typed: string, names: ReadonlyArray<string>): string | null => {
+  const near = names.find((name) => plain(name) === plain(typed)) ?? nearest(typed, names)
+  return near === null ? null : `did you mean "${near}"?`
+}
+
+const plain = (name: string): string => name.replaceAll(/[-_]/g, '').toLowerCase()
+
 /** null where no name is near */
 export const nearest = (typed: string, names: ReadonlyArray<string>): string | null => {
   if (typed.length > 100) return null

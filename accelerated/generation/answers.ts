@@ -1,7 +1,10 @@
 /** Answers as text: each piece as soon as no later token can change it, and at the end the whole answer. */
+import { z } from 'zod'
+import { refuseOtherKeys } from '../errors/otherKeys.js'
+import { validate } from '../errors/validate.js'
 import type { Decoder } from './decoder.js'
 import { generate, type GenerationEnd } from './generate.js'
-import { resolveGeneration, type GenerationInput } from './settings.js'
+import { generationSettings, resolveGeneration, type GenerationInput, type ResolvedGeneration } from './settings.js'
 import { stopsAt, stopsAtLine, streamedText } from './streamedText.js'
 
 /** A piece of an answer as soon as no later token can change it, and at the end the whole answer. `prompt` counts from 0. */
@@ -17,6 +20,17 @@ export type AnswerEnds = {
   readonly lineOnly?: boolean
 }
 
+/** What a caller without types may give. */
+const endsSchema = z.looseObject({ stop: z.array(z.string().min(1)).optional(), lineOnly: z.boolean().optional() })
+const names = [...Object.keys(generationSettings), ...Object.keys(endsSchema.shape)]
+
+/** Validates settings and fills in defaults. @throws InputError for an unknown one, SettingsError for a wrong value */
+export const resolveAnswers = (given: Partial<GenerationInput> & AnswerEnds): ResolvedGeneration & Required<AnswerEnds> => {
+  const { stop = [], lineOnly = false, ...settings } = validate(endsSchema, given, 'settings', 'settings of generation')
+  refuseOtherKeys(settings, names, 'settings', 'a setting of generation')
+  return { ...resolveGeneration(settings), stop, lineOnly }
+}
+
 type Text = {
   readonly decode: (ids: ReadonlyArray<number>) => string
   /** ids that end a text */
@@ -28,13 +42,14 @@ export async function* answersTo(
   decoder: Decoder,
   { decode, endTokens }: Text,
   prompts: ReadonlyArray<ReadonlyArray<number>>,
-  { stop = [], lineOnly = false, ...settings }: Partial<GenerationInput> & AnswerEnds,
+  settings: Partial<GenerationInput> & AnswerEnds,
   signal?: AbortSignal,
 ): AsyncGenerator<AnswerEvent, void> {
+  const { stop, lineOnly, ...resolved } = resolveAnswers(settings)
   const texts = prompts.map((prompt) => streamedText(decode, stop, prompt))
   const [atText, atLine] = [stopsAt(decode, stop), stopsAtLine(decode)]
   const stops: typeof atText = (tokens, prompt) => atText(tokens, prompt) || (lineOnly && atLine(tokens))
-  const generation = { ...resolveGeneration(settings), endTokens, stops }
+  const generation = { ...resolved, endTokens, stops }
   for await (const event of generate(decoder, prompts, generation, signal)) {
     const [{ prompt }, text] = [event, texts[event.prompt]]
     const piece = (event.kind === 'token' ? text?.push(event.token) : text?.end()) ?? ''

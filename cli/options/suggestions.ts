@@ -1,6 +1,6 @@
 /** What an unknown option or key may have meant: a name of another tool, or the nearest of ours. */
 import { suggestNearest, type Suggest } from '../../finetuning/commandLine/parse.js'
-import { nearest } from '../../accelerated/errors/nearest.js'
+import { didYouMean } from '../../accelerated/errors/nearest.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { otherNames, otherWords } from './otherNames.js'
 
@@ -28,8 +28,7 @@ export const suggestFlag: Suggest = (typed, known) => {
 export const suggestSetting = (typed: string, known: ReadonlyArray<string>): string | null => {
   const other = otherName(typed, known)
   if (other !== null) return `did you mean ${keyOf(other)}?${sourceOf(other)}`
-  const near = nearest(typed, known)
-  return near === null ? null : `did you mean "${near}"?`
+  return didYouMean(typed, known)
 }
 
 const keyOf = ({ setting, value }: OtherName): string => (value === null ? `"${setting}"` : `"${setting}": "${value}"`)

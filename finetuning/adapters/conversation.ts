@@ -1,5 +1,6 @@
 /** A conversation with a decoder: messages in turn, each answered as it is generated. */
 import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import { resolveAnswers } from '../../accelerated/generation/answers.js'
 import type { GenerationInput } from '../../accelerated/generation/settings.js'
 import type { AnswerEnds, AnswerEvent, Generator } from './generator.js'
 
@@ -17,13 +18,14 @@ export type Conversation = {
 /**
  * @param generator reads each message once if it keeps its cache
  * @param system the system message to begin with; null: the template's own, if it has one
- * @throws InputError if the model has no chat template, or one without system messages if one is given
+ * @throws InputError if the model has no chat template, or one without system messages if one is given; SettingsError for a wrong setting
  */
 export const openConversation = (
   generator: Pick<Generator, 'encode' | 'answers'>,
   settings: Partial<GenerationInput> & AnswerEnds,
   system: string | null = null,
 ): Conversation => {
+  resolveAnswers(settings)
   const opening = (text: string | null): ReadonlyArray<Message> => (text === null ? [] : [{ role: 'system', content: text }])
   let [first, messages] = [system, opening(system)]
   generator.encode({ messages: [...messages, { role: 'user', content: '?' }] }, 'the conversation') // before anyone types a message

@@ -11,7 +11,7 @@ import { causalLM } from '../../accelerated/objectives/causalLM.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { promptTokens, type Prompt } from '../tokens/prompts.js'
+import { framed, promptTokens, type Prompt } from '../tokens/prompts.js'
 import { openAssembly } from './openModel.js'
 import type { TrainedAdapterOptions } from './trainedAdapter.js'
 import { loadTextModel } from './trainedModel.js'
@@ -28,8 +28,8 @@ export type { AnswerEnds, AnswerEvent }
 
 export type Generator = {
   readonly device: string
-  /** Prompt → token ids. @param where names the prompt in error messages. @throws InputError if the prompt is empty or too long */
-  readonly encode: (prompt: Prompt, where: string) => ReadonlyArray<number>
+  /** Prompt → token ids. @param where names the prompt in error messages. @throws InputError if it is empty, too long or no prompt */
+  readonly encode: (prompt: Prompt, where?: string) => ReadonlyArray<number>
   /** Generates an answer to each prompt, batch by batch. @throws SettingsError for a wrong setting, InputError if a prompt does not fit */
   readonly answers: (
     prompts: ReadonlyArray<ReadonlyArray<number>>,
@@ -57,8 +57,8 @@ export const openGeneratorOn = async (deviceOf: () => Promise<Device>, options: 
   const { positions } = decoder
   return {
     device: device.name,
-    encode: (prompt, where) => {
-      const ids = tokensOf(prompt)
+    encode: (prompt, where = 'prompt') => {
+      const ids = tokensOf(framed(prompt, where))
       if (ids.length === 0) throw inputError(where, 'a prompt of at least one token', 'none')
       if (ids.length >= positions)
         throw inputError(where, `a prompt of at most ${positions - 1} tokens (there are ${positions} positions)`, String(ids.length))

@@ -18,7 +18,7 @@ const text = z.string().min(1).max(longestSamplePrompt)
 const instruction = z.strictObject({
   template: z.enum(promptTemplates).optional(),
   instruction: text,
-  input: z.string().max(longestSamplePrompt),
+  input: z.string().max(longestSamplePrompt).optional(),
 })
 const messages = z
   .array(z.looseObject({ role: z.string().min(1).max(100), content: z.string().max(longestSamplePrompt) }))
@@ -26,7 +26,7 @@ const messages = z
   .max(mostSampleMessages)
 
 export const samplePromptsSchema = z
-  .array(z.union([text, z.strictObject({ text }), instruction, z.strictObject({ messages })]))
+  .array(z.union([text, z.strictObject({ text }), z.strictObject({ prompt: text }), instruction, z.strictObject({ messages })]))
   .min(1)
   .max(mostSamplePrompts)
 
@@ -44,6 +44,7 @@ export const checkSamplePrompts = (prompts: ReadonlyArray<SamplePrompt>): void =
 export const shownPrompt = (prompt: SamplePrompt): unknown => {
   if (typeof prompt === 'string') return prompt
   if ('text' in prompt) return prompt.text
+  if ('prompt' in prompt) return prompt.prompt
   return 'messages' in prompt ? prompt.messages : prompt.instruction
 }
 

@@ -11,7 +11,7 @@ import type { Runtime } from '../../accelerated/training/phaseSessions.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
 import { templateOf } from '../data/promptTemplates.js'
 import { takesPromptTemplate, type TaskOptions } from '../tasks/index.js'
-import { promptTokens, type Prompt } from '../tokens/prompts.js'
+import { framed, promptTokens, type FramedPrompt } from '../tokens/prompts.js'
 import { sampleMemoryOf, type SampleMemory } from './sampleMemory.js'
 import { shownPrompt, type SamplePrompt } from './samplePrompts.js'
 
@@ -35,7 +35,7 @@ export const openSampler = async (
   const { left, description } = availablePositions(method, settings, model)
   const ids = prompts.map((prompt, i) => {
     const where = `--sample-prompts, prompt ${i + 1}`
-    const tokens = tokensOf(framed(prompt, task))
+    const tokens = tokensOf(asTrained(prompt, task, where))
     if (tokens.length === 0) throw inputError(where, 'a prompt of at least one token', 'none')
     if (tokens.length >= left) throw inputError(where, `a prompt of at most ${left - 1} tokens (of ${description})`, String(tokens.length))
     return tokens
@@ -62,8 +62,9 @@ export const openSampler = async (
 }
 
 /** An instruction without a template of its own is in the run's, as in training. */
-const framed = (prompt: SamplePrompt, task: TaskOptions): Prompt => {
+const asTrained = (given: SamplePrompt, task: TaskOptions, where: string): FramedPrompt => {
   const isFramed = takesPromptTemplate(task.task)
-  if (typeof prompt === 'string') return isFramed ? { template: templateOf(task), instruction: prompt, input: '' } : { text: prompt }
+  if (typeof given === 'string') return isFramed ? { template: templateOf(task), instruction: given, input: '' } : { text: given }
+  const prompt = framed(given, where)
   return 'instruction' in prompt && prompt.template === undefined && isFramed ? { ...prompt, template: templateOf(task) } : prompt
 }

@@ -3,8 +3,9 @@
  * The folder serving/ answers requests for runs, in a thread; what opens an adapter in this thread is in ../adapters.
  */
 import { inputError, shown } from '../../accelerated/errors/inputError.js'
+import { resolveAnswers } from '../../accelerated/generation/answers.js'
 import type { Text } from '../adapters/openModel.js'
-import type { Prompt } from '../tokens/prompts.js'
+import { framed, type Prompt } from '../tokens/prompts.js'
 import type { ServedRun } from './openRuns.js'
 import { openRuns } from './openRuns.js'
 import type { GeneratedText, GenerationChoice, RunInfo } from './protocol.js'
@@ -72,7 +73,7 @@ export const openRun = async (folder: string, machine: MachineChoice = {}): Prom
     ...info,
     predict: ((given: RunText | ReadonlyArray<RunText>) =>
       isList(given) ? Promise.all(given.map(one)) : one(given)) as OpenRun['predict'],
-    generate: (prompt, settings = {}) => generation(run, typeof prompt === 'string' ? { text: prompt } : prompt, settings),
+    generate: (prompt, settings = {}) => generation(run, prompt, settings),
     release,
   }
 }
@@ -108,7 +109,9 @@ const checked = (texts: Text, where: string): Text => {
   return texts
 }
 
-async function* generation(run: ServedRun, prompt: Prompt, settings: GenerationChoice): AsyncGenerator<GenerationPiece, void> {
+async function* generation(run: ServedRun, given: string | Prompt, settings: GenerationChoice): AsyncGenerator<GenerationPiece, void> {
+  const prompt = framed(given, 'prompt')
+  resolveAnswers(settings)
   const stop = new AbortController()
   const pieces: GenerationPiece[] = []
   let wake = (): void => undefined

@@ -1,21 +1,65 @@
 /** Prompts for generation: a plain text, an instruction in its prompt template, or a conversation in the model's chat template. */
+import { z } from 'zod'
 import { loadChatTemplate, type ChatTemplate, type Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
-import { InputError, inputError } from '../../accelerated/errors/inputError.js'
+import { alternatives } from '../../accelerated/errors/alternatives.js'
+import { InputError, inputError, shown } from '../../accelerated/errors/inputError.js'
+import { didYouMean } from '../../accelerated/errors/nearest.js'
+import { refuseOtherKeys } from '../../accelerated/errors/otherKeys.js'
+import { validate } from '../../accelerated/errors/validate.js'
 import type { Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
-import { promptOf, type Instruction, type PromptTemplate } from '../data/promptTemplates.js'
+import { promptOf, promptTemplates, type Instruction, type PromptTemplate } from '../data/promptTemplates.js'
 
 export type Prompt =
+  /** The model continues the text. */
   | { readonly text: string }
+  /** As a plain text, and as `{"prompt"}` in `salora generate --input`. */
+  | { readonly prompt: string }
   /** Without a template, the model's chat template frames the instruction; `paper` does if the model has none. */
-  | ({ readonly template?: PromptTemplate } & Instruction)
+  | { readonly template?: PromptTemplate; readonly instruction: string; readonly input?: string }
   /** The model answers the last message. */
   | { readonly messages: ReadonlyArray<Message> }
+
+/** A prompt that is ready to become tokens. */
+export type FramedPrompt =
+  | { readonly text: string }
+  | ({ readonly template?: PromptTemplate } & Instruction)
+  | { readonly messages: ReadonlyArray<Message> }
+
+/** @throws InputError with one line for a prompt of another form, which a caller without types may give */
+export const framed = (given: string | Prompt, where: string): FramedPrompt => {
+  const prompt = typeof given === 'string' ? { text: given } : checked(given, where)
+  if ('prompt' in prompt) return { text: prompt.prompt }
+  return 'instruction' in prompt ? { ...prompt, input: prompt.input ?? '' } : prompt
+}
+
+const text = z.string()
+/** The forms of a prompt by the key that each has. */
+const forms = {
+  text: z.object({ text }),
+  prompt: z.object({ prompt: text }),
+  instruction: z.object({ instruction: text, input: text.nullish(), template: z.enum(promptTemplates).optional() }),
+  messages: z.object({ messages: z.array(z.looseObject({ role: text.min(1), content: text })).min(1) }),
+} as const
+const keys = Object.keys(forms) as ReadonlyArray<keyof typeof forms>
+const expected = `a text, or an object with one of ${alternatives(keys.map((key) => JSON.stringify(key)))}`
+
+const checked = (given: unknown, where: string): Prompt => {
+  const object = typeof given === 'object' && given !== null ? given : {}
+  const key = keys.find((name) => Object.hasOwn(object, name))
+  if (key === undefined) {
+    const [remedy] = Object.keys(object).flatMap((name) => didYouMean(name, keys) ?? [])
+    throw inputError(where, remedy === undefined ? expected : `${expected} (${remedy})`, shown(given))
+  }
+  const names = Object.keys(forms[key].shape)
+  refuseOtherKeys(object, names, where, `only ${alternatives(names.map((name) => JSON.stringify(name)))} in a prompt`)
+  return validate<unknown>(forms[key], given, where, 'a prompt') as Prompt
+}
 
 /**
  * Returns a function from a prompt to token ids, framed as in training: a chat template writes its own start token.
  * @throws InputError if the prompt needs the model's chat template, which is absent or fails
  */
-export const promptTokens = async (folder: string, { ids, start }: Tokenizer): Promise<(prompt: Prompt) => ReadonlyArray<number>> => {
+export const promptTokens = async (folder: string, { ids, start }: Tokenizer): Promise<(prompt: FramedPrompt) => ReadonlyArray<number>> => {
   const template = await loadChatTemplate(folder).catch(failing)
   const chat: ChatTemplate = (...conversation) => {
     if (template !== null) return template(...conversation)
