@@ -1,7 +1,9 @@
 /** salora generate: prompts in, text of a decoder out, as it is generated. */
-import { promptTemplates, templateOf } from '../../finetuning/data/promptTemplates.js'
+import { promptTemplates, templateOf, type PromptTemplate } from '../../finetuning/data/promptTemplates.js'
 import { orderedOutput } from '../../finetuning/adapters/orderedOutput.js'
 import { openGenerator, type Generator } from '../../finetuning/adapters/generator.js'
+import { takesPromptTemplate, type TaskOptions } from '../../finetuning/tasks/index.js'
+import { framed } from '../../finetuning/tokens/prompts.js'
 import { choiceFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { counted, plural } from '../format/numbers.js'
 import { promptsOf, type GivenPrompt } from '../input/promptInput.js'
@@ -13,6 +15,8 @@ import { exitCodes } from '../terminal/exitCodes.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
 import { printable, type Terminal } from '../terminal/output.js'
 
+const templateNames = [...promptTemplates, 'none'] as const
+
 export const generate = defineCommand({
   name: 'salora generate',
   description:
@@ -20,14 +24,23 @@ export const generate = defineCommand({
   flags: {
     Model: adapterFlags,
     Prompts: {
-      prompt: textFlag('text', 'Prompt to continue; with --prompt-template an instruction'),
+      prompt: textFlag(
+        'text',
+        'Instruction for a run that was trained with a prompt template, or with --prompt-template; otherwise a text to continue',
+      ),
       input: textFlag(
         'file',
         'JSON lines, each {"prompt"}, {"instruction", "input"} or {"messages"}, instead of --prompt; - reads standard input',
       ),
-      promptTemplate: choiceFlag(promptTemplates, 'name', `Template of instructions: ${promptTemplates.join(', ')}`, {
-        defaultText: "the run's; without a run chat if the model has a chat template, else paper",
-      }),
+      promptTemplate: choiceFlag(
+        templateNames,
+        'name',
+        `Template of prompts: ${promptTemplates.join(', ')}; none continues them as texts`,
+        {
+          defaultText:
+            'the run\'s; without a run only {"instruction"} has one: chat if the model has a chat template, else paper',
+        },
+      ),
     },
     Generation: { ...generationFlags, ...stopFlags },
     Machine: adapterMachineFlags(['device', 'precision', 'threads']),
@@ -46,7 +59,7 @@ export const generate = defineCommand({
     const settings = { ...generationRequest(flags), stop }
     const { run, model, adapter: folder, device, precision, threads } = flags
     const { adapter, runTask } = await adapterRequest({ run, model, adapter: folder, device, precision, threads })
-    const prompts = await promptsOf({ prompt, input, template: promptTemplate }, runTask === null ? null : templateOf(runTask))
+    const prompts = await framedPrompts({ prompt, input, template: promptTemplate }, runTask)
     const generator = await openGenerator(adapter)
     // Before the signals are watched: until then Ctrl-C ends the process at once.
     const ids = encoded(generator, prompts)
@@ -62,7 +75,8 @@ export const generate = defineCommand({
         { signal: interrupt.signal, single: input === null },
         terminal,
       )
-      if (prompt !== null && promptTemplate === null && answers.some(endedAtOnce)) terminal.note(chatRemedy)
+      if (prompt !== null && promptTemplate === null && prompts.some((one) => 'text' in one.prompt) && answers.some(endedAtOnce))
+        terminal.note(chatRemedy)
     } finally {
       interrupt.release()
       await generator.release()
@@ -70,6 +84,19 @@ export const generate = defineCommand({
     return interrupt.exitCode() ?? exitCodes.success
   },
 })
+
+type Asked = Omit<Parameters<typeof promptsOf>[0], 'template'> & { readonly template: (typeof templateNames)[number] | null }
+
+/** --prompt and each {"prompt"} as the run was trained, {"instruction"} in a template in any case. */
+const framedPrompts = async ({ template, ...given }: Asked, runTask: TaskOptions | null): Promise<ReadonlyArray<GivenPrompt>> => {
+  const ofRun = runTask === null ? null : templateOf(runTask)
+  const ofPrompts = template ?? (runTask !== null && takesPromptTemplate(runTask.task) ? ofRun : null)
+  const ofInstructions: PromptTemplate | null = template === 'none' ? null : (template ?? ofRun)
+  return (await promptsOf({ ...given, template: null }, ofInstructions)).map((one) => ({
+    ...one,
+    prompt: framed('text' in one.prompt ? one.prompt.text : one.prompt, ofPrompts, one.where),
+  }))
+}
 
 type Answer = { readonly prompt: unknown; readonly text: string; readonly tokens: number; readonly ended: string }
 type Generation = Parameters<Generator['answers']>[1]

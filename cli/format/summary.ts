@@ -2,6 +2,7 @@
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { inShell, resumeCommand } from '../../finetuning/commandLine/shell.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
+import type { TaskType } from '../../finetuning/tasks/taskType.js'
 import { taskTypeNamed } from '../../finetuning/tasks/taskTypeOf.js'
 import { heatMap } from './heatMap.js'
 import { counted, duration, megabytes, percent, plural } from './numbers.js'
@@ -24,11 +25,12 @@ export const summaryText = (result: RunResult, before: Scores | null, { color }:
     `time        ${duration(result.seconds)} on ${result.device}, peak memory ${megabytes(result.peakMemoryBytes)}`,
     `run         ${output}`,
     ...(result.stepsDone !== 0 ? [`adapter     ${output}/adapter${keptText(result)}`] : ['adapter     none: no step was trained']),
-    interrupted
-      ? `to resume   ${resumeCommand(output)}`
-      : `to use it   salora ${taskTypeNamed(taskType)?.command ?? 'predict'} --run ${inShell(output)}`,
+    interrupted ? `to resume   ${resumeCommand(output)}` : `to use it   ${usage(taskTypeNamed(taskType)?.command, inShell(output))}`,
   ].join('\n')
 }
+
+const usage = (command: TaskType['command'] = 'predict', run: string): string =>
+  `salora ${command} --run ${run}${command === 'generate' ? ' --prompt TEXT' : ''}`
 
 /** The scores on the test data, in the columns of the scores above. */
 const testLines = ({ test, examples }: RunResult): ReadonlyArray<string> =>

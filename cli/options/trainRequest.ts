@@ -10,6 +10,7 @@ import { redisAddress } from '../../finetuning/distributed/redis.js'
 import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import type { RunOptions } from '../../finetuning/runs/run.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
+import type { SamplePrompt } from '../../finetuning/runs/samplePrompts.js'
 import { trackerNames } from '../../finetuning/runs/tracking/trackerNames.js'
 import { samplePromptsOf } from '../input/promptInput.js'
 import { configValues, runValues } from './configFile.js'
@@ -50,9 +51,12 @@ export const trainRequest = async (flags: Values, defaults: Values = {}): Promis
     ...reportOptions(values),
     ...(metric === null ? {} : { metric: absolutePath(metric) }),
     ...machineOptions(values),
-    ...(samplePrompts === null ? {} : { samplePrompts: await samplePromptsOf(samplePrompts) }),
+    ...(samplePrompts === null ? {} : { samplePrompts: (await samplePromptsOf(samplePrompts)).map(asLine) }),
   }
 }
+
+/** {"prompt": TEXT} is what TEXT is as a line of its own. */
+const asLine = (prompt: SamplePrompt): SamplePrompt => (typeof prompt === 'object' && 'text' in prompt ? prompt.text : prompt)
 
 /** --redis and --exchange. @throws UsageError for another type; InputError for another address, or if an optional package is missing */
 const machineOptions = ({ redis, exchange }: Values): Pick<RunOptions, 'redis' | 'exchange'> => {

@@ -58,7 +58,7 @@ export const openGeneratorOn = async (deviceOf: () => Promise<Device>, options: 
   return {
     device: device.name,
     encode: (prompt, where = 'prompt') => {
-      const ids = tokensOf(framed(prompt, where))
+      const ids = tokensOf(framed(prompt, null, where))
       if (ids.length === 0) throw inputError(where, 'a prompt of at least one token', 'none')
       if (ids.length >= positions)
         throw inputError(where, `a prompt of at most ${positions - 1} tokens (there are ${positions} positions)`, String(ids.length))

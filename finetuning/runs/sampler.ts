@@ -11,7 +11,7 @@ import type { Runtime } from '../../accelerated/training/phaseSessions.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
 import { templateOf } from '../data/promptTemplates.js'
 import { takesPromptTemplate, type TaskOptions } from '../tasks/index.js'
-import { framed, promptTokens, type FramedPrompt } from '../tokens/prompts.js'
+import { framed, promptTokens } from '../tokens/prompts.js'
 import { sampleMemoryOf, type SampleMemory } from './sampleMemory.js'
 import { shownPrompt, type SamplePrompt } from './samplePrompts.js'
 
@@ -33,9 +33,10 @@ export const openSampler = async (
   const tokenizer = await loadTokenizer(folder, model, storage)
   const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
   const { left, description } = availablePositions(method, settings, model)
+  const template = takesPromptTemplate(task.task) ? templateOf(task) : null
   const ids = prompts.map((prompt, i) => {
     const where = `--sample-prompts, prompt ${i + 1}`
-    const tokens = tokensOf(asTrained(prompt, task, where))
+    const tokens = tokensOf(framed(prompt, template, where))
     if (tokens.length === 0) throw inputError(where, 'a prompt of at least one token', 'none')
     if (tokens.length >= left) throw inputError(where, `a prompt of at most ${left - 1} tokens (of ${description})`, String(tokens.length))
     return tokens
@@ -59,12 +60,4 @@ export const openSampler = async (
   }
   const longest = Math.max(...ids.map(({ length }) => length))
   return { sample, memory: sampleMemoryOf(assembly, { prompts: ids.length, tokens: longest, newTokens: maxNewTokens }) }
-}
-
-/** An instruction without a template of its own is in the run's, as in training. */
-const asTrained = (given: SamplePrompt, task: TaskOptions, where: string): FramedPrompt => {
-  const isFramed = takesPromptTemplate(task.task)
-  if (typeof given === 'string') return isFramed ? { template: templateOf(task), instruction: given, input: '' } : { text: given }
-  const prompt = framed(given, where)
-  return 'instruction' in prompt && prompt.template === undefined && isFramed ? { ...prompt, template: templateOf(task) } : prompt
 }

@@ -5,7 +5,9 @@
 import { inputError, shown } from '../../accelerated/errors/inputError.js'
 import { resolveAnswers } from '../../accelerated/generation/answers.js'
 import type { Text } from '../adapters/openModel.js'
-import { framed, type Prompt } from '../tokens/prompts.js'
+import { readRunConfig } from '../runs/runFiles.js'
+import { takesPromptTemplate } from '../tasks/index.js'
+import { framed, type FramedPrompt, type Prompt } from '../tokens/prompts.js'
 import type { ServedRun } from './openRuns.js'
 import { openRuns } from './openRuns.js'
 import type { GeneratedText, GenerationChoice, RunInfo } from './protocol.js'
@@ -49,7 +51,10 @@ export type OpenRun = Omit<RunInfo, 'answers' | 'batchSize' | 'promptTemplate'> 
     (text: RunText): Promise<RunPrediction>
     (texts: ReadonlyArray<RunText>): Promise<ReadonlyArray<RunPrediction>>
   }
-  /** Continues a prompt, if the run writes text. Leaving the loop ends the generation. @throws InputError or SettingsError */
+  /**
+   * Answers a prompt, if the run writes text. A plain text is an instruction if the run was trained with a template, else a text to continue,
+   * as `{ text }` is with any run. Leaving the loop ends the generation. @throws InputError or SettingsError
+   */
   readonly generate: (prompt: string | Prompt, settings?: GenerationChoice) => AsyncGenerator<GenerationPiece, void>
   /** Waits for all calls, then frees the model and ends the thread. It may be called twice. */
   readonly release: () => Promise<void>
@@ -63,7 +68,8 @@ export type OpenRun = Omit<RunInfo, 'answers' | 'batchSize' | 'promptTemplate'> 
 export const openRun = async (folder: string, machine: MachineChoice = {}): Promise<OpenRun> => {
   const { runs, release } = await openRuns({ runs: [folder], machine })
   const [run] = runs as readonly [ServedRun]
-  const { answers: _, batchSize: __, promptTemplate: ___, ...info } = run.info
+  const { answers: _, batchSize: __, promptTemplate, ...info } = run.info
+  const template = takesPromptTemplate((await readRunConfig(folder))?.task.task ?? '') ? promptTemplate : null
   const one = async (given: RunText): Promise<RunPrediction> => {
     const text = textOf(given, info.columns, folder)
     checkTextCount(text, info, folder)
@@ -73,7 +79,7 @@ export const openRun = async (folder: string, machine: MachineChoice = {}): Prom
     ...info,
     predict: ((given: RunText | ReadonlyArray<RunText>) =>
       isList(given) ? Promise.all(given.map(one)) : one(given)) as OpenRun['predict'],
-    generate: (prompt, settings = {}) => generation(run, prompt, settings),
+    generate: (prompt, settings = {}) => generation(run, () => framed(prompt, template, 'prompt'), settings),
     release,
   }
 }
@@ -109,8 +115,12 @@ const checked = (texts: Text, where: string): Text => {
   return texts
 }
 
-async function* generation(run: ServedRun, given: string | Prompt, settings: GenerationChoice): AsyncGenerator<GenerationPiece, void> {
-  const prompt = framed(given, 'prompt')
+async function* generation(
+  run: ServedRun,
+  promptOf: () => FramedPrompt,
+  settings: GenerationChoice,
+): AsyncGenerator<GenerationPiece, void> {
+  const prompt = promptOf()
   resolveAnswers(settings)
   const stop = new AbortController()
   const pieces: GenerationPiece[] = []

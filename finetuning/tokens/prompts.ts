@@ -12,7 +12,7 @@ import { promptOf, promptTemplates, type Instruction, type PromptTemplate } from
 export type Prompt =
   /** The model continues the text. */
   | { readonly text: string }
-  /** As a plain text, and as `{"prompt"}` in `salora generate --input`. */
+  /** As a plain text and as `--prompt`: an instruction for a run that was trained with a template, else a text to continue. */
   | { readonly prompt: string }
   /** Without a template, the model's chat template frames the instruction; `paper` does if the model has none. */
   | { readonly template?: PromptTemplate; readonly instruction: string; readonly input?: string }
@@ -25,12 +25,22 @@ export type FramedPrompt =
   | ({ readonly template?: PromptTemplate } & Instruction)
   | { readonly messages: ReadonlyArray<Message> }
 
-/** @throws InputError with one line for a prompt of another form, which a caller without types may give */
-export const framed = (given: string | Prompt, where: string): FramedPrompt => {
-  const prompt = typeof given === 'string' ? { text: given } : checked(given, where)
-  if ('prompt' in prompt) return { text: prompt.prompt }
-  return 'instruction' in prompt ? { ...prompt, input: prompt.input ?? '' } : prompt
+/**
+ * @param template of a run: frames instructions that name none, and plain prompts too. none: instructions are texts to continue
+ * @throws InputError with one line for a prompt of another form, which a caller without types may give
+ */
+export const framed = (given: string | Prompt, template: PromptTemplate | 'none' | null, where: string): FramedPrompt => {
+  const prompt = typeof given === 'string' ? { prompt: given } : checked(given, where)
+  if ('text' in prompt || 'messages' in prompt) return prompt
+  if ('prompt' in prompt && template === null) return { text: prompt.prompt }
+  const [instruction, input] = 'prompt' in prompt ? [prompt.prompt, ''] : [prompt.instruction, prompt.input ?? '']
+  const own = ('template' in prompt ? prompt.template : undefined) ?? template
+  if (own === 'none') return { text: contentOf({ instruction, input }) }
+  return { ...(own === null ? {} : { template: own }), instruction, input }
 }
+
+/** An instruction and its input as one text. */
+const contentOf = ({ instruction, input }: Instruction): string => (input === '' ? instruction : `${instruction}\n\n${input}`)
 
 const text = z.string()
 /** The forms of a prompt by the key that each has. */
@@ -71,8 +81,7 @@ export const promptTokens = async (folder: string, { ids, start }: Tokenizer): P
     if ('messages' in prompt) return ids(chat(prompt.messages, true))
     const { template: name = own } = prompt
     if (name !== 'chat') return [...start, ...ids(promptOf[name](prompt))]
-    const content = prompt.input === '' ? prompt.instruction : `${prompt.instruction}\n\n${prompt.input}`
-    return ids(chat([{ role: 'user', content }], true))
+    return ids(chat([{ role: 'user', content: contentOf(prompt) }], true))
   }
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import type { FinetuneOptions, RunConfig, RunResult } from '../../finetuning/runs/run.js'
+import { openRun } from '../../index.js'
 import { fixtures } from '../golden/golden.js'
 import { saloraIn } from './inProcess.js'
 
@@ -101,6 +102,59 @@ describe('salora generate without a run', () => {
     expect(await answersTo(row, ...adapter)).toBe(await answersTo(row, ...adapter, '--prompt-template', 'chat'))
     expect(await answersTo(row, '--run', 'paper')).toBe(await answersTo(row, '--run', 'paper', '--prompt-template', 'paper'))
     expect(await answersTo(row, '--run', 'paper')).not.toBe(await answersTo(row, '--run', 'paper', '--prompt-template', 'chat'))
+  })
+})
+
+describe('a prompt for a run that was trained with a template', () => {
+  const machine = ['--device', 'cpu', '--threads', '1', '--max-new-tokens', '6', '--json']
+  const answerOf = async (...args: ReadonlyArray<string>): Promise<unknown> => {
+    const { code, stdout, stderr } = await saloraIn(['generate', ...args, ...machine], { cwd })
+    expect([code, stderr], stderr).toMatchObject([0, expect.any(String)])
+    const answers = JSON.parse(stdout) as object | readonly [object]
+    return (Array.isArray(answers) ? answers[0] : answers) as unknown
+  }
+  const textOf = async (...args: ReadonlyArray<string>): Promise<unknown> => ((await answerOf(...args)) as { readonly text: unknown }).text
+  const byHand = 'w48 w30 </s> <s> w49' // a text gets the first <s> from the tokenizer
+
+  it('is framed as in training, also as a line of --input', async () => {
+    await writeFile(join(cwd, 'line.jsonl'), JSON.stringify({ prompt: 'w30' }))
+    const adapter = ['--model', 'llama', '--adapter', 'chat/adapter']
+    const framed = await textOf(...adapter, '--prompt', byHand)
+    const continued = await textOf(...adapter, '--prompt', 'w30')
+    expect(framed).not.toBe(continued)
+    for (const prompt of [
+      ['--prompt', 'w30'],
+      ['--input', 'line.jsonl'],
+    ]) {
+      expect(await textOf('--run', 'chat', ...prompt)).toBe(framed)
+      expect(await textOf('--run', 'chat', ...prompt, '--prompt-template', 'none')).toBe(continued)
+      expect(await textOf(...adapter, ...prompt)).toBe(continued)
+    }
+    expect(await answerOf('--run', 'chat', '--prompt', 'w30')).toMatchObject({ prompt: 'w30' })
+    const paper = await textOf('--run', 'paper', '--prompt', 'w30', '--prompt-template', 'paper')
+    expect(await textOf('--run', 'paper', '--prompt', 'w30')).toBe(paper)
+    expect(await textOf('--run', 'paper', '--prompt', 'w30', '--prompt-template', 'chat')).not.toBe(paper)
+  })
+
+  it('is framed so for a program too, which continues { text }', async () => {
+    const opened = await openRun(join(cwd, 'chat'), { threads: 1 })
+    const generated = async (prompt: Parameters<typeof opened.generate>[0]): Promise<string> => {
+      for await (const event of opened.generate(prompt, { maxNewTokens: 6 })) if (event.kind === 'text') return event.text
+      return expect.fail('no text')
+    }
+    const [framed, continued] = [await generated({ text: byHand }), await generated({ text: 'w30' })]
+    expect(framed).not.toBe(continued)
+    for (const prompt of ['w30', { prompt: 'w30' }, { instruction: 'w30' }, { messages: [{ role: 'user', content: 'w30' }] }])
+      expect(await generated(prompt)).toBe(framed)
+    await opened.release()
+    expect(continued).toBe(await textOf('--run', 'chat', '--prompt', 'w30', '--prompt-template', 'none'))
+  })
+
+  it('with none, an instruction is the beginning of a text', async () => {
+    await writeFile(join(cwd, 'asked.jsonl'), JSON.stringify({ instruction: 'w30', input: 'w31' }))
+    expect(await textOf('--run', 'chat', '--input', 'asked.jsonl', '--prompt-template', 'none')).toBe(
+      await textOf('--model', 'llama', '--adapter', 'chat/adapter', '--prompt', 'w30\n\nw31'),
+    )
   })
 })
 

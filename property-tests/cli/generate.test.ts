@@ -178,7 +178,7 @@ describe('salora generate prints one line for', () => {
     [
       'a template that is none',
       async () => ['--prompt', 'w3', '--prompt-template', 'vicuna'],
-      /^--prompt-template: expected one of paper, alpaca, chat, got/,
+      /^--prompt-template: expected one of paper, alpaca, chat, none, got/,
       2,
     ],
     ['no tokens', async () => ['--prompt', 'w3', '--max-new-tokens', '0'], /^--max-new-tokens: expected/, 2],

@@ -49,7 +49,7 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
     expect(best.scores.loss).toBeLessThan(0.35 * Math.log(50))
     expect(last.scores.perplexity).toBeCloseTo(Math.exp(last.scores.loss), 6)
     expect(retainedDensity).toBeLessThanOrEqual(0.5)
-    expect(stdout).toContain(`to use it   salora generate --run ${family}`)
+    expect(stdout).toContain(`to use it   salora generate --run ${family} --prompt TEXT`)
     expect(await json(`${family}/adapter/adapter_config.json`)).toMatchObject({
       task_type: 'CAUSAL_LM',
       modules_to_save: null,

@@ -131,8 +131,8 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
   {
     file: 'finetuning/runs/sampler.ts',
     mistake: 'Instructions are framed in the template of the paper.',
-    before: 'isFramed ? { template: templateOf(task), instruction: given',
-    after: 'isFramed ? { template: "paper", instruction: given',
+    before: 'takesPromptTemplate(task.task) ? templateOf(task) : null',
+    after: "takesPromptTemplate(task.task) ? 'paper' : null",
     tests: ['cli/samplePrompts'],
   },
   {
