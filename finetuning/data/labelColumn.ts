@@ -78,7 +78,7 @@ export const scoreColumn: LabelColumn = {
   },
 }
 
-/** The most parts, at most ten, that hold out `count` examples together: each at least one, and so near a whole number that rounding is no matter. */
+/** The most parts, at most ten, that hold out `count` examples together. Each holds out at least one, and rounding changes a tenth at most. */
 const partsFor = (count: number): number =>
   [10, 9, 8, 7, 6, 5, 4, 3, 2].find((parts) => count >= parts && Math.abs(count - parts * Math.round(count / parts)) <= count / 10) ?? 1
 

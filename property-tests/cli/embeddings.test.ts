@@ -207,7 +207,7 @@ describe('--problem-type pairs', () => {
   })
 
   it('compares as many pairs in the last block as in the others', () => {
-    // pair i is at the angle i: its own cosine is 1, and its loss is log Σ exp(20 · (cos(i − j) − 1)) over the pairs j of its block
+    // pair i is at the angle i. Its own cosine is 1, and its loss is log Σ exp(20 · (cos(i − j) − 1)) over the pairs j of its block
     const at = (i: number): number[] => [Math.cos(i), Math.sin(i)]
     const found = findSeconds(Array.from({ length: 1_001 }, (_, i) => [at(i), at(i)] as const))
     const lossAmong = (i: number, from: number, to: number): number =>

@@ -9,7 +9,7 @@ export const pathName = (path: string, depth = 1): string =>
     .slice(-depth)
     .join('/')
 
-/** A name for each path: the last one, after as many of its folders as tell it from the others. */
+/** A name for each path: the last one, after the folders that distinguish it from the others. */
 export const pathNames = (paths: Iterable<string>): ReadonlyMap<string, string> => {
   const names = new Map<string, string>()
   const name = (alike: ReadonlyArray<string>, depth: number): void => {

@@ -90,13 +90,13 @@ const labelsOf = (runs: ReadonlyArray<FinishedRun>, traits: ReadonlyMap<Finished
   const ofSweeps = runs.flatMap((run) => (run.place === null ? [] : [{ run, ...run.place }]))
   const others = runs.filter(({ place }) => place === null)
   return new Map([
-    ...toldApart(new Map(ofSweeps.map(({ run, sweep, row }) => [run, escapeText(isMixed ? `${row} (${sweep})` : row)]))),
+    ...distinguished(new Map(ofSweeps.map(({ run, sweep, row }) => [run, escapeText(isMixed ? `${row} (${sweep})` : row)]))),
     ...methodLabels(others, traits),
   ])
 }
 
 /** Adds the digests of what runs read to labels that are equal though these differ. */
-const toldApart = (labels: ReadonlyMap<FinishedRun, string>): ReadonlyMap<FinishedRun, string> =>
+const distinguished = (labels: ReadonlyMap<FinishedRun, string>): ReadonlyMap<FinishedRun, string> =>
   new Map(
     [...groupBy(labels, ([, label]) => label)].flatMap(([label, group]) => {
       const digests = new Map(group.map(([run]) => [run, digestsOf(run)]))
@@ -124,7 +124,7 @@ export const methodLabels = (
       labels.set(run, escapeText([method, ...differences].join(', ')))
     }
   }
-  return toldApart(labels)
+  return distinguished(labels)
 }
 
 /** `learningRate` → `learning rate` */

@@ -14,7 +14,7 @@ import { readTransfer } from './storedTransfer.js'
 
 export type FinishedRun = {
   readonly folder: string
-  /** path that starts with the name of the collected folder, after the folders that tell it from others of that name */
+  /** path that starts with the name of the collected folder, after the folders that distinguish it from others of that name */
   readonly name: string
   /** the sweep of the run and its row in the sweep's table; null for a run outside of sweeps */
   readonly place: { readonly sweep: string; readonly row: string } | null

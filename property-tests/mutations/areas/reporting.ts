@@ -229,7 +229,7 @@ export const reporting: ReadonlyArray<Mutation> = [
   {
     file: 'reporting/charts/series.ts',
     mistake: 'Runs on a file before and after a change are seeds.',
-    before: 'return toldApart(labels)',
+    before: 'return distinguished(labels)',
     after: 'return labels',
     tests: ['property/reporting/series'],
   },
