@@ -297,7 +297,7 @@ describe('a folder that cannot be used exits with 1 and names it', () => {
     )
   })
 
-  it('--run that is in a run, or around runs, of which the newest is suggested', async () => {
+  it('--run that is in a run, or around runs: that run, or the newest, is suggested', async () => {
     const config = JSON.stringify({ formatVersion: 2, model: 'm', task: {}, settings: {} })
     for (const [name, seconds] of [
       ['older', 1_000],
