@@ -4,7 +4,7 @@
  */
 
 // Train
-export { finetune } from './runs/finetune.js'
+export { finetune } from './runs/finetuneInProgram.js'
 export { finetuneJob } from './runs/finetuneJob.js'
 export type { FinetuneEvent, FinetuneOptions, RunConfig, RunFacts, RunOptions, RunResult, Scores } from './runs/run.js'
 export type { SamplePrompt } from './runs/samplePrompts.js'

@@ -2,6 +2,8 @@
 import { z } from 'zod'
 import { commonSettingsOf, type CommonSettings } from '../settings/commonSettings.js'
 import { method as defaultMethod } from '../settings/defaults.js'
+import { quoted } from '../errors/inputError.js'
+import { didYouMean } from '../errors/nearest.js'
 import { zodErrorMap } from '../errors/validate.js'
 import { checkLearningRate } from './learningRate.js'
 import { checkReplicas } from './checkReplicas.js'
@@ -20,7 +22,10 @@ const table: ReadonlyArray<Method> = methods
 /** @throws SettingsError for a name that no method has */
 export const methodOf = (name: unknown): Method => {
   const method = table.find((one) => one.name === name)
-  if (method === undefined) throw new SettingsError('method', `one of ${table.map((one) => one.name).join(', ')}`, JSON.stringify(name))
+  if (method === undefined) {
+    const names = table.map((one) => one.name)
+    throw new SettingsError('method', `one of ${names.join(', ')}`, JSON.stringify(name), didYouMean(String(name), names))
+  }
   return method
 }
 
@@ -41,7 +46,10 @@ export const parseSettings = ({ method: name = defaultMethod.value, ...values }:
   if (foreign !== undefined) {
     const others = table.filter(({ settings }) => Object.hasOwn(settings, foreign[0])).map((other) => other.name)
     const got = JSON.stringify(foreign[1]) ?? 'nothing'
-    if (others.length === 0) throw new SettingsError(foreign[0], 'a setting of this version', got)
+    if (others.length === 0) {
+      const remedy = didYouMean(foreign[0], ['method', ...Object.keys(allSettings)])
+      throw new SettingsError('settings', 'a setting of this version', quoted(foreign[0]), remedy)
+    }
     const remedy = `it belongs to ${others.join(', ')}: use method "${others[0]}"`
     throw new SettingsError(foreign[0], `a setting of method ${method.name}`, got, remedy)
   }
@@ -54,7 +62,9 @@ export const parseSettings = ({ method: name = defaultMethod.value, ...values }:
     checkReplicas(method, settings, table)
     return settings
   }
-  const [{ path = [], message } = { message: '' }] = parsed.error.issues
-  const setting = String(path[0] ?? '')
-  throw new SettingsError(setting, message, JSON.stringify((values as Readonly<Record<string, unknown>>)[setting]) ?? 'nothing')
+  const issue = parsed.error.issues[0] as z.core.$ZodIssue // a refused value has an issue
+  const setting = String(issue.path[0] ?? '')
+  const value = values[setting]
+  const remedy = issue.code === 'invalid_value' ? didYouMean(String(value), issue.values.map(String)) : null
+  throw new SettingsError(setting, issue.message, JSON.stringify(value) ?? 'nothing', remedy)
 }

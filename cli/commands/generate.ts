@@ -37,8 +37,7 @@ export const generate = defineCommand({
         'name',
         `Template of prompts: ${promptTemplates.join(', ')}; none continues them as texts`,
         {
-          defaultText:
-            'the run\'s; without a run only {"instruction"} has one: chat if the model has a chat template, else paper',
+          defaultText: 'the run\'s; without a run only {"instruction"} has one: chat if the model has a chat template, else paper',
         },
       ),
     },

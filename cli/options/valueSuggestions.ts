@@ -15,14 +15,15 @@ const knownValues: Readonly<Record<string, ReadonlyArray<string>>> = {
   format: exportFormats,
 }
 
-/** @param line `--method: expected one of …, got "qlora"`, or any other, which stays as it is */
+/** @param line `--method: expected one of …, got "qlora"`, whose suggestion for programs is replaced, or any other, which stays as it is */
 export const withSuggestion = (line: string): string => {
-  const [, flag = '', expected = '', typed = ''] = /^(?:--|.*: )([a-z-]+): expected (.*), got "([^"]{1,40})"$/.exec(line) ?? []
+  const [, plain = '', flag = '', expected = '', typed = ''] =
+    /^((?:--|.*: )([a-z-]+): expected (.*), got "([^"]{1,40})")(?: \(did you mean "[^"]*"\?\))?$/.exec(line) ?? []
   const suggestion = otherValue(flag, typed) ?? nearValue(flag, typed)
   // another command may have the same flag with other values
   const fits =
     suggestion !== null && (!suggestion.startsWith(`--${flag} `) || flag === 'task' || expected.includes(suggestion.split(' ')[1] ?? ''))
-  return fits ? `${line} (did you mean ${suggestion}?)` : line
+  return fits ? `${plain} (did you mean ${suggestion}?)` : line
 }
 
 const otherValue = (flag: string, typed: string): string | null => {

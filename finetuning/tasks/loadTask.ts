@@ -6,6 +6,7 @@ import { flagOf } from '../commandLine/shell.js'
 import type { Dataset } from '../data/dataset.js'
 import { loadFrom, withChosenMetrics } from './loadFrom.js'
 import type { Evaluation, Task, TaskSource, TaskOptions } from './task.js'
+import { checkTaskOptions } from './taskOptionNames.js'
 import { taskFlags } from './taskFlags.js'
 import { taskSources } from './sources/index.js'
 
@@ -63,8 +64,9 @@ const withLocalData = async ({ hub, help }: TaskSource, options: TaskOptions): P
   return { ...options, data: await resolveDataset(data, hub(task)) }
 }
 
-/** @throws InputError for an unknown task and for an option of another source */
+/** @throws InputError for an unknown task, an unknown option, and an option of another source */
 const sourceOf = (options: TaskOptions): TaskSource => {
+  checkTaskOptions(options)
   const { task } = options
   const source = taskSources.find(({ recognizes }) => recognizes(task))
   if (source === undefined) throw inputError('--task', knownTasks(), quoted(task))

@@ -22,6 +22,11 @@ describe('the options of finetune', () => {
     ['no task', { model, output }, 'finetune: expected options whose task is an object, got nothing'],
     ['a task as text', { model, task: 'sentiment', output }, 'finetune: expected options whose task is an object, got "sentiment"'],
     ['an empty task', { model, task: {}, output }, 'finetune: expected options whose task.task is a text, got nothing'],
+    [
+      'a mistyped option of the task',
+      { model, task: { task: 'reviews.csv', labl: 'stars' }, output },
+      'task: expected an option of a task (did you mean "label"?), got "labl"',
+    ],
     ['no output', { model, task }, 'finetune: expected options whose output is a text, got nothing'],
     ['an empty output', { model, task, output: '' }, 'finetune: expected options whose output is a text of at least 1 character, got ""'],
     ['a number as settings', { model, task, output, settings: 5 }, 'finetune: expected options whose settings is an object, got 5'],

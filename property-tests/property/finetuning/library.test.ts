@@ -1,9 +1,18 @@
 /** The library's main calls with as few options as a user may give. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { finetuneJob, openTrainedAdapter, readRunConfig, resolveSettings, SettingsError } from '../../../index.js'
+import {
+  finetune,
+  finetuneJob,
+  loadTask,
+  openTrainedAdapter,
+  readRunConfig,
+  resolveSettings,
+  SettingsError,
+  type FinetuneEvent,
+} from '../../../index.js'
 import { toyFile } from '../../cli/toyTask.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 
@@ -30,6 +39,47 @@ describe('finetune', () => {
   it('refuses a wrong setting before it reads anything', async () => {
     await expect(run({ method: 'lora', rank: 0 }, join(root, 'no such model'))).rejects.toBeInstanceOf(SettingsError)
   })
+})
+
+/** Kinds of events, complete by their type. */
+const kinds: Readonly<Record<FinetuneEvent['kind'], true>> = {
+  ...{ preparing: true, data: true, warning: true, ready: true, estimate: true, start: true, step: true, ranks: true, phase: true },
+  ...{ placement: true, evaluating: true, sampling: true, evaluation: true, samples: true, saved: true, workers: true, queue: true },
+  ...{ tracking: true, test: true, result: true },
+}
+
+describe('a program', () => {
+  it('finds every kind of event in the guide', async () => {
+    const guide = await readFile(resolve('docs/how-to/library.md'), 'utf8')
+    const table = guide.split('| `event.kind` |')[1]?.split('\n\n')[0] ?? ''
+    const listed = table.split('\n').flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, kind]) => kind))
+    expect(listed.toSorted()).toEqual(Object.keys(kinds).toSorted())
+  })
+
+  it('reads in its own words that a folder has a run', async () => {
+    const options = { model: join(root, 'tiny'), task: { task: join(root, 'toy.tsv') }, output: join(root, 'run') }
+    const trained = async (): Promise<void> => {
+      for await (const _ of finetune({ ...options, settings: { maxLength: 16, device: 'cpu' } }));
+    }
+    await expect(trained()).rejects.toThrow(
+      `output ${join(root, 'run')}: expected a new folder (or resume: true to continue the run in it), got config.json of an earlier run`,
+    )
+  })
+
+  it.each([
+    [{ metod: 'lora' }, 'settings: expected a setting of this version, got "metod" (did you mean "method"?)'],
+    [{ learning_rate: 1 }, 'settings: expected a setting of this version, got "learning_rate" (did you mean "learningRate"?)'],
+    [{ method: 'lorra' }, /^method: expected one of lora, .*, got "lorra" \(did you mean "lora"\?\)$/],
+    [{ lrSchedulerType: 'cosin' }, /^lrSchedulerType: expected one of .*, got "cosin" \(did you mean "cosine"\?\)$/],
+    [{ unheard: 1 }, /^settings: expected a setting of this version, got "unheard"$/],
+  ])('gets the nearest setting as a suggestion: %j', (settings, message) =>
+    expect(() => resolveSettings(settings as never)).toThrow(message),
+  )
+
+  it('gets the nearest option of a task as a suggestion', () =>
+    expect(loadTask({ task: join(root, 'toy.tsv'), labl: 'stars' } as never)).rejects.toThrow(
+      'task: expected an option of a task (did you mean "label"?), got "labl"',
+    ))
 })
 
 it('gives an opened adapter the predictions that salora predict prints', async () => {

@@ -77,7 +77,7 @@ const wrongSettings: ReadonlyArray<readonly [unknown, string]> = [
   [{ max_new_tokens: 5 }, 'settings: expected a setting of generation (did you mean "maxNewTokens"?), got "max_new_tokens"'],
   [{ temperatur: 0.5 }, 'settings: expected a setting of generation (did you mean "temperature"?), got "temperatur"'],
   [{ stops: ['x'] }, 'settings: expected a setting of generation (did you mean "stop"?), got "stops"'],
-  [{ qwertz: 1 }, 'settings: expected a setting of generation, got "qwertz"'],
+  [{ unheard: 1 }, 'settings: expected a setting of generation, got "unheard"'],
   [{ stop: 'x' }, 'settings: expected settings of generation whose stop is a list, got "x"'],
   [{ maxNewTokens: 0 }, 'maxNewTokens: expected a whole number of at least 1, got 0'],
 ]
