@@ -237,8 +237,7 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
     )
     expect([code, stderr]).toEqual([
       1,
-      'run/config.json: expected the settings that the run began with (to start a new run from its adapter: --config run/config.json ' +
-        '--adapter run/adapter and another --output), got --learning-rate was 0.01 and is 0.1; --batch-size was 4 and is 8\n',
+      'run/config.json: expected the settings that the run began with, got --learning-rate was 0.01 and is 0.1; --batch-size was 4 and is 8\n',
     ])
     expect(await remains(run)).toEqual(before)
   })
