@@ -1,5 +1,6 @@
 /** The names of a task's options: a program may mistype one, which would be ignored in silence. */
 import { refuseOtherKeys } from '../../accelerated/errors/otherKeys.js'
+import { taskSources } from './sources/index.js'
 import type { TaskOptions } from './task.js'
 
 const names: Readonly<Record<keyof TaskOptions, true>> = {
@@ -40,4 +41,7 @@ const names: Readonly<Record<keyof TaskOptions, true>> = {
 }
 
 /** @throws InputError for the first other key */
-export const checkTaskOptions = (options: object): void => refuseOtherKeys(options, Object.keys(names), 'task', 'an option of a task')
+export const checkTaskOptions = (options: object): void => {
+  const ofSources = taskSources.flatMap(({ flags = [] }) => flags.map(({ name }) => name))
+  refuseOtherKeys(options, [...Object.keys(names), ...ofSources], 'task', 'an option of a task')
+}

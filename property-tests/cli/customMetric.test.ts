@@ -24,7 +24,7 @@ beforeAll(async () => {
   write('dev.tsv', toyFile(20))
   write(
     'rated.jsonl',
-    toyRows(24)
+    toyRows(48)
       .map(({ text, label }) => JSON.stringify({ text, label: label === 'good' ? 4.5 : 1 }))
       .join('\n'),
   )

@@ -215,7 +215,7 @@ describe('multi-line texts of salora predict', () => {
       answerToFirst,
       { error: 'expected a text, got an empty one' },
       { error: 'expected a JSON object, got "7"' },
-      { error: 'expected a column "text" (--text), got the columns "other" (did you mean --text other?)' },
+      { error: 'expected a column "text" (--text), got the columns "other"' },
       answerToLast,
     ])
     expect(stderr).toBe('standard input, line 2: expected a text, got an empty one (and 2 more invalid lines)\n')
