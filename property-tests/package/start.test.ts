@@ -63,7 +63,7 @@ describe.skipIf(process.platform === 'win32')('a limit on open files', () => {
     expect(limited(train)).toMatch(/exit code 0\n$/)
     expect(limited('evaluate --run run --quiet')).toMatch(/accuracy [\s\S]*exit code 0\n$/)
     expect(limited('report run --output run.html')).toMatch(/^report {6}run\.html: 1 run, [\s\S]*exit code 0\n$/)
-    expect(limited('predict --run run < toy.tsv')).toMatch(/"label"[\s\S]*exit code 0\n$/)
+    expect(limited('predict --run run --input toy.tsv')).toMatch(/"label"[\s\S]*exit code 0\n$/)
   })
 
   it.each([24, 30])('a limit of %d open files is too low, and the error is one line', (limit) => {
