@@ -21,7 +21,7 @@ describe('a small decoder', () => {
       ranks: Object.entries(ranks).filter(([, rank]) => rank > 0),
     }
   })
-  const choosing = (row: string) => all.filter((run) => run.part === 'choose' && run.row === row)
+  const choosing = (row: string, set = 'alpaca') => all.filter((run) => run.part === 'choose' && run.set === set && run.row === row)
   const lowest = (row: string) => choosing(row).find(({ loss }) => loss === Math.min(...choosing(row).map((run) => run.loss)))
   const [onVO, fromOne] = ['lora-1:target-modules=v_proj+o_proj', 'salora-1:density=0.1887:gate-start=0.02:gate-end=0.15']
   const fifth = {
@@ -32,13 +32,30 @@ describe('a small decoder', () => {
     [`${fromOne}:retain=random`]: 'SaLoRA, from one of each, random ones kept',
     [`lora-1 on ranks of ${fromOne}:learning-rate=3e-3`]: 'LoRA from scratch on the ones that SaLoRA kept',
   }
-  const named = ['lora-1:target-modules=down_proj', 'lora-1 on ranks of lastLayers.json']
+  const sets = {
+    alpaca: 'Alpaca',
+    tales: "Grimm's tales",
+    tinyshakespeare: 'tinyshakespeare',
+    'wiki.valid': 'WikiText-2',
+    'yelp_shen2017.negative': 'Yelp, negative',
+  }
+  const kinds = {
+    'lora-1:target-modules=q_proj+v_proj': 'query and value',
+    [onVO]: 'value and output',
+    'lora-1:target-modules=up_proj': '`up_proj`',
+    'lora-1:target-modules=down_proj': '`down_proj`',
+  }
+  const lossOfKind = (row: string, set: string): number | undefined => choosing(row, set).find(({ rate }) => rate === 3e-3)?.loss
+  /** The kind of matrices that a set's rows choose for LoRA. */
+  const kindOf = (set: string): string =>
+    Object.keys(kinds).reduce((best, row) => ((lossOfKind(row, set) ?? Infinity) < (lossOfKind(best, set) ?? Infinity) ? row : best))
+  const lastLayers = 'lora-1 on ranks of lastLayers.json'
   const titles = { 'lora-8': 'LoRA, r = 8', 'lora-1': 'LoRA, r = 1', 'salora:density=0.125': 'SaLoRA, from 8 to 1' }
 
-  it('runs that choose are of Alpaca and have a seed that no reported run has', () => {
-    for (const { part, set, seed } of all) {
+  it('runs that choose are of Alpaca, but for kinds of matrices, and have a seed that no reported run has', () => {
+    for (const { part, set, row, seed } of all) {
       expect(seed >= 100).toBe(part === 'choose')
-      if (part === 'choose') expect(set).toBe('alpaca')
+      if (part === 'choose' && set !== 'alpaca') expect(Object.keys(kinds)).toContain(row)
     }
   })
 
@@ -60,49 +77,56 @@ describe('a small decoder', () => {
     const own = all.filter(({ part }) => part === 'choose')
     const best = (method: string, isFifth: boolean) =>
       Math.min(
-        ...own.filter(({ row }) => row.startsWith(method) && row in fifth === isFifth && !row.includes(' on ')).map(({ loss }) => loss),
+        ...own
+          .filter(({ row }) => row.startsWith(method) && (row in fifth || row in kinds) === isFifth && !row.includes(' on '))
+          .map(({ loss }) => loss),
       )
     expect(best('salora', false)).toBe(lowest(early)?.loss)
     expect(best('salora', true)).toBe(lowest(fromOne)?.loss)
-    expect(best('lora', true)).toBe(lowest(onVO)?.loss)
     for (const { part, row } of all)
       if (part === 'report')
-        expect(['lora-1', early, `${early}:retain=random`, onVO, fromOne, `${fromOne}:retain=random`, ...named]).toContain(row)
-    for (const { part, row, rate } of all) if (part === 'report' && row in fifth) expect(rate).toBe(lowest(row)?.rate)
+        expect([
+          'lora-1',
+          early,
+          `${early}:retain=random`,
+          onVO,
+          fromOne,
+          `${fromOne}:retain=random`,
+          lastLayers,
+          ...Object.keys(kinds),
+        ]).toContain(row)
+    for (const { part, row, rate } of all) if (part === 'report' && (row in fifth || row in kinds)) expect(rate).toBe(lowest(row)?.rate)
   })
 
   it('the table of variants has every run that chose at this rate, and its difference from LoRA', () => {
     const lora = lowest('lora-1')
     const expected = all
-      .filter(({ part, rate, row }) => part === 'choose' && rate === lora?.rate && row !== 'lora-8' && !(row in fifth))
+      .filter(
+        ({ part, set, rate, row }) =>
+          part === 'choose' && set === 'alpaca' && rate === lora?.rate && row !== 'lora-8' && !(row in fifth || row in kinds),
+      )
       .map(({ loss }) => [loss.toFixed(4), loss === lora?.loss ? '' : signed(loss - lora!.loss, 4)].join(' '))
     const shown = tableOf('small-decoder', 'variants').map(([, loss, difference]) => [loss, difference].join(' '))
     expect(shown.sort()).toEqual(expected.sort())
   })
 
   it.each([
-    ['reported', 'lora-1', early],
-    ['fifth-reported', onVO, fromOne],
-    ['fifth-random', `${fromOne}:retain=random`, fromOne],
-  ])('the table of %s has the losses of each set of text by seed, and means that are clustered by set', (region, loraRow, saloraRow) => {
+    ['reported', () => 'lora-1', early],
+    ['fifth-reported', () => onVO, fromOne],
+    ['fifth-tuned', kindOf, fromOne],
+    ['fifth-random', () => `${fromOne}:retain=random`, fromOne],
+  ])('the table of %s has the losses of each set of text by seed, and means that are clustered by set', (region, baseOf, saloraRow) => {
     const table = tableOf('small-decoder', region)
-    const names = {
-      alpaca: 'Alpaca',
-      tales: "Grimm's tales",
-      tinyshakespeare: 'tinyshakespeare',
-      'wiki.valid': 'WikiText-2',
-      'yelp_shen2017.negative': 'Yelp, negative',
-    }
     const rates = [...new Set(all.filter(({ part, row }) => part === 'report' && row === saloraRow).map(({ rate }) => rate))]
     for (const rate of rates) {
       const [effects, seeds]: [number[], number[]] = [[], []]
       const shown = table.filter(([text]) => Number(text) === rate)
-      for (const [set, title] of Object.entries(names)) {
+      for (const [set, title] of Object.entries(sets)) {
         const of = (row: string) =>
           all
             .filter((run) => run.part === 'report' && run.set === set && run.row === row && run.rate === rate)
             .sort((a, b) => a.seed - b.seed)
-        const pairs = of(loraRow).flatMap((lora) =>
+        const pairs = of(baseOf(set)).flatMap((lora) =>
           of(saloraRow)
             .filter(({ seed }) => seed === lora.seed)
             .map((found) => [lora.loss, found.loss] as const),
@@ -132,20 +156,22 @@ describe('a small decoder', () => {
       tableOf('small-decoder', region).flatMap(([, , , , last = '']) => /: (.+)$/.exec(last)?.slice(1) ?? [])
     expect(verdicts('reported')).toEqual(['one seed on some sets', 'no difference shown'])
     expect(page).toContain('at rank 1, no difference is shown on five sets of text')
-    expect([...verdicts('fifth-reported'), ...verdicts('fifth-random')]).toEqual(['better', 'one seed on some sets'])
-    expect(page).toContain('It is better than LoRA on value and output')
+    expect(verdicts('fifth-reported')).toEqual(['better'])
+    expect(verdicts('fifth-random')).toEqual(['better'])
+    expect(page).toContain('It is better than random components, and than LoRA on value and output.')
+    expect(verdicts('fifth-tuned')).toEqual(['no difference shown'])
+    expect(page).toContain('If LoRA tries four kinds of matrices for each set, no difference is shown.')
   })
 
-  it('the table of named matrices has the losses of seed 0', () => {
-    const expected = [fromOne, onVO, ...named].map((row) =>
-      ['alpaca', 'tales', 'tinyshakespeare', 'wiki.valid', 'yelp_shen2017.negative'].map(
-        (of) =>
-          all
-            .find((run) => run.part === 'report' && run.row === row && run.set === of && run.seed === 0 && run.rate === 3e-3)
-            ?.loss.toFixed(3) ?? '–',
-      ),
-    )
-    expect(tableOf('small-decoder', 'fifth-named').map(([, , ...losses]) => losses)).toEqual(expected)
+  it('the table of kinds of matrices has the losses of the rows that choose by set, and the lowest of each set is bold', () => {
+    const expected = Object.entries(kinds).map(([row, title]) => [
+      title,
+      ...Object.keys(sets).map((set) => {
+        const loss = lossOfKind(row, set)
+        return loss === undefined ? '–' : kindOf(set) === row ? `**${loss.toFixed(3)}**` : loss.toFixed(3)
+      }),
+    ])
+    expect(tableOf('small-decoder', 'fifth-kinds').map(([title, , ...losses]) => [title, ...losses])).toEqual(expected)
   })
 
   it('the table of kept components has their number by kind of matrix and by layers, of seed 0', () => {
@@ -174,14 +200,13 @@ describe('a small decoder', () => {
     expect(page).toContain(`An early window was ${between('lora-1', early)} ahead of LoRA here`)
     expect(page).toContain(`Value and output have ${between('lora-1:target-modules=q_proj+v_proj', onVO)} less loss`)
     expect(page).toContain(`random components are ${between(`${fromOne}:retain=random`, fromOne)} behind`)
-    const behind = (set: string): number => {
-      const loss = (row: string) =>
-        all.find((run) => run.part === 'report' && run.set === set && run.row === row && run.seed === 0)?.loss ?? NaN
-      return loss('lora-1:target-modules=down_proj') - loss(fromOne)
-    }
-    const onTexts = ['tales', 'wiki.valid', 'yelp_shen2017.negative'].map(behind)
-    expect(page).toContain(`It is ${Math.min(...onTexts).toFixed(3)} to ${Math.max(...onTexts).toFixed(3)} behind SaLoRA on three texts`)
-    expect(page).toContain(`and ${(-behind('alpaca')).toFixed(3)} ahead on Alpaca`)
+    const onWiki = (row: string) =>
+      all.find((run) => run.part === 'report' && run.row === row && run.set === 'wiki.valid' && run.seed === 0)
+    expect(page).toContain(
+      `LoRA's loss is ${onWiki(lastLayers)?.loss.toFixed(3)} on WikiText-2, and SaLoRA's ${onWiki(fromOne)?.loss.toFixed(3)}`,
+    )
+    const best = Object.keys(sets).filter((set) => kindOf(set) === 'lora-1:target-modules=up_proj')
+    expect(page).toContain(`\`up_proj\` is the best kind on ${['no', 'one', 'two', 'three', 'four', 'five'][best.length]} sets of five`)
     expect(page).toContain(`the loss is ${between(`${salora}:retain=random`, salora)} higher than SaLoRA's`)
   })
 })

@@ -51,23 +51,27 @@ const sets: ReadonlyArray<Titled> = [
   ['yelp_shen2017.negative', 'Yelp, negative'],
 ]
 
-/** A row's runs on the rows that choose, which are of Alpaca. */
-export const choosing = (runs: ReadonlyArray<DecoderRun>, name: string): ReadonlyArray<DecoderRun> =>
-  runs.filter(({ part, row }) => part === 'choose' && row === name).sort((a, b) => a.rate - b.rate)
+/** A row's runs on the rows that choose, by rate. */
+export const choosing = (runs: ReadonlyArray<DecoderRun>, name: string, of = 'alpaca'): ReadonlyArray<DecoderRun> =>
+  runs.filter(({ part, set, row }) => part === 'choose' && set === of && row === name).sort((a, b) => a.rate - b.rate)
 
-export const bestOf = (runs: ReadonlyArray<DecoderRun>, name: string): DecoderRun | undefined =>
-  choosing(runs, name).reduce<DecoderRun | undefined>(
-    (best, next) => (best === undefined || next.loss < best.loss ? next : best),
-    undefined,
-  )
+const lowest = (runs: ReadonlyArray<DecoderRun>): DecoderRun | undefined => [...runs].sort((a, b) => a.loss - b.loss)[0]
 
-/** Losses of reported rows with seed 0 at one rate, by set of text. */
-export const lossesTable = (runs: ReadonlyArray<DecoderRun>, rows: ReadonlyArray<Titled>, rate: number): Region => {
+export const bestOf = (runs: ReadonlyArray<DecoderRun>, name: string): DecoderRun | undefined => lowest(choosing(runs, name))
+
+/** The row with the least loss on a set's rows that choose, at one rate. */
+export const bestOfSet = (runs: ReadonlyArray<DecoderRun>, rows: ReadonlyArray<Titled>, rate: number, set: string): string | undefined =>
+  lowest(rows.flatMap(([name]) => choosing(runs, name, set).filter((run) => run.rate === rate)))?.row
+
+/** Losses on each set's rows that choose at one rate. The least of a set is bold. */
+export const setsTable = (runs: ReadonlyArray<DecoderRun>, rows: ReadonlyArray<Titled>, rate: number): Region => {
+  const best = sets.map(([set]) => bestOfSet(runs, rows, rate, set))
   const cells = rows.map(([name, title]) => {
-    const own = runs.filter((run) => run.part === 'report' && run.row === name && run.rate === rate && run.seed === 0)
-    return [title, thousands(own[0]?.numbers ?? NaN), ...sets.map(([set]) => own.find((run) => run.set === set)?.loss.toFixed(3) ?? '–')]
+    const own = sets.map(([set]) => choosing(runs, name, set).find((run) => run.rate === rate))
+    const losses = own.map((run, i) => (run === undefined ? '–' : best[i] === name ? `**${run.loss.toFixed(3)}**` : run.loss.toFixed(3)))
+    return [title, thousands(own.find((run) => run !== undefined)?.numbers ?? NaN), ...losses]
   })
-  const head = ['method', 'numbers', ...sets.map(([, title]) => title)]
+  const head = ['LoRA, r = 1, on', 'numbers', ...sets.map(([, title]) => title)]
   return markdown(markdownTable(head, cells, ['left', ...head.slice(1).map(() => 'right' as const)]))
 }
 
@@ -111,20 +115,27 @@ export const ratesTable = (runs: ReadonlyArray<DecoderRun>, rows: ReadonlyArray<
 /** A row of SaLoRA, and the row that it is compared with. */
 export type Compared = {
   readonly base: Titled
+  /** the base's row where sets have rows of their own */
+  readonly baseOf?: (set: string) => string | undefined
   readonly salora: Titled
   /** the base in the head of the differences */
   readonly baseName: string
 }
 
 /** A set's losses of both rows at one rate, by the seeds that both have. */
-const pairsOf = (runs: ReadonlyArray<DecoderRun>, { base: [baseRow], salora: [saloraRow] }: Compared, set: string, rate: number) => {
-  const losses = (row: string): ReadonlyMap<number, number> =>
+const pairsOf = (
+  runs: ReadonlyArray<DecoderRun>,
+  { base: [baseRow], baseOf = () => baseRow, salora: [saloraRow] }: Compared,
+  set: string,
+  rate: number,
+) => {
+  const losses = (row: string | undefined): ReadonlyMap<number, number> =>
     new Map(
       runs
         .filter((run) => run.part === 'report' && run.set === set && run.row === row && run.rate === rate)
         .map(({ seed, loss }) => [seed, loss]),
     )
-  const [first, second] = [losses(baseRow), losses(saloraRow)]
+  const [first, second] = [losses(baseOf(set)), losses(saloraRow)]
   const seeds = [...first.keys()].filter((seed) => second.has(seed)).sort((a, b) => a - b)
   const [base, found] = [first, second].map((row) => seeds.map((seed) => row.get(seed) ?? NaN)) as [number[], number[]]
   return { base, found, differences: found.map((loss, i) => loss - (base[i] ?? NaN)) }

@@ -4,12 +4,13 @@ import { signed } from '../numbers.js'
 import { markdown, type Region, type ResultsPage } from '../page.js'
 import {
   bestOf,
+  bestOfSet,
   choosing,
   decoderRun,
   keptTable,
-  lossesTable,
   ratesTable,
   reportedPairs,
+  setsTable,
   type DecoderRun,
   type StoredRun,
   type Titled,
@@ -38,13 +39,14 @@ const atFifth: ReadonlyArray<Titled> = [
   [`lora-1 on ranks of ${fromOne}:learning-rate=3e-3`, 'LoRA from scratch on the ones that SaLoRA kept'],
 ]
 
-/** LoRA on other matrices, which were named after SaLoRA's were known. */
-const named: ReadonlyArray<Titled> = [
-  [fromOne, 'SaLoRA'],
-  [onVO, 'LoRA on value and output'],
-  ['lora-1:target-modules=down_proj', 'LoRA on `down_proj`'],
-  ['lora-1 on ranks of lastLayers.json', 'LoRA on the last layers'],
+/** Kinds of matrices that LoRA may have for each set of text, at the rate that Alpaca chose. */
+const kinds: ReadonlyArray<Titled> = [
+  [onQV, 'query and value'],
+  [onVO, 'value and output'],
+  ['lora-1:target-modules=up_proj', '`up_proj`'],
+  ['lora-1:target-modules=down_proj', '`down_proj`'],
 ]
+const kindsRate = 3e-3
 
 /** What SaLoRA's variants change, at the rate that is best for its defaults. */
 const variants: ReadonlyArray<Titled> = [
@@ -88,6 +90,12 @@ export const smallDecoderPage: ResultsPage = {
     const found: Titled = [fromOne, 'SaLoRA']
     const fifth = reportedPairs(runs, { base: [onVO, 'LoRA on value and output'], salora: found, baseName: 'LoRA' })
     const chance = reportedPairs(runs, { base: [`${fromOne}:retain=random`, 'random ones kept'], salora: found, baseName: 'random ones' })
+    const tuned = reportedPairs(runs, {
+      base: [onVO, 'LoRA, tuned by set'],
+      baseOf: (set) => bestOfSet(runs, kinds, kindsRate, set),
+      salora: found,
+      baseName: 'LoRA',
+    })
     return {
       reported: rankOne.table,
       chart: rankOne.chart,
@@ -97,7 +105,8 @@ export const smallDecoderPage: ResultsPage = {
       'fifth-reported': fifth.table,
       'fifth-chart': fifth.chart,
       'fifth-random': chance.table,
-      'fifth-named': lossesTable(runs, named, 3e-3),
+      'fifth-kinds': setsTable(runs, kinds, kindsRate),
+      'fifth-tuned': tuned.table,
       'fifth-kept': keptTable(runs, fromOne),
     }
   },
