@@ -7,6 +7,7 @@ import { releaseThread } from '../../accelerated/storage/folderLock.js'
 import { callCount, waitUntilIdle, type CallCount } from '../../accelerated/engines/nativeCallGuard.js'
 import { useTf32 } from '../../accelerated/engines/tf32.js'
 import '../../accelerated/engines/loadOnnxRuntime.js' // turns its telemetry off; the worker thread cannot
+import { checkTaskOptions } from '../tasks/taskOptionNames.js'
 import { checkFinetuneOptions, type FinetuneEvent, type FinetuneOptions } from './run.js'
 import { reportRun } from './tracking/reportRun.js'
 import { fromSentError, toSentError, type SentError } from '../../accelerated/errors/sentError.js'
@@ -32,6 +33,7 @@ export async function* finetune(
   more: { readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<FinetuneEvent, void> {
   checkFinetuneOptions(options)
+  checkTaskOptions(options.task)
   if (isMainThread && usesCuda(options.settings?.device)) useTf32(options.settings?.tf32 === true) // the thread of the run only checks
   yield* reportRun(options, trainInThread(options, more)) // in this thread: a training step blocks the worker's, and its timeouts
 }

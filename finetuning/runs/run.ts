@@ -8,7 +8,6 @@ import { exchanges, type Exchange } from '../distributed/exchange.js'
 import type { WorkersReport } from '../distributed/pace.js'
 import type { Estimate } from './estimate.js'
 import type { TaskOptions } from '../tasks/index.js'
-import { checkTaskOptions } from '../tasks/taskOptionNames.js'
 import type { DataReport } from '../inspection/runReport.js'
 import type { StoredMetric } from '../metrics/metricModule.js'
 import type { PlacementEvent } from './devicePlacement.js'
@@ -71,10 +70,9 @@ const optionsSchema = z.looseObject({
   samplePrompts: z.array(z.unknown()).optional(),
 })
 
-/** @throws InputError for the first of the options that is missing or of another type, and for a mistyped option of the task */
+/** @throws InputError for the first of the options that is missing or of another type */
 export const checkFinetuneOptions = (options: FinetuneOptions): void => {
   validate<unknown>(optionsSchema, options, 'finetune', 'options')
-  checkTaskOptions(options.task)
 }
 
 /** @throws SettingsError for the first setting that is wrong */

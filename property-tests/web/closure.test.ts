@@ -87,6 +87,8 @@ describe('what a browser loads', () => {
       'evaluation/styleTransfer',
       'evaluation/tables',
       'reporting/charts',
+      'reporting/groupBy.ts',
+      'reporting/pathName.ts',
       'reporting/report',
       'reporting/resultOrMessage.ts',
     ])

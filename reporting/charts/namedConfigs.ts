@@ -1,6 +1,6 @@
 /** Names of what runs read, in place of its paths: reports are shared. What two runs read has one name only if it is the same. */
 import type { RunConfig } from '../../finetuning/runs/run.js'
-import { pathName, pathNames } from '../discovery/pathName.js'
+import { pathName, pathNames } from '../pathName.js'
 
 /** Paths and hub ids by option. */
 type Paths = Readonly<Record<string, string>>

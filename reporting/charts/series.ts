@@ -4,9 +4,9 @@ import type { Fold } from '../../finetuning/data/holdOut.js'
 import type { RunConfig, RunResult, Scores } from '../../finetuning/runs/run.js'
 import type { FinishedRun } from '../discovery/collectRuns.js'
 import { escapeText } from './escapeText.js'
-import { groupBy } from '../discovery/groupBy.js'
+import { groupBy } from '../groupBy.js'
 import { namedConfigs } from './namedConfigs.js'
-import { pathName } from '../discovery/pathName.js'
+import { pathName } from '../pathName.js'
 
 export type Series = {
   readonly task: string

@@ -5,7 +5,7 @@ import type { Figure, FigureContent, Panel, PlottedSeries } from '../figure.js'
 import { lineChart, type Point } from '../lineChart.js'
 import { omittedSentence, panelLimit, slug, spokenNumber } from '../panels.js'
 import type { RunCurves } from '../runCurves.js'
-import { groupBy } from '../../discovery/groupBy.js'
+import { groupBy } from '../../groupBy.js'
 
 export type CurveFigure = {
   readonly name: string

@@ -5,7 +5,7 @@ import { seriesLimit } from '../chartStyle.js'
 import type { Figure, FigureContent, Panel, PlottedSeries } from '../figure.js'
 import { lineChart, type Point } from '../lineChart.js'
 import { omittedSentence, panelLimit, slug, spokenNumber } from '../panels.js'
-import { groupBy } from '../../discovery/groupBy.js'
+import { groupBy } from '../../groupBy.js'
 import { lastScore, methodLabels, traitsOf, type Traits } from '../series.js'
 import type { Cell } from '../table.js'
 
