@@ -48,6 +48,13 @@ const kinds: ReadonlyArray<Titled> = [
 ]
 const kindsRate = 3e-3
 
+/** Windows of `--method salora` as users call it: rank 8 and density 0.5. */
+const windows: ReadonlyArray<Titled> = [
+  ['salora:density=0.5', '0.2 to 0.5, the default'],
+  ['salora:density=0.5:gate-start=0.05:gate-end=0.3', '0.05 to 0.3'],
+  ['salora:density=0.5:gate-start=0.02:gate-end=0.15', '0.02 to 0.15'],
+]
+
 /** What SaLoRA's variants change, at the rate that is best for its defaults. */
 const variants: ReadonlyArray<Titled> = [
   [`${salora}:gate-start=0.05:gate-end=0.3`, 'window from 0.05 to 0.3'],
@@ -101,6 +108,7 @@ export const smallDecoderPage: ResultsPage = {
       chart: rankOne.chart,
       rates: ratesTable(runs, rated),
       variants: variantsTable(runs),
+      windows: ratesTable(runs, windows),
       'fifth-rates': ratesTable(runs, atFifth),
       'fifth-reported': fifth.table,
       'fifth-chart': fifth.chart,
