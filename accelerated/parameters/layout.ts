@@ -62,9 +62,9 @@ const offsetsOf = (trainables: ReadonlyArray<Trainable>): ReadonlyMap<Trainable,
   let offset = 0
   return new Map(
     trainables.map((trainable) => {
-      const place = offset
+      const first = offset
       offset += elements(trainable.shape)
-      return [trainable, place]
+      return [trainable, first]
     }),
   )
 }

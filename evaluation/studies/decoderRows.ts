@@ -1,5 +1,5 @@
 /**
- * Methods on a small decoder: the loss of Alpaca responses or of a text. These are the seventh and the eighth question of smallBudgets.md.
+ * Methods on a small decoder: the loss of Alpaca responses or of a text. These are the questions of smallBudgets.md from the seventh on.
  *
  *   node dist/evaluation/studies/decoderRows.js --model DIR --data FILE --methods ROWS --part choose|report [--ranks-of ROW|FILE] [--seeds 1] [--output runs/decoder] [--results FILE] [--jobs 2]
  *

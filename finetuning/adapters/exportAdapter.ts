@@ -128,7 +128,7 @@ const openers: Readonly<Record<ExportFormat, Opener>> = {
 }
 
 /** transformers.js takes `exported/reviews` for a hub id, but not `./exported/reviews`. */
-const asFolder = (path: string): string => (isAbsolute(path) || path.startsWith('.') ? path : `./${path}`)
+const asFolder = (path: string): string => (isAbsolute(path) || /^\.\.?[\\/]/.test(path) ? path : `./${path}`)
 
 const usageFor = ({ base, adapter: { outputs } }: TrainedModel, { format, precision }: ExportOptions, place: string): Usage =>
   usageOf(openers[format], {

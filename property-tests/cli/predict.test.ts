@@ -136,6 +136,9 @@ describe('multi-line texts of salora predict', () => {
       ['text', 'error'],
       ['', 'expected a JSON object, got "not json"'],
     ])
+    const long = await csvOf(...new Array<string>(1_001).fill('{"other":"a"}'), '{"text":"good"}')
+    expect(long.cells[0]).toEqual(['other', 'error']) // a thousand rows wait for a text
+    expect(long.stderr).toMatch(/^warning: .* got also the columns "text"; --to jsonl keeps all\n/)
   })
 
   it('keep columns of one name, and columns in the order of the file, also those named like numbers', async () => {
