@@ -1,4 +1,5 @@
 /** The server's limits and counts as functions: clients that have gone, the number of texts, and the histogram of durations. */
+import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { withinTime } from '../../finetuning/serving/http/limits.js'
 import { openMetrics } from '../../finetuning/serving/http/metrics.js'
@@ -18,6 +19,21 @@ describe('a request within its time', () => {
     const never = new AbortController().signal
     await expect(withinTime(5, never, () => new Promise(() => undefined))).rejects.toMatchObject({ status: 504 })
     expect(await withinTime(60_000, never, async () => 7)).toBe(7)
+  })
+})
+
+describe('a request of many texts', () => {
+  it('listens to its signal with each of them, and Node prints no warning of a leak', async () => {
+    const warnings: string[] = []
+    const note = ({ name }: Error): number => warnings.push(name)
+    process.on('warning', note)
+    const listen = (signal: AbortSignal): Promise<void> => {
+      for (let text = 0; text < 128; text++) signal.addEventListener('abort', () => undefined)
+      return pause(1) // a warning is printed in a later turn
+    }
+    await withinTime(60_000, new AbortController().signal, listen)
+    process.off('warning', note)
+    expect(warnings).toEqual([])
   })
 })
 

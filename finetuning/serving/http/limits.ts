@@ -1,4 +1,5 @@
 /** The limits of the server, and the places that requests take while they wait and run. */
+import { setMaxListeners } from 'node:events'
 
 export type Limits = {
   /** bytes of a request's body */
@@ -59,6 +60,7 @@ export const places = ({ queue }: Pick<Limits, 'queue'>): Places => {
 /** Runs `work` with a signal that is aborted after the timeout, or when the client goes away. @throws Rejection in place of what the signal caused */
 export const withinTime = async <T>(milliseconds: number, client: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
   const stop = new AbortController()
+  setMaxListeners(0, stop.signal) // each text of a request listens; Node warns from the eleventh on
   const leave = (): void => stop.abort(new Rejection(499, 'the client has gone'))
   const timer = setTimeout(() => stop.abort(new Rejection(504, `expected an answer within ${milliseconds / 1000} s`)), milliseconds)
   client.addEventListener('abort', leave, { once: true })
