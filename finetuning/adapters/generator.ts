@@ -55,13 +55,18 @@ export const openGeneratorOn = async (deviceOf: () => Promise<Device>, options: 
   const opened = await openTextDecoder(trained, options, device)
   const decoder = options.keepsCache === true ? keepingCache(opened) : opened
   const { positions } = decoder
+  const counted = 2 * positions // a prompt that is much longer is refused without reading it all
   return {
     device: device.name,
     encode: (prompt, where = 'prompt') => {
-      const ids = tokensOf(framed(prompt, null, where))
+      const ids = tokensOf(framed(prompt, null, where), counted)
       if (ids.length === 0) throw inputError(where, 'a prompt of at least one token', 'none')
       if (ids.length >= positions)
-        throw inputError(where, `a prompt of at most ${positions - 1} tokens (there are ${positions} positions)`, String(ids.length))
+        throw inputError(
+          where,
+          `a prompt of at most ${positions - 1} tokens (there are ${positions} positions)`,
+          ids.length < counted ? String(ids.length) : `at least ${counted}`,
+        )
       return ids
     },
     answers: (prompts, settings = {}, signal) => answersTo(decoder, { decode: tokenizer.decode, endTokens }, prompts, settings, signal),

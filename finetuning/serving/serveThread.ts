@@ -91,7 +91,7 @@ const openOne = async (
   deviceOf: DeviceOf,
 ): Promise<Opened> => {
   const common = { folder: run, model: options.model, method: config.settings.method, columns, batchSize: options.batchSize }
-  if (await writesText(run)) {
+  if (await writesText(run, options)) {
     const generator = await openGeneratorOn(() => deviceOf(options.device), options)
     const info: RunInfo = {
       ...common,
@@ -111,7 +111,12 @@ const openOne = async (
   return { info, adapter, release: adapter.release }
 }
 
-const writesText = async (run: string): Promise<boolean> => taskTypeNamed((await readRunResult(run))?.taskType)?.command === 'generate'
+/** A run that was interrupted has no result, but the best adapter so far. */
+const writesText = async (run: string, options: RunSource['adapter']): Promise<boolean> => {
+  const result = await readRunResult(run)
+  if (result !== null) return taskTypeNamed(result.taskType)?.command === 'generate'
+  return (await loadTrainedModel(options)).adapter.outputs.head === 'causal'
+}
 
 const predict = async (
   port: Port<Request, Reply>,

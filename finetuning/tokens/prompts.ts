@@ -65,23 +65,26 @@ const checked = (given: unknown, where: string): Prompt => {
   return validate<unknown>(forms[key], given, where, 'a prompt') as Prompt
 }
 
+/** The token ids of a prompt, or about the first `most` of them: the rest of a text that is too long takes no time. */
+export type PromptTokens = (prompt: FramedPrompt, most?: number) => ReadonlyArray<number>
+
 /**
  * Returns a function from a prompt to token ids, framed as in training: a chat template writes its own start token.
  * @throws InputError if the prompt needs the model's chat template, which is absent or fails
  */
-export const promptTokens = async (folder: string, { ids, start }: Tokenizer): Promise<(prompt: FramedPrompt) => ReadonlyArray<number>> => {
+export const promptTokens = async (folder: string, { ids, start }: Tokenizer): Promise<PromptTokens> => {
   const template = await loadChatTemplate(folder).catch(failing)
   const chat: ChatTemplate = (...conversation) => {
     if (template !== null) return template(...conversation)
     throw inputError(folder, 'a chat template (in tokenizer_config.json or chat_template.jinja), for a conversation', 'none')
   }
   const own = template === null ? 'paper' : 'chat'
-  return (prompt) => {
-    if ('text' in prompt) return [...start, ...ids(prompt.text)]
-    if ('messages' in prompt) return ids(chat(prompt.messages, true))
+  return (prompt, most) => {
+    if ('text' in prompt) return [...start, ...ids(prompt.text, most)]
+    if ('messages' in prompt) return ids(chat(prompt.messages, true), most)
     const { template: name = own } = prompt
-    if (name !== 'chat') return [...start, ...ids(promptOf[name](prompt))]
-    return ids(chat([{ role: 'user', content: contentOf(prompt) }], true))
+    if (name !== 'chat') return [...start, ...ids(promptOf[name](prompt), most)]
+    return ids(chat([{ role: 'user', content: contentOf(prompt) }], true), most)
   }
 }
 

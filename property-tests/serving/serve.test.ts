@@ -1,5 +1,5 @@
 /** The server over real runs: its answers are those of the runs, several adapters share a server, and it stops after the requests that run. */
-import { cp, writeFile } from 'node:fs/promises'
+import { cp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { finetuneJob, openGenerator, openRun, type TaskOptions } from '../../index.js'
@@ -73,6 +73,29 @@ describe('salora serve', () => {
     expect(pieces.join('')).toBe(expected[1])
   })
 
+  it('serves the best adapter so far of a run that was interrupted, also of one that writes text', async () => {
+    await Promise.all(['one', 'words'].map((name) => cp(at(name), at(`interrupted-${name}`), { recursive: true })))
+    await Promise.all(['one', 'words'].map((name) => rm(at(`interrupted-${name}/result.json`))))
+    const other = await startRunServer({ runs: [at('interrupted-one'), at('interrupted-words')], machine: { threads: 1 } })
+    const messages = [{ role: 'user', content: 'w5 w8' }]
+    const contents = await Promise.all(
+      [server, other].map(async (to) => {
+        const { text } = await post('/v1/chat/completions', { messages, max_tokens: 6 }, to)
+        return (JSON.parse(text) as { readonly choices: unknown }).choices
+      }),
+    )
+    expect(contents[1]).toEqual(contents[0])
+    expect((await post('/classify', { text: 'good film' }, other)).status).toBe(200)
+    await other.close()
+  })
+
+  it('counts the tokens of a prompt that is too long, and of one that is much too long only as many as it needs', async () => {
+    const refusal = async (words: number): Promise<string> =>
+      (await post('/v1/chat/completions', { messages: [{ role: 'user', content: 'w5 '.repeat(words) }] })).text
+    expect(await refusal(70)).toMatch(/expected a prompt of at most 63 tokens \(there are 64 positions\), got \d{2,3}"/)
+    expect(await refusal(20_000)).toMatch(/expected a prompt of at most 63 tokens \(there are 64 positions\), got at least 128"/)
+  })
+
   it('also classifies beside a generation, and frees a client that leaves a stream', async () => {
     const leave = new AbortController()
     const body = JSON.stringify({ model: 'words', messages: [{ role: 'user', content: 'w5' }], max_tokens: 1_000, stream: true })
@@ -102,6 +125,10 @@ describe('salora serve', () => {
       code: 1,
       stderr: `--port ${port}: expected a free port (--port 0 takes any), got one in use\n`,
     })
+    for (const host of ['192.0.2.1', 'no-such-host.invalid']) // addresses that no machine has (RFC 5737, RFC 2606)
+      expect((await saloraIn(['serve', 'one', '--host', host, '--port', '0', '--threads', '1'], { cwd: folder })).stderr).toBe(
+        `--host ${host}: expected an address of this machine (127.0.0.1, or 0.0.0.0 for all of them), got another\n`,
+      )
     expect(await saloraIn(['serve', 'tiny'], { cwd: folder })).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^tiny: expected the folder of a run of salora train, got a model \(.*\)\n$/) as string,

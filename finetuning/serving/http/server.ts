@@ -78,8 +78,13 @@ const listening = (app: ServingApp, host: string, port: number): Promise<Server>
     ) as Server
     server.maxConnections = 1_024
     server.once('error', (thrown) => {
-      const got = systemCode(thrown) === 'EADDRINUSE' ? 'one in use' : reason(thrown)
-      fail(systemInputError(`--port ${port}`, 'a free port (--port 0 takes any)', thrown, got))
+      const code = systemCode(thrown) ?? ''
+      if (code === 'EADDRNOTAVAIL' || (thrown as NodeJS.ErrnoException).syscall === 'getaddrinfo')
+        return fail(
+          systemInputError(`--host ${host}`, 'an address of this machine (127.0.0.1, or 0.0.0.0 for all of them)', thrown, 'another'),
+        )
+      const got = code === 'EADDRINUSE' ? 'one in use' : reason(thrown)
+      return fail(systemInputError(`--port ${port}`, 'a free port (--port 0 takes any)', thrown, got))
     })
   })
 
