@@ -210,7 +210,11 @@ describe('/v1/chat/completions', () => {
       temperature: 0,
     })
     for (const [more, line] of [
-      [{ tools: [] }, '(no key tools), got []'],
+      [{ tools: [{ type: 'function' }] }, 'tools is an empty list'],
+      [{ logit_bias: { 5: 100 } }, 'logit_bias'],
+      [{ tool_choice: 'required' }, 'tool_choice'],
+      [{ max_tokens: 1_000_001 }, 'whose max_tokens is a whole number of at most 1000000, got 1000001'],
+      [{ reasoning_effort: 'low' }, '(no key reasoning_effort), got "low"'],
       [{ n: 2 }, 'whose n is 1, got 2'],
       [{ frequency_penalty: 1 }, 'frequency_penalty'],
       [{ response_format: { type: 'json_object' } }, 'response_format'],
@@ -223,6 +227,32 @@ describe('/v1/chat/completions', () => {
       expect([answer.status, error.type]).toEqual([400, 'invalid_request_error'])
       expect(error.message).toContain(line)
     }
+  })
+
+  it('takes null for any parameter, and values that change no answer', async () => {
+    settingsAsked.length = 0
+    const nulls = ['max_tokens', 'temperature', 'seed', 'stop', 'tools', 'tool_choice', 'logit_bias', 'reasoning_effort', 'top_logprobs']
+    const neutral = {
+      tools: [],
+      tool_choice: 'auto',
+      logit_bias: {},
+      parallel_tool_calls: true,
+      service_tier: 'auto',
+      modalities: ['text'],
+    }
+    for (const more of [Object.fromEntries(nulls.map((name) => [name, null])), neutral, { stream_options: { include_obfuscation: false } }])
+      expect((await ask(both, '/v1/chat/completions', { model: 'alpaca', messages, ...more })).text).toContain('"content":"Hello"')
+    expect(settingsAsked).toEqual([{}, {}, {}])
+    expect((await ask(appOf({ chat: writer() }), '/v1/chat/completions', { model: null, messages })).status).toBe(200)
+  })
+
+  it('draws anew for each request without a seed, as clients expect that ask again for another answer', async () => {
+    settingsAsked.length = 0
+    for (let request = 0; request < 4; request++)
+      await ask(both, '/v1/chat/completions', { model: 'alpaca', messages, ...(request < 2 ? { temperature: 1 } : { top_p: 0.9 }) })
+    const seeds = settingsAsked.map((settings) => settings?.seed)
+    expect(seeds.every(Number.isSafeInteger)).toBe(true)
+    expect(new Set(seeds).size).toBe(4)
   })
 
   it('frames messages as the run was trained: a conversation, or one instruction', async () => {
@@ -329,6 +359,24 @@ describe('the limits', () => {
     expect((await ask(app, '/health', undefined, { headers: { host: 'evil.example' } })).status).toBe(403)
     expect((await ask(app, '/nothing')).status).toBe(404)
     expect((await ask(app, '/classify')).text).toBe('{"error":"expected POST /classify"}\n')
+  })
+
+  it('name the methods of a path, as HTTP asks for with 405, and answer HEAD as GET without a body', async () => {
+    const refused = await Promise.all(['/classify', '/health'].map((path) => ask(app, path, undefined, { method: 'DELETE' })))
+    expect(refused.map(({ status, headers }) => [status, headers.get('allow')])).toEqual([
+      [405, 'POST'],
+      [405, 'GET, HEAD'],
+    ])
+    const head = await ask(app, '/health', undefined, { method: 'HEAD' })
+    expect([head.status, head.text]).toEqual([200, ''])
+    expect((await ask(app, '/classify', undefined, { method: 'HEAD' })).status).toBe(405)
+  })
+
+  it('refuse a body in another encoding than UTF-8, whose letters would be lost', async () => {
+    const latin = Buffer.from('{"text": "café"}', 'latin1')
+    const answer = await ask(app, '/classify', undefined, { method: 'POST', body: latin })
+    expect([answer.status, answer.text]).toEqual([400, '{"error":"the request: expected JSON in UTF-8, got other bytes"}\n'])
+    expect((await ask(app, '/classify', undefined, { method: 'POST', body: Buffer.from(latin.toString('latin1')) })).status).toBe(200)
   })
 
   it('refuse everything but a look at the health once the server stops', async () => {

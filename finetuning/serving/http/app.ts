@@ -5,6 +5,7 @@ import { streamSSE, type SSEStreamingApi } from 'hono/streaming'
 import { isExpected } from '../../../accelerated/errors/expectedErrors.js'
 import { inputError, oneLine, reason } from '../../../accelerated/errors/inputError.js'
 import { parseJson } from '../../../accelerated/storage/boundedJson.js'
+import { isUtf8 } from '../../../accelerated/storage/utf8.js'
 import { checkTextCount } from '../openRun.js'
 import type { ServedRun } from '../openRuns.js'
 import { chatRequest, completion, promptOfChat, usageOf, type ChatRequest } from './chat.js'
@@ -76,7 +77,8 @@ const checkRequest = (c: Context, { isLocal }: Serving): void => {
   if (isLocal && !localHost.test(host)) throw new Rejection(403, 'expected 127.0.0.1 or localhost as host')
   const method = methods[c.req.path]
   if (method === undefined) throw new Rejection(404, `expected one of ${Object.keys(methods).join(', ')}`)
-  if (c.req.method !== method) throw new Rejection(405, `expected ${method} ${c.req.path}`)
+  const asked = c.req.method === 'HEAD' ? 'GET' : c.req.method // health checks ask for the status alone
+  if (asked !== method) throw new Rejection(405, `expected ${method} ${c.req.path}`)
 }
 
 const gauges = ({ queue, runs }: State): Readonly<Record<string, number>> => ({
@@ -86,7 +88,11 @@ const gauges = ({ queue, runs }: State): Readonly<Record<string, number>> => ({
   process_uptime_seconds: process.uptime(),
 })
 
-const jsonBody = async (c: Context): Promise<unknown> => parseJson(await c.req.text(), 'the request')
+/** @throws InputError if the body is not JSON in UTF-8: other bytes would become replacement characters in a text */
+const jsonBody = async (c: Context): Promise<unknown> => {
+  if (!isUtf8(await c.req.bytes())) throw inputError('the request', 'JSON in UTF-8', 'other bytes')
+  return parseJson(await c.req.text(), 'the request')
+}
 
 /** The run of a request's `model`, or the only one of this kind. @throws InputError */
 const runFor = (name: string | undefined, { runs }: Serving, answers: 'predict' | 'generate'): readonly [name: string, run: ServedRun] => {
@@ -207,6 +213,7 @@ const errorResponse = (c: Context, thrown: unknown): Response => {
   const rejection = thrown instanceof Rejection ? thrown : new Rejection(isExpected(thrown) ? 400 : 500, messageOf(thrown))
   const { status, message, retryAfter } = rejection
   if (retryAfter !== null) c.header('Retry-After', String(retryAfter))
+  if (status === 405) c.header('Allow', methods[c.req.path] === 'GET' ? 'GET, HEAD' : 'POST')
   if (status === 413) c.header('Connection', 'close') // the rest of the body is not read
   const type = status >= 500 ? 'server_error' : 'invalid_request_error'
   const body = c.req.path.startsWith('/v1/') ? { error: { message, type, param: null, code: null } } : { error: message }

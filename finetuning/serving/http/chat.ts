@@ -1,5 +1,5 @@
 /** The requests and answers of /v1/chat/completions, in the shapes of OpenAI's API. */
-import { randomUUID } from 'node:crypto'
+import { randomInt, randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import { validate } from '../../../accelerated/errors/validate.js'
@@ -13,29 +13,44 @@ const message = z.looseObject({
   content: z.union([z.string(), z.array(part).min(1)]),
 })
 /** Values that change no result, so that clients may send them. */
-const only = <const T extends z.core.util.Literal>(value: T) => z.literal(value).nullish()
+const only = <const T extends z.core.util.Literal>(value: T) => z.literal(value).optional()
+const none = z.tuple([], 'an empty list').optional()
+
+/** The bound of generation's own settings, whose errors have other names. */
+const largest = 1_000_000
 
 const schema = z.strictObject({
   model: z.string().optional(),
   messages: z.array(message).min(1),
-  max_tokens: z.int().min(1).nullish(),
-  max_completion_tokens: z.int().min(1).nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().gt(0).max(1).nullish(),
-  top_k: z.int().min(1).nullish(),
-  repetition_penalty: z.number().gt(0).nullish(),
-  seed: z.int().min(0).nullish(),
-  stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(4)]).nullish(),
-  stream: z.boolean().nullish(),
-  stream_options: z.strictObject({ include_usage: z.boolean().optional() }).nullish(),
+  max_tokens: z.int().min(1).max(largest).optional(),
+  max_completion_tokens: z.int().min(1).max(largest).optional(),
+  temperature: z.number().min(0).max(2).optional(),
+  top_p: z.number().gt(0).max(1).optional(),
+  top_k: z.int().min(1).optional(),
+  repetition_penalty: z.number().gt(0).max(largest).optional(),
+  seed: z.int().min(0).optional(),
+  stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(4)]).optional(),
+  stream: z.boolean().optional(),
+  stream_options: z.strictObject({ include_usage: z.boolean().optional(), include_obfuscation: z.boolean().optional() }).optional(),
   n: only(1),
   frequency_penalty: only(0),
   presence_penalty: only(0),
   logprobs: only(false),
-  response_format: z.strictObject({ type: z.literal('text') }).nullish(),
-  user: z.string().nullish(),
-  metadata: z.looseObject({}).nullish(),
-  store: z.boolean().nullish(),
+  top_logprobs: only(0),
+  logit_bias: z.strictObject({}).optional(),
+  tools: none,
+  functions: none,
+  tool_choice: z.enum(['none', 'auto']).optional(),
+  function_call: z.enum(['none', 'auto']).optional(),
+  parallel_tool_calls: z.boolean().optional(),
+  modalities: z.tuple([z.literal('text')]).optional(),
+  response_format: z.strictObject({ type: z.literal('text') }).optional(),
+  user: z.string().optional(),
+  safety_identifier: z.string().optional(),
+  prompt_cache_key: z.string().optional(),
+  service_tier: z.string().optional(),
+  metadata: z.looseObject({}).optional(),
+  store: z.boolean().optional(),
 })
 
 export type ChatRequest = {
@@ -48,9 +63,15 @@ export type ChatRequest = {
 
 const where = 'the request'
 
+/** OpenAI's API has null for a parameter that is not given, whichever it is. */
+const withoutNulls = (body: unknown): unknown =>
+  typeof body !== 'object' || body === null || Array.isArray(body)
+    ? body
+    : Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
+
 /** @throws InputError with one line, also for a parameter that would change the answer and that salora does not have */
 export const chatRequest = (body: unknown): ChatRequest => {
-  const given = validate(schema, body, where, 'a chat completion')
+  const given = validate(schema, withoutNulls(body), where, 'a chat completion')
   const { max_tokens, max_completion_tokens, temperature, top_p, top_k, repetition_penalty, seed, stop } = given
   const samples = (temperature ?? 0) > 0 || (temperature == null && ((top_p ?? 1) < 1 || top_k != null))
   const settings = {
@@ -58,7 +79,7 @@ export const chatRequest = (body: unknown): ChatRequest => {
     temperature,
     ...(samples ? { topP: top_p, topK: top_k } : {}), // greedy decoding has no use for them
     repetitionPenalty: repetition_penalty,
-    seed,
+    seed: seed ?? (samples ? randomInt(2 ** 32) : undefined), // the same request twice draws twice
     stop: typeof stop === 'string' ? [stop] : stop,
   }
   return {
