@@ -3,8 +3,9 @@ import { readSafetensors, type TensorEntry } from '../../checkpoints/safetensors
 import type { TensorShape } from '../../models/architecture.js'
 import type { Model } from '../../models/architecture.js'
 import type { ModelOutputs } from '../../models/modelOutputs.js'
+import { inputError, quoted } from '../../errors/inputError.js'
 import { readText } from '../../storage/boundedJson.js'
-import { requiredFile } from '../../storage/fileInFolder.js'
+import { fileInFolder, requiredFile } from '../../storage/fileInFolder.js'
 import type { Storage } from '../../storage/storage.js'
 import type { Weights } from '../adapter.js'
 import { headShapesIn, outputsIn } from '../adapterHead.js'
@@ -36,7 +37,7 @@ export const openAdapterFolder = async <Config extends CommonConfig>(
 ): Promise<AdapterFolder<Config>> => {
   const { model } = base
   const configFile = await requiredFile(folder, adapterFiles.config, storage)
-  const weightsFile = await requiredFile(folder, adapterFiles.weights, storage)
+  const weightsFile = await weightsIn(folder, storage)
   const config = parse(await readText(configFile, adapterConfigLimit, storage), configFile)
   const { tensors } = await readSafetensors(weightsFile, storage)
   const names = await readNames(folder, storage)
@@ -52,8 +53,29 @@ export const openAdapterFolder = async <Config extends CommonConfig>(
     labelNames: names?.labelNames ?? undefined,
     checkTensors: (shapes) => {
       const heads = [...headShapes].map(([name, shape]) => [keyOf(name), shape] as const)
-      checkKeys(tensors, new Map([...shapes, ...heads]), weightsFile, adapterFiles.config)
+      const expected = new Map([...shapes, ...heads])
+      refuseOtherModules(
+        config,
+        [...tensors.keys()].filter((key) => !expected.has(key)),
+        configFile,
+      )
+      checkKeys(tensors, expected, weightsFile, adapterFiles.config)
     },
     readHead: () => readAll(tensors, headShapes.keys(), keyOf),
   }
+}
+
+/** @throws InputError that says how to convert them, if the weights are pickled, as older versions of PEFT wrote them */
+const weightsIn = async (folder: string, storage: Storage): Promise<string> => {
+  const [weights, pickled] = [adapterFiles.weights, 'adapter_model.bin']
+  if ((await fileInFolder(folder, weights, storage)) === undefined && (await fileInFolder(folder, pickled, storage)) !== undefined)
+    throw inputError(folder, weights, `only ${pickled} (pickled weights are not read: save the adapter again by PEFT's save_pretrained)`)
+  return requiredFile(folder, weights, storage)
+}
+
+/** @param others keys of tensors that neither matrices nor head have @throws InputError if modules_to_save describes one of them */
+const refuseOtherModules = ({ modules_to_save: saved }: CommonConfig, others: ReadonlyArray<string>, configFile: string): void => {
+  const name = saved?.find((module) => others.some((key) => key.includes(`.${module}.`)))
+  if (name === undefined) return
+  throw inputError(configFile, 'only modules_to_save of a classification head', `${quoted(name)} (PEFT's merge_and_unload merges it)`)
 }

@@ -1,5 +1,5 @@
 /** Adapters that PEFT trained: the meaning of their configuration, and each error in one line. */
-import { rm, writeFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { saveAdapter } from '../../../../accelerated/formats/peft/peft.js'
@@ -156,6 +156,20 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     const message = await messageFor(roberta)
     if (typeof expected === 'string') expect(message).toBe(expected)
     else expect(message).toMatch(expected)
+  })
+
+  it('is refused for another module that was trained whole, and for pickled weights, with what to do in PEFT', async () => {
+    const modules = { 'attention.self.query': 2, 'attention.self.value': 2 }
+    const table = new Map([['base_model.model.roberta.embeddings.word_embeddings.weight', weights([4, 4], 0)]])
+    await write({ ...peft, modules_to_save: ['word_embeddings'] }, modules, table)
+    expect(await messageFor(roberta)).toBe(
+      'M/adapter_config.json: expected only modules_to_save of a classification head, got "word_embeddings" (PEFT\'s merge_and_unload merges it)',
+    )
+    await rename(join(place.folder, 'adapter_model.safetensors'), join(place.folder, 'adapter_model.bin'))
+    expect(await messageFor(roberta)).toBe(
+      "M: expected adapter_model.safetensors, got only adapter_model.bin (pickled weights are not read: save the adapter again by PEFT's save_pretrained)",
+    )
+    await rename(join(place.folder, 'adapter_model.bin'), join(place.folder, 'adapter_model.safetensors'))
   })
 
   it('is refused for a key given twice, a number that is not finite, a partial head, and the other family', async () => {
