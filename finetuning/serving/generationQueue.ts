@@ -36,13 +36,16 @@ export const generationQueue = (
   }
   const answer = async (batch: ReadonlyArray<Job>, [{ settings }]: readonly [Job]): Promise<void> => {
     for (const { id, ids } of batch) send({ kind: 'started', id, promptTokens: ids.length })
-    const allLeft = new AbortController()
-    for (const { stop } of batch)
-      stop.signal.addEventListener('abort', () => batch.every((job) => job.stop.signal.aborted) && allLeft.abort())
+    const over = new AbortController()
+    const endIfNoneWaits = (): void => {
+      if (batch.every(({ id }) => !open.has(id))) over.abort()
+    }
+    for (const { stop } of batch) stop.signal.addEventListener('abort', endIfNoneWaits)
     const prompts = batch.map(({ ids }) => ids)
-    for await (const event of answers(prompts, settings, allLeft.signal)) {
+    for await (const event of answers(prompts, settings, over.signal)) {
       const job = batch[event.prompt]
       if (job !== undefined && open.has(job.id)) deliver(job, event)
+      endIfNoneWaits() // those who left may have the longest answers
     }
   }
   const deliver = (job: Job, event: AnswerEvent): void => {
@@ -64,8 +67,8 @@ export const generationQueue = (
       const job = open.get(id)
       if (job === undefined) return
       waiting = waiting.filter((other) => other !== job)
-      job.stop.abort()
       reply(job, { kind: 'generated', id, text: '', tokens: 0, ended: 'aborted' })
+      job.stop.abort()
     },
     runNext: async () => {
       const batch = takeBatch()

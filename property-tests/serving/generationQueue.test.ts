@@ -53,4 +53,24 @@ describe('a batch of conversations', () => {
     await all.queue.runNext()
     expect(all.replies.flatMap((reply) => (reply.kind === 'generated' ? [reply.ended] : []))).toEqual(['aborted', 'aborted'])
   })
+
+  it('ends with the last answer that someone waits for, however long that of one who left would be', async () => {
+    let pieces = 0
+    const queue: GenerationQueue = generationQueue(
+      {
+        encode: () => [1],
+        answers: async function* (_prompts, _settings, signal): AsyncGenerator<AnswerEvent> {
+          for (; pieces < 1_000 && signal?.aborted !== true; pieces++) {
+            yield { kind: 'piece', prompt: 0, text: 'x' }
+            if (pieces === 4) queue.stop(0)
+            if (pieces === 8) yield { kind: 'answer', prompt: 1, text: 'text', tokens: 8, ended: 'end' }
+          }
+        },
+      },
+      () => undefined,
+    )
+    for (const id of [0, 1]) queue.add(id, { text: 'a' }, {})
+    await queue.runNext()
+    expect(pieces).toBeLessThan(10)
+  })
 })

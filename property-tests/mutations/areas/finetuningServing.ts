@@ -96,8 +96,15 @@ export const finetuningServing: ReadonlyArray<Mutation> = [
   {
     file: 'finetuning/serving/generationQueue.ts',
     mistake: 'One who leaves ends the batch.',
-    before: 'batch.every((job) => job.stop.signal.aborted)',
-    after: 'batch.some((job) => job.stop.signal.aborted)',
+    before: 'batch.every(({ id }) => !open.has(id))',
+    after: 'batch.some(({ id }) => !open.has(id))',
+    tests: ['serving/generationQueue'],
+  },
+  {
+    file: 'finetuning/serving/generationQueue.ts',
+    mistake: 'The answer of one who left goes on after those of the others.',
+    before: 'endIfNoneWaits() // those who left may have the longest answers',
+    after: '',
     tests: ['serving/generationQueue'],
   },
   {
