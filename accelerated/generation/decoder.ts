@@ -25,15 +25,15 @@ export type DecodedRows = {
   /** Rows may be dropped, repeated and reordered. */
   readonly append: (rows: ReadonlyArray<Continuation>) => Promise<void>
   /** Of a single row: keeps its first `kept` tokens, and reads these after them. */
-  readonly reread: (kept: number, tokens: Tokens) => Promise<void>
+  readonly reread: (kept: number, tokens: Tokens, signal?: AbortSignal) => Promise<void>
 }
 
 export type Decoder = {
   readonly assembly: Assembly
   /** for a prompt and its continuation together */
   readonly positions: number
-  /** Reads prompts of at least one token, a row each. */
-  readonly begin: (prompts: ReadonlyArray<Tokens>) => Promise<DecodedRows>
+  /** Reads prompts of at least one token, a row each. An aborted signal ends it after a chunk: the rows are then of no use. */
+  readonly begin: (prompts: ReadonlyArray<Tokens>, signal?: AbortSignal) => Promise<DecodedRows>
   readonly release: () => Promise<void>
 }
 
@@ -66,30 +66,9 @@ export const openDecoder = async (
   const device = deviceCache(session)
   const read = readerOf(assembly, session, trained.feeds, device)
   const { vocabularySize } = model
+  const { readChunks, readPrompts } = promptReader(read, chunk, assembly)
 
-  /** Reads whole rows, in chunks of columns. */
-  const readChunks = async (rows: ReadonlyArray<Tokens>, padding: ReadonlyArray<number>, memory: RowMemory): Promise<Vector> => {
-    let logits = zeros(0, dtype)
-    for (let start = memory.tokens(); start < (rows[0]?.length ?? 0); start += chunk)
-      logits = await read(
-        rows.map((ids) => ids.slice(start, start + chunk)),
-        padding,
-        memory,
-      )
-    return logits
-  }
-  const readPrompts = async (rows: ReadonlyArray<Tokens>, padding: ReadonlyArray<number>, memory: CacheMemory): Promise<Vector> => {
-    const longest = rows[0]?.length ?? 0
-    if (memory.byRow === undefined || rows.length === 1 || longest <= chunk) return readChunks(rows, padding, memory)
-    const logits = zeros(rows.length * vocabularySize, dtype)
-    for (const [row, ids] of rows.entries()) {
-      const before = padding[row] ?? 0
-      logits.set(await readChunks([ids], [before], memory.byRow(row, before)), row * vocabularySize)
-    }
-    return logits
-  }
-
-  const begin: Decoder['begin'] = async (prompts) => {
+  const begin: Decoder['begin'] = async (prompts, signal) => {
     const longest = Math.max(...prompts.map(({ length }) => length + virtual.inside))
     if (prompts.length === 0 || prompts.some(({ length }) => length === 0))
       throw new Error(`begin: expected prompts of at least one token, got lengths [${prompts.map(({ length }) => length)}]`)
@@ -97,7 +76,7 @@ export const openDecoder = async (
     const memory =
       kind === 'roomy' ? roomyMemory(model.spec.layers, prompts.length, longest) : growingMemory(model.spec.layers, prompts.length, dtype)
     const rows = prompts.map((ids, row) => [...new Array<number>((padding[row] ?? 0) + virtual.inside).fill(0), ...ids])
-    let logits = await readPrompts(rows, padding, memory)
+    let logits = await readPrompts(rows, padding, memory, signal)
     return {
       logits: () => padding.map((_, row) => logits.subarray(row * vocabularySize, (row + 1) * vocabularySize)),
       append: async (next) => {
@@ -110,15 +89,48 @@ export const openDecoder = async (
           memory,
         )
       },
-      reread: async (kept, tokens) => {
+      reread: async (kept, tokens, stop) => {
         const [before = 0, ...others] = padding
         if (others.length > 0) throw new Error(`reread: expected a single row, got ${padding.length}`)
         await changeMemory(device, memory, () => memory.keep(before + virtual.inside + kept))
-        logits = await readChunks([[...new Array<number>(memory.tokens()).fill(0), ...tokens]], padding, memory)
+        logits = await readChunks([[...new Array<number>(memory.tokens()).fill(0), ...tokens]], padding, memory, stop)
       },
     }
   }
   return { assembly, positions: model.spec.maxPositions - virtual.count, begin, release: session.release }
+}
+
+type ReadRows<Memory> = (
+  rows: ReadonlyArray<Tokens>,
+  padding: ReadonlyArray<number>,
+  memory: Memory,
+  signal: AbortSignal | undefined,
+) => Promise<Vector>
+
+/** Reads prompts, whose columns come in chunks, until a signal is aborted. */
+const promptReader = (read: ReadColumns, chunk: number, { model: { vocabularySize }, precision: { dtype } }: Assembly) => {
+  /** Reads whole rows, in chunks of columns. */
+  const readChunks: ReadRows<RowMemory> = async (rows, padding, memory, signal) => {
+    let logits = zeros(0, dtype)
+    for (let start = memory.tokens(); start < (rows[0]?.length ?? 0) && signal?.aborted !== true; start += chunk)
+      logits = await read(
+        rows.map((ids) => ids.slice(start, start + chunk)),
+        padding,
+        memory,
+      )
+    return logits
+  }
+  const readPrompts: ReadRows<CacheMemory> = async (rows, padding, memory, signal) => {
+    const longest = rows[0]?.length ?? 0
+    if (memory.byRow === undefined || rows.length === 1 || longest <= chunk) return readChunks(rows, padding, memory, signal)
+    const logits = zeros(rows.length * vocabularySize, dtype)
+    for (const [row, ids] of rows.entries()) {
+      const before = padding[row] ?? 0
+      logits.set(await readChunks([ids], [before], memory.byRow(row, before), signal), row * vocabularySize)
+    }
+    return logits
+  }
+  return { readChunks, readPrompts }
 }
 
 /**

@@ -35,7 +35,7 @@ const roomFor = (decoder: Decoder, prompt: ReadonlyArray<number>, { maxNewTokens
 
 /**
  * Prompts have at least one token, and fewer than the model's positions. Apart from rounding, a text does not depend on the other prompts: a draw is
- * a function of seed, prompt number and position. An aborted `signal` ends it early; unfinished texts then have no `text` event.
+ * a function of seed, prompt number and position. An aborted `signal` ends it after a token or a chunk of a prompt; unfinished texts then have no `text` event.
  */
 export async function* generate(
   decoder: Decoder,
@@ -49,7 +49,10 @@ export async function* generate(
     throw new Error(`generate: expected room for a token after prompt ${full.prompt}, got ${full.ids.length} tokens in it`)
   for (let start = 0; start < prompts.length; start += settings.batchSize) {
     const batch = numbered.slice(start, start + settings.batchSize)
-    const rows = await decoder.begin(batch.map(({ ids }) => ids))
+    const rows = await decoder.begin(
+      batch.map(({ ids }) => ids),
+      signal,
+    )
     yield* settings.numBeams > 1 ? byBeams(rows, batch, settings, signal) : oneByOne(rows, batch, settings, signal)
     if (signal?.aborted === true) return
   }

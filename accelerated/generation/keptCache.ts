@@ -7,14 +7,14 @@ import type { DecodedRows, Decoder } from './decoder.js'
  */
 export const keepingCache = (decoder: Decoder): Decoder => {
   let last: { readonly rows: DecodedRows; readonly tokens: ReadonlyArray<number> } | null = null
-  const begin: Decoder['begin'] = async (prompts) => {
+  const begin: Decoder['begin'] = async (prompts, signal) => {
     const [[prompt = []] = [], before] = [prompts, last]
     last = null // until the tokens are read
-    if (prompts.length !== 1) return decoder.begin(prompts)
+    if (prompts.length !== 1) return decoder.begin(prompts, signal)
     const same = Math.min(sharedLength(before?.tokens ?? [], prompt), prompt.length - 1) // the last token's logits are needed
-    const rows = before !== null && same > 0 ? before.rows : await decoder.begin(prompts)
-    if (before !== null && same > 0) await rows.reread(same, prompt.slice(same))
-    last = { rows, tokens: prompt }
+    const rows = before !== null && same > 0 ? before.rows : await decoder.begin(prompts, signal)
+    if (before !== null && same > 0) await rows.reread(same, prompt.slice(same), signal)
+    if (signal?.aborted !== true) last = { rows, tokens: prompt }
     return {
       ...rows,
       append: async (next) => {

@@ -379,6 +379,33 @@ describe(`decoding with a cache (seed ${SEED})`, () => {
     await follows(model, await unmerged(model, 'float64', chunk), [3, 1], 1e-9)
   })
 
+  it('stops reading a long prompt after the chunk in which the signal is aborted, in both kinds of cache', async () => {
+    for (const headSize of [8, 4]) {
+      const model = drawDecoder(someDecoder({ headSize, window: null, lengths: [9, 8] }))
+      const { engine } = runtimeOf(target)
+      let [runs, stop] = [0, new AbortController()]
+      const counting: Engine = {
+        ...engine,
+        open: async (...given) => {
+          const session = await engine.open(...given)
+          const run: typeof session.run = (...feeds) => {
+            runs++
+            if (runs === 2) stop.abort()
+            return session.run(...feeds)
+          }
+          return { ...session, run }
+        },
+      }
+      const { decoder } = await watched(model, counting, 2)
+      await decoder.begin(model.batch.inputIds, stop.signal)
+      expect(runs).toBe(2)
+      stop = new AbortController()
+      await decoder.begin(model.batch.inputIds, stop.signal)
+      expect(runs).toBeGreaterThan(6)
+      await decoder.release()
+    }
+  })
+
   it('refuses a prompt without tokens', async () => {
     const decoder = await unmerged(drawDecoder(someDecoder()), 'float64')
     await expect(decoder.begin([[1], []])).rejects.toThrow(/expected prompts of at least one token, got lengths \[1,0\]/)

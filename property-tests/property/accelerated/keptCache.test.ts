@@ -70,6 +70,15 @@ describe(`a kept cache (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 200 },
     ))
 
+  it('begins anew after a prompt whose reading the signal ended', async () => {
+    const { decoder, read } = recorder()
+    const keeping = keepingCache(decoder)
+    await keeping.begin([[1, 2, 4]], AbortSignal.abort())
+    const before = read()
+    await keeping.begin([[1, 2, 4, 5]])
+    expect(read() - before).toBe(4)
+  })
+
   it('begins anew after beams, and after a reading that failed', async () => {
     const { decoder, read } = recorder()
     let fails = false
