@@ -1,4 +1,4 @@
-/** Series: runs that differ only in their seed. A series is one line of a figure and one row of a table. */
+/** Series: runs that differ only in their seed, or in the fold that they hold out. A series is one line of a figure and one row of a table. */
 import { GLUE_TASKS } from '../../finetuning/data/glueTasks.js'
 import type { Fold } from '../../finetuning/data/holdOut.js'
 import type { RunConfig, RunResult, Scores } from '../../finetuning/runs/run.js'
@@ -51,13 +51,13 @@ const traitsIn = (config: RunConfig): Traits =>
   new Map<string, string>([
     ['model', config.model],
     ...(config.adapter === undefined ? [] : [['adapter', config.adapter] as const]),
-    ...Object.entries(config.task).map(([name, value]) => [name, name === 'fold' ? foldText(value as Fold) : String(value)] as const),
+    ...Object.entries(config.task).map(([name, value]) =>
+      name === 'fold' ? (['folds', String((value as Fold).of)] as const) : ([name, String(value)] as const),
+    ),
     ...Object.entries(config.settings)
       .filter(([name]) => !ignoredSettings.has(name))
       .map(([name, value]) => [name, name === 'targetModules' ? modulesText(value) : valueText(value)] as const),
   ])
-
-const foldText = ({ index, of }: Fold): string => `${index + 1} of ${of}`
 
 const valueText = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value))
 
@@ -95,12 +95,13 @@ const labelsOf = (runs: ReadonlyArray<FinishedRun>, traits: ReadonlyMap<Finished
   ])
 }
 
-/** Adds the digests of what runs read to labels that are equal though these differ. */
+/** Adds the digests of what runs read to labels that are equal though these differ. Each fold has rows of its own. */
 const distinguished = (labels: ReadonlyMap<FinishedRun, string>): ReadonlyMap<FinishedRun, string> =>
   new Map(
     [...groupBy(labels, ([, label]) => label)].flatMap(([label, group]) => {
       const digests = new Map(group.map(([run]) => [run, digestsOf(run)]))
-      const names = differingNames([...digests.values()])
+      const folds = groupBy([...digests], ([{ config }]) => String(config.task.fold?.index))
+      const names = [...new Set([...folds.values()].flatMap((fold) => differingNames(fold.map(([, ofRun]) => ofRun))))]
       return group.map(
         ([run]) => [run, label + names.map((name) => escapeText(`, ${name} ${digests.get(run)?.get(name) ?? 'none'}`)).join('')] as const,
       )

@@ -228,6 +228,13 @@ export const reporting: ReadonlyArray<Mutation> = [
   },
   {
     file: 'reporting/charts/series.ts',
+    mistake: 'Each fold of a candidate is a series.',
+    before: "(['folds', String((value as Fold).of)] as const)",
+    after: '([name, JSON.stringify(value)] as const)',
+    tests: ['property/reporting/series'],
+  },
+  {
+    file: 'reporting/charts/series.ts',
     mistake: 'Runs on a file before and after a change are seeds.',
     before: 'return distinguished(labels)',
     after: 'return labels',

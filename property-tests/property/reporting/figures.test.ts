@@ -62,6 +62,13 @@ describe('the figure of the agreement of seeds', () => {
       ['11', '12'],
     ])
   })
+
+  it('is none for the folds of a search, which have one seed', () => {
+    const ranks = [ranksOf(4, 0, 2, 2), ranksOf(2, 2, 2, 2)]
+    const folds = ranks.map((of, index) => ({ ranks: of, config: { task: { task: 'a.csv', fold: { index, of: 2 } } } }))
+    expect(plotted(...folds).map(({ label, runs }) => [label, runs.length])).toEqual([['lora', 2]])
+    expect(agreement.plot(plotted(...folds))).toBe(null)
+  })
 })
 
 describe('a line chart', () => {

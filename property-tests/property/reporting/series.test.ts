@@ -72,12 +72,26 @@ describe('a series', () => {
     ])
   })
 
-  it('has the runs of one fold', () => {
-    const onFold = (index: number, seed: number): MadeRun => ({ seed, config: { task: { task: 'a.csv', fold: { index, of: 5 } } } })
-    expect(seriesFor(onFold(0, 0), onFold(0, 1), onFold(4, 0))).toEqual([
-      ['a.csv', 'salora, fold 1 of 5', 2],
-      ['a.csv', 'salora, fold 5 of 5', 1],
+  /** A run that holds out one of several folds, whose rows are others than those of each other fold. */
+  const onFold = (index: number, { of = 5, file = 'a', ...more }: MadeRun & { readonly of?: number; readonly file?: string } = {}) =>
+    onFile('a.csv', file + index, 'd', { ...more, config: { task: { task: 'a.csv', fold: { index, of } } } })
+
+  it('has the folds of a candidate, but not those of another number of folds', () => {
+    expect(seriesFor(onFold(0), onFold(1), onFold(4))).toEqual([['a.csv', 'salora', 3]])
+    expect(seriesFor(onFold(0), onFold(1), onFold(0, { of: 2 }), onFile('a.csv', 'c', 'd'))).toEqual([
+      ['a.csv', 'salora, folds 5', 2],
+      ['a.csv', 'salora, folds 2', 1],
+      ['a.csv', 'salora, folds none', 1],
     ])
+  })
+
+  it('has no folds of a file before and after a change', () =>
+    expect(seriesFor(onFold(0), onFold(1), onFold(0, { file: 'b' })).map(([, , runs]) => runs)).toEqual([1, 1, 1]))
+
+  it('has the mean over folds, and says so', () => {
+    const { table, caption } = seriesTable(seriesOf([0.5, 0.75, 1].map((accuracy, i) => finished(onFold(i, { accuracy })))))
+    expect(table.rows.map((row) => row[table.columns.indexOf('kept')])).toEqual(['75.0 %'])
+    expect(caption).toContain('Runs that differ only in their seed or fold form a series')
   })
 
   it('is named by the settings in which the runs of its method differ', () =>

@@ -43,6 +43,12 @@ const measuresOf = (first: Ranks, second: Ranks): Omit<Agreement, 'seeds'> | nul
 /** Maximum number of compared runs in a series: more pairs are neither legible nor listed quickly. */
 const runLimit = 20
 
+/** The first run of each seed: folds share one, and read other rows. */
+const ofDistinctSeeds = ({ ranks, seeds, ...series }: RankedSeries): RankedSeries => {
+  const kept = seeds.flatMap((seed, i) => (seeds.indexOf(seed) === i ? [i] : [])).slice(0, runLimit)
+  return { ...series, ranks: kept.map((i) => ranks[i] ?? {}), seeds: kept.map((i) => seeds[i] ?? i) }
+}
+
 type PairedSeries = RankedSeries & { readonly pairs: ReadonlyArray<Agreement> }
 
 export const agreement: Figure = {
@@ -50,7 +56,7 @@ export const agreement: Figure = {
   title: 'Rank agreement between seeds',
   plot: (series) => {
     const paired = rankedSeries(series)
-      .map((one) => ({ ...one, ranks: one.ranks.slice(0, runLimit), seeds: one.seeds.slice(0, runLimit) }))
+      .map(ofDistinctSeeds)
       .map((one): PairedSeries => ({ ...one, pairs: agreements(one) }))
       .filter(({ pairs }) => pairs.length > 0)
     if (paired.length === 0) return null

@@ -1,8 +1,9 @@
-/** Figure 7: the ranks after training, by layer and matrix, as means over seeds. */
+/** Figure 7: the ranks after training, by layer and matrix, as means over the runs of a series. */
 import { mean } from 'simple-statistics'
 import { escapeText } from '../escapeText.js'
 import type { Figure, FigureContent, Panel, PlottedSeries } from '../figure.js'
 import { heatMapChart } from '../heatMapChart.js'
+import { plural } from '../formatNumber.js'
 import { matrixPlace, matrixTitles } from '../matrixNames.js'
 import { omittedSentence, panelLimit, slug } from '../panels.js'
 
@@ -26,7 +27,7 @@ export const ranks: Figure = {
   plot: (series) =>
     ranksContent(
       rankedSeries(series),
-      'Ranks after pruning: mean over seeds for each layer (row) and matrix (column). Rank 0: no update of the matrix.',
+      'Ranks after pruning: mean over runs for each layer (row) and matrix (column). Rank 0: no update of the matrix.',
     ),
 }
 
@@ -38,7 +39,7 @@ export const ranksContent = (series: ReadonlyArray<RankedSeries>, caption: strin
     caption: caption + omittedSentence(series.length - panelLimit, 'series'),
     panels: withMeans.slice(0, panelLimit).map(panelOf),
     table: {
-      columns: ['task', 'series', 'seeds', 'layer', 'matrix', 'mean rank', 'min', 'max'],
+      columns: ['task', 'series', 'runs', 'layer', 'matrix', 'mean rank', 'min', 'max'],
       rows: withMeans.flatMap(({ task, label, seeds, means }) =>
         means.map(({ layer, matrix, value, low, high }) => [task, label, seeds.length, layer, matrix, value, low, high]),
       ),
@@ -76,7 +77,7 @@ const panelOf = ({ task, label, seeds, means }: SeriesWithMeans, i: number): Pan
   const [highest, lowest] = [sorted[0], sorted.at(-1)]
   return {
     name: `figure7-ranks-${i + 1}-${slug(task)}`,
-    title: `${task}: ${label} (${seeds.length} ${seeds.length === 1 ? 'seed' : 'seeds'})`,
+    title: `${task}: ${label} (${plural(seeds.length, 'run')})`,
     alternative:
       `Heat map of ranks, ${task}, ${label}: ${layers.length} layers by ${columns.length} matrices.` +
       (highest === undefined || lowest === undefined

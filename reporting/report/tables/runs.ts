@@ -111,14 +111,15 @@ const seriesTexts: ReadonlyArray<Column<SummarizedSeries>> = [
 export const seriesTable = (series: ReadonlyArray<Series>): ReportTable => {
   const rows = series.map(summarize)
   const { csv } = tablesFrom(seriesColumns, rows)
-  const hasSeeds = rows.some(({ runs }) => runs.length > 1)
+  const hasSeveral = rows.some(({ runs }) => runs.length > 1)
+  const hasFolds = rows.some(({ runs }) => runs.some(({ config }) => config.task.fold !== undefined))
   return {
     name: 'scores',
     title: 'Scores and costs',
     caption:
       `${scoreOf(rows)}kept is the checkpoint in adapter/, and last is the last evaluation.` +
-      (hasSeeds
-        ? ' Runs that differ only in their seed form a series, whose scores are means. Deviation and interval (95 % t) are of the last scores.'
+      (hasSeveral
+        ? ` Runs that differ only in their seed${hasFolds ? ' or fold' : ''} form a series, whose scores are means. Deviation and interval (95 % t) are of the last scores.`
         : ''),
     table: tablesFrom([...seriesColumns, ...seriesTexts], rows).table,
     csv,
