@@ -36,6 +36,13 @@ export const runLength = (method: Method, settings: CommonSettings, model: Model
   method.check?.(settings, steps)
   const { syncEvery } = settings
   if (syncEvery > steps) throw new SettingsError('syncEvery', `at most the ${steps} steps of the run`, String(syncEvery))
+  checkPositions(method, settings, model)
+  const evalSteps = settings.evalSteps ?? evalStepsFor(chosenEpochs, stepsPerEpoch)
+  return { steps, stepsPerEpoch, evalSteps: Math.ceil(evalSteps / syncEvery) * syncEvery, chosenEpochs } // at the end of a round
+}
+
+/** @throws SettingsError if the model has too few positions for the virtual tokens, or for texts of `maxLength` tokens */
+export const checkPositions = (method: Method, settings: CommonSettings, model: Model): void => {
   const { positions, virtualTokens, left, description } = availablePositions(method, settings, model)
   if (virtualTokens > 0 && left < shortestText)
     throw new SettingsError(
@@ -44,8 +51,6 @@ export const runLength = (method: Method, settings: CommonSettings, model: Model
       String(virtualTokens),
     )
   if (settings.maxLength > left) throw new SettingsError('maxLength', `at most ${description}`, String(settings.maxLength))
-  const evalSteps = settings.evalSteps ?? evalStepsFor(chosenEpochs, stepsPerEpoch)
-  return { steps, stepsPerEpoch, evalSteps: Math.ceil(evalSteps / syncEvery) * syncEvery, chosenEpochs } // at the end of a round
 }
 
 /** Tokens of the shortest text: one between two special tokens. */

@@ -10,11 +10,13 @@ import { estimateOf, estimateOnCard } from './estimate.js'
 import { cardFile, modelCard } from './modelCard.js'
 import { prepareRun, type PreparedRun } from './prepareRun.js'
 import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunOptions, type RunResult } from './run.js'
+import { checkLength } from './checkLength.js'
 import { checkExchange, checkSpreads } from './checkSpreads.js'
 import { checkStorable, readRunConfig } from './runFiles.js'
 import { runJob, type Job } from './runJob.js'
 import { storedMetric, withMetricModule } from './runMetric.js'
 import { checkSamplePrompts } from './samplePrompts.js'
+import { refuseUsedFolder } from './planRun.js'
 import { openRunFolder } from './runFolder.js'
 import { withTokenFiles } from './tokenFiles.js'
 
@@ -25,7 +27,12 @@ export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal):
   checkStorable(given)
   checkExchange(given)
   const { options: chosen, metric } = await withMetricModule(given)
-  const options = yield* withPromptTemplate(await withSamplePrompts(chosen), signal)
+  const prompted = await withSamplePrompts(chosen)
+  if (!given.resume) {
+    await refuseUsedFolder(given.output)
+    await checkLength(given)
+  }
+  const options = yield* withPromptTemplate(prompted, signal)
   const prepared = yield* prepareRun(options, signal, metric)
   const { facts } = prepared
   checkSpreads(options, prepared)

@@ -1,6 +1,6 @@
 /** The plan of a run in its folder: its config.json, and whether it may start or resume there. */
 import { differing, newDefaults, type Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'
-import { inputError } from '../../accelerated/errors/inputError.js'
+import { inputError, type InputError } from '../../accelerated/errors/inputError.js'
 import { joinPath } from '../../accelerated/storage/paths.js'
 import { differingChoices } from './compareRuns.js'
 import { atLengthOf, extensionOf } from './extendRun.js'
@@ -53,8 +53,7 @@ export const planFrom = (options: RunOptions, sources: RunSources, { earlier, fi
   const extension = resume ? extensionOf(earlier, finished, settings, sources.steps) : null
   const extended = [...(earlier.extended ?? []), ...(extension === null ? [] : [extension])]
   const config = configOf(options, sources, earlier, extended, versions)
-  if (!resume)
-    throw inputError(`--output ${output}`, 'a new folder (or --resume to continue the run in it)', 'config.json of an earlier run')
+  if (!resume) throw usedFolder(output)
   refuseChanges(output, earlier, config, extension, hasAdapter)
   return {
     config,
@@ -63,6 +62,9 @@ export const planFrom = (options: RunOptions, sources: RunSources, { earlier, fi
     newSettings: newSettings(earlier, config),
   }
 }
+
+export const usedFolder = (output: string): InputError =>
+  inputError(`--output ${output}`, 'a new folder (or --resume to continue the run in it)', 'config.json of an earlier run')
 
 const configOf = (
   { model, adapter, task, settings, evalOnStart = false, samplePrompts }: RunOptions,

@@ -172,7 +172,7 @@ describe('a run on text', () => {
   })
 
   it('requires a decoder, and its result cannot classify', async () => {
-    const { code, stderr } = await train('roberta', 'refused', ...alpaca, '--quiet')
+    const { code, stderr } = await train('roberta', 'refused', ...alpaca, '--max-length', '32', '--quiet')
     expect(code).not.toBe(0)
     expect(stderr).toBe('--model: expected a decoder, as --task alpaca asks for the next token, got a model of type roberta\n')
     const answer = await saloraIn(['predict', '--run', 'llama', '--quiet'], { cwd: root, input: 'w3\n' })

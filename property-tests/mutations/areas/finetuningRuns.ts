@@ -151,6 +151,13 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
   },
   {
     file: 'finetuning/runs/finetuneJob.ts',
+    mistake: 'A run reads its data before it looks at its folder.',
+    before: '    await refuseUsedFolder(given.output)\n',
+    after: '',
+    tests: ['property/finetuning/library'],
+  },
+  {
+    file: 'finetuning/runs/finetuneJob.ts',
     mistake: 'A resumed run forgets its prompts.',
     before: 'return earlier === undefined ? options : { ...options, samplePrompts: earlier }',
     after: 'return options',

@@ -12,6 +12,7 @@ import {
   resolveSettings,
   SettingsError,
   type FinetuneEvent,
+  type SettingsInput,
 } from '../../../index.js'
 import { toyFile } from '../../cli/toyTask.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
@@ -34,6 +35,16 @@ describe('finetune', () => {
     const config = await readRunConfig(join(root, 'run'))
     expect(config?.settings).toEqual(resolveSettings({ method: 'lora', maxSteps: 2, maxLength: 16, device: 'cpu' }))
     await expect(run({ method: 'lora', maxLength: 16, device: 'cpu' })).rejects.toThrow('config.json of an earlier run')
+  })
+
+  it('refuses a folder with a run, and texts longer than the model, before it reads the data', async () => {
+    const none = { model: join(root, 'tiny'), task: { task: join(root, 'no such file.tsv') } }
+    const begin = async (output: string, settings: SettingsInput): Promise<void> => {
+      for await (const _ of finetuneJob({ ...none, output: join(root, output), settings }, new AbortController().signal));
+    }
+    await expect(begin('run', {})).rejects.toThrow('config.json of an earlier run')
+    await expect(begin('new', { maxLength: 100_000 })).rejects.toThrow("maxLength: expected at most the model's")
+    await expect(begin('new', { maxLength: 16 })).rejects.toThrow('no such file.tsv')
   })
 
   it('refuses a wrong setting before it reads anything', async () => {
