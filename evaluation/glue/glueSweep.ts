@@ -8,6 +8,7 @@ import { systemInputError } from '../../accelerated/errors/systemError.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { versions } from '../../finetuning/runs/versions.js'
 import type { Cell } from './cell.js'
+import { checkLengths, refuseRunFolder } from '../cells/checkSweep.js'
 import { localExecutor, type CellOutcome, type Executor } from '../cells/executor.js'
 import { chooseRates, noChoice, type Choice } from './gridSearch.js'
 import { partialTable } from './partialTable.js'
@@ -47,6 +48,11 @@ export const glueSweep = async (
   const { output, grid } = options
   const { model } = await openSweepModel(options.model)
   const planned = cellsOf(options, model.spec) // before anything is written: a wrong request leaves nothing behind
+  await refuseRunFolder(output)
+  checkLengths(
+    model,
+    planned.map((cell) => cell.options.settings),
+  )
   await prepareFolders(options, planned)
   const lock = await lockFolder(output, `--output ${output}`)
   try {

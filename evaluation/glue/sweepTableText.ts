@@ -6,8 +6,9 @@ import type { PaperScore } from './paperTables.js'
 import type { Interval, Summary } from './statistics.js'
 import type { SweepTable, TableCell, TableRow } from './sweepTable.js'
 
-const spread = ({ mean, maximumDeviation }: { readonly mean: number; readonly maximumDeviation: number | null }): string =>
-  maximumDeviation === null ? mean.toFixed(2) : `${mean.toFixed(2)} ± ${maximumDeviation.toFixed(2)}`
+/** One run has no deviation, and some published scores have none. */
+const spread = ({ count, mean, maximumDeviation }: PaperScore & { readonly count?: number }): string =>
+  maximumDeviation === null || count === 1 ? mean.toFixed(2) : `${mean.toFixed(2)} ± ${maximumDeviation.toFixed(2)}`
 
 const millions = (count: number): string => `${(count / 1e6).toFixed(2)} M`
 
@@ -91,7 +92,8 @@ export const sweepCsv = ({ rows, tasks }: SweepTable): string => {
   return [[...columns, ...rowColumns], ...lines].map(csvLine).join('')
 }
 
-const latexSpread = ({ mean, maximumDeviation }: Summary): string => `${mean.toFixed(2)}$_{\\pm ${maximumDeviation.toFixed(2)}}$`
+const latexSpread = ({ count, mean, maximumDeviation }: Summary): string =>
+  count === 1 ? mean.toFixed(2) : `${mean.toFixed(2)}$_{\\pm ${maximumDeviation.toFixed(2)}}$`
 
 const latexCell = ({ summary, second }: TableCell): string =>
   summary === null ? '--' : [summary, ...(second === undefined ? [] : [second.summary])].map(latexSpread).join(' / ')

@@ -17,6 +17,7 @@ import type { LoadedMetric } from '../../finetuning/metrics/metricModule.js'
 import { boundWithMetric, withMetric } from '../../finetuning/tasks/chosenMetric.js'
 import { loadTask, type Task, type TaskOptions } from '../../finetuning/tasks/index.js'
 import type { RunCell } from '../cells/cell.js'
+import { checkLengths, refuseRunFolder } from '../cells/checkSweep.js'
 import { openSweepModel } from '../cells/sweepModel.js'
 import { localExecutor, type CellOutcome, type Executor, type ExecutorEvent } from '../cells/executor.js'
 import { candidatesOf, type Candidate, type SearchSpace } from './searchSpace.js'
@@ -84,8 +85,15 @@ export const tune = async (
   execute: Executor = localExecutor(given.jobs),
 ): Promise<TuneResult> => {
   const candidates = candidatesOf(given)
+  await refuseRunFolder(given.output)
   const { options, metric } = await withMetricModule(given)
-  const parts = await partsOf(heldOutTasks(options), await openSweepModel(options.model), metric)
+  const tasks = heldOutTasks(options)
+  const base = await openSweepModel(options.model)
+  checkLengths(
+    base.model,
+    candidates.map(({ settings }) => resolveSettings(settings)),
+  )
+  const parts = await partsOf(tasks, base, metric)
   const rungs = rungsOf(candidates.length, longestRun(candidates, parts[0]?.rows ?? 0))
   await makeFolder(options.output)
   const lock = await lockFolder(options.output, `--output ${options.output}`)
@@ -187,15 +195,19 @@ const cellOf = (
 const trialOf = ({ name, settings }: Candidate, steps: number, outcomes: ReadonlyArray<CellOutcome>): Trial => {
   const results = outcomes.flatMap((outcome) => (outcome.kind === 'done' ? [outcome.result] : []))
   const failed = outcomes.find((outcome) => outcome.kind === 'failed')
+  const isStopped = outcomes.some(({ kind }) => kind === 'stopped')
   const score = results.length === outcomes.length ? meanOf(results.map(({ best }) => best?.selection ?? NaN)) : NaN
   return {
     ...{ name, settings, steps },
     score: Number.isFinite(score) ? score : null,
     loss: finiteOr(meanOf(results.map(keptLoss))),
     seconds: finiteOr(meanOf(results.map(({ seconds }) => seconds))),
-    failure: failed?.message ?? (Number.isFinite(score) ? null : 'its score is no number'),
+    failure: failed?.message ?? (isStopped ? stopped : Number.isFinite(score) ? null : 'its score is no number'),
   }
 }
+
+/** Somebody stopped the run alone, for example on a board. */
+const stopped = 'it was stopped; rerun the search to resume it'
 
 const keptLoss = ({ best }: RunResult): number => best?.scores['loss'] ?? NaN
 

@@ -21,7 +21,7 @@ export const refuseLinks = async (output: string): Promise<void> => {
   }
 }
 
-/** The files of a run, and those of saved adapters and models. */
+/** The files of a run, of a sweep or a search, and of saved adapters and models. */
 const runFileNames = [
   'metrics.jsonl',
   'result.json',
@@ -32,9 +32,10 @@ const runFileNames = [
   'adapter_config.json',
   'adapter_model.safetensors',
   'model.safetensors',
+  ...['plan.json', 'sweep.json', 'tune.json'],
 ]
 
-/** @throws InputError if a folder without config.json has files of a run or of an adapter */
+/** @throws InputError if a folder without config.json has files of a run, of a sweep or of an adapter */
 export const refuseForeignFiles = async (output: string): Promise<void> => {
   const namesIn = (folder: string): Promise<ReadonlyArray<string>> =>
     readdir(folder).catch((thrown: unknown) => {

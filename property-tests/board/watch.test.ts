@@ -188,8 +188,8 @@ describe('a sweep', () => {
       ['mrpc.salora.seed-1', 'waiting', null],
     ])
     expect(view.table?.rows.map(([row, , , cell]) => [row, cell])).toEqual([
-      ['lora', '75.00 ± 0.00 (1 failed)'],
-      ['salora', '87.50 ± 0.00, kept 0.50'],
+      ['lora', '75.00 (1 failed)'],
+      ['salora', '87.50, kept 0.50'],
     ])
   })
 

@@ -119,7 +119,7 @@ describe('salora glue --submission', () => {
 })
 
 describe('salora glue prints one line for', () => {
-  const base = ['--model', 'tiny', '--data', 'glue', '--output', 'x']
+  const base = ['--model', 'tiny', '--data', 'glue', '--output', 'x', '--max-length', '32']
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
     ['no model', ['--data', 'glue', '--output', 'x'], /^--model is required: a folder in Hugging Face layout or a hub id/, 2],
     ['no data', ['--model', 'tiny', '--output', 'x'], /^--data is required: a folder/, 2],

@@ -1,4 +1,5 @@
 /** Sweeps over GLUE: their plan, their execution, and their table. */
+import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import type { ModelSpec } from '../../../accelerated/models/architecture.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../../finetuning/runs/run.js'
+import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { runFormatVersion } from '../../../finetuning/runs/runFiles.js'
 import { readSweep } from '../../../reporting/discovery/storedSweep.js'
 import { glueSweep } from '../../../evaluation/glue/glueSweep.js'
@@ -30,7 +32,7 @@ afterAll(() => rm(root, { recursive: true }))
 const sweepNamed = (name: string) => sweeps.find((sweep) => sweep.name === name)!
 const request = (change: Partial<GlueSweepOptions> = {}): GlueSweepOptions => ({
   sweep: sweepNamed('table1'),
-  model: join(root, 'tiny'),
+  model: embeddedModel,
   data: 'glue',
   tasks: ['mrpc', 'cola'],
   rows: ['lora', 'salora'].map(rowOf),
@@ -275,7 +277,7 @@ describe('a sweep', () => {
     await runSweep(request({ output, maxTrainSamples: 10, overrides: { epochs: 2 }, seeds: [0] }), fakeRun([]))
     for (const file of ['table.md', 'table.tex'])
       expect((await readFile(join(output, file), 'utf8')).split('\n')[0]).toMatch(
-        /methods by tasks; tiny; 1 seed; last evaluation on dev; first 10 training examples of each task; epochs 2$/,
+        /methods by tasks; model; 1 seed; last evaluation on dev; first 10 training examples of each task; epochs 2$/,
       )
   })
 
@@ -326,6 +328,29 @@ describe('a sweep', () => {
       /mrpc\.lora\.seed-0: expected a run of this sweep \(or another --output\), got a run of another sweep: epochs was 40 and is 2/,
     )
     expect(begun).toEqual([])
+  })
+
+  it('refuses texts longer than the model, and the folder of a run, before any run starts', async () => {
+    const begun: string[] = []
+    const long = join(root, 'too long')
+    await expect(runSweep(request({ output: long, overrides: { maxLength: 500 } }), fakeRun(begun))).rejects.toThrow(
+      "maxLength: expected at most the model's 256 positions, got 500",
+    )
+    const taken = join(root, 'other/cells/mrpc.lora.seed-0')
+    await expect(runSweep(request({ output: taken }), fakeRun(begun))).rejects.toThrow(
+      `--output ${taken}: expected a new folder, or one of an earlier call, got config.json of a run`,
+    )
+    expect([begun, existsSync(long), existsSync(join(taken, 'cells'))]).toEqual([[], false, false])
+  })
+
+  it('has no deviations in its table with a single seed', async () => {
+    const output = join(root, 'single')
+    const { table } = await runSweep(request({ output, seeds: [0] }), fakeRun([]))
+    const [markdown, tex] = await Promise.all(['md', 'tex'].map((type) => readFile(join(output, `table.${type}`), 'utf8')))
+    const score = table.rows[0]?.cells[0]?.values['0'] ?? NaN
+    expect(markdown).toContain(`| ${score.toFixed(2)} |`)
+    expect(tex).toContain(` & ${score.toFixed(2)} & `)
+    expect(tex).not.toContain('\\pm')
   })
 
   it('locks its folder', async () => {

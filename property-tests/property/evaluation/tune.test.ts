@@ -16,6 +16,7 @@ import { classColumn, holdOut, type Example } from '../../../finetuning/data/ind
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { loadMetric } from '../../../finetuning/metrics/metricModule.js'
 import { loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
+import { refuseForeignFiles } from '../../../finetuning/runs/foreignFiles.js'
 import { runInputs } from '../../../finetuning/runs/runFingerprint.js'
 import { storedMetric } from '../../../finetuning/runs/runMetric.js'
 import { runFormatVersion } from '../../../finetuning/runs/runFiles.js'
@@ -243,6 +244,41 @@ describe('a search', () => {
     await expect(readFile(join(options.output, 'tune.json'))).rejects.toThrow('ENOENT')
     const result = await tune(options, never, () => undefined, pretend(begun))
     expect([result.best?.name, begun.length]).toEqual(['lora, rank 8, 1e-3', 6])
+  })
+
+  it('says of a run that somebody stopped alone that it can resume, not that its score is wrong', async () => {
+    const options = await optionsOf('one stopped', { overrides: { maxSteps: 3 } })
+    const stops = ({ settings }: RunOptions): boolean => settings.learningRate === 1e-4
+    const run = pretendRun([])
+    const execute = made(async function* (of) {
+      if (!stops(of)) yield* run(of)
+    })
+    const { trials } = await tune(options, never, () => undefined, execute)
+    expect(trials.map(({ failure }) => failure)).toEqual([null, 'it was stopped; rerun the search to resume it', null, null])
+  })
+
+  it('is refused before its first run if no run can have the length of texts, or if its folder has a run', async () => {
+    const begun: string[] = []
+    const long = await optionsOf('too long', { overrides: { maxSteps: 3, maxLength: 257 } })
+    await expect(tune(long, never, () => undefined, pretend(begun))).rejects.toThrow(
+      "maxLength: expected at most the model's 256 positions, got 257",
+    )
+    const taken = await optionsOf('a run')
+    await mkdir(taken.output)
+    await writeFile(
+      join(taken.output, 'config.json'),
+      JSON.stringify({ formatVersion: runFormatVersion, model: 'm', task: {}, settings: {} }),
+    )
+    await expect(tune(taken, never, () => undefined, pretend(begun))).rejects.toThrow(
+      `--output ${taken.output}: expected a new folder, or one of an earlier call, got config.json of a run`,
+    )
+    expect([begun, existsSync(long.output), existsSync(join(taken.output, 'cells'))]).toEqual([[], false, false])
+  })
+
+  it('leaves its folder to no run', async () => {
+    const options = await optionsOf('searched', { overrides: { maxSteps: 3 } })
+    await tune(options, never, () => undefined, pretend([]))
+    await expect(refuseForeignFiles(options.output)).rejects.toThrow('got tune.json without one')
   })
 
   it('compares no runs on other rows: it is refused once the file has changed', async () => {

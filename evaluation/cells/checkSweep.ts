@@ -1,0 +1,17 @@
+/** Refuses a sweep or a search before its first run, where every run would fail or an earlier run would be hidden. */
+import type { Model } from '../../accelerated/models/architecture.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { checkPositions } from '../../accelerated/training/runLength.js'
+import { methodOf, type Settings } from '../../accelerated/training/settings.js'
+import { readRunConfig } from '../../finetuning/runs/runFiles.js'
+
+/** Reports and the board show the cells of a folder that has some, and not a run in it. @throws InputError if the folder has a run */
+export const refuseRunFolder = async (output: string): Promise<void> => {
+  if ((await readRunConfig(output)) !== null)
+    throw inputError(`--output ${output}`, 'a new folder, or one of an earlier call', 'config.json of a run')
+}
+
+/** @throws SettingsError for the first run whose texts would exceed the model's positions */
+export const checkLengths = (model: Model, runs: ReadonlyArray<Settings>): void => {
+  for (const settings of runs) checkPositions(methodOf(settings.method), settings, model)
+}
