@@ -4,9 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job, Queue } from 'bullmq'
-import { InputError } from '../../accelerated/errors/inputError.js'
+import { InputError, inputError } from '../../accelerated/errors/inputError.js'
 import type { RunCell } from './cell.js'
-import { cellState, cellStates } from './cellFolder.js'
+import { cellFolder, cellState, cellStates } from './cellFolder.js'
 import { jobDataOf, jobIdOf, queueName, type CellJob } from './cellJob.js'
 import type { CellOutcome, Executor, ExecutorOptions } from './executor.js'
 import { keepFinishedRun } from './finishedRun.js'
@@ -119,12 +119,21 @@ export const absenceOfWorkers = (
   }
 }
 
-/** One job per cell. A job that ended without leaving a result is replaced. */
+/**
+ * One job per cell. A job that ended without leaving a result is replaced, and one of an earlier call with other settings.
+ * @throws InputError if a worker trains the latter now
+ */
 const enqueue = async (queue: Pick<Queue, 'getJob' | 'add'>, data: CellJob, delay: number = retries.delay): Promise<void> => {
-  const jobId = jobIdOf(data)
+  const [jobId, job] = [jobIdOf(data), jobDataOf(data)]
   const earlier = await queue.getJob(jobId)
-  if (earlier !== undefined && ['completed', 'failed'].includes(await earlier.getState())) await earlier.remove()
-  await queue.add('cell', jobDataOf(data), {
+  if (earlier !== undefined) {
+    const isOther = JSON.stringify(earlier.data) !== JSON.stringify(job)
+    const state = await earlier.getState()
+    if (isOther && state === 'active')
+      throw inputError(cellFolder(data.output, data.cell), 'a run that no worker trains (or another --output)', 'one with other settings')
+    if (isOther || state === 'completed' || state === 'failed') await earlier.remove()
+  }
+  await queue.add('cell', job, {
     jobId,
     attempts: retries.attempts,
     backoff: { type: 'exponential', delay },

@@ -332,6 +332,27 @@ export const evaluation: ReadonlyArray<Mutation> = [
     tests: ['property/evaluation/absentWorkers'],
   },
   {
+    file: 'evaluation/cells/queueExecutor.ts',
+    mistake: 'A job of an earlier call stays, with other settings.',
+    before: "if (isOther || state === 'completed'",
+    after: "if (state === 'completed'",
+    tests: ['property/evaluation/staleJob'],
+  },
+  {
+    file: 'evaluation/glue/sweepTableText.ts',
+    mistake: 'A single run has a deviation of zero.',
+    before: 'maximumDeviation === null || count === 1',
+    after: 'maximumDeviation === null',
+    tests: ['property/evaluation/sweep'],
+  },
+  {
+    file: 'evaluation/tune/tune.ts',
+    mistake: 'A run that somebody stopped has a wrong score.',
+    before: 'isStopped ? stopped : ',
+    after: '',
+    tests: ['property/evaluation/tune'],
+  },
+  {
     file: 'evaluation/cells/cellJob.ts',
     mistake: 'Workers of every version take from one queue.',
     before: "`salora-sweeps-${versions['salora']}`",

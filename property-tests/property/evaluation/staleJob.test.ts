@@ -1,0 +1,63 @@
+/** A job that an earlier call left in the queue: the call with other settings replaces it, and is refused while a worker trains it. */
+import { join } from 'node:path'
+import { Queue, Worker } from 'bullmq'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { resolveSettings } from '../../../accelerated/training/settings.js'
+import type { RunCell } from '../../../evaluation/cells/cell.js'
+import { parseCellJob, queueName } from '../../../evaluation/cells/cellJob.js'
+import { runQueuedCells } from '../../../evaluation/cells/queueExecutor.js'
+import { hasRedis, startRedis, type RedisServer } from '../../support/redisServer.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
+
+const { folder } = temporaryFolder('stale-job')
+
+const cellOf = (maxLength: number): RunCell => ({
+  id: 'lora.seed-0',
+  options: { model: 'm', task: { task: 'toy.csv' }, settings: resolveSettings({ method: 'lora', maxLength }) },
+})
+
+describe.skipIf(!hasRedis)('a job that an earlier call left in the queue (skipped without redis-server)', () => {
+  let redis: RedisServer
+  let queue: Queue
+  beforeAll(async () => {
+    redis = await startRedis(folder)
+    queue = new Queue(queueName, { connection: { url: redis.url } })
+  })
+  afterAll(async () => {
+    await queue.close()
+    await redis.stop()
+  })
+
+  /** Queues the cell, and stops as Ctrl-C does once it waits for a worker. */
+  const queued = async (cell: RunCell): Promise<void> => {
+    const stop = new AbortController()
+    const onEvent = (): void => stop.abort()
+    await runQueuedCells([cell], { output: join(folder, 'sweep'), redis: redis.url, signal: stop.signal, onEvent })
+  }
+  const lengths = async (): Promise<ReadonlyArray<number>> =>
+    (await queue.getJobs(['waiting', 'active'])).map(({ data }) => parseCellJob(data).cell.options.settings.maxLength)
+
+  it('has the settings of the newest call, which no worker takes from an earlier one', async () => {
+    await queued(cellOf(32))
+    await queued(cellOf(24))
+    expect(await lengths()).toEqual([24])
+    await queued(cellOf(24))
+    expect(await lengths()).toEqual([24])
+  })
+
+  it('is not replaced while a worker trains it', async () => {
+    await queued(cellOf(24))
+    let end = (): void => undefined
+    const trained = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    const worker = new Worker(queueName, () => trained, { connection: { url: redis.url } })
+    await new Promise((resolve) => worker.once('active', resolve))
+    await expect(queued(cellOf(32))).rejects.toThrow(
+      `${join(folder, 'sweep', 'cells', 'lora.seed-0')}: expected a run that no worker trains (or another --output), got one with other settings`,
+    )
+    expect(await lengths()).toEqual([24])
+    end()
+    await worker.close()
+  })
+})
