@@ -1,7 +1,7 @@
 /** A row of multiple choice: a question, its answers, and which of them is right, as ARC and MMLU have them on the hub. */
 import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted, shown } from '../../accelerated/errors/inputError.js'
-import { parseWritten } from '../../accelerated/storage/boundedJson.js'
+import { parseExact } from './exactJson.js'
 import type { Cell } from './rows.js'
 import type { RequestedColumn } from './table.js'
 
@@ -20,7 +20,7 @@ const expected = 'a row with "question", "choices", and "answer" or "answerKey"'
 
 /** @throws InputError for the first thing wrong in the row */
 export const choiceOf = (cells: ReadonlyArray<Cell>, where: string): ChoiceRow => {
-  const [question, choices, ...answers] = cells.map((cell) => (cell == null ? undefined : parseWritten(cell, where)))
+  const [question, choices, ...answers] = cells.map((cell) => (cell == null ? undefined : parseExact(cell, where)))
   const [answer] = answers.filter((value) => value !== undefined)
   for (const [name, value] of Object.entries({ question, choices, answer }))
     if (value === undefined) throw inputError(where, expected, `one without ${quoted(name)}`)
@@ -38,7 +38,9 @@ const textsIn = (choices: unknown, where: string): Choices => {
     readonly text?: unknown
     readonly label?: unknown
   }
-  const texts = Array.isArray(text) ? text.map((one: unknown) => (typeof one === 'number' ? String(one) : one)) : []
+  const texts = Array.isArray(text)
+    ? text.map((one: unknown) => (typeof one === 'number' || typeof one === 'bigint' ? String(one) : one))
+    : []
   if (texts.length < 2 || texts.length > mostChoices || !texts.every((one) => typeof one === 'string'))
     throw inputError(where, `"choices" of 2 to ${mostChoices} texts, or {"text": [], "label": []}`, shown(choices))
   if (texts.some((one) => one.trim() === '')) throw inputError(where, 'a text in each of "choices"', 'an empty one')

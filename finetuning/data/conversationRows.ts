@@ -6,7 +6,8 @@ import { z } from 'zod'
 import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { validate } from '../../accelerated/errors/validate.js'
-import { parseJson, parseWritten } from '../../accelerated/storage/boundedJson.js'
+import { parseJson } from '../../accelerated/storage/boundedJson.js'
+import { exactly, parseExact } from './exactJson.js'
 import type { Cell } from './rows.js'
 import type { RequestedColumn } from './table.js'
 
@@ -67,7 +68,7 @@ export const conversationOf = (cells: ReadonlyArray<Cell>, where: string): Conve
   const values = new Map<Field, unknown>()
   for (const [i, { name }] of conversationColumns.entries()) {
     const cell = cells[i]
-    if (cell != null) values.set(name as Field, parsedCell(cell, where))
+    if (cell != null) values.set(name as Field, parseExact(cell, where))
   }
   const listed = (['messages', 'conversations'] as const).find((name) => values.has(name))
   const {
@@ -85,9 +86,6 @@ export const conversationOf = (cells: ReadonlyArray<Cell>, where: string): Conve
     read: [...read, ...before.read, ...(values.has('tools') ? ['tools'] : [])],
   }
 }
-
-/** Cells of JSON are written by the reader of the file. */
-const parsedCell = (json: string, where: string): unknown => parseWritten(json, where)
 
 type Turns = Pick<Conversation, 'turns'> & { readonly unread?: ReadonlyArray<string>; readonly read: ReadonlyArray<string> }
 
@@ -107,7 +105,7 @@ export const turnsIn = (value: unknown, where: string): Omit<Turns, 'read'> => {
     return {
       role: roleOf(named),
       content: written,
-      ...(calls == null || calls.length === 0 ? {} : { tool_calls: calls.map(withArguments) }),
+      ...(calls == null || calls.length === 0 ? {} : { tool_calls: calls.map((one) => withArguments(one, where)) }),
       ...extra,
     }
   })
@@ -141,11 +139,11 @@ const contentOf = (
 }
 
 /** Templates write arguments as JSON themselves, so that a JSON text would be quoted twice. */
-const withArguments = (made: z.infer<typeof call>): unknown => {
+const withArguments = (made: z.infer<typeof call>, where: string): unknown => {
   const { function: called } = made
   if (called === undefined || typeof called.arguments !== 'string') return made
   try {
-    return { ...made, function: { ...called, arguments: JSON.parse(called.arguments) as unknown } }
+    return { ...made, function: { ...called, arguments: parseExact(called.arguments, where) } }
   } catch {
     return made
   }
@@ -190,7 +188,7 @@ const missing = (where: string, name: string) =>
 /** @throws InputError for a list or an object; numbers are texts */
 const textIn = (value: unknown, name: string, where: string): string => {
   if (typeof value === 'string') return value
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (['number', 'bigint', 'boolean'].includes(typeof value)) return String(value)
   throw inputError(where, `a text in ${quoted(name)}`, Array.isArray(value) ? 'a list' : 'an object')
 }
 
@@ -222,6 +220,6 @@ const turnsBefore = (values: ReadonlyMap<Field, unknown>, where: string, hasSyst
 
 /** Tools are a list, or its JSON text. @throws InputError */
 const toolsOf = (value: unknown, where: string): ReadonlyArray<unknown> => {
-  const list = typeof value === 'string' && value.trim() !== '' ? parseJson(value, where) : value === '' ? [] : value
+  const list = typeof value === 'string' && value.trim() !== '' ? exactly(value, parseJson(value, where)) : value === '' ? [] : value
   return validate(z.array(z.unknown()).max(mostParts), list, where, 'a list of tools')
 }

@@ -8,12 +8,13 @@ import { objectReaderOf } from './formats.js'
 import { promptOf, type PromptTemplate } from './promptTemplates.js'
 import type { Cell } from './rows.js'
 import { exampleStore } from './compactExamples.js'
+import { exactJson, parseStored } from './exactJson.js'
 import { conversationColumns, conversationOf, roleNames, type Conversation, type UserMessage } from './conversationRows.js'
 import { atRow } from './errorText.js'
 
 /** The messages and tools of a `chat` example. Its text is their JSON: only the model's own template can render them. */
 export const conversationIn = (text: string): Pick<Conversation, 'turns' | 'tools'> => {
-  const value = JSON.parse(text) as
+  const value = parseStored(text) as
     | ReadonlyArray<Message>
     | { readonly messages: ReadonlyArray<Message>; readonly tools: ReadonlyArray<unknown> }
   return 'messages' in value ? { turns: value.messages, tools: value.tools } : { turns: value, tools: [] }
@@ -83,7 +84,7 @@ const chatOnly: ReadonlyArray<string> = ['system', 'history', 'tools']
 const textsOf = ({ turns, tools }: Conversation, template: PromptTemplate, where: string): Pick<Example, 'text' | 'textPair'> => {
   if (template === 'chat') {
     const plain = turns.map(({ parts: _, ...message }: UserMessage) => message)
-    return { text: JSON.stringify(tools.length === 0 ? plain : { messages: plain, tools }) }
+    return { text: exactJson(tools.length === 0 ? plain : { messages: plain, tools }) }
   }
   const [user, response, ...more] = turns
   if (user?.role !== 'user' || response?.role !== 'assistant' || more.length > 0)

@@ -1,4 +1,5 @@
 /** JSON whose whole numbers keep their digits: where a number would lose some, beyond 2^53, they are bigints. */
+import { parseWritten } from '../../accelerated/storage/boundedJson.js'
 
 /** Whether a number may have lost digits. */
 export const isLarge = (value: number): boolean => Math.abs(value) > Number.MAX_SAFE_INTEGER
@@ -39,6 +40,15 @@ const numeral = /-?\d[\d.eE+-]*/y
 /** With more than 309 digits, a number is infinite, and a bigint may take minutes. */
 const isLargeInteger = (number: string): boolean =>
   number.length >= 16 && /^-?\d{16,309}$/.test(number) && isLarge(Number(number)) && Number.isFinite(Number(number))
+
+/** The value of JSON from a file, with a bigint for each large whole number. @throws InputError as `parseWritten` */
+export const parseExact = (text: string, where: string): unknown => exactly(text, parseWritten(text, where))
+
+/** The value of JSON that this program wrote a moment ago. */
+export const parseStored = (text: string): unknown => exactly(text, JSON.parse(text))
+
+/** @param value that of the JSON `text` */
+export const exactly = (text: string, value: unknown): unknown => (/\d{16}/.test(text) ? withDigits(value, spelledJson(text)) : value)
 
 /** JSON of a value that may hold bigints. A function for each value takes most of the time, so it comes second. */
 export const exactJson = (value: unknown): string => {

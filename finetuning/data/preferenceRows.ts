@@ -1,7 +1,7 @@
 /** A row of preferences: a prompt with a chosen and a rejected answer, as TRL's datasets have them. */
 import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { parseWritten } from '../../accelerated/storage/boundedJson.js'
+import { exactJson, parseExact } from './exactJson.js'
 import { instructionMessage, turnsIn, type UserMessage } from './conversationRows.js'
 import type { Cell } from './rows.js'
 import type { RequestedColumn } from './table.js'
@@ -20,7 +20,7 @@ const expected = 'a row with "prompt", "chosen" and "rejected", texts or lists o
  * @throws InputError for the first thing wrong in the row
  */
 export const preferenceOf = (cells: ReadonlyArray<Cell>, where: string): PreferenceRow => {
-  const [prompt, chosen, rejected] = cells.map((cell) => (cell == null ? undefined : parseWritten(cell, where)))
+  const [prompt, chosen, rejected] = cells.map((cell) => (cell == null ? undefined : parseExact(cell, where)))
   for (const [name, value] of [
     ['chosen', chosen],
     ['rejected', rejected],
@@ -56,7 +56,7 @@ export const promptTurns = (prompt: unknown, where: string): ReadonlyArray<UserM
 /** How many messages both begin with, except an answer that is the last of either. */
 const sharedTurns = (a: ReadonlyArray<Message>, b: ReadonlyArray<Message>): number => {
   const most = Math.min(a.length, b.length) - 1
-  const different = a.slice(0, most).findIndex((message, i) => JSON.stringify(message) !== JSON.stringify(b[i]))
+  const different = a.slice(0, most).findIndex((message, i) => exactJson(message) !== exactJson(b[i]))
   return different < 0 ? Math.max(0, most) : different
 }
 

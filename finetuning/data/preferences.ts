@@ -5,6 +5,7 @@ import type { UserMessage } from './conversationRows.js'
 import type { Dataset, Example, SkippedRow } from './dataset.js'
 import { atRow } from './errorText.js'
 import { exampleStore } from './compactExamples.js'
+import { exactJson, parseStored } from './exactJson.js'
 import { objectReaderOf } from './formats.js'
 import { preferenceColumns, preferenceOf } from './preferenceRows.js'
 import { promptOf, type PromptTemplate } from './promptTemplates.js'
@@ -16,7 +17,7 @@ import type { RequestedColumn } from './table.js'
 export type PreferenceText = { readonly messages: ReadonlyArray<Message> } | { readonly prompt: string; readonly answer: string }
 
 /** The text that an example stores as JSON. */
-export const preferenceText = (json: string): PreferenceText => JSON.parse(json) as PreferenceText
+export const preferenceText = (json: string): PreferenceText => parseStored(json) as PreferenceText
 
 export type PreferenceReading = { readonly skipMissing?: boolean; readonly encoding?: string }
 
@@ -71,7 +72,7 @@ const readAnswers = async (
       return
     }
     for (const { prompt, answers, label } of answered) {
-      const [text = '', textPair] = answers.map((answer) => JSON.stringify(textOf(prompt, answer, template, where)))
+      const [text = '', textPair] = answers.map((answer) => exactJson(textOf(prompt, answer, template, where)))
       examples.push(store({ text, ...(textPair === undefined ? {} : { textPair }), label, row }))
     }
   })

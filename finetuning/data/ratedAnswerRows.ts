@@ -1,7 +1,7 @@
 /** A row of rated answers: a prompt, an answer and whether it is desirable, as TRL's unpaired preferences have them. */
 import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { parseWritten } from '../../accelerated/storage/boundedJson.js'
+import { parseExact } from './exactJson.js'
 import { turnsIn, type UserMessage } from './conversationRows.js'
 import { answerMessage, preferenceColumns, preferenceOf, promptTurns } from './preferenceRows.js'
 import type { Cell } from './rows.js'
@@ -23,7 +23,7 @@ const expected = 'a row with "prompt", "completion" and "label" (or "prompt", "c
 export const ratedAnswersOf = (cells: ReadonlyArray<Cell>, where: string): ReadonlyArray<RatedAnswerRow> => {
   const pair = cells.slice(0, preferenceColumns.length)
   const [prompt, completion, label] = [pair[0], ...cells.slice(preferenceColumns.length)].map((cell) =>
-    cell == null ? undefined : parseWritten(cell, where),
+    cell == null ? undefined : parseExact(cell, where),
   )
   if (completion === undefined && pair.slice(1).every((cell) => cell != null)) {
     const { prompt: shared, chosen, rejected } = preferenceOf(pair, where)

@@ -10,6 +10,7 @@ import { inputError, reason } from '../../errors/inputError.js'
 import { fileInFolder } from '../../storage/fileInFolder.js'
 import { renderWithin } from './boundedTemplate.js'
 import { renderBeginnings, type Beginnings } from './templateBeginnings.js'
+import { hasBigint, withMarks, withoutMarks } from './templateIntegers.js'
 import { tokenizerConfigLimit } from './tokenizerFile.js'
 
 export type Message = {
@@ -96,31 +97,41 @@ export const chatTemplate = (text: string, special: Readonly<Record<string, stri
   if (new RegExp(`\\s{${longestBlanks + 1}}`).test(text))
     throw inputError(where, `a chat template with at most ${longestBlanks} blanks in a row (${otherTemplate})`, 'one with more')
   const { parsed } = attempt(where, `a chat template in Jinja (${otherTemplate})`, () => new Template(text))
-  const given = (messages: ReadonlyArray<Message>, addGenerationPrompt: boolean, tools: ReadonlyArray<unknown>) => ({
-    variables: {
-      ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
-      ...(tools.length === 0 ? {} : { tools }),
-    },
-    bounds: {
-      messages: messages.length,
-      characters:
-        longestFrame +
-        4 * messages.reduce((sum, { content, tool_calls: calls }) => sum + content.length + jsonLength(calls), jsonLength(tools)),
-    },
-  })
+  const given = (exact: ReadonlyArray<Message>, addGenerationPrompt: boolean, exactTools: ReadonlyArray<unknown>) => {
+    const isMarked = hasBigint(exact) || hasBigint(exactTools)
+    const [messages, tools] = isMarked ? withMarks([exact, exactTools] as const) : [exact, exactTools]
+    return {
+      variables: {
+        ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
+        ...(tools.length === 0 ? {} : { tools }),
+      },
+      bounds: {
+        messages: messages.length,
+        characters:
+          longestFrame +
+          4 * messages.reduce((sum, { content, tool_calls: calls }) => sum + content.length + jsonLength(calls), jsonLength(tools)),
+      },
+      finished: isMarked ? withoutMarks : (text: string): string => text,
+    }
+  }
   const render: ChatTemplate = (messages, addGenerationPrompt, tools = []) => {
-    const { variables, bounds } = given(messages, addGenerationPrompt, tools)
-    return attempt(where, `a chat template that takes these messages (${otherTemplate})`, () => renderWithin(parsed, variables, bounds))
+    const { variables, bounds, finished } = given(messages, addGenerationPrompt, tools)
+    return attempt(where, `a chat template that takes these messages (${otherTemplate})`, () =>
+      finished(renderWithin(parsed, variables, bounds)),
+    )
   }
   const beginnings: ChatTemplate['beginnings'] = (messages, lengths, addGenerationPrompt, tools = []) => {
-    const { variables, bounds } = given(messages, addGenerationPrompt, tools)
+    const { variables, bounds, finished } = given(messages, addGenerationPrompt, tools)
     try {
       const { common, of } = renderBeginnings(parsed, variables, lengths, bounds)
+      const inOnePass = [...of].map(([length, { shared, rest }]) => {
+        return [length, { shared: finished(common.slice(0, shared)).length, rest: finished(rest) }] as const
+      })
       const alone = lengths.filter((length) => !of.has(length))
       const rendered = alone.map(
         (length) => [length, { shared: 0, rest: render(messages.slice(0, length), addGenerationPrompt, tools) }] as const,
       )
-      return { common, of: new Map([...of, ...rendered]) }
+      return { common: finished(common), of: new Map([...inOnePass, ...rendered]) }
     } catch {
       return null // what fails, fails again where each beginning is rendered alone, with its message
     }

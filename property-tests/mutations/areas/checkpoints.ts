@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const checkpoints: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/checkpoints/tokenizer/templateIntegers.ts',
+    mistake: 'A large integer in JSON is a text.',
+    before: '`"${marked.source}"|${marked.source}`',
+    after: 'marked.source',
+    tests: ['property/finetuning/conversations'],
+  },
+  {
     file: 'accelerated/checkpoints/tokenizer/addedTokens.ts',
     mistake: 'A new token is looked for in the normalized text.',
     before: 'normalized: false,',

@@ -24,6 +24,13 @@ export const finetuningData: ReadonlyArray<Mutation> = [
     tests: ['property/finetuning/dataTask'],
   },
   {
+    file: 'finetuning/data/conversations.ts',
+    mistake: 'A stored conversation loses digits of large integers.',
+    before: 'const value = parseStored(text) as',
+    after: 'const value = JSON.parse(text) as',
+    tests: ['property/finetuning/conversations'],
+  },
+  {
     file: 'finetuning/data/holdOut.ts',
     mistake: 'Every class gives its first text to the first fold.',
     before: '(before + place) % of',

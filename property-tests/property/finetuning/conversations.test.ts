@@ -192,6 +192,32 @@ describe('tools', () => {
     }
   })
 
+  it('keep the digits of integers beyond 2^53 in calls, arguments and tools, printed and by tojson', async () => {
+    const [id, after, low] = ['9007199254740993', '1234567890123456789', '-98765432109876543210']
+    const call = (written: string): string => `{"function":{"name":"ban","arguments":${written}}}`
+    const asked = '{"role":"user","content":"Ban \uFDD0 12345678901234567."}'
+    const turn = (written: string): string => `{"role":"assistant","content":null,"tool_calls":[${call(written)}]}`
+    const digits = `{"id":${id},"list":["a",${after}],"text":"${id}"}`
+    const written = [asked, turn(digits), asked, turn(JSON.stringify(digits)), asked, turn(`{"id":${low}}`)].join(',')
+    const path = write('large.jsonl', `{"messages":[${written}],"tools":[{"least":${low}}]}`)
+    const [example] = (await readConversations(path, 'chat')).examples
+    const { turns, tools: found } = conversationIn(example?.text ?? '')
+    const template =
+      "{{ tools[0] | tojson }}{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}" +
+      "{% for c in m['tool_calls'] or [] %}{{ c['function']['arguments']['id'] }}/{{ c['function']['arguments'] | tojson }}{% endfor %}{% endfor %}" +
+      '{% if add_generation_prompt %}<assistant>{% endif %}'
+    const learned = `${id}/{"id": ${id}, "list": ["a", ${after}], "text": "${id}"}`
+    const ask = '<user>Ban \uFDD0 12345678901234567.<assistant>'
+    expect(conversationSegments(turns, chatTemplate(template, {}, 'test'), found)).toEqual([
+      { text: `{"least": ${low}}${ask}`, learned: false },
+      { text: learned, learned: true },
+      { text: ask, learned: false },
+      { text: learned, learned: true },
+      { text: ask, learned: false },
+      { text: `${low}/{"id": ${low}}`, learned: true },
+    ])
+  })
+
   it('are calls and observations in ShareGPT', async () => {
     const row = {
       conversations: [
