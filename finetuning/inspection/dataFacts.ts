@@ -100,7 +100,7 @@ const repetitions = (examples: ReadonlyArray<Example>, keys: BigUint64Array): Pi
     const earlier = examples[at]
     if (at === i || earlier === undefined || earlier === example) return // a mixture repeats examples
     duplicates++
-    if (labelOf(earlier) === labelOf(example)) return
+    if (Object.is(labelOf(earlier), labelOf(example))) return // NaN: rows without labels
     contradicted.add(at)
     first ??= [earlier.row, example.row]
   })

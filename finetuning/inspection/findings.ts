@@ -120,7 +120,7 @@ const [manyDuplicates, manyContradictions] = [0.1, 0.01]
 const repetitionFindings = ({
   rows,
   duplicates,
-  entities,
+  classes,
   hasLabelSets,
   contradictions: { texts, first },
 }: DataFacts): ReadonlyArray<Finding> => [
@@ -138,7 +138,7 @@ const repetitionFindings = ({
     : [
         {
           kind: 'contradictions',
-          message: `${some(texts, 'text')} ${texts === 1 ? 'has' : 'have'} more than one ${hasLabelSets ? 'set of labels' : 'label'}, the first in rows ${first[0]} and ${first[1]}: correct the labels${entities === null && !hasLabelSets ? ', or use --problem-type multi-label' : ''}`,
+          message: `${some(texts, 'text')} ${texts === 1 ? 'has' : 'have'} more than one ${hasLabelSets ? 'set of labels' : 'label'}, the first in rows ${first[0]} and ${first[1]}: correct the labels${classes !== null && !hasLabelSets ? ', or use --problem-type multi-label' : ''}`,
           warns: texts / rows >= manyContradictions,
         } as const,
       ]),

@@ -52,6 +52,13 @@ export const finetuning: ReadonlyArray<Mutation> = [
     tests: ['property/finetuning/inspection'],
   },
   {
+    file: 'finetuning/inspection/dataFacts.ts',
+    mistake: 'Equal pairs without labels contradict each other.',
+    before: 'Object.is(labelOf(earlier), labelOf(example))',
+    after: 'labelOf(earlier) === labelOf(example)',
+    tests: ['property/finetuning/inspection'],
+  },
+  {
     file: 'finetuning/inspection/findings.ts',
     mistake: 'The length that is advised is too short.',
     before: 'Math.max(lengths.p99, maxLength + 1)',

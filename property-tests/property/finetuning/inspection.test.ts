@@ -135,8 +135,20 @@ describe('findings', () => {
     expect(messages({ ...contradicted, hasLabelSets: true })).toEqual([
       '1 text has more than one set of labels, the first in rows 2 and 3: correct the labels',
     ])
+    expect(findingsIn({ ...contradicted, classes: null }).map(({ message }) => message)).toEqual([
+      '1 text has more than one label, the first in rows 2 and 3: correct the labels',
+    ])
     expect(factsOf([{ text: 'a', label: 0, labels: [0], row: 2 }]).hasLabelSets).toBe(true)
     expect(factsOf([{ text: 'a', label: 0, row: 2 }]).hasLabelSets).toBe(false)
+  })
+
+  it('find no contradiction in pairs of texts without labels, which may be equal', () => {
+    const pair = { text: 'a', textPair: 'b', label: NaN }
+    const facts = factsOf(
+      [2, 3, 4].map((row) => ({ ...pair, row })),
+      null,
+    )
+    expect([facts.duplicates, facts.contradictions]).toEqual([2, { texts: 0, first: null }])
   })
 
   it('name the classes with one row', () => {
