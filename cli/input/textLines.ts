@@ -59,7 +59,8 @@ const decoded = (bytes: Buffer, line: number, read: ReadLine): TextLine =>
 /** One text, or two separated by a tab. */
 export const tabbedText: ReadLine = (text, line) => {
   const parts = text.split('\t')
-  if (parts.length > 2) return { line, problem: `expected a text, or two separated by a tab, got ${parts.length}` }
+  if (parts.length > 2)
+    return { line, problem: `expected a text, or two separated by a tab, got ${parts.length} (--from jsonl reads texts with tabs)` }
   return givenText(line, parts[0], parts[1])
 }
 

@@ -290,6 +290,13 @@ describe('the lines of standard input', () => {
     expect(performance.now() - began).toBeLessThan(3000)
   })
 
+  it('give an error for more texts than two, which names the format that has them', async () => {
+    expect(await collected([Buffer.from('a\tb\nc\td\te\n')])).toEqual([
+      { line: 1, given: { text: 'a', textPair: 'b' } },
+      { line: 2, problem: 'expected a text, or two separated by a tab, got 3 (--from jsonl reads texts with tabs)' },
+    ])
+  })
+
   it('give an error beyond 128 MiB, and are not kept in memory', async () => {
     const piece = Buffer.alloc(2 ** 20, 'a')
     const lines = await collected([...Array.from({ length: 200 }, () => piece), Buffer.from('\nshort')])
