@@ -18,7 +18,7 @@ export type Checkpoint = RunProgress & {
 const layoutVersion = 2
 
 /** JSON has no infinite numbers, which a diverging run has: the perplexity of a loss above 709, for example. They are texts. */
-const number = z.union([z.number(), z.enum(['Infinity', '-Infinity', 'NaN']).transform(Number)])
+const number = z.union([z.number(), z.literal(['Infinity', '-Infinity', 'NaN']).transform(Number)])
 const withInfinities = (_: string, value: unknown): unknown =>
   typeof value === 'number' && !Number.isFinite(value) ? String(value) : value
 
