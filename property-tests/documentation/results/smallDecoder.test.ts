@@ -59,10 +59,11 @@ describe('a small decoder', () => {
     }
   })
 
+  const [half, halfEarly] = ['salora:density=0.5', 'salora:density=0.5:gate-start=0.02:gate-end=0.15']
   const windows = {
-    'salora:density=0.5': '0.2 to 0.5, the default',
+    [half]: '0.2 to 0.5, the default',
     'salora:density=0.5:gate-start=0.05:gate-end=0.3': '0.05 to 0.3',
-    'salora:density=0.5:gate-start=0.02:gate-end=0.15': '0.02 to 0.15',
+    [halfEarly]: '0.02 to 0.15',
   }
 
   it.each([
@@ -92,6 +93,7 @@ describe('a small decoder', () => {
       )
     expect(best('salora', false)).toBe(lowest(early)?.loss)
     expect(best('salora', true)).toBe(lowest(fromOne)?.loss)
+    expect(Math.min(...Object.keys(windows).map((row) => lowest(row)?.loss ?? Infinity))).toBe(lowest(halfEarly)?.loss)
     for (const { part, row } of all)
       if (part === 'report')
         expect([
@@ -103,8 +105,11 @@ describe('a small decoder', () => {
           `${fromOne}:retain=random`,
           lastLayers,
           ...Object.keys(kinds),
+          half,
+          halfEarly,
         ]).toContain(row)
-    for (const { part, row, rate } of all) if (part === 'report' && (row in fifth || row in kinds)) expect(rate).toBe(lowest(row)?.rate)
+    for (const { part, row, rate } of all)
+      if (part === 'report' && (row in fifth || row in kinds || row in windows)) expect(rate).toBe(lowest(row)?.rate)
   })
 
   it('the table of variants has every run that chose at this rate, and its difference from LoRA', () => {
@@ -124,6 +129,7 @@ describe('a small decoder', () => {
     ['fifth-reported', () => onVO, fromOne],
     ['fifth-tuned', kindOf, fromOne],
     ['fifth-random', () => `${fromOne}:retain=random`, fromOne],
+    ['windows-reported', () => half, halfEarly],
   ])('the table of %s has the losses of each set of text by seed, and means that are clustered by set', (region, baseOf, saloraRow) => {
     const table = tableOf('small-decoder', region)
     const rates = [...new Set(all.filter(({ part, row }) => part === 'report' && row === saloraRow).map(({ rate }) => rate))]

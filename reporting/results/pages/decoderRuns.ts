@@ -120,6 +120,8 @@ export type Compared = {
   readonly salora: Titled
   /** the base in the head of the differences */
   readonly baseName: string
+  /** SaLoRA's row there, if it is not `SaLoRA` */
+  readonly saloraName?: string
 }
 
 /** A set's losses of both rows at one rate, by the seeds that both have. */
@@ -149,6 +151,7 @@ const verdictOf = (interval: Interval | null, seeds: ReadonlyArray<number>): str
 
 /** The table of two rows by rate and set of text, with means that are clustered by set, and its chart. */
 export const reportedPairs = (runs: ReadonlyArray<DecoderRun>, compared: Compared): { readonly table: Region; readonly chart: Region } => {
+  const { saloraName = 'SaLoRA' } = compared
   const rates = [...new Set(runs.filter(({ part, row }) => part === 'report' && row === compared.salora[0]).map(({ rate }) => rate))]
   const byRate = rates
     .sort((a, b) => b - a)
@@ -179,7 +182,13 @@ export const reportedPairs = (runs: ReadonlyArray<DecoderRun>, compared: Compare
           )}`,
     ],
   ])
-  const head = ['rate', 'text', `${compared.base[1]}, by seed`, `${compared.salora[1]}, by seed`, `SaLoRA minus ${compared.baseName}`]
+  const head = [
+    'rate',
+    'text',
+    `${compared.base[1]}, by seed`,
+    `${compared.salora[1]}, by seed`,
+    `${saloraName} minus ${compared.baseName}`,
+  ]
   const points = byRate.flatMap(({ rate, bySet }) =>
     bySet.map(({ title, differences }): IntervalPoint => {
       const value = mean(differences)
@@ -194,8 +203,12 @@ export const reportedPairs = (runs: ReadonlyArray<DecoderRun>, compared: Compare
   return {
     table: markdown(markdownTable(head, rows, ['left', 'left', 'left', 'left', 'left'])),
     chart: chart(
-      `The loss of SaLoRA minus that of ${compared.baseName} by set of text and rate: from ${signed(Math.min(...values), 3)} to ${signed(Math.max(...values), 3)}.`,
-      intervalChart([...points, ...means], `Loss of SaLoRA minus that of ${compared.baseName} (above zero: SaLoRA is worse)`, 0),
+      `The loss of ${saloraName} minus that of ${compared.baseName} by set of text and rate: from ${signed(Math.min(...values), 3)} to ${signed(Math.max(...values), 3)}.`,
+      intervalChart(
+        [...points, ...means],
+        `Loss of ${saloraName} minus that of ${compared.baseName} (above zero: ${saloraName} is worse)`,
+        0,
+      ),
     ),
   }
 }
