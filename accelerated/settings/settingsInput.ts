@@ -140,9 +140,9 @@ export type SettingsInput = {
   readonly gamma?: number
   /** Upper end of the stretched gate, above 1. Default: 1.1 */
   readonly zeta?: number
-  /** Fraction of all steps after which gates are sampled. Default: 0.2 */
+  /** Fraction of all steps after which gates are sampled. Default: 0.02 */
   readonly gateStart?: number
-  /** Fraction of all steps after which the adapter is pruned. Default: 0.5 */
+  /** Fraction of all steps after which the adapter is pruned. Default: 0.15 */
   readonly gateEnd?: number
   /** Pruning rule: budget (exactly the requested density) or paper (every gate with a positive expectation); baselines: random, magnitude (by plain LoRA weights). Default: budget */
   readonly retain?: 'budget' | 'paper' | 'random' | 'magnitude'

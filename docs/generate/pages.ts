@@ -105,6 +105,8 @@ const sourcedDefaults = (): ReadonlyArray<string> => {
     ['`method`', defaults.method],
     ['`learningRate`', defaults.learningRate],
     ...defaults.learningRates.map((rate) => [`\`learningRate\` of ${rate.methods.join(' and ')}`, rate] as const),
+    ['`gateStart` of salora', defaults.gateStart],
+    ['`gateEnd` of salora', defaults.gateEnd],
     ['`epochs`, if they are enough steps', defaults.epochs],
     ['steps at least, where neither `epochs` nor `maxSteps` is set', defaults.leastSteps],
     ['evaluations at most of that run', defaults.mostEvaluations],

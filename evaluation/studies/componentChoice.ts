@@ -60,7 +60,7 @@ const optionsOf = (task: string, learningRate: number, holdOutTrain: boolean): R
     output: '', // nothing is saved
     task: { task, data: given.data, maxTrainSamples: '5000', ...(holdOutTrain ? { holdOutTrain } : {}) },
     settings: parseSettings({
-      ...{ method: 'salora', rank: 8, loraAlpha: 16, density, precision: 'int8', threads: 1 },
+      ...{ method: 'salora', rank: 8, loraAlpha: 16, density, gateStart: 0.2, gateEnd: 0.5, precision: 'int8', threads: 1 },
       ...{ epochs: 6, learningRate, batchSize: 32, maxLength: 128, evalSteps: 100_000, seed: given.seed },
     }),
   })

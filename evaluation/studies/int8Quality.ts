@@ -49,6 +49,7 @@ const variants = (task: string) =>
     precisions.map((precision) => {
       const settings = parseSettings({
         method,
+        ...(method === 'salora' ? { gateStart: 0.2, gateEnd: 0.5 } : {}), // the paper's, as in the stored runs
         precision,
         rank: 8,
         epochs: given.epochs,

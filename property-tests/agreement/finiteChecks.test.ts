@@ -20,11 +20,12 @@ import { someOptions } from './modelOptions.js'
 
 const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 4, 2] }))
 const examples = toExamples(model.batch).map((example, i) => ({ ...example, row: 10 + i }))
+const gated = { method: 'salora', gateStart: 0.2, gateEnd: 0.5 } as const
 type Task = TrainingTask<LabeledExample, unknown>
 
 const runFrom = async (state: Partial<RunState>, change: SettingsInput = {}, more: Partial<Task> = {}): Promise<TrainingResult> => {
   const settings = resolveSettings({
-    method: 'salora',
+    ...(change.method === undefined ? gated : {}),
     rank: model.settings.rank,
     loraAlpha: model.settings.alpha,
     maxSteps: 10,
@@ -62,7 +63,7 @@ describe('a run after its last step', () => {
   })
 
   it('fails without retention, or with retention at another step', () => {
-    const settings = resolveSettings({ method: 'salora', rank: model.settings.rank }) as never
+    const settings = resolveSettings({ ...gated, rank: model.settings.rank }) as never
     const phase = {
       stage: 'after',
       matrices: [],

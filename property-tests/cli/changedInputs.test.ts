@@ -23,6 +23,8 @@ beforeAll(async () => {
   const [model, task, output] = ['tiny', 'toy.tsv', 'run'].map((name) => join(complete, name))
   const flags = {
     method: 'salora',
+    gateStart: '0.2',
+    gateEnd: '0.5',
     maxSteps: '4',
     batchSize: '4',
     density: '0.5',

@@ -32,11 +32,12 @@ const flags = (output: string, more: object) => ({
   output: at(output),
   ...more,
 })
+const window = { gateStart: '0.2', gateEnd: '0.5' }
 /** d + k of a matrix of the tiny model, by its name: 16 in and out, but 32 within the feed-forward */
 const cost = (name: string): number => (/intermediate|layer\.\d+\.output/.test(name) ? 48 : 32)
 
 it('metrics.jsonl has expected ranks in gated steps only, which add up to the density, and the final ranks at the end', async () => {
-  await runJob(flags('each', { maxSteps: '40', rank: '4', controlLearningRate: '0.2' }))
+  await runJob(flags('each', { ...window, maxSteps: '40', rank: '4', controlLearningRate: '0.2' }))
   const lines = await linesOf(at('each'))
   const rankEvents = lines.filter(({ kind }) => kind === 'ranks')
   expect(rankEvents.map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, i) => 9 + i)) // gates are sampled in steps 9 to 20
@@ -52,7 +53,7 @@ it('metrics.jsonl has expected ranks in gated steps only, which add up to the de
 })
 
 it('metrics.jsonl has the ranks of every hundredth step of a long run, and none for a method without gates', async () => {
-  await runJob(flags('long', { maxSteps: '250', threads: '1' }))
+  await runJob(flags('long', { ...window, maxSteps: '250', threads: '1' }))
   const ranks = (await linesOf(at('long'))).filter(({ kind }) => kind === 'ranks').map(({ step }) => step)
   expect(ranks).toEqual(Array.from({ length: 25 }, (_, i) => 51 + 3 * i)) // of steps 51 to 125 every third
   await runJob(flags('lora', { method: 'lora', maxSteps: '5' }))
@@ -66,7 +67,7 @@ describe('the summary of a run', () => {
     return summaryText(result, null, { color: false })
   }
   it('has a table of ranks where the method chose them', async () => {
-    expect(await summaryOf('chosen', {})).toMatch(/^ranks\n {2}layer +query/m)
+    expect(await summaryOf('chosen', window)).toMatch(/^ranks\n {2}layer +query/m)
   })
   it('has none where each matrix has the rank that was set, as with LoRA', async () => {
     expect(await summaryOf('set', { method: 'lora' })).not.toMatch(/^ranks/m)

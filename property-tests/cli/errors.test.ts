@@ -68,7 +68,7 @@ describe('wrong usage of salora', () => {
     [[...train, '--lora-alpha', '2e9'], '--lora-alpha: expected a number of at most 1000000, got 2000000000'],
     [[...gated, '--gate-start', '0.6'], '--gate-start: expected a fraction below --gate-end, got 0.6'],
     [[...gated, '--gate-start', '0.5'], '--gate-start: expected a fraction below --gate-end, got 0.5'],
-    [[...gated, '--gate-end', '0.1'], '--gate-start: expected a fraction below --gate-end, got the default 0.2'],
+    [[...gated, '--gate-end', '0.01'], '--gate-start: expected a fraction below --gate-end, got the default 0.02'],
     [
       [...gated, '--sync-every', '8'],
       '--method: expected lora, houlsby, pfeiffer, prefix, prompt or full with --sync-every, since replicas need the same ranks throughout, got "salora"',

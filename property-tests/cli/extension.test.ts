@@ -108,7 +108,7 @@ describe('--resume with more --epochs', { timeout }, () => {
       /config\.json: expected the settings .* began with .*, got seed was 0 and is 7$/,
     ],
   ])('refuses %s, and changes no file', async (_, flags, exit, message) => {
-    if (!(await readdir(cwd)).includes('refused')) await begin('refused')
+    if (!(await readdir(cwd)).includes('refused')) await begin('refused', '--gate-start', '0.2', '--gate-end', '0.5')
     const before = await contents('refused')
     const { code, stderr } = await train('refused', '--resume', ...flags)
     expect([code, stderr.trim()]).toEqual([exit, expect.stringMatching(message)])

@@ -15,7 +15,22 @@ const cwd = toyFolder('accident', { 'toy.tsv': 40, 'dev.tsv': 16 })
 /** A learning rate that rises from 0 by 1e24 a step: B A overflows soon after the first steps. */
 const exploding = (name: string, saveSteps: number): Killable => ({
   folder: join(cwd, name),
-  settings: ['--max-steps', '20', '--batch-size', '4', '--learning-rate', '2e25', '--warmup-ratio', '1', '--save-steps', String(saveSteps)],
+  settings: [
+    '--gate-start',
+    '0.2',
+    '--gate-end',
+    '0.5',
+    '--max-steps',
+    '20',
+    '--batch-size',
+    '4',
+    '--learning-rate',
+    '2e25',
+    '--warmup-ratio',
+    '1',
+    '--save-steps',
+    String(saveSteps),
+  ],
 })
 
 describe('a loss or a gradient that is not finite', () => {
@@ -67,6 +82,7 @@ describe('a model that predicts one class only', () => {
         'dev.tsv',
         '--max-length',
         '16',
+        ...['--gate-start', '0.2', '--gate-end', '0.5'],
         '--max-steps',
         '6',
         '--eval-steps',

@@ -18,7 +18,7 @@ const steps = 300
 const args = (output: string): ReadonlyArray<string> => [
   ...toyTrain,
   ...['--batch-size', '4', '--max-steps', String(steps), '--save-steps', '20', '--eval-steps', '1000'],
-  ...['--gate-end', '0.6'], // 120 steps with gates: enough not to be warned of
+  ...['--gate-start', '0.2', '--gate-end', '0.6'], // 120 steps with gates: enough not to be warned of
   ...['--output', output],
 ]
 

@@ -46,7 +46,7 @@ describe('salora report', () => {
 
 describe('salora quickstart', () => {
   it('trains and writes its report with charts without optional packages', async () => {
-    const args = ['--model', 'tiny', '--max-steps', '6', '--device', 'cpu', '--output', 'quick', '--quiet']
+    const args = ['--model', 'tiny', '--max-steps', '8', '--device', 'cpu', '--output', 'quick', '--quiet']
     const { stdout, stderr } = await salora('quickstart', ...args)
     expect(stderr).not.toContain('expected the package')
     expect(stdout).toMatch(/^report {6}quick\/report\.html: 1 run, 4 tables, [1-9]\d* figures$/m)

@@ -55,6 +55,7 @@ describe('a rank pattern', () => {
         '3',
         '--lora-alpha',
         '5',
+        ...['--gate-start', '0.2', '--gate-end', '0.5'],
         '--density',
         '0.4',
         '--max-steps',
@@ -69,7 +70,7 @@ describe('a rank pattern', () => {
     // three steps with sampled gates: what they found is printed only when asked for all the same
     expect(await outputHere(['rank-pattern', '--run', join(cwd, 'found')], 'stderr')).toBe(
       `${join(cwd, 'found', 'result.json')}: expected ranks that mean something (--force prints them all the same), ` +
-        'got gates are sampled in only 3 steps: below 100 steps, the density may miss its target and the choice of ranks may be poor. A run of 334 steps is long enough\n',
+        'got gates are sampled in only 3 steps: below 40 steps, the density may miss its target and the choice of ranks may be poor. A run of 134 steps is long enough\n',
     )
     const printed = await outputHere(['rank-pattern', '--run', join(cwd, 'found'), '--force'])
     await writeFile(join(cwd, 'pattern.json'), printed)
@@ -182,12 +183,12 @@ describe('a rank pattern', () => {
     await expect(of({ query: 8 }, { retainedDensity: null })).rejects.toThrow(
       `${run}/result.json: expected the ranks that a run found, got a run that ended before its gates were closed`,
     )
-    // 99 of 330 steps have sampled gates, 100 of 333
-    expect(await of({ query: 8 }, { steps: 333 })).toMatchObject({ target_modules: ['query'] })
-    await expect(of({ query: 8 }, { steps: 330 })).rejects.toThrow(
-      `${run}/result.json: expected ranks that mean something (--force prints them all the same), got gates are sampled in only 99 steps: `,
+    // 39 of 300 steps have sampled gates, 40 of 307
+    expect(await of({ query: 8 }, { steps: 307 })).toMatchObject({ target_modules: ['query'] })
+    await expect(of({ query: 8 }, { steps: 300 })).rejects.toThrow(
+      `${run}/result.json: expected ranks that mean something (--force prints them all the same), got gates are sampled in only 39 steps: `,
     )
-    expect(await of({ query: 8 }, { steps: 330 }, true)).toMatchObject({ target_modules: ['query'] })
+    expect(await of({ query: 8 }, { steps: 300 }, true)).toMatchObject({ target_modules: ['query'] })
     await expect(of({ query: 0 })).rejects.toThrow(`${run}/result.json: expected a matrix that kept a rank, got none`)
     const noGates = { targetDensity: undefined, expectedDensity: undefined, retainedDensity: undefined, lambda: undefined, steps: 3 }
     await begun('lora')

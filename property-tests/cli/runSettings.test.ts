@@ -106,7 +106,7 @@ describe('a run that names no method', () => {
   })
 
   it('is resumed by its own method, as SaLoRA where that was the default, and keeps its budget', async () => {
-    const { interrupted } = await runJob({ ...flags('earlier'), method: 'salora', density: '0.25' }, 2)
+    const { interrupted } = await runJob({ ...flags('earlier'), method: 'salora', density: '0.25', gateStart: '0.2', gateEnd: '0.5' }, 2)
     expect(interrupted).toBe(true)
     expect(await runJob({ ...flags('earlier'), resume: true })).toMatchObject({ stepsDone: 4, targetDensity: 0.25 })
     expect((await readRunConfig(at('earlier')))!.settings).toMatchObject({ method: 'salora', density: 0.25 })
@@ -133,7 +133,7 @@ describe('a run that names no method', () => {
 
 describe("a run's own config.json as --config", () => {
   it.each([
-    ['salora', {}],
+    ['salora', { gateStart: '0.2', gateEnd: '0.5' }],
     ['lora', { targetModules: 'query' }],
     ['full', {}],
   ])('the config.json of a %s run gives the same model, task and settings, and flags override them', async (method, more) => {
@@ -155,7 +155,7 @@ describe("a run's own config.json as --config", () => {
 describe('a setting that an upgrade added', () => {
   /** The run as the version before wrote it: unfinished, without one of its settings. */
   const olderBy = async (output: string, setting: string): Promise<void> => {
-    await runJob({ ...flags(output), method: 'salora' })
+    await runJob({ ...flags(output), method: 'salora', gateStart: '0.2', gateEnd: '0.5' })
     await rm(at(output, 'result.json'))
     const file = at(output, 'config.json')
     const { settings, ...rest } = JSON.parse(await readFile(file, 'utf8')) as { readonly settings: Readonly<Record<string, unknown>> }

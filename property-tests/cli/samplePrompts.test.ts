@@ -153,7 +153,7 @@ describe('salora train --sample-prompts', () => {
   })
 
   it.each<readonly [string, Flags]>([
-    ['salora', { method: 'salora', dropout: '0.1', sampleTemperature: '1.5' }],
+    ['salora', { method: 'salora', gateStart: '0.2', gateEnd: '0.5', dropout: '0.1', sampleTemperature: '1.5' }],
     ['prefix', { method: 'prefix', numVirtualTokens: '3', maxLength: '50' }],
     ['int8', { precision: 'int8' }],
   ])('changes no bit of a run: %s', async (name, flags) => {

@@ -48,7 +48,15 @@ describe('the flags of salora train', () => {
 })
 
 describe('a preset', () => {
-  const paper = { method: 'salora', orthogonality: 'sum', control: 'paper', retain: 'paper', gateAfter: 'binary' }
+  const paper = {
+    method: 'salora',
+    gateStart: 0.2,
+    gateEnd: 0.5,
+    orthogonality: 'sum',
+    control: 'paper',
+    retain: 'paper',
+    gateAfter: 'binary',
+  }
   const settingsOf = async (given: TypedFlags) => (await typedRequest({ model: 'm', task: 'sentiment', ...given })).settings
 
   it('sets several settings, below other flags and the --config file', async () => {

@@ -12,8 +12,9 @@ import { toyFile } from './toyTask.js'
 
 let cwd = ''
 const at = (...names: ReadonlyArray<string>): string => join(cwd, ...names)
-const flags = (output: string): TypedFlags => ({
-  method: 'salora',
+const flags = (output: string, method = 'salora'): TypedFlags => ({
+  method,
+  ...(method === 'salora' ? { gateStart: '0.2', gateEnd: '0.5' } : {}),
   model: at('tiny'),
   task: at('toy.tsv'),
   output: at(output),
@@ -157,7 +158,7 @@ describe('salora train --tensorboard', () => {
   })
 
   it('does not use the event file of a run without config.json', async () => {
-    await runJob({ ...flags('other'), method: 'lora', maxSteps: '1', tensorboard: true })
+    await runJob({ ...flags('other', 'lora'), maxSteps: '1', tensorboard: true })
     for (const name of await readdir(at('other'))) if (!name.includes('tfevents')) await rm(at('other', name), { recursive: true })
     await expect(runJob(flags('other'))).rejects.toThrow(
       /expected a new folder, or a run with its config\.json, got events\.out\.tfevents\.\d+/,

@@ -5,7 +5,7 @@ export const toyRows = (count: number): ReadonlyArray<{ readonly text: string; r
   )
 
 /** The warning of a run whose gates are sampled in too few steps for its ranks to mean anything. Toy runs are that short. */
-export const shortWindow = /^warning: gates are sampled in only \d+ steps?: below 100 .*\n/
+export const shortWindow = /^warning: gates are sampled in only \d+ steps?: below 40 .*\n/
 
 /** The warning of a run whose evaluation file repeats texts of the training file. Toy files do. */
 export const sharedTexts = /^warning: \d+ of \d+ evaluation texts are also trained on.*\n/

@@ -32,7 +32,8 @@ beforeAll(async () => {
       evalSteps: 4,
     }),
   )
-  trained = await salora(['train', '--config', 'settings.json', '--max-steps', '12', '--seed', '7', '--json'], { cwd })
+  const window = ['--gate-start', '0.2', '--gate-end', '0.5']
+  trained = await salora(['train', '--config', 'settings.json', '--max-steps', '12', ...window, '--seed', '7', '--json'], { cwd })
 })
 afterAll(() => rm(cwd, { recursive: true }))
 
@@ -155,7 +156,7 @@ describe('salora train', () => {
 
   it('warns if gates are sampled in too few steps', () =>
     expect(trained.stderr).toContain(
-      'warning: gates are sampled in only 3 steps: below 100 steps, the density may miss its target and the choice of ranks may be poor. A run of 334 steps is long enough\n',
+      'warning: gates are sampled in only 3 steps: below 40 steps, the density may miss its target and the choice of ranks may be poor. A run of 134 steps is long enough\n',
     ))
 
   it('has no gates with --method lora: not in its lines, its result, its flags or its parameters', async () => {
@@ -269,11 +270,11 @@ describe('salora train --resume', () => {
 describe('salora quickstart', () => {
   it('prints scores before and after training, the budget and the ranks', async () => {
     const { code, stdout } = await saloraIn(
-      ['quickstart', '--model', 'tiny', '--max-steps', '6', '--device', 'cpu', '--output', 'quick', '--quiet'],
+      ['quickstart', '--model', 'tiny', '--max-steps', '8', '--device', 'cpu', '--output', 'quick', '--quiet'],
       { cwd },
     )
     expect(code).toBe(0)
-    expect(stdout).toMatch(/^trained 6 steps\n\nscores +before +best \(step 6\)\n +accuracy +0\.\d{4} +0\.\d{4}\n/)
+    expect(stdout).toMatch(/^trained 8 steps\n\nscores +before +best \(step 8\)\n +accuracy +0\.\d{4} +0\.\d{4}\n/)
     expect(stdout).toMatch(/budget +target 50\.0 %, retained (50\.0|4\d\.\d) %/)
     expect(stdout).toContain('  layer  query  key  value  attention output  intermediate  output\n')
     expect(stdout).toMatch(/run +quick\n/)

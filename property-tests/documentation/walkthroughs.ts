@@ -24,7 +24,7 @@ export type Walkthrough = {
 export const smaller: ReadonlyArray<readonly [RegExp, string]> = [
   [/FacebookAI\/roberta-base|google-bert\/bert-base-uncased/, 'encoder'],
   [/HuggingFaceTB\/SmolLM2-135M-Instruct|\.\/llama\b/, 'decoder'],
-  [/^(npx )?salora train (?!--resume)(.*)/, '$1salora train $2 --max-steps 4 --eval-steps 4 --batch-size 4 --max-length 64 --threads 1'],
+  [/^(npx )?salora train (?!--resume)(.*)/, '$1salora train $2 --max-steps 8 --eval-steps 8 --batch-size 4 --max-length 64 --threads 1'],
   [/^(npx )?salora glue (.*)/, '$1salora glue $2 --threads 1'],
   [/(npx )?salora (generate|chat) (.*)/, '$1salora $2 $3 --max-new-tokens 4'],
 ]

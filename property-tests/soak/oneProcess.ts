@@ -6,7 +6,17 @@ import { embeddedModel, finetune, openRun } from '../../index.js'
 import { toyFile } from '../cli/toyTask.js'
 import { flat, resourcesNow, type Check } from './resources.js'
 
-const settings = { method: 'salora', rank: 4, maxSteps: 4, batchSize: 4, maxLength: 32, device: 'cpu', threads: 1 } as const
+const settings = {
+  method: 'salora',
+  gateStart: 0.2,
+  gateEnd: 0.5,
+  rank: 4,
+  maxSteps: 4,
+  batchSize: 4,
+  maxLength: 32,
+  device: 'cpu',
+  threads: 1,
+} as const
 
 const train = async (folder: string, name: string, signal: AbortSignal): Promise<string> => {
   const [data, output] = [join(folder, 'toy.tsv'), join(folder, name)]

@@ -13,8 +13,9 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
   name: 'salora',
   summary: 'structure-aware low-rank adaptation: finds the rank of each matrix within an exact budget',
   settings: saloraSettings,
-  // The paper to the letter: equation (12)'s sum, Algorithm 1's plain steps, and section 3.5's ĝ > 0, whose triplets stay as they are.
-  presets: { paper: { orthogonality: 'sum', control: 'paper', retain: 'paper', gateAfter: 'binary' } },
+  // The paper to the letter: appendix B's window, equation (12)'s sum, Algorithm 1's plain steps, and section 3.5's ĝ > 0, whose triplets stay as
+  // they are.
+  presets: { paper: { gateStart: 0.2, gateEnd: 0.5, orthogonality: 'sum', control: 'paper', retain: 'paper', gateAfter: 'binary' } },
   check: ({ gateStart, gateEnd, maxSteps }, steps) => {
     if (gateStart >= gateEnd) throw new SettingsError('gateStart', 'a fraction below gateEnd', String(gateStart))
     if (steps === null) return

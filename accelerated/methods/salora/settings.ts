@@ -1,5 +1,6 @@
-/** SaLoRA's settings. Defaults are those of the paper where it gives one (§4.1, appendix B). */
+/** SaLoRA's settings. Defaults are those of the paper where it gives one (§4.1, appendix B), but for the gates' window, which was measured. */
 import { z } from 'zod'
+import { gateEnd, gateStart } from '../../settings/defaults.js'
 import { settingGroup, type SettingValues } from '../../settings/setting.js'
 import type { CommonSettings } from '../../settings/commonSettings.js'
 import { lowRankSettings } from '../lowRankSettings.js'
@@ -40,13 +41,13 @@ export const saloraSettings = {
       kind: 'number',
       placeholder: 'fraction',
       description: 'Fraction of all steps after which gates are sampled',
-      schema: fraction.default(0.2),
+      schema: fraction.default(gateStart.value),
     },
     gateEnd: {
       kind: 'number',
       placeholder: 'fraction',
       description: 'Fraction of all steps after which the adapter is pruned',
-      schema: fraction.default(0.5),
+      schema: fraction.default(gateEnd.value),
     },
     retain: {
       kind: 'text',

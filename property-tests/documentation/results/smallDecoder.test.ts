@@ -61,7 +61,7 @@ describe('a small decoder', () => {
 
   const [half, halfEarly] = ['salora:density=0.5', 'salora:density=0.5:gate-start=0.02:gate-end=0.15']
   const windows = {
-    [half]: '0.2 to 0.5, the default',
+    [half]: "0.2 to 0.5, the paper's",
     'salora:density=0.5:gate-start=0.05:gate-end=0.3': '0.05 to 0.3',
     [halfEarly]: '0.02 to 0.15',
   }
@@ -163,6 +163,35 @@ describe('a small decoder', () => {
       const verdict = Math.min(...seeds) < 2 ? 'one seed on some sets' : high < 0 ? 'better' : low > 0 ? 'worse' : 'no difference shown'
       expect(shown.at(-1)?.at(-1)).toBe(`${overall(effects, 4)[0]}: ${verdict}`)
     }
+  })
+
+  it("the table of an encoder has the scores of both windows by seed, and the rule's difference of their means", () => {
+    const metrics = { cola: 'matthews', mrpc: 'accuracy', sst2: 'accuracy', stsb: 'pearson' }
+    const cells = stored<{
+      readonly runs: ReadonlyArray<{
+        readonly config: {
+          readonly task: { readonly task: string }
+          readonly settings: { readonly gateStart: number; readonly seed: number }
+        }
+        readonly result: ComparedRun
+      }>
+    }>('window').runs
+    const table = tableOf('small-decoder', 'windows-encoder')
+    const effects = Object.entries(metrics).map(([task, metric]) => {
+      const of = (start: number) =>
+        cells
+          .filter(({ config }) => config.task.task === task && config.settings.gateStart === start)
+          .sort((a, b) => a.config.settings.seed - b.config.settings.seed)
+          .map(({ result }) => 100 * (result.last.scores[metric] ?? NaN))
+      const [paper, early] = [of(0.2), of(0.02)]
+      expect(paper.length).toBe(2)
+      expect(early.length).toBe(2)
+      const pairs = early.map((score, i) => score - paper[i]!)
+      const shown = [paper, early].map((scores) => scores.map((score) => score.toFixed(2)).join(', '))
+      expect(table.find(([name]) => name === task)?.slice(1)).toEqual([...shown, pairs.map((pair) => signed(pair, 2)).join(', ')])
+      return mean(pairs)
+    })
+    expect(table.at(-1)?.at(-1)).toBe(overall(effects, 2).join(': '))
   })
 
   it('the summary has the verdicts of the tables', () => {

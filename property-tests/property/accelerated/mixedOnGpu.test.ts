@@ -29,6 +29,8 @@ const salora = (output: string) => ({
   device: 'webgpu',
   output: at(output),
   method: 'salora',
+  gateStart: '0.2',
+  gateEnd: '0.5',
   precision: 'mixed',
 })
 

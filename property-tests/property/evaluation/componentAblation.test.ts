@@ -35,6 +35,8 @@ beforeAll(async () => {
     ...{ model: at('tiny'), task: { task: at('train.tsv'), evalData: at('eval.tsv') }, output: at('run'), resume: false },
     settings: resolveSettings({
       method: 'salora',
+      gateStart: 0.2,
+      gateEnd: 0.5,
       rank: 4,
       density,
       maxSteps: 20,
