@@ -107,7 +107,7 @@ describe('a model whose checkpoint has matrices as [in, out] and buffers', () =>
   it.each([
     ['lora', { method: 'lora' }],
     ['dora', { method: 'lora', useDora: true }],
-    ['salora', { method: 'salora' }],
+    ['salora', { method: 'salora', gateStart: 0.2, gateEnd: 0.5 }],
     ['adalora', { method: 'adalora' }],
     ['checkpointed', { method: 'lora', gradientCheckpointing: true }],
     ['int8', { method: 'lora', precision: 'int8' }],
