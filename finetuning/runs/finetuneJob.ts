@@ -5,7 +5,7 @@ import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { formatOf } from '../../accelerated/formats/index.js'
 import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import type { Leader } from '../distributed/leader.js'
-import { leavesPromptTemplate, takesPromptTemplate, withModelTemplate, withTemplateOf } from '../tasks/index.js'
+import { checkTask, leavesPromptTemplate, takesPromptTemplate, withModelTemplate, withTemplateOf } from '../tasks/index.js'
 import { estimateOf, estimateOnCard } from './estimate.js'
 import { cardFile, modelCard } from './modelCard.js'
 import { prepareRun, type PreparedRun } from './prepareRun.js'
@@ -30,6 +30,7 @@ export async function* finetuneJob(input: FinetuneOptions, signal: AbortSignal):
   const prompted = await withSamplePrompts(chosen)
   if (!given.resume) {
     await refuseUsedFolder(given.output)
+    checkTask(given.task)
     await checkLength(given)
   }
   const options = yield* withPromptTemplate(prompted, signal)

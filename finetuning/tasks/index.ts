@@ -1,5 +1,5 @@
 /** Tasks: what to train and evaluate on, and how it is scored. Reading files is data/; training is runs/. */
-export { isPart, loadEvaluation, loadSets, loadTask, taskNames } from './loadTask.js'
+export { checkTask, isPart, loadEvaluation, loadSets, loadTask, taskNames } from './loadTask.js'
 export { leavesPromptTemplate, takesPromptTemplate, withModelTemplate, withTemplateOf } from './promptTemplate.js'
 export { mixedFiles } from './sources/mixture.js'
 export { taskFlags } from './taskFlags.js'

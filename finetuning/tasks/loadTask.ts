@@ -17,6 +17,9 @@ export const taskNames: ReadonlyArray<string> = taskSources.flatMap(({ names }) 
 export const isPart = (task: string, evalData: string): boolean =>
   taskSources.find(({ recognizes }) => recognizes(task))?.parts?.includes(evalData) === true
 
+/** Before a model is opened. @throws InputError for an unknown task, an unknown option, and an option of another task */
+export const checkTask = (options: TaskOptions): void => void sourceOf(options)
+
 /** The training and evaluation data of a task. @throws InputError for the first thing wrong */
 export const loadTask = async (options: TaskOptions): Promise<Task> => {
   const source = sourceOf(options)

@@ -9,7 +9,7 @@ import { toyFolder, toyTrain } from './toyFolder.js'
 
 const cwd = toyFolder('budget')
 
-const words = [...toyTrain, '--max-steps', '6', '--batch-size', '8', '--quiet', '--json']
+const words = [...toyTrain, '--gate-start', '0.2', '--gate-end', '0.5', '--max-steps', '6', '--batch-size', '8', '--quiet', '--json']
 const train = (output: string, ...flags: ReadonlyArray<string>) => saloraIn([...words, '--output', output, ...flags], { cwd })
 
 describe.concurrent('a budget below one triplet', () => {

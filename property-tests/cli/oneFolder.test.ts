@@ -61,14 +61,14 @@ describe('the folder of a running run', () => {
 
 it('three concurrent runs without --output get a folder each', async () => {
   const runs = await Promise.all(
-    [1, 2, 3].map((seed) => salora(train('--max-steps', '3', '--json', '--quiet', '--seed', String(seed)), { cwd })),
+    [1, 2, 3].map((seed) => salora(train('--max-steps', '8', '--json', '--quiet', '--seed', String(seed)), { cwd })),
   )
   expect(runs.map(({ code }) => code)).toEqual([0, 0, 0])
   const results = runs.map(({ stdout }) => JSON.parse(stdout) as { readonly seed: number; readonly output: string })
   expect(results.map(({ output }) => output).sort()).toEqual([1, 2, 3].map((n) => join('runs', `toy-salora-${n}`)))
   for (const { seed, output } of results) {
     expect(JSON.parse(await readFile(join(cwd, output, 'result.json'), 'utf8'))).toMatchObject({ seed, output })
-    expect(await stepsOf(output)).toEqual(upTo(3))
+    expect(await stepsOf(output)).toEqual(upTo(8))
   }
 })
 

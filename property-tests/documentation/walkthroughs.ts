@@ -104,7 +104,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     replaced: [
       ['node_modules/salora/finetuning/embedded/model', 'encoder'],
       ['--tasks mrpc,rte', '--tasks mrpc'],
-      ['--seeds 3 --epochs 3', '--seeds 1 --epochs 1 --batch-size 8 --max-length 32'],
+      ['--seeds 3 --epochs 3', '--seeds 1 --epochs 3 --batch-size 8 --max-length 32'],
     ],
     notRun: { 'npx salora board': boardRuns },
     leaves: ['runs/small/table.md', 'runs/small/table.tex', 'runs/grid/table.csv', 'small.html'],
@@ -260,7 +260,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
   {
     page: 'docs/how-to/sweeps-and-workers.md',
     files: glue,
-    replaced: [['--seeds 5', '--seeds 1 --tasks mrpc --epochs 1 --batch-size 8 --max-length 32']],
+    replaced: [['--seeds 5', '--seeds 1 --tasks mrpc --epochs 3 --batch-size 8 --max-length 32']],
     notRun: {
       'npx salora glue --model FacebookAI/roberta-base --data glue --output runs/table1 --redis':
         'needs Redis; see property-tests/cli/queue.test.ts',

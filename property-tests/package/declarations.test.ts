@@ -1,15 +1,17 @@
 /** The package's type declarations have no error of their own: a project without skipLibCheck compiles them too. */
 import { spawnSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, it } from 'vitest'
-import packageJson from '../../package.json' with { type: 'json' }
 import { temporaryFolder } from '../support/temporaryFolder.js'
 
 const { folder } = temporaryFolder('declarations')
 
+type Exports = Readonly<Record<string, string | { readonly types: string }>>
+
 it('the declarations of every entry point compile without skipLibCheck', () => {
-  const entries = Object.values(packageJson.exports).flatMap((one) => (typeof one === 'string' ? [] : [resolve(one.types)]))
+  const { exports } = JSON.parse(readFileSync('package.json', 'utf8')) as { readonly exports: Exports }
+  const entries = Object.values(exports).flatMap((one) => (typeof one === 'string' ? [] : [resolve(one.types)]))
   expect(entries).toHaveLength(5)
   const options = {
     ...{ target: 'ES2022', module: 'ESNext', moduleResolution: 'Bundler', lib: ['ES2023', 'DOM'], strict: true, noEmit: true },

@@ -75,7 +75,7 @@ const currentRanks = (
     'Ranks for each layer (row) and matrix (column): expected ranks until the gates close, then integers. Rank 0: no update of the matrix.',
   )
   if (content === null) return []
-  const panels = content.panels.map((panel) => ({ ...panel, title: panel.title.replace(/ \(1 seed\)$/, '') }))
+  const panels = content.panels.map((panel) => ({ ...panel, title: panel.title.replace(/ \(1 run\)$/, '') }))
   return [{ name: 'ranks', title: 'Ranks by matrix', ...content, panels }]
 }
 

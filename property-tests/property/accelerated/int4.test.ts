@@ -137,6 +137,7 @@ const flags = (method: string, more: Readonly<Record<string, string | boolean>> 
   task: at('toy.tsv'),
   output: at(`run-${method}`),
   method,
+  ...(method === 'salora' ? { gateStart: '0.2', gateEnd: '0.5' } : {}),
   ...(method === 'prompt' || method === 'prefix' ? { virtualTokens: '3' } : {}),
   ...more,
 })

@@ -158,6 +158,7 @@ const flags = (method: string, more: Readonly<Record<string, string>> = {}) => (
   output: at(`run-${method}`),
   method,
   precision: 'int8',
+  ...(method === 'salora' ? { gateStart: '0.2', gateEnd: '0.5' } : {}),
   ...(method === 'prompt' || method === 'prefix' ? { virtualTokens: '3' } : {}),
   ...more,
 })
