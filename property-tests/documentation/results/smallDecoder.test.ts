@@ -45,6 +45,21 @@ describe('a small decoder', () => {
     'lora-1:target-modules=up_proj': '`up_proj`',
     'lora-1:target-modules=down_proj': '`down_proj`',
   }
+  /** Rows of the figure by budget: the methods by average rank. */
+  const byBudget: Readonly<Record<string, ReadonlyArray<ReadonlyArray<string>>>> = {
+    LoRA: [[onVO], ['lora-1'], ['lora-2'], ['lora-4'], ['lora-8']],
+    'SaLoRA, early window': [
+      [fromOne],
+      [early],
+      ['salora:density=0.25:gate-start=0.02:gate-end=0.15'],
+      ['salora:density=0.5:gate-start=0.02:gate-end=0.15'],
+      [],
+    ],
+    'LoRA+': [[], ['lora-1:loraplus-lr-ratio=4', 'lora-1:loraplus-lr-ratio=16'], [], [], []],
+    AdaLoRA: [[], ['adalora:init-r=2:target-r=1:lora-alpha=4'], [], [], []],
+  }
+  /** Whether a row is one of this figure alone. */
+  const isOfBudgets = (row: string): boolean => row !== 'lora-1' && row !== early && Object.values(byBudget).flat(2).includes(row)
   const lossOfKind = (row: string, set: string): number | undefined => choosing(row, set).find(({ rate }) => rate === 3e-3)?.loss
   /** The kind of matrices that a set's rows choose for LoRA. */
   const kindOf = (set: string): string =>
@@ -87,7 +102,12 @@ describe('a small decoder', () => {
       Math.min(
         ...own
           .filter(
-            ({ row }) => row.startsWith(method) && !(row in windows) && (row in fifth || row in kinds) === isFifth && !row.includes(' on '),
+            ({ row }) =>
+              row.startsWith(method) &&
+              !(row in windows) &&
+              (row in fifth || row in kinds) === isFifth &&
+              (isFifth || !isOfBudgets(row)) &&
+              !row.includes(' on '),
           )
           .map(({ loss }) => loss),
       )
@@ -117,7 +137,11 @@ describe('a small decoder', () => {
     const expected = all
       .filter(
         ({ part, set, rate, row }) =>
-          part === 'choose' && set === 'alpaca' && rate === lora?.rate && row !== 'lora-8' && !(row in fifth || row in kinds),
+          part === 'choose' &&
+          set === 'alpaca' &&
+          rate === lora?.rate &&
+          !isOfBudgets(row) &&
+          !(row in fifth || row in kinds || row in windows),
       )
       .map(({ loss }) => [loss.toFixed(4), loss === lora?.loss ? '' : signed(loss - lora!.loss, 4)].join(' '))
     const shown = tableOf('small-decoder', 'variants').map(([, loss, difference]) => [loss, difference].join(' '))
@@ -163,6 +187,17 @@ describe('a small decoder', () => {
       const verdict = Math.min(...seeds) < 2 ? 'one seed on some sets' : high < 0 ? 'better' : low > 0 ? 'worse' : 'no difference shown'
       expect(shown.at(-1)?.at(-1)).toBe(`${overall(effects, 4)[0]}: ${verdict}`)
     }
+  })
+
+  it('the table by budget has the loss of each method at its best rate', () => {
+    const expected = Object.entries(byBudget).map(([title, columns]) => [
+      title,
+      ...columns.map((rows) => {
+        const tried = rows.flatMap((row) => choosing(row)).sort((a, b) => a.loss - b.loss)
+        return tried[0] === undefined ? '–' : `${tried[0].loss.toFixed(3)} at ${tried[0].rate.toExponential()}`
+      }),
+    ])
+    expect(tableOf('small-decoder', 'budgets')).toEqual(expected)
   })
 
   it("the table of an encoder has the scores of both windows by seed, and the rule's difference of their means", () => {

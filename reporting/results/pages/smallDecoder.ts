@@ -16,6 +16,7 @@ import {
   type Titled,
 } from './decoderRuns.js'
 import { readSweep } from '../storedSweeps.js'
+import { lossByBudget } from './lossByBudget.js'
 import { windowOnEncoder } from './encoderWindow.js'
 
 const salora = 'salora:density=0.125'
@@ -119,6 +120,7 @@ export const smallDecoderPage: ResultsPage = {
       variants: variantsTable(runs),
       windows: ratesTable(runs, windows),
       'windows-reported': window.table,
+      ...lossByBudget(runs),
       'windows-encoder': windowOnEncoder(readSweep(read, { file: 'window' })),
       'fifth-rates': ratesTable(runs, atFifth),
       'fifth-reported': fifth.table,
