@@ -130,7 +130,11 @@ const enqueue = async (queue: Pick<Queue, 'getJob' | 'add'>, data: CellJob, dela
     const isOther = JSON.stringify(earlier.data) !== JSON.stringify(job)
     const state = await earlier.getState()
     if (isOther && state === 'active')
-      throw inputError(cellFolder(data.output, data.cell), 'a run that no worker trains (or another --output)', 'one with other settings')
+      throw inputError(
+        cellFolder(data.output, data.cell),
+        'a run with these settings (or another --output)',
+        'one that a worker trains now with other settings',
+      )
     if (isOther || state === 'completed' || state === 'failed') await earlier.remove()
   }
   await queue.add('cell', job, {

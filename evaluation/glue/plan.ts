@@ -110,7 +110,7 @@ const cellOf = (
       ...(holdOutTrain ? { holdOutTrain } : {}),
     },
     settings: resolveSettings({
-      ...recipeOf(task, sizeOf(spec)),
+      ...recipeOf(task, sizeOf(spec), row.settings['method']),
       ...row.settings,
       ...settings,
       ...overrides,

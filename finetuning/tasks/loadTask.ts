@@ -17,7 +17,7 @@ export const taskNames: ReadonlyArray<string> = taskSources.flatMap(({ names }) 
 export const isPart = (task: string, evalData: string): boolean =>
   taskSources.find(({ recognizes }) => recognizes(task))?.parts?.includes(evalData) === true
 
-/** Before a model is opened. @throws InputError for an unknown task, an unknown option, and an option of another task */
+/** Checks a task and its options without reading data. @throws InputError for an unknown task, an unknown option, and an option of another task */
 export const checkTask = (options: TaskOptions): void => void sourceOf(options)
 
 /** The training and evaluation data of a task. @throws InputError for the first thing wrong */

@@ -67,7 +67,7 @@ describe.skipIf(paper === '')("the paper's numbers (need ../shared/paper)", () =
       return `${digit}×10${power}`
     }
     for (const size of ['base', 'large'] as const) {
-      const recipes = order.map((task) => recipeOf(task, size))
+      const recipes = order.map((task) => recipeOf(task, size, 'lora'))
       const rates = recipes.map(({ learningRate }) => rate(learningRate)).join('')
       const epochs = recipes.map((recipe) => recipe.epochs).join('')
       const lines = paper.split('\n').filter((line) => line.includes(`RoB${size}`))

@@ -24,7 +24,7 @@ export type ControlRule = 'ramp' | 'paper' | 'free'
 
 /**
  * From this many gated steps on, |C − b| ≤ 0.02 at T_end held on every task that was measured. The embedded model on `sentiment`, 200 steps:
- * 10 gated steps miss b by 0.178 (b = 0.5) and 0.186 (b = 0.125), 20 by 0.041 and 0.005, and 30 to 50 by at most 0.008.
+ * 10 gated steps miss b by 0.178 (b = 0.5) and 0.186 (b = 0.125), 20 by 0.041 and 0.005, and 30 to 50 by less than 0.009.
  */
 export const enoughSteps = 40
 

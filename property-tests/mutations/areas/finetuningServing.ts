@@ -95,14 +95,14 @@ export const finetuningServing: ReadonlyArray<Mutation> = [
   },
   {
     file: 'finetuning/serving/generationQueue.ts',
-    mistake: 'One who leaves ends the batch.',
+    mistake: 'A client that leaves ends the batch for all.',
     before: 'batch.every(({ id }) => !open.has(id))',
     after: 'batch.some(({ id }) => !open.has(id))',
     tests: ['serving/generationQueue'],
   },
   {
     file: 'finetuning/serving/generationQueue.ts',
-    mistake: 'The answer of one who left goes on after those of the others.',
+    mistake: 'The answer for a client that left is still generated when all others have theirs.',
     before: 'endIfNoneWaits() // those who left may have the longest answers',
     after: '',
     tests: ['serving/generationQueue'],

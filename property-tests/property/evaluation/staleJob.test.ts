@@ -54,7 +54,7 @@ describe.skipIf(!hasRedis)('a job that an earlier call left in the queue (skippe
     const worker = new Worker(queueName, () => trained, { connection: { url: redis.url } })
     await new Promise((resolve) => worker.once('active', resolve))
     await expect(queued(cellOf(32))).rejects.toThrow(
-      `${join(folder, 'sweep', 'cells', 'lora.seed-0')}: expected a run that no worker trains (or another --output), got one with other settings`,
+      `${join(folder, 'sweep', 'cells', 'lora.seed-0')}: expected a run with these settings (or another --output), got one that a worker trains now with other settings`,
     )
     expect(await lengths()).toEqual([24])
     end()

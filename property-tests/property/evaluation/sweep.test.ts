@@ -59,7 +59,15 @@ describe('the plan of a sweep', () => {
       'mrpc.lora.seed-1',
     ])
     expect(new Set(cells.map(({ id }) => id)).size).toBe(12)
-    expect(cells[1]?.options.settings).toMatchObject({ method: 'salora', epochs: 40, learningRate: 4e-4, batchSize: 32, seed: 0 })
+    expect(cells[1]?.options.settings).toMatchObject({
+      method: 'salora',
+      epochs: 40,
+      learningRate: 4e-4,
+      batchSize: 32,
+      seed: 0,
+      gateStart: 0.2,
+      gateEnd: 0.5,
+    })
     expect(cells[2]?.options.settings).toMatchObject({ method: 'lora', epochs: 20, learningRate: 5e-4, rank: 8 })
     expect(cells.every(({ options, task }) => options.task.task === task)).toBe(true)
   })
