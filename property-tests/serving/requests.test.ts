@@ -115,7 +115,7 @@ describe('/classify', () => {
     [{ text: ' ' }, 400, 'the request: expected a text, got an empty one'],
     [{ inputs: [] }, 400, 'the request: expected at least one of "inputs", got none'],
     [{ inputs: 'a', parameters: { function_to_apply: 'none' } }, 400, 'whose parameters has no key function_to_apply, got "none"'],
-    [{ text: 'a', model: 'other' }, 400, 'model: expected one of reviews, got "other"'],
+    [{ text: 'a', model: 'other' }, 404, 'model: expected one of reviews, got "other"'],
     [{ inputs: Array.from({ length: 129 }, () => 'a') }, 413, 'expected at most 128 texts in a request, got 129'],
     [{ text: 'a'.repeat(2 ** 20) }, 413, 'expected a body of at most 1048576 bytes'],
   ])('refuses %j with one line', async (body, status, line) => {
@@ -163,6 +163,27 @@ describe('/v1/chat/completions', () => {
       object: 'list',
       data: [{ id: 'reviews' }, { id: 'alpaca' }, { id: 'second' }],
     })
+  })
+
+  it("answers a run by its name, and 404 with OpenAI's code for a name that it does not have", async () => {
+    expect((await ask(both, '/v1/models/alpaca')).json()).toEqual({ id: 'alpaca', object: 'model', created: 0, owned_by: 'salora' })
+    const error = (expected: string) => ({
+      error: {
+        message: `model: expected one of ${expected}, got "gpt-4"`,
+        type: 'invalid_request_error',
+        param: null,
+        code: 'model_not_found',
+      },
+    })
+    const [one, chat] = [
+      await ask(both, '/v1/models/gpt-4'),
+      await ask(both, '/v1/chat/completions', { model: 'gpt-4', messages: [{ role: 'user', content: 'a' }] }),
+    ]
+    expect([one.status, one.json()]).toEqual([404, error('reviews, alpaca, second')])
+    expect([chat.status, chat.json()]).toEqual([404, error('alpaca, second')])
+    expect((await ask(both, '/v1/models/alpaca', {})).status).toBe(405)
+    const other = await ask(both, '/v1/chat/completions', { model: 'reviews', messages: [{ role: 'user', content: 'a' }] })
+    expect([other.status, other.text]).toEqual([400, expect.stringContaining('got \\"reviews\\"')])
   })
 
   it('streams chunks as server-sent events that end with [DONE]', async () => {

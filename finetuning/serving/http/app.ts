@@ -32,13 +32,23 @@ const methods: Readonly<Record<string, 'GET' | 'POST'>> = {
   [paths.metrics]: 'GET',
 }
 
+/** A run by its name, below the list of all runs. */
+const isOne = (path: string): boolean => /^\/v1\/models\/[^/]+$/.test(path)
+
+/** The method of a path; undefined: the server has no such path. */
+const methodOf = (path: string): 'GET' | 'POST' | undefined => (isOne(path) ? 'GET' : methods[path])
+
 export const servingApp = (serving: Serving): ServingApp => {
   const [app, queue, metrics] = [new Hono(), places(serving.limits), openMetrics()]
   const state: State = { ...serving, queue, metrics }
   app.use(async (c, next) => {
     const began = performance.now()
     await next()
-    metrics.request(c.req.path in methods ? c.req.path : 'other', c.res.status, (performance.now() - began) / 1000)
+    metrics.request(
+      c.req.path in methods ? c.req.path : isOne(c.req.path) ? paths.models : 'other',
+      c.res.status,
+      (performance.now() - began) / 1000,
+    )
   })
   app.use(async (c, next) => {
     checkRequest(c, serving)
@@ -55,15 +65,20 @@ export const servingApp = (serving: Serving): ServingApp => {
   app.onError((thrown, c) => errorResponse(c, thrown))
   app.post(paths.classify, (c) => classify(c, state))
   app.post(paths.chat, (c) => chat(c, state))
-  app.get(paths.models, (c) =>
-    c.json({ object: 'list', data: [...serving.runs.keys()].map((id) => ({ id, object: 'model', created: 0, owned_by: 'salora' })) }),
-  )
+  app.get(paths.models, (c) => c.json({ object: 'list', data: [...serving.runs.keys()].map(modelObject) }))
+  app.get('/v1/models/:model', (c) => {
+    const name = c.req.param('model')
+    if (!serving.runs.has(name)) throw unknownModel(name, [...serving.runs.keys()])
+    return c.json(modelObject(name))
+  })
   app.get(paths.health, (c) =>
     c.json({ status: queue.isClosed() ? 'stopping' : 'ok', models: [...serving.runs.keys()] }, queue.isClosed() ? 503 : 200),
   )
   app.get(paths.metrics, (c) => c.text(metrics.text(gauges(state)), 200, { 'Content-Type': prometheusType }))
   return { fetch: app.fetch, request: app.request, places: queue }
 }
+
+const modelObject = (id: string) => ({ id, object: 'model', created: 0, owned_by: 'salora' })
 
 type State = Serving & { readonly queue: Places; readonly metrics: Metrics }
 
@@ -75,7 +90,7 @@ const localHost = /^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/
 const checkRequest = (c: Context, { isLocal }: Serving): void => {
   const host = c.req.header('host') ?? ''
   if (isLocal && !localHost.test(host)) throw new Rejection(403, 'expected 127.0.0.1 or localhost as host')
-  const method = methods[c.req.path]
+  const method = methodOf(c.req.path)
   if (method === undefined) throw new Rejection(404, `expected one of ${Object.keys(methods).join(', ')}`)
   const asked = c.req.method === 'HEAD' ? 'GET' : c.req.method // health checks ask for the status alone
   if (asked !== method) throw new Rejection(405, `expected ${method} ${c.req.path}`)
@@ -94,13 +109,22 @@ const jsonBody = async (c: Context): Promise<unknown> => {
   return parseJson(await c.req.text(), 'the request')
 }
 
-/** The run of a request's `model`, or the only one of this kind. @throws InputError */
+/** As OpenAI's API answers a model that it does not have. */
+const unknownModel = (name: string, known: ReadonlyArray<string>): Rejection =>
+  new Rejection(404, `model: expected one of ${known.join(', ')}, got ${JSON.stringify(name)}`, null, 'model_not_found')
+
+/** The run of a request's `model`, or the only one of this kind. @throws Rejection (404) for an unknown name, else InputError */
 const runFor = (name: string | undefined, { runs }: Serving, answers: 'predict' | 'generate'): readonly [name: string, run: ServedRun] => {
   const able = [...runs].filter(([, { info }]) => info.answers === answers)
   const named = able.find(([one]) => one === name)
   const [only] = able
   if (named !== undefined) return named
   if (name === undefined && only !== undefined && able.length === 1) return only
+  if (name !== undefined && able.length > 0 && !runs.has(name))
+    throw unknownModel(
+      name,
+      able.map(([one]) => one),
+    )
   const what = answers === 'predict' ? 'classifies' : 'writes text'
   if (able.length === 0) throw inputError('model', `a run that ${what}`, 'none on this server')
   throw inputError('model', `one of ${able.map(([one]) => one).join(', ')}`, name === undefined ? 'none' : JSON.stringify(name))
@@ -211,11 +235,11 @@ const messageOf = (thrown: unknown): string =>
 /** One line, in the shape of OpenAI's errors below /v1 and as { error } elsewhere. */
 const errorResponse = (c: Context, thrown: unknown): Response => {
   const rejection = thrown instanceof Rejection ? thrown : new Rejection(isExpected(thrown) ? 400 : 500, messageOf(thrown))
-  const { status, message, retryAfter } = rejection
+  const { status, message, retryAfter, code } = rejection
   if (retryAfter !== null) c.header('Retry-After', String(retryAfter))
-  if (status === 405) c.header('Allow', methods[c.req.path] === 'GET' ? 'GET, HEAD' : 'POST')
+  if (status === 405) c.header('Allow', methodOf(c.req.path) === 'GET' ? 'GET, HEAD' : 'POST')
   if (status === 413) c.header('Connection', 'close') // the rest of the body is not read
   const type = status >= 500 ? 'server_error' : 'invalid_request_error'
-  const body = c.req.path.startsWith('/v1/') ? { error: { message, type, param: null, code: null } } : { error: message }
+  const body = c.req.path.startsWith('/v1/') ? { error: { message, type, param: null, code } } : { error: message }
   return c.body(`${JSON.stringify(body)}\n`, status as 400, { 'Content-Type': 'application/json; charset=utf-8' })
 }

@@ -22,6 +22,8 @@ export class Rejection extends Error {
     message: string,
     /** seconds after which a client may try again */
     readonly retryAfter: number | null = null,
+    /** OpenAI's name of the error */
+    readonly code: string | null = null,
   ) {
     super(message)
   }
