@@ -6,6 +6,8 @@ import { openGenerator } from '../../finetuning/adapters/generator.js'
 import { textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { chatCommands, chatLine } from '../input/chatLine.js'
+import { standardInput } from '../input/standardInput.js'
+import { lineText, textLines, unchanged } from '../input/textLines.js'
 import { adapterFlags, adapterMachineFlags } from '../options/adapterFlags.js'
 import { adapterRequest } from '../options/adapterRequest.js'
 import { generationFlags, generationRequest, stopFlags } from '../options/generationRequest.js'
@@ -59,13 +61,13 @@ export const chat = defineCommand({
 /** Answers line by line. @returns the exit code */
 const converse = async (conversation: Conversation, terminal: Terminal): Promise<number> => {
   const typed = process.stdin.isTTY === true && process.stderr.isTTY === true
-  const lines = createInterface({ input: process.stdin, ...(typed ? { output: process.stderr, prompt: '> ' } : {}) })
+  const editor = typed ? createInterface({ input: process.stdin, output: process.stderr, prompt: '> ' }) : null
   let answering = false
   // On a terminal, readline reads Ctrl-C as a key.
-  lines.on('SIGINT', () => (answering ? process.kill(process.pid, 'SIGINT') : lines.close()))
+  editor?.on('SIGINT', () => (answering ? process.kill(process.pid, 'SIGINT') : editor.close()))
   if (typed) terminal.note('type a message and Enter; /help shows the commands, Ctrl-D ends')
-  if (typed) lines.prompt()
-  for await (const line of lines) {
+  editor?.prompt()
+  for await (const line of editor ?? pipedLines()) {
     const given = chatLine(line)
     if (given.kind === 'exit') break
     if (given.kind === 'message') {
@@ -78,9 +80,14 @@ const converse = async (conversation: Conversation, terminal: Terminal): Promise
     else if (given.kind === 'help') for (const [command, does] of Object.entries(chatCommands)) terminal.note(`${command}: ${does}`)
     else if (given.kind === 'unknown')
       terminal.warn(`expected ${Object.keys(chatCommands).join(', ')} or a message, got ${quoted(given.command)}`)
-    if (typed) lines.prompt()
+    editor?.prompt()
   }
   return exitCodes.success
+}
+
+/** The lines of a pipe or a file. @throws InputError for one that is not UTF-8 */
+async function* pipedLines(): AsyncGenerator<string> {
+  for await (const lines of textLines(standardInput(), unchanged)) for (const line of lines) yield lineText('standard input', line)
 }
 
 /** @param typed whether a person can mend a message that does not fit @returns the exit code of a signal; null without one */

@@ -23,6 +23,7 @@ import { columnsOfRun } from '../options/runColumns.js'
 import { givenOf, pickFlags } from '../options/settingFlags.js'
 import { inFlags } from '../options/settingNames.js'
 import { allTrainFlags } from '../options/trainFlags.js'
+import { standardInput } from '../input/standardInput.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { watchInterrupt, type Interrupt } from '../terminal/interrupt.js'
@@ -173,7 +174,7 @@ const requestOf = ({ input, from, to, escapeFormulas, columns }: Given, { json }
 }
 
 const texts = ({ input, from, columns }: Request, { note }: Terminal): AsyncGenerator<ReadonlyArray<TextLine>> =>
-  input === null ? streamTexts(process.stdin, from, columns) : fileTexts(input, columns, note)
+  input === null ? streamTexts(standardInput(), from, columns) : fileTexts(input, columns, note)
 
 /** The prompt on a terminal. */
 const promptOf = (input: string | null, { quiet, note }: Terminal): (() => void) => {

@@ -3,12 +3,10 @@ import type { FileHandle } from 'node:fs/promises'
 import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
 import { openRegularFile } from '../../accelerated/storage/regularFile.js'
 import { counted } from '../format/numbers.js'
-import { type ReadLine, type TextLine, textLines } from './textLines.js'
+import { lineText, type TextLine, textLines, unchanged } from './textLines.js'
 
 /** Bytes per line, far more than any sentence has. */
 export const longestAlignedLine = 1_000_000
-
-const unchanged: ReadLine = (text, line) => ({ line, given: { text } })
 
 type OpenFile = {
   readonly name: string
@@ -72,18 +70,10 @@ const refill = async (file: OpenFile): Promise<boolean> => {
   while (file.waiting.length === 0) {
     const { done, value } = await file.batches.next()
     if (done === true) return false
-    file.waiting = value.map((line) => textOf(file.name, line))
+    file.waiting = value.map((line) => lineText(file.name, line))
     file.read += file.waiting.length
   }
   return true
-}
-
-const textOf = (file: string, line: TextLine): string => {
-  if ('problem' in line) {
-    const [, expected = '', got = ''] = /^expected (.*), got (.*)$/.exec(line.problem) ?? []
-    throw inputError(`${file}, line ${line.line}`, expected, got)
-  }
-  return line.given.text
 }
 
 /** Counts the lines of all files. @throws InputError for the first file whose count differs */

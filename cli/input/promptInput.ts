@@ -6,6 +6,7 @@ import { decodeUtf8, parseJson, readText } from '../../accelerated/storage/bound
 import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
 import { longestSamplePrompt, mostSamplePrompts, samplePromptsLimit, type SamplePrompt } from '../../finetuning/runs/samplePrompts.js'
 import type { Prompt } from '../../finetuning/tokens/prompts.js'
+import { standardInput } from './standardInput.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 
 /** `where` names it in messages; `shown` is written beside its answer. */
@@ -29,7 +30,7 @@ export const promptsOf = async (
   if (text !== null)
     return [{ where: '--prompt', prompt: template === null ? { text } : { template, instruction: text, input: '' }, shown: text }]
   if (input === null) throw requiredError('--prompt', 'a text (or --input, a file of prompts)')
-  if (input === '-') return linesOf(await standardInput(), 'standard input', template ?? defaultTemplate)
+  if (input === '-') return linesOf(await wholeInput(), 'standard input', template ?? defaultTemplate)
   return linesOf(await readText(input, promptsLimit), input, template ?? defaultTemplate)
 }
 
@@ -57,10 +58,10 @@ const isPromptObject = (line: string): boolean => {
   }
 }
 
-const standardInput = async (): Promise<string> => {
+const wholeInput = async (): Promise<string> => {
   const chunks: Uint8Array[] = []
   let bytes = 0
-  for await (const chunk of process.stdin as AsyncIterable<Uint8Array>) {
+  for await (const chunk of standardInput() as AsyncIterable<Uint8Array>) {
     bytes += chunk.length
     if (bytes > promptsLimit) throw inputError('standard input', `at most ${promptsLimit} bytes`, 'more')
     chunks.push(chunk)

@@ -1,5 +1,6 @@
 /** Lines of a stream of bytes, in groups: the complete lines of each chunk. A user who types sees an answer after each line. */
 import { isUtf8 } from 'node:buffer'
+import { inputError } from '../../accelerated/errors/inputError.js'
 import type { WholeRow } from '../../finetuning/data/rows.js'
 import type { Text } from '../../finetuning/adapters/trainedAdapter.js'
 
@@ -55,6 +56,16 @@ const decoded = (bytes: Buffer, line: number, read: ReadLine): TextLine =>
   isUtf8(bytes)
     ? read(withoutMark(bytes.toString('utf8'), line).replace(/\r$/, ''), line)
     : { line, problem: 'expected text in UTF-8, got other bytes' }
+
+/** The line as it is. */
+export const unchanged: ReadLine = (text, line) => ({ line, given: { text } })
+
+/** @throws InputError if the line has no text */
+export const lineText = (source: string, line: TextLine): string => {
+  if ('given' in line) return line.given.text
+  const [, expected = '', got = ''] = /^expected (.*), got (.*)$/.exec(line.problem) ?? []
+  throw inputError(`${source}, line ${line.line}`, expected, got)
+}
 
 /** One text, or two separated by a tab. */
 export const tabbedText: ReadLine = (text, line) => {

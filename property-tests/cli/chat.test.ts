@@ -21,7 +21,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(cwd, { recursive: true }))
 
-const chat = (input: string, ...args: ReadonlyArray<string>) =>
+const chat = (input: string | Uint8Array, ...args: ReadonlyArray<string>) =>
   saloraIn(['chat', '--model', 'llama', '--threads', '1', '--quiet', '--max-new-tokens', '5', ...args], { cwd, input })
 
 type Message = { readonly role: string; readonly content: string }
@@ -71,7 +71,8 @@ describe('salora chat', () => {
     )
   })
 
-  it.each<readonly [string, ReadonlyArray<string>, string, RegExp]>([
+  it.each<readonly [string, ReadonlyArray<string>, string | Uint8Array, RegExp]>([
+    ['bytes that are not UTF-8', [], Uint8Array.of(0x77, 0xe9), /^standard input, line 1: expected text in UTF-8, got other bytes\n$/],
     ['a model without a chat template, before any message', ['--model', 'plain'], '', /expected a chat template .*, got none/],
     [
       'more than the model’s positions',

@@ -1,6 +1,7 @@
 /** What both commands of n-gram models share: the text that they read, and a bar for each phase. */
 import { fileSource, type TextSource } from '../../../evaluation/ngram/index.js'
 import { textFlag } from '../../../finetuning/commandLine/flag.js'
+import { standardInput } from '../../input/standardInput.js'
 import type { Terminal } from '../../terminal/output.js'
 import { countProgress } from '../../terminal/progress.js'
 
@@ -12,8 +13,9 @@ export const sourceOf = async (file: string | null, { note }: Terminal, onRead: 
     const source: TextSource = await fileSource(file, (bytes) => onRead(bytes / (source.bytes || 1)))
     return source
   }
-  if (process.stdin.isTTY === true) note('type a sentence and Enter; Ctrl-D ends')
-  return { name: 'standard input', bytes: null, chunks: process.stdin }
+  const chunks = standardInput()
+  if (chunks.isTTY === true) note('type a sentence and Enter; Ctrl-D ends')
+  return { name: 'standard input', bytes: null, chunks }
 }
 
 /** A bar for each phase, one after another. */
