@@ -38,13 +38,13 @@ export const loadTrainedModel = async (options: TrainedModelOptions): Promise<Tr
 export const loadTextModel = async (options: Omit<TrainedModelOptions, 'labelNames'>): Promise<TrainedModel> => {
   const { base, adapter } = await openModelAndAdapter(options)
   const { type, spec, causalHead } = base.model
-  if (causalHead === undefined) throw inputError(base.folder, 'a decoder, which writes text', `a model of type ${type}, an ${spec.kind}`)
   if (options.adapter !== null && adapter.outputs.head !== 'causal')
     throw inputError(
       options.adapter,
       'an adapter that writes text (task_type CAUSAL_LM)',
       `one of ${taskTypeOf(adapter.outputs, options.adapter).noun}`,
     )
+  if (causalHead === undefined) throw inputError(base.folder, 'a decoder, which writes text', `a model of type ${type}, an ${spec.kind}`)
   const textAdapter = { ...adapter, outputs: causalOutputs }
   const frozen = [...frozenHead(base, causalOutputs)].map(([name, { shape }]) => [name, shape] as const)
   await checkFinite(base, frozen)

@@ -219,6 +219,13 @@ describe('salora generate prints one line for', () => {
     expect([code, oneLine.test(stderr)]).toEqual([1, true])
   })
 
+  it('an encoder with its adapter, which is named as that of a run', async () => {
+    const encoder = join(fixtures, 'roberta')
+    const { code, stderr } = await saloraHere('generate', '--model', encoder, '--adapter', join(encoder, 'peft-adapter'), '--prompt', 'a')
+    expect(stderr).toMatch(/peft-adapter: expected an adapter that writes text \(task_type CAUSAL_LM\), got one of a classification\n$/)
+    expect([code, oneLine.test(stderr)]).toEqual([1, true])
+  })
+
   it('a decoder without its output matrix', async () => {
     const folder = join(root, 'headless')
     await cp(model, folder, { recursive: true })
