@@ -1,7 +1,7 @@
 /** Fine-tuning in a browser: the loop, settings, methods, tasks, messages and files of Node, with a storage and a device of the caller's. */
 import { openModelFolder } from '../accelerated/checkpoints/modelFolder.js'
 import type { Device } from '../accelerated/engines/devices/device.js'
-import { inputError, quoted } from '../accelerated/errors/inputError.js'
+import { inputError, quoted, shown } from '../accelerated/errors/inputError.js'
 import { methods } from '../accelerated/methods/index.js'
 import { checkDevice } from '../accelerated/precisions/precision.js'
 import { precisionOf } from '../accelerated/settings/commonSettings.js'
@@ -46,10 +46,12 @@ const refused = ['metric', 'samplePrompts', 'tensorboard', 'reportTo', 'redis', 
  */
 export async function* finetune(
   input: FinetuneOptions,
-  { storage, device, baseModelName, runtimeVersion }: Place,
+  place: Place,
   { signal = new AbortController().signal }: { readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<FinetuneEvent, RunResult> {
   checkFinetuneOptions(input)
+  checkPlace(place)
+  const { storage, device, baseModelName, runtimeVersion } = place
   const stray = refused.find((name) => input[name] !== undefined)
   if (stray !== undefined) throw inputError(stray, 'none in a browser', quoted(String(input[stray])))
   const options = resolveRunOptions(input)
@@ -81,4 +83,10 @@ export async function* finetune(
   const sources = { device: facts.device, revision: facts.revision, rows, inputs, steps: plan.steps }
   const folder = await runFolderIn(storage, options, sources, runtimeVersion)
   return yield* runJob({ options, prepared, folder, began }, signal)
+}
+
+/** For callers without types. @throws InputError */
+const checkPlace = (place: Partial<Place> | undefined): void => {
+  for (const name of ['storage', 'device'] as const)
+    if (typeof place?.[name] !== 'object') throw inputError('finetune', `${name} in its second argument`, shown(place?.[name]))
 }

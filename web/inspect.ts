@@ -23,7 +23,8 @@ export const inspect = async (file: Blob & { readonly name: string }, task: Omit
   const examples = [...train.examples, ...evaluation.examples]
   const words = examples.map(({ text, textPair = '' }) => `${text} ${textPair}`.trim().split(/\s+/).length).sort((a, b) => a - b)
   const rows = new Map<number, number>()
-  for (const { label } of examples) rows.set(label, (rows.get(label) ?? 0) + 1)
+  // a row of several classes, or with a tag for each word, counts once for each of them
+  for (const { label, labels = [label] } of examples) for (const one of new Set(labels)) rows.set(one, (rows.get(one) ?? 0) + 1)
   return {
     rows: examples.length,
     classes: (labelNames ?? []).map((name, i) => ({ name, rows: rows.get(i) ?? 0 })),

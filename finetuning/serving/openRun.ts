@@ -66,6 +66,7 @@ export type OpenRun = Omit<RunInfo, 'answers' | 'batchSize' | 'promptTemplate'> 
  * @throws InputError, SettingsError or DeviceError with one line; it says what to use for a folder that is no run
  */
 export const openRun = async (folder: string, machine: MachineChoice = {}): Promise<OpenRun> => {
+  if (typeof folder !== 'string') throw inputError('openRun', 'the folder of a run', shown(folder))
   const { runs, release } = await openRuns({ runs: [folder], machine })
   const [run] = runs as readonly [ServedRun]
   const { answers: _, batchSize: __, promptTemplate, ...info } = run.info

@@ -12,7 +12,17 @@ import { readPageFiles } from '../../reporting/pageFiles.js'
 import { makeReport } from '../../reporting/report/report.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
-import { exportForTransformersJs, finetune, inspect, memoryStorage, methodNames, predictor, report, type Storage } from '../../web/index.js'
+import {
+  exportForTransformersJs,
+  finetune,
+  inspect,
+  memoryStorage,
+  methodNames,
+  predictor,
+  report,
+  type Place,
+  type Storage,
+} from '../../web/index.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 
 const csv = `text,label\n${Array.from({ length: 24 }, (_, i) => `the film is ${i % 2 === 0 ? 'good' : 'bad'} ${'very '.repeat(i % 5)},${i % 2 === 0 ? 'yes' : 'no'}`).join('\n')}\n`
@@ -168,6 +178,11 @@ describe('salora/web', () => {
     await expect(error({ model: 'none' })).rejects.toThrow('none: expected a folder in Hugging Face layout, got nothing')
     await storage.write('data/other.csv', 'text,class\na,b\n')
     await expect(error({ task: { task: 'data/other.csv' } })).rejects.toThrow(/data\/other.csv, row 1: expected .*label/)
+    for (const [place, line] of [
+      [undefined, 'finetune: expected storage in its second argument, got nothing'],
+      [{ storage }, 'finetune: expected device in its second argument, got nothing'],
+    ] as const)
+      await expect(collected(finetune(options, place as unknown as Place))).rejects.toThrow(line)
     await storage.makeFolder('empty')
     await expect(error({ model: 'empty' })).rejects.toThrow('empty: expected config.json in the folder, got none')
     await expect(predictor('empty', { storage, device: cpu })).rejects.toThrow('empty: expected the folder of a run')
@@ -183,6 +198,17 @@ describe('salora/web', () => {
       ],
       words: { median: 6, most: 8 },
     })
+    const tagged = Object.assign(new Blob(['Ann B-person\nLee I-person\nslept O\n\nBob B-person\nate O\n']), { name: 'tags.conll' })
+    expect((await inspect(tagged)).classes).toEqual([
+      { name: 'O', rows: 2 },
+      { name: 'B-person', rows: 2 },
+      { name: 'I-person', rows: 1 },
+    ])
+    const several = Object.assign(new Blob(['text,label\na,x|y\nb,y\nc,\n']), { name: 'several.csv' })
+    expect((await inspect(several, { problemType: 'multi-label' })).classes).toEqual([
+      { name: 'x', rows: 1 },
+      { name: 'y', rows: 2 },
+    ])
     await expect(inspect(Object.assign(new Blob(['x']), { name: 'films' }))).rejects.toThrow('data: expected a .tsv, .csv')
     await expect(inspect(file, { label: 'class' })).rejects.toThrow('class')
   })

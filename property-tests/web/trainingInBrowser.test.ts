@@ -169,6 +169,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     const expected = await downloaded(page, 'uninterrupted', 'adapter')
     const killed = await newPage()
     await inBrowser(killed, { name: 'killed', ...run, leaveAfter: 7 })
+    await expect(asked(page, { kind: 'remove', run: 'killed' }, 'runs')).rejects.toThrow('expected a run that no other tab works on')
     await killed.close()
     const resumed = await inBrowser(page, { name: 'killed', ...run, resume: true })
     const { resumedAt = NaN } = resumed.find(({ kind }) => kind === 'start') as { readonly resumedAt?: number }

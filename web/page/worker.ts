@@ -130,7 +130,7 @@ const answers: { readonly [K in Request['kind']]: (request: Extract<Request, { r
     send({ kind: 'download', name: `${run}-report.html`, bytes: new TextEncoder().encode(page) })
   },
   remove: async ({ run }) => {
-    await removeRun(run)
+    await locked(run, () => removeRun(run))
     send({ kind: 'runs', runs: await storedRuns(await storage()) })
   },
 }

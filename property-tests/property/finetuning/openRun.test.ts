@@ -270,6 +270,10 @@ describe('a folder that is no run', () => {
     )
   })
 
+  it.each([undefined, null, 5, ['reviews']])('is refused in one line if it is no text: %j', (wrong) =>
+    expect(openRun(wrong as unknown as string)).rejects.toThrow(/^openRun: expected the folder of a run, got /),
+  )
+
   it('is refused if its run has no adapter yet, is of an older version, or has lost its model', async () => {
     await mkdir(at('begun/adapter'), { recursive: true })
     const config = { formatVersion: 2, model: at('tiny'), task: { task: 'toy.tsv' }, settings: { method: 'lora' } }
