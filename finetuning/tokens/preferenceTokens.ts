@@ -14,16 +14,19 @@ export const openPreferenceTokens = async (
   maxLength: number,
 ): Promise<ExampleTokenizer<PreferenceExample>> => {
   const tokensOf = await openAnswerTokens(base, promptTemplate)
-  let [pairs, tooLong] = [0, 0]
+  let [pairs, tooLong, shortest] = [0, 0, Infinity]
   const all = (examples: Iterable<Example>) => {
     const list: PreferenceExample[] = []
     for (const { text, textPair = '', row } of examples) {
       pairs++
       const [chosen, rejected] = [tokensOf(text, row), tokensOf(textPair, row)]
-      if (Math.max(chosen.inputIds.length, rejected.inputIds.length) <= maxLength) list.push(preferenceExample(row, chosen, rejected))
+      const length = Math.max(chosen.inputIds.length, rejected.inputIds.length)
+      shortest = Math.min(shortest, length)
+      if (length <= maxLength) list.push(preferenceExample(row, chosen, rejected))
       else tooLong++
     }
-    if (list.length === 0) throw inputError('--max-length', 'a pair of answers that fits', `${maxLength}, and ${tooLong} longer pairs`)
+    if (list.length === 0)
+      throw inputError('--max-length', `at least ${shortest}, the tokens of the shortest prompt with both answers`, String(maxLength))
     return { length: list.length, at: (index: number) => list[index] }
   }
   return {

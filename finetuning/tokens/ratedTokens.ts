@@ -17,16 +17,18 @@ export const openRatedTokens = async (
   maxLength: number,
 ): Promise<ExampleTokenizer<RatedExample>> => {
   const tokensOf = await openAnswerTokens(base, promptTemplate)
-  let [answers, tooLong] = [0, 0]
+  let [answers, tooLong, shortest] = [0, 0, Infinity]
   const all = (examples: Iterable<Example>) => {
     const kept: Rated[] = []
     for (const { text, label, row } of examples) {
       answers++
       const answer = tokensOf(text, row)
+      shortest = Math.min(shortest, answer.inputIds.length)
       if (answer.inputIds.length <= maxLength) kept.push({ answer, row, isDesirable: label === 1 })
       else tooLong++
     }
-    if (kept.length === 0) throw inputError('--max-length', 'an answer that fits', `${maxLength}, and ${tooLong} longer answers`)
+    if (kept.length === 0)
+      throw inputError('--max-length', `at least ${shortest}, the tokens of the shortest prompt with its answer`, String(maxLength))
     const desirable = kept.filter(({ isDesirable }) => isDesirable).length
     if (desirable === 0 || desirable === kept.length)
       throw inputError('--data', 'answers with label true and answers with label false', `${kept.length} with label ${desirable > 0}`)

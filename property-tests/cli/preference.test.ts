@@ -129,7 +129,7 @@ describe('salora train --task preference', () => {
     [
       'pairs that are all too long',
       ['--max-length', '3'],
-      /^--max-length: expected a pair of answers that fits, got 3, and \d+ longer pairs/,
+      /^--max-length: expected at least \d+, the tokens of the shortest prompt with both answers, got 3/,
     ],
   ])('refuses %s in one line', async (_, args, message) => {
     const { code, stdout, stderr } = await train('--model', 'llama', '--data', 'pairs.jsonl', '--output', 'refused', ...args)
