@@ -29,6 +29,8 @@ export const settingsOf = (layers: ReadonlyArray<Layer>): Settings => {
     const got =
       setting in given ? shown(given[setting]) : `the default ${definition ? shown(definition.schema.parse(undefined)) : error.got}`
     const source = layers.findLast(({ values }) => setting in values)?.source ?? null
+    if (source?.startsWith('--') === true)
+      throw new UsageError(`${source}: ${flagOf(setting)}: expected ${inFlags(expected)}, got ${got}${remedy}`)
     if (source !== null) throw new UsageError(`${source}: ${setting}: expected ${expected}, got ${got}${remedy}`)
     throw new UsageError(`${flagOf(setting)}: expected ${inFlags(expected)}, got ${got}${remedy.replace(/method "(\w+)"/, '--method $1')}`)
   }

@@ -94,6 +94,11 @@ describe('a preset', () => {
     await expect(styles({ method: 'salora' })).rejects.toThrow(/^--preset: expected one of paper, got "tsst-classifier"$/)
   })
 
+  it('beside a flag that contradicts it is refused with the names of the flags', () =>
+    expect(settingsOf({ preset: 'paper', gateEnd: '0.1' })).rejects.toThrow(
+      /^--preset paper: --gate-start: expected a fraction below --gate-end, got 0\.2$/,
+    ))
+
   it('is refused in one line for a method without presets', async () => {
     await expect(settingsOf({ preset: 'paper', method: 'lora' })).rejects.toThrow(/^--preset: expected [^:]*, got [^:]*$/)
   })
