@@ -98,13 +98,17 @@ const spanned = (text: string, given: z.infer<typeof spanList>, where: string): 
     const { from, to, type } = trimmed(text, span, unitOf, where)
     const [first, last] = [starts.get(from), ends.get(to)]
     const got = `${quoted(text.slice(from, to), 40)} in ${quoted(text.slice(Math.max(0, from - 10), to + 10), 60)}`
-    if (first === undefined || last === undefined) return { expected: 'spans of whole words', got, reason: 'a span of no whole words' }
+    if (first === undefined || last === undefined) return { expected: wholeWords(text), got, reason: 'a span of no whole words' }
     if (tags.slice(first, last + 1).some((tag) => tag !== outside))
       return { expected: 'spans that do not overlap', got, reason: 'spans that overlap' }
     for (let i = first; i <= last; i++) tags[i] = tagOf(type, i === first)
   }
   return { text, words, tags }
 }
+
+/** Offsets of JavaScript move after each character that takes two code units. */
+const wholeWords = (text: string): string =>
+  `spans of whole words${Array.from(text).length < text.length ? ', in characters as Python counts them: an emoji is one, not two' : ''}`
 
 const trimmed = (text: string, span: z.infer<typeof spanList>[number], unitOf: (character: number) => number, where: string): Span => {
   const [start, end, type] = Array.isArray(span) ? span : [span.start, span.end, 'label' in span ? span.label : span.entity_group]

@@ -151,6 +151,12 @@ describe('tagged files with mistakes', () => {
     ],
     [
       'a.jsonl',
+      '{"text":"😀 Ann slept","spans":[{"start":3,"end":6,"label":"person"}]}\n',
+      {},
+      'a.jsonl, row 1: expected spans of whole words, in characters as Python counts them: an emoji is one, not two (or --skip-missing), got "nn" in "😀 Ann slept"',
+    ],
+    [
+      'a.jsonl',
       '{"text":"Ann Lee","spans":[[0,7,"per"],[4,7,"x"]]}\n',
       {},
       'a.jsonl, row 1: expected spans that do not overlap (or --skip-missing), got "Lee" in "Ann Lee"',
