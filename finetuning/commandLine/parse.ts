@@ -53,7 +53,9 @@ export const parseArguments = <const G extends FlagGroups>(
     if (parsed !== null) return parsed
     throw thrown instanceof CommanderError ? usageErrorOf(thrown, definition, table, suggest) : thrown
   }
-  return parsed ?? { kind: 'values', values: { flags: valuesOf<G>(table, command.opts()), words: wordsOf(definition, command.args) } }
+  if (parsed !== null) return parsed
+  const flags = valuesOf<G>(table, command.opts())
+  return { kind: 'values', values: { flags, words: wordsOf(definition, command.args, takenFlag(table, command.opts())) } }
 }
 
 const optionsOf = (name: string, flag: Flag): ReadonlyArray<Option> => {
@@ -65,10 +67,27 @@ const optionsOf = (name: string, flag: Flag): ReadonlyArray<Option> => {
 const valuesOf = <G extends FlagGroups>(table: FlagTable, typed: Readonly<Record<string, Typed>>): Values<G>['flags'] =>
   Object.fromEntries(Object.entries(table).map(([name, flag]) => [name, flag.parse(flagOf(name), typed[name])])) as Values<G>['flags']
 
-const wordsOf = ({ name, arguments: expected = [] }: Definition, words: ReadonlyArray<string>): ReadonlyArray<string> => {
+/** A flag that another one took as its value, as `--model $MODEL --task` with an empty variable does. */
+type TakenFlag = { readonly flag: string; readonly value: string }
+
+const takenFlag = (table: FlagTable, typed: Readonly<Record<string, Typed>>): TakenFlag | null => {
+  const known = Object.keys(table).map(flagOf)
+  const [taken] = Object.entries(typed).flatMap(([name, value]) =>
+    typeof value === 'string' && known.includes(value) ? [{ flag: flagOf(name), value }] : [],
+  )
+  return taken ?? null
+}
+
+/** @param taken explains a word too many: it was to be the value of that flag */
+const wordsOf = (
+  { name, arguments: expected = [] }: Definition,
+  words: ReadonlyArray<string>,
+  taken: TakenFlag | null,
+): ReadonlyArray<string> => {
   const lacking = expected[words.length]
   if (lacking?.required === true) throw new UsageError(`${lacking.name.toUpperCase()} is required (see ${name} --help)`)
   const extra = expected.some(({ several }) => several === true) ? undefined : words[expected.length]
+  if (extra !== undefined && taken !== null) throw usageError(taken.flag, 'a value', `the option ${taken.value}`)
   if (extra !== undefined)
     throw usageError(
       name,

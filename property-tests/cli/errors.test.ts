@@ -59,6 +59,8 @@ describe('wrong usage of salora', () => {
     [['fine-tune'], 'Unknown command `fine-tune` (see `salora --help`)'],
     [['--rank'], '--rank: unknown option (see salora --help)'],
     [['train', '--rank'], '--rank: expected a value, got none'],
+    [['train', '--model', '--task', 'toy.tsv'], '--model: expected a value, got the option --task'],
+    [['train', '--model', 'tiny', 'toy.tsv'], 'salora train: expected options only, got "toy.tsv"'],
     [['train'], '--model is required: a folder in Hugging Face layout or a hub id'],
     [['train', '--model', 'tiny'], '--task is required: the name of a task or a file of examples'],
     [['train', '--resume'], '--output is required: the folder of the run to resume'],
