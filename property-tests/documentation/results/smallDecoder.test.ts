@@ -22,7 +22,9 @@ describe('a small decoder', () => {
     }
   })
   const choosing = (row: string, set = 'alpaca') => all.filter((run) => run.part === 'choose' && run.set === set && run.row === row)
-  const lowest = (row: string) => choosing(row).find(({ loss }) => loss === Math.min(...choosing(row).map((run) => run.loss)))
+  const leastOf = <T extends { readonly loss: number }>(tried: ReadonlyArray<T>): T | undefined =>
+    tried.find(({ loss }) => loss === Math.min(...tried.map((run) => run.loss)))
+  const lowest = (row: string) => leastOf(choosing(row))
   const [onVO, fromOne] = ['lora-1:target-modules=v_proj+o_proj', 'salora-1:density=0.1887:gate-start=0.02:gate-end=0.15']
   const fifth = {
     'lora-1:target-modules=q_proj+v_proj': 'LoRA, r = 1, on query and value',
@@ -45,6 +47,11 @@ describe('a small decoder', () => {
     'lora-1:target-modules=up_proj': '`up_proj`',
     'lora-1:target-modules=down_proj': '`down_proj`',
   }
+  const choices = {
+    [fromOne]: 'one of each matrix',
+    'salora-1:target-modules=up_proj+down_proj:density=0.5:gate-start=0.02:gate-end=0.15': 'one of each `up_proj` and `down_proj`',
+    'salora-2:target-modules=up_proj:density=0.5:gate-start=0.02:gate-end=0.15': 'two of each `up_proj`',
+  }
   /** Rows of the figure by budget: the methods by average rank. */
   const byBudget: Readonly<Record<string, ReadonlyArray<ReadonlyArray<string>>>> = {
     LoRA: [[onVO], ['lora-1'], ['lora-2'], ['lora-4'], ['lora-8']],
@@ -60,21 +67,24 @@ describe('a small decoder', () => {
   }
   /** Whether a row is one of this figure alone. */
   const isOfBudgets = (row: string): boolean => row !== 'lora-1' && row !== early && Object.values(byBudget).flat(2).includes(row)
-  const lossOfKind = (row: string, set: string): number | undefined => choosing(row, set).find(({ rate }) => rate === 3e-3)?.loss
-  /** The kind of matrices that a set's rows choose for LoRA. */
-  const kindOf = (set: string): string =>
-    Object.keys(kinds).reduce((best, row) => ((lossOfKind(row, set) ?? Infinity) < (lossOfKind(best, set) ?? Infinity) ? row : best))
+  const lossOfRow = (row: string, set: string): number | undefined => choosing(row, set).find(({ rate }) => rate === 3e-3)?.loss
+  /** The row that a set's texts choose. */
+  const chosenOf = (rows: Readonly<Record<string, string>>, set: string): string =>
+    Object.keys(rows).reduce((best, row) => ((lossOfRow(row, set) ?? Infinity) < (lossOfRow(best, set) ?? Infinity) ? row : best), '')
+  const kindOf = (set: string): string => chosenOf(kinds, set)
   const lastLayers = 'lora-1 on ranks of lastLayers.json'
   const titles = { 'lora-8': 'LoRA, r = 8', 'lora-1': 'LoRA, r = 1', 'salora:density=0.125': 'SaLoRA, from 8 to 1' }
 
-  it('runs that choose are of Alpaca, but for kinds of matrices, and have a seed that no reported run has', () => {
+  it('runs that choose are of Alpaca, but for kinds of matrices and rows of SaLoRA, and have a seed that no reported run has', () => {
     for (const { part, set, row, seed } of all) {
       expect(seed >= 100).toBe(part === 'choose')
-      if (part === 'choose' && set !== 'alpaca') expect(Object.keys(kinds)).toContain(row)
+      if (part === 'choose' && set !== 'alpaca') expect(Object.keys({ ...kinds, ...choices })).toContain(row)
     }
   })
 
   const [half, halfEarly] = ['salora:density=0.5', 'salora:density=0.5:gate-start=0.02:gate-end=0.15']
+  /** Rows of the windows have a rate of these; the figure by budget has another rate of one of them. */
+  const ofWindow = (row: string) => choosing(row).filter(({ rate }) => rate <= 1e-3)
   const windows = {
     [half]: "0.2 to 0.5, the paper's",
     'salora:density=0.5:gate-start=0.05:gate-end=0.3': '0.05 to 0.3',
@@ -90,7 +100,8 @@ describe('a small decoder', () => {
     expect(table.length).toBe(Object.keys(rows).length)
     for (const [row, title] of Object.entries(rows)) {
       const cells = table.find(([name]) => name === title)?.slice(2)
-      const own = choosing(row).map(({ loss }) => (loss === lowest(row)?.loss ? `**${loss.toFixed(3)}**` : loss.toFixed(3)))
+      const tried = region === 'windows' ? ofWindow(row) : choosing(row)
+      const own = tried.map(({ loss }) => (loss === leastOf(tried)?.loss ? `**${loss.toFixed(3)}**` : loss.toFixed(3)))
       expect(cells?.filter((cell) => cell !== '–').sort(), title).toEqual(own.sort())
     }
   })
@@ -106,6 +117,7 @@ describe('a small decoder', () => {
               row.startsWith(method) &&
               !(row in windows) &&
               (row in fifth || row in kinds) === isFifth &&
+              !(row in choices && row !== fromOne) &&
               (isFifth || !isOfBudgets(row)) &&
               !row.includes(' on '),
           )
@@ -113,7 +125,9 @@ describe('a small decoder', () => {
       )
     expect(best('salora', false)).toBe(lowest(early)?.loss)
     expect(best('salora', true)).toBe(lowest(fromOne)?.loss)
-    expect(Math.min(...Object.keys(windows).map((row) => lowest(row)?.loss ?? Infinity))).toBe(lowest(halfEarly)?.loss)
+    expect(Math.min(...Object.keys(windows).map((row) => leastOf(ofWindow(row))?.loss ?? Infinity))).toBe(
+      leastOf(ofWindow(halfEarly))?.loss,
+    )
     for (const { part, row } of all)
       if (part === 'report')
         expect([
@@ -124,12 +138,16 @@ describe('a small decoder', () => {
           fromOne,
           `${fromOne}:retain=random`,
           lastLayers,
-          ...Object.keys(kinds),
+          ...Object.keys({ ...kinds, ...choices }),
           half,
           halfEarly,
+          'lora-2',
+          'salora:density=0.25:gate-start=0.02:gate-end=0.15',
         ]).toContain(row)
     for (const { part, row, rate } of all)
-      if (part === 'report' && (row in fifth || row in kinds || row in windows)) expect(rate).toBe(lowest(row)?.rate)
+      if (part === 'report' && row in windows) expect(rate).toBe(leastOf(ofWindow(row))?.rate)
+      else if (part === 'report' && (row in fifth || row in kinds || row in choices || isOfBudgets(row)))
+        expect(rate).toBe(lowest(row)?.rate)
   })
 
   it('the table of variants has every run that chose at this rate, and its difference from LoRA', () => {
@@ -141,7 +159,7 @@ describe('a small decoder', () => {
           set === 'alpaca' &&
           rate === lora?.rate &&
           !isOfBudgets(row) &&
-          !(row in fifth || row in kinds || row in windows),
+          !(row in fifth || row in kinds || row in choices || row in windows),
       )
       .map(({ loss }) => [loss.toFixed(4), loss === lora?.loss ? '' : signed(loss - lora!.loss, 4)].join(' '))
     const shown = tableOf('small-decoder', 'variants').map(([, loss, difference]) => [loss, difference].join(' '))
@@ -149,14 +167,17 @@ describe('a small decoder', () => {
   })
 
   it.each([
-    ['reported', () => 'lora-1', early],
-    ['fifth-reported', () => onVO, fromOne],
-    ['fifth-tuned', kindOf, fromOne],
-    ['fifth-random', () => `${fromOne}:retain=random`, fromOne],
-    ['windows-reported', () => half, halfEarly],
-  ])('the table of %s has the losses of each set of text by seed, and means that are clustered by set', (region, baseOf, saloraRow) => {
+    ['reported', () => 'lora-1', () => early],
+    ['rank-two', () => 'lora-2', () => 'salora:density=0.25:gate-start=0.02:gate-end=0.15'],
+    ['fifth-reported', () => onVO, () => fromOne],
+    ['fifth-tuned', kindOf, () => fromOne],
+    ['fifth-both', kindOf, (set: string) => chosenOf(choices, set)],
+    ['fifth-random', () => `${fromOne}:retain=random`, () => fromOne],
+    ['windows-reported', () => half, () => halfEarly],
+  ])('the table of %s has the losses of each set of text by seed, and means that are clustered by set', (region, baseOf, saloraOf) => {
     const table = tableOf('small-decoder', region)
-    const rates = [...new Set(all.filter(({ part, row }) => part === 'report' && row === saloraRow).map(({ rate }) => rate))]
+    const saloraRows = Object.keys(sets).map(saloraOf)
+    const rates = [...new Set(all.filter(({ part, row }) => part === 'report' && saloraRows.includes(row)).map(({ rate }) => rate))]
     for (const rate of rates) {
       const [effects, seeds]: [number[], number[]] = [[], []]
       const shown = table.filter(([text]) => Number(text) === rate)
@@ -166,7 +187,7 @@ describe('a small decoder', () => {
             .filter((run) => run.part === 'report' && run.set === set && run.row === row && run.rate === rate)
             .sort((a, b) => a.seed - b.seed)
         const pairs = of(baseOf(set)).flatMap((lora) =>
-          of(saloraRow)
+          of(saloraOf(set))
             .filter(({ seed }) => seed === lora.seed)
             .map((found) => [lora.loss, found.loss] as const),
         )
@@ -242,15 +263,18 @@ describe('a small decoder', () => {
     expect(page).toContain('If LoRA tries four kinds of matrices for each set, no difference is shown.')
   })
 
-  it('the table of kinds of matrices has the losses of the rows that choose by set, and the lowest of each set is bold', () => {
-    const expected = Object.entries(kinds).map(([row, title]) => [
+  it.each([
+    ['fifth-kinds', kinds],
+    ['fifth-choices', choices],
+  ])('the table of %s has the losses of the rows that choose by set, and the lowest of each set is bold', (region, rows) => {
+    const expected = Object.entries(rows).map(([row, title]) => [
       title,
       ...Object.keys(sets).map((set) => {
-        const loss = lossOfKind(row, set)
-        return loss === undefined ? '–' : kindOf(set) === row ? `**${loss.toFixed(3)}**` : loss.toFixed(3)
+        const loss = lossOfRow(row, set)
+        return loss === undefined ? '–' : chosenOf(rows, set) === row ? `**${loss.toFixed(3)}**` : loss.toFixed(3)
       }),
     ])
-    expect(tableOf('small-decoder', 'fifth-kinds').map(([title, , ...losses]) => [title, ...losses])).toEqual(expected)
+    expect(tableOf('small-decoder', region).map(([title, , ...losses]) => [title, ...losses])).toEqual(expected)
   })
 
   it('the table of kept components has their number by kind of matrix and by layers, of seed 0', () => {

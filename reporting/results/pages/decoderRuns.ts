@@ -63,15 +63,15 @@ export const bestOf = (runs: ReadonlyArray<DecoderRun>, name: string): DecoderRu
 export const bestOfSet = (runs: ReadonlyArray<DecoderRun>, rows: ReadonlyArray<Titled>, rate: number, set: string): string | undefined =>
   lowest(rows.flatMap(([name]) => choosing(runs, name, set).filter((run) => run.rate === rate)))?.row
 
-/** Losses on each set's rows that choose at one rate. The least of a set is bold. */
-export const setsTable = (runs: ReadonlyArray<DecoderRun>, rows: ReadonlyArray<Titled>, rate: number): Region => {
+/** Losses on each set's rows that choose at one rate. The least of a set is bold. @param method what all rows have in common */
+export const setsTable = (runs: ReadonlyArray<DecoderRun>, rows: ReadonlyArray<Titled>, rate: number, method: string): Region => {
   const best = sets.map(([set]) => bestOfSet(runs, rows, rate, set))
   const cells = rows.map(([name, title]) => {
     const own = sets.map(([set]) => choosing(runs, name, set).find((run) => run.rate === rate))
     const losses = own.map((run, i) => (run === undefined ? '–' : best[i] === name ? `**${run.loss.toFixed(3)}**` : run.loss.toFixed(3)))
     return [title, thousands(own.find((run) => run !== undefined)?.numbers ?? NaN), ...losses]
   })
-  const head = ['LoRA, r = 1, on', 'numbers', ...sets.map(([, title]) => title)]
+  const head = [method, 'numbers', ...sets.map(([, title]) => title)]
   return markdown(markdownTable(head, cells, ['left', ...head.slice(1).map(() => 'right' as const)]))
 }
 
@@ -118,6 +118,8 @@ export type Compared = {
   /** the base's row where sets have rows of their own */
   readonly baseOf?: (set: string) => string | undefined
   readonly salora: Titled
+  /** SaLoRA's row where sets have rows of their own */
+  readonly saloraOf?: (set: string) => string | undefined
   /** the base in the head of the differences */
   readonly baseName: string
   /** SaLoRA's row there, if it is not `SaLoRA` */
@@ -127,7 +129,7 @@ export type Compared = {
 /** A set's losses of both rows at one rate, by the seeds that both have. */
 const pairsOf = (
   runs: ReadonlyArray<DecoderRun>,
-  { base: [baseRow], baseOf = () => baseRow, salora: [saloraRow] }: Compared,
+  { base: [baseRow], baseOf = () => baseRow, salora: [saloraRow], saloraOf = () => saloraRow }: Compared,
   set: string,
   rate: number,
 ) => {
@@ -137,7 +139,7 @@ const pairsOf = (
         .filter((run) => run.part === 'report' && run.set === set && run.row === row && run.rate === rate)
         .map(({ seed, loss }) => [seed, loss]),
     )
-  const [first, second] = [losses(baseOf(set)), losses(saloraRow)]
+  const [first, second] = [losses(baseOf(set)), losses(saloraOf(set))]
   const seeds = [...first.keys()].filter((seed) => second.has(seed)).sort((a, b) => a - b)
   const [base, found] = [first, second].map((row) => seeds.map((seed) => row.get(seed) ?? NaN)) as [number[], number[]]
   return { base, found, differences: found.map((loss, i) => loss - (base[i] ?? NaN)) }

@@ -51,6 +51,13 @@ const kinds: ReadonlyArray<Titled> = [
 ]
 const kindsRate = 3e-3
 
+/** Rows of SaLoRA for each set of text, at the same rate. */
+const choices: ReadonlyArray<Titled> = [
+  [fromOne, 'one of each matrix'],
+  ['salora-1:target-modules=up_proj+down_proj:density=0.5:gate-start=0.02:gate-end=0.15', 'one of each `up_proj` and `down_proj`'],
+  ['salora-2:target-modules=up_proj:density=0.5:gate-start=0.02:gate-end=0.15', 'two of each `up_proj`'],
+]
+
 /** Windows of `--method salora` as users call it: rank 8 and density 0.5. */
 const [half, halfEarly] = ['salora:density=0.5', 'salora:density=0.5:gate-start=0.02:gate-end=0.15']
 const windows: ReadonlyArray<Titled> = [
@@ -58,6 +65,9 @@ const windows: ReadonlyArray<Titled> = [
   ['salora:density=0.5:gate-start=0.05:gate-end=0.3', '0.05 to 0.3'],
   [halfEarly, '0.02 to 0.15'],
 ]
+
+/** The rates that they were tried at. The figure by budget has another rate of the last one. */
+const windowRates: ReadonlyArray<number> = [4e-4, 1e-3]
 
 /** What SaLoRA's variants change, at the rate that is best for it with the paper's window. */
 const variants: ReadonlyArray<Titled> = [
@@ -98,6 +108,11 @@ export const smallDecoderPage: ResultsPage = {
   regions: (read) => {
     const runs = (read('decoder') as { readonly runs: ReadonlyArray<StoredRun> }).runs.map(decoderRun)
     const rankOne = reportedPairs(runs, { base: ['lora-1', 'LoRA, r = 1'], salora: [early, 'SaLoRA, early window'], baseName: 'LoRA' })
+    const rankTwo = reportedPairs(runs, {
+      base: ['lora-2', 'LoRA, r = 2'],
+      salora: ['salora:density=0.25:gate-start=0.02:gate-end=0.15', 'SaLoRA, from 8 to 2'],
+      baseName: 'LoRA',
+    })
     const found: Titled = [fromOne, 'SaLoRA']
     const fifth = reportedPairs(runs, { base: [onVO, 'LoRA on value and output'], salora: found, baseName: 'LoRA' })
     const chance = reportedPairs(runs, { base: [`${fromOne}:retain=random`, 'random ones kept'], salora: found, baseName: 'random ones' })
@@ -105,6 +120,13 @@ export const smallDecoderPage: ResultsPage = {
       base: [onVO, 'LoRA, tuned by set'],
       baseOf: (set) => bestOfSet(runs, kinds, kindsRate, set),
       salora: found,
+      baseName: 'LoRA',
+    })
+    const both = reportedPairs(runs, {
+      base: [onVO, 'LoRA, tuned by set'],
+      baseOf: (set) => bestOfSet(runs, kinds, kindsRate, set),
+      salora: [fromOne, 'SaLoRA, tuned by set'],
+      saloraOf: (set) => bestOfSet(runs, choices, kindsRate, set),
       baseName: 'LoRA',
     })
     const window = reportedPairs(runs, {
@@ -116,9 +138,14 @@ export const smallDecoderPage: ResultsPage = {
     return {
       reported: rankOne.table,
       chart: rankOne.chart,
+      'rank-two': rankTwo.table,
+      'rank-two-chart': rankTwo.chart,
       rates: ratesTable(runs, rated),
       variants: variantsTable(runs),
-      windows: ratesTable(runs, windows),
+      windows: ratesTable(
+        runs.filter(({ rate }) => windowRates.includes(rate)),
+        windows,
+      ),
       'windows-reported': window.table,
       ...lossByBudget(runs),
       'windows-encoder': windowOnEncoder(readSweep(read, { file: 'window' })),
@@ -126,8 +153,10 @@ export const smallDecoderPage: ResultsPage = {
       'fifth-reported': fifth.table,
       'fifth-chart': fifth.chart,
       'fifth-random': chance.table,
-      'fifth-kinds': setsTable(runs, kinds, kindsRate),
+      'fifth-kinds': setsTable(runs, kinds, kindsRate, 'LoRA, r = 1, on'),
       'fifth-tuned': tuned.table,
+      'fifth-choices': setsTable(runs, choices, kindsRate, 'SaLoRA, from'),
+      'fifth-both': both.table,
       'fifth-kept': keptTable(runs, fromOne),
     }
   },
