@@ -345,6 +345,18 @@ describe('an error of salora worker or salora glue with a queue', () => {
     ['what is no address', ['--redis', 'localhost'], /^--redis: expected redis:\/\/HOST:PORT, .* got another text/, 2],
     ['another protocol', ['--redis', 'http://x'], /^--redis: expected .* got http:\/\//, 2],
     ['a database without a number', ['--redis', 'redis://x/y'], /^--redis: expected the number of a database .* got "\/y"/, 2],
+    [
+      'a misspelled root',
+      ['--redis', 'redis://x', '--root', 'no such folder'],
+      /^--root: expected an existing folder, got none at no such folder$/m,
+      2,
+    ],
+    [
+      'a file to train in',
+      ['--redis', 'redis://x', '--local-root', 'package.json'],
+      /^--local-root: expected a folder, got a file: package\.json$/m,
+      2,
+    ],
     ['no lease', ['--redis', 'redis://x', '--lease', '0'], /^--lease: expected from 1 to 86400 seconds, got 0/, 2],
     ['half a job', ['--redis', 'redis://x', '--jobs', '0.5'], /^--jobs: expected/, 2],
     [
