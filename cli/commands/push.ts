@@ -1,5 +1,11 @@
 /** salora push: a run's adapter, or an export, on the Hugging Face hub. */
-import { uploadFiles, type UploadEvent, type UploadFile, type UploadResult } from '../../accelerated/checkpoints/hub/hubUpload.js'
+import {
+  checkRepository,
+  uploadFiles,
+  type UploadEvent,
+  type UploadFile,
+  type UploadResult,
+} from '../../accelerated/checkpoints/hub/hubUpload.js'
 import { sharedFiles } from '../../finetuning/adapters/sharedFiles.js'
 import { switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { bytesText, counted, plural } from '../format/numbers.js'
@@ -34,6 +40,7 @@ export const push = defineCommand({
     { command: 'salora push exported/web me/my-reviews-web --dry-run', result: 'Lists what would be uploaded.' },
   ],
   run: async ({ private: isPrivate, revision, message, baseModel, dryRun }, terminal, [run = '', name = '']) => {
+    checkRepository(name, revision)
     const { folder, files, leftOut, warnings } = await sharedFiles(run, baseModel)
     for (const warning of warnings) terminal.warn(warning)
     if (leftOut.length > 0)

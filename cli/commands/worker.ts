@@ -1,4 +1,5 @@
 /** salora worker: trains the runs that salora glue --redis and salora tune --redis have queued, and computes parts of salora train --redis. */
+import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import { redisAddress, redactedAddress } from '../../finetuning/distributed/redis.js'
 import { workQueue } from '../../evaluation/cells/worker.js'
 import { countFlag, numberFlag, required, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
@@ -47,6 +48,8 @@ export const worker = defineCommand({
   run: async ({ redis, lease, untilEmpty, jobs, root, localRoot }, terminal) => {
     redisAddress(redis)
     if (localRoot !== null && root !== null) throw usageError('--local-root', 'either --root or --local-root', 'both')
+    await checkFolder('--root', root, 'an existing folder')
+    await checkFolder('--local-root', localRoot, 'a folder')
     if (lease < 1 || lease > longestLease) throw usageError('--lease', `from 1 to ${longestLease} seconds`, String(lease))
     const interrupt = watchInterrupt(
       () => terminal.note('stopping after this step; another worker can resume the run. Press Ctrl-C again to exit at once'),
@@ -69,6 +72,13 @@ export const worker = defineCommand({
     return interrupt.exitCode() ?? exitCodes.success
   },
 })
+
+/** A worker with a misspelled folder would fail every run of a sweep. A folder of its own may be new. @throws UsageError */
+const checkFolder = async (flag: '--root' | '--local-root', folder: string | null, expected: string): Promise<void> => {
+  const kind = folder === null ? 'folder' : ((await nodeFiles.stat(folder))?.kind ?? 'none')
+  if (kind !== 'folder' && !(kind === 'none' && flag === '--local-root'))
+    throw usageError(flag, expected, kind === 'none' ? `none at ${folder}` : `a ${kind}: ${folder}`)
+}
 
 type OnEvent = Parameters<typeof workQueue>[0]['onEvent']
 

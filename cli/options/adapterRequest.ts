@@ -7,10 +7,12 @@ import type { TrainedAdapterOptions } from '../../finetuning/adapters/trainedAda
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import { absolutePath } from '../../finetuning/runs/absolutePath.js'
+import { hasAdapter } from '../../finetuning/serving/runOptions.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { layer, settingsOf } from './layers.js'
 import { nearbyRun } from './nearbyRun.js'
 import type { Values } from './settingFlags.js'
+import { inShell } from '../../finetuning/commandLine/shell.js'
 import { taskOptions } from './taskRequest.js'
 
 export type AdapterRequest = {
@@ -60,6 +62,12 @@ const runConfig = async (run: string) => {
   const config = await readRunConfig(run)
   if (config === null)
     throw inputError(`--run ${run}`, 'the folder of a run of salora train', `no config.json there${await nearbyRun(run)}`)
+  if (!(await hasAdapter(join(run, 'adapter'))))
+    throw inputError(
+      `--run ${run}`,
+      'a run with an adapter',
+      `one without (it has not ended: salora train --resume --output ${inShell(run)} resumes it)`,
+    )
   return config
 }
 

@@ -1,5 +1,6 @@
 /** Runs the cells of a sweep, several at a time: finished runs are reused, started ones resume, and a failure ends its own cell only. */
 import pMap from 'p-map'
+import type { QueueEvent } from '../../finetuning/distributed/redis.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
 import type { RunCell } from './cell.js'
 import { cellFailure, cellFolder, cellStates, clearFailure, writeFailure } from './cellFolder.js'
@@ -17,8 +18,7 @@ export type ExecutorEvent =
   | { readonly kind: 'step'; readonly cell: RunCell; readonly step: number; readonly steps: number }
   /** the run cannot start yet */
   | { readonly kind: 'waiting'; readonly cell: RunCell; readonly reason: string }
-  /** the connection to Redis dropped or returned */
-  | { readonly kind: 'queue'; readonly connected: boolean }
+  | QueueEvent
   | { readonly kind: 'ended'; readonly cell: RunCell; readonly outcome: CellOutcome }
 
 /** Makes one run. The default is a child process; tests replace it. */

@@ -18,6 +18,9 @@ import {
   isReachable,
   redisAddress,
   redactedAddress,
+  refusalOf,
+  refusalReports,
+  refusedError,
   reportOutages,
   unreachableError,
 } from '../../finetuning/distributed/redis.js'
@@ -45,7 +48,7 @@ export const queueExecutor =
 
 /**
  * Outcomes in the order of the cells. If the signal aborts, the jobs stay in the queue: workers continue, and the same call finds their results.
- * @throws InputError if a cell's folder has another run, bullmq is not installed, or Redis does not answer
+ * @throws InputError if a cell's folder has another run, bullmq is not installed, or Redis does not answer or refuses the jobs
  */
 export const runQueuedCells = async (cells: ReadonlyArray<RunCell>, options: QueueOptions): Promise<ReadonlyArray<CellOutcome>> => {
   const { output, signal, onEvent } = options
@@ -60,19 +63,30 @@ export const runQueuedCells = async (cells: ReadonlyArray<RunCell>, options: Que
     await reportOutages(queue, options)
     const poll = jobPoll(queue, options)
     const reportAbsence = absenceOfWorkers(queue, options)
+    const refusals = refusalReports(onEvent)
+    const look = async (): Promise<void> => {
+      for (const cell of cells) {
+        if (outcomes.has(cell.id) || signal.aborted) continue
+        const outcome = await poll(cell)
+        if (outcome !== null) end(cell, outcome)
+      }
+      await reportAbsence(cells.find(({ id }) => !outcomes.has(id)))
+      refusals.accepted()
+    }
     const work = async (): Promise<void> => {
       for (const [i, cell] of cells.entries()) {
         const state = states[i]
         if (state?.kind === 'done') end(cell, { ...state, reused: true })
-        else await enqueue(queue, { cell, output }, options.delay)
+        else
+          await enqueue(queue, { cell, output }, options.delay).catch((thrown: unknown) => {
+            const refusal = refusalOf(thrown)
+            throw refusal === null ? thrown : refusedError(options.redis, refusal)
+          })
       }
       while (outcomes.size < cells.length && !signal.aborted) {
-        for (const cell of cells) {
-          if (outcomes.has(cell.id) || signal.aborted) continue
-          const outcome = await poll(cell)
-          if (outcome !== null) end(cell, outcome)
-        }
-        await reportAbsence(cells.find(({ id }) => !outcomes.has(id)))
+        await look().catch((thrown: unknown) => {
+          if (!refusals.refused(thrown)) throw thrown
+        })
         if (outcomes.size < cells.length) await sleep(pollInterval, undefined, { signal }).catch(() => undefined)
       }
     }

@@ -15,6 +15,7 @@ import {
   closeTimeout,
   isReachable,
   redisAddress,
+  refusalReports,
   reportOutages,
   settlesWithin,
   unreachableError,
@@ -108,9 +109,12 @@ const openWorker = (bullmq: Bullmq, options: WorkerOptions) => {
     },
   )
   let last: unknown = null
+  const refusals = refusalReports(options.onEvent)
   worker.on('error', (error) => {
     last = error // the client reconnects by itself
+    refusals.refused(error)
   })
+  for (const accepted of ['active', 'completed', 'failed'] as const) worker.on(accepted, refusals.accepted)
   return { worker, lastError: (): unknown => last, activeRuns: (): number => active }
 }
 
@@ -165,14 +169,19 @@ const returnToQueue = async ({ job, token, bullmq }: TakenJob, delay: number): P
 }
 
 /** @throws UnrecoverableError for data that is no cell, or a folder that this worker may not write to: a retry would not help */
-const cellOf = async ({ job, bullmq }: TakenJob, { root, localRoot }: Pick<WorkerOptions, 'root' | 'localRoot'>): Promise<CellJob> => {
+const cellOf = async (
+  { job, bullmq }: TakenJob,
+  { root, localRoot, onEvent }: Pick<WorkerOptions, 'root' | 'localRoot' | 'onEvent'>,
+): Promise<CellJob> => {
   try {
     const parsed = parseCellJob(job.data)
     if (localRoot !== null) return { ...parsed, output: localFolder(localRoot, parsed.output) }
     await checkWithin(root, parsed.output)
     return parsed
   } catch (thrown) {
-    throw new bullmq.UnrecoverableError(thrown instanceof Error ? thrown.message : String(thrown))
+    const message = thrown instanceof Error ? thrown.message : String(thrown)
+    onEvent({ kind: 'refused', id: job.id ?? '', message })
+    throw new bullmq.UnrecoverableError(message)
   }
 }
 

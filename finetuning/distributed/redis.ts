@@ -1,9 +1,9 @@
-/** Connections to Redis: its address (`redis://`, or `rediss://` with TLS), whether it answers, its outages, and closing. */
+/** Connections to Redis: its address (`redis://`, or `rediss://` with TLS), whether it answers, its outages and refusals, and closing. */
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
+import { inputError, oneLine, quoted } from '../../accelerated/errors/inputError.js'
 import { loadIoredis } from './queuePackages.js'
 
 export type RedisAddress = { readonly url: string; readonly maxRetriesPerRequest: null }
@@ -17,7 +17,9 @@ export const redisAddress = (url: string): RedisAddress => {
       'redis://HOST:PORT, or rediss:// with TLS, optionally with USER:PASSWORD@',
       parsed === null ? 'another text' : `${parsed.protocol}//`,
     )
-  return { url, maxRetriesPerRequest: null }
+  if (!/^\/?\d*$/.test(parsed.pathname))
+    throw inputError('--redis', 'the number of a database after the port, as in redis://HOST:PORT/0', quoted(parsed.pathname))
+  return { url: parsed.href, maxRetriesPerRequest: null } // without white space around it, as a file may have
 }
 
 /** The address for messages, without user and password. */
@@ -31,8 +33,33 @@ export const unreachableError = (url: string, thrown: unknown): Error =>
   inputError(
     `--redis ${redactedAddress(url)}`,
     'a Redis that answers',
-    oneLine(thrown instanceof Error ? thrown.message : String(thrown)) || 'no answer',
+    (thrown instanceof Error && oneLine(thrown.message)) || `no answer in ${connectTimeout / 1_000} s`,
   )
+
+/** Why Redis refuses a command (it is full, only a replica, or loads its data); null for another error. */
+export const refusalOf = (thrown: unknown): string | null =>
+  thrown instanceof Error && thrown.name === 'ReplyError' ? oneLine(thrown.message) : null
+
+/** The error for a Redis that answers, and refuses commands. */
+export const refusedError = (url: string, refusal: string): Error =>
+  inputError(`--redis ${redactedAddress(url)}`, 'a Redis that accepts the commands of a queue', refusal)
+
+/** Reports each kind of refusal once, until `accepted` is called. → whether the error is a refusal */
+export const refusalReports = (
+  onEvent: (event: QueueEvent) => void,
+): { readonly refused: (thrown: unknown) => boolean; readonly accepted: () => void } => {
+  const reported = new Set<string>()
+  return {
+    refused: (thrown) => {
+      const refusal = refusalOf(thrown)
+      const kind = refusal?.split(' ')[0] ?? ''
+      if (refusal !== null && !reported.has(kind)) onEvent({ kind: 'queue', connected: true, refusal })
+      reported.add(kind)
+      return refusal !== null
+    },
+    accepted: () => reported.clear(),
+  }
+}
 
 /** Resolves when the signal aborts. */
 export const aborted = async (signal: AbortSignal): Promise<void> => {
@@ -69,8 +96,8 @@ type Connection = {
   readonly getBackend: () => { readonly client: Promise<{ readonly on: (event: 'ready', listener: () => void) => unknown }> }
 }
 
-/** The connection to Redis dropped or returned. */
-export type QueueEvent = { readonly kind: 'queue'; readonly connected: boolean }
+/** The connection to Redis dropped or returned, or Redis refuses commands, with its reason. */
+export type QueueEvent = { readonly kind: 'queue'; readonly connected: boolean; readonly refusal?: string }
 
 /** Emits one event each time the connection drops or returns, until the signal aborts. The connection must be ready. */
 export const reportOutages = async (

@@ -104,7 +104,7 @@ export const remoteRunId = (run: RemoteRun, host: string): string =>
 export const checkWithin = async (root: string, output: string): Promise<void> => {
   const path = relative(await pathBehindLinks(resolve(root)), await pathBehindLinks(resolve(output)))
   if (isAbsolute(path) || path === '..' || path.startsWith(`..${sep}`))
-    throw inputError(`--root ${root}`, 'jobs whose folder is inside it', `a job for ${output}`)
+    throw inputError(`--root ${resolve(root)}`, 'jobs whose folder is inside it', `a job for ${output}`)
 }
 
 /** The path with the links of its deepest existing folder followed; the rest of it does not exist yet. A link that leads nowhere exists. */

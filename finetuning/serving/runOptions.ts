@@ -75,5 +75,5 @@ const refuseOtherFolders = async (folder: string): Promise<void> => {
 }
 
 /** Whether training has written an adapter, or a whole model where it trained all weights. */
-const hasAdapter = async (folder: string): Promise<boolean> =>
+export const hasAdapter = async (folder: string): Promise<boolean> =>
   (await fileInFolder(folder, 'adapter_config.json')) !== undefined || (await fileInFolder(folder, 'config.json')) !== undefined

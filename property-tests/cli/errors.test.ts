@@ -299,6 +299,15 @@ describe('a folder that cannot be used exits with 1 and names it', () => {
     )
   })
 
+  it('--run that was stopped before it had an adapter', async () => {
+    await mkdir(join(cwd, 'begun'))
+    await writeFile(join(cwd, 'begun', 'config.json'), JSON.stringify({ formatVersion: 2, model: 'm', task: {}, settings: {} }))
+    for (const args of [['evaluate'], ['export', '--format', 'merged', '--output', 'new']])
+      expect(await mistake([...args, '--run', 'begun', '--quiet'], 1)).toBe(
+        '--run begun: expected a run with an adapter, got one without (it has not ended: salora train --resume --output begun resumes it)',
+      )
+  })
+
   it('--run that is in a run, or around runs: that run, or the newest, is suggested', async () => {
     const config = JSON.stringify({ formatVersion: 2, model: 'm', task: {}, settings: {} })
     for (const [name, seconds] of [

@@ -266,6 +266,16 @@ describe.skipIf(!existsSync(resolve('node_modules/@huggingface/hub')))('salora p
     )
     expect(await refusal({ repository: 'me/a/b' })).toBe('NAME: expected the name of a repository, as OWNER/NAME or NAME, got "me/a/b"')
     expect(await refusal({ revision: '../main' })).toContain('--revision: expected a branch of letters')
+    for (const [body, got] of [
+      ['<html>Log in</html>', /Unexpected token '<'/],
+      ['null', /null/],
+      ['{"type":"user","auth":{}}', /^no name of an account$/],
+    ] as const) {
+      hub.intercept = (_, response) => Boolean(response.writeHead(200).end(body)) // the login page of a network, for one
+      const [where, said = ''] = (await refusal({ repository: 'reviews' })).split(', got ')
+      expect(where).toBe('HUB: expected the answers of a Hugging Face hub (check HF_ENDPOINT and the network)')
+      expect(said).toMatch(got)
+    }
     hub.intercept = () => true // and never an answer
     expect(await refusal({ timeout: 50 })).toBe('HUB/api/models/me/reviews: expected an answer, got silence for 0.05 s')
   })
@@ -279,6 +289,8 @@ describe('the files of salora push', () => {
     expect(stdout).toMatch(
       /^ {2}README\.md +1 kB\n {2}adapter_config\.json +\d kB\n[\s\S]*4 files, \d+ kB, for reviews \(--dry-run: nothing was sent\)\n$/,
     )
+    const { stderr } = await saloraHere('push', run, 'my reviews', '--dry-run', '--quiet')
+    expect(stderr).toBe('NAME: expected the name of a repository, as OWNER/NAME or NAME, got "my reviews"\n')
     expect(hub.arrived).toEqual([])
   })
 

@@ -6,10 +6,12 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Queue } from 'bullmq'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stopRunProcess } from '../../reporting/board/runProcess.js'
 import type { TuneResult } from '../../evaluation/tune/tune.js'
@@ -307,6 +309,27 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     await queue.obliterate({ force: true })
   }, 120_000)
 
+  it('is refused by a worker of another folder, which says so, too', async () => {
+    const running = salora([...sweep('outside', '--redis', redis.url), '--methods', 'lora', '--seeds', '1'], { cwd: root })
+    await expect.poll(waiting).toBe(1)
+    const other = worker(redis.url, undefined, '--root', join(root, 'tiny'), '--until-empty')
+    const { stdout } = await running
+    const message = `--root ${join(root, 'tiny')}: expected jobs whose folder is inside it, got a job for ${join(root, 'outside')}`
+    expect(resultOf(stdout).failed).toEqual([{ cell: 'cola.lora.seed-0', attempts: 1, message }])
+    await expect.poll(() => other.output).toContain(`${message}\n`)
+  }, 60_000)
+
+  it('waits for a Redis that refuses commands, which a worker says once', async () => {
+    const client = new Redis(redis.url)
+    await client.config('SET', 'maxmemory', '1')
+    const waits = worker(redis.url)
+    await expect.poll(() => waits.output).toMatch(/\nRedis refuses commands: retrying; running runs continue \(OOM [^\n]+\)\n/)
+    await pause(5_000)
+    await client.config('SET', 'maxmemory', '0')
+    client.disconnect()
+    expect(waits.output.match(/OOM/g)?.length).toBe(1)
+  }, 60_000)
+
   it('prints one line for a wrong password', async () => {
     const wrong = redis.url.replace('a secret', 'another')
     const { code, stderr } = await salora(sweep('wrong', '--redis', wrong, '--quiet'), { cwd: root })
@@ -321,6 +344,19 @@ describe('an error of salora worker or salora glue with a queue', () => {
     ['no queue', [], /^--redis is required: redis:\/\/HOST:PORT/, 2],
     ['what is no address', ['--redis', 'localhost'], /^--redis: expected redis:\/\/HOST:PORT, .* got another text/, 2],
     ['another protocol', ['--redis', 'http://x'], /^--redis: expected .* got http:\/\//, 2],
+    ['a database without a number', ['--redis', 'redis://x/y'], /^--redis: expected the number of a database .* got "\/y"/, 2],
+    [
+      'a misspelled root',
+      ['--redis', 'redis://x', '--root', 'no such folder'],
+      /^--root: expected an existing folder, got none at no such folder$/m,
+      2,
+    ],
+    [
+      'a file to train in',
+      ['--redis', 'redis://x', '--local-root', 'package.json'],
+      /^--local-root: expected a folder, got a file: package\.json$/m,
+      2,
+    ],
     ['no lease', ['--redis', 'redis://x', '--lease', '0'], /^--lease: expected from 1 to 86400 seconds, got 0/, 2],
     ['half a job', ['--redis', 'redis://x', '--jobs', '0.5'], /^--jobs: expected/, 2],
     [
@@ -340,6 +376,15 @@ describe('an error of salora worker or salora glue with a queue', () => {
     },
     20_000,
   )
+
+  it('salora worker gives up a Redis that accepts connections and never answers', async () => {
+    const silent = createServer().listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const address = `redis://127.0.0.1:${(silent.address() as AddressInfo).port}`
+    const { code, stderr } = await salora(['worker', '--redis', `${address}\n`, '--quiet'], { cwd: root })
+    silent.close()
+    expect([code, stderr]).toEqual([1, `--redis ${address}: expected a Redis that answers, got no answer in 5 s\n`])
+  }, 30_000)
 
   it('salora glue and salora tune print one line for --jobs with --redis, and glue for a timed sweep', async () => {
     const glue = async (...more: ReadonlyArray<string>) =>

@@ -144,7 +144,7 @@ describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-ser
     expect(lines).toEqual([
       of('aa', `run ${root}/x: expected one of salora ${versions['salora']}, which this worker has, got one of salora 0.0.1`),
       of('bb', `run ${root}/x: expected one of the versions that this worker has, got onnxruntime-node was "1.0.0" and is`),
-      of('cc', '--root .: expected jobs whose folder is inside it, got a job for /elsewhere$'),
+      of('cc', `--root ${root}: expected jobs whose folder is inside it, got a job for /elsewhere$`),
       of('dd', `run ${root}/x: expected the model and the data of this machine, got training rows was`),
       of('ee', 'run 0+ee: expected the setup of a run'),
     ])

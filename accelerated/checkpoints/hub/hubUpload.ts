@@ -59,7 +59,7 @@ const defaultTimeout = 120_000
 /** @throws InputError with one line; an upload that failed can be repeated, and then sends only what is missing */
 export const uploadFiles = async (files: ReadonlyArray<UploadFile>, options: UploadOptions): Promise<UploadResult> => {
   const { repository: asked, revision = 'main', environment = process.env, signal, onEvent = () => undefined } = options
-  checkNames(asked, revision)
+  checkRepository(asked, revision)
   const { endpoint, token } = accessOf(environment)
   const library = await loadHubLibrary()
   const fetch = uploadFetch({
@@ -71,7 +71,7 @@ export const uploadFiles = async (files: ReadonlyArray<UploadFile>, options: Upl
   const access = { hubUrl: endpoint, fetch }
   let name = asked
   try {
-    name = asked.includes('/') ? asked : `${(await library.whoAmI(access)).name}/${asked}`
+    name = asked.includes('/') ? asked : `${accountOf(endpoint, await library.whoAmI(access))}/${asked}`
     const target: Target = { ...access, repo: { type: 'model', name } }
     if (await createMissing(library, target, revision, options.isPrivate)) onEvent({ kind: 'created', repository: name })
     const { changed, unchanged } = await compare(library, target, revision, files)
@@ -80,14 +80,14 @@ export const uploadFiles = async (files: ReadonlyArray<UploadFile>, options: Upl
     const url = `${endpoint}/${name}${revision === 'main' ? '' : `/tree/${encodeURIComponent(revision)}`}`
     return { repository: name, revision, url, uploaded: changed.map(({ path }) => path), unchanged, commit }
   } catch (thrown) {
-    throw explained(thrown, name, revision)
+    throw explained(thrown, endpoint, name, revision)
   }
 }
 
 type Target = Parameters<HubLibrary['checkRepoAccess']>[0]
 
-/** @throws InputError */
-const checkNames = (repository: string, revision: string): void => {
+/** @throws InputError unless the hub allows names like these */
+export const checkRepository = (repository: string, revision: string): void => {
   if (!isHubId(repository)) throw inputError('NAME', 'the name of a repository, as OWNER/NAME or NAME', quoted(repository))
   if (!isRevision(revision)) throw inputError('--revision', 'a branch of letters, digits, ".", "_" and "-"', quoted(revision))
 }
@@ -104,6 +104,16 @@ const accessOf = (environment: Environment): { readonly endpoint: string; readon
     )
   return { endpoint: endpointOf(environment), token }
 }
+
+/** The account of the token, which a server that is no hub does not name. @throws InputError */
+const accountOf = (endpoint: string, { name }: { readonly name?: unknown }): string => {
+  if (typeof name === 'string' && isHubId(name)) return name
+  throw notAHub(endpoint, 'no name of an account')
+}
+
+/** The error for the answers of another server, such as the login page of a network. */
+const notAHub = (endpoint: string, got: string): InputError =>
+  inputError(endpoint, 'the answers of a Hugging Face hub (check HF_ENDPOINT and the network)', got)
 
 /** Creates repository and branch where they are missing. → whether the repository is new */
 const createMissing = async (library: HubLibrary, target: Target, revision: string, isPrivate: boolean): Promise<boolean> => {
@@ -195,8 +205,10 @@ const statuses: Readonly<Record<number, readonly [expected: string, got: string]
 }
 
 /** An error of the library as one line; the token is in none of them. */
-const explained = (thrown: unknown, repository: string, revision: string): unknown => {
+const explained = (thrown: unknown, endpoint: string, repository: string, revision: string): unknown => {
   if (thrown instanceof InputError) return thrown
+  // the library reads answers without checking them
+  if (thrown instanceof SyntaxError || thrown instanceof TypeError) return notAHub(endpoint, thrown.message)
   const status = statusOf(thrown)
   const where = revision === 'main' ? repository : `${repository}@${revision}`
   if (status === null)

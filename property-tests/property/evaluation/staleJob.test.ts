@@ -1,9 +1,15 @@
-/** A job that an earlier call left in the queue: the call with other settings replaces it, and is refused while a worker trains it. */
+/**
+ * A job that an earlier call left in the queue: the call with other settings replaces it, and is refused while a worker trains it. A Redis
+ * that refuses a job ends a call at its start only.
+ */
 import { join } from 'node:path'
 import { Queue, Worker } from 'bullmq'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import type { RunCell } from '../../../evaluation/cells/cell.js'
+import type { ExecutorEvent } from '../../../evaluation/cells/executor.js'
+import { queueLine } from '../../../cli/terminal/queueLine.js'
 import { parseCellJob, queueName } from '../../../evaluation/cells/cellJob.js'
 import { runQueuedCells } from '../../../evaluation/cells/queueExecutor.js'
 import { hasRedis, startRedis, type RedisServer } from '../../support/redisServer.js'
@@ -60,4 +66,35 @@ describe.skipIf(!hasRedis)('a job that an earlier call left in the queue (skippe
     end()
     await worker.close()
   })
+
+  it('is refused in one line by a full Redis at the start, and later added as soon as there is room', async () => {
+    const client = new Redis(redis.url)
+    const call = (signal: AbortSignal, onEvent: (event: ExecutorEvent) => void) =>
+      runQueuedCells([cellOf(24)], { output: join(folder, 'full'), redis: redis.url, signal, onEvent })
+    await client.config('SET', 'maxmemory', '1')
+    const { signal } = new AbortController()
+    await expect(call(signal, () => undefined)).rejects.toThrow(
+      /^--redis redis:\/\/127\.0\.0\.1:\d+: expected a Redis that accepts the commands of a queue, got OOM command not allowed/,
+    )
+    await client.config('SET', 'maxmemory', '0')
+
+    const stop = new AbortController()
+    const lines: string[] = []
+    await call(stop.signal, (event) => {
+      if (event.kind === 'queue') {
+        lines.push(queueLine(event))
+        setTimeout(() => void client.config('SET', 'maxmemory', '0'), 2_500) // after further refusals, which are not reported again
+      }
+      if (event.kind !== 'waiting') return
+      lines.push(event.reason)
+      if (/missing/.test(event.reason)) stop.abort()
+      else void client.config('SET', 'maxmemory', '1').then(() => client.flushall())
+    })
+    expect(lines).toEqual([
+      expect.stringContaining('no worker of salora'),
+      expect.stringMatching(/^Redis refuses commands: retrying; running runs continue \(OOM command not allowed/),
+      'its job was missing in the queue and was added again',
+    ])
+    client.disconnect()
+  }, 30_000)
 })
