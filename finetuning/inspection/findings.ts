@@ -1,6 +1,7 @@
 /** Findings: what in a dataset probably is a mistake or makes scores misleading, each with its remedy. */
 import { quoted } from '../../accelerated/errors/inputError.js'
 import { decimal, type Dataset } from '../data/dataset.js'
+import { labelSeparator } from '../data/labels.js'
 import { sharedTexts, type ClassCount, type DataFacts, type RowKeys } from './dataFacts.js'
 
 export type Finding = {
@@ -54,6 +55,7 @@ const classFindings = (classes: ReadonlyArray<ClassCount>, hasLabelSets: boolean
         warns: true,
       }),
     ),
+    ...(hasLabelSets ? [] : joinedFindings(classes.map(({ label }) => label))),
     ...(rare.length === 0
       ? []
       : [
@@ -65,6 +67,29 @@ const classFindings = (classes: ReadonlyArray<ClassCount>, hasLabelSets: boolean
         ]),
     ...(hasLabelSets ? [] : imbalance(classes, choices)), // sets of labels take no weights, and have an F1 of each class
   ]
+}
+
+const joinedFindings = (labels: ReadonlyArray<string>): ReadonlyArray<Finding> =>
+  [labelSeparator, ';', ','].flatMap((separator) => {
+    const joined = joinedLabels(labels, separator)
+    if (joined.length === 0) return []
+    const remedy = `${separator === labelSeparator ? '' : `write ${labelSeparator} for "${separator}" and `}use --problem-type multi-label`
+    return {
+      kind: 'labels',
+      message: `${listed(joined)} ${joined.length === 1 ? 'is a class' : 'are classes'} of ${joined.length === 1 ? 'its' : 'their'} own, but each part with "${separator}" between occurs in other labels: if a row has several labels, ${remedy}`,
+      warns: true,
+    }
+  })
+
+/** Labels that are several others with a separator between them: other labels have each part, alone or beside others, too. */
+export const joinedLabels = (labels: ReadonlyArray<string>, separator: string): ReadonlyArray<string> => {
+  const parts = labels.map((label) => [...new Set(label.split(separator).map((part) => part.trim()))])
+  const uses = new Map<string, number>()
+  for (const part of parts.flat()) uses.set(part, (uses.get(part) ?? 0) + 1)
+  return labels.filter((_, i) => {
+    const own = parts[i] ?? []
+    return own.length > 1 && own.every((part) => part !== '' && (uses.get(part) ?? 0) > 1)
+  })
 }
 
 type Alike = { readonly labels: ReadonlyArray<string>; readonly differ: string }

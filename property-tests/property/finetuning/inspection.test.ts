@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { Example } from '../../../finetuning/data/index.js'
 import { firstRows, textKeys } from '../../../finetuning/data/textKeys.js'
 import { dataFacts, lengthFacts, sharedTexts } from '../../../finetuning/inspection/dataFacts.js'
-import { alikeLabels, findingsIn, lengthFindings, type Choices } from '../../../finetuning/inspection/findings.js'
+import { alikeLabels, findingsIn, joinedLabels, lengthFindings, type Choices } from '../../../finetuning/inspection/findings.js'
 import { inspectData } from '../../../finetuning/inspection/inspectData.js'
 import { SEED } from '../../support/seed.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -104,6 +104,32 @@ describe('findings', () => {
       ['ß', 's'],
     ])
       expect(alikeLabels(labels)).toEqual([])
+  })
+
+  it('find labels that are several others with a separator between them', () => {
+    expect(joinedLabels(['cat', 'cat;dog', 'dog', 'bird'], ';')).toEqual(['cat;dog'])
+    expect(joinedLabels(['a; b', 'b;c', 'c ;a'], ';')).toEqual(['a; b', 'b;c', 'c ;a'])
+    for (const labels of [
+      ['Portland, OR', 'Salem, OR', 'OR'],
+      ['a,a', 'a'],
+      ['a,', ',a'],
+      ['cat', 'dog'],
+      ['a;b', 'a', 'b'],
+    ])
+      expect(joinedLabels(labels, ',')).toEqual([])
+  })
+
+  it('advise --problem-type multi-label where labels are joined, unless labels are sets', () => {
+    const joined = (...labels: ReadonlyArray<string>) => ({
+      ...factsOf([]),
+      classes: labels.map((label) => ({ label, rows: 9 })),
+      rows: 27,
+    })
+    expect(messages(joined('cat', 'dog', 'cat;dog'))).toEqual([
+      '"cat;dog" is a class of its own, but each part with ";" between occurs in other labels: if a row has several labels, write | for ";" and use --problem-type multi-label',
+    ])
+    expect(messages(joined('cat', 'dog', 'cat|dog'))[0]).toMatch(/: if a row has several labels, use --problem-type multi-label$/)
+    expect(messages({ ...joined('cat', 'dog', 'cat;dog'), hasLabelSets: true })).toEqual([])
   })
 
   const counts = (...rows: ReadonlyArray<number>) => ({
