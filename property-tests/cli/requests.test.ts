@@ -14,7 +14,8 @@ const { folder } = temporaryFolder('requests')
 /** The folder of a run with this configuration besides. */
 const runWith = async (name: string, more: object): Promise<string> => {
   const { config } = madeRun({ method: 'lora', settings: { maxSteps: 4, epochs: null } })
-  await mkdir(join(folder, name))
+  await mkdir(join(folder, name, 'adapter'), { recursive: true })
+  await writeFile(join(folder, name, 'adapter', 'adapter_config.json'), '{}')
   await writeFile(join(folder, name, 'config.json'), JSON.stringify({ ...config, ...more }))
   return join(folder, name)
 }

@@ -1,5 +1,5 @@
 /** Settings and flags, presets, resumed settings, lines of text, and the summary. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import fc from 'fast-check'
@@ -140,7 +140,10 @@ describe('an existing run', () => {
 
   it('can be used if another version wrote settings that no longer exist', async () => {
     const settings = { ...resolveSettings({ method: 'lora', maxLength: 77, device: 'cpu' }), density: 0.5, lambdaOptimizer: 'adam' }
-    const { adapter } = await adapterRequest({ run: await output(settings), batchSize: 3 })
+    const run = await output(settings)
+    await mkdir(join(run, 'adapter'))
+    await writeFile(join(run, 'adapter', 'adapter_config.json'), '{}')
+    const { adapter } = await adapterRequest({ run, batchSize: 3 })
     expect(adapter).toMatchObject({ maxLength: 77, batchSize: 3, device: 'cpu' })
   })
 })
