@@ -51,7 +51,7 @@ export const inspectData = async ({
       ...dataFacts(set, keys[name as keyof RowKeys], hasScores),
       lengths: base === null ? lengthFacts(wordLengths(set.examples, areChats), 'words') : await tokenFacts(loaded, set, base, maxLength),
     })
-  const choices: Choices = { classWeights, selectionMetric: loaded.selectionMetric }
+  const choices: Choices = { classWeights, selectionMetric: loaded.selectionMetric, taskType: loaded.taskType.name }
   const examples = base === null || loaded.text === undefined ? [] : await shownExamples(base, loaded.text, training, { count, maxLength })
   return { sets, findings: allFindings(loaded, sets, keys, choices), examples }
 }

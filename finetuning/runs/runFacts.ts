@@ -38,7 +38,7 @@ export const runFacts = (
 
 const selectorOf = ({ metric, metrics, selectionMetric }: Scoring & Pick<TaskData, 'metric'>): string => {
   if (metric?.selects === true) return metric.definition.name
-  return selectionMetric === 'mean' ? `the mean of ${metrics.join(' and ')}` : selectionMetric
+  return selectionMetric === 'mean' ? `mean of ${metrics.join(' and ')}` : selectionMetric
 }
 
 const directionOf = ({ definition: { name, higherIsBetter } }: ChosenMetric): NonNullable<RunFacts['customMetric']> => ({

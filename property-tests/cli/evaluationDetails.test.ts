@@ -91,6 +91,8 @@ describe('evaluation.json', () => {
     const distances = errors.map(({ label, predicted }) => Math.abs(Number(label) - Number(predicted)))
     errors.forEach(({ loss }, i) => expect(loss).toBeCloseTo(distances[i] ?? NaN, 4))
     expect(distances).toEqual([...distances].sort((a, b) => b - a))
+    const { selectedBy } = JSON.parse(await readFile(at('numbers/result.json'), 'utf8')) as { readonly selectedBy: string }
+    expect(`the best ${selectedBy}`).toBe('the best mean of pearson and spearman')
   })
 })
 
