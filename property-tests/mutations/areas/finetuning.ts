@@ -73,6 +73,20 @@ export const finetuning: ReadonlyArray<Mutation> = [
     tests: ['property/finetuning/inspection'],
   },
   {
+    file: 'finetuning/inspection/findings.ts',
+    mistake: 'A part of a label counts although no other label has it.',
+    before: '(uses.get(part) ?? 0) > 1)',
+    after: '(uses.get(part) ?? 0) > 0)',
+    tests: ['property/finetuning/inspection'],
+  },
+  {
+    file: 'finetuning/inspection/findings.ts',
+    mistake: 'Scores of similarity, which are scaled already, get the advice of a regression.',
+    before: "choices.taskType === 'regression'",
+    after: "choices.taskType !== 'classification'",
+    tests: ['property/finetuning/inspection'],
+  },
+  {
     file: 'finetuning/adapters/alignLabels.ts',
     mistake: 'Classes keep the order of the data.',
     before: 'const isSameOrder = indices.every((output, i) => output === i)',
