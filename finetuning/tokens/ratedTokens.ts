@@ -19,7 +19,7 @@ export const openRatedTokens = async (
   const tokensOf = await openAnswerTokens(base, promptTemplate)
   let [answers, tooLong, shortest] = [0, 0, Infinity]
   const all = (examples: Iterable<Example>) => {
-    const kept: Rated[] = []
+    const [kept, longerBefore]: [Rated[], number] = [[], tooLong]
     for (const { text, label, row } of examples) {
       answers++
       const answer = tokensOf(text, row)
@@ -30,8 +30,11 @@ export const openRatedTokens = async (
     if (kept.length === 0)
       throw inputError('--max-length', `at least ${shortest}, the tokens of the shortest prompt with its answer`, String(maxLength))
     const desirable = kept.filter(({ isDesirable }) => isDesirable).length
-    if (desirable === 0 || desirable === kept.length)
-      throw inputError('--data', 'answers with label true and answers with label false', `${kept.length} with label ${desirable > 0}`)
+    if (desirable === 0 || desirable === kept.length) {
+      const longer = tooLong - longerBefore
+      const got = `${kept.length} with label ${desirable > 0}${longer === 0 ? '' : `, and ${longer} longer than --max-length ${maxLength}`}`
+      throw inputError('--data', 'answers with label true and answers with label false', got)
+    }
     const list = kept.map(({ answer, isDesirable, row }, i) =>
       ratedExample(row, { answer, isDesirable, mismatched: mismatchedText(answer, otherRow(kept, i).answer, maxLength) }),
     )

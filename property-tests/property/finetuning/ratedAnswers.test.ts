@@ -119,7 +119,8 @@ describe('tokens of rated answers', () => {
     expect(() => training(examples.slice(1, 3))).toThrow(
       /^--data: expected answers with label true and answers with label false, got 2 with label false/,
     )
-    expect(() => evaluation(examples.slice(0, 1))).toThrow(/got 1 with label true/)
+    expect(() => evaluation(examples.slice(0, 1))).toThrow(/got 1 with label true$/)
+    expect(() => training(examples.slice(1))).toThrow(/got 2 with label false, and 1 longer than --max-length 5$/)
     const short = await open(2)
     expect(() => short.training(examples)).toThrow(
       /^--max-length: expected at least \d+, the tokens of the shortest prompt with its answer, got 2$/,
