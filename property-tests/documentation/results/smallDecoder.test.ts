@@ -52,6 +52,9 @@ describe('a small decoder', () => {
     'salora-1:target-modules=up_proj+down_proj:density=0.5:gate-start=0.02:gate-end=0.15': 'one of each `up_proj` and `down_proj`',
     'salora-2:target-modules=up_proj:density=0.5:gate-start=0.02:gate-end=0.15': 'two of each `up_proj`',
   }
+  /** Rows of candidates that were tried by a patch. */
+  const isOfPatch = (row: string): boolean =>
+    [fromOne, early].some((one) => row.startsWith(`${one}:`)) && /:(gate-noise|beta|orthogonality-scale)=[^:]+$/.test(row)
   /** Rows of the figure by budget: the methods by average rank. */
   const byBudget: Readonly<Record<string, ReadonlyArray<ReadonlyArray<string>>>> = {
     LoRA: [[onVO], ['lora-1'], ['lora-2'], ['lora-4'], ['lora-8']],
@@ -78,7 +81,7 @@ describe('a small decoder', () => {
   it('runs that choose are of Alpaca, but for kinds of matrices and rows of SaLoRA, and have a seed that no reported run has', () => {
     for (const { part, set, row, seed } of all) {
       expect(seed >= 100).toBe(part === 'choose')
-      if (part === 'choose' && set !== 'alpaca') expect(Object.keys({ ...kinds, ...choices })).toContain(row)
+      if (part === 'choose' && set !== 'alpaca') expect(row in kinds || row in choices || isOfPatch(row)).toBe(true)
     }
   })
 
@@ -118,6 +121,7 @@ describe('a small decoder', () => {
               !(row in windows) &&
               (row in fifth || row in kinds) === isFifth &&
               !(row in choices && row !== fromOne) &&
+              !isOfPatch(row) &&
               (isFifth || !isOfBudgets(row)) &&
               !row.includes(' on '),
           )
@@ -159,6 +163,7 @@ describe('a small decoder', () => {
           set === 'alpaca' &&
           rate === lora?.rate &&
           !isOfBudgets(row) &&
+          !isOfPatch(row) &&
           !(row in fifth || row in kinds || row in choices || row in windows),
       )
       .map(({ loss }) => [loss.toFixed(4), loss === lora?.loss ? '' : signed(loss - lora!.loss, 4)].join(' '))
@@ -208,6 +213,29 @@ describe('a small decoder', () => {
       const verdict = Math.min(...seeds) < 2 ? 'one seed on some sets' : high < 0 ? 'better' : low > 0 ? 'worse' : 'no difference shown'
       expect(shown.at(-1)?.at(-1)).toBe(`${overall(effects, 4)[0]}: ${verdict}`)
     }
+  })
+
+  it('the table of antithetic noise has the losses of the rows that choose, and their differences from SaLoRA as it is', () => {
+    const columns = [
+      ['tales', fromOne],
+      ['wiki.valid', fromOne],
+      ['alpaca', early],
+    ] as const
+    const added = ['', ':gate-noise=antithetic', ':beta=0', ':orthogonality-scale=free']
+    const expected = added.map((more) =>
+      columns.map(([set, row]) => {
+        const [unchanged, loss] = [lossOfRow(row, set), lossOfRow(row + more, set)]
+        return loss === undefined ? '–' : more === '' ? loss.toFixed(4) : `${loss.toFixed(4)} (${signed(loss - unchanged!, 4)})`
+      }),
+    )
+    expect(tableOf('small-decoder', 'less-noise').map(([, ...cells]) => cells)).toEqual(expected)
+    const shown = all.filter(({ row }) => isOfPatch(row)).length
+    expect(
+      expected
+        .slice(1)
+        .flat()
+        .filter((cell) => cell !== '–').length,
+    ).toBe(shown)
   })
 
   it('the table by budget has the loss of each method at its best rate', () => {

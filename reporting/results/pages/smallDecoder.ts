@@ -16,6 +16,7 @@ import {
   type Titled,
 } from './decoderRuns.js'
 import { readSweep } from '../storedSweeps.js'
+import { lessNoiseTable } from './lessNoise.js'
 import { lossByBudget } from './lossByBudget.js'
 import { windowOnEncoder } from './encoderWindow.js'
 
@@ -147,6 +148,7 @@ export const smallDecoderPage: ResultsPage = {
         windows,
       ),
       'windows-reported': window.table,
+      'less-noise': lessNoiseTable(runs),
       ...lossByBudget(runs),
       'windows-encoder': windowOnEncoder(readSweep(read, { file: 'window' })),
       'fifth-rates': ratesTable(runs, atFifth),
