@@ -289,6 +289,10 @@ describe('a small decoder', () => {
     expect(page).toContain('It is better than random components, and than LoRA on value and output.')
     expect(verdicts('fifth-tuned')).toEqual(['no difference shown'])
     expect(page).toContain('If LoRA tries four kinds of matrices for each set, no difference is shown.')
+    expect(verdicts('fifth-both')).toEqual(['no difference shown'])
+    expect(page).toContain('That also holds if SaLoRA tries three rows for each set.')
+    expect(verdicts('rank-two')).toEqual(['no difference shown'])
+    expect(page).toContain('no difference is shown on five sets of text, nor at rank 2')
   })
 
   it.each([
@@ -337,7 +341,7 @@ describe('a small decoder', () => {
       `LoRA's loss is ${onWiki(lastLayers)?.loss.toFixed(3)} on WikiText-2, and SaLoRA's ${onWiki(fromOne)?.loss.toFixed(3)}`,
     )
     const best = Object.keys(sets).filter((set) => kindOf(set) === 'lora-1:target-modules=up_proj')
-    expect(page).toContain(`\`up_proj\` is the best kind on ${['no', 'one', 'two', 'three', 'four', 'five'][best.length]} sets of five`)
+    expect(page).toContain(`\`up_proj\` is LoRA's best kind on ${['no', 'one', 'two', 'three', 'four', 'five'][best.length]} sets of five`)
     expect(page).toContain(`the loss is ${between(`${salora}:retain=random`, salora)} higher than SaLoRA's`)
   })
 })
