@@ -1,4 +1,5 @@
 /** salora worker: trains the runs that salora glue --redis and salora tune --redis have queued, and computes parts of salora train --redis. */
+import { quoted } from '../../accelerated/errors/inputError.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import { redisAddress, redactedAddress } from '../../finetuning/distributed/redis.js'
 import { workQueue } from '../../evaluation/cells/worker.js'
@@ -77,7 +78,7 @@ export const worker = defineCommand({
 const checkFolder = async (flag: '--root' | '--local-root', folder: string | null, expected: string): Promise<void> => {
   const kind = folder === null ? 'folder' : ((await nodeFiles.stat(folder))?.kind ?? 'none')
   if (kind !== 'folder' && !(kind === 'none' && flag === '--local-root'))
-    throw usageError(flag, expected, kind === 'none' ? `none at ${folder}` : `a ${kind}: ${folder}`)
+    throw usageError(flag, expected, `${quoted(folder ?? '')}, which ${kind === 'none' ? 'does not exist' : `is a ${kind}`}`)
 }
 
 type OnEvent = Parameters<typeof workQueue>[0]['onEvent']

@@ -89,7 +89,7 @@ const scaleFindings = ({ scores }: DataFacts): ReadonlyArray<Finding> => {
   return [
     {
       kind: 'labels',
-      message: `the scores go from ${number(least)} to ${number(most)}, and a regression learns 0 to 1 best: write ${fromZero} / ${number(most - least)} in their place`,
+      message: `the scores go from ${number(least)} to ${number(most)}, and a regression learns scores from 0 to 1 best: replace each by ${fromZero} / ${number(most - least)}`,
       warns: largest > largeScore,
     },
   ]
@@ -99,10 +99,10 @@ const joinedFindings = (labels: ReadonlyArray<string>): ReadonlyArray<Finding> =
   [labelSeparator, ';', ','].flatMap((separator) => {
     const joined = joinedLabels(labels, separator)
     if (joined.length === 0) return []
-    const remedy = `${separator === labelSeparator ? '' : `write ${labelSeparator} for "${separator}" and `}use --problem-type multi-label`
+    const remedy = `${separator === labelSeparator ? '' : `write ${labelSeparator} in its place and `}use --problem-type multi-label`
     return {
       kind: 'labels',
-      message: `${listed(joined)} ${joined.length === 1 ? 'is a class' : 'are classes'} of ${joined.length === 1 ? 'its' : 'their'} own, but each part with "${separator}" between occurs in other labels: if a row has several labels, ${remedy}`,
+      message: `${listed(joined)} ${joined.length === 1 ? 'is read as one class' : 'are read as one class each'}, but other labels have ${joined.length === 1 ? 'its' : 'their'} parts, too: if "${separator}" separates several labels, ${remedy}`,
       warns: true,
     }
   })

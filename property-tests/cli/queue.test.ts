@@ -347,14 +347,14 @@ describe('an error of salora worker or salora glue with a queue', () => {
     ['a database without a number', ['--redis', 'redis://x/y'], /^--redis: expected the number of a database .* got "\/y"/, 2],
     [
       'a misspelled root',
-      ['--redis', 'redis://x', '--root', 'no such folder'],
-      /^--root: expected an existing folder, got none at no such folder$/m,
+      ['--redis', 'redis://x', '--root', 'missing'],
+      /^--root: expected an existing folder, got "missing", which does not exist$/m,
       2,
     ],
     [
       'a file to train in',
       ['--redis', 'redis://x', '--local-root', 'package.json'],
-      /^--local-root: expected a folder, got a file: package\.json$/m,
+      /^--local-root: expected a folder, got "package\.json", which is a file$/m,
       2,
     ],
     ['no lease', ['--redis', 'redis://x', '--lease', '0'], /^--lease: expected from 1 to 86400 seconds, got 0/, 2],

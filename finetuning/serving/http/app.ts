@@ -35,7 +35,7 @@ const methods: Readonly<Record<string, 'GET' | 'POST'>> = {
 /** A run by its name, below the list of all runs. */
 const isOne = (path: string): boolean => /^\/v1\/models\/[^/]+$/.test(path)
 
-/** The method of a path; undefined: the server has no such path. */
+/** The HTTP method that a path takes; undefined if the server does not have the path. */
 const methodOf = (path: string): 'GET' | 'POST' | undefined => (isOne(path) ? 'GET' : methods[path])
 
 export const servingApp = (serving: Serving): ServingApp => {

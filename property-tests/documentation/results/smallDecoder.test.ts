@@ -335,6 +335,10 @@ describe('a small decoder', () => {
     expect(page).toContain(`An early window was ${between('lora-1', early)} ahead of LoRA here`)
     expect(page).toContain(`Value and output have ${between('lora-1:target-modules=q_proj+v_proj', onVO)} less loss`)
     expect(page).toContain(`random components are ${between(`${fromOne}:retain=random`, fromOne)} behind`)
+    const leads = [0, 1, 2, 3].map((i) => between(byBudget['LoRA']![i]![0]!, byBudget['SaLoRA, early window']![i]![0]!))
+    const ahead = leads.slice(1).sort()
+    expect(page).toContain(`is ${leads[0]!.replace('-', '')} behind LoRA at 0.19, and ${ahead[0]} to ${ahead.at(-1)} ahead from 1 to 4`)
+    expect(page).toContain(`A lead of ${leads[2]} in single runs`)
     const onWiki = (row: string) =>
       all.find((run) => run.part === 'report' && run.row === row && run.set === 'wiki.valid' && run.seed === 0)
     expect(page).toContain(

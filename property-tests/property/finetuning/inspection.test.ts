@@ -126,9 +126,9 @@ describe('findings', () => {
       rows: 27,
     })
     expect(messages(joined('cat', 'dog', 'cat;dog'))).toEqual([
-      '"cat;dog" is a class of its own, but each part with ";" between occurs in other labels: if a row has several labels, write | for ";" and use --problem-type multi-label',
+      '"cat;dog" is read as one class, but other labels have its parts, too: if ";" separates several labels, write | in its place and use --problem-type multi-label',
     ])
-    expect(messages(joined('cat', 'dog', 'cat|dog'))[0]).toMatch(/: if a row has several labels, use --problem-type multi-label$/)
+    expect(messages(joined('cat', 'dog', 'cat|dog'))[0]).toMatch(/: if "\|" separates several labels, use --problem-type multi-label$/)
     expect(messages({ ...joined('cat', 'dog', 'cat;dog'), hasLabelSets: true })).toEqual([])
   })
 
@@ -181,7 +181,7 @@ describe('findings', () => {
     const found = (scores: ReadonlyArray<number>, taskType = 'regression') => {
       const rows = scores.map((label, i): Example => ({ text: `text ${i}`, label, row: i + 2 }))
       const facts = dataFacts({ source: 'rows', examples: rows, labelNames: null, skipped: [] }, textKeys(rows), true)
-      return findingsIn(facts, { taskType }).map(({ message, warns }) => [/write (.*) in their place/.exec(message)?.[1], warns])
+      return findingsIn(facts, { taskType }).map(({ message, warns }) => [/replace each by (.*)/.exec(message)?.[1], warns])
     }
     expect(found([0, 50, 100])).toEqual([['score / 100', true]])
     expect(found([1000, 1005])).toEqual([['(score − 1000) / 5', true]])

@@ -4,15 +4,6 @@ import { signed } from '../numbers.js'
 import { markdown, type Region } from '../page.js'
 import { choosing, type DecoderRun } from './decoderRuns.js'
 
-const window = 'gate-start=0.02:gate-end=0.15'
-
-/** The set whose rows choose, the row of SaLoRA, and both in words. */
-const columns = [
-  ['tales', `salora-1:density=0.1887:${window}`, "Grimm's tales, rank 0.19"],
-  ['wiki.valid', `salora-1:density=0.1887:${window}`, 'WikiText-2, rank 0.19'],
-  ['alpaca', `salora:density=0.125:${window}`, 'Alpaca, rank 1'],
-] as const
-
 /** What each candidate adds to a row. */
 const candidates = [
   ['', 'SaLoRA as it is'],
@@ -23,8 +14,13 @@ const candidates = [
 
 const rate = 3e-3
 
-/** Losses on the rows that choose, each with its difference from SaLoRA as it is. */
-export const lessNoiseTable = (runs: ReadonlyArray<DecoderRun>): Region => {
+/** Losses on the rows that choose, each with its difference from SaLoRA as it is. @param fifth SaLoRA at a fifth of rank 1 @param one at rank 1 */
+export const lessNoiseTable = (runs: ReadonlyArray<DecoderRun>, fifth: string, one: string): Region => {
+  const columns = [
+    ['tales', fifth, "Grimm's tales, rank 0.19"],
+    ['wiki.valid', fifth, 'WikiText-2, rank 0.19'],
+    ['alpaca', one, 'Alpaca, rank 1'],
+  ] as const
   const lossOf = (set: string, row: string): number | undefined => choosing(runs, row, set).find((run) => run.rate === rate)?.loss
   const cells = candidates.map(([added, title]) => [
     title,

@@ -148,7 +148,7 @@ export const smallDecoderPage: ResultsPage = {
         windows,
       ),
       'windows-reported': window.table,
-      'less-noise': lessNoiseTable(runs),
+      'less-noise': lessNoiseTable(runs, fromOne, early),
       ...lossByBudget(runs),
       'windows-encoder': windowOnEncoder(readSweep(read, { file: 'window' })),
       'fifth-rates': ratesTable(runs, atFifth),
