@@ -2,7 +2,7 @@
 import type { TensorEntry } from '../checkpoints/safetensors/safetensors.js'
 import { inputError } from '../errors/inputError.js'
 import type { Head, Model, TensorShape } from '../models/architecture.js'
-import { causalOutputs, headOf, type ModelOutputs } from '../models/modelOutputs.js'
+import { causalOutputs, headOf, outputTensors, type ModelOutputs } from '../models/modelOutputs.js'
 import { joinPath } from '../storage/paths.js'
 import { namesFile, type StoredNames } from './namesFile.js'
 
@@ -17,9 +17,9 @@ export const tokenTask = 'TOKEN_CLS'
 /** PEFT's task_type for adapters of an encoder without a head. */
 export const embeddingTask = 'FEATURE_EXTRACTION'
 
-/** The name of the head's tensor whose first dimension is the number of outputs. */
+/** The name of the head's matrix whose first dimension is the number of outputs. */
 const outputWeight = (head: (outputs: number) => Pick<Head, 'tensors'>): string =>
-  [...head(2).tensors].find(([name, shape]) => shape.length > 1 && shape[0] !== head(3).tensors.get(name)?.[0])?.[0] ?? ''
+  outputTensors(head).find((name) => head(2).tensors.get(name)?.length === 2) ?? ''
 
 /**
  * The outputs of the head in the files; without a head, those given.

@@ -33,7 +33,8 @@ export const warmStart = (
   where: string,
 ): WarmStart => {
   const layout = layoutOf(run, start.phase)
-  const head = headNumbers(run, adapter, labelNames)
+  const inFile = headNumbers(run, adapter, labelNames)
+  const head = inFile === null ? null : (run.objective.headInFiles?.read(inFile) ?? inFile)
   const own = run.method.export.format === 'peftLora' ? lowRankNumbers(run, start, adapter, where) : sameNumbers(run, start, adapter, where)
   const rows = tokenNumbers(run.method, adapter, where)
   const parameters = start.parameters.slice()

@@ -39,6 +39,12 @@ export const headOf = (
   return { tensors: trainsAll ? (model.causalHead?.().frozen ?? new Map()) : new Map() }
 }
 
+/** The tensors of a head whose first dimension is the number of outputs: a matrix, and a bias unless the model has none. */
+export const outputTensors = (head: (outputs: number) => Pick<Head, 'tensors'>): ReadonlyArray<string> => {
+  const wider = head(3).tensors
+  return [...head(2).tensors].flatMap(([name, [rows]]) => (wider.get(name)?.[0] === rows ? [] : [name]))
+}
+
 /** The head over every token. @throws Error for a model without one: a decoder */
 export const tokenHeadOf = (model: Model, labels: number): Head => {
   const head = model.tokenHead?.(labels)

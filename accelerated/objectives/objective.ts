@@ -7,6 +7,7 @@ import type { Results } from '../engines/engine.js'
 import type { Feeds } from '../engines/feeds.js'
 import type { WeightGroups } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
+import type { HeadInFiles } from './scoreScale.js'
 
 /** An example as every objective has it: token ids, and its row in the file that it came from, for messages. */
 export type TrainingExample = TokenizedExample & { readonly row: number }
@@ -44,6 +45,10 @@ export type Objective<E extends TrainingExample = TrainingExample, O = unknown> 
   /** the outputs of inference, from which `read` takes the answers */
   readonly outputs: (forwards: Forwards, batch: BatchInputs) => Readonly<Record<string, Expression>>
   readonly prepare: (examples: ReadonlyArray<E>, draw: Draw) => Prepared<O>
+  /** The head's numbers in files, where training has another unit. Absent: they are the trained ones. */
+  readonly headInFiles?: HeadInFiles
+  /** What of the data suits the model's head badly, before the first step. Absent: nothing. */
+  readonly warnings?: ReadonlyArray<string>
   /** upper bounds of the objective's own dimensions, for a batch of this many tokens; absent: it has none */
   readonly dimensions?: (tokens: number) => Readonly<Record<string, number>>
 }

@@ -8,41 +8,49 @@ import { selectionFeeds } from '../models/packing.js'
 import { floatFeed, int32Feed, scalarFeed, type Feed } from '../engines/feeds.js'
 import { binaryCrossEntropySum, crossEntropies, crossEntropySum, squaredErrorSum } from './losses.js'
 import { headTensors } from './headTensors.js'
+import { headInFiles, representable, scaledInitial, toScaled, toUnit, type ScoreScale } from './scoreScale.js'
+import type { Trainable } from '../parameters/layout.js'
 import type { ModelOutput, Objective, TrainingExample } from './objective.js'
-import type { SequenceOutputs } from '../models/modelOutputs.js'
+import { outputTensors, type SequenceOutputs } from '../models/modelOutputs.js'
 
 /** label: a class, or the number of a regression · labels: the classes of a multi-label example */
 export type LabeledExample = TrainingExample & { readonly label: number; readonly labels?: ReadonlyArray<number> | undefined }
 
-/**
- * Answers: [labels] for each example. With `classWeights`, one for each class, the loss is Σ wᵢ lᵢ / Σ wᵢ over the examples of a step, as in PyTorch's
- * CrossEntropyLoss: an example counts wᵢ times.
- */
+export type LabelLoss = {
+  /** One for each class. The loss is Σ wᵢ lᵢ / Σ wᵢ over the examples of a step, as in PyTorch's CrossEntropyLoss: an example counts wᵢ times. */
+  readonly classWeights?: ReadonlyArray<number>
+  /** Of a regression: the loss and the trained head are of scaled scores, answers and files of the scores themselves. */
+  readonly scoreScale?: ScoreScale
+}
+
+/** Answers: [labels] for each example. */
 export const sequenceClassification = (
   model: Model,
   { labels, problemType }: Pick<SequenceOutputs, 'labels' | 'problemType'>,
-  classWeights: ReadonlyArray<number> | null = null,
+  { classWeights, scoreScale }: LabelLoss = {},
 ): Objective<LabeledExample, ReadonlyArray<number>> => {
   const weightOf = ({ label }: LabeledExample): number => classWeights?.[label] ?? 1
   const head = model.sequenceHead(labels)
+  const scaled = scoreScale === undefined ? null : scaledHead(model, scoreScale)
   const [regression, multiLabel] = [problemType === 'regression', problemType === 'multi_label_classification']
   const logits = ({ hidden, host }: ModelOutput): Expression => head.outputs(selectedRows(hidden, rowSelection('batch')), host)
   const lossSum = (outputs: Expression, dtype: FloatType): Expression => {
     if (multiLabel) return binaryCrossEntropySum(outputs, input('labels', ['batch', labels], 'int32'))
     if (regression) return squaredErrorSum(outputs, input('labels', ['batch'], dtype))
     const target = input('labels', ['batch'], 'int32')
-    return classWeights === null
+    return classWeights === undefined
       ? crossEntropySum(outputs, target)
       : reduceSum(mul(crossEntropies(outputs, target), input('exampleWeights', ['batch'], dtype)))
   }
   const labelsFeed = (examples: ReadonlyArray<LabeledExample>, dtype: FloatType): Feed => {
     if (multiLabel) return int32Feed(indicators(examples, labels), [examples.length, labels])
-    const all = examples.map(({ label }) => label)
+    const all = examples.map(({ label }) => (scaled === null ? label : toScaled(scaled.scale, label)))
     return regression ? floatFeed(all, [all.length], dtype) : int32Feed(Int32Array.from(all))
   }
   return {
     name: 'sequence',
-    tensors: (groups) => headTensors(head, groups),
+    tensors: (groups) => (scaled === null ? headTensors(head, groups) : scaled.tensors(headTensors(head, groups))),
+    ...(scaled === null ? {} : { headInFiles: scaled.inFiles, warnings: scaled.warnings }),
     outputs: ({ forward }, batch) => ({ logits: logits(forward(batch)) }),
     loss: ({ forward }, batch) => {
       const output = forward(batch)
@@ -55,13 +63,44 @@ export const sequenceClassification = (
       feeds: ({ firstTokens, lastTokens, tokens }, whole, dtype) => ({
         ...selectionFeeds(model.pooling === 'first' ? firstTokens : lastTokens, tokens),
         labels: labelsFeed(examples, dtype),
-        ...(classWeights === null ? {} : { exampleWeights: floatFeed(examples.map(weightOf), [examples.length], dtype) }),
+        ...(classWeights === undefined ? {} : { exampleWeights: floatFeed(examples.map(weightOf), [examples.length], dtype) }),
         lossWeight: scalarFeed(1 / (multiLabel ? whole * labels : whole), dtype), // the mean over labels and examples, as PyTorch's
       }),
-      read: ({ logits: read }) => examples.map((_, i) => Array.from({ length: labels }, (__, j) => Number(read?.[i * labels + j]))),
+      read: ({ logits: read }) =>
+        examples.map((_, i) =>
+          Array.from({ length: labels }, (__, j) => {
+            const logit = Number(read?.[i * labels + j])
+            return scaled === null ? logit : toUnit(scaled.scale, logit)
+          }),
+        ),
     }),
   }
 }
+
+/** What a scale of the scores changes in a head of one output. */
+const scaledHead = (model: Model, given: ScoreScale) => {
+  const [head, outputs] = [model.sequenceHead(1), outputTensors(model.sequenceHead)]
+  const scale = representable(given, head, outputs)
+  const inFiles = headInFiles(scale, head, outputs)
+  return {
+    scale,
+    inFiles,
+    warnings: scale.mean === given.mean ? [] : meanWarning(model, given),
+    tensors: (entries: ReadonlyArray<Trainable>): ReadonlyArray<Trainable> =>
+      entries.map((entry) => (outputs.includes(entry.name) ? { ...entry, initial: scaledInitial(inFiles) } : entry)),
+  }
+}
+
+/**
+ * SmolLM2-135M, whose head has no bias, took 100 steps of 16 on 1,000 pairs of STS-B. With scores from 0 to 5, the Pearson correlation was 0.19.
+ * With the same scores less their mean, it was 0.58.
+ */
+const meanWarning = ({ type }: Model, { mean, deviation }: ScoreScale): ReadonlyArray<string> =>
+  Math.abs(mean) <= deviation / 2
+    ? []
+    : [
+        `the head of ${type} has no bias, so it learns scores around 0 best: subtract their mean from each (${Number(mean.toPrecision(4))}), and add it to predictions`,
+      ]
 
 /** 1 for each class of an example, else 0: [examples, labels] */
 const indicators = (examples: ReadonlyArray<LabeledExample>, labels: number): Int32Array => {

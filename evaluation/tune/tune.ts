@@ -119,7 +119,7 @@ const partsOf = async (tasks: ReadonlyArray<TaskOptions>, base: ModelFolder, met
 }
 
 /** @throws InputError if the task has a metric of this name, or predicts no labels */
-const checkMetric = (data: Task, metric: LoadedMetric): void => void boundWithMetric(withMetric(data, metric, true), null)(() => null)
+const checkMetric = (data: Task, metric: LoadedMetric): void => void boundWithMetric(withMetric(data, metric, true))(() => null)
 
 type Plan = {
   readonly candidates: ReadonlyArray<Candidate>

@@ -46,10 +46,7 @@ export const scoreTrained = (
 ): Promise<AdapterScore> => {
   const { model, method, outputs } = trained.adapter
   const data = alignLabels(labeled, { outputs, labelNames: resolveLabels(trained), called: calledOf(trained) })
-  return boundWithMetric(
-    data,
-    null,
-  )(async (task) => {
+  return boundWithMetric(data)(async (task) => {
     const tokenizer = await task.tokenizer(trained.base, resolveMaxLength(trained, maxLength))
     const opened = await openAnswers(trained, task.objective(model, method), machine, device, 'scoring')
     try {
@@ -73,10 +70,7 @@ export const scoreAdapter = async (
   const data = alignLabels(labeled, { outputs, labelNames, called })
   const { examples } = data.evaluation
   const answers = await adapter.predict(examples, onProgress)
-  return boundWithMetric(
-    data,
-    null,
-  )((task) => scoreAnswers(task as unknown as SequenceAdapter, data, answers, (i) => examples[i]?.row, rows))
+  return boundWithMetric(data)((task) => scoreAnswers(task as unknown as SequenceAdapter, data, answers, (i) => examples[i]?.row, rows))
 }
 
 /** A task type with a sequence head answers with rows of numbers. */

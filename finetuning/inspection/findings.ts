@@ -16,14 +16,11 @@ export type Finding = {
 export type Choices = {
   readonly classWeights?: string | null
   readonly selectionMetric?: string
-  /** the name of the task type: only a regression learns the numbers of a file as they are */
-  readonly taskType?: string
 }
 
 /** Findings in the rows that are trained on. */
 export const findingsIn = (facts: DataFacts, choices: Choices = {}): ReadonlyArray<Finding> => [
   ...(facts.classes === null ? [] : classFindings(facts.classes, facts.hasLabelSets, choices)),
-  ...(choices.taskType === 'regression' ? scaleFindings(facts) : []),
   ...facts.merged.map(
     (labels): Finding => ({
       kind: 'labels',
@@ -69,29 +66,6 @@ const classFindings = (classes: ReadonlyArray<ClassCount>, hasLabelSets: boolean
           } as const,
         ]),
     ...(hasLabelSets ? [] : imbalance(classes, choices)), // sets of labels take no weights, and have an F1 of each class
-  ]
-}
-
-/**
- * A run warns of scores beyond this. Outputs begin near 0, and steps are about as long as the learning rate, so large scores are out of reach.
- * all-MiniLM-L6-v2 (int8) took 160 steps of 16 on 1,000 pairs of STS-B, whose scores were multiplied to end at 1, 5, 10, 20 or 100.
- * The Pearson correlation was 0.85, 0.78, 0.52, 0.13 and −0.22.
- */
-const largeScore = 5
-
-const scaleFindings = ({ scores }: DataFacts): ReadonlyArray<Finding> => {
-  if (scores === null) return []
-  const { least, most } = scores
-  const largest = Math.max(Math.abs(least), Math.abs(most))
-  if (largest <= 1 || least === most) return []
-  const number = (x: number): string => String(Number(x.toPrecision(6)))
-  const fromZero = least === 0 ? 'score' : `(score ${least < 0 ? '+' : '−'} ${number(Math.abs(least))})`
-  return [
-    {
-      kind: 'labels',
-      message: `the scores go from ${number(least)} to ${number(most)}, and a regression learns scores from 0 to 1 best: replace each by ${fromZero} / ${number(most - least)}`,
-      warns: largest > largeScore,
-    },
   ]
 }
 

@@ -51,7 +51,7 @@ export const inspectData = async ({
       ...dataFacts(set, keys[name as keyof RowKeys], hasScores),
       lengths: base === null ? lengthFacts(wordLengths(set.examples, areChats), 'words') : await tokenFacts(loaded, set, base, maxLength),
     })
-  const choices: Choices = { classWeights, selectionMetric: loaded.selectionMetric, taskType: loaded.taskType.name }
+  const choices: Choices = { classWeights, selectionMetric: loaded.selectionMetric }
   const examples = base === null || loaded.text === undefined ? [] : await shownExamples(base, loaded.text, training, { count, maxLength })
   return { sets, findings: allFindings(loaded, sets, keys, choices), examples }
 }
@@ -72,10 +72,7 @@ const tokenFacts = (loaded: LoadedSets, set: Dataset, base: ModelFolder, maxLeng
   const { text } = loaded
   // whole exchanges that do not fit would leave a length far below the positions
   const cut = text === undefined ? loaded : { ...loaded, text: { ...text, truncation: 'tokens' as const } }
-  return loaded.taskType.bind(
-    { ...cut, evaluation: set },
-    null,
-  )(async (adapter) => {
+  return loaded.taskType.bind({ ...cut, evaluation: set })(async (adapter) => {
     const tokenizer = await adapter.tokenizer(base, base.model.spec.maxPositions)
     const examples = tokenizer.evaluation(set.examples)
     const lengths = Int32Array.from({ length: examples.length }, (_, i) => examples.at(i)?.inputIds.length ?? 0)

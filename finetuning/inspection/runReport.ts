@@ -20,8 +20,8 @@ type Data = Pick<TaskData, 'evaluation' | 'labelNames' | 'taskType' | 'selection
 
 /** The report without lengths, which the tokens show. @param keys of the examples of each set */
 export const reportOf = (data: Data, keys: RowKeys, choices: Pick<Choices, 'classWeights'>): DataReport => {
-  const { train, evaluation, test, selectionMetric, taskType } = data
-  const hasScores = data.labelNames === null && taskType.command !== 'generate'
+  const { train, evaluation, test, selectionMetric } = data
+  const hasScores = data.labelNames === null && data.taskType.command !== 'generate'
   const training = dataFacts(train, keys.training, hasScores)
   return {
     training,
@@ -29,7 +29,7 @@ export const reportOf = (data: Data, keys: RowKeys, choices: Pick<Choices, 'clas
     ...(test === undefined ? {} : { test: dataFacts(test, keys.test, hasScores) }),
     findings: [
       ...readerFindings([train, evaluation, ...(test === undefined ? [] : [test])]),
-      ...findingsIn(training, { ...choices, selectionMetric, taskType: taskType.name }),
+      ...findingsIn(training, { ...choices, selectionMetric }),
       ...overlapFindings(keys),
     ],
   }

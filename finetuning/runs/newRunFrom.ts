@@ -10,7 +10,14 @@ export const hasAdapter = async (output: string): Promise<boolean> =>
   (await fileInFolder(joinPath(output, 'adapter'), 'adapter_config.json')) !== undefined
 
 /** What may change without a change of the adapter's tensors: settings, and inputs (runFingerprint.ts). */
-const harmless = [...Object.keys({ ...trainingSettings, ...scheduleSettings }), 'training rows', 'evaluation rows', 'test rows', 'classes']
+const harmless = [
+  ...Object.keys({ ...trainingSettings, ...scheduleSettings }),
+  'training rows',
+  'evaluation rows',
+  'test rows',
+  'classes',
+  'scale of scores',
+]
 
 /** The flags of the new run, in parentheses; empty where the adapter would not fit it. @param changes in the words of `differing` */
 export const newRunFrom = (output: string, { settings }: Pick<RunConfig, 'settings'>, changes: ReadonlyArray<string>): string => {

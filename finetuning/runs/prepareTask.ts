@@ -104,6 +104,7 @@ export async function* prepareTask<E extends TrainingExample, O>(
   yield* checkSettings(settings, plain, data.train.examples.length, machine)
   const { base, tokens } = await runTokens(plain, settings, task.outputs)
   const { assembly, weights } = yield* assembleRun(base, settings, tokens, precision, task)
+  for (const message of assembly.objective.warnings ?? []) yield { kind: 'warning', message }
   const start = yield* initialState(options, assembly, base, data.labelNames)
   // before the examples are drained
   const details = detailsFrom(task, data.evaluation.examples)

@@ -1,6 +1,7 @@
 /** The data of a run: loaded once, and released while it becomes tokens. */
 import { checkLabelNames } from '../../accelerated/checkpoints/labelNames.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { scoreScaleOf } from '../../accelerated/objectives/scoreScale.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import type { Settings } from '../../accelerated/training/settings.js'
 import type { Examples } from '../../accelerated/models/packing.js'
@@ -37,11 +38,11 @@ export function* ownedData({ train, evaluation, test, ...rest }: Task): Generato
 
 /** The data's task type, bound to it. @throws InputError for class weights that the task type does not have */
 export const bindTask = (data: Task, { classWeights }: Pick<Settings, 'classWeights'>): AnyTaskAdapter => {
-  const { taskType, labelNames, train } = data
-  if (classWeights === null) return boundWithMetric(data, null)
+  const { taskType, labelNames, train, scalesScores } = data
+  const labels = (): ReadonlyArray<number> => train.examples.map(({ label }) => label)
+  if (classWeights === null) return boundWithMetric(data, scalesScores === true ? { scoreScale: scoreScaleOf(labels()) } : {})
   if (taskType.refuses.classWeights !== undefined) throw inputError('--class-weights', taskType.refuses.classWeights, quoted(classWeights))
-  const labels = train.examples.map(({ label }) => label)
-  return boundWithMetric(data, classWeightsOf(classWeights, labelNames ?? [], labels))
+  return boundWithMetric(data, { classWeights: classWeightsOf(classWeights, labelNames ?? [], labels()) })
 }
 
 /** test: null without test data */

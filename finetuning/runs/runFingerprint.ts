@@ -21,6 +21,7 @@ export const runInputs = async (base: ModelFolder, data: Task, adapter: string |
   'training rows': rowsDigest(data.train),
   'evaluation rows': rowsDigest(data.evaluation),
   ...(data.test === undefined ? {} : { 'test rows': rowsDigest(data.test) }),
+  ...(data.scalesScores === true ? { 'scale of scores': 'mean 0, deviation 1' } : {}),
   ...(data.labelNames === null ? {} : { classes: classesOf(comparableNames(data.labelNames)) }),
   ...(await modelFiles(base)),
   ...(adapter === undefined ? {} : await adapterFiles(adapter, base.storage)),

@@ -58,12 +58,12 @@ export const adapterOf = (
   { phase, parameters }: InferenceState,
   labelNames: ReadonlyArray<string> | undefined,
 ): Adapter => {
-  const { method, settings } = task
+  const { method, settings, objective } = task
   const layout = layoutOf(task, phase)
-  const weights = (name: string, shape: ReadonlyArray<number>): readonly [string, Weights] => [
-    name,
-    { shape, data: Float32Array.from(tensorOf(layout, parameters, name)) },
-  ]
+  const trained = (name: string): ArrayLike<number> => tensorOf(layout, parameters, name)
+  const shapes = headOf(model, outputs, method).tensors
+  const head = new Map([...shapes.keys()].map((name) => [name, trained(name)]))
+  const inFile = objective.headInFiles?.write(head) ?? head
   return {
     model,
     baseModelName,
@@ -72,7 +72,9 @@ export const adapterOf = (
     phase,
     outputs,
     labelNames,
-    tensors: new Map(method.train.tensors(phase, settings).map(({ name, shape }) => weights(name, shape))),
-    head: new Map([...headOf(model, outputs, method).tensors].map(([name, shape]) => weights(name, shape))),
+    tensors: new Map(method.train.tensors(phase, settings).map(({ name, shape }) => [name, weightsOf(shape, trained(name))])),
+    head: new Map([...inFile].map(([name, numbers]) => [name, weightsOf(shapes.get(name) ?? [], numbers)])),
   }
 }
+
+const weightsOf = (shape: ReadonlyArray<number>, numbers: ArrayLike<number>): Weights => ({ shape, data: Float32Array.from(numbers) })

@@ -1,6 +1,7 @@
 /** A task with a custom metric: its score is among the others, and may select the best checkpoint. */
 import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import type { LabelLoss } from '../../accelerated/objectives/sequenceClassification.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import { scoreOf } from '../metrics/customMetric.js'
 import type { LoadedMetric } from '../metrics/metricModule.js'
@@ -19,9 +20,9 @@ export const withMetric = <T extends Scoring>(
 }
 
 /** The task's type, bound to it, with the scores of its metric. @throws InputError if the answers are no predictions of labels */
-export const boundWithMetric = (data: TaskData, classWeights: ReadonlyArray<number> | null): AnyTaskAdapter => {
+export const boundWithMetric = (data: TaskData, loss: LabelLoss = {}): AnyTaskAdapter => {
   const { metric, taskType } = data
-  const bound = taskType.bind(data, classWeights)
+  const bound = taskType.bind(data, loss)
   return metric === undefined ? bound : (use) => bound((adapter) => use(scoredBy(adapter, metric, taskType.noun)))
 }
 

@@ -88,6 +88,8 @@ export type Task = TaskData & {
   readonly train: Dataset
   /** whether `evaluation` was held out of the task's file, because there is no evaluation file */
   readonly heldOut: boolean
+  /** Training scales the scores to mean 0 and deviation 1; answers and files have their unit. Absent: it takes them as they are. */
+  readonly scalesScores?: true
   /** Scored once, after training; absent: there is no `testData`. */
   readonly test?: Dataset
 }

@@ -6,6 +6,7 @@ import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { KtoSettings } from '../../accelerated/objectives/kto.js'
 import type { PreferenceSettings } from '../../accelerated/objectives/preference.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
+import type { LabelLoss } from '../../accelerated/objectives/sequenceClassification.js'
 import type { Scored } from '../../accelerated/training/events.js'
 import type { Dataset } from '../data/dataset.js'
 import type { DelimitedOptions } from '../data/delimited.js'
@@ -112,6 +113,8 @@ export type FileReading = {
   readonly read: (file: string, options: FileOptions) => Promise<Dataset>
   /** The stratum of each example, so that a hold-out keeps the proportions of labels. */
   readonly strata: LabelColumn['strata']
+  /** whether labels are scores in a unit of the user, which training scales */
+  readonly scalesScores?: true
   /** what the labels are instead of classes, for --labels-as-text */
   readonly noClasses?: string
   /** endings of the names of files that are of this type without --problem-type */
@@ -139,8 +142,7 @@ export type TaskType = {
   readonly file?: FileReading & Pick<Scoring, 'metrics' | 'selectionMetric'>
   /** what --positive-label, --class-weights and --labels expect instead of a value; absent: they are allowed */
   readonly refuses: Readonly<Partial<Record<'positiveLabel' | 'classWeights' | 'labelNames', string>>>
-  /** @param classWeights one per class; null: all examples count alike */
-  readonly bind: (data: TaskData, classWeights: ReadonlyArray<number> | null) => AnyTaskAdapter
+  readonly bind: (data: TaskData, loss?: LabelLoss) => AnyTaskAdapter
   /** absent: the model generates text, and `salora predict` refuses it */
   readonly predictions?: PredictionFormat
   /** `pipeline_tag` of the model card */

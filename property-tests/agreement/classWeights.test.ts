@@ -22,7 +22,7 @@ describe('class weights', () => {
 
   const step = async (batch: typeof examples, weights: ReadonlyArray<number> | null) => {
     const plain = assemblyOf(model, 'float64')
-    const objective = sequenceClassification(plain.model, headOutputs(model.config), weights)
+    const objective = sequenceClassification(plain.model, headOutputs(model.config), weights === null ? {} : { classWeights: weights })
     const prepared = objective.prepare(batch, { seed: 0, step: 0 })
     const noise = model.noiseAt(model.parameters.adapters, 0)
     const results = await evaluate(stepGraph({ ...plain, objective }, phase, 'whole').outputs, {

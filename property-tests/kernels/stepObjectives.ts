@@ -12,7 +12,8 @@ type Objective = Assembly['objective']
 
 const ofEncoders: Readonly<Record<string, (model: Model) => Objective>> = {
   classes: (model) => sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' }),
-  'class weights': (model) => sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' }, [1, 2]),
+  'class weights': (model) =>
+    sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' }, { classWeights: [1, 2] }),
   'several labels': (model) => sequenceClassification(model, { labels: 3, problemType: 'multi_label_classification' }),
   regression: (model) => sequenceClassification(model, { labels: 1, problemType: 'regression' }),
   token: (model) => tokenClassification(model, { labels: 3 }),

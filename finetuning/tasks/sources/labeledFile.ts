@@ -22,7 +22,13 @@ const load = async (options: TaskOptions & Placed): Promise<Task> => {
   const { evalData } = options
   const part = options.fold === undefined ? heldOutShare(options) : foldOf(options.fold)
   const parts = evalData === undefined ? heldOutOf(all, file, options, part) : await withEvaluationFile(all, evalData, file, options)
-  return { name: options.task, ...parts, ...scoring, labelNames: all.labelNames }
+  return {
+    name: options.task,
+    ...parts,
+    ...scoring,
+    ...(file.scalesScores === true ? { scalesScores: true } : {}),
+    labelNames: all.labelNames,
+  }
 }
 
 const loadEvaluation = async (options: TaskOptions & Placed): Promise<Evaluation> => {

@@ -2,7 +2,7 @@
 import type { Examples } from '../../../accelerated/models/packing.js'
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { ProblemType, SequenceOutputs } from '../../../accelerated/models/modelOutputs.js'
-import { sequenceClassification, type LabeledExample } from '../../../accelerated/objectives/sequenceClassification.js'
+import { sequenceClassification, type LabeledExample, type LabelLoss } from '../../../accelerated/objectives/sequenceClassification.js'
 import type { Example, SecondSet } from '../../data/dataset.js'
 import { readDelimited } from '../../data/delimited.js'
 import { scoreColumn, type LabelColumn } from '../../data/labelColumn.js'
@@ -63,7 +63,7 @@ export const sequenceTaskType = (definition: SequenceDefinition): TaskType => {
     ...{ name, noun, refuses, predictions },
     file: {
       ...scoringOfFile,
-      ...(labels === scoreColumn ? { noClasses: 'a regression' } : {}),
+      ...(labels === scoreColumn ? { noClasses: 'a regression', scalesScores: true } : {}),
       strata: labels.strata,
       read: (path, options) => readDelimited(path, { ...options, labelColumn: labels }),
     },
@@ -71,7 +71,10 @@ export const sequenceTaskType = (definition: SequenceDefinition): TaskType => {
     outputs: outputsFor,
     isImpliedBy: definition.isImpliedBy ?? ((outputs) => outputs.head === 'sequence' && outputs.problemType === problemType),
     metricNames: ({ metrics, positive }) => [...new Set([...metrics, ...commonMetrics(positive !== undefined)])],
-    bind: (data, classWeights) => (use) => use(boundTo(definition, outputsFor(data.labelNames), data, classWeights)),
+    bind:
+      (data, loss = {}) =>
+      (use) =>
+        use(boundTo(definition, outputsFor(data.labelNames), data, loss)),
     pipelineTag: 'text-classification',
     command: 'predict',
     exportWarnings: (format, texts) => [
@@ -88,7 +91,7 @@ const boundTo = (
   definition: SequenceDefinition,
   outputs: SequenceOutputs,
   { metrics, selectionMetric, positive, labelNames, evaluation: { examples, second } }: TaskData,
-  classWeights: ReadonlyArray<number> | null,
+  loss: LabelLoss,
 ): TaskAdapter<LabeledExample, ReadonlyArray<number>> => {
   const scoring = { metrics, ...(positive === undefined ? {} : { positive }) }
   const truths = examples.map(truthOf)
@@ -97,7 +100,7 @@ const boundTo = (
   const majority = definition.majority?.(firstTruths) ?? null
   return {
     outputs,
-    objective: (model) => sequenceClassification(model, outputs, classWeights),
+    objective: (model) => sequenceClassification(model, outputs, loss),
     tokenizer: async ({ folder, model, storage }, maxLength) => {
       const tokenizer = await loadTokenizer(folder, model, storage)
       let [texts, truncated] = [0, 0]

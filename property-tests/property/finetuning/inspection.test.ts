@@ -177,20 +177,6 @@ describe('findings', () => {
     expect([facts.duplicates, facts.contradictions]).toEqual([2, { texts: 0, first: null }])
   })
 
-  it('give scores of a regression a scale from 0 to 1, and warn of those above 5', () => {
-    const found = (scores: ReadonlyArray<number>, taskType = 'regression') => {
-      const rows = scores.map((label, i): Example => ({ text: `text ${i}`, label, row: i + 2 }))
-      const facts = dataFacts({ source: 'rows', examples: rows, labelNames: null, skipped: [] }, textKeys(rows), true)
-      return findingsIn(facts, { taskType }).map(({ message, warns }) => [/replace each by (.*)/.exec(message)?.[1], warns])
-    }
-    expect(found([0, 50, 100])).toEqual([['score / 100', true]])
-    expect(found([1000, 1005])).toEqual([['(score − 1000) / 5', true]])
-    expect(found([-3, 3])).toEqual([['(score + 3) / 6', false]])
-    expect(found([1, 5])).toEqual([['(score − 1) / 4', false]])
-    for (const scores of [[0, 1], [-1, 1], [7, 7], []]) expect(found(scores)).toEqual([])
-    expect(found([0, 100], 'similarity')).toEqual([])
-  })
-
   it('name the classes with one row', () => {
     expect(messages(counts(5, 1, 4, 1))).toEqual([
       '2 classes have only one row ("class 1", "class 3"), so evaluation cannot test them: add rows, or merge each into another class',
