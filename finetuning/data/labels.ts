@@ -106,8 +106,15 @@ export const classesOfSets = (file: string, written: ReadonlyMap<string, number>
 }
 
 /** The number that a label writes. @throws InputError */
-export const scoreOf = (label: string, where: () => string): number =>
-  decimal(label) ?? raise(inputError(where(), 'a real number as label', quoted(label)))
+export const scoreOf = (label: string, where: () => string): number => {
+  const score = decimal(label)
+  if (score === null) throw inputError(where(), 'a real number as label', quoted(label))
+  if (Math.abs(score) > largestScore) throw inputError(where(), 'a score from −1e30 to 1e30', quoted(label))
+  return score
+}
+
+/** A head of float32 can answer scores up to 3e38. */
+const largestScore = 1e30
 
 const raise = (error: InputError): never => {
   throw error

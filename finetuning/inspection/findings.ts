@@ -21,6 +21,7 @@ export type Choices = {
 /** Findings in the rows that are trained on. */
 export const findingsIn = (facts: DataFacts, choices: Choices = {}): ReadonlyArray<Finding> => [
   ...(facts.classes === null ? [] : classFindings(facts.classes, facts.hasLabelSets, choices)),
+  ...(facts.scores === null ? [] : scoreFindings(facts.scores, facts.rows)),
   ...facts.merged.map(
     (labels): Finding => ({
       kind: 'labels',
@@ -30,6 +31,11 @@ export const findingsIn = (facts: DataFacts, choices: Choices = {}): ReadonlyArr
   ),
   ...repetitionFindings(facts),
 ]
+
+const scoreFindings = ({ least, most }: NonNullable<DataFacts['scores']>, rows: number): ReadonlyArray<Finding> =>
+  least !== most || rows === 1
+    ? []
+    : [{ kind: 'labels', message: `every score is ${least}, so there is nothing to learn: check the column (--label)`, warns: true }]
 
 const counted = (n: number): string => n.toLocaleString('en-US')
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`

@@ -130,6 +130,9 @@ describe('labels of a file', () => {
         `l.csv, row 3: expected a real number as label, got "${label}"`,
       )
     }
+    expect(await refusal('l.csv', csv('1', '-2e30'), { labelColumn: scoreColumn })).toBe(
+      'l.csv, row 3: expected a score from −1e30 to 1e30, got "-2e30"',
+    )
     expect(await refusal('l.csv', csv('1', '1'))).toBe('l.csv: expected at least two classes, got only "1"')
     expect(await refusal('l.csv', csv('1', ' '))).toBe('l.csv, row 3: expected a label (or --skip-missing), got an empty one')
   })

@@ -177,6 +177,16 @@ describe('findings', () => {
     expect([facts.duplicates, facts.contradictions]).toEqual([2, { texts: 0, first: null }])
   })
 
+  it('warn of a regression whose scores are all equal', () => {
+    const found = (scores: ReadonlyArray<number>) => {
+      const rows = scores.map((label, i): Example => ({ text: `text ${i}`, label, row: i + 2 }))
+      const facts = dataFacts({ source: 'rows', examples: rows, labelNames: null, skipped: [] }, textKeys(rows), true)
+      return findingsIn(facts).map(({ message, warns }) => [message, warns])
+    }
+    expect(found([7, 7, 7])).toEqual([['every score is 7, so there is nothing to learn: check the column (--label)', true]])
+    for (const scores of [[7, 7, 8], [7], []]) expect(found(scores)).toEqual([])
+  })
+
   it('name the classes with one row', () => {
     expect(messages(counts(5, 1, 4, 1))).toEqual([
       '2 classes have only one row ("class 1", "class 3"), so evaluation cannot test them: add rows, or merge each into another class',
