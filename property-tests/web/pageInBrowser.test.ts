@@ -100,6 +100,16 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     await page.context().close()
   }, 120_000)
 
+  it('says what to do if its worker does not load', async () => {
+    if (browser === null) throw new Error('expected a browser, got none')
+    const context = await browser.newContext({ serviceWorkers: 'block' })
+    await context.route('**/worker.js', (route) => route.abort())
+    const page = await context.newPage()
+    await page.goto(isolated.url)
+    await errorLine(page, /^worker\.js did not load\. Check the connection, then reload the page$/)
+    await context.close()
+  }, 60_000)
+
   it('trains, predicts and saves by keyboard, and fits a phone', async () => {
     const { page, errors } = await opened(isolated.url)
     await fits(page)

@@ -181,7 +181,12 @@ const newWorker = (): Worker => {
     const answer = answers[response.kind] as (response: Response) => void
     answer(response)
   })
-  opened.addEventListener('error', ({ message }) => showError(`The worker ended: ${message}`))
+  // a file that does not load gives an event without a message
+  opened.addEventListener('error', ({ message }: Partial<ErrorEvent>) =>
+    showError(
+      message === undefined ? 'worker.js did not load. Check the connection, then reload the page' : `The worker ended: ${message}`,
+    ),
+  )
   return opened
 }
 

@@ -52,9 +52,17 @@ describe('a small decoder', () => {
     'salora-1:target-modules=up_proj+down_proj:density=0.5:gate-start=0.02:gate-end=0.15': 'one of each `up_proj` and `down_proj`',
     'salora-2:target-modules=up_proj:density=0.5:gate-start=0.02:gate-end=0.15': 'two of each `up_proj`',
   }
-  /** Rows of candidates that were tried by a patch. */
-  const isOfPatch = (row: string): boolean =>
-    [fromOne, early].some((one) => row.startsWith(`${one}:`)) && /:(gate-noise|beta|orthogonality-scale)=[^:]+$/.test(row)
+  /** What a candidate of the plan adds to SaLoRA's row, by the table that shows it. */
+  const candidates = {
+    'less-noise': [':gate-noise=antithetic', ':beta=0', ':orthogonality-scale=free'],
+    'without-sampling': [':retain=random', ':retain=magnitude', ':retain=magnitude:beta=0', ':gate-kind=plain'],
+  }
+  const isCandidate = (row: string): boolean =>
+    [fromOne, early].some((one) =>
+      Object.values(candidates)
+        .flat()
+        .some((added) => row === one + added),
+    )
   /** Rows of the figure by budget: the methods by average rank. */
   const byBudget: Readonly<Record<string, ReadonlyArray<ReadonlyArray<string>>>> = {
     LoRA: [[onVO], ['lora-1'], ['lora-2'], ['lora-4'], ['lora-8']],
@@ -81,7 +89,7 @@ describe('a small decoder', () => {
   it('runs that choose are of Alpaca, but for kinds of matrices and rows of SaLoRA, and have a seed that no reported run has', () => {
     for (const { part, set, row, seed } of all) {
       expect(seed >= 100).toBe(part === 'choose')
-      if (part === 'choose' && set !== 'alpaca') expect(row in kinds || row in choices || isOfPatch(row)).toBe(true)
+      if (part === 'choose' && set !== 'alpaca') expect(row in kinds || row in choices || isCandidate(row)).toBe(true)
     }
   })
 
@@ -121,7 +129,7 @@ describe('a small decoder', () => {
               !(row in windows) &&
               (row in fifth || row in kinds) === isFifth &&
               !(row in choices && row !== fromOne) &&
-              !isOfPatch(row) &&
+              !isCandidate(row) &&
               (isFifth || !isOfBudgets(row)) &&
               !row.includes(' on '),
           )
@@ -136,6 +144,7 @@ describe('a small decoder', () => {
       if (part === 'report')
         expect([
           'lora-1',
+          'lora-8',
           early,
           `${early}:retain=random`,
           onVO,
@@ -150,6 +159,7 @@ describe('a small decoder', () => {
         ]).toContain(row)
     for (const { part, row, rate } of all)
       if (part === 'report' && row in windows) expect(rate).toBe(leastOf(ofWindow(row))?.rate)
+      else if (part === 'report' && row === 'lora-8') expect([4e-4, lowest(row)?.rate]).toContain(rate)
       else if (part === 'report' && (row in fifth || row in kinds || row in choices || isOfBudgets(row)))
         expect(rate).toBe(lowest(row)?.rate)
   })
@@ -163,7 +173,7 @@ describe('a small decoder', () => {
           set === 'alpaca' &&
           rate === lora?.rate &&
           !isOfBudgets(row) &&
-          !isOfPatch(row) &&
+          !isCandidate(row) &&
           !(row in fifth || row in kinds || row in choices || row in windows),
       )
       .map(({ loss }) => [loss.toFixed(4), loss === lora?.loss ? '' : signed(loss - lora!.loss, 4)].join(' '))
@@ -179,57 +189,67 @@ describe('a small decoder', () => {
     ['fifth-both', kindOf, (set: string) => chosenOf(choices, set)],
     ['fifth-random', () => `${fromOne}:retain=random`, () => fromOne],
     ['windows-reported', () => half, () => halfEarly],
-  ])('the table of %s has the losses of each set of text by seed, and means that are clustered by set', (region, baseOf, saloraOf) => {
-    const table = tableOf('small-decoder', region)
-    const saloraRows = Object.keys(sets).map(saloraOf)
-    const rates = [...new Set(all.filter(({ part, row }) => part === 'report' && saloraRows.includes(row)).map(({ rate }) => rate))]
-    for (const rate of rates) {
-      const [effects, seeds]: [number[], number[]] = [[], []]
-      const shown = table.filter(([text]) => Number(text) === rate)
-      for (const [set, title] of Object.entries(sets)) {
-        const of = (row: string) =>
-          all
-            .filter((run) => run.part === 'report' && run.set === set && run.row === row && run.rate === rate)
-            .sort((a, b) => a.seed - b.seed)
-        const pairs = of(baseOf(set)).flatMap((lora) =>
-          of(saloraOf(set))
-            .filter(({ seed }) => seed === lora.seed)
-            .map((found) => [lora.loss, found.loss] as const),
-        )
-        const row = shown.find(([, name]) => name === title)
-        if (pairs.length === 0) expect(row, `${title} at ${rate}`).toBeUndefined()
-        else {
-          seeds.push(pairs.length)
-          effects.push(mean(pairs.map(([lora, found]) => found - lora)))
-          expect(row?.slice(2), `${title} at ${rate}`).toEqual([
-            pairs.map(([lora]) => lora.toFixed(4)).join(', '),
-            pairs.map(([, found]) => found.toFixed(4)).join(', '),
-            pairs.map(([lora, found]) => signed(found - lora, 4)).join(', '),
-          ])
+    ['default-rate', () => 'lora-8', () => 'lora-8', 4e-4],
+  ])(
+    'the table of %s has the losses of each set of text by seed, and means that are clustered by set',
+    (region, baseOf, saloraOf, baseRate?: number) => {
+      const table = tableOf('small-decoder', region)
+      const saloraRows = Object.keys(sets).map(saloraOf)
+      const ofRows = all.filter(({ part, row }) => part === 'report' && saloraRows.includes(row))
+      const rates = [...new Set(ofRows.map(({ rate }) => rate))].filter((rate) => rate !== baseRate)
+      for (const rate of rates) {
+        const [effects, seeds]: [number[], number[]] = [[], []]
+        const shown = table.filter(([text]) => Number(text) === rate)
+        for (const [set, title] of Object.entries(sets)) {
+          const of = (row: string, at: number) =>
+            all
+              .filter((run) => run.part === 'report' && run.set === set && run.row === row && run.rate === at)
+              .sort((a, b) => a.seed - b.seed)
+          const pairs = of(baseOf(set), baseRate ?? rate).flatMap((lora) =>
+            of(saloraOf(set), rate)
+              .filter(({ seed }) => seed === lora.seed)
+              .map((found) => [lora.loss, found.loss] as const),
+          )
+          const row = shown.find(([, name]) => name === title)
+          if (pairs.length === 0) expect(row, `${title} at ${rate}`).toBeUndefined()
+          else {
+            seeds.push(pairs.length)
+            effects.push(mean(pairs.map(([lora, found]) => found - lora)))
+            expect(row?.slice(2), `${title} at ${rate}`).toEqual([
+              pairs.map(([lora]) => lora.toFixed(4)).join(', '),
+              pairs.map(([, found]) => found.toFixed(4)).join(', '),
+              pairs.map(([lora, found]) => signed(found - lora, 4)).join(', '),
+            ])
+          }
         }
+        if (effects.length < 2) continue
+        const [low, high] = interval(effects)
+        const verdict = Math.min(...seeds) < 2 ? 'one seed on some sets' : high < 0 ? 'better' : low > 0 ? 'worse' : 'no difference shown'
+        expect(shown.at(-1)?.at(-1)).toBe(`${overall(effects, 4)[0]}: ${verdict}`)
       }
-      if (effects.length < 2) continue
-      const [low, high] = interval(effects)
-      const verdict = Math.min(...seeds) < 2 ? 'one seed on some sets' : high < 0 ? 'better' : low > 0 ? 'worse' : 'no difference shown'
-      expect(shown.at(-1)?.at(-1)).toBe(`${overall(effects, 4)[0]}: ${verdict}`)
-    }
-  })
+    },
+  )
 
-  it('the table of antithetic noise has the losses of the rows that choose, and their differences from SaLoRA as it is', () => {
-    const columns = [
-      ['tales', fromOne],
-      ['wiki.valid', fromOne],
-      ['alpaca', early],
-    ] as const
-    const added = ['', ':gate-noise=antithetic', ':beta=0', ':orthogonality-scale=free']
-    const expected = added.map((more) =>
-      columns.map(([set, row]) => {
+  it.each([
+    [
+      'less-noise',
+      [
+        ['tales', fromOne],
+        ['wiki.valid', fromOne],
+        ['alpaca', early],
+      ],
+    ],
+    ['without-sampling', Object.keys(sets).map((set) => [set, fromOne])],
+  ] as const)('the table of %s has the losses of the rows that choose, and their differences from SaLoRA as it is', (region, columns) => {
+    const expected = ['', ...candidates[region]].map((more) =>
+      columns.map(([set = '', row = '']) => {
         const [unchanged, loss] = [lossOfRow(row, set), lossOfRow(row + more, set)]
         return loss === undefined ? '–' : more === '' ? loss.toFixed(4) : `${loss.toFixed(4)} (${signed(loss - unchanged!, 4)})`
       }),
     )
-    expect(tableOf('small-decoder', 'less-noise').map(([, ...cells]) => cells)).toEqual(expected)
-    const shown = all.filter(({ row }) => isOfPatch(row)).length
+    expect(tableOf('small-decoder', region).map(([, ...cells]) => cells)).toEqual(expected)
+    const rows: ReadonlyArray<string> = columns.flatMap(([, row = '']) => candidates[region].map((more) => row + more))
+    const shown = all.filter(({ part, row, rate }) => part === 'choose' && rows.includes(row) && rate === 3e-3).length
     expect(
       expected
         .slice(1)

@@ -43,7 +43,7 @@ export const decoderRun = (run: StoredRun): DecoderRun => {
 /** A row of the study, and its words. */
 export type Titled = readonly [row: string, title: string]
 
-const sets: ReadonlyArray<Titled> = [
+export const sets: ReadonlyArray<Titled> = [
   ['alpaca', 'Alpaca'],
   ['tales', "Grimm's tales"],
   ['tinyshakespeare', 'tinyshakespeare'],
@@ -120,6 +120,8 @@ export type Compared = {
   readonly salora: Titled
   /** SaLoRA's row where sets have rows of their own */
   readonly saloraOf?: (set: string) => string | undefined
+  /** the base's rate, if it is another than that of the row beside it */
+  readonly baseRate?: number
   /** the base in the head of the differences */
   readonly baseName: string
   /** SaLoRA's row there, if it is not `SaLoRA` */
@@ -129,17 +131,17 @@ export type Compared = {
 /** A set's losses of both rows at one rate, by the seeds that both have. */
 const pairsOf = (
   runs: ReadonlyArray<DecoderRun>,
-  { base: [baseRow], baseOf = () => baseRow, salora: [saloraRow], saloraOf = () => saloraRow }: Compared,
+  { base: [baseRow], baseOf = () => baseRow, baseRate, salora: [saloraRow], saloraOf = () => saloraRow }: Compared,
   set: string,
   rate: number,
 ) => {
-  const losses = (row: string | undefined): ReadonlyMap<number, number> =>
+  const losses = (row: string | undefined, at: number): ReadonlyMap<number, number> =>
     new Map(
       runs
-        .filter((run) => run.part === 'report' && run.set === set && run.row === row && run.rate === rate)
+        .filter((run) => run.part === 'report' && run.set === set && run.row === row && run.rate === at)
         .map(({ seed, loss }) => [seed, loss]),
     )
-  const [first, second] = [losses(baseOf(set)), losses(saloraOf(set))]
+  const [first, second] = [losses(baseOf(set), baseRate ?? rate), losses(saloraOf(set), rate)]
   const seeds = [...first.keys()].filter((seed) => second.has(seed)).sort((a, b) => a - b)
   const [base, found] = [first, second].map((row) => seeds.map((seed) => row.get(seed) ?? NaN)) as [number[], number[]]
   return { base, found, differences: found.map((loss, i) => loss - (base[i] ?? NaN)) }
@@ -154,7 +156,8 @@ const verdictOf = (interval: Interval | null, seeds: ReadonlyArray<number>): str
 /** The table of two rows by rate and set of text, with means that are clustered by set, and its chart. */
 export const reportedPairs = (runs: ReadonlyArray<DecoderRun>, compared: Compared): { readonly table: Region; readonly chart: Region } => {
   const { saloraName = 'SaLoRA' } = compared
-  const rates = [...new Set(runs.filter(({ part, row }) => part === 'report' && row === compared.salora[0]).map(({ rate }) => rate))]
+  const ofRow = runs.filter(({ part, row }) => part === 'report' && row === compared.salora[0])
+  const rates = [...new Set(ofRow.map(({ rate }) => rate))].filter((rate) => rate !== compared.baseRate)
   const byRate = rates
     .sort((a, b) => b - a)
     .map((rate) => {

@@ -2,6 +2,7 @@
 import { markdownTable } from '../../../evaluation/tables/tableText.js'
 import { signed } from '../numbers.js'
 import { markdown, type Region, type ResultsPage } from '../page.js'
+import { decoderCandidates } from './decoderCandidates.js'
 import {
   bestOf,
   bestOfSet,
@@ -16,7 +17,6 @@ import {
   type Titled,
 } from './decoderRuns.js'
 import { readSweep } from '../storedSweeps.js'
-import { lessNoiseTable } from './lessNoise.js'
 import { lossByBudget } from './lossByBudget.js'
 import { windowOnEncoder } from './encoderWindow.js'
 
@@ -136,6 +136,13 @@ export const smallDecoderPage: ResultsPage = {
       baseName: "the paper's",
       saloraName: 'early',
     })
+    const rate = reportedPairs(runs, {
+      base: ['lora-8', 'LoRA at 4e-4'],
+      baseRate: 4e-4,
+      salora: ['lora-8', 'at 1e-3'],
+      baseName: '4e-4',
+      saloraName: '1e-3',
+    })
     return {
       reported: rankOne.table,
       chart: rankOne.chart,
@@ -148,7 +155,8 @@ export const smallDecoderPage: ResultsPage = {
         windows,
       ),
       'windows-reported': window.table,
-      'less-noise': lessNoiseTable(runs, fromOne, early),
+      'default-rate': rate.table,
+      ...decoderCandidates(runs, fromOne, early),
       ...lossByBudget(runs),
       'windows-encoder': windowOnEncoder(readSweep(read, { file: 'window' })),
       'fifth-rates': ratesTable(runs, atFifth),
