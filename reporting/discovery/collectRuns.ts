@@ -113,8 +113,14 @@ const collectRun = async (folder: string, name: string, sweep: string | null, { 
   if (sweep !== null && config === null && result === null) return // a cell that has not started
   if (config === null || result === null)
     throw inputError(folder, 'a finished run', `no ${config === null ? 'config.json' : 'result.json'}`)
+  const copied = runs.find((run) => isCopy(run, config, result))
+  if (copied !== undefined) throw inputError(folder, `another run than that of ${copied.folder}`, 'a copy of it')
   runs.push({ folder, name, place: table === undefined || row === undefined ? null : { sweep: table.sweep, row }, config, result })
 }
+
+/** Two runs do not end in the same millisecond with the same settings and seed. A copy would count as another seed. */
+const isCopy = (run: FinishedRun, { settings }: RunConfig, { finishedAt }: RunResult): boolean =>
+  finishedAt !== undefined && run.result.finishedAt === finishedAt && JSON.stringify(run.config.settings) === JSON.stringify(settings)
 
 /** The row of each task and seed in a sweep's table, by the name of its cell's folder. */
 const rowsByCell = ({ table }: StoredSweep): ReadonlyMap<string, string> =>

@@ -1,6 +1,6 @@
 /** The report: it has the numbers of the files, shows every name as text, and skips unfinished or damaged runs. */
 import { createHash } from 'node:crypto'
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'csv-parse/sync'
@@ -345,6 +345,17 @@ describe('a folder', () => {
     await expect(reportOf(at('mixed/good/config.json'))).rejects.toThrow(/config\.json: expected a folder, got a file$/)
     await expect(reportOf(at('mixed/running'))).rejects.toThrow(/expected at least one finished run, got .*no result\.json$/)
     expect((await readdir(root)).filter((name) => name.includes('.partial'))).toEqual([])
+  })
+
+  it('counts a copied run once, and says so; runs of other seeds or other times count', async () => {
+    const result = { finishedAt: '2026-11-28T01:02:03.004Z' }
+    await writeRun(at('copies/one'), { result })
+    await cp(at('copies/one'), at('copies/one-copy'), { recursive: true })
+    await writeRun(at('copies/seed'), { seed: 1, result })
+    await writeRun(at('copies/time'), { result: { finishedAt: '2026-11-28T01:02:03.005Z' } })
+    const { result: made } = await reportOf(at('copies'))
+    expect(made.runs).toBe(3)
+    expect(made.skipped).toEqual([`${at('copies/one-copy')}: expected another run than that of ${at('copies/one')}, got a copy of it`])
   })
 
   it('counts once if it is given twice, and links in it are not followed', async () => {
