@@ -355,6 +355,14 @@ describe('a small decoder', () => {
     expect(page).toContain(`An early window was ${between('lora-1', early)} ahead of LoRA here`)
     expect(page).toContain(`Value and output have ${between('lora-1:target-modules=q_proj+v_proj', onVO)} less loss`)
     expect(page).toContain(`random components are ${between(`${fromOne}:retain=random`, fromOne)} behind`)
+    const behind = (added: string): ReadonlyArray<number> =>
+      Object.keys(sets)
+        .flatMap((set) => (lossOfRow(fromOne + added, set) ?? NaN) - (lossOfRow(fromOne, set) ?? NaN))
+        .filter(Number.isFinite)
+    const [largest, plain] = [behind(':retain=magnitude'), behind(':gate-kind=plain')]
+    expect(page).toContain(
+      `behind on all ${['two', 'three', 'four', 'five'][largest.length - 2]} sets that ran, by ${Math.min(...largest).toFixed(3)} to ${Math.max(...largest).toFixed(3)}. Plain gates are behind on both texts, by ${plain.map((loss) => loss.toFixed(3)).join(' and ')}.`,
+    )
     const leads = [0, 1, 2, 3].map((i) => between(byBudget['LoRA']![i]![0]!, byBudget['SaLoRA, early window']![i]![0]!))
     const ahead = leads.slice(1).sort()
     expect(page).toContain(`is ${leads[0]!.replace('-', '')} behind LoRA at 0.19, and ${ahead[0]} to ${ahead.at(-1)} ahead from 1 to 4`)
