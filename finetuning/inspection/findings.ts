@@ -61,7 +61,7 @@ const classFindings = (classes: ReadonlyArray<ClassCount>, hasLabelSets: boolean
         warns: true,
       }),
     ),
-    ...(hasLabelSets ? [] : joinedFindings(classes.map(({ label }) => label))),
+    ...(hasLabelSets ? [] : [...joinedFindings(classes.map(({ label }) => label)), ...numberFindings(classes.map(({ label }) => label))]),
     ...(rare.length === 0
       ? []
       : [
@@ -73,6 +73,20 @@ const classFindings = (classes: ReadonlyArray<ClassCount>, hasLabelSets: boolean
         ]),
     ...(hasLabelSets ? [] : imbalance(classes, choices)), // sets of labels take no weights, and have an F1 of each class
   ]
+}
+
+/** Three classes or more whose names are numbers may be an order, such as stars. */
+const numberFindings = (labels: ReadonlyArray<string>): ReadonlyArray<Finding> => {
+  const numbers = labels.map(decimal).filter((number) => number !== null)
+  return numbers.length < labels.length || labels.length < 3
+    ? []
+    : [
+        {
+          kind: 'labels',
+          message: `the labels are numbers from ${Math.min(...numbers)} to ${Math.max(...numbers)}, and each is a class of its own: if they are amounts, such as stars, --problem-type regression learns their order`,
+          warns: false,
+        },
+      ]
 }
 
 const joinedFindings = (labels: ReadonlyArray<string>): ReadonlyArray<Finding> =>

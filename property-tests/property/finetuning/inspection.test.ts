@@ -177,6 +177,23 @@ describe('findings', () => {
     expect([facts.duplicates, facts.contradictions]).toEqual([2, { texts: 0, first: null }])
   })
 
+  it('name the task of amounts where three classes or more are numbers, without a warning', () => {
+    const found = (...labels: ReadonlyArray<string>) =>
+      findingsIn({ ...counts(12), classes: labels.map((label) => ({ label, rows: 4 })) }).map(({ message, warns }) => [message, warns])
+    expect(found('1', '2', '3', '4.5')).toEqual([
+      [
+        'the labels are numbers from 1 to 4.5, and each is a class of its own: if they are amounts, such as stars, --problem-type regression learns their order',
+        false,
+      ],
+    ])
+    for (const labels of [
+      ['0', '1'],
+      ['1', '2', 'many'],
+      ['a', 'b', 'c'],
+    ])
+      expect(found(...labels)).toEqual([])
+  })
+
   it('warn of a regression whose scores are all equal', () => {
     const found = (scores: ReadonlyArray<number>) => {
       const rows = scores.map((label, i): Example => ({ text: `text ${i}`, label, row: i + 2 }))
