@@ -83,7 +83,7 @@ const numberFindings = (labels: ReadonlyArray<string>): ReadonlyArray<Finding> =
     : [
         {
           kind: 'labels',
-          message: `the labels are numbers from ${Math.min(...numbers)} to ${Math.max(...numbers)}, and each is a class of its own: if they are amounts, such as stars, --problem-type regression learns their order`,
+          message: `the labels are numbers from ${Math.min(...numbers)} to ${Math.max(...numbers)}, each a class of its own: for amounts, such as stars, --problem-type regression learns their order`,
           warns: false,
         },
       ]

@@ -182,7 +182,7 @@ describe('findings', () => {
       findingsIn({ ...counts(12), classes: labels.map((label) => ({ label, rows: 4 })) }).map(({ message, warns }) => [message, warns])
     expect(found('1', '2', '3', '4.5')).toEqual([
       [
-        'the labels are numbers from 1 to 4.5, and each is a class of its own: if they are amounts, such as stars, --problem-type regression learns their order',
+        'the labels are numbers from 1 to 4.5, each a class of its own: for amounts, such as stars, --problem-type regression learns their order',
         false,
       ],
     ])
