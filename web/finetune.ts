@@ -50,7 +50,7 @@ export async function* finetune(
   { signal = new AbortController().signal }: { readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<FinetuneEvent, RunResult> {
   checkFinetuneOptions(input)
-  checkPlace(place)
+  checkPlace('finetune', place)
   const { storage, device, baseModelName, runtimeVersion } = place
   const stray = refused.find((name) => input[name] !== undefined)
   if (stray !== undefined) throw inputError(stray, 'none in a browser', quoted(String(input[stray])))
@@ -85,8 +85,12 @@ export async function* finetune(
   return yield* runJob({ options, prepared, folder, began }, signal)
 }
 
-/** For callers without types. @throws InputError */
-const checkPlace = (place: Partial<Place> | undefined): void => {
-  for (const name of ['storage', 'device'] as const)
-    if (typeof place?.[name] !== 'object') throw inputError('finetune', `${name} in its second argument`, shown(place?.[name]))
+/** For callers without types. @param caller the function that they call @throws InputError */
+export const checkPlace = (
+  caller: string,
+  place: Partial<Place> | undefined,
+  names: ReadonlyArray<'storage' | 'device'> = ['storage', 'device'],
+): void => {
+  for (const name of names)
+    if (typeof place?.[name] !== 'object') throw inputError(caller, `${name} in its second argument`, shown(place?.[name]))
 }

@@ -2,7 +2,7 @@
 import type { TaskOptions } from '../finetuning/tasks/index.js'
 import { loadFrom } from '../finetuning/tasks/loadFrom.js'
 import { labeledFileSource } from '../finetuning/tasks/sources/labeledFile.js'
-import { inputError, quoted } from '../accelerated/errors/inputError.js'
+import { inputError, quoted, shown } from '../accelerated/errors/inputError.js'
 import { memoryStorage } from '../accelerated/storage/memory.js'
 import { mounted } from '../accelerated/storage/browser.js'
 
@@ -16,6 +16,7 @@ export type DataSummary = {
 
 /** Reads the file as a run would. @throws InputError for the first thing wrong in it */
 export const inspect = async (file: Blob & { readonly name: string }, task: Omit<TaskOptions, 'task'> = {}): Promise<DataSummary> => {
+  if (!(file instanceof Blob) || typeof file.name !== 'string') throw inputError('inspect', 'a File, or a Blob with a name', shown(file))
   const path = `data/${file.name}`
   if (!labeledFileSource.recognizes(file.name)) throw inputError('data', labeledFileSource.help, quoted(file.name))
   const storage = mounted(memoryStorage(), 'data', new Map([[file.name, file]]))

@@ -1,6 +1,6 @@
 /** What a run in a browser leaves: predictions by the adapter that it saved, and its export for transformers.js. */
 import { openModelFolder } from '../accelerated/checkpoints/modelFolder.js'
-import { inputError } from '../accelerated/errors/inputError.js'
+import { inputError, shown } from '../accelerated/errors/inputError.js'
 import { exportOnnx } from '../accelerated/formats/exportOnnx.js'
 import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
 import type { OnnxPrecision } from '../accelerated/formats/onnxWeights.js'
@@ -12,7 +12,7 @@ import type { Text } from '../finetuning/adapters/openModel.js'
 import { openPredictions } from '../finetuning/adapters/openPredictions.js'
 import { readRunConfig } from '../finetuning/runs/runFiles.js'
 import type { RunConfig } from '../finetuning/runs/run.js'
-import type { Place } from './finetune.js'
+import { checkPlace, type Place } from './finetune.js'
 
 export type Predictor = {
   /** What `salora predict` prints, one object per text. @throws InputError */
@@ -34,8 +34,15 @@ const trainedIn = async (
   return { trained: await withCheckedHead(await adapterIn(folder, base), folder), settings: config.settings }
 }
 
+/** For callers without types. @throws InputError */
+const checkRun = (caller: string, output: unknown): void => {
+  if (typeof output !== 'string' || output === '') throw inputError(caller, 'the folder of a run in the storage', shown(output))
+}
+
 /** Opens the adapter of a run for predictions. @throws InputError */
 export const predictor = async (output: string, place: Files & Pick<Place, 'device'>): Promise<Predictor> => {
+  checkRun('predictor', output)
+  checkPlace('predictor', place)
   const { trained, settings } = await trainedIn(output, place)
   const machine = { precision: settings.precision, threads: settings.threads, batchSize: 8, maxLength: settings.maxLength }
   return openPredictions(trained, machine, place.device)
@@ -51,6 +58,8 @@ export const exportForTransformersJs = async (
   to: { readonly storage: Storage; readonly folder: string },
   precision: OnnxPrecision = 'float32',
 ): Promise<void> => {
+  checkRun('exportForTransformersJs', output)
+  checkPlace('exportForTransformersJs', place, ['storage'])
   const { trained, settings } = await trainedIn(output, place)
   await exportOnnx(to.folder, trained, resolveLabels(trained), { precision, maxLength: settings.maxLength, storage: to.storage })
 }

@@ -183,6 +183,17 @@ describe('salora/web', () => {
       [{ storage }, 'finetune: expected device in its second argument, got nothing'],
     ] as const)
       await expect(collected(finetune(options, place as unknown as Place))).rejects.toThrow(line)
+    for (const [wrong, line] of [
+      [() => predictor(undefined as never, undefined as never), 'predictor: expected the folder of a run in the storage, got nothing'],
+      [() => predictor('runs/a', { storage } as never), 'predictor: expected device in its second argument, got nothing'],
+      [
+        () => exportForTransformersJs('runs/a', undefined as never, { storage, folder: 'out' }),
+        'exportForTransformersJs: expected storage in its second argument, got nothing',
+      ],
+      [() => inspect('a.csv' as never), 'inspect: expected a File, or a Blob with a name, got "a.csv"'],
+      [() => inspect(new Blob(['a']) as never), 'inspect: expected a File, or a Blob with a name, got '],
+    ] as const)
+      await expect(wrong()).rejects.toThrow(line)
     await storage.makeFolder('empty')
     await expect(error({ model: 'empty' })).rejects.toThrow('empty: expected config.json in the folder, got none')
     await expect(predictor('empty', { storage, device: cpu })).rejects.toThrow('empty: expected the folder of a run')
