@@ -71,7 +71,7 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
         ? await compareScores(trained, { folder: stage, precision }, options.labeled, options, options.onScoring)
         : null
     await writeCard(stage, folder, options, trained, scores)
-    const havePairs = texts.some(({ textPair }) => textPair !== undefined)
+    const havePairs = arePairs(texts)
     const ofTask = taskTypeOf(trained.adapter.outputs, folder).exportWarnings?.(format, { havePairs }) ?? []
     const warnings = [...ofTask, ...tokenWarnings(trained, format)]
     return {
@@ -130,12 +130,15 @@ const openers: Readonly<Record<ExportFormat, Opener>> = {
 /** transformers.js takes `exported/reviews` for a hub id, but not `./exported/reviews`. */
 const asFolder = (path: string): string => (isAbsolute(path) || /^\.\.?[\\/]/.test(path) ? path : `./${path}`)
 
-const usageFor = ({ base, adapter: { outputs } }: TrainedModel, { format, precision }: ExportOptions, place: string): Usage =>
+const arePairs = (texts: ReadonlyArray<Text>): boolean => texts.some(({ textPair }) => textPair !== undefined)
+
+const usageFor = ({ base, adapter: { outputs } }: TrainedModel, { format, precision, texts = [] }: ExportOptions, place: string): Usage =>
   usageOf(openers[format], {
     base: base.baseModelName,
     place,
     pipelineTag: taskTypeOf(outputs, base.folder).pipelineTag,
     labels: outputs.labels,
+    havePairs: arePairs(texts),
     precision,
   })
 

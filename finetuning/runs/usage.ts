@@ -16,6 +16,8 @@ export type UsageFacts = {
   /** outputs of the head, where the task has one */
   readonly labels: number
   readonly precision?: OnnxPrecision
+  /** whether its texts are pairs */
+  readonly havePairs?: boolean
   /** whether the adapter adds tokens, whose tokenizer is beside it */
   readonly addsTokens?: boolean
 }
@@ -25,6 +27,8 @@ export type Usage = {
   readonly setup: ReadonlyArray<string>
   /** opens the result */
   readonly call: string
+  /** what follows, where the call alone does not show it */
+  readonly use?: ReadonlyArray<string>
 }
 
 const text = (value: string): string => JSON.stringify(value)
@@ -46,7 +50,7 @@ const resizing = (place: string): ReadonlyArray<string> => [
 
 export const usageOf = (
   opener: Opener,
-  { base, place, pipelineTag, labels, precision = 'float32', addsTokens = false }: UsageFacts,
+  { base, place, pipelineTag, labels, precision = 'float32', havePairs = false, addsTokens = false }: UsageFacts,
 ): Usage => {
   const auto = autoModels[pipelineTag]
   const heads = pipelineTag === 'text-generation' || pipelineTag === 'feature-extraction' ? '' : `, num_labels=${labels}`
@@ -72,6 +76,8 @@ export const usageOf = (
     case 'transformers':
       return { language: 'python', setup: [`from transformers import ${auto}`, ''], call: `${auto}.from_pretrained(${text(place)})` }
     case 'transformers.js':
+      if (pipelineTag === 'text-classification' && (labels === 1 || havePairs))
+        return withoutPipeline({ place, labels, precision, havePairs })
       return {
         language: 'js',
         setup: ["import { pipeline } from '@huggingface/transformers'", ''],
@@ -84,8 +90,28 @@ export const usageOf = (
   }
 }
 
+/** transformers.js's pipeline answers 1 for every score, and drops the second text of a pair. */
+const withoutPipeline = ({
+  place,
+  labels,
+  precision,
+  havePairs,
+}: Required<Pick<UsageFacts, 'place' | 'labels' | 'precision' | 'havePairs'>>): Usage => ({
+  language: 'js',
+  setup: [
+    "import { AutoModelForSequenceClassification, AutoTokenizer } from '@huggingface/transformers'",
+    '',
+    `const tokenizer = await AutoTokenizer.from_pretrained(${text(place)})`,
+  ],
+  call: `await AutoModelForSequenceClassification.from_pretrained(${text(place)}, { dtype: '${dtypes[precision]}' })`,
+  use: [
+    `const { logits } = await model(tokenizer('TEXT'${havePairs ? ", { text_pair: 'SECOND TEXT' }" : ''}))`,
+    labels === 1 ? 'console.log(logits.data[0]) // the score' : 'console.log(logits.data) // one for each class',
+  ],
+})
+
 /** The lines as a program. */
-export const usageCode = ({ setup, call, language }: Usage): string =>
-  [...setup, `${call.startsWith('model.') ? '' : assignment[language]}${call}`].join('\n')
+export const usageCode = ({ setup, call, use = [], language }: Usage): string =>
+  [...setup, `${call.startsWith('model.') ? '' : assignment[language]}${call}`, ...use].join('\n')
 
 const assignment: Readonly<Record<Usage['language'], string>> = { python: 'model = ', js: 'const model = ', sh: '' }

@@ -1,6 +1,6 @@
 /** salora export: its output, and one line per error. */
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
-import { pipeline } from '@huggingface/transformers'
+import { AutoModelForSequenceClassification, AutoTokenizer, pipeline } from '@huggingface/transformers'
 import { describe, expect, it, vi } from 'vitest'
 import type { ExportReport } from '../../../finetuning/adapters/exportAdapter.js'
 import { exportFormats } from '../../../finetuning/adapters/exportFormats.js'
@@ -49,10 +49,19 @@ describe('salora export', () => {
     const args = ['export', '--model', 'bert', '--adapter', 'number-adapter', '--quiet', '--format']
     const warned = await saloraIn([...args, 'transformers.js', '--output', 'number'], { cwd: place.root })
     expect(warned.stderr).toMatch(/^warning: pipeline\('text-classification'\) answers 1 for every regression: .*\n$/)
-    expect(warned.stdout).toContain(`to use it: await pipeline('text-classification', "./number", { dtype: 'fp32' })\n`)
+    expect(warned.stdout).toContain(`to use it: await AutoModelForSequenceClassification.from_pretrained("./number", { dtype: 'fp32' })\n`)
     const classify = await pipeline('text-classification', at('number'), { dtype: 'fp32' })
     expect(await classify(['A wonderful film.', 'bad'])).toEqual([1, 1].map((score) => ({ label: 'LABEL_0', score })))
     await classify.dispose()
+    const predicted = await saloraIn(['predict', '--model', 'bert', '--adapter', 'number-adapter', '--quiet'], {
+      cwd: place.root,
+      input: 'A wonderful film.',
+    })
+    const model = await AutoModelForSequenceClassification.from_pretrained(at('number'), { dtype: 'fp32' })
+    const tokenizer = await AutoTokenizer.from_pretrained(at('number'))
+    const { logits } = (await model(await tokenizer('A wonderful film.'))) as { readonly logits: { readonly data: Float32Array } }
+    expect(logits.data[0]).toBeCloseTo((JSON.parse(predicted.stdout) as { readonly value: number }).value, 5)
+    await model.dispose()
     expect((await saloraIn([...args, 'merged', '--output', 'number-merged'], { cwd: place.root })).stderr).toBe('')
   })
 

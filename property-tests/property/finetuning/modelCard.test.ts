@@ -6,7 +6,7 @@ import { parse } from 'yaml'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import type { CardFacts } from '../../../finetuning/runs/cardFacts.js'
 import { cardOfExport, modelCard } from '../../../finetuning/runs/modelCard.js'
-import { usageOf } from '../../../finetuning/runs/usage.js'
+import { usageCode, usageOf } from '../../../finetuning/runs/usage.js'
 import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
 
 const result: CardFacts['result'] = {
@@ -293,6 +293,19 @@ describe('the code that opens the result', () => {
       ...others,
     ])
     expect(exported.slice(exported.indexOf('## Data'))).toBe(card.slice(card.indexOf('## Data')))
+    const number = { base: 'b', place: 'p', pipelineTag: 'text-classification', labels: 1 } as const
+    expect(usageCode(usageOf('transformers.js', number)).split('\n')).toEqual([
+      "import { AutoModelForSequenceClassification, AutoTokenizer } from '@huggingface/transformers'",
+      '',
+      'const tokenizer = await AutoTokenizer.from_pretrained("p")',
+      'const model = await AutoModelForSequenceClassification.from_pretrained("p", { dtype: \'fp32\' })',
+      "const { logits } = await model(tokenizer('TEXT'))",
+      'console.log(logits.data[0]) // the score',
+    ])
+    expect(usageOf('transformers.js', { ...number, labels: 3, havePairs: true }).use).toEqual([
+      "const { logits } = await model(tokenizer('TEXT', { text_pair: 'SECOND TEXT' }))",
+      'console.log(logits.data) // one for each class',
+    ])
     expect(usageOf('peft', { base: 'b', place: 'p', pipelineTag: 'text-generation', labels: 0 }).setup.join('\n')).toContain(
       'AutoModelForCausalLM.from_pretrained("b")',
     )
