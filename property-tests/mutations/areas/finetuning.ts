@@ -81,9 +81,9 @@ export const finetuning: ReadonlyArray<Mutation> = [
   },
   {
     file: 'finetuning/inspection/findings.ts',
-    mistake: 'Scores of similarity, which are scaled already, get the advice of a regression.',
-    before: "choices.taskType === 'regression'",
-    after: "choices.taskType !== 'classification'",
+    mistake: 'Two classes that are numbers get the advice of a regression.',
+    before: 'labels.length < 3',
+    after: 'labels.length < 2',
     tests: ['property/finetuning/inspection'],
   },
   {

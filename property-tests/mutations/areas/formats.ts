@@ -116,6 +116,13 @@ export const formats: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/formats/warmStart.ts',
+    mistake: 'A warm start takes the head of a file as scaled.',
+    before: 'run.objective.headInFiles?.read(inFile) ?? inFile',
+    after: 'inFile',
+    tests: ['cli/scores'],
+  },
+  {
+    file: 'accelerated/formats/warmStart.ts',
     mistake: 'Factors are copied without the ratio of the scales.',
     before:
       'loraScale({ rank, loraAlpha: alpha, useRslora: rslora }) / loraScale({ rank: ownRank, loraAlpha: ownAlpha, useRslora: ownRslora })',

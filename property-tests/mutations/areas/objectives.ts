@@ -101,13 +101,6 @@ export const objectives: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/scoreScale'],
   },
   {
-    file: 'accelerated/formats/warmStart.ts',
-    mistake: 'A warm start takes the head of a file as scaled.',
-    before: 'run.objective.headInFiles?.read(inFile) ?? inFile',
-    after: 'inFile',
-    tests: ['cli/scores'],
-  },
-  {
     file: 'accelerated/objectives/sequenceClassification.ts',
     mistake: 'A decoder reads the first token.',
     before: "model.pooling === 'first' ? firstTokens : lastTokens",
