@@ -298,6 +298,18 @@ describe('a small decoder', () => {
     expect(table.at(-1)?.at(-1)).toBe(overall(effects, 2).join(': '))
   })
 
+  it('other pages have the mean that 1e-3 is ahead of the default rate', () => {
+    const [, ahead, verdict] = /−(\d\.\d+) ± .*: (.+)$/.exec(tableOf('small-decoder', 'default-rate').at(-1)?.at(-1) ?? '') ?? []
+    expect(verdict).toBe('better')
+    const page = readFileSync('docs/results/small-decoder.md', 'utf8')
+    const [low, high] = [4e-4, 1e-3].map((rate) => choosing(halfEarly).find((run) => run.rate === rate)?.loss ?? NaN)
+    expect(page).toContain(`SaLoRA also has ${(low! - high!).toFixed(3)} less loss at 1e-3`)
+    const means = page.matchAll(/\| \*\*mean\*\* \| {2}\| {2}\| [+−](\d\.\d{4}) ±/g)
+    expect(Math.max(...Array.from(means, ([, mean]) => Number(mean)))).toBe(Number(ahead)) // no two methods differ by more
+    for (const page of ['how-to/choose-a-method', 'explanation/salora-and-lora'])
+      expect(readFileSync(`docs/${page}.md`, 'utf8'), page).toContain(`${Number(ahead).toFixed(3)} less loss`)
+  })
+
   it('the summary has the verdicts of the tables', () => {
     const page = readFileSync('docs/results/small-decoder.md', 'utf8').replaceAll('\n', ' ')
     const verdicts = (region: string) =>
