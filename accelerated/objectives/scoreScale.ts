@@ -1,4 +1,5 @@
 /** The scale of a regression's scores. Training sees scores of mean 0 and deviation 1, and files have the head in the scores' unit. */
+import { mean, standardDeviation } from 'simple-statistics'
 import type { Head } from '../models/architecture.js'
 import { modelInitial } from '../parameters/initialization.js'
 import type { Initial } from '../parameters/layout.js'
@@ -11,16 +12,12 @@ type HeadNumbers = ReadonlyMap<string, ArrayLike<number>>
 
 /** Mean and standard deviation (of the population) of at least one score; the deviation of equal scores is 1. */
 export const scoreScaleOf = (scores: ReadonlyArray<number>): ScoreScale => {
-  const largest = scores.reduce((most, score) => Math.max(most, Math.abs(score)), 0) || 1 // squares of large scores would overflow
-  const meanOf = (xs: ReadonlyArray<number>): number => xs.reduce((sum, x) => sum + x / xs.length, 0)
-  const shares = scores.map((score) => score / largest)
-  const mean = meanOf(shares)
-  const deviation = Math.sqrt(meanOf(shares.map((share) => (share - mean) ** 2)))
-  return { mean: largest * mean, deviation: deviation > leastDeviation ? largest * deviation : 1 }
+  const [center, deviation] = [mean([...scores]), standardDeviation([...scores])]
+  return { mean: center, deviation: deviation > roundingError * Math.abs(center) ? deviation : 1 }
 }
 
-/** Of scores up to 1: what rounding leaves of equal scores is below it. */
-const leastDeviation = 1e-12
+/** What rounding may leave of the deviation of equal scores, as a share of them. */
+const roundingError = 1e-12
 
 /** A scale as a head can have it in a file: without a bias, it cannot add a mean. So the deviation is from 0 then. */
 export const representable = ({ mean, deviation }: ScoreScale, head: Pick<Head, 'tensors'>, outputs: ReadonlyArray<string>): ScoreScale =>

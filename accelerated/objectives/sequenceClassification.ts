@@ -31,7 +31,7 @@ export const sequenceClassification = (
 ): Objective<LabeledExample, ReadonlyArray<number>> => {
   const weightOf = ({ label }: LabeledExample): number => classWeights?.[label] ?? 1
   const head = model.sequenceHead(labels)
-  const scaled = scoreScale === undefined ? null : scaledHead(model, scoreScale)
+  const scaling = scoreScale === undefined ? unscaled : scaledHead(model, scoreScale)
   const [regression, multiLabel] = [problemType === 'regression', problemType === 'multi_label_classification']
   const logits = ({ hidden, host }: ModelOutput): Expression => head.outputs(selectedRows(hidden, rowSelection('batch')), host)
   const lossSum = (outputs: Expression, dtype: FloatType): Expression => {
@@ -44,13 +44,13 @@ export const sequenceClassification = (
   }
   const labelsFeed = (examples: ReadonlyArray<LabeledExample>, dtype: FloatType): Feed => {
     if (multiLabel) return int32Feed(indicators(examples, labels), [examples.length, labels])
-    const all = examples.map(({ label }) => (scaled === null ? label : toScaled(scaled.scale, label)))
+    const all = examples.map(({ label }) => scaling.label(label))
     return regression ? floatFeed(all, [all.length], dtype) : int32Feed(Int32Array.from(all))
   }
   return {
     name: 'sequence',
-    tensors: (groups) => (scaled === null ? headTensors(head, groups) : scaled.tensors(headTensors(head, groups))),
-    ...(scaled === null ? {} : { headInFiles: scaled.inFiles, warnings: scaled.warnings }),
+    tensors: (groups) => scaling.tensors(headTensors(head, groups)),
+    ...scaling.head,
     outputs: ({ forward }, batch) => ({ logits: logits(forward(batch)) }),
     loss: ({ forward }, batch) => {
       const output = forward(batch)
@@ -67,27 +67,30 @@ export const sequenceClassification = (
         lossWeight: scalarFeed(1 / (multiLabel ? whole * labels : whole), dtype), // the mean over labels and examples, as PyTorch's
       }),
       read: ({ logits: read }) =>
-        examples.map((_, i) =>
-          Array.from({ length: labels }, (__, j) => {
-            const logit = Number(read?.[i * labels + j])
-            return scaled === null ? logit : toUnit(scaled.scale, logit)
-          }),
-        ),
+        examples.map((_, i) => Array.from({ length: labels }, (__, j) => scaling.answer(Number(read?.[i * labels + j])))),
     }),
   }
 }
 
-/** What a scale of the scores changes in a head of one output. */
-const scaledHead = (model: Model, given: ScoreScale) => {
+/** What a scale of the scores changes: labels on their way in, answers on their way out, and the head. */
+type Scaling = {
+  readonly label: (label: number) => number
+  readonly answer: (output: number) => number
+  readonly tensors: (entries: ReadonlyArray<Trainable>) => ReadonlyArray<Trainable>
+  readonly head: Pick<Objective, 'headInFiles' | 'warnings'>
+}
+
+const unscaled: Scaling = { label: (label) => label, answer: (output) => output, tensors: (entries) => entries, head: {} }
+
+const scaledHead = (model: Model, given: ScoreScale): Scaling => {
   const [head, outputs] = [model.sequenceHead(1), outputTensors(model.sequenceHead)]
   const scale = representable(given, head, outputs)
   const inFiles = headInFiles(scale, head, outputs)
   return {
-    scale,
-    inFiles,
-    warnings: scale.mean === given.mean ? [] : meanWarning(model, given),
-    tensors: (entries: ReadonlyArray<Trainable>): ReadonlyArray<Trainable> =>
-      entries.map((entry) => (outputs.includes(entry.name) ? { ...entry, initial: scaledInitial(inFiles) } : entry)),
+    label: (label) => toScaled(scale, label),
+    answer: (output) => toUnit(scale, output),
+    tensors: (entries) => entries.map((entry) => (outputs.includes(entry.name) ? { ...entry, initial: scaledInitial(inFiles) } : entry)),
+    head: { headInFiles: inFiles, warnings: scale.mean === given.mean ? [] : meanWarning(model, given) },
   }
 }
 
@@ -99,7 +102,7 @@ const meanWarning = ({ type }: Model, { mean, deviation }: ScoreScale): Readonly
   Math.abs(mean) <= deviation / 2
     ? []
     : [
-        `the head of ${type} has no bias, so it learns scores around 0 best: subtract their mean from each (${Number(mean.toPrecision(4))}), and add it to predictions`,
+        `the head of ${type} has no bias, so it learns scores around 0 best: subtract their mean (${Number(mean.toPrecision(4))}) from each, and add it to predictions`,
       ]
 
 /** 1 for each class of an example, else 0: [examples, labels] */

@@ -52,7 +52,8 @@ const listed = (names: ReadonlyArray<string>): string =>
 
 const classFindings = (classes: ReadonlyArray<ClassCount>, hasLabelSets: boolean, choices: Choices): ReadonlyArray<Finding> => {
   const rare = classes.filter(({ rows }) => rows === 1)
-  const alike = alikeLabels(classes.map(({ label }) => label))
+  const labels = classes.map(({ label }) => label)
+  const alike = alikeLabels(labels)
   return [
     ...alike.map(
       ({ labels, differ }): Finding => ({
@@ -61,7 +62,7 @@ const classFindings = (classes: ReadonlyArray<ClassCount>, hasLabelSets: boolean
         warns: true,
       }),
     ),
-    ...(hasLabelSets ? [] : [...joinedFindings(classes.map(({ label }) => label)), ...numberFindings(classes.map(({ label }) => label))]),
+    ...(hasLabelSets ? [] : [...joinedFindings(labels), ...numberFindings(labels)]),
     ...(rare.length === 0
       ? []
       : [

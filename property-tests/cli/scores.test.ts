@@ -128,7 +128,7 @@ describe('a regression on a file', () => {
     }
     expect(await warnings('far', (stars) => 10 * stars)).toEqual([
       expect.stringMatching(
-        /^warning: the head of llama has no bias, so it learns scores around 0 best: subtract their mean from each \(2\d\.\d+\), and add/,
+        /^warning: the head of llama has no bias, so it learns scores around 0 best: subtract their mean \(2\d\.\d+\) from each, and add/,
       ),
     ])
     expect(await warnings('near', (stars) => 10 * (stars - 2.5))).toEqual([])

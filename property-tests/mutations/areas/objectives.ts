@@ -75,8 +75,8 @@ export const objectives: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/objectives/sequenceClassification.ts',
     mistake: 'Scaled scores are answered as they are trained.',
-    before: 'scaled === null ? logit : toUnit(scaled.scale, logit)',
-    after: 'logit',
+    before: 'toUnit(scale, output)',
+    after: 'output',
     tests: ['cli/scores'],
   },
   {

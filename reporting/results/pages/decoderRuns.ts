@@ -112,26 +112,26 @@ export const ratesTable = (runs: ReadonlyArray<DecoderRun>, rows: ReadonlyArray<
   return markdown(markdownTable(head, cells, ['left', 'right', ...rates.map(() => 'right' as const)]))
 }
 
-/** A row of SaLoRA, and the row that it is compared with. */
+/** A row, by default of SaLoRA, and the base that it is compared with. */
 export type Compared = {
   readonly base: Titled
   /** the base's row where sets have rows of their own */
   readonly baseOf?: (set: string) => string | undefined
-  readonly salora: Titled
-  /** SaLoRA's row where sets have rows of their own */
-  readonly saloraOf?: (set: string) => string | undefined
+  readonly other: Titled
+  /** the other row where sets have rows of their own */
+  readonly otherOf?: (set: string) => string | undefined
   /** the base's rate, if it is another than that of the row beside it */
   readonly baseRate?: number
   /** the base in the head of the differences */
   readonly baseName: string
-  /** SaLoRA's row there, if it is not `SaLoRA` */
-  readonly saloraName?: string
+  /** the other row there, if it is not `SaLoRA` */
+  readonly otherName?: string
 }
 
 /** A set's losses of both rows at one rate, by the seeds that both have. */
 const pairsOf = (
   runs: ReadonlyArray<DecoderRun>,
-  { base: [baseRow], baseOf = () => baseRow, baseRate, salora: [saloraRow], saloraOf = () => saloraRow }: Compared,
+  { base: [baseRow], baseOf = () => baseRow, baseRate, other: [otherRow], otherOf = () => otherRow }: Compared,
   set: string,
   rate: number,
 ) => {
@@ -141,7 +141,7 @@ const pairsOf = (
         .filter((run) => run.part === 'report' && run.set === set && run.row === row && run.rate === at)
         .map(({ seed, loss }) => [seed, loss]),
     )
-  const [first, second] = [losses(baseOf(set), baseRate ?? rate), losses(saloraOf(set), rate)]
+  const [first, second] = [losses(baseOf(set), baseRate ?? rate), losses(otherOf(set), rate)]
   const seeds = [...first.keys()].filter((seed) => second.has(seed)).sort((a, b) => a - b)
   const [base, found] = [first, second].map((row) => seeds.map((seed) => row.get(seed) ?? NaN)) as [number[], number[]]
   return { base, found, differences: found.map((loss, i) => loss - (base[i] ?? NaN)) }
@@ -155,8 +155,8 @@ const verdictOf = (interval: Interval | null, seeds: ReadonlyArray<number>): str
 
 /** The table of two rows by rate and set of text, with means that are clustered by set, and its chart. */
 export const reportedPairs = (runs: ReadonlyArray<DecoderRun>, compared: Compared): { readonly table: Region; readonly chart: Region } => {
-  const { saloraName = 'SaLoRA' } = compared
-  const ofRow = runs.filter(({ part, row }) => part === 'report' && row === compared.salora[0])
+  const { otherName = 'SaLoRA' } = compared
+  const ofRow = runs.filter(({ part, row }) => part === 'report' && row === compared.other[0])
   const rates = [...new Set(ofRow.map(({ rate }) => rate))].filter((rate) => rate !== compared.baseRate)
   const byRate = rates
     .sort((a, b) => b - a)
@@ -187,13 +187,7 @@ export const reportedPairs = (runs: ReadonlyArray<DecoderRun>, compared: Compare
           )}`,
     ],
   ])
-  const head = [
-    'rate',
-    'text',
-    `${compared.base[1]}, by seed`,
-    `${compared.salora[1]}, by seed`,
-    `${saloraName} minus ${compared.baseName}`,
-  ]
+  const head = ['rate', 'text', `${compared.base[1]}, by seed`, `${compared.other[1]}, by seed`, `${otherName} minus ${compared.baseName}`]
   const points = byRate.flatMap(({ rate, bySet }) =>
     bySet.map(({ title, differences }): IntervalPoint => {
       const value = mean(differences)
@@ -208,10 +202,10 @@ export const reportedPairs = (runs: ReadonlyArray<DecoderRun>, compared: Compare
   return {
     table: markdown(markdownTable(head, rows, ['left', 'left', 'left', 'left', 'left'])),
     chart: chart(
-      `The loss of ${saloraName} minus that of ${compared.baseName} by set of text and rate: from ${signed(Math.min(...values), 3)} to ${signed(Math.max(...values), 3)}.`,
+      `The loss of ${otherName} minus that of ${compared.baseName} by set of text and rate: from ${signed(Math.min(...values), 3)} to ${signed(Math.max(...values), 3)}.`,
       intervalChart(
         [...points, ...means],
-        `Loss of ${saloraName} minus that of ${compared.baseName} (above zero: ${saloraName} is worse)`,
+        `Loss of ${otherName} minus that of ${compared.baseName} (above zero: ${otherName} is worse)`,
         0,
       ),
     ),

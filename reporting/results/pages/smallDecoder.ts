@@ -108,40 +108,40 @@ export const smallDecoderPage: ResultsPage = {
   name: 'small-decoder',
   regions: (read) => {
     const runs = (read('decoder') as { readonly runs: ReadonlyArray<StoredRun> }).runs.map(decoderRun)
-    const rankOne = reportedPairs(runs, { base: ['lora-1', 'LoRA, r = 1'], salora: [early, 'SaLoRA, early window'], baseName: 'LoRA' })
+    const rankOne = reportedPairs(runs, { base: ['lora-1', 'LoRA, r = 1'], other: [early, 'SaLoRA, early window'], baseName: 'LoRA' })
     const rankTwo = reportedPairs(runs, {
       base: ['lora-2', 'LoRA, r = 2'],
-      salora: ['salora:density=0.25:gate-start=0.02:gate-end=0.15', 'SaLoRA, from 8 to 2'],
+      other: ['salora:density=0.25:gate-start=0.02:gate-end=0.15', 'SaLoRA, from 8 to 2'],
       baseName: 'LoRA',
     })
     const found: Titled = [fromOne, 'SaLoRA']
-    const fifth = reportedPairs(runs, { base: [onVO, 'LoRA on value and output'], salora: found, baseName: 'LoRA' })
-    const chance = reportedPairs(runs, { base: [`${fromOne}:retain=random`, 'random ones kept'], salora: found, baseName: 'random ones' })
+    const fifth = reportedPairs(runs, { base: [onVO, 'LoRA on value and output'], other: found, baseName: 'LoRA' })
+    const chance = reportedPairs(runs, { base: [`${fromOne}:retain=random`, 'random ones kept'], other: found, baseName: 'random ones' })
     const tuned = reportedPairs(runs, {
       base: [onVO, 'LoRA, tuned by set'],
       baseOf: (set) => bestOfSet(runs, kinds, kindsRate, set),
-      salora: found,
+      other: found,
       baseName: 'LoRA',
     })
     const both = reportedPairs(runs, {
       base: [onVO, 'LoRA, tuned by set'],
       baseOf: (set) => bestOfSet(runs, kinds, kindsRate, set),
-      salora: [fromOne, 'SaLoRA, tuned by set'],
-      saloraOf: (set) => bestOfSet(runs, choices, kindsRate, set),
+      other: [fromOne, 'SaLoRA, tuned by set'],
+      otherOf: (set) => bestOfSet(runs, choices, kindsRate, set),
       baseName: 'LoRA',
     })
     const window = reportedPairs(runs, {
       base: [half, 'window from 0.2 to 0.5'],
-      salora: [halfEarly, 'from 0.02 to 0.15'],
+      other: [halfEarly, 'from 0.02 to 0.15'],
       baseName: "the paper's",
-      saloraName: 'early',
+      otherName: 'early',
     })
     const rate = reportedPairs(runs, {
       base: ['lora-8', 'LoRA at 4e-4'],
       baseRate: 4e-4,
-      salora: ['lora-8', 'at 1e-3'],
+      other: ['lora-8', 'at 1e-3'],
       baseName: '4e-4',
-      saloraName: '1e-3',
+      otherName: '1e-3',
     })
     return {
       reported: rankOne.table,
