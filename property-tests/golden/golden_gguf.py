@@ -181,7 +181,7 @@ def blocks():
 
 
 # Where a block has its float16 scales.
-SCALES = {'Q4_0': [0], 'Q4_1': [0, 2], 'Q8_0': [0], 'Q4_K': [0, 2], 'Q6_K': [208], 'F16': [0], 'BF16': []}
+SCALES = {'Q4_0': [0], 'Q4_1': [0, 2], 'Q5_0': [0], 'Q5_1': [0, 2], 'Q8_0': [0], 'Q4_K': [0, 2], 'Q5_K': [0, 2], 'Q6_K': [208], 'F16': [0], 'BF16': []}
 
 
 def numbers_of(name):
@@ -196,7 +196,7 @@ def numbers_of(name):
     if name == 'BF16':
         data = random.standard_normal((count, 1), dtype=np.float32).view(np.uint8)[:, 2:]
     data = np.ascontiguousarray(data)
-    return {'bytes': text(data), 'numbers': text(gguf.quants.dequantize(data, kind).astype(np.float32))}
+    return {'id': kind.value, 'bytes': text(data), 'numbers': text(gguf.quants.dequantize(data, kind).astype(np.float32))}
 
 
 # A decoder of one layer with a matrix in each type, by the names of Hugging Face.

@@ -25,6 +25,16 @@ const int8 = (bytes: Uint8Array, at: number): number => (byte(bytes, at) << 24) 
 /** Of 16 bytes: the lower halves are levels 0 to 15, the upper halves 16 to 31. */
 const nibble = (bytes: Uint8Array, at: number, i: number): number => (i < 16 ? byte(bytes, at + i) & 15 : byte(bytes, at + i - 16) >> 4)
 
+/** The nibble of level i, and its highest bit from the four bytes before the nibbles. */
+const fiveBits = (bytes: Uint8Array, at: number, i: number): number =>
+  nibble(bytes, at + 4, i) | (((byte(bytes, at + (i >> 3)) >> (i & 7)) & 1) << 4)
+
+/** Of 32 bytes each: the lower halves are the levels of one part of 32, the upper halves those of the next. */
+const halfByte = (bytes: Uint8Array, at: number, i: number): number => {
+  const both = byte(bytes, at + (i >> 6) * 32 + (i & 31))
+  return (i & 32) === 0 ? both & 15 : both >> 4
+}
+
 const blockReaders: Readonly<Record<Exclude<TensorType, 'F32' | 'F16' | 'BF16'>, BlockReader>> = {
   // d · (q − 8)
   Q4_0: (bytes, numbers) => {
@@ -36,23 +46,29 @@ const blockReaders: Readonly<Record<Exclude<TensorType, 'F32' | 'F16' | 'BF16'>,
     const [d, m] = [float16(bytes, 0), float16(bytes, 2)]
     for (let i = 0; i < 32; i++) numbers[i] = d * nibble(bytes, 4, i) + m
   },
+  // d · (q − 16)
+  Q5_0: (bytes, numbers) => {
+    const d = float16(bytes, 0)
+    for (let i = 0; i < 32; i++) numbers[i] = d * (fiveBits(bytes, 2, i) - 16)
+  },
+  // d · q + m
+  Q5_1: (bytes, numbers) => {
+    const [d, m] = [float16(bytes, 0), float16(bytes, 2)]
+    for (let i = 0; i < 32; i++) numbers[i] = d * fiveBits(bytes, 4, i) + m
+  },
   // d · q
   Q8_0: (bytes, numbers) => {
     const d = float16(bytes, 0)
     for (let i = 0; i < 32; i++) numbers[i] = d * int8(bytes, 2 + i)
   },
-  // (d · scale) · q − (dmin · min), with scale and min of each 32
   Q4_K: (bytes, numbers) => {
-    const [d, dmin] = [float16(bytes, 0), float16(bytes, 2)]
-    for (let part = 0; part < 8; part++) {
-      const [scale, min] = scaleAndMin(bytes, 4, part)
-      const [step, least] = [d * scale, dmin * min]
-      const at = 16 + (part >> 1) * 32
-      for (let i = 0; i < 32; i++) {
-        const level = part % 2 === 0 ? byte(bytes, at + i) & 15 : byte(bytes, at + i) >> 4
-        numbers[part * 32 + i] = step * level - least
-      }
-    }
+    for (let i = 0; i < 256; i++) numbers[i] = halfByte(bytes, 16, i)
+    scaleParts(bytes, numbers)
+  },
+  // each of these 32 bytes has the highest bits of eight levels, one of each part
+  Q5_K: (bytes, numbers) => {
+    for (let i = 0; i < 256; i++) numbers[i] = halfByte(bytes, 48, i) | (((byte(bytes, 16 + (i & 31)) >> (i >> 5)) & 1) << 4)
+    scaleParts(bytes, numbers)
   },
   // (d · scale) · (q − 32), with a scale of each 16
   Q6_K: (bytes, numbers) => {
@@ -65,6 +81,16 @@ const blockReaders: Readonly<Record<Exclude<TensorType, 'F32' | 'F16' | 'BF16'>,
       numbers[i] = d * int8(bytes, 192 + (i >> 4)) * (level - 32)
     }
   },
+}
+
+/** Levels q → (d · scale) · q − (dmin · min), with scale and min of each 32. */
+const scaleParts = (bytes: Uint8Array, numbers: Float32Array): void => {
+  const [d, dmin] = [float16(bytes, 0), float16(bytes, 2)]
+  for (let part = 0; part < 8; part++) {
+    const [scale, min] = scaleAndMin(bytes, 4, part)
+    const [step, least] = [d * scale, dmin * min]
+    for (let i = part * 32; i < (part + 1) * 32; i++) numbers[i] = step * (numbers[i] ?? NaN) - least
+  }
 }
 
 /** Six bits each. Parts 0 to 3 have them in the lower bits of two bytes. Parts 4 to 7 have four bits, and the upper bits of two other bytes. */

@@ -63,6 +63,16 @@ describe('JSON', () => {
     for (const text of texts) expect(await refusal(() => parseJson(text, 'x'))).toBe('x: expected each key once, got "ab" twice')
     expect(parseJson('[{"ab":"ab"},{"ab":{"ab":1}}]', 'x')).toHaveLength(2)
   })
+  it('JSON has keys that differ by a byte order mark at their start, as in the vocabulary of Gemma', async () => {
+    const texts = [
+      '{"\ufeff//":1,"//":2,"\ufeff":3,"":4,"\ufeff\ufeff//":5}',
+      '{"\\uFEFF//":1,"//":2,"\\\\ufeff":3,"ufeff":4}',
+      '{"é":0,"\\n":1,"\\ufeff":2,"":3}',
+    ]
+    for (const text of texts) expect(parseJson(text, 'x')).toEqual(JSON.parse(text))
+    for (const text of ['{"\ufeffa":1,"\ufeffa":2}', '{"é\\t":0,"\\ufeffa":1,"\ufeffa":2}'])
+      expect(await refusal(() => parseJson(text, 'x'))).toBe('x: expected each key once, got "\ufeffa" twice')
+  })
   it(`is parsed like JSON.parse or refused, after any change (seed ${SEED})`, () => {
     const value = fc.jsonValue({ maxDepth: 5, stringUnit: 'binary' })
     fc.assert(

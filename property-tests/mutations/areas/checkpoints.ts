@@ -361,6 +361,20 @@ export const checkpoints: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/checkpoints/gguf/dequantize.ts',
+    mistake: 'The highest bits of Q5_K are read in the order of its levels, as those of Q5_0 are.',
+    before: '(byte(bytes, 16 + (i & 31)) >> (i >> 5)) & 1',
+    after: '(byte(bytes, 16 + (i >> 3)) >> (i & 7)) & 1',
+    tests: ['golden/gguf'],
+  },
+  {
+    file: 'accelerated/checkpoints/gguf/dequantize.ts',
+    mistake: 'Levels of Q5_0 are from 0.',
+    before: 'd * (fiveBits(bytes, 2, i) - 16)',
+    after: 'd * fiveBits(bytes, 2, i)',
+    tests: ['golden/gguf'],
+  },
+  {
+    file: 'accelerated/checkpoints/gguf/dequantize.ts',
     mistake: 'The upper bits of scales of Q4_K are those of the minima.',
     before: '(byte(bytes, at + part - 4) >> 6) << 4',
     after: '(lower >> 6) << 4',

@@ -53,6 +53,13 @@ export const storage: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/storage/boundedJson.ts',
+    mistake: 'A byte order mark at the start of a key is dropped.',
+    before: 'startsWithMark(bytes, offset + 1) ? ',
+    after: 'offset < 0 ? ',
+    tests: ['hostile/bounds/json'],
+  },
+  {
+    file: 'accelerated/storage/boundedJson.ts',
     mistake: 'Lists do not count as levels.',
     before: 'if (open.push(keys) > depthLimit)',
     after: 'if (open.push(keys) > depthLimit && keys !== undefined)',

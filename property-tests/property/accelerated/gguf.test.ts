@@ -154,8 +154,8 @@ describe('a GGUF file', () => {
     ['five dimensions', { tensors: [tensor('x', [1, 1, 1, 1, 1], 0, 0)] }, 'expected tensor "x" of at most 4 dimensions, got 5'],
     [
       'an unknown type',
-      { tensors: [tensor('x', [32], 13, 0)] },
-      'expected tensor "x" in F32, F16, Q4_0, Q4_1, Q8_0, Q4_K, Q6_K, BF16, got type 13 of ggml',
+      { tensors: [tensor('x', [32], 10, 0)] },
+      'expected tensor "x" in F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, BF16, got type 10 of ggml',
     ],
     [
       '2^80 numbers',
