@@ -112,7 +112,7 @@ const checkTokens = (text: string, where: string): void => {
   tokenizer.write(bytes)
 }
 
-/** Whether a string has U+FEFF first, as such or escaped. The tokenizer drops it there, and Gemma's vocabulary has `//` with it and without. */
+/** Whether a string has U+FEFF first, written out or escaped. The tokenizer drops it there, and Gemma's vocabulary has `//` with it and without. */
 const startsWithMark = (bytes: Uint8Array, at: number): boolean =>
   bytes[at] === backslash
     ? String.fromCharCode(...bytes.subarray(at, at + 6)).toLowerCase() === '\\ufeff'
