@@ -43,6 +43,7 @@ export const etaEstimator = (now: () => number = () => performance.now()): EtaEs
         if (timed > 0) stepping += took
       }
       if (event.kind === 'evaluating') {
+        examples = { ...examples, evaluation: event.examples } // a long text is scored in parts
         going = { ...going, done: event.done, spent: going.spent + took }
         example = going.spent / going.done
       }
