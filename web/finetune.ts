@@ -6,6 +6,7 @@ import { methods } from '../accelerated/methods/index.js'
 import { checkDevice } from '../accelerated/precisions/precision.js'
 import { precisionOf } from '../accelerated/settings/commonSettings.js'
 import type { Storage } from '../accelerated/storage/storage.js'
+import { eventsInProgram } from '../finetuning/runs/errorsInProgram.js'
 import { prepareTask } from '../finetuning/runs/prepareTask.js'
 import { checkBase } from '../finetuning/runs/checkBase.js'
 import {
@@ -44,11 +45,13 @@ const refused = ['metric', 'samplePrompts', 'tensorboard', 'reportTo', 'redis', 
  * Node; the last is `result`. An aborted signal ends the run after the current step, with a checkpoint and an adapter.
  * @throws InputError, SettingsError, DeviceError or TrainingError, whose message is one line for the user
  */
-export async function* finetune(
-  input: FinetuneOptions,
+export const finetune = (
+  options: FinetuneOptions,
   place: Place,
   { signal = new AbortController().signal }: { readonly signal?: AbortSignal } = {},
-): AsyncGenerator<FinetuneEvent, RunResult> {
+): AsyncGenerator<FinetuneEvent, RunResult> => eventsInProgram(trained(options, place, signal), labeledFileSource.flags ?? [])
+
+async function* trained(input: FinetuneOptions, place: Place, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
   checkFinetuneOptions(input)
   checkPlace('finetune', place)
   const { storage, device, baseModelName, runtimeVersion } = place

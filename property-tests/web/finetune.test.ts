@@ -149,7 +149,7 @@ describe('salora/web', () => {
     await expect(collected(finetune(other, { storage, device: cpu }))).rejects.toThrow('learningRate')
     const card = { ...cpu, name: 'card' }
     await expect(collected(finetune({ ...options, resume: true }, { storage, device: card }))).rejects.toThrow(
-      'device: expected cpu, on which the run in run began (to train on another device, start a new run with another --output), got card',
+      'device: expected cpu, on which the run in run began (to train on another device, start a new run with another output), got card',
     )
     // a tab that dies between its metrics and its checkpoint leaves lines too many
     await storage.write('run/metrics.jsonl', `${String(await bytesOf(storage, 'run/metrics.jsonl'))}{"kind":"step","step":4}\n`)
@@ -174,7 +174,7 @@ describe('salora/web', () => {
     await expect(error({ tensorboard: true })).rejects.toThrow('tensorboard: expected none in a browser')
     await expect(error({ redis: 'redis://127.0.0.1' })).rejects.toThrow('redis: expected none in a browser')
     await expect(error({ exchange: 'float16' })).rejects.toThrow('exchange: expected none in a browser')
-    await expect(error({ task: { task: 'sst2' } })).rejects.toThrow('--task: expected a .tsv, .csv')
+    await expect(error({ task: { task: 'sst2' } })).rejects.toThrow(/^task: expected a \.tsv, \.csv/)
     await expect(error({ model: 'none' })).rejects.toThrow('none: expected a folder in Hugging Face layout, got nothing')
     await storage.write('data/other.csv', 'text,class\na,b\n')
     await expect(error({ task: { task: 'data/other.csv' } })).rejects.toThrow(/data\/other.csv, row 1: expected .*label/)
@@ -222,5 +222,9 @@ describe('salora/web', () => {
     ])
     await expect(inspect(Object.assign(new Blob(['x']), { name: 'films' }))).rejects.toThrow('data: expected a .tsv, .csv')
     await expect(inspect(file, { label: 'class' })).rejects.toThrow('class')
+    const empty = Object.assign(new Blob(['text,label\na,x\n,y\n']), { name: 'empty.csv' })
+    await expect(inspect(empty)).rejects.toThrow(
+      'data/empty.csv, row 3: expected a text in column "text" (or skipMissing: true), got an empty one',
+    )
   })
 })
