@@ -195,6 +195,7 @@ describe('an error about a value that does not exist', () => {
   it.each<readonly [ReadonlyArray<string>, string]>([
     [['export', '--run', 'r', '--output', 'o', '--format', 'onnx'], 'got "onnx" (did you mean --format transformers.js?)\n'],
     [[...train, '--method', 'dpo'], 'got "dpo" (did you mean --task preference?)\n'],
+    [['train', '--model', 'm', '--task', 'chat', '--data', 'rows.jsonl'], 'got "chat" (did you mean --task alpaca?)\n'],
     [[...train, '--method', 'qlora'], 'got "qlora" (did you mean --method lora --precision int4?)\n'],
     [[...train, '--method', 'slora'], 'got "slora" (did you mean --method salora?)\n'],
     [[...train, '--device', 'gpu'], 'got "gpu" (did you mean --device cuda?)\n'],
