@@ -1,6 +1,5 @@
 /** JSON files: text of a bounded size, parsed within bounds of depth and number of values, with each key once. */
-import { Tokenizer, TokenType } from '@streamparser/json'
-import { InputError, inputError, quoted, reason } from '../errors/inputError.js'
+import { inputError, quoted, reason } from '../errors/inputError.js'
 import { nodeFiles } from './nodeFiles.js'
 import { withFile, type Storage } from './storage.js'
 
@@ -34,86 +33,73 @@ export const decodeUtf8 = (bytes: Uint8Array, file: string, what: string): strin
  * @throws InputError if the text is not JSON, is nested too deep, has too many values, or has a key twice
  */
 export const parseJson = (text: string, where: string): unknown => {
+  checkBounds(text, where)
   try {
-    checkTokens(text, where)
     return JSON.parse(text)
   } catch (thrown) {
-    throw thrown instanceof InputError ? thrown : inputError(where, 'JSON', `text that is not (${reason(thrown)})`)
+    throw inputError(where, 'JSON', `text that is not (${reason(thrown)})`)
   }
 }
 
 /**
- * The value of JSON that this program wrote: it is valid and has each key once, so only its size and depth are checked.
- * @throws InputError as `parseJson`
+ * Checks depth, the number of values, and that keys are unique, before any value is built. JSON.parse silently keeps the last of equal keys.
+ * Text that is not JSON may pass: JSON.parse refuses it.
  */
-export const parseWritten = (text: string, where: string): unknown =>
-  text.length <= valueLimit && isShallow(text) ? JSON.parse(text) : parseJson(text, where)
-
-/** Whether the text has at most `depthLimit` levels. */
-const isShallow = (text: string): boolean => {
-  let [depth, inString] = [0, false]
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (inString) {
-      if (code === backslash) i++
-      else if (code === quote) inString = false
-    } else if (code === quote) inString = true
-    else if (code === brace || code === bracket) {
-      if (++depth > depthLimit) return false
-    } else if (code === brace + 2 || code === bracket + 2) depth--
-  }
-  return true
-}
-const [quote, backslash, bracket, brace] = [0x22, 0x5c, 0x5b, 0x7b]
-
-/** Checks the tokens before any value is built: their depth, their number, and that keys are unique. JSON.parse silently keeps the last of equal keys. */
-const checkTokens = (text: string, where: string): void => {
-  const tokenizer = new Tokenizer({ stringBufferSize: 1 << 16 })
-  const bytes = new TextEncoder().encode(text)
+const checkBounds = (text: string, where: string): void => {
   const open: (Set<string> | undefined)[] = [] // the keys so far of each open object; undefined for a list
   let awaitsKey = false // in an object, a string after { or , is a key
   let values = 1
-  const enter = (keys: Set<string> | undefined): void => {
-    awaitsKey = true
-    values++
-    if (open.push(keys) > depthLimit) throw inputError(where, `at most ${depthLimit} levels of JSON`, 'more')
-  }
-  tokenizer.onToken = ({ token, value, offset }) => {
-    switch (token) {
-      case TokenType.LEFT_BRACE:
-        enter(new Set())
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case quote: {
+        const end = endOfString(text, i)
+        const keys = awaitsKey ? open.at(-1) : undefined
+        if (keys !== undefined) {
+          const key = stringOf(text.slice(i, end + 1))
+          if (keys.has(key)) throw inputError(where, 'each key once', `${quoted(key)} twice`)
+          keys.add(key)
+        }
+        awaitsKey = false
+        i = end
         break
-      case TokenType.LEFT_BRACKET:
-        enter(undefined)
-        break
-      case TokenType.RIGHT_BRACE:
-      case TokenType.RIGHT_BRACKET:
-        open.pop()
-        break
-      case TokenType.COMMA:
+      }
+      case brace:
+      case bracket:
+        if (open.push(text.charCodeAt(i) === brace ? new Set() : undefined) > depthLimit)
+          throw inputError(where, `at most ${depthLimit} levels of JSON`, 'more')
         values++
         awaitsKey = true
         break
-      case TokenType.STRING: {
-        const string = startsWithMark(bytes, offset + 1) ? `\ufeff${String(value)}` : String(value)
-        const keys = awaitsKey ? open.at(-1) : undefined
-        if (keys?.has(string)) throw inputError(where, 'each key once', `${quoted(string)} twice`)
-        keys?.add(string)
-        awaitsKey = false
-      }
+      case comma:
+        values++
+        awaitsKey = true
+        break
+      case brace + 2: // the closing ones
+      case bracket + 2:
+        open.pop()
     }
     if (values > valueLimit) throw inputError(where, `at most ${valueLimit} values in the JSON`, 'more')
   }
-  tokenizer.onError = (error) => {
-    // The errors thrown above arrive here too. For text that is not JSON, JSON.parse has the better message.
-    if (!(error instanceof InputError)) JSON.parse(text)
-    throw error
-  }
-  tokenizer.write(bytes)
 }
 
-/** Whether a string has U+FEFF first, written out or escaped. The tokenizer drops it there, and Gemma's vocabulary has `//` with it and without. */
-const startsWithMark = (bytes: Uint8Array, at: number): boolean =>
-  bytes[at] === backslash
-    ? String.fromCharCode(...bytes.subarray(at, at + 6)).toLowerCase() === '\\ufeff'
-    : bytes[at] === 0xef && bytes[at + 1] === 0xbb && bytes[at + 2] === 0xbf
+const [quote, comma, bracket, backslash, brace] = [0x22, 0x2c, 0x5b, 0x5c, 0x7b]
+
+/** Where the string that begins at `from` ends: at its quote, or with the text. */
+const endOfString = (text: string, from: number): number => {
+  for (let end = text.indexOf('"', from + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0
+    while (text.charCodeAt(end - 1 - backslashes) === backslash) backslashes++
+    if (backslashes % 2 === 0) return end
+  }
+  return text.length
+}
+
+/** A string without its escapes; what is no JSON string, as it is. */
+const stringOf = (json: string): string => {
+  if (!json.includes('\\')) return json.slice(1, -1)
+  try {
+    return String(JSON.parse(json))
+  } catch {
+    return json
+  }
+}

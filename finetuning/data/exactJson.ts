@@ -1,5 +1,5 @@
 /** JSON whose whole numbers keep their digits: where a number would lose some, beyond 2^53, they are bigints. */
-import { parseWritten } from '../../accelerated/storage/boundedJson.js'
+import { parseJson } from '../../accelerated/storage/boundedJson.js'
 
 /** Whether a number may have lost digits. */
 export const isLarge = (value: number): boolean => Math.abs(value) > Number.MAX_SAFE_INTEGER
@@ -41,8 +41,8 @@ const numeral = /-?\d[\d.eE+-]*/y
 const isLargeInteger = (number: string): boolean =>
   number.length >= 16 && /^-?\d{16,309}$/.test(number) && isLarge(Number(number)) && Number.isFinite(Number(number))
 
-/** The value of JSON from a file, with a bigint for each large whole number. @throws InputError as `parseWritten` */
-export const parseExact = (text: string, where: string): unknown => exactly(text, parseWritten(text, where))
+/** The value of JSON from a file, with a bigint for each large whole number. @throws InputError as `parseJson` */
+export const parseExact = (text: string, where: string): unknown => exactly(text, parseJson(text, where))
 
 /** The value of JSON that this program wrote a moment ago. */
 export const parseStored = (text: string): unknown => exactly(text, JSON.parse(text))

@@ -42,11 +42,13 @@ describe('JSON', () => {
     for (const levels of [64, 1_000_000])
       expect(await refusal(() => rowsOf(levels))).toBe(`F/rows.${kind}, row 2: expected at most 64 levels of JSON, got more`)
   })
-  it('may have any number of brackets within strings', () => {
-    expect(parseJson(JSON.stringify({ a: '[{'.repeat(100), b: '\\"['.repeat(200) }), 'x')).toEqual({
-      a: '[{'.repeat(100),
-      b: '\\"['.repeat(200),
-    })
+  it('may have any number of brackets, quotes and backslashes within strings', async () => {
+    for (const text of ['[{'.repeat(100), '\\"['.repeat(200), '[]]]]]]]]'.repeat(100), '\\', '\\\\', '"', '}}', '","'])
+      expect(parseJson(JSON.stringify({ [text]: text, b: [text, text] }), 'x')).toEqual({ [text]: text, b: [text, text] })
+    const closing = JSON.stringify(']'.repeat(100)) // closes nothing
+    expect(await refusal(() => parseJson(`${'[{"a":'.repeat(32)}[${closing}]${'}]'.repeat(32)}`, 'x'))).toBe(
+      'x: expected at most 64 levels of JSON, got more',
+    )
   })
   it('JSON larger than its bound is refused by the size of its file', async () => {
     await sized('tokenizer.json', Buffer.from('{'), 70_000_000_000)

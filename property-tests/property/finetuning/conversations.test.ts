@@ -5,7 +5,6 @@ import { chatTemplate } from '../../../accelerated/checkpoints/tokenizer/chatTem
 import { conversationIn, readConversations } from '../../../finetuning/data/conversations.js'
 import { inspectData } from '../../../finetuning/inspection/inspectData.js'
 import { conversationSegments } from '../../../finetuning/tokens/conversationTokens.js'
-import { parseJson, parseWritten } from '../../../accelerated/storage/boundedJson.js'
 import { SEED } from '../../support/seed.js'
 import { refusalOf } from '../../support/refusal.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -133,33 +132,6 @@ describe('messages of a role and a text alone', () => {
     expect(await refusal({ messages: [{ role: 'user', content: 1 }, answer] })).toContain('expected a list of messages')
     expect(await refusal({ messages: [] })).toContain('expected a list of messages')
     expect(await refusal({ messages: Array.from({ length: 10_001 }, () => answer) })).toContain('a list of at most 10000 entries')
-  })
-})
-
-describe('JSON that salora writes', () => {
-  it(`is parsed as other JSON is, within the same depth (seed ${SEED})`, () => {
-    const nested = (depth: number): unknown => (depth === 0 ? '[{"' : depth % 2 === 0 ? [nested(depth - 1)] : { a: nested(depth - 1) })
-    const outcome = (parse: (text: string, where: string) => unknown, text: string): unknown => {
-      try {
-        return parse(text, 'here')
-      } catch (error) {
-        return (error as Error).message
-      }
-    }
-    const values = [
-      ...fc.sample(fc.jsonValue(), { seed: SEED, numRuns: 300 }),
-      ...[63, 64, 65, 200].map(nested),
-      ['\\', '"', '[[', '}}'],
-      '['.repeat(500),
-    ]
-    for (const value of values) {
-      const text = JSON.stringify(value)
-      expect(outcome(parseWritten, text)).toEqual(outcome(parseJson, text))
-    }
-    expect(outcome(parseWritten, JSON.stringify(nested(65)))).toBe('here: expected at most 64 levels of JSON, got more')
-    expect(outcome(parseWritten, JSON.stringify(['[]]]]]]]]'.repeat(100), nested(64)]))).toBe(
-      'here: expected at most 64 levels of JSON, got more',
-    )
   })
 })
 
