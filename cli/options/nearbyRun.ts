@@ -4,10 +4,11 @@ import { dirname, join } from 'node:path'
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 
-/** ` (did you mean --run runs/reviews?)`; empty if neither is a run */
+/** ` (did you mean --run runs/reviews?)`, or where the runs of a sweep are; empty if no run is near */
 export const nearbyRun = async (folder: string): Promise<string> => {
   for (const run of [dirname(folder), ...(await newestFirst(folder))]) if (await isRun(run)) return ` (did you mean --run ${inShell(run)}?)`
-  return ''
+  const cells = join(folder, 'cells')
+  return (await newestFirst(cells)).length > 0 ? ` (the folder of a sweep: its runs are in ${inShell(cells)})` : ''
 }
 
 /** A model has a config.json too, which is no run's. */

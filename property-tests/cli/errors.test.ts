@@ -323,5 +323,7 @@ describe('a folder that cannot be used exits with 1 and names it', () => {
     expect(await suggested('around')).toBe(' (did you mean --run around/newest?)')
     expect(await suggested('around/old/adapter')).toBe(' (did you mean --run around/old?)')
     expect(await suggested('tiny/adapter')).toBe('')
+    await mkdir(join(cwd, 'sweep', 'cells', 'lora-0'), { recursive: true })
+    expect(await suggested('sweep')).toBe(' (the folder of a sweep: its runs are in sweep/cells)')
   })
 })
