@@ -61,7 +61,7 @@ describe('JSON', () => {
     expect(await refusal(() => readText(at('x')))).toBe('F/x: expected text in UTF-8, got bytes that are not')
   })
   it('JSON with a key twice is refused, however the key is escaped and nested', async () => {
-    const texts = ['{"ab":1,"ab":2}', '{"ab":1,"a\\u0062":2}', '[{"c":{"ab":"}","x":["ab","ab"],"ab":{}}}]']
+    const texts = ['{"ab":1,"ab":2}', '{"ab":1,"a\\u0062":2}', '[{"c":{"ab":"}","x":["ab","ab"],"ab":{}}}]', '{"\\\\":1,"ab":1,"ab":2}']
     for (const text of texts) expect(await refusal(() => parseJson(text, 'x'))).toBe('x: expected each key once, got "ab" twice')
     expect(parseJson('[{"ab":"ab"},{"ab":{"ab":1}}]', 'x')).toHaveLength(2)
   })
