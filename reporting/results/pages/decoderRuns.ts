@@ -7,6 +7,7 @@ import { intervalChart, type IntervalPoint } from '../../charts/intervalChart.js
 import { differenceText, signed, thousands } from '../numbers.js'
 import { chart, markdown, type Region } from '../page.js'
 import { sizeOf } from '../storedSweeps.js'
+import { errorBySeeds } from './moreSeeds.js'
 
 export type StoredRun = Pick<ComparedRun, 'variant' | 'seed'> & ComparedRun['result']
 
@@ -145,6 +146,18 @@ const pairsOf = (
   const seeds = [...first.keys()].filter((seed) => second.has(seed)).sort((a, b) => a - b)
   const [base, found] = [first, second].map((row) => seeds.map((seed) => row.get(seed) ?? NaN)) as [number[], number[]]
   return { base, found, differences: found.map((loss, i) => loss - (base[i] ?? NaN)) }
+}
+
+/** What the error of the mean over sets would be with more seeds. */
+export const moreSeeds = (runs: ReadonlyArray<DecoderRun>, compared: Compared, rate: number, seeds: number): Region => {
+  const { shareOfSeeds, error, errorThen } = errorBySeeds(
+    sets.map(([set]) => pairsOf(runs, compared, set, rate).differences),
+    seeds,
+  )
+  return markdown(
+    `Seeds make ${Math.round(100 * shareOfSeeds)} % of the variance of this mean, and the sets make the rest. ` +
+      `With ${seeds} seeds for each set, the expected error is ${errorThen.toFixed(4)}, in place of ${error.toFixed(4)}.`,
+  )
 }
 
 /** One seed shares its draws over all sets, so a verdict needs two of each set. */

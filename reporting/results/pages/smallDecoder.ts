@@ -9,9 +9,11 @@ import {
   choosing,
   decoderRun,
   keptTable,
+  moreSeeds,
   ratesTable,
   reportedPairs,
   setsTable,
+  type Compared,
   type DecoderRun,
   type StoredRun,
   type Titled,
@@ -117,12 +119,13 @@ export const smallDecoderPage: ResultsPage = {
     const found: Titled = [fromOne, 'SaLoRA']
     const fifth = reportedPairs(runs, { base: [onVO, 'LoRA on value and output'], other: found, baseName: 'LoRA' })
     const chance = reportedPairs(runs, { base: [`${fromOne}:retain=random`, 'random ones kept'], other: found, baseName: 'random ones' })
-    const tuned = reportedPairs(runs, {
+    const ofTuned: Compared = {
       base: [onVO, 'LoRA, tuned by set'],
       baseOf: (set) => bestOfSet(runs, kinds, kindsRate, set),
       other: found,
       baseName: 'LoRA',
-    })
+    }
+    const tuned = reportedPairs(runs, ofTuned)
     const both = reportedPairs(runs, {
       base: [onVO, 'LoRA, tuned by set'],
       baseOf: (set) => bestOfSet(runs, kinds, kindsRate, set),
@@ -165,6 +168,7 @@ export const smallDecoderPage: ResultsPage = {
       'fifth-random': chance.table,
       'fifth-kinds': setsTable(runs, kinds, kindsRate, 'LoRA, r = 1, on'),
       'fifth-tuned': tuned.table,
+      'fifth-seeds': moreSeeds(runs, ofTuned, kindsRate, 8),
       'fifth-choices': setsTable(runs, choices, kindsRate, 'SaLoRA, from'),
       'fifth-both': both.table,
       'fifth-kept': keptTable(runs, fromOne),

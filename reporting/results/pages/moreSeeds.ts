@@ -1,0 +1,28 @@
+/** What more seeds would change: the error of a mean over sets, whose part that comes from seeds falls with their number. */
+import { mean, sampleVariance as variance } from 'simple-statistics'
+
+export type ErrorBySeeds = {
+  /** of the variance of the mean, from 0 to 1 */
+  readonly shareOfSeeds: number
+  readonly error: number
+  /** the expected error with the asked number of seeds for each set */
+  readonly errorThen: number
+}
+
+/**
+ * The variance of a mean over S sets is Var(means of the sets) / S. Seeds make Σ_s (w_s / n_s) / S² of it, where w_s is the variance of a set's n_s
+ * differences. With n seeds each, that part is Σ_s (w_s / n) / S².
+ * @param differences of each set by seed, two or more each, of two sets or more
+ */
+export const errorBySeeds = (differences: ReadonlyArray<ReadonlyArray<number>>, seeds: number): ErrorBySeeds => {
+  const sets = differences.length
+  const whole = variance(differences.map((ofSet) => mean([...ofSet]))) / sets
+  const partWith = (numberOf: (ofSet: ReadonlyArray<number>) => number): number =>
+    mean(differences.map((ofSet) => variance([...ofSet]) / numberOf(ofSet))) / sets
+  const ofSeeds = partWith((ofSet) => ofSet.length)
+  return {
+    shareOfSeeds: Math.min(1, ofSeeds / whole),
+    error: Math.sqrt(whole),
+    errorThen: Math.sqrt(Math.max(0, whole - ofSeeds) + partWith(() => seeds)),
+  }
+}
