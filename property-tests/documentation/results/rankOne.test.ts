@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { stored, tableOf } from './storedRuns.js'
-import { mean, overall, signed } from './statistics.js'
+import { expectMoreSeeds, mean, overall, signed } from './statistics.js'
 
 describe('one rank for each matrix', () => {
   type Run = {
@@ -55,7 +55,7 @@ describe('one rank for each matrix', () => {
 
   it('the table of reported scores has their differences, seed by seed', () => {
     const table = tableOf('rank-one', 'best-rates')
-    const effects: number[] = []
+    const [effects, differences]: [number[], number[][]] = [[], []]
     for (const task of Object.keys(metrics)) {
       const [first, second] = [of('lora', task, false), of('salora', task, false)]
       const pairs = second.flatMap(({ seed, score }) => first.filter((one) => one.seed === seed).map((one) => score - one.score))
@@ -63,6 +63,7 @@ describe('one rank for each matrix', () => {
       expect(row?.[1], task).toBe(String(pairs.length))
       if (pairs.length > 0) expect(row?.[4]?.split(' ')[0], task).toBe(signed(mean(pairs), 2))
       effects.push(...(pairs.length > 0 ? [mean(pairs)] : []))
+      differences.push(pairs)
       const ofRows = tasks.find((one) => one.task === task)
       const isOfThese = ofRows?.seeds === pairs.length
       expect(row?.[5], task).toBe(isOfThese ? ofRows.standardError.toFixed(2) : '–')
@@ -70,6 +71,7 @@ describe('one rank for each matrix', () => {
       if (isOfThese) expect(Math.abs(ofRows.difference - mean(pairs)), task).toBeLessThan(0.5)
     }
     expect(table.at(-1)?.slice(4)).toEqual([overall(effects, 2)[0], '', overall(effects, 2)[1]])
+    expectMoreSeeds(readFileSync('docs/results/rank-one.md', 'utf8'), differences, 2)
     expect(readFileSync('docs/results/rank-one.md', 'utf8')).toContain(`SaLoRA minus LoRA is ${overall(effects)[0].split(' (')[0]} points`)
   })
 })

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { stored, tableOf, type ComparedRun } from './storedRuns.js'
-import { deviation, interval, mean, overall, signed } from './statistics.js'
+import { expectMoreSeeds, interval, mean, overall, signed } from './statistics.js'
 
 describe('a small decoder', () => {
   const early = 'salora:density=0.125:gate-start=0.02:gate-end=0.15'
@@ -185,24 +185,7 @@ describe('a small decoder', () => {
     const differences = tableOf('small-decoder', 'fifth-tuned')
       .slice(0, 5)
       .map((row) => (row.at(-1) ?? '').split(', ').map((text) => Number(text.replace('−', '-'))))
-    const between = deviation(differences.map(mean)) ** 2 - mean(differences.map((ofSet) => deviation(ofSet) ** 2 / ofSet.length))
-    const errorWith = (count: (ofSet: ReadonlyArray<number>) => number): number =>
-      Math.sqrt((between + mean(differences.map((ofSet) => deviation(ofSet) ** 2 / count(ofSet)))) / differences.length)
-    const text = readFileSync('docs/results/small-decoder.md', 'utf8')
-    const [share, seeds, then, now] = (/(\d+) % .* With (\d+) seeds .* is ([\d.]+), in place of ([\d.]+)\./.exec(text) ?? [])
-      .slice(1)
-      .map(Number)
-    expect(seeds).toBe(8)
-    expect(now).toBeCloseTo(
-      errorWith((ofSet) => ofSet.length),
-      4,
-    )
-    expect(then).toBeCloseTo(
-      errorWith(() => 8),
-      4,
-    )
-    const ofSets = Math.sqrt(between / differences.length)
-    expect(share).toBe(Math.round(100 * (1 - (ofSets / errorWith((ofSet) => ofSet.length)) ** 2)))
+    expectMoreSeeds(readFileSync('docs/results/small-decoder.md', 'utf8'), differences, 4)
   })
 
   it.each([

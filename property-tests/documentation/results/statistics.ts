@@ -1,4 +1,5 @@
 /** Means, deviations and intervals as the results pages show them, derived here once more. */
+import { expect } from 'vitest'
 
 export const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0)
 export const mean = (numbers: ReadonlyArray<number>): number => sum(numbers) / numbers.length
@@ -26,4 +27,22 @@ export const overall = (effects: ReadonlyArray<number>, digits = 1): readonly [s
     `${signed(mean(effects), digits)} ± ${error.toFixed(digits)} (${shown([low, high], digits)})`,
     low > 0 ? 'ahead' : high < 0 ? 'behind' : 'no difference shown',
   ]
+}
+
+/** Whether the page says what more seeds would change, by components of variance: `Seeds make 9 % …`. */
+export const expectMoreSeeds = (text: string, differences: ReadonlyArray<ReadonlyArray<number>>, digits: number): void => {
+  const [share, seeds, then, now] = (/(\d+) % of the variance .* With (\d+) seeds .* is ([\d.]+), in place of ([\d.]+)\./.exec(text) ?? [])
+    .slice(1)
+    .map(Number)
+  const between = deviation(differences.map(mean)) ** 2 - mean(differences.map((ofSet) => deviation(ofSet) ** 2 / ofSet.length))
+  const errorWith = (count: (ofSet: ReadonlyArray<number>) => number): number =>
+    Math.sqrt((between + mean(differences.map((ofSet) => deviation(ofSet) ** 2 / count(ofSet)))) / differences.length)
+  const error = errorWith((ofSet) => ofSet.length)
+  expect(seeds).toBe(8)
+  expect(now).toBeCloseTo(error, digits)
+  expect(then).toBeCloseTo(
+    errorWith(() => 8),
+    digits,
+  )
+  expect(share).toBe(Math.round(100 * (1 - between / differences.length / error ** 2)))
 }

@@ -7,7 +7,6 @@ import { intervalChart, type IntervalPoint } from '../../charts/intervalChart.js
 import { differenceText, signed, thousands } from '../numbers.js'
 import { chart, markdown, type Region } from '../page.js'
 import { sizeOf } from '../storedSweeps.js'
-import { errorBySeeds } from './moreSeeds.js'
 
 export type StoredRun = Pick<ComparedRun, 'variant' | 'seed'> & ComparedRun['result']
 
@@ -148,17 +147,9 @@ const pairsOf = (
   return { base, found, differences: found.map((loss, i) => loss - (base[i] ?? NaN)) }
 }
 
-/** What the error of the mean over sets would be with more seeds. */
-export const moreSeeds = (runs: ReadonlyArray<DecoderRun>, compared: Compared, rate: number, seeds: number): Region => {
-  const { shareOfSeeds, error, errorThen } = errorBySeeds(
-    sets.map(([set]) => pairsOf(runs, compared, set, rate).differences),
-    seeds,
-  )
-  return markdown(
-    `Seeds make ${Math.round(100 * shareOfSeeds)} % of the variance of this mean, and the sets make the rest. ` +
-      `With ${seeds} seeds for each set, the expected error is ${errorThen.toFixed(4)}, in place of ${error.toFixed(4)}.`,
-  )
-}
+/** Differences of the second row from the first by set of text, and by seed. */
+export const differencesBySet = (runs: ReadonlyArray<DecoderRun>, compared: Compared, rate: number): ReadonlyArray<ReadonlyArray<number>> =>
+  sets.map(([set]) => pairsOf(runs, compared, set, rate).differences)
 
 /** One seed shares its draws over all sets, so a verdict needs two of each set. */
 const verdictOf = (interval: Interval | null, seeds: ReadonlyArray<number>): string =>

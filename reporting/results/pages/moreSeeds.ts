@@ -1,7 +1,8 @@
 /** What more seeds would change: the error of a mean over sets, whose part that comes from seeds falls with their number. */
 import { mean, sampleVariance as variance } from 'simple-statistics'
+import { markdown, type Region } from '../page.js'
 
-export type ErrorBySeeds = {
+type ErrorBySeeds = {
   /** of the variance of the mean, from 0 to 1 */
   readonly shareOfSeeds: number
   readonly error: number
@@ -14,7 +15,7 @@ export type ErrorBySeeds = {
  * differences. With n seeds each, that part is Σ_s (w_s / n) / S².
  * @param differences of each set by seed, two or more each, of two sets or more
  */
-export const errorBySeeds = (differences: ReadonlyArray<ReadonlyArray<number>>, seeds: number): ErrorBySeeds => {
+const errorBySeeds = (differences: ReadonlyArray<ReadonlyArray<number>>, seeds: number): ErrorBySeeds => {
   const sets = differences.length
   const whole = variance(differences.map((ofSet) => mean([...ofSet]))) / sets
   const partWith = (numberOf: (ofSet: ReadonlyArray<number>) => number): number =>
@@ -25,4 +26,13 @@ export const errorBySeeds = (differences: ReadonlyArray<ReadonlyArray<number>>, 
     error: Math.sqrt(whole),
     errorThen: Math.sqrt(Math.max(0, whole - ofSeeds) + partWith(() => seeds)),
   }
+}
+
+/** One sentence for a page. @param of what the mean is over: `set` @param digits of the errors */
+export const moreSeeds = (differences: ReadonlyArray<ReadonlyArray<number>>, seeds: number, of: string, digits: number): Region => {
+  const { shareOfSeeds, error, errorThen } = errorBySeeds(differences, seeds)
+  return markdown(
+    `Seeds make ${Math.round(100 * shareOfSeeds)} % of the variance of this mean, and the ${of}s make the rest. ` +
+      `With ${seeds} seeds for each ${of}, the expected error is ${errorThen.toFixed(digits)}, in place of ${error.toFixed(digits)}.`,
+  )
 }

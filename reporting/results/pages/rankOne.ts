@@ -8,6 +8,7 @@ import { markdown, type Region, type ResultsPage } from '../page.js'
 import { readSweep, type StoredSweep } from '../storedSweeps.js'
 import { lossesAfterCut, scoresOfChoices, type StoredChoices } from './componentChoice.js'
 import { bestRate } from './learningRate.js'
+import { moreSeeds } from './moreSeeds.js'
 import { scoreByBudget } from './scoreByBudget.js'
 
 const tasks = ['cola', 'mrpc', 'stsb', 'sst2', 'qnli', 'qqp'] as const
@@ -54,13 +55,16 @@ const heldOutRates = (sweep: StoredSweep): Region => {
 /** A task's bootstrap over the rows of its dev set, as rowErrors.ts writes it. */
 type RowErrors = { readonly tasks: ReadonlyArray<{ readonly task: string; readonly seeds: number; readonly standardError: number }> }
 
-/** The dev set, pairs of a seed by task; then the mean over tasks, its error clustered by task. */
-const atBestRates = (sweep: StoredSweep, errors: RowErrors): Region => {
-  const byTask = tasks.map((task) => {
+/** The scores of both methods on the dev set, and the differences of a seed's pairs, by task. */
+const pairsByTask = (sweep: StoredSweep) =>
+  tasks.map((task) => {
     const [first, second] = [reported(sweep, task, lora), reported(sweep, task, salora)]
     const seeds = [...first.keys()].filter((seed) => second.has(seed))
     return { task, seeds, first, second, pairs: seeds.map((seed) => (second.get(seed) ?? NaN) - (first.get(seed) ?? NaN)) }
   })
+
+/** A table of pairs by task; then the mean over tasks, its error clustered by task. */
+const atBestRates = (byTask: ReturnType<typeof pairsByTask>, errors: RowErrors): Region => {
   const rows = byTask.map(({ task, seeds, first, second, pairs }) => {
     const interval = tInterval(pairs)
     const meanOf = (scores: ReadonlyMap<number, number>): string =>
@@ -80,9 +84,16 @@ export const rankOnePage: ResultsPage = {
   regions: (read) => {
     const sweep = readSweep(read, { file: 'rank-one' })
     const choices = read('component-choice') as StoredChoices
+    const byTask = pairsByTask(sweep)
     return {
       'held-out': heldOutRates(sweep),
-      'best-rates': atBestRates(sweep, read('rank-one-rows') as RowErrors),
+      'best-rates': atBestRates(byTask, read('rank-one-rows') as RowErrors),
+      'more-seeds': moreSeeds(
+        byTask.map(({ pairs }) => pairs),
+        8,
+        'task',
+        2,
+      ),
       cut: lossesAfterCut(choices),
       choices: scoresOfChoices(choices),
       ...scoreByBudget([sweep, readSweep(read, { file: 'budgets' })]),

@@ -8,8 +8,8 @@ import {
   bestOfSet,
   choosing,
   decoderRun,
+  differencesBySet,
   keptTable,
-  moreSeeds,
   ratesTable,
   reportedPairs,
   setsTable,
@@ -18,6 +18,7 @@ import {
   type StoredRun,
   type Titled,
 } from './decoderRuns.js'
+import { moreSeeds } from './moreSeeds.js'
 import { readSweep } from '../storedSweeps.js'
 import { lossByBudget } from './lossByBudget.js'
 import { windowOnEncoder } from './encoderWindow.js'
@@ -168,7 +169,7 @@ export const smallDecoderPage: ResultsPage = {
       'fifth-random': chance.table,
       'fifth-kinds': setsTable(runs, kinds, kindsRate, 'LoRA, r = 1, on'),
       'fifth-tuned': tuned.table,
-      'fifth-seeds': moreSeeds(runs, ofTuned, kindsRate, 8),
+      'fifth-seeds': moreSeeds(differencesBySet(runs, ofTuned, kindsRate), 8, 'set', 4),
       'fifth-choices': setsTable(runs, choices, kindsRate, 'SaLoRA, from'),
       'fifth-both': both.table,
       'fifth-kept': keptTable(runs, fromOne),
