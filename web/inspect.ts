@@ -1,6 +1,6 @@
 /** What a data file holds, before a run: its classes and how long its texts are. */
 import type { TaskOptions } from '../finetuning/tasks/index.js'
-import { errorInProgram } from '../finetuning/runs/errorsInProgram.js'
+import { resultInProgram } from '../finetuning/runs/errorsInProgram.js'
 import { loadFrom } from '../finetuning/tasks/loadFrom.js'
 import { labeledFileSource } from '../finetuning/tasks/sources/labeledFile.js'
 import { inputError, quoted, shown } from '../accelerated/errors/inputError.js'
@@ -21,9 +21,10 @@ export const inspect = async (file: Blob & { readonly name: string }, task: Omit
   const path = `data/${file.name}`
   if (!labeledFileSource.recognizes(file.name)) throw inputError('data', labeledFileSource.help, quoted(file.name))
   const storage = mounted(memoryStorage(), 'data', new Map([[file.name, file]]))
-  const { train, evaluation, labelNames } = await loadFrom(labeledFileSource, { ...task, task: path, storage }).catch((error: unknown) => {
-    throw errorInProgram(error, labeledFileSource.flags ?? [])
-  })
+  const { train, evaluation, labelNames } = await resultInProgram(
+    loadFrom(labeledFileSource, { ...task, task: path, storage }),
+    labeledFileSource.flags ?? [],
+  )
   const examples = [...train.examples, ...evaluation.examples]
   const words = examples.map(({ text, textPair = '' }) => `${text} ${textPair}`.trim().split(/\s+/).length).sort((a, b) => a - b)
   const rows = new Map<number, number>()

@@ -10,6 +10,7 @@ import { resolveLabels } from '../finetuning/adapters/labelNames.js'
 import { adapterIn, withCheckedHead } from '../finetuning/adapters/modelWithAdapter.js'
 import type { Text } from '../finetuning/adapters/openModel.js'
 import { openPredictions } from '../finetuning/adapters/openPredictions.js'
+import { resultInProgram } from '../finetuning/runs/errorsInProgram.js'
 import { readRunConfig } from '../finetuning/runs/runFiles.js'
 import type { RunConfig } from '../finetuning/runs/run.js'
 import { checkPlace, type Place } from './finetune.js'
@@ -40,7 +41,10 @@ const checkRun = (caller: string, output: unknown): void => {
 }
 
 /** Opens the adapter of a run for predictions. @throws InputError */
-export const predictor = async (output: string, place: Files & Pick<Place, 'device'>): Promise<Predictor> => {
+export const predictor = (output: string, place: Files & Pick<Place, 'device'>): Promise<Predictor> =>
+  resultInProgram(openPredictor(output, place), [])
+
+const openPredictor = async (output: string, place: Files & Pick<Place, 'device'>): Promise<Predictor> => {
   checkRun('predictor', output)
   checkPlace('predictor', place)
   const { trained, settings } = await trainedIn(output, place)
@@ -52,12 +56,16 @@ export const predictor = async (output: string, place: Files & Pick<Place, 'devi
  * Writes the run's model with its adapter merged, as transformers.js opens it, into an empty folder of a storage. The export of Node also compares
  * it with the original. @throws InputError
  */
-export const exportForTransformersJs = async (
+export const exportForTransformersJs = (
   output: string,
   place: Files,
-  to: { readonly storage: Storage; readonly folder: string },
+  to: Destination,
   precision: OnnxPrecision = 'float32',
-): Promise<void> => {
+): Promise<void> => resultInProgram(writeExport(output, place, to, precision), [])
+
+type Destination = { readonly storage: Storage; readonly folder: string }
+
+const writeExport = async (output: string, place: Files, to: Destination, precision: OnnxPrecision): Promise<void> => {
   checkRun('exportForTransformersJs', output)
   checkPlace('exportForTransformersJs', place, ['storage'])
   const { trained, settings } = await trainedIn(output, place)

@@ -13,8 +13,14 @@ export async function* eventsInProgram<E, R>(events: AsyncGenerator<E, R>, flags
   }
 }
 
-/** The error to throw: as it is, if it names no flags. */
-export const errorInProgram = (error: unknown, flags: ReadonlyArray<TaskFlag>): unknown => {
+/** The result, and errors that name options. @param flags as for `eventsInProgram` */
+export const resultInProgram = <R>(result: Promise<R>, flags: ReadonlyArray<TaskFlag>): Promise<R> =>
+  result.catch((error: unknown) => {
+    throw errorInProgram(error, flags)
+  })
+
+/** The error to throw, with options in place of flags. One that is neither of the input nor of a setting names none, and stays as it is. */
+const errorInProgram = (error: unknown, flags: ReadonlyArray<TaskFlag>): unknown => {
   const inProgram = optionsFor([...switches, ...flags.flatMap(({ name, placeholder }) => (placeholder === '' ? [name] : []))])
   if (error instanceof InputError) return new InputError(inProgram(error.where), inProgram(error.expected), error.got, error.kind)
   if (!(error instanceof SettingsError)) return error

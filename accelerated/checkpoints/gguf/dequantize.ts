@@ -29,8 +29,8 @@ const nibble = (bytes: Uint8Array, at: number, i: number): number => (i < 16 ? b
 const fiveBits = (bytes: Uint8Array, at: number, i: number): number =>
   nibble(bytes, at + 4, i) | (((byte(bytes, at + (i >> 3)) >> (i & 7)) & 1) << 4)
 
-/** Of 32 bytes each: the lower halves are the levels of one part of 32, the upper halves those of the next. */
-const halfByte = (bytes: Uint8Array, at: number, i: number): number => {
+/** Of each 32 bytes: the lower halves are the levels of one part of 32, the upper halves those of the next. */
+const nibbleInParts = (bytes: Uint8Array, at: number, i: number): number => {
   const both = byte(bytes, at + (i >> 6) * 32 + (i & 31))
   return (i & 32) === 0 ? both & 15 : both >> 4
 }
@@ -61,13 +61,14 @@ const blockReaders: Readonly<Record<Exclude<TensorType, 'F32' | 'F16' | 'BF16'>,
     const d = float16(bytes, 0)
     for (let i = 0; i < 32; i++) numbers[i] = d * int8(bytes, 2 + i)
   },
+  // (d · scale) · q − (dmin · min), with scale and min of each 32
   Q4_K: (bytes, numbers) => {
-    for (let i = 0; i < 256; i++) numbers[i] = halfByte(bytes, 16, i)
+    for (let i = 0; i < 256; i++) numbers[i] = nibbleInParts(bytes, 16, i)
     scaleParts(bytes, numbers)
   },
-  // each of these 32 bytes has the highest bits of eight levels, one of each part
+  // the same; of bytes 16 to 47, each has the highest bits of eight levels, one of each part
   Q5_K: (bytes, numbers) => {
-    for (let i = 0; i < 256; i++) numbers[i] = halfByte(bytes, 48, i) | (((byte(bytes, 16 + (i & 31)) >> (i >> 5)) & 1) << 4)
+    for (let i = 0; i < 256; i++) numbers[i] = nibbleInParts(bytes, 48, i) | (((byte(bytes, 16 + (i & 31)) >> (i >> 5)) & 1) << 4)
     scaleParts(bytes, numbers)
   },
   // (d · scale) · (q − 32), with a scale of each 16
@@ -83,7 +84,7 @@ const blockReaders: Readonly<Record<Exclude<TensorType, 'F32' | 'F16' | 'BF16'>,
   },
 }
 
-/** Levels q → (d · scale) · q − (dmin · min), with scale and min of each 32. */
+/** Turns the levels of a block of Q4_K or Q5_K into its numbers. */
 const scaleParts = (bytes: Uint8Array, numbers: Float32Array): void => {
   const [d, dmin] = [float16(bytes, 0), float16(bytes, 2)]
   for (let part = 0; part < 8; part++) {

@@ -185,7 +185,14 @@ describe('a small decoder', () => {
     const differences = tableOf('small-decoder', 'fifth-tuned')
       .slice(0, 5)
       .map((row) => (row.at(-1) ?? '').split(', ').map((text) => Number(text.replace('−', '-'))))
-    expectMoreSeeds(readFileSync('docs/results/small-decoder.md', 'utf8'), differences, 4)
+    const page = readFileSync('docs/results/small-decoder.md', 'utf8')
+    expectMoreSeeds(page, differences, 4)
+    const better = differences.filter((ofSet) => mean(ofSet) < 0).flat()
+    expect(page).toContain(
+      `SaLoRA is better on three sets, in ${better.filter((x) => x < 0).length} pairs of ${better.length}, and worse on two, in all pairs.`,
+    )
+    const worse = differences.filter((ofSet) => mean(ofSet) > 0)
+    expect([worse.length, worse.flat().every((x) => x > 0)]).toEqual([2, true])
   })
 
   it.each([

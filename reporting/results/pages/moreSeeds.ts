@@ -1,5 +1,6 @@
 /** What more seeds would change: the error of a mean over sets, whose part that comes from seeds falls with their number. */
 import { mean, sampleVariance as variance } from 'simple-statistics'
+import { clusteredDifference } from '../../../evaluation/glue/statistics.js'
 import { markdown, type Region } from '../page.js'
 
 type ErrorBySeeds = {
@@ -17,14 +18,14 @@ type ErrorBySeeds = {
  */
 const errorBySeeds = (differences: ReadonlyArray<ReadonlyArray<number>>, seeds: number): ErrorBySeeds => {
   const sets = differences.length
-  const whole = variance(differences.map((ofSet) => mean([...ofSet]))) / sets
+  const error = clusteredDifference(differences)?.standardError ?? NaN
   const partWith = (numberOf: (ofSet: ReadonlyArray<number>) => number): number =>
     mean(differences.map((ofSet) => variance([...ofSet]) / numberOf(ofSet))) / sets
   const ofSeeds = partWith((ofSet) => ofSet.length)
   return {
-    shareOfSeeds: Math.min(1, ofSeeds / whole),
-    error: Math.sqrt(whole),
-    errorThen: Math.sqrt(Math.max(0, whole - ofSeeds) + partWith(() => seeds)),
+    shareOfSeeds: Math.min(1, ofSeeds / error ** 2),
+    error,
+    errorThen: Math.sqrt(Math.max(0, error ** 2 - ofSeeds) + partWith(() => seeds)),
   }
 }
 
