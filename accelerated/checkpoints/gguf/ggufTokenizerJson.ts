@@ -1,6 +1,6 @@
 /** tokenizer.json and tokenizer_config.json of a model in GGUF, from the keys of its header. */
 import { inputError, quoted } from '../../errors/inputError.js'
-import { knownWords } from '../tokenizer/tokenizerSchema.js'
+import { knownWords } from '../tokenizer/knownWords.js'
 import type { GgufHeader } from './ggufHeader.js'
 
 /** llama.cpp's numbers of kinds of tokens. */
@@ -14,17 +14,30 @@ type Words = {
 }
 
 const byteLevel = (regex: boolean) => ({ type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: regex })
-const split = (words: string | undefined) => ({ type: 'Split', pattern: { Regex: words }, behavior: 'Isolated', invert: false })
-const llama3 = [split(knownWords[0]), byteLevel(false)]
+const wordsThenBytes = (words: string) => [
+  { type: 'Split', pattern: { Regex: words }, behavior: 'Isolated', invert: false },
+  byteLevel(false),
+]
+const digitsThenWords = [{ type: 'Digits', individual_digits: true }, byteLevel(true)]
+const llama3 = wordsThenBytes(knownWords.llama3)
 
-/** How a text is cut before its bytes are merged, by llama.cpp's names. `addsStart`: what it does without the key add_bos_token. */
-const words: Readonly<Record<string, Words>> = {
-  'gpt-2': { splits: [byteLevel(true)] },
-  smollm: { splits: [{ type: 'Digits', individual_digits: true }, byteLevel(true)] },
-  'llama-bpe': { splits: llama3, whole: true, addsStart: true },
-  'smaug-bpe': { splits: llama3 },
-  qwen2: { splits: [split(knownWords[1]), byteLevel(false)], normalizer: { type: 'NFC' } },
-}
+/**
+ * How a text is cut before its bytes are merged, by llama.cpp's names: several of them name one cut. `addsStart`: what llama.cpp does without the key
+ * add_bos_token.
+ */
+const kinds: ReadonlyArray<Words & { readonly names: ReadonlyArray<string> }> = [
+  { names: ['gpt-2', 'a.x-4.0', 'mellum'], splits: [byteLevel(true)] },
+  { names: ['smollm', 'minerva-7b'], splits: digitsThenWords },
+  { names: ['llama-bpe', 'llama3', 'llama-v3', 'falcon3', 'pixtral'], splits: llama3, whole: true, addsStart: true },
+  { names: ['smaug-bpe', 'dbrx'], splits: llama3 },
+  {
+    names: ['qwen2', 'deepseek-r1-qwen', 'megrez'],
+    splits: wordsThenBytes(knownWords.qwen2),
+    normalizer: { type: 'NFC' },
+  },
+  { names: ['tekken'], splits: wordsThenBytes(knownWords.mistralNemo), whole: true, addsStart: true },
+  { names: ['gpt-4o'], splits: wordsThenBytes(knownWords.gpt4o) },
+]
 
 /** Texts of both files. @throws InputError for a tokenizer of another kind, and for lists that do not fit */
 export const ggufTokenizer = ({ keys }: GgufHeader, file: string): { readonly tokenizer: object; readonly settings: object } => {
@@ -102,8 +115,8 @@ const vocabularyOf = ({ tokens, types }: Table): Readonly<Record<string, number>
 
 const byteParts = (keys: GgufHeader['keys'], table: Table, merges: ReadonlyArray<string>, file: string): Parts => {
   const pre = String(keys.get('tokenizer.ggml.pre') ?? 'default')
-  const known = Object.hasOwn(words, pre) ? words[pre] : undefined
-  if (known === undefined) throw inputError(file, `tokenizer.ggml.pre ${Object.keys(words).join(', ')}`, quoted(pre))
+  const known = kinds.find(({ names }) => names.includes(pre))
+  if (known === undefined) throw inputError(file, `tokenizer.ggml.pre ${kinds.map(({ names: [name] }) => name).join(', ')}`, quoted(pre))
   const { splits, normalizer = null, whole = false, addsStart = false } = known
   const pairs = merges.map((merge) => {
     const at = merge.indexOf(' ', 1) // a token may begin with a blank

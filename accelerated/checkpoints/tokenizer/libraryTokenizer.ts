@@ -1,13 +1,17 @@
 /**
- * The tokenizer of @huggingface/tokenizers 0.2.0, with our parts in place of four of its own:
+ * The tokenizer of @huggingface/tokenizers 0.2.0, with our parts in place of some of its own:
  * - Its unigram model takes seconds and a quarter of a gigabyte to open, and memory in proportion to a text. → unigram.ts
  * - Its Precompiled normalizer ignores the file's table and normalizes by Unicode (NFKC). → precompiledNormalizer.ts
  * - Its byte-pair model caches 10,000 words, which costs more than it saves for data with more words. → wordCache.ts
+ * - It cuts words, strips blanks and lowercases as JavaScript does. → preTokenizers.ts, normalizers.ts
+ * - Its decoders drop U+FEFF.
  * - Its ByteLevel post-processor loses the second of two texts. That post-processor changes only offsets, so it is left out.
  */
 import * as library from '@huggingface/tokenizers'
 import { InputError, inputError, reason } from '../../errors/inputError.js'
+import { lowercase, spacedChinese, strip, withoutFinalSigma } from './normalizers.js'
 import { precompiledNormalizer, type Normalize } from './precompiledNormalizer.js'
+import { bytesWords, unicodePreTokenizer } from './preTokenizers.js'
 import { piecesOf, wordMark, type TokenizerFile, type UnigramModel } from './tokenizerFile.js'
 import { unigram, type ScoredPieces } from './unigram.js'
 
@@ -18,9 +22,14 @@ type LibraryModel = {
   unk_token_id?: number
   readonly encode: (words: ReadonlyArray<string>) => string[]
 }
-type LibraryNormalizer = { readonly config: object; readonly normalize: (text: string) => string }
+type NormalizerConfig = { readonly lowercase?: boolean | null; readonly strip_left?: boolean | null; readonly strip_right?: boolean | null }
+type LibraryNormalizer = { readonly config: NormalizerConfig; readonly normalize: (text: string) => string }
+type LibraryPreTokenizer = { readonly tokenizers?: ReadonlyArray<LibraryPreTokenizer>; pattern?: RegExp }
+type LibraryDecoder = { readonly decoders?: ReadonlyArray<LibraryDecoder>; text_decoder?: object }
 export type LibraryTokenizer = {
   model: LibraryModel
+  readonly pre_tokenizer: LibraryPreTokenizer | null
+  readonly decoder: LibraryDecoder | null
   normalizer: LibraryNormalizer | null
   readonly encode: (
     text: string,
@@ -34,11 +43,26 @@ export type LibraryTokenizer = {
   /** cuts a text at the added tokens that are looked for before it is normalized */
   readonly splitter_unnormalized: { readonly split: (text: string) => ReadonlyArray<string> }
 }
-const { BPE, Model, Normalizer, PrecompiledNormalizer, SequenceNormalizer, Tokenizer } = library as unknown as {
+const {
+  BPE,
+  BertNormalizer,
+  ByteLevelPreTokenizer,
+  LowercaseNormalizer,
+  Model,
+  Normalizer,
+  PrecompiledNormalizer,
+  SequenceNormalizer,
+  StripNormalizer,
+  Tokenizer,
+} = library as unknown as {
   readonly Tokenizer: new (file: object, settings: object) => LibraryTokenizer
   readonly Model: new (config: object) => Omit<LibraryModel, 'encode'>
+  readonly BertNormalizer: new (config: object) => LibraryNormalizer & { tokenize_chinese_chars: Normalize }
+  readonly ByteLevelPreTokenizer: new (config: object) => LibraryPreTokenizer
+  readonly LowercaseNormalizer: new (config: object) => LibraryNormalizer
+  readonly StripNormalizer: new (config: object) => LibraryNormalizer
   readonly BPE: new (config: object) => LibraryModel & { max_length_to_cache: number }
-  readonly Normalizer: new (config: object) => Omit<LibraryNormalizer, 'normalize'>
+  readonly Normalizer: new (config: NormalizerConfig) => Omit<LibraryNormalizer, 'normalize'>
   readonly PrecompiledNormalizer: new (config: object) => LibraryNormalizer & { readonly charsmap: string }
   readonly SequenceNormalizer: new (config: object) => LibraryNormalizer & { normalizers: Array<LibraryNormalizer | null> }
 }
@@ -48,17 +72,30 @@ export const libraryTokenizer = (file: TokenizerFile, settings: object, where: s
   const { model } = file
   try {
     const tokenizer = new Tokenizer(
-      { ...file, model: model.type === 'Unigram' ? emptyModel : model, post_processor: withoutByteLevel(file.post_processor) },
+      {
+        ...file,
+        model: model.type === 'Unigram' ? emptyModel : model,
+        pre_tokenizer: unicodePreTokenizer(file.pre_tokenizer),
+        post_processor: withoutByteLevel(file.post_processor),
+      },
       settings,
     )
+    for (const part of partsOf(tokenizer.pre_tokenizer)) if (part instanceof ByteLevelPreTokenizer) part.pattern = bytesWords
+    for (const part of tokenizer.decoder?.decoders ?? [tokenizer.decoder]) if (part?.text_decoder !== undefined) part.text_decoder = utf8
     if (tokenizer.model instanceof BPE) tokenizer.model.max_length_to_cache = 0
     if (model.type === 'Unigram') tokenizer.model = unigramModel(model, file, where)
-    tokenizer.normalizer = withTables(tokenizer.normalizer, where)
+    tokenizer.normalizer = asInRust(tokenizer.normalizer, where)
     return tokenizer
   } catch (thrown) {
     throw thrown instanceof InputError ? thrown : inputError(where, 'a tokenizer that @huggingface/tokenizers supports', reason(thrown))
   }
 }
+
+/** With U+FEFF, which a decoder otherwise drops from the start of each run of bytes. */
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
+
+const partsOf = (preTokenizer: LibraryPreTokenizer | null): ReadonlyArray<LibraryPreTokenizer> =>
+  preTokenizer === null ? [] : (preTokenizer.tokenizers ?? [preTokenizer])
 
 /** Takes the place of a unigram model while the library constructs the rest. */
 const emptyModel = { type: 'WordPiece', unk_token: '', vocab: {} }
@@ -95,7 +132,7 @@ const unigramModel = (model: UnigramModel, file: TokenizerFile, where: string): 
 class OwnNormalizer extends Normalizer {
   private readonly own: Normalize
 
-  constructor(config: object, own: Normalize) {
+  constructor(config: NormalizerConfig, own: Normalize) {
     super(config)
     this.own = own
   }
@@ -105,11 +142,21 @@ class OwnNormalizer extends Normalizer {
   }
 }
 
-const withTables = (normalizer: LibraryNormalizer | null, where: string): LibraryNormalizer | null => {
+const asInRust = (normalizer: LibraryNormalizer | null, where: string): LibraryNormalizer | null => {
   if (normalizer instanceof PrecompiledNormalizer)
     return new OwnNormalizer(normalizer.config, precompiledNormalizer(normalizer.charsmap, where))
+  if (normalizer instanceof LowercaseNormalizer) return new OwnNormalizer(normalizer.config, lowercase)
+  if (normalizer instanceof StripNormalizer) {
+    const { strip_left: left, strip_right: right } = normalizer.config
+    return new OwnNormalizer(normalizer.config, (text) => strip(text, { left: left === true, right: right === true }))
+  }
+  if (normalizer instanceof BertNormalizer) {
+    normalizer.tokenize_chinese_chars = spacedChinese
+    const prepared = normalizer.config.lowercase === true ? withoutFinalSigma : (text: string): string => text
+    return new OwnNormalizer(normalizer.config, (text) => normalizer.normalize(prepared(text)))
+  }
   if (normalizer instanceof SequenceNormalizer) {
-    const parts = normalizer.normalizers.flatMap((part) => withTables(part, where) ?? [])
+    const parts = normalizer.normalizers.flatMap((part) => asInRust(part, where) ?? [])
     return new OwnNormalizer(normalizer.config, (text) =>
       parts.reduce((normalized, part) => within(part.normalize(normalized), text, where), text),
     )

@@ -3,6 +3,7 @@
  * pass: no regular expressions but known ones, and only short replacements.
  */
 import { z } from 'zod'
+import { knownWords } from './knownWords.js'
 
 const word = z.string().max(1_000)
 /** A replacement, which must not make a long text of a short one. */
@@ -12,15 +13,10 @@ const part = <T extends string>(type: T) => z.object({ type: z.literal(type) })
 const id = z.int().min(0)
 const anchor = z.tuple([word, id])
 
-/** The regular expressions for words of Llama 3 and Qwen2, in this order. A file's own expressions never run. */
-export const knownWords: ReadonlyArray<string> = [3, 1].map(
-  (digits) =>
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" +
-    `${digits === 1 ? '' : `{1,${digits}}`}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`,
-)
-
 /** The expressions by which SentencePiece and DeBERTa replace several blanks by one. */
 const knownBlanks = [' {2,}', '\\s{2,}|[\\n\\r\\t]']
+
+const namesOfWords = "Llama 3's, Qwen2's, Mistral NeMo's or GPT-4o's words"
 
 const normalizers = [
   part('NFC'),
@@ -52,11 +48,16 @@ const preTokenizers = [
     prepend_scheme: z.enum(['always', 'never', 'first']).nullish(),
     split: flag,
   }),
-  part('Split').extend({
-    pattern: z.strictObject({ Regex: z.enum(knownWords) }),
-    behavior: z.literal('Isolated'),
-    invert: z.literal(false).nullish(),
-  }),
+  // known expressions match every character, so that nothing is left to remove
+  part('Split')
+    .extend({
+      pattern: z.strictObject({ Regex: z.enum(Object.values(knownWords), { error: `that of ${namesOfWords}` }) }),
+      behavior: z.enum(['Isolated', 'Removed']),
+      invert: flag,
+    })
+    .refine(({ behavior, invert }) => (behavior === 'Removed') === (invert === true), {
+      error: 'a cut with behavior Isolated, or Removed with invert',
+    }),
 ] as const
 /** Gemma's: a cut at blanks. Its normalizer leaves none (parseTokenizerFile). */
 export const blankSplit = part('Split').extend({
@@ -107,10 +108,10 @@ const sequenceOf = <T extends z.ZodType<Component>>(component: T) =>
     .array(component)
     .max(inSequence)
     .refine((parts) => parts.reduce((product, part) => product * growth(part), 1) <= longestGrowth, {
-      error: `expected replacements that make a text at most ${longestGrowth} times as long`,
+      error: `a list of replacements that make a text at most ${longestGrowth} times as long`,
     })
     .refine((parts) => parts.filter(({ type }) => expanding.has(type)).length <= mostExpanding, {
-      error: `expected at most ${mostExpanding} of ${[...expanding].join(', ')}`,
+      error: `a list with at most ${mostExpanding} of ${[...expanding].join(', ')}`,
     })
 
 export const decoderSchema = z

@@ -6,7 +6,7 @@ import { readChatTemplate } from '../../checkpoints/tokenizer/chatTemplate.js'
 import { namedEosTokenIds } from '../../checkpoints/tokenizer/eosToken.js'
 import { loadTokenizer } from '../../checkpoints/tokenizer/tokenizer.js'
 import { parseTokenizerFile, type TokenizerFile } from '../../checkpoints/tokenizer/tokenizerFile.js'
-import { knownWords } from '../../checkpoints/tokenizer/tokenizerSchema.js'
+import { knownWords } from '../../checkpoints/tokenizer/knownWords.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 import { readText } from '../../storage/boundedJson.js'
 import { requiredFile } from '../../storage/fileInFolder.js'
@@ -92,7 +92,7 @@ const modelKeys = (parsed: TokenizerFile, table: TokenTable, file: string): Writ
   if (pre === null)
     throw inputError(
       file,
-      "a byte-level tokenizer of GPT-2's, SmolLM's, Llama 3's or Qwen2's kind, for GGUF",
+      "a byte-level tokenizer of GPT-2's, SmolLM's, Llama 3's, Qwen2's, Mistral NeMo's or GPT-4o's kind, for GGUF",
       `normalizer ${typesOf(parsed.normalizer)}, pre-tokenizer ${typesOf(parsed.pre_tokenizer)}`,
     )
   return [
@@ -113,10 +113,13 @@ const preTokenizerOf = ({ normalizer, pre_tokenizer: pre }: TokenizerFile, { ign
   if (words === undefined) return usual ? 'gpt-2' : null
   if (words.type === 'Digits') return usual && words.individual_digits === true ? 'smollm' : null
   if (words.type !== 'Split' || bytes.use_regex !== false) return null
-  const [llama3, qwen2] = knownWords
-  if (words.pattern.Regex === llama3 && normalizer === null) return whole === true ? 'llama-bpe' : 'smaug-bpe'
+  const { Regex } = words.pattern
   const isNfc = normalizer === null || normalizer.type === 'NFC'
-  return words.pattern.Regex === qwen2 && isNfc && whole !== true ? 'qwen2' : null
+  if (Regex === knownWords.qwen2) return isNfc && whole !== true ? 'qwen2' : null
+  if (normalizer !== null) return null
+  if (Regex === knownWords.llama3) return whole === true ? 'llama-bpe' : 'smaug-bpe'
+  if (Regex === knownWords.mistralNemo) return whole === true ? 'tekken' : null
+  return whole === true ? null : 'gpt-4o'
 }
 
 const typesOf = (component: { readonly type: string } | null): string => component?.type ?? 'none'

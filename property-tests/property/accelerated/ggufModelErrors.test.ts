@@ -88,7 +88,7 @@ describe('a file that is no model in GGUF', () => {
     [
       'cuts words otherwise',
       ggufFile({ keys: keys({ 'tokenizer.ggml.pre': key('tokenizer.ggml.pre', 8, string('constructor')) }) }),
-      'expected tokenizer.ggml.pre gpt-2, smollm, llama-bpe, smaug-bpe, qwen2, got "constructor"',
+      'expected tokenizer.ggml.pre gpt-2, smollm, llama-bpe, smaug-bpe, qwen2, tekken, gpt-4o, got "constructor"',
     ],
     [
       'lacks tokens',

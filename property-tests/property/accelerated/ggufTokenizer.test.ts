@@ -70,8 +70,10 @@ describe('a tokenizer in GGUF', () => {
     ['smollm', changed('qwen2', { pre_tokenizer: { type: 'Sequence', pretokenizers: [digits, byteLevel] } })],
     ['qwen2', changed('qwen2', { normalizer: { type: 'NFC' } })],
     ['llama-bpe', changed('llama3', {}, { ignore_merges: true })],
+    ['tekken', changed('mistral-nemo', {}, { ignore_merges: true })],
+    ['gpt-4o', changed('gpt-4o', {})],
   ])('is of the kind %s', async (pre, tokenizer) => {
-    expect(await keysOf(tokenizer)).toMatchObject({ model: 'gpt2', pre, add_bos_token: pre === 'llama-bpe' })
+    expect(await keysOf(tokenizer)).toMatchObject({ model: 'gpt2', pre, add_bos_token: ['llama-bpe', 'tekken'].includes(pre) })
   })
 
   it("of LLaMA 2's kind has scores in the order of its merges, and the kinds of bytes", async () => {
@@ -86,7 +88,7 @@ describe('a tokenizer in GGUF', () => {
 
   const sequence = (...pretokenizers: ReadonlyArray<object>) => ({ pre_tokenizer: { type: 'Sequence', pretokenizers } })
   const words = JSON.parse(readFileSync(join(fixtures, 'llama', 'tokenizer.json'), 'utf8')) as Json
-  const known = "a byte-level tokenizer of GPT-2's, SmolLM's, Llama 3's or Qwen2's kind, for GGUF, got normalizer"
+  const known = "a byte-level tokenizer of GPT-2's, SmolLM's, Llama 3's, Qwen2's, Mistral NeMo's or GPT-4o's kind, for GGUF, got normalizer"
   it.each<readonly [string, Json, string]>([
     ['words', words, 'a tokenizer of pairs of bytes (BPE), for GGUF, got one of type WordPiece'],
     ['Metaspace', kind('metaspace'), 'blanks that become ▁, as the normalizers of LLaMA 2 and Gemma write them, for GGUF, got others'],
@@ -103,6 +105,8 @@ describe('a tokenizer in GGUF', () => {
     ['three cuts', changed('qwen2', sequence(digits, digits, byteLevel)), `${known} none, pre-tokenizer Sequence`],
     ['a lower case', changed('llama3', { normalizer: { type: 'Lowercase' } }), `${known} Lowercase, pre-tokenizer Sequence`],
     ['NFC of GPT-2', changed('qwen2', { normalizer: { type: 'NFC' }, pre_tokenizer: byteLevel }), `${known} NFC, pre-tokenizer ByteLevel`],
+    ['merged words of Mistral NeMo', changed('mistral-nemo', {}), `${known} none, pre-tokenizer Sequence`],
+    ['whole words of GPT-4o', changed('gpt-4o', {}, { ignore_merges: true }), `${known} none, pre-tokenizer Sequence`],
     ['whole words of Qwen2', changed('qwen2', {}, { ignore_merges: true }), `${known} none, pre-tokenizer Sequence`],
     [
       'an end of words',

@@ -5,7 +5,7 @@ import { PreTrainedTokenizer } from '@huggingface/transformers'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { prefixTokenizer } from '../../../accelerated/checkpoints/tokenizer/prefixTokenizer.js'
-import { knownWords } from '../../../accelerated/checkpoints/tokenizer/tokenizerSchema.js'
+import { knownWords } from '../../../accelerated/checkpoints/tokenizer/knownWords.js'
 import { parseTokenizerFile } from '../../../accelerated/checkpoints/tokenizer/tokenizerFile.js'
 import { longestFirst, truncatedPair } from '../../../accelerated/checkpoints/tokenizer/truncation.js'
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
@@ -42,13 +42,12 @@ const kinds = [
   ['the embedded byte pairs', open(embeddedModel)],
   ['byte pairs with a space before the first word', open(embeddedModel, prefixed)],
   ["SmolLM's cuts", open(embeddedModel, cutBy({ type: 'Digits', individual_digits: true }, byteLevel(true)))],
-  ["Llama 3's cuts", open(embeddedModel, wordsOf(knownWords[0]))],
-  ["Qwen2's cuts", open(embeddedModel, wordsOf(knownWords[1]))],
+  ...Object.entries(knownWords).map(([kind, words]) => [`the cuts of ${kind}`, open(embeddedModel, wordsOf(words))] as const),
   ['the golden RoBERTa', open(folderOf('roberta'))],
   ['the golden BERT', open(folderOf('bert'))],
 ] as const
 
-const blank = fc.constantFrom(' ', ' ', ' ', ' ', '  ', '\t', '\n', ' \u00a0', '\u3000', ' \u0301')
+const blank = fc.constantFrom(' ', ' ', ' ', ' ', '  ', '\t', '\n', ' \u00a0', '\u3000', ' \u0301', ' \u0085', '\ufeff')
 const word = fc.oneof(
   fc.constantFrom(
     'the',
