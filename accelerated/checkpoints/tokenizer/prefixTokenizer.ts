@@ -109,7 +109,7 @@ const nextWord = (text: string, from: number): number => {
 
 const isBlank = (text: string, at: number): boolean => {
   const code = text.charCodeAt(at)
-  return code < 128 ? code === 32 || (code >= 9 && code <= 13) : /\p{White_Space}/u.test(text.charAt(at))
+  return code < 128 ? code === 32 || (code >= 9 && code <= 13) : /\s/.test(text.charAt(at))
 }
 
 const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')

@@ -199,13 +199,6 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     tests: ['hostile/bounds/tokenizer'],
   },
   {
-    file: 'accelerated/checkpoints/tokenizer/prefixTokenizer.ts',
-    mistake: 'A next line (U+0085) is no blank.',
-    before: '/\\p{White_Space}/u.test(text.charAt(at))',
-    after: '/\\s/.test(text.charAt(at))',
-    tests: ['property/accelerated/prefixTokenizer'],
-  },
-  {
     file: 'accelerated/checkpoints/tokenizer/libraryTokenizer.ts',
     mistake: 'A normalized text may have any length.',
     before: 'if (normalized.length <= most) return normalized',
