@@ -10,6 +10,11 @@ templates = {
     "{% for message in messages %}{% if message['role'] == 'user' %}{{ '[' + (told + ' ' if loop.index0 <= 1 and told else '') + message['content'] + ']' }}"
     "{% elif message['role'] == 'assistant' %}{{ ' ' + message['content'] + ' ' + eos_token }}"
     "{% elif message['role'] != 'system' or not loop.first %}{{ raise_exception('no such role') }}{% endif %}{% endfor %}",
+    # characters to strip, as in Qwen3's template, and tests of attributes that some messages lack, as in Mistral NeMo's
+    "stripped": "{% for message in messages | rejectattr('tool_calls', 'defined') %}{{ message.role }}:{{ message.content.lstrip('\n W').rstrip('.s') }}:"
+    "{{ message['content'].strip('B.—m') }}:{{ message.content.strip() }}\n{% endfor %}"
+    "{{ messages | selectattr('tool_calls', 'undefined') | list | length }}{{ messages | selectattr('role', 'equalto', 'user') | list | length }}"
+    "{{ messages | rejectattr('tool_calls') | list | length }}{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}",
 }
 tokens = {"bos_token": "<s>", "eos_token": "</s>"}
 user, assistant, system = (lambda content, role=role: {"role": role, "content": content} for role in ("user", "assistant", "system"))
@@ -17,6 +22,7 @@ conversations = [
     [user("What is it?"), assistant("A stone.")],
     [system("Be short."), user("Name two\nrivers. "), assistant(" Rhine, Po"), user("And one more"), assistant("Nile — 6,650 km")],
     [user("<|end|> {{ 1 + 1 }}"), assistant("{% x %} naïve 日本")],
+    [user("\n\n Was it 🙂?"), {**assistant("🙂.."), "tool_calls": [{"type": "function"}]}, user("..mm—"), assistant(" \n...")],
 ]
 cases = [
     {

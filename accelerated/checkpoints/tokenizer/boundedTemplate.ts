@@ -1,14 +1,6 @@
 /** A chat template's work, bounded: templates come from untrusted files, and Jinja can loop and double without end. */
-import { Environment, Interpreter } from '@huggingface/jinja'
-
-/** A value of a template, and the part of the interpreter that is used here: the library's declarations do not resolve. */
-export type Value = { readonly type: string; readonly value: unknown }
-type Evaluator = {
-  readonly run: (program: unknown) => Value
-  evaluate(node: unknown, environment: unknown): Value
-  evaluateBlock(statements: ReadonlyArray<unknown>, environment: unknown): Value
-}
-const JinjaInterpreter = Interpreter as unknown as new (environment: unknown) => Evaluator
+import { Environment } from '@huggingface/jinja'
+import { PythonJinja, type Value } from './pythonJinja.js'
 
 /** Steps of a template besides those for its messages, and the most of all. A step takes about a microsecond. */
 const [baseSteps, mostSteps] = [1_000_000, 50_000_000]
@@ -39,7 +31,7 @@ export const environmentOf = (variables: Readonly<Record<string, unknown>>): Env
 }
 
 /** The interpreter evaluates each node of a template here, and each of its operations is on values that were evaluated here. */
-export class CountingInterpreter extends JinjaInterpreter {
+export class CountingInterpreter extends PythonJinja {
   private left: number
   protected readonly sizes = new WeakMap<object, number>()
   /** for each node under evaluation, the characters of the longest text that it has read so far */

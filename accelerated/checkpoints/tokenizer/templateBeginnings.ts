@@ -4,7 +4,8 @@
  * Their beginnings are rendered one by one.
  */
 import { Environment } from '@huggingface/jinja'
-import { CountingInterpreter, environmentOf, type TemplateBounds, type Value } from './boundedTemplate.js'
+import { CountingInterpreter, environmentOf, type TemplateBounds } from './boundedTemplate.js'
+import type { Value } from './pythonJinja.js'
 import { copied, isTrue, namespacesIn, OpenLoop, templateValue, thrownBy, Unsupported, unsupported } from './templateState.js'
 
 /** A beginning's text: the first `shared` characters of the common text, and its own `rest`. */

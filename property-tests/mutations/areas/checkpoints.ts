@@ -199,6 +199,27 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     tests: ['hostile/bounds/tokenizer'],
   },
   {
+    file: 'accelerated/checkpoints/tokenizer/pythonJinja.ts',
+    mistake: 'A template strips blanks, whatever characters it names.',
+    before: 'if (side === undefined || only === undefined || others.length > 0) return',
+    after: 'if (side === undefined || only === undefined || others.length >= 0) return',
+    tests: ['golden/chatTemplates'],
+  },
+  {
+    file: 'accelerated/checkpoints/tokenizer/pythonJinja.ts',
+    mistake: 'A template strips one side alone.',
+    before: 'strip: { left: true, right: true }',
+    after: 'strip: { left: true, right: false }',
+    tests: ['golden/chatTemplates'],
+  },
+  {
+    file: 'accelerated/checkpoints/tokenizer/pythonJinja.ts',
+    mistake: 'A missing attribute passes no test of a template.',
+    before: '?? undefinedValue, argument)',
+    after: '?? operand, argument)',
+    tests: ['golden/chatTemplates'],
+  },
+  {
     file: 'accelerated/checkpoints/tokenizer/libraryTokenizer.ts',
     mistake: 'A normalized text may have any length.',
     before: 'if (normalized.length <= most) return normalized',
