@@ -324,6 +324,27 @@ describe('a small decoder', () => {
       expect(readFileSync(`docs/${page}.md`, 'utf8'), page).toContain(`${Number(ahead).toFixed(3)} less loss`)
   })
 
+  it('the table of larger decoders has the loss of every run, and the differences of pairs', () => {
+    const models = { 'decoder-gemma': 'Gemma 3 270M', 'decoder-qwen': 'Qwen2.5-Coder 0.5B' }
+    const losses = new Map<string, number>(
+      Object.entries(models).flatMap(([file, model]) =>
+        stored<{ readonly runs: ReadonlyArray<ComparedRun> }>(file).runs.map(({ variant, last }) => {
+          const [, set = '', rate] = /^report (.+) lora-8:learning-rate=(.+)$/.exec(variant) ?? []
+          return [`${model}, ${sets[set as keyof typeof sets]}, ${rate}`, last.scores['loss'] ?? NaN] as const
+        }),
+      ),
+    )
+    const shown = tableOf('small-decoder', 'larger-decoders').flatMap(([model, text, ...cells]) => {
+      const keys = ['4e-4', '1e-3'].map((rate) => `${model}, ${text}, ${rate}`)
+      const [low, high] = keys.map((key) => losses.get(key))
+      const difference = low === undefined || high === undefined ? '–' : signed(high - low, 4)
+      expect(cells).toEqual([low?.toFixed(4) ?? '–', high?.toFixed(4) ?? '–', difference])
+      return keys.filter((key) => losses.has(key))
+    })
+    expect(losses.size).toBeGreaterThan(2)
+    expect(shown.sort()).toEqual([...losses.keys()].sort())
+  })
+
   it('the summary has the verdicts of the tables', () => {
     const page = readFileSync('docs/results/small-decoder.md', 'utf8').replaceAll('\n', ' ')
     const verdicts = (region: string) =>
