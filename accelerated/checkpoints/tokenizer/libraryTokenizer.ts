@@ -142,6 +142,7 @@ class OwnNormalizer extends Normalizer {
   }
 }
 
+/** A normalizer that makes of a text what Rust's library makes of it. */
 const asInRust = (normalizer: LibraryNormalizer | null, where: string): LibraryNormalizer | null => {
   if (normalizer instanceof PrecompiledNormalizer)
     return new OwnNormalizer(normalizer.config, precompiledNormalizer(normalizer.charsmap, where))
