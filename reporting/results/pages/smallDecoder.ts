@@ -20,7 +20,7 @@ import {
 } from './decoderRuns.js'
 import { moreSeeds } from './moreSeeds.js'
 import { readSweep } from '../storedSweeps.js'
-import { largerDecoders, type StoredRuns } from './largerDecoders.js'
+import { largerDecoders } from './largerDecoders.js'
 import { lossByBudget } from './lossByBudget.js'
 import { windowOnEncoder } from './encoderWindow.js'
 
@@ -161,10 +161,7 @@ export const smallDecoderPage: ResultsPage = {
       ),
       'windows-reported': window.table,
       'default-rate': rate.table,
-      'larger-decoders': largerDecoders([
-        ['Gemma 3 270M', read('decoder-gemma') as StoredRuns],
-        ['Qwen2.5-Coder 0.5B', read('decoder-qwen') as StoredRuns],
-      ]),
+      'larger-decoders': largerDecoders(read),
       ...decoderCandidates(runs, fromOne, early),
       ...lossByBudget(runs),
       'windows-encoder': windowOnEncoder(readSweep(read, { file: 'window' })),
