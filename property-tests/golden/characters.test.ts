@@ -84,7 +84,7 @@ describe("as Hugging Face's tokenizers", () => {
     expect(differing(shapes, (letter) => normalizer.normalize(`${letter}a${letter}b ${letter}`).replaceAll(letter, '·'))).toEqual([])
   })
 
-  it('makes letters small one by one: Σ becomes σ at the end of a word, too', () => {
+  it('lowercases each letter alone: Σ becomes σ, also at the end of a word', () => {
     const bert = { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true }
     const [one, other] = [{ type: 'Lowercase' }, bert].map((normalizer) => partsOf({ normalizer }).normalizer)
     const words = Object.keys(golden.lowercase)

@@ -20,7 +20,7 @@ CUTS = {
 NORMALIZERS = {'Strip': normalizers.Strip(), 'BertNormalizer': normalizers.BertNormalizer(clean_text=False, lowercase=False)}
 # Its table of punctuation is older than Unicode 14: characters that are new since Unicode 3.2, or became punctuation or ceased to be it, are left out.
 OLDER = {'BertPreTokenizer'}
-# Greek words: each letter is made small alone.
+# Each letter is lowercased alone.
 WORDS = ['ΟΔΟΣ', 'ΣΑΣ Σ', 'Σας', 'ΑΣ.Σ', 'İI']
 
 

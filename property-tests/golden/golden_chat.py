@@ -11,7 +11,7 @@ templates = {
     "{% elif message['role'] == 'assistant' %}{{ ' ' + message['content'] + ' ' + eos_token }}"
     "{% elif message['role'] != 'system' or not loop.first %}{{ raise_exception('no such role') }}{% endif %}{% endfor %}",
     # characters to strip, as in Qwen3's template, and tests of attributes that some messages lack, as in Mistral NeMo's
-    "stripped": "{% for message in messages | rejectattr('tool_calls', 'defined') %}{{ message.role }}:{{ message.content.lstrip('\n W').rstrip('.s') }}:"
+    "stripped": "{% for message in messages | rejectattr('tool_calls', 'defined') %}{{ message.role }}:{{ message.content.lstrip('\n W').rstrip('.s🙂?') }}:"
     "{{ message['content'].strip('B.—m') }}:{{ message.content.strip() }}\n{% endfor %}"
     "{{ messages | selectattr('tool_calls', 'undefined') | list | length }}{{ messages | selectattr('role', 'equalto', 'user') | list | length }}"
     "{{ messages | rejectattr('tool_calls') | list | length }}{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}",

@@ -106,7 +106,7 @@ type Family = keyof typeof cases
 /** Whether the tokenizer puts no token at a text's start. */
 const startsPlain = (family: Family): boolean => /^(qwen|gemma|gpt)/.test(family)
 
-/** Its expressions for Mistral NeMo's and GPT-4o's words know capitals from A to Z alone: it cuts this word before its last letter. */
+/** Its patterns for Mistral NeMo and GPT-4o only know the capitals A to Z: it splits this word before its last letter. */
 const approximated = 'ÅNGSTRÖM'
 
 /** llama.cpp reads GELU from a table of float16 numbers. */

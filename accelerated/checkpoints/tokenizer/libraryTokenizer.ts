@@ -9,10 +9,11 @@
  */
 import * as library from '@huggingface/tokenizers'
 import { InputError, inputError, reason } from '../../errors/inputError.js'
-import { lowercase, spacedChinese, strip, withoutFinalSigma } from './normalizers.js'
+import { isWhiteSpace, lowercase, spacedChinese, withoutFinalSigma } from './normalizers.js'
 import { precompiledNormalizer, type Normalize } from './precompiledNormalizer.js'
 import { bytesWords, unicodePreTokenizer } from './preTokenizers.js'
 import { piecesOf, wordMark, type TokenizerFile, type UnigramModel } from './tokenizerFile.js'
+import { strip } from './strip.js'
 import { unigram, type ScoredPieces } from './unigram.js'
 
 /** The parts of the library that we use. Its own declarations import files without their extension, which Node's resolution does not find. */
@@ -91,7 +92,7 @@ export const libraryTokenizer = (file: TokenizerFile, settings: object, where: s
   }
 }
 
-/** With U+FEFF, which a decoder otherwise drops from the start of each run of bytes. */
+/** Keeps U+FEFF, which a decoder otherwise drops from the start of each run of bytes. */
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
 const partsOf = (preTokenizer: LibraryPreTokenizer | null): ReadonlyArray<LibraryPreTokenizer> =>
@@ -142,14 +143,14 @@ class OwnNormalizer extends Normalizer {
   }
 }
 
-/** A normalizer that makes of a text what Rust's library makes of it. */
+/** The normalizer, with parts that do what Hugging Face's library in Rust does. */
 const asInRust = (normalizer: LibraryNormalizer | null, where: string): LibraryNormalizer | null => {
   if (normalizer instanceof PrecompiledNormalizer)
     return new OwnNormalizer(normalizer.config, precompiledNormalizer(normalizer.charsmap, where))
   if (normalizer instanceof LowercaseNormalizer) return new OwnNormalizer(normalizer.config, lowercase)
   if (normalizer instanceof StripNormalizer) {
     const { strip_left: left, strip_right: right } = normalizer.config
-    return new OwnNormalizer(normalizer.config, (text) => strip(text, { left: left === true, right: right === true }))
+    return new OwnNormalizer(normalizer.config, (text) => strip(text, { left: left === true, right: right === true }, isWhiteSpace))
   }
   if (normalizer instanceof BertNormalizer) {
     normalizer.tokenize_chinese_chars = spacedChinese

@@ -5,17 +5,10 @@ const chinese = /[\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF\u{20000}-\u{2A6DF}\u{2
 
 export const spacedChinese = (text: string): string => text.replaceAll(chinese, ' $& ')
 
-/** Each letter alone: the last Σ of a word becomes σ as any other, where JavaScript has ς. */
+/** Lowercases each letter alone. JavaScript makes ς of a Σ that ends a word; Hugging Face's tokenizers make σ of every Σ. */
 export const lowercase = (text: string): string => withoutFinalSigma(text).toLowerCase()
 
 export const withoutFinalSigma = (text: string): string => text.replaceAll('Σ', 'σ')
 
-const isSpace = (text: string, at: number): boolean => /\p{White_Space}/u.test(text.charAt(at))
-
-/** A text without white space at its sides, by Unicode: JavaScript also strips U+FEFF, and leaves U+0085. */
-export const strip = (text: string, { left, right }: { readonly left: boolean; readonly right: boolean }): string => {
-  let [start, end] = [0, text.length]
-  while (left && start < end && isSpace(text, start)) start++
-  while (right && start < end && isSpace(text, end - 1)) end--
-  return text.slice(start, end)
-}
+/** Whether Unicode counts a character as white space. JavaScript's trim also takes U+FEFF, and leaves U+0085. */
+export const isWhiteSpace = (character: string): boolean => /\p{White_Space}/u.test(character)

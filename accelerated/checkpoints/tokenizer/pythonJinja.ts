@@ -1,5 +1,6 @@
 /** The interpreter of chat templates, with what Jinja does in Python and the library does not: characters to strip, and tests of missing attributes. */
 import { Environment, Interpreter } from '@huggingface/jinja'
+import { strip, type Sides } from './strip.js'
 
 /** A value of a template, and the part of the interpreter that is used here: the library's declarations do not resolve. */
 export type Value = { readonly type: string; readonly value: unknown }
@@ -28,14 +29,14 @@ const undefinedValue = (new Environment() as unknown as { readonly lookupVariabl
 /** A value of the same class. */
 const like = (value: Value, content: unknown): Value => new (value.constructor as new (content: unknown) => Value)(content)
 
-const sides: Readonly<Record<string, { readonly left: boolean; readonly right: boolean }>> = {
+const sides: Readonly<Record<string, Sides>> = {
   strip: { left: true, right: true },
   lstrip: { left: true, right: false },
   rstrip: { left: false, right: true },
 }
 
 export class PythonJinja extends JinjaInterpreter {
-  /** `text.strip(characters)`: the library strips blanks, whatever the characters. */
+  /** `text.strip(characters)`: the library ignores the characters, and strips white space. */
   override evaluateCallExpression(node: Node, environment: unknown): Value {
     const { callee, args: [only, ...others] = [] } = node
     const side = callee?.type === 'MemberExpression' && callee.computed !== true ? sides[String(callee.property?.value)] : undefined
@@ -43,10 +44,14 @@ export class PythonJinja extends JinjaInterpreter {
     const [text, characters] = [this.evaluate(callee?.object, environment), this.evaluate(only, environment)]
     if (text.type !== 'StringValue' || characters.type !== 'StringValue')
       throw new Error(`strip: expected a text and its characters, got ${text.type} and ${characters.type}`)
-    return like(text, stripped([...String(text.value)], new Set(String(characters.value)), side))
+    const dropped = new Set(String(characters.value))
+    return like(
+      text,
+      strip(String(text.value), side, (character) => dropped.has(character)),
+    )
   }
 
-  /** `selectattr('name', 'undefined')` and the like: the library calls no test for a missing attribute. */
+  /** `selectattr('name', 'undefined')`: for an item without the attribute, the library does not run the test, but takes it as failed. */
   override applyFilter(operand: Value, filter: Node, environment: unknown): Value {
     const name = filter.callee?.value
     const args = filter.args ?? []
@@ -62,15 +67,4 @@ export class PythonJinja extends JinjaInterpreter {
     })
     return like(operand, selected)
   }
-}
-
-const stripped = (
-  text: ReadonlyArray<string>,
-  characters: ReadonlySet<string>,
-  { left, right }: { readonly left: boolean; readonly right: boolean },
-): string => {
-  let [start, end] = [0, text.length]
-  while (left && start < end && characters.has(text[start] ?? '')) start++
-  while (right && start < end && characters.has(text[end - 1] ?? '')) end--
-  return text.slice(start, end).join('')
 }

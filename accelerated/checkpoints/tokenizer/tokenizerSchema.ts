@@ -16,7 +16,7 @@ const anchor = z.tuple([word, id])
 /** The expressions by which SentencePiece and DeBERTa replace several blanks by one. */
 const knownBlanks = [' {2,}', '\\s{2,}|[\\n\\r\\t]']
 
-const namesOfWords = "Llama 3's, Qwen2's, Mistral NeMo's or GPT-4o's words"
+const namesOfWords = 'Llama 3, Qwen2, Mistral NeMo and GPT-4o'
 
 const normalizers = [
   part('NFC'),
@@ -51,7 +51,7 @@ const preTokenizers = [
   // known expressions match every character, so that nothing is left to remove
   part('Split')
     .extend({
-      pattern: z.strictObject({ Regex: z.enum(Object.values(knownWords), { error: `that of ${namesOfWords}` }) }),
+      pattern: z.strictObject({ Regex: z.enum(Object.values(knownWords), { error: `one of the patterns of ${namesOfWords}` }) }),
       behavior: z.enum(['Isolated', 'Removed']),
       invert: flag,
     })

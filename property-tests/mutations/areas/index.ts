@@ -1,6 +1,7 @@
 /** All mutations, by the folder that they are in. */
 import type { Areas } from '../mutation.js'
 import { checkpoints } from './checkpoints.js'
+import { checkpointsTokenizer } from './checkpointsTokenizer.js'
 import { checks } from './checks.js'
 import { cli } from './cli.js'
 import { engines } from './engines.js'
@@ -41,7 +42,7 @@ export const areas: Areas = {
   'accelerated/precisions': precisions,
   'accelerated/generation': generation,
   'accelerated/formats': formats,
-  'accelerated/checkpoints': checkpoints,
+  'accelerated/checkpoints': [...checkpoints, ...checkpointsTokenizer],
   'accelerated/storage': storage,
   'accelerated/engines': engines,
   'accelerated/errors': errors,
