@@ -14,15 +14,14 @@ import { versions } from '../../finetuning/runs/versions.js'
 import { loadBullmq } from '../../finetuning/distributed/queuePackages.js'
 import {
   aborted,
+  checkConnected,
   closeQueue,
-  isReachable,
   redisAddress,
   redactedAddress,
   refusalOf,
   refusalReports,
   refusedError,
   reportOutages,
-  unreachableError,
 } from '../../finetuning/distributed/redis.js'
 
 /** Attempts of a run, and milliseconds before the second one; each further one waits twice as long. */
@@ -105,9 +104,13 @@ const openQueue = async (url: string): Promise<Queue> => {
   queue.on('error', (error) => {
     last = error // the client reconnects by itself
   })
-  if (await isReachable(queue)) return queue
-  await closeQueue(queue)
-  throw unreachableError(url, last)
+  try {
+    await checkConnected(queue, url, () => last)
+    return queue
+  } catch (thrown) {
+    await closeQueue(queue)
+    throw thrown
+  }
 }
 
 /**

@@ -11,14 +11,13 @@ import { openRunParts, type PartsEvent, type RunParts, type Turns } from './runP
 import { loadBullmq } from '../../finetuning/distributed/queuePackages.js'
 import {
   aborted,
+  checkConnected,
   closeQueue,
   closeTimeout,
-  isReachable,
   redisAddress,
   refusalReports,
   reportOutages,
   settlesWithin,
-  unreachableError,
 } from '../../finetuning/distributed/redis.js'
 
 /** What happens to a cell, or to a run whose parts this worker computes. */
@@ -66,7 +65,7 @@ export const workQueue = async (options: WorkerOptions): Promise<void> => {
   let parts: RunParts | null = null
   let served: Promise<void> = Promise.resolve()
   try {
-    if (!(await isReachable(worker))) throw unreachableError(redis, lastError())
+    await checkConnected(worker, redis, lastError)
     await reportOutages(worker, options)
     parts = await openRunParts({ redis, root: localRoot === null ? root : null, signal, onEvent })
     served = parts.work(turnsOf(worker, activeRuns))

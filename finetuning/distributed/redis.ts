@@ -29,7 +29,7 @@ export const redactedAddress = (url: string): string => {
 }
 
 /** The error for a Redis that does not answer, with the connection's own error in one line. */
-export const unreachableError = (url: string, thrown: unknown): Error =>
+const unreachableError = (url: string, thrown: unknown): Error =>
   inputError(
     `--redis ${redactedAddress(url)}`,
     'a Redis that answers',
@@ -81,13 +81,24 @@ const always = (): boolean => true
 /** Milliseconds within which Redis must answer at the start. Later outages may take any time. */
 const connectTimeout = 5_000
 
-export const isReachable = async (connection: { readonly waitUntilReady: () => Promise<unknown> }): Promise<boolean> => {
+/**
+ * Waits until Redis answers. A client whose database Redis refuses connects all the same, and would use database 0.
+ * @param lastError of the client
+ * @throws InputError if Redis does not answer, or refuses the database
+ */
+export const checkConnected = async (
+  connection: { readonly waitUntilReady: () => Promise<unknown> },
+  url: string,
+  lastError: () => unknown,
+): Promise<void> => {
   let isReady = false
   const ready = connection.waitUntilReady().then(() => {
     isReady = true
   })
   await settlesWithin(connectTimeout, ready)
-  return isReady
+  if (!isReady) throw unreachableError(url, lastError())
+  const refusal = refusalOf(lastError())
+  if (refusal !== null) throw refusedError(url, refusal)
 }
 
 /** What `reportOutages` needs of a queue or a worker. */
@@ -145,9 +156,11 @@ export const openRedis = async (
     last = error
   })
   const ready = new Promise<void>((resolve) => client.once('ready', () => resolve()))
-  if (!(await isReachable({ waitUntilReady: () => ready }))) {
+  try {
+    await checkConnected({ waitUntilReady: () => ready }, url, () => last)
+  } catch (thrown) {
     client.disconnect()
-    throw unreachableError(url, last)
+    throw thrown
   }
   await reportOutages(
     { on: (_, listener) => client.on('close', listener), getBackend: () => ({ client: Promise.resolve(client) }) },

@@ -13,6 +13,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { watchQueue } from '../../reporting/board/queueState.js'
 import { stopRunProcess } from '../../reporting/board/runProcess.js'
 import type { TuneResult } from '../../evaluation/tune/tune.js'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
@@ -337,6 +338,21 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     expect(stderr).toMatch(/^--redis redis:\/\/127\.0\.0\.1:\d+: expected a Redis that answers, got [^\n]+\n$/)
     expect(stderr).not.toContain('another')
   }, 30_000)
+
+  it('prints one line for a database that Redis does not have, which a client would replace by database 0', async () => {
+    const missing = `${redis.url}/99`
+    const refused =
+      /^--redis redis:\/\/127\.0\.0\.1:\d+: expected a Redis that accepts the commands of a queue, got ERR DB index is out of range\n$/
+    const outcomes = [
+      await salora(sweep('missing', '--redis', missing, '--quiet'), { cwd: root }),
+      await salora(['worker', '--redis', missing, '--quiet'], { cwd: root }),
+    ]
+    expect(outcomes.map(({ code }) => code)).toEqual([1, 1])
+    for (const { stderr } of outcomes) expect(stderr).toMatch(refused)
+    const watched = await watchQueue(missing)
+    expect((await watched.read()).problem).toMatch(/ERR DB index is out of range$/)
+    await watched.close()
+  }, 60_000)
 })
 
 describe('an error of salora worker or salora glue with a queue', () => {

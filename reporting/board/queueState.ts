@@ -33,10 +33,14 @@ export const watchQueue = async (url: string): Promise<WatchedQueue> => {
     const problem = `Redis at ${address} does not answer${cause === null ? '' : `: ${oneLine(String(cause))}`}`
     return { address, counts: null, sweeps: [], failures: [], inspected: null, problem }
   }
+  const readDatabase = async (): Promise<QueueState> => {
+    await connection.select(connection.options.db ?? 0) // a client that connects ignores a refusal, and reads database 0
+    return readQueue(queue, address)
+  }
   return {
     read: async () => {
       try {
-        const state = await Promise.race([readQueue(queue, address), pause(timeout, null)])
+        const state = await Promise.race([readDatabase(), pause(timeout, null)])
         if (state === null) return unreachable()
         lastError = null
         return state
