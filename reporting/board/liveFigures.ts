@@ -73,10 +73,9 @@ const currentRanks = (
   const content = ranksContent(
     ranked,
     'Ranks for each layer (row) and matrix (column): expected ranks until the gates close, then integers. Rank 0: no update of the matrix.',
+    ({ task, label }) => `${task}: ${label}`,
   )
-  if (content === null) return []
-  const panels = content.panels.map((panel) => ({ ...panel, title: panel.title.replace(/ \(1 run\)$/, '') }))
-  return [{ name: 'ranks', title: 'Ranks by matrix', ...content, panels }]
+  return content === null ? [] : [{ name: 'ranks', title: 'Ranks by matrix', ...content }]
 }
 
 type RankLine = { readonly series: string; readonly bands: ReadonlyArray<Band> }

@@ -31,13 +31,15 @@ export const ranks: Figure = {
     ),
 }
 
+const titleWithRuns = ({ task, label, seeds }: RankedSeries): string => `${task}: ${label} (${plural(seeds.length, 'run')})`
+
 /** A heat map for each series. @returns null if there are no series */
-export const ranksContent = (series: ReadonlyArray<RankedSeries>, caption: string): FigureContent | null => {
+export const ranksContent = (series: ReadonlyArray<RankedSeries>, caption: string, titleOf = titleWithRuns): FigureContent | null => {
   if (series.length === 0) return null
   const withMeans = series.map((one) => ({ ...one, means: meansOf(one) }))
   return {
     caption: caption + omittedSentence(series.length - panelLimit, 'series'),
-    panels: withMeans.slice(0, panelLimit).map(panelOf),
+    panels: withMeans.slice(0, panelLimit).map((one, i) => panelOf(one, i, titleOf(one))),
     table: {
       columns: ['task', 'series', 'runs', 'layer', 'matrix', 'mean rank', 'min', 'max'],
       rows: withMeans.flatMap(({ task, label, seeds, means }) =>
@@ -67,26 +69,26 @@ const meansOf = ({ ranks: byRun }: RankedSeries): ReadonlyArray<MeanRank> => {
 
 type SeriesWithMeans = RankedSeries & { readonly means: ReadonlyArray<MeanRank> }
 
-const panelOf = ({ task, label, seeds, means }: SeriesWithMeans, i: number): Panel => {
+const panelOf = ({ task, label, means }: SeriesWithMeans, i: number, title: string): Panel => {
   const columns = [...new Set(means.map(({ column }) => column))]
   const titles = matrixTitles(columns)
-  const titleOf = (column: string): string => escapeText(titles.get(column) ?? column)
+  const columnTitle = (column: string): string => escapeText(titles.get(column) ?? column)
   const layers = [...new Set(means.map(({ layer }) => layer ?? -1))].sort((a, b) => a - b)
   const rowOf = (layer: number | null): string => (layer === null || layer < 0 ? '–' : String(layer))
   const sorted = [...means].sort((a, b) => b.value - a.value)
   const [highest, lowest] = [sorted[0], sorted.at(-1)]
   return {
     name: `figure7-ranks-${i + 1}-${slug(task)}`,
-    title: `${task}: ${label} (${plural(seeds.length, 'run')})`,
+    title,
     alternative:
       `Heat map of ranks, ${task}, ${label}: ${layers.length} layers by ${columns.length} matrices.` +
       (highest === undefined || lowest === undefined
         ? ''
         : ` Highest ${highest.value.toFixed(1)} in ${highest.matrix}, lowest ${lowest.value.toFixed(1)} in ${lowest.matrix}.`),
     chart: heatMapChart(
-      means.map(({ layer, column, value }) => ({ row: rowOf(layer), column: titleOf(column), value })),
+      means.map(({ layer, column, value }) => ({ row: rowOf(layer), column: columnTitle(column), value })),
       { title: 'layer', order: layers.map(rowOf) },
-      { title: '', order: columns.map(titleOf) },
+      { title: '', order: columns.map(columnTitle) },
     ),
   }
 }
