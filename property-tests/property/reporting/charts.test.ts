@@ -133,6 +133,13 @@ describe('the map of ranks', () => {
     )
   })
 
+  it('says in its title how many runs it is of, unless the caller gives its own', () => {
+    const two = { ...series[0]!, seeds: [0, 1], ranks: [{ 'h.0.a': 2 }, { 'h.0.a': 5 }] }
+    const titlesOf = (...more: [] | [(one: { readonly label: string }) => string]) =>
+      ranksContent([two], '', ...more)?.panels.map(({ title }) => title)
+    expect([titlesOf(), titlesOf(({ label }) => `${label}, step 3`)]).toEqual([['cola: one (2 runs)'], ['one, step 3']])
+  })
+
   it('has the mean of the runs that have a matrix, with its lowest and highest rank', () => {
     const content = ranksContent([{ ...series[0]!, seeds: [0, 1], ranks: [{ 'h.0.a': 2, 'h.0.b': 8 }, { 'h.0.a': 5 }] }], '')
     expect(content?.table.rows).toEqual([
