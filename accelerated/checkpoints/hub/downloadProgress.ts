@@ -1,4 +1,4 @@
-/** Reports downloads: a line every ten seconds for a file that takes more than one. */
+/** Reports downloads: a line every ten seconds for a file that takes more than one, and one for each wait. */
 import type { DownloadProgress } from './hubDownload.js'
 
 /** Milliseconds before a file's first line, and between two lines. */
@@ -19,11 +19,16 @@ export const downloadReporter = (
   }
 }
 
-let listener: (at: DownloadProgress) => void = () => undefined
+let toLine: (line: string) => void = () => undefined
+let toProgress: (at: DownloadProgress) => void = () => undefined
 
 /** Sets the listener of downloads in this thread that have no listener of their own. */
 export const onDownloadProgress = (onLine: (line: string) => void): void => {
-  listener = downloadReporter(onLine)
+  toLine = onLine
+  toProgress = downloadReporter(onLine)
 }
 
-export const reportDownload = (at: DownloadProgress): void => listener(at)
+export const reportDownload = (at: DownloadProgress): void => toProgress(at)
+
+/** @param reason why the request is repeated */
+export const reportWait = (reason: string, seconds: number): void => toLine(`waiting ${Math.ceil(seconds)} s for the hub (${reason})`)

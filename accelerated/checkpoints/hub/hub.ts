@@ -15,7 +15,7 @@ import { joinPath } from '../../storage/paths.js'
 import { InputError, inputError, quoted } from '../../errors/inputError.js'
 import { lazyImport } from '../../errors/lazyImport.js'
 import { systemInputError } from '../../errors/systemError.js'
-import { reportDownload } from './downloadProgress.js'
+import { reportDownload, reportWait } from './downloadProgress.js'
 import { commitOfSnapshot } from './snapshot.js'
 import { commitOf, download, fileUrl, type DownloadProgress, type Remote } from './hubDownload.js'
 import { isHubId, isRevision } from './hubId.js'
@@ -111,7 +111,9 @@ export const remoteOf = (repository: string, revision: string, { environment = p
     model: repository,
     revision,
     timeout: seconds > 0 && seconds < 86_400 ? seconds * 1000 : defaultTimeout,
+    firstDelay: 1_000,
     onProgress: onProgress ?? reportDownload,
+    onWait: reportWait,
     ...(token === undefined ? {} : { token }),
     ...(signal === undefined ? {} : { signal }),
   }

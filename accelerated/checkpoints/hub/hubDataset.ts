@@ -11,7 +11,7 @@ import { remoteOf, type HubOptions } from './hub.js'
 import { isHubId, isRevision } from './hubId.js'
 import { request, dismiss, reasonOf } from './hubResponse.js'
 import { cacheOf, isOffline } from './hubEnvironment.js'
-import { download, fileUrl, type Remote } from './hubDownload.js'
+import { download, fileUrl, statusInWords, type Remote } from './hubDownload.js'
 
 /** The files of a repository that a task needs. */
 export type WantedFiles = {
@@ -87,9 +87,9 @@ const listOf = async (remote: Remote): Promise<{ readonly commit: string; readon
       throw inputError(
         url,
         'status 200',
-        [401, 403, 404].includes(response.status)
-          ? `${response.status} (no such data set or revision, or one that needs HF_TOKEN)`
-          : String(response.status),
+        response.status === 404
+          ? '404 (no such data set or revision, or one that needs HF_TOKEN)'
+          : statusInWords(response, 'data set or revision'),
       )
     }
     const chunks: Uint8Array[] = []

@@ -138,13 +138,16 @@ const firstByteOf = (response: Response, from: number, url: string): number => {
 }
 
 const checkStatus = (response: Response, url: string): never => {
-  const { status, statusText } = response
-  throw inputError(
-    url,
-    'status 200',
-    status === 401 || status === 403 ? `${status} (no such model, or one that needs HF_TOKEN)` : `${status} ${statusText}`.trim(),
-  )
+  throw inputError(url, 'status 200', statusInWords(response, 'model'))
 }
+
+/** A status that is not 200, with its meaning. @param noun model, or data set */
+export const statusInWords = ({ status, statusText }: Response, noun: string): string =>
+  status === 401 || status === 403
+    ? `${status} (no such ${noun}, or one that needs HF_TOKEN)`
+    : status === 429
+      ? '429 (too many requests: wait a few minutes, or set HF_TOKEN)'
+      : `${status} ${statusText}`.trim()
 
 async function* receivedChunks(
   { response, info, timer }: HubResponse,

@@ -1,5 +1,7 @@
 /** One request to the hub. Redirects are followed here, to control where they lead and which server gets the token. */
+import { setTimeout as wait } from 'node:timers/promises'
 import { InputError, inputError, reason } from '../../errors/inputError.js'
+import { waitBefore } from './passingAnswers.js'
 
 /** A server, and how to ask it. */
 export type RequestContext = {
@@ -9,6 +11,10 @@ export type RequestContext = {
   readonly signal?: AbortSignal
   /** milliseconds without a byte after which a request fails */
   readonly timeout: number
+  /** milliseconds before the first retry of a request; doubled before each further one */
+  readonly firstDelay: number
+  /** why a request is repeated, and after how many seconds */
+  readonly onWait: (reason: string, seconds: number) => void
 }
 
 /** A file's facts in the hub's own response. The storage server that it redirects to does not have them. */
@@ -29,7 +35,8 @@ export type StallTimer = { readonly signal: AbortSignal; readonly restart: () =>
 const redirectLimit = 5
 
 /**
- * Requests `url` and follows at most five redirects, from https to https only. Only the endpoint's own host gets the token.
+ * Requests `url`, and again after a while where the answer may pass. Follows at most five redirects, from https to https only. Only the endpoint's own
+ * host gets the token.
  * @throws InputError if there is no response, if it times out, or if a redirect leads to another protocol
  */
 export const request = async (
@@ -37,6 +44,24 @@ export const request = async (
   url: string,
   method: 'GET' | 'HEAD',
   headers: Readonly<Record<string, string>> = {},
+): Promise<HubResponse> => {
+  for (let attempt = 1; ; attempt++) {
+    const answer = await followed(context, url, method, headers)
+    const seconds = waitBefore(answer.response, attempt, context.firstDelay)
+    if (seconds === null) return answer
+    await dismiss(answer)
+    context.onWait(`status ${answer.response.status} from ${new URL(url).host}`, seconds)
+    await wait(seconds * 1000, undefined, context.signal === undefined ? {} : { signal: context.signal }).catch((thrown: unknown) => {
+      throw inputError(url, 'an answer from the hub', reasonOf(thrown, context))
+    })
+  }
+}
+
+const followed = async (
+  context: RequestContext,
+  url: string,
+  method: 'GET' | 'HEAD',
+  headers: Readonly<Record<string, string>>,
 ): Promise<HubResponse> => {
   const timer = stallTimer(context)
   const home = new URL(context.endpoint)

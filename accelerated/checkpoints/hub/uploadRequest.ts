@@ -2,23 +2,13 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { InputError, inputError } from '../../errors/inputError.js'
 import { concatenated } from '../../storage/concatenated.js'
+import { waitBefore } from './passingAnswers.js'
 import { reasonOf, stallTimer, type RequestContext, type StallTimer } from './hubResponse.js'
 
 export type UploadContext = RequestContext & {
   /** bytes of a file or a part that were sent; negative where a retry sends them again */
   readonly onSent: (bytes: number) => void
-  /** why a request is repeated, and after how many seconds */
-  readonly onWait: (reason: string, seconds: number) => void
-  /** milliseconds before the first retry; doubled before each further one */
-  readonly firstDelay: number
 }
-
-const attempts = 5
-
-/** Seconds that a server may ask to wait; beyond it, the upload ends with the server's answer. */
-const longestWait = 300
-
-const passing: ReadonlyArray<number> = [408, 429, 500, 502, 503, 504]
 
 /** @throws InputError, from the function that it returns, if a server does not answer */
 export const uploadFetch =
@@ -27,9 +17,8 @@ export const uploadFetch =
     const url = new URL(input instanceof Request ? input.url : input)
     for (let attempt = 1; ; attempt++) {
       const result = await send(context, url, init)
-      const seconds = Math.max(waitAsked(result), (context.firstDelay * 2 ** (attempt - 1)) / 1000)
-      const mayPass = result instanceof InputError || passing.includes(result.status)
-      if (!mayPass || attempt === attempts || seconds > longestWait || context.signal?.aborted === true) {
+      const seconds = waitBefore(result, attempt, context.firstDelay)
+      if (seconds === null || context.signal?.aborted === true) {
         if (result instanceof InputError) throw result
         return result
       }
@@ -107,13 +96,4 @@ const bodyOf = ({ body }: RequestInit, count: (bytes: number) => void): RequestI
     }),
   )
   return { body: counted, duplex: 'half' } as RequestInit
-}
-
-/** Seconds by Retry-After, or by the hub's RateLimit (`"api";r=0;t=55`); 0 without either. */
-const waitAsked = (result: Response | InputError): number => {
-  if (result instanceof InputError) return 0
-  const after = result.headers.get('retry-after') ?? /\bt=(\d{1,9})/.exec(result.headers.get('ratelimit') ?? '')?.[1]
-  if (after === undefined || result.status < 400) return 0
-  const date = Date.parse(after)
-  return /^\d{1,9}$/.test(after) ? Number(after) : Number.isNaN(date) ? 0 : Math.max(0, (date - Date.now()) / 1000)
 }

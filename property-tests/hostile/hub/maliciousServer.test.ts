@@ -131,7 +131,7 @@ describe('a redirect', () => {
       .spyOn(globalThis, 'fetch')
       .mockImplementation(async () => new Response(null, { status: 302, headers: { location: 'http://hub.test/x' } }))
     try {
-      const asking = { endpoint: 'https://hub.test', timeout: 1_000 }
+      const asking = { endpoint: 'https://hub.test', timeout: 1_000, firstDelay: 1, onWait: () => undefined }
       await expect(request(asking, 'https://hub.test/x', 'GET')).rejects.toThrow(
         'https://hub.test/x: expected a redirect to https://, got one to http:',
       )

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { InputError } from '../../../accelerated/errors/inputError.js'
-import { downloadReporter } from '../../../accelerated/checkpoints/hub/downloadProgress.js'
+import { downloadReporter, onDownloadProgress } from '../../../accelerated/checkpoints/hub/downloadProgress.js'
 import { resolveAdapter } from '../../../accelerated/checkpoints/hub/hubAdapter.js'
 import { resolveModel, type HubOptions } from '../../../accelerated/checkpoints/hub/hub.js'
 
@@ -52,6 +52,9 @@ afterAll(async () => {
   await new Promise((closed) => server.close(closed))
   await rm(root, { recursive: true })
 })
+
+/** Asks for a longer wait than a download takes. */
+const busy = { 'retry-after': '301' }
 
 /** A hub with these files at any revision; its answers name the commit. */
 const serving =
@@ -163,7 +166,7 @@ describe('downloading a model', () => {
 
   it('resumes an interrupted download', async () => {
     answer = (request, response) => {
-      if (request.url?.endsWith('model.safetensors')) response.writeHead(503).end()
+      if (request.url?.endsWith('model.safetensors')) response.writeHead(503, busy).end()
       else serving(files)(request, response)
     }
     expect(await messageFor('me/model')).toBe(
@@ -173,6 +176,36 @@ describe('downloading a model', () => {
     answer = serving(files)
     await resolve('me/model')
     expect(requests.filter((line) => line.includes(`${commit}/config.json`))).toEqual([])
+  })
+
+  it('waits where the hub is busy, as long as it asks, and says so', async () => {
+    const lines: string[] = []
+    onDownloadProgress((line) => lines.push(line))
+    const busyAnswers: [number, Record<string, string>][] = [
+      [429, { ratelimit: '"resolvers";r=0;t=2' }],
+      [503, {}],
+    ]
+    answer = (request, response) => {
+      const [status, headers] = (request.method === 'GET' && request.url?.endsWith('tokenizer.json') && busyAnswers.shift()) || [200, {}]
+      if (status === 200) serving(files)(request, response)
+      else response.writeHead(status, headers).end()
+    }
+    const start = performance.now()
+    const { folder } = await resolve('me/model')
+    expect(await readFile(join(folder, 'tokenizer.json'), 'utf8')).toBe(files['tokenizer.json'])
+    expect(performance.now() - start).toBeGreaterThan(3_900)
+    const { host } = new URL(endpoint)
+    expect(lines).toEqual([`waiting 2 s for the hub (status 429 from ${host})`, `waiting 2 s for the hub (status 503 from ${host})`])
+    onDownloadProgress(() => undefined)
+  })
+
+  it('ends where the hub asks for a longer wait than five minutes', async () => {
+    answer = (_, response) => {
+      response.writeHead(429, busy).end()
+    }
+    expect(await messageFor('me/model')).toBe(
+      'HUB/me/model/resolve/main/config.json: expected status 200, got 429 (too many requests: wait a few minutes, or set HF_TOKEN)',
+    )
   })
 
   it("finds the downloads of Python's tools in the hub's cache", async () => {

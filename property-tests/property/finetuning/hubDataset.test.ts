@@ -32,7 +32,9 @@ let root = ''
 let server: Server
 let requests: string[] = []
 /** Answers by the end of the address, before those of the repository. */
-let instead: Readonly<Record<string, { readonly status?: number; readonly body: string | Buffer }>> = {}
+let instead: Readonly<
+  Record<string, { readonly status?: number; readonly headers?: Record<string, string>; readonly body: string | Buffer }>
+> = {}
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'salora-hub-data-'))
@@ -40,7 +42,7 @@ beforeAll(async () => {
     const url = request.url ?? ''
     requests.push(url)
     const given = Object.entries(instead).find(([end]) => url.endsWith(end))?.[1]
-    if (given !== undefined) return void response.writeHead(given.status ?? 200).end(given.body)
+    if (given !== undefined) return void response.writeHead(given.status ?? 200, given.headers).end(given.body)
     if (url === '/api/datasets/nyu-mll/glue/revision/main')
       return void response.end(JSON.stringify({ sha: commit, siblings: inRepository.map((rfilename) => ({ rfilename })) }))
     const file = url.replace(`/datasets/nyu-mll/glue/resolve/${commit}/`, '')
@@ -116,7 +118,7 @@ describe('GLUE on the hub', () => {
   })
 
   it('resumes an interrupted download with only the missing files', async () => {
-    instead = { 'validation-00000-of-00001.parquet': { status: 503, body: '' } }
+    instead = { 'validation-00000-of-00001.parquet': { status: 503, headers: { 'retry-after': '301' }, body: '' } }
     expect(await refusal('mrpc')).toMatch(/validation-00000-of-00001\.parquet: expected status 200, got 503/)
     instead = {}
     requests = []
