@@ -19,6 +19,7 @@ import { reportDownload, reportWait } from './downloadProgress.js'
 import { commitOfSnapshot } from './snapshot.js'
 import { commitOf, download, fileUrl, type DownloadProgress, type Remote } from './hubDownload.js'
 import { isHubId, isRevision } from './hubId.js'
+import { proxiedFetch } from './proxiedFetch.js'
 import { optionalFiles } from './optionalFiles.js'
 import { cacheOf, endpointOf, type Environment, isOffline, tokenOf } from './hubEnvironment.js'
 import { readText } from '../../storage/boundedJson.js'
@@ -111,6 +112,7 @@ export const remoteOf = (repository: string, revision: string, { environment = p
     model: repository,
     revision,
     timeout: seconds > 0 && seconds < 86_400 ? seconds * 1000 : defaultTimeout,
+    fetch: proxiedFetch(environment),
     firstDelay: 1_000,
     onProgress: onProgress ?? reportDownload,
     onWait: reportWait,

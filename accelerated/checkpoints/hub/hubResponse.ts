@@ -2,9 +2,11 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { InputError, inputError, reason } from '../../errors/inputError.js'
 import { waitBefore } from './passingAnswers.js'
+import type { Fetch } from './proxiedFetch.js'
 
 /** A server, and how to ask it. */
 export type RequestContext = {
+  readonly fetch: Fetch
   /** http(s)://HOST, without a slash at the end */
   readonly endpoint: string
   readonly token?: string
@@ -69,7 +71,7 @@ const followed = async (
   let at = new URL(url)
   try {
     for (let hop = 0; hop <= redirectLimit; hop++) {
-      const response = await fetch(at, {
+      const response = await context.fetch(at, {
         method,
         redirect: 'manual',
         signal: timer.signal,

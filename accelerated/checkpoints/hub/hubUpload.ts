@@ -7,6 +7,7 @@ import { systemInputError } from '../../errors/systemError.js'
 import { isHubId, isRevision } from './hubId.js'
 import { endpointOf, isOffline, tokenFileOf, tokenOf, type Environment } from './hubEnvironment.js'
 import { loadHubLibrary, statusOf, type Addition, type HubLibrary, type RemoteFile } from './hubLibrary.js'
+import { proxiedFetch } from './proxiedFetch.js'
 import { uploadFetch } from './uploadRequest.js'
 
 /** A file to upload: its bytes are in a file of this disk, or are given. */
@@ -63,6 +64,7 @@ export const uploadFiles = async (files: ReadonlyArray<UploadFile>, options: Upl
   const { endpoint, token } = accessOf(environment)
   const library = await loadHubLibrary()
   const fetch = uploadFetch({
+    fetch: proxiedFetch(environment),
     ...{ endpoint, token, timeout: options.timeout ?? defaultTimeout, firstDelay: options.firstDelay ?? 1_000 },
     ...(signal === undefined ? {} : { signal }),
     onSent: (bytes) => onEvent({ kind: 'sent', bytes }),

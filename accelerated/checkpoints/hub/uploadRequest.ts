@@ -38,7 +38,7 @@ const send = async (context: UploadContext, url: URL, init: RequestInit): Promis
     context.onSent(bytes)
   }
   try {
-    const response = await fetch(url, {
+    const response = await context.fetch(url, {
       ...init,
       ...bodyOf(init, count),
       headers: headersOf(context, url, init),

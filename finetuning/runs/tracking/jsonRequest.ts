@@ -1,8 +1,10 @@
 /** One request to a tracker's server, bounded in time and in memory: a hostile server can only fail. */
 import { reason } from '../../../accelerated/errors/inputError.js'
+import type { Fetch } from '../../../accelerated/checkpoints/hub/proxiedFetch.js'
 import { TrackerError } from './service.js'
 
 export type JsonRequest = {
+  readonly fetch: Fetch
   readonly method: 'GET' | 'POST'
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
@@ -15,7 +17,7 @@ export type JsonResponse = { readonly status: number; readonly json: unknown }
 const bodyLimit = 4_000_000
 
 /** The status and the JSON of the answer; a body that is no JSON is `undefined`. @throws TrackerError without an answer */
-export const jsonRequest = async (url: URL, { signal, ...request }: JsonRequest): Promise<JsonResponse> => {
+export const jsonRequest = async (url: URL, { fetch, signal, ...request }: JsonRequest): Promise<JsonResponse> => {
   try {
     // a redirect would turn a POST into a GET, and may lead to another server
     const response = await fetch(url, { ...request, signal, redirect: 'manual' })

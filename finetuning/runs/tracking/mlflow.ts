@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import { given, secretOf, webAddress, type Environment } from '../../../accelerated/checkpoints/hub/hubEnvironment.js'
+import { proxiedFetch, type Fetch } from '../../../accelerated/checkpoints/hub/proxiedFetch.js'
 import { jsonRequest, type JsonResponse } from './jsonRequest.js'
 import { TrackerError, type Point, type RunDescription, type RunStatus, type TrackedRun, type TrackerService } from './service.js'
 
@@ -14,7 +15,12 @@ const limits = { metrics: 1000, params: 100, key: 250, paramValue: 500 }
 /** MLflow's own default. */
 const defaultExperiment = 'Default'
 
-type Server = { readonly address: string; readonly experiment: string; readonly authorization: string | undefined }
+type Server = {
+  readonly address: string
+  readonly experiment: string
+  readonly authorization: string | undefined
+  readonly fetch: Fetch
+}
 
 /** The server that MLflow's environment variables name. @throws InputError if one is wrong, or if there is no address */
 export const mlflowService = (environment: Environment): TrackerService => {
@@ -33,6 +39,7 @@ const serverOf = (environment: Environment): Server => {
     address: webAddress('MLFLOW_TRACKING_URI', uri, 'they go into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD'),
     experiment: given(environment, 'MLFLOW_EXPERIMENT_NAME') ?? defaultExperiment,
     authorization: token === undefined ? basic : `Bearer ${token}`,
+    fetch: proxiedFetch(environment),
   }
 }
 
@@ -140,7 +147,7 @@ const cut = (text: string, limit: number): string =>
   text.length > limit ? `${text.slice(0, limit - 1).replace(/[\uD800-\uDBFF]$/, '')}…` : text
 
 const ask = (
-  { address, authorization }: Server,
+  { address, authorization, fetch }: Server,
   method: 'GET' | 'POST',
   path: string,
   body: Readonly<Record<string, unknown>>,
@@ -149,6 +156,7 @@ const ask = (
   const url = new URL(`${address}/api/2.0/mlflow/${path}`)
   if (method === 'GET') for (const [name, value] of Object.entries(body)) url.searchParams.set(name, String(value))
   return jsonRequest(url, {
+    fetch,
     method,
     headers: { 'content-type': 'application/json', ...(authorization === undefined ? {} : { authorization }) },
     ...(method === 'GET' ? {} : { body: JSON.stringify(body) }),

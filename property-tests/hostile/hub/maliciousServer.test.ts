@@ -127,18 +127,12 @@ describe('a redirect', () => {
   })
 
   it('a redirect from https to http is not followed', async () => {
-    const fetching = vi
-      .spyOn(globalThis, 'fetch')
-      .mockImplementation(async () => new Response(null, { status: 302, headers: { location: 'http://hub.test/x' } }))
-    try {
-      const asking = { endpoint: 'https://hub.test', timeout: 1_000, firstDelay: 1, onWait: () => undefined }
-      await expect(request(asking, 'https://hub.test/x', 'GET')).rejects.toThrow(
-        'https://hub.test/x: expected a redirect to https://, got one to http:',
-      )
-      expect(fetching).toHaveBeenCalledTimes(1)
-    } finally {
-      fetching.mockRestore()
-    }
+    const fetching = vi.fn(async () => new Response(null, { status: 302, headers: { location: 'http://hub.test/x' } }))
+    const asking = { endpoint: 'https://hub.test', fetch: fetching, timeout: 1_000, firstDelay: 1, onWait: () => undefined }
+    await expect(request(asking, 'https://hub.test/x', 'GET')).rejects.toThrow(
+      'https://hub.test/x: expected a redirect to https://, got one to http:',
+    )
+    expect(fetching).toHaveBeenCalledTimes(1)
   })
 
   it('a redirect in a circle is followed five times', async () => {
