@@ -1,6 +1,7 @@
 /**
  * A lock on a folder for one process at a time. Each process writes a claim under a name of its own, and withdraws it if another claim belongs
- * to a living process. Of two that come at once, the one that looks later sees both claims. No claim is ever taken over.
+ * to a living process. Of two that come at once, the one that looks later sees both claims. No claim is ever taken over. A claim that is still there
+ * after a pause is that of the owner.
  *
  * On the same machine since the same boot, and in the same process namespace, the system knows whether a process lives. It is asked for the id and
  * the start time, because ids are reused. A claim from elsewhere counts as long as it is renewed.
@@ -28,7 +29,7 @@ export type FolderLock = {
 /** Milliseconds between renewals, and without renewal until a claim from elsewhere expires. A training step may delay renewals. */
 export const patience = { renewal: 5_000, silence: 120_000 }
 
-const attempts = 4
+const attempts = 8
 
 const text = z.string().max(1_000)
 const schema = z.object({
@@ -47,20 +48,23 @@ type Claim = z.infer<typeof schema>
 /** Locks the folder. `where` is its name in messages. @throws InputError if another process has the lock, or if the folder cannot be written */
 export const lockFolder = async (folder: string, where: string): Promise<FolderLock> => {
   const claim = await newClaim()
+  let seen: string | null = null
   for (let attempt = 1; ; attempt++) {
+    const start = performance.now()
     const path = join(folder, `lock-${randomBytes(6).toString('hex')}.json`)
     await writeClaim(path, claim)
     try {
       const { rival, gone } = await othersIn(folder, path, claim)
       if (rival === null) return await heldBy(path, claim, gone, where)
       await unlink(path)
-      if (attempt === attempts) throw inputError(where, 'a folder that no other process is at work in', rival)
+      if (rival.path === seen || attempt === attempts) throw inputError(where, 'a folder that no other process is at work in', rival.name)
+      seen = rival.path
     } catch (thrown) {
       await unlink(path).catch(() => undefined)
       throw systemInputError(where, 'a folder that can be read and written', thrown)
     }
-    // Two processes that came at once both withdrew. One of them comes back first.
-    await pause(20 + 100 * Math.random())
+    // Two processes that came at once both withdrew. One comes back first, if their pauses differ by more than a claim takes, also on a slow disk.
+    await pause(20 + (100 + 4 * (performance.now() - start)) * Math.random())
   }
 }
 
@@ -144,12 +148,12 @@ export const claimantsOf = async (folder: string): Promise<ReadonlyArray<Claiman
   return claimants
 }
 
-/** Another living process with a claim, in words, or null; and the claims of dead processes. */
+/** Another claim of a living process, and the process in words, or null; and the claims of dead processes. */
 const othersIn = async (folder: string, path: string, claim: Claim) => {
   const gone: string[] = []
   for (const other of (await claimsIn(folder)).filter((name) => name !== path)) {
-    const rival = await stateOf(other, claim, path)
-    if (rival !== null) return { rival, gone }
+    const name = await stateOf(other, claim, path)
+    if (name !== null) return { rival: { path: other, name }, gone }
     gone.push(other)
   }
   return { rival: null, gone }

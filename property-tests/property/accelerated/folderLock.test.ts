@@ -72,6 +72,22 @@ describe('a locked folder', () => {
     await owner.check()
   })
 
+  it('has exactly one owner of two that come at once in a process whose timers fire together, since it is busy', async () => {
+    const busy = setInterval(() => {
+      const start = performance.now()
+      while (performance.now() - start < 40);
+    }, 0)
+    try {
+      for (let round = 0; round < 2; round++) {
+        const answers = await Promise.allSettled([lock(), lock()])
+        expect(answers.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+        await held.pop()?.release()
+      }
+    } finally {
+      clearInterval(busy)
+    }
+  })
+
   it.each([2, 3, 8])('has one owner at most if %i processes come at once, and exactly one of two', async (rivals) => {
     for (let round = 0; round < 5; round++) {
       const answers = await Promise.allSettled(Array.from({ length: rivals }, lock))
