@@ -66,7 +66,8 @@ describe('one rank for each matrix', () => {
       differences.push(pairs)
       const ofRows = tasks.find((one) => one.task === task)
       const isOfThese = ofRows?.seeds === pairs.length
-      expect(row?.[5], task).toBe(isOfThese ? ofRows.standardError.toFixed(2) : '–')
+      const counted = isOfThese ? '' : ` (${ofRows?.seeds} seeds)`
+      expect(row?.[5], task).toBe(ofRows === undefined ? '–' : `${ofRows.standardError.toFixed(2)}${counted}`)
       // the same models: their difference on all rows is that of the runs, up to how int8 rounds
       if (isOfThese) expect(Math.abs(ofRows.difference - mean(pairs)), task).toBeLessThan(0.5)
     }

@@ -87,6 +87,13 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/proxiedFetch'],
   },
   {
+    file: 'accelerated/checkpoints/hub/hub.ts',
+    mistake: 'Downloads ignore the proxy.',
+    before: 'fetch: proxiedFetch(environment)',
+    after: 'fetch: proxiedFetch({})',
+    tests: ['property/accelerated/proxiedFetch'],
+  },
+  {
     file: 'accelerated/checkpoints/modelDigests.ts',
     mistake: 'Digests are computed in every process.',
     before: 'storage === nodeFiles ?',

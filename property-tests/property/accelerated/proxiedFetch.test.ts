@@ -1,8 +1,14 @@
 /** Proxies of the environment: which one an address gets, by curl's rules, and requests through a real one by CONNECT. */
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { resolveModel } from '../../../accelerated/checkpoints/hub/hub.js'
+import { uploadFiles } from '../../../accelerated/checkpoints/hub/hubUpload.js'
+import { mlflowService } from '../../../finetuning/runs/tracking/mlflow.js'
 import { proxiedFetch, proxyOf } from '../../../accelerated/checkpoints/hub/proxiedFetch.js'
 
 describe('the proxy of an address', () => {
@@ -39,13 +45,19 @@ describe('the proxy of an address', () => {
 })
 
 describe('a request through a proxy', () => {
-  let [hub, proxy, asked]: [Server, Server, string[]] = [createServer(), createServer(), []]
+  let [hub, proxy]: [Server, Server] = [createServer(), createServer()]
+  /** the tunnels that were asked for, and the requests that arrived */
+  let [asked, arrived]: [string[], string[]] = [[], []]
+  let cache = ''
   const portOf = (server: Server): number => (server.address() as AddressInfo).port
   beforeAll(async () => {
+    cache = await mkdtemp(join(tmpdir(), 'salora-proxy-'))
     hub = createServer(async (request, response) => {
+      arrived.push(`${request.method} ${request.headers.host}${request.url}`)
       const chunks: Buffer[] = []
       for await (const chunk of request) chunks.push(chunk as Buffer)
-      response.writeHead(request.url === '/moved' ? 302 : 200, { location: '/x' })
+      const statuses: Readonly<Record<string, number>> = { '/x': 200, '/moved': 302 }
+      response.writeHead(statuses[request.url ?? ''] ?? 404, { location: '/x' })
       response.end(`${request.method} ${request.headers.host} ${request.headers.authorization} ${Buffer.concat(chunks).toString()}`)
     }).listen(0, '127.0.0.1')
     // it knows hub.test, which no name server does
@@ -61,7 +73,8 @@ describe('a request through a proxy', () => {
     proxy.listen(0, '127.0.0.1')
     await Promise.all([once(hub, 'listening'), once(proxy, 'listening')])
   })
-  afterAll(() => {
+  afterAll(async () => {
+    await rm(cache, { recursive: true })
     for (const server of [hub, proxy]) server.closeAllConnections()
     for (const server of [hub, proxy]) server.close()
   })
@@ -84,6 +97,34 @@ describe('a request through a proxy', () => {
     expect([moved.status, moved.headers.get('location')]).toEqual([302, '/x'])
     await moved.body?.cancel()
     await expect(fetch(new URL('http://hub.test/x'), { signal: AbortSignal.abort() })).rejects.toMatchObject({ name: 'AbortError' })
+  })
+
+  it.each<readonly [string, string, (environment: Readonly<Record<string, string>>) => Promise<unknown>]>([
+    ['a download', 'HEAD hub.test/me/model/resolve/main/config.json', (environment) => resolveModel('me/model', { environment })],
+    [
+      'an upload',
+      'GET hub.test/api/models/me/model',
+      (environment) =>
+        uploadFiles([], { repository: 'me/model', message: 'm', isPrivate: true, environment: { ...environment, HF_TOKEN: 't' } }),
+    ],
+    [
+      "a tracker's request",
+      'GET hub.test/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default',
+      (environment) =>
+        mlflowService(environment).open(
+          { name: 'r', params: {}, earlier: null, store: async () => undefined },
+          new AbortController().signal,
+        ),
+    ],
+  ])('is what %s makes', async (_, first, asking) => {
+    arrived = []
+    const environment = {
+      HF_ENDPOINT: 'http://hub.test',
+      MLFLOW_TRACKING_URI: 'http://hub.test',
+      SALORA_CACHE: cache,
+    }
+    await expect(asking({ ...environment, http_proxy: `127.0.0.1:${portOf(proxy)}` })).rejects.toThrow()
+    expect(arrived[0]).toBe(first)
   })
 
   it('fails without the proxy, and where the proxy is down', async () => {

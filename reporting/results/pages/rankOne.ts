@@ -70,8 +70,10 @@ const atBestRates = (byTask: ReturnType<typeof pairsByTask>, errors: RowErrors):
     const meanOf = (scores: ReadonlyMap<number, number>): string =>
       seeds.length === 0 ? '–' : mean(seeds.map((seed) => scores.get(seed) ?? NaN)).toFixed(2)
     const difference = pairs.length === 0 ? '–' : `${signed(mean(pairs), 2)} (${intervalText(interval, 2)})`
-    const ofRows = errors.tasks.find((one) => one.task === task && one.seeds === pairs.length)?.standardError.toFixed(2) ?? '–'
-    return [task, String(seeds.length), meanOf(first), meanOf(second), difference, ofRows, interval === null ? '–' : verdict(interval)]
+    const ofRows = errors.tasks.find((one) => one.task === task)
+    const fewer = ofRows === undefined || ofRows.seeds === pairs.length ? '' : ` (${ofRows.seeds} seeds)`
+    const errorOfRows = ofRows === undefined ? '–' : `${ofRows.standardError.toFixed(2)}${fewer}`
+    return [task, String(seeds.length), meanOf(first), meanOf(second), difference, errorOfRows, interval === null ? '–' : verdict(interval)]
   })
   const overall = clusteredDifference(byTask.map(({ pairs }) => pairs))
   const last = overall === null ? [] : [['all', String(overall.pairs), '', '', differenceText(overall, 2), '', verdict(overall.interval)]]
