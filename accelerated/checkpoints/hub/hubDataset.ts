@@ -84,13 +84,7 @@ const listOf = async (remote: Remote): Promise<{ readonly commit: string; readon
   try {
     if (response.status !== 200) {
       await dismiss(hubResponse)
-      throw inputError(
-        url,
-        'status 200',
-        response.status === 404
-          ? '404 (no such data set or revision, or one that needs HF_TOKEN)'
-          : statusInWords(response, 'data set or revision'),
-      )
+      throw inputError(url, 'status 200', statusInWords(response, 'data set or revision'))
     }
     const chunks: Uint8Array[] = []
     let size = 0

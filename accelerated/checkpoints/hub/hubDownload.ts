@@ -143,7 +143,7 @@ const checkStatus = (response: Response, url: string): never => {
 
 /** A status that is not 200, with its meaning. @param noun model, or data set */
 export const statusInWords = ({ status, statusText }: Response, noun: string): string =>
-  status === 401 || status === 403
+  [401, 403, 404].includes(status)
     ? `${status} (no such ${noun}, or one that needs HF_TOKEN)`
     : status === 429
       ? '429 (too many requests: wait a few minutes, or set HF_TOKEN)'

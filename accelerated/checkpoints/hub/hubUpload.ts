@@ -7,7 +7,7 @@ import { systemInputError } from '../../errors/systemError.js'
 import { isHubId, isRevision } from './hubId.js'
 import { endpointOf, isOffline, tokenFileOf, tokenOf, type Environment } from './hubEnvironment.js'
 import { loadHubLibrary, statusOf, type Addition, type HubLibrary, type RemoteFile } from './hubLibrary.js'
-import { proxiedFetch } from './proxiedFetch.js'
+import { proxiedFetch, proxyOf } from './proxiedFetch.js'
 import { uploadFetch } from './uploadRequest.js'
 
 /** A file to upload: its bytes are in a file of this disk, or are given. */
@@ -62,6 +62,7 @@ export const uploadFiles = async (files: ReadonlyArray<UploadFile>, options: Upl
   const { repository: asked, revision = 'main', environment = process.env, signal, onEvent = () => undefined } = options
   checkRepository(asked, revision)
   const { endpoint, token } = accessOf(environment)
+  proxyOf(environment, new URL(endpoint)) // a malformed one fails here, and not after retries
   const library = await loadHubLibrary()
   const fetch = uploadFetch({
     fetch: proxiedFetch(environment),

@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { resolveModel } from '../../../accelerated/checkpoints/hub/hub.js'
 import { uploadFiles } from '../../../accelerated/checkpoints/hub/hubUpload.js'
 import { mlflowService } from '../../../finetuning/runs/tracking/mlflow.js'
@@ -125,6 +125,15 @@ describe('a request through a proxy', () => {
     }
     await expect(asking({ ...environment, http_proxy: `127.0.0.1:${portOf(proxy)}` })).rejects.toThrow()
     expect(arrived[0]).toBe(first)
+  })
+
+  it('fails at once in an upload whose proxy is malformed', async () => {
+    const waits = vi.fn()
+    const environment = { HF_ENDPOINT: 'http://hub.test', HF_TOKEN: 't', http_proxy: 'socks5://x' }
+    await expect(uploadFiles([], { repository: 'me/model', message: 'm', isPrivate: true, environment, onEvent: waits })).rejects.toThrow(
+      'http_proxy',
+    )
+    expect(waits).not.toHaveBeenCalled()
   })
 
   it('fails without the proxy, and where the proxy is down', async () => {
