@@ -25,8 +25,8 @@ const execute = async (args: ReadonlyArray<string>): Promise<number> => {
   return (await lazyImport(entry.load())).execute(args.slice(entry.name.split(' ').length))
 }
 
-/** --help and --version of the program itself. @throws UsageError for a command that does not exist */
-const withoutCommand = ([word, ...others]: ReadonlyArray<string>): number => {
+/** --help and --version of the program itself, also as words. @throws UsageError for a command that does not exist */
+const withoutCommand = async ([word, ...others]: ReadonlyArray<string>): Promise<number> => {
   const print = (text: string): number => {
     process.stdout.write(text)
     return exitCodes.success
@@ -35,23 +35,28 @@ const withoutCommand = ([word, ...others]: ReadonlyArray<string>): number => {
     process.stderr.write(programHelp())
     return exitCodes.wrongUsage
   }
-  if (['-h', '--help', '--help-all'].includes(word)) return print(programHelp())
-  if (['-V', '--version'].includes(word)) return print(`${versions['salora'] ?? ''}\n`)
+  if (word === 'help' && others.length > 0) return execute([...others, '--help'])
+  if (['-h', '--help', '--help-all', 'help'].includes(word)) return print(programHelp())
+  if (['-V', '--version', 'version'].includes(word)) return print(`${versions['salora'] ?? ''}\n`)
   if (word.startsWith('-')) throw new UsageError(`${word}: unknown option (see salora --help)`)
   const group = entries.filter(({ name }) => name.startsWith(`${word} `))
-  if (group.length === 0) throw unknownCommand(word)
+  if (group.length === 0) throw await unknownCommand(word)
   if (others.some((other) => ['-h', '--help', '--help-all'].includes(other))) return print(groupHelp(word, group))
   const [subcommand] = others
   const names = group.map(({ name }) => name.slice(word.length + 1)).join(' or ')
   throw usageError(`salora ${word}`, `${names} (see salora ${word} --help)`, subcommand === undefined ? 'none' : JSON.stringify(subcommand))
 }
 
-const unknownCommand = (word: string): UsageError => {
+/** The name that others give to a command, or the nearest of ours. */
+const unknownCommand = async (word: string): Promise<UsageError> => {
+  const { otherCommand } = await lazyImport(import('./options/otherCommands.js'))
+  const meant = otherCommand(word)
   const near = nearest(
     word,
     entries.map(({ name }) => name),
   )
-  return new UsageError(`Unknown command \`${word}\` (${near === null ? 'see `salora --help`' : `did you mean \`${near}\`?`})`)
+  const remedy = meant !== null ? `use salora ${meant}` : near !== null ? `did you mean \`${near}\`?` : 'see `salora --help`'
+  return new UsageError(`Unknown command \`${word}\` (${remedy})`)
 }
 
 /** One line on standard error → the exit code. The words for errors are loaded only when there is one. */

@@ -30,6 +30,7 @@ export const bleu = defineCommand({
   name: 'salora bleu',
   description:
     'Score lines of text against references by corpus BLEU (0 to 100), as sacrebleu does. Line i of each reference file belongs to line i of the hypotheses. Scores with the same signature are comparable.',
+  looseWords: { flags: ['hypotheses'] },
   flags: {
     Files: {
       hypotheses: required(textFlag('file', 'Text to score, one segment per line'), 'a file of lines to score'),

@@ -24,6 +24,7 @@ export const chat = defineCommand({
   name: 'salora chat',
   description:
     'Talk to a decoder in its chat template. Each line is a message; Ctrl-C stops the answer. On the terminal, /help shows the commands. Each turn reads only what is new, since the cache of keys and values stays.',
+  looseWords: { flags: ['run'], text: 'start the chat first, then type' },
   flags: {
     Model: adapterFlags,
     Conversation: { system: textFlag('text', 'System message to begin with', { defaultText: "the template's, if it has one" }) },

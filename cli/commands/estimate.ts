@@ -37,6 +37,7 @@ export const estimate = defineCommand({
   name: 'salora estimate',
   description:
     'Estimate the peak memory of a CPU run with these settings, without training. Every example and every sample prompt counts as one of --max-length tokens.',
+  looseWords: { flags: ['model'] },
   flags: {
     'Model and data': {
       model: required(trainFlags['Model and data'].model, 'a folder in Hugging Face layout or a hub id'),

@@ -27,6 +27,7 @@ export const evaluate = defineCommand({
   name: 'salora evaluate',
   description:
     'Score a trained adapter, or with --model alone a classifier. A run is scored on its own evaluation data unless --eval-data or --task names other data; a file named by --task is scored whole.',
+  looseWords: { flags: ['run', 'evalData'] },
   flags: {
     Model: { ...adapterFlags, ...labelFlags },
     Data: pickFlags(allTrainFlags, [...taskFlagNames, 'metric']),

@@ -39,6 +39,7 @@ export const exportCommand = defineCommand({
   name: 'salora export',
   description:
     'Export a trained adapter as a folder for other tools, and print the largest difference between its logits and those of model and adapter.',
+  looseWords: { flags: ['run'] },
   flags: {
     Model: { ...adapterFlags, ...labelFlags },
     Export: {

@@ -21,6 +21,7 @@ export const generate = defineCommand({
   name: 'salora generate',
   description:
     'Generate text with a decoder: greedily, by beam search or by sampling. The text of --prompt is printed as it is generated; a file of prompts gives one JSON object per line, in order.',
+  looseWords: { flags: ['run'], text: 'use --prompt for a text' },
   flags: {
     Model: adapterFlags,
     Prompts: {

@@ -113,6 +113,7 @@ export const glue = defineCommand({
   description:
     'Fine-tune with several methods, tasks and seeds on GLUE and write one table (mean ± maximum deviation). It is Table 1 of the paper, part of it, or another table or figure. ' +
     "Epochs, learning rates and SaLoRA's window of gates are the paper's unless given. Rerunning the command resumes the sweep, or adds methods, tasks and seeds.",
+  looseWords: { flags: ['data'] },
   flags: {
     'Model and data': {
       model: required(textFlag('folder|id', 'Model to fine-tune'), 'a folder in Hugging Face layout or a hub id'),

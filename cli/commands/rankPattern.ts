@@ -8,6 +8,7 @@ export const rankPattern = defineCommand({
   name: 'salora rank-pattern',
   description:
     "Print the ranks that a run found as JSON, for --rank-pattern and as arguments of PEFT's LoraConfig. Matrices of rank 0 are absent from target_modules.",
+  looseWords: { flags: ['run'] },
   flags: {
     Run: {
       run: required(textFlag('folder', 'Run folder of salora train'), 'the folder of a run'),

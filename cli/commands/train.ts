@@ -8,6 +8,7 @@ export const train = defineCommand({
   name: 'salora train',
   description: 'Fine-tune an encoder or a decoder on a task, and save the best adapter, which PEFT can load.',
   usage: '--model <folder|id> --task <name|file> [options]',
+  looseWords: { flags: ['task', 'model'] },
   flags: trainFlags,
   examples: [
     {

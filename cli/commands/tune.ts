@@ -47,6 +47,7 @@ export const tuneCommand = defineCommand({
     'Search the method, learning rate, rank and length that suit your data. Every candidate trains for a short time, and the best third continues, three times as long. ' +
     'Scores are of rows that no candidate trains on. Rerunning the command resumes the search.',
   usage: '--model <folder|id> --task <name|file> --output <folder> [options]',
+  looseWords: { flags: ['task', 'model'] },
   flags: {
     'Model and data': trainFlags['Model and data'],
     Search: {

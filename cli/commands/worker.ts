@@ -21,6 +21,7 @@ export const worker = defineCommand({
   description:
     'Train the queued runs of salora glue --redis and salora tune --redis, and compute parts of salora train --redis, until Ctrl-C. Workers on any machine see the same model, data and output folders, or use the hub with --local-root. ' +
     'Workers renew the lease of their run; when a worker dies, another resumes from the last checkpoint. A failed run is tried three times.',
+  looseWords: { flags: ['redis'] },
   flags: {
     Queue: {
       redis: required(

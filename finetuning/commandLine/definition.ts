@@ -4,6 +4,9 @@ import { switchFlag, type FlagGroups, type FlagValues } from './flag.js'
 /** A word without a flag, as `DIR` in `salora report DIR`. */
 export type Argument = { readonly name: string; readonly description: string; readonly several?: boolean; readonly required?: boolean }
 
+/** A word without a flag was meant for the first of these flags that is not typed. `text` says where a text goes, which is a word with spaces. */
+export type LooseWords = { readonly flags: ReadonlyArray<string>; readonly text?: string }
+
 export type Example = { readonly command: string; readonly result: string }
 
 export type Definition<G extends FlagGroups = FlagGroups> = {
@@ -15,6 +18,8 @@ export type Definition<G extends FlagGroups = FlagGroups> = {
   readonly usage?: string
   readonly arguments?: ReadonlyArray<Argument>
   readonly flags: G
+  /** where a word without a flag belongs; absent where the command takes arguments, or nothing */
+  readonly looseWords?: LooseWords
   readonly examples: ReadonlyArray<Example>
 }
 

@@ -69,7 +69,7 @@ const usageOf = ({ usage, flags, arguments: words = [] }: Definition): string =>
     Object.entries(table).flatMap(([name, flag]) => (flag.isRequired ? [shownFlag(name, flag)] : [])),
   )
   const shownWords = words.map(({ name, several, required }) => {
-    const shown = several === true ? `${name}...` : name
+    const shown = several === true ? `<${name}...>` : `<${name}>`
     return required === true ? shown : `[${shown}]`
   })
   return [...shownWords, ...needed, '[options]'].join(' ')

@@ -4,7 +4,7 @@ import { quoted } from '../../accelerated/errors/inputError.js'
 import { helpFlags, type Definition, type Values } from './definition.js'
 import { shownFlag, type Flag, type FlagGroups, type FlagTable, type Typed } from './flag.js'
 import { nearest } from '../../accelerated/errors/nearest.js'
-import { flagOf } from './shell.js'
+import { flagOf, inShell } from './shell.js'
 import { UsageError, usageError } from './usageError.js'
 
 /** What a command line asks for. */
@@ -55,7 +55,7 @@ export const parseArguments = <const G extends FlagGroups>(
   }
   if (parsed !== null) return parsed
   const flags = valuesOf<G>(table, command.opts())
-  return { kind: 'values', values: { flags, words: wordsOf(definition, command.args, takenFlag(table, command.opts())) } }
+  return { kind: 'values', values: { flags, words: wordsOf(definition, command.args, command.opts(), table) } }
 }
 
 const optionsOf = (name: string, flag: Flag): ReadonlyArray<Option> => {
@@ -67,7 +67,7 @@ const optionsOf = (name: string, flag: Flag): ReadonlyArray<Option> => {
 const valuesOf = <G extends FlagGroups>(table: FlagTable, typed: Readonly<Record<string, Typed>>): Values<G>['flags'] =>
   Object.fromEntries(Object.entries(table).map(([name, flag]) => [name, flag.parse(flagOf(name), typed[name])])) as Values<G>['flags']
 
-/** A flag that another one took as its value, as `--model $MODEL --task` with an empty variable does. */
+/** A flag that another one took as its value, as `--model $MODEL --task` with an empty variable does. It explains a word too many: that was to be the value. */
 type TakenFlag = { readonly flag: string; readonly value: string }
 
 const takenFlag = (table: FlagTable, typed: Readonly<Record<string, Typed>>): TakenFlag | null => {
@@ -78,23 +78,28 @@ const takenFlag = (table: FlagTable, typed: Readonly<Record<string, Typed>>): Ta
   return taken ?? null
 }
 
-/** @param taken explains a word too many: it was to be the value of that flag */
 const wordsOf = (
-  { name, arguments: expected = [] }: Definition,
+  definition: Definition,
   words: ReadonlyArray<string>,
-  taken: TakenFlag | null,
+  typed: Readonly<Record<string, Typed>>,
+  table: FlagTable,
 ): ReadonlyArray<string> => {
+  const { name, arguments: expected = [] } = definition
   const lacking = expected[words.length]
   if (lacking?.required === true) throw new UsageError(`${lacking.name.toUpperCase()} is required (see ${name} --help)`)
   const extra = expected.some(({ several }) => several === true) ? undefined : words[expected.length]
-  if (extra !== undefined && taken !== null) throw usageError(taken.flag, 'a value', `the option ${taken.value}`)
-  if (extra !== undefined)
-    throw usageError(
-      name,
-      expected.length === 0 ? 'options only' : `${expected.length} argument${expected.length === 1 ? '' : 's'}`,
-      quoted(extra),
-    )
-  return words
+  if (extra === undefined) return words
+  const taken = takenFlag(table, typed)
+  if (taken !== null) throw usageError(taken.flag, 'a value', `the option ${taken.value}`)
+  const most = expected.length === 0 ? 'options only' : `${expected.length} argument${expected.length === 1 ? '' : 's'}`
+  throw usageError(name, most, `${quoted(extra)} (${placeOf(extra, definition, typed)})`)
+}
+
+/** Where a word too many belongs, as `use --task reviews.csv`. */
+const placeOf = (word: string, { name, looseWords }: Definition, typed: Readonly<Record<string, Typed>>): string => {
+  const { flags = [], text } = looseWords ?? {}
+  const flag = text !== undefined && /\s/.test(word) ? undefined : flags.find((one) => typed[one] === undefined)
+  return flag === undefined ? (text ?? `see ${name} --help`) : `use ${flagOf(flag)} ${word.length > 80 ? '…' : inShell(word)}`
 }
 
 /** commander writes `error: unknown option '--foo'`. */

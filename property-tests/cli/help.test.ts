@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { commandGroups } from '../../cli/commandGroups.js'
+import { otherCommand, otherCommandNames } from '../../cli/options/otherCommands.js'
 import { otherNames, otherValues } from '../../cli/options/otherNames.js'
 import { suggestFlag, suggestSetting } from '../../cli/options/suggestions.js'
 import { withSuggestion } from '../../cli/options/valueSuggestions.js'
@@ -49,6 +50,26 @@ describe('salora --help', () => {
     for (const flag of ['-V', '--version'])
       expect(await saloraHere(flag)).toEqual({ code: 0, stdout: `${versions['salora']}\n`, stderr: '' })
   })
+
+  it('is also salora help, of a command too, and --version is salora version', async () => {
+    expect(await saloraHere('help')).toEqual(await saloraHere('--help'))
+    for (const name of ['train', 'ngram', 'ngram train'])
+      expect(await saloraHere('help', ...name.split(' '))).toEqual(await saloraHere(...name.split(' '), '--help'))
+    expect(await saloraHere('version')).toEqual(await saloraHere('--version'))
+  })
+
+  it('names our command for what others call it: none of these names is a command of ours, and each one named exists', async () => {
+    expect(otherCommandNames.length).toBeGreaterThan(60)
+    expect(new Set(otherCommandNames).size).toBe(otherCommandNames.length)
+    for (const typed of otherCommandNames) {
+      expect(names.map((name) => name.split(' ')[0])).not.toContain(typed)
+      for (const ours of otherCommand(typed)?.split(' or salora ') ?? []) {
+        const [name = '', flag] = ours.split(' ')
+        const { definition } = await load(name)
+        if (flag !== undefined) expect(Object.keys(flagsIn(definition.flags)).map(flagOf)).toContain(flag)
+      }
+    }
+  })
 })
 
 describe.each(names)('salora %s', (name) => {
@@ -72,6 +93,12 @@ describe.each(names)('salora %s', (name) => {
     // help is printed whatever else is wrong, so that -q is parsed and nothing runs
     expect((await saloraHere(...words, '-q', '--help')).code).toBe(0)
     expect((await saloraHere(...words, '-q', '--no-such-flag')).stderr).toMatch(/^--no-such-flag: unknown option \(/)
+  })
+
+  it('knows where a word without a flag belongs: in flags of its own, or it takes arguments', async () => {
+    const { flags, looseWords, arguments: words = [] } = (await load(name)).definition
+    for (const flag of looseWords?.flags ?? []) expect(Object.keys(flagsIn(flags))).toContain(flag)
+    if (words.length > 0) expect(looseWords).toBeUndefined()
   })
 
   it('describes each flag by a phrase that stands alone, and lists them all by --help-all', async () => {
