@@ -29,12 +29,12 @@ const { openRun, openTrainedAdapter, finetune, embeddedModel } = await import(${
 const refusal = async (work) => console.log(await work().then(() => 'works', (thrown) => thrown.message))
 await refusal(async () => (await openRun('made')).release())
 await refusal(async () => (await openTrainedAdapter({ model: embeddedModel, adapter: 'made/adapter' })).release())
-await refusal(async () => { for await (const _ of finetune({ model: embeddedModel, task: { task: 'toy.tsv' }, output: process.argv[2] ?? 'other', settings: { method: 'lora', maxSteps: 1, maxLength: 24 } })); })
+await refusal(async () => { for await (const _ of finetune({ model: embeddedModel, task: { task: 'toy.tsv' }, output: process.argv[2], settings: { method: 'lora', maxSteps: 1, maxLength: 24 } })); })
 `
-const starting = (before: string): string => `
+const starting = (before: string, output: string): string => `
 import { Worker } from 'node:worker_threads'
 ${before}
-await new Promise((done) => new Worker(new URL('./thread.mjs', import.meta.url)).on('exit', done))
+await new Promise((done) => new Worker(new URL('./thread.mjs', import.meta.url), { argv: ['${output}'] }).on('exit', done))
 `
 
 beforeAll(async () => {
@@ -42,8 +42,8 @@ beforeAll(async () => {
   await writeFile(join(folder, 'toy.tsv'), toyFile(40))
   await writeFile(join(folder, 'program.mjs'), program)
   await writeFile(join(folder, 'thread.mjs'), inThread)
-  await writeFile(join(folder, 'before.mjs'), starting(`await import(${library})`))
-  await writeFile(join(folder, 'without.mjs'), starting(''))
+  await writeFile(join(folder, 'before.mjs'), starting(`await import(${library})`, 'known'))
+  await writeFile(join(folder, 'without.mjs'), starting('', 'unknown'))
 })
 
 const run = async (command: ReadonlyArray<string>): Promise<string> => {
@@ -72,6 +72,7 @@ const runtimes: ReadonlyArray<Runtime> = [
   ['Node 20', platform, '20', `${platform}/bin/node`, []],
   ['Node 22', platform, '22', `${platform}/bin/node`, []],
   ['Node 24', platform, '24', `${platform}/bin/node`, []],
+  ['Node 26', platform, '26', `${platform}/bin/node`, []],
 ]
 
 describe.each(runtimes)('%s', (name, pack, version, executable, flags) => {
