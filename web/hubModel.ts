@@ -1,6 +1,7 @@
 /** A model of the Hugging Face hub in a browser: its files at the addresses of transformers.js, from its cache or downloaded into it. */
 import { parseConfigFile } from '../accelerated/checkpoints/configFile.js'
 import { isHubId } from '../accelerated/checkpoints/hub/hubId.js'
+import { waitBefore } from '../accelerated/checkpoints/hub/passingAnswers.js'
 import { optionalFiles } from '../accelerated/checkpoints/hub/optionalFiles.js'
 import { indexLimit, parseShardIndex } from '../accelerated/checkpoints/safetensors/weightFiles.js'
 import { inputError, quoted, reason, type InputError } from '../accelerated/errors/inputError.js'
@@ -24,6 +25,10 @@ export type HubPlace = {
   /** https://HOST, without a slash at the end (default: the hub) */
   readonly origin?: string
   readonly signal?: AbortSignal
+  /** why a request is repeated, and after how many seconds */
+  readonly onWait?: (reason: string, seconds: number) => void
+  /** milliseconds before the first repetition, doubled before each further one (default: 1000) */
+  readonly firstDelay?: number
 }
 
 type WeightFile = {
@@ -197,11 +202,7 @@ const stopped = (id: string): InputError => inputError(id, 'a whole download', '
 
 /** Requests a file of a model. Returns null if the hub does not have the file. @throws InputError for every other failure */
 const ask = async (id: string, file: string, place: HubPlace, headers: Readonly<Record<string, string>> = {}): Promise<Response | null> => {
-  const { origin = hub, signal } = place
-  const response = await fetch(addressOf(id, file, place), { headers, ...(signal === undefined ? {} : { signal }) }).catch(() => {
-    if (signal?.aborted === true) throw stopped(id)
-    throw inputError(id, `an answer of ${origin} (or a model's folder of this computer)`, 'none: no connection')
-  })
+  const response = await lasting(id, file, place, headers)
   const { status } = response
   const isPage = response.ok && /^text\/html/.test(response.headers.get('content-type') ?? '')
   if (response.ok && !isPage) return response
@@ -211,5 +212,35 @@ const ask = async (id: string, file: string, place: HubPlace, headers: Readonly<
     throw inputError(id, 'a public model', `status ${status}: it needs an account; download it, and choose its folder`)
   if (status === 401) throw inputError(id, 'a public model', 'status 401: it does not exist, or it needs an account')
   if (status === 404) return null
-  throw inputError(`${id}/${file}`, 'a file of the hub', `status ${status}`)
+  throw inputError(`${id}/${file}`, 'a file of the hub', `status ${status}${status === 429 || status >= 500 ? ' (try again later)' : ''}`)
 }
+
+/** The answer to a request, which is repeated after a while where the answer may pass. */
+const lasting = async (id: string, file: string, place: HubPlace, headers: Readonly<Record<string, string>>): Promise<Response> => {
+  const { origin = hub, signal, onWait, firstDelay = 1_000 } = place
+  const address = addressOf(id, file, place)
+  for (let attempt = 1; ; attempt++) {
+    const response = await fetch(address, { headers, ...(signal === undefined ? {} : { signal }) }).catch(() => {
+      if (signal?.aborted === true) throw stopped(id)
+      throw inputError(id, `an answer of ${origin} (or a model's folder of this computer)`, 'none: no connection')
+    })
+    const seconds = waitBefore(response, attempt, firstDelay)
+    if (seconds === null) return response
+    await response.body?.cancel().catch(() => undefined)
+    onWait?.(`status ${response.status} from ${new URL(address).host}`, seconds)
+    if (!(await waited(seconds, signal))) throw stopped(id)
+  }
+}
+
+/** false: the signal ended it */
+const waited = (seconds: number, signal?: AbortSignal): Promise<boolean> =>
+  new Promise((resolve) => {
+    const end = (): void => resolve(signal?.aborted !== true)
+    const timer = setTimeout(end, seconds * 1000)
+    const abort = (): void => {
+      clearTimeout(timer)
+      end()
+    }
+    if (signal?.aborted === true) abort()
+    else signal?.addEventListener('abort', abort, { once: true })
+  })

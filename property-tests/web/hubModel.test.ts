@@ -31,8 +31,12 @@ const whole: Readonly<Record<string, Stored>> = {
 let stored: Readonly<Record<string, Stored>> = whole
 let requests: string[] = []
 
+/** how many requests are still answered by 429, and with which headers */
+let busy = { left: 0, headers: {} as Readonly<Record<string, string>> }
+
 const answer = ({ url = '', headers: { range } }: IncomingMessage, response: ServerResponse): void => {
   requests.push(`${url}${range === undefined ? '' : ` ${range}`}`)
+  if (busy.left-- > 0) return void response.writeHead(429, busy.headers).end('<html>')
   const content = stored[url.replace('/owner/name/resolve/main/', '')]
   if (content === undefined) return void response.writeHead(404).end()
   if (typeof content === 'object' && 'status' in content) return void response.writeHead(content.status, content.headers).end('<html>')
@@ -57,6 +61,7 @@ afterAll(() => {
 beforeEach(() => {
   stored = whole
   requests = []
+  busy = { left: 0, headers: {} }
 })
 
 /** The Cache API in memory. */
@@ -64,7 +69,7 @@ const cacheOf = (entries: Map<string, Response>): HubCache => ({
   match: async (address) => entries.get(address)?.clone(),
   put: async (address, response) => void entries.set(address, response),
 })
-const placeOf = (entries = new Map<string, Response>()): HubPlace => ({ cache: cacheOf(entries), origin })
+const placeOf = (entries = new Map<string, Response>()): HubPlace => ({ cache: cacheOf(entries), origin, firstDelay: 1 })
 const filesOf = async (place: HubPlace, report: (progress: HubProgress) => void = () => undefined) =>
   hubFiles(await findHubModel('owner/name', place), place, report)
 const weightRequests = (): ReadonlyArray<string> => requests.filter((line) => /safetensors$/.test(line))
@@ -140,6 +145,33 @@ describe('a model of the hub in a browser', () => {
     await expect(stopped).rejects.toThrow('owner/name: expected a whole download, got one that was stopped')
   })
 
+  it('waits where the hub is busy, as long as the hub says, and a signal ends the wait', async () => {
+    const waits: Array<readonly [string, number]> = []
+    const place: HubPlace = { ...placeOf(), onWait: (why, seconds) => waits.push([why, seconds]) }
+    busy = { left: 3, headers: {} }
+    expect((await filesOf(place)).size).toBe(6)
+    const why = `status 429 from ${new URL(origin).host}`
+    expect(waits).toEqual([1, 2, 4].map((milliseconds) => [why, milliseconds / 1000]))
+    expect(requests.filter((line) => line.endsWith('/config.json'))).toHaveLength(4)
+
+    busy = { left: Infinity, headers: {} }
+    await expect(findHubModel('owner/name', placeOf())).rejects.toThrow('got status 429 (try again later)')
+    busy = { left: Infinity, headers: { 'retry-after': '301' } } // longer than anybody waits
+    requests = []
+    await expect(findHubModel('owner/name', placeOf())).rejects.toThrow('got status 429')
+    expect(requests).toHaveLength(1)
+
+    busy = { left: 1, headers: { 'retry-after': '200' } }
+    const stop = new AbortController()
+    const stopping = findHubModel('owner/name', {
+      ...placeOf(),
+      signal: stop.signal,
+      onWait: (_, seconds) => stop.abort(waits.push(['', seconds])),
+    })
+    await expect(stopping).rejects.toThrow('owner/name: expected a whole download, got one that was stopped')
+    expect(waits.at(-1)).toEqual(['', 200])
+  })
+
   it.each<readonly [string, Readonly<Record<string, Stored>>, string]>([
     [
       'no such model',
@@ -168,7 +200,11 @@ describe('a model of the hub in a browser', () => {
       { 'config.json': { status: 200, headers: { 'content-type': 'text/html; charset=utf-8' } } },
       'owner/name/config.json: expected a file of the hub, got a web page',
     ],
-    ['a busy hub', { 'config.json': { status: 503 } }, 'owner/name/config.json: expected a file of the hub, got status 503'],
+    [
+      'a busy hub',
+      { 'config.json': { status: 503 } },
+      'owner/name/config.json: expected a file of the hub, got status 503 (try again later)',
+    ],
   ])('is refused in one line: %s', async (_, files, line) => {
     stored = files
     const message = await filesOf(placeOf()).then(

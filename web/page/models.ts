@@ -21,14 +21,18 @@ export type ModelFiles = {
 const ofEmbedded = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'model.safetensors']
 
 /** What a download says, and an end to it. */
-export type Download = { readonly report: (id: string, progress: HubProgress) => void; readonly signal: AbortSignal }
+export type Download = {
+  readonly report: (id: string, progress: HubProgress) => void
+  readonly onWait: NonNullable<HubPlace['onWait']>
+  readonly signal: AbortSignal
+}
 
 /** @throws InputError for a model that is not there, not whole or too large */
-export const modelFiles = async (choice: ModelChoice, { report, signal }: Download): Promise<ModelFiles> => {
+export const modelFiles = async (choice: ModelChoice, { report, onWait, signal }: Download): Promise<ModelFiles> => {
   if (choice.kind === 'embedded') return { path: 'models/embedded', baseModelName: 'embedded', files: await embedded() }
   if (choice.kind === 'hub') {
     const { id } = choice
-    const place = { ...(await hubPlace()), signal }
+    const place = { ...(await hubPlace()), onWait, signal }
     const files = await hubFiles(await findHubModel(id, place), place, (progress) => report(id, progress))
     return { path: pathOf(id), baseModelName: id, files }
   }

@@ -37,6 +37,9 @@ const progressLines = (): Download['report'] => {
   }
 }
 
+const waitingLine: Download['onWait'] = (reason, seconds) =>
+  send({ kind: 'loading', line: `Waiting ${Math.ceil(seconds)} s for the hub (${reason})`, share: null })
+
 let files: Promise<Storage> | null = null
 const storage = (): Promise<Storage> => {
   files ??= (async () => {
@@ -71,7 +74,7 @@ const start = async (run: RunRequest): Promise<void> => {
   const disk = await storage()
   stop = new AbortController()
   const { signal } = stop
-  const found = await modelFiles(model, { report: progressLines(), signal }).catch((thrown: unknown) => {
+  const found = await modelFiles(model, { report: progressLines(), onWait: waitingLine, signal }).catch((thrown: unknown) => {
     if (signal.aborted) return null // the download was stopped
     throw thrown
   })
