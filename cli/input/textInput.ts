@@ -8,6 +8,7 @@ import { objectIn } from '../../finetuning/data/jsonRows.js'
 import { cellsOf, longestRow, wholeRow, type WholeRow } from '../../finetuning/data/rows.js'
 import { placesIn } from '../../finetuning/data/separatedRows.js'
 import type { RequestedColumn } from '../../finetuning/data/table.js'
+import { localFile } from '../../finetuning/tasks/localFiles.js'
 import { givenText, textLines, type ReadLine, type TextLine } from './textLines.js'
 
 type Batches = AsyncGenerator<ReadonlyArray<TextLine>>
@@ -16,7 +17,7 @@ type Batches = AsyncGenerator<ReadonlyArray<TextLine>>
 export const inputFormats = ['lines', 'jsonl', 'csv', 'tsv'] as const
 export type InputFormat = (typeof inputFormats)[number]
 
-/** Texts of a file; `line` is the number of the row. */
+/** Texts of a file, which may be on the hub; `line` is the number of the row. */
 export async function* fileTexts(file: string, columns: TextColumns, note?: (line: string) => void): Batches {
   const lines: TextLine[] = []
   let last: WholeRow = { names: [], values: [] }
@@ -24,7 +25,12 @@ export async function* fileTexts(file: string, columns: TextColumns, note?: (lin
     last = row
   }
   const observers = { whole, ...(note === undefined ? {} : { note }) }
-  await readTexts(file, columns, (row, text, textPair) => lines.push({ ...givenText(row, text, textPair), row: last }), observers)
+  await readTexts(
+    await localFile(file, '--input'),
+    columns,
+    (row, text, textPair) => lines.push({ ...givenText(row, text, textPair), row: last }),
+    observers,
+  )
   yield lines
 }
 

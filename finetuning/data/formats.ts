@@ -1,6 +1,6 @@
 /** The formats of users' files, by the ending of the name: a new format is a line here. */
 import { alternatives } from '../../accelerated/errors/alternatives.js'
-import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { inputError, quoted, type InputError } from '../../accelerated/errors/inputError.js'
 import { endingOf } from '../../accelerated/storage/paths.js'
 import { encodingNamed } from './encoding.js'
 import { jsonLineRows, jsonRows } from './jsonRows.js'
@@ -24,6 +24,34 @@ const formats: Readonly<Record<string, { readonly read: ReadRows; readonly cells
 }
 
 export const fileEndings: ReadonlyArray<string> = Object.keys(formats)
+
+/** What to do with files of other programs, by ending. */
+const remedies: Readonly<Record<string, ReadonlyArray<string>>> = {
+  'save it as CSV': ['.xlsx', '.xls', '.xlsm', '.ods', '.numbers'],
+  'unpack it first': ['.gz', '.zip', '.bz2', '.xz', '.zst', '.7z', '.tar', '.tgz'],
+  'write it as Parquet or CSV': [
+    '.arrow',
+    '.feather',
+    '.orc',
+    '.avro',
+    '.sqlite',
+    '.db',
+    '.pkl',
+    '.pickle',
+    '.npy',
+    '.npz',
+    '.rds',
+    '.xml',
+    '.yaml',
+    '.yml',
+  ],
+}
+
+const unknownEnding = (file: string, ending: string): InputError => {
+  const remedy = Object.entries(remedies).find(([, endings]) => endings.includes(ending))?.[0]
+  const got = ending === '' ? 'no ending' : `${quoted(endingOf(file))}${remedy === undefined ? '' : ` (${remedy})`}`
+  return inputError(file, `a file whose name ends in ${alternatives(fileEndings)}`, got)
+}
 
 /** `a .tsv, .csv or .jsonl file` */
 export const fileHelp = `a ${alternatives(fileEndings)} file`
@@ -52,8 +80,7 @@ type ObjectReader = (requested: Parameters<ReadRows>[1], take: Parameters<ReadRo
 export const readerOf = (file: string, { delimiter, quote, encoding }: RowFormat): ReadRows => {
   const ending = endingOf(file).toLowerCase()
   const format = formats[ending]
-  if (format === undefined)
-    throw inputError(file, `a file whose name ends in ${alternatives(fileEndings)}`, ending === '' ? 'no ending' : quoted(endingOf(file)))
+  if (format === undefined) throw unknownEnding(file, ending)
   if (!format.cells && (delimiter !== undefined || quote === true))
     throw inputError(delimiter === undefined ? '--quote' : '--delimiter', 'a .csv or .tsv file to go with it', file)
   if (ending === '.parquet' && encoding !== undefined) throw inputError('--encoding', 'a file of text to go with it', file)

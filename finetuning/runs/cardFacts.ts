@@ -1,5 +1,6 @@
 /** The facts of a model card, and the names and scores that its parts share. */
 import { basename } from 'node:path'
+import { isHubAddress } from '../../accelerated/checkpoints/hub/datasetAddress.js'
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { methodOf, settingsOfMethod } from '../../accelerated/training/settings.js'
 import type { Dataset } from '../data/index.js'
@@ -35,10 +36,12 @@ export const savedScores = ({ best, last, kept }: Pick<RunResult, 'best' | 'last
 }
 
 export const cardTitle = ({ options: { model, task, settings }, hubId }: CardFacts): string =>
-  wellFormed(oneLine([lastName(hubId ?? model), lastName(task.task).replace(/\.\w+$/, ''), settings.method].join('-')))
+  wellFormed(oneLine([lastPart(hubId ?? model), lastPart(task.task).replace(/\.\w+$/, ''), settings.method].join('-')))
 
-/** The last name of a path: a published card must not reveal folders. */
-export const lastName = (path: string): string => (taskNames.includes(path) ? path : basename(path.replaceAll('\\', '/')) || path)
+/** The last name of a path: a published card must not reveal folders. An address on the hub is public. */
+export const lastName = (path: string): string => (isHubAddress(path) ? path : lastPart(path))
+
+const lastPart = (path: string): string => (taskNames.includes(path) ? path : basename(path.replaceAll('\\', '/')) || path)
 
 /** A source without the folders of its path; words may follow the path. */
 export const sourceName = (source: string): string => source.replace(/^.*[\\/]/s, '')

@@ -1,5 +1,7 @@
 /** The YAML front matter of a model card, which the Hugging Face hub reads. */
+import { parseDatasetAddress } from '../../accelerated/checkpoints/hub/datasetAddress.js'
 import { metricTitle } from '../metrics/index.js'
+import { mixedFiles } from '../tasks/index.js'
 import { glueSource } from '../tasks/sources/glue.js'
 import { cardTitle, lastName, savedScores, sourceNames, type CardFacts } from './cardFacts.js'
 import { wellFormed } from './markdown.js'
@@ -17,11 +19,17 @@ export const frontMatter = (facts: CardFacts): string => {
     hubId === null ? '' : `base_model: ${yamlText(hubId)}\nbase_model_relation: ${library === 'transformers' ? 'finetune' : 'adapter'}\n`,
     `pipeline_tag: ${data.taskType.pipelineTag}\n`,
     yamlList('tags', [...new Set(['salora', settings.method])]),
-    glueSource.recognizes(task.task) ? yamlList('datasets', [glueDataset]) : '',
+    yamlList('datasets', datasetsOf(task)),
     yamlList('metrics', types),
     `model-index:\n- name: ${yamlText(cardTitle(facts))}\n`,
     scores.length === 0 ? '  results: []\n' : resultsText(facts, scores),
   ].join('')
+}
+
+/** The hub's ids of the training data. */
+const datasetsOf = ({ task, data = '', mixData }: CardFacts['options']['task']): ReadonlyArray<string> => {
+  if (glueSource.recognizes(task)) return [glueDataset]
+  return [...new Set([task, data, ...mixedFiles(mixData)].flatMap((file) => parseDatasetAddress(file)?.id ?? []))]
 }
 
 type NamedScores = ReadonlyArray<readonly [metric: string, value: number]>
@@ -31,9 +39,10 @@ const finiteScores = ({ result }: CardFacts): NamedScores =>
 
 const resultsText = ({ options: { task }, data, result }: CardFacts, scores: NamedScores): string => {
   const isGlue = glueSource.recognizes(task.task)
+  const [dataset = lastName(task.task)] = datasetsOf(task)
   return [
     `  results:\n  - task:\n      type: ${data.taskType.pipelineTag}\n`,
-    `    dataset:\n      name: ${yamlText(sourceNames((result.test === undefined ? null : data.test) ?? data.evaluation).join(', '))}\n      type: ${yamlText(isGlue ? glueDataset : lastName(task.task))}\n`,
+    `    dataset:\n      name: ${yamlText(sourceNames((result.test === undefined ? null : data.test) ?? data.evaluation).join(', '))}\n      type: ${yamlText(dataset)}\n`,
     isGlue ? `      config: ${yamlText(task.task)}\n` : '',
     '    metrics:\n',
     ...scores.map(([metric, value]) => {

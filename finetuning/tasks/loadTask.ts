@@ -1,11 +1,11 @@
 /** Loads a task by its name or file: finds its source in the table and applies the options that every task has. */
-import { isHubAddress, resolveDataset } from '../../accelerated/checkpoints/hub/hubDataset.js'
 import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { flagOf } from '../commandLine/shell.js'
 import type { Dataset } from '../data/dataset.js'
 import { loadFrom, withChosenMetrics } from './loadFrom.js'
 import type { Evaluation, Task, TaskSource, TaskOptions } from './task.js'
+import { withLocalFiles } from './localFiles.js'
 import { checkTaskOptions } from './taskOptionNames.js'
 import { taskFlags } from './taskFlags.js'
 import { taskSources } from './sources/index.js'
@@ -23,13 +23,13 @@ export const checkTask = (options: TaskOptions): void => void sourceOf(options)
 /** The training and evaluation data of a task. @throws InputError for the first thing wrong */
 export const loadTask = async (options: TaskOptions): Promise<Task> => {
   const source = sourceOf(options)
-  return loadFrom(source, await withLocalData(source, options))
+  return loadFrom(source, await withLocalFiles(source, options))
 }
 
 /** Only the evaluation data: the task's own, the file `evalData`, or the whole file `task`. @throws InputError */
 export const loadEvaluation = async (options: TaskOptions): Promise<Evaluation> => {
   const source = sourceOf(options)
-  const task = await source.loadEvaluation(await withLocalData(source, options))
+  const task = await source.loadEvaluation(await withLocalFiles(source, options))
   return withChosenMetrics(task, task.evaluation.labelNames, options)
 }
 
@@ -57,14 +57,6 @@ export const loadSets = async (options: TaskOptions): Promise<LoadedSets> => {
       ...(testData === undefined ? {} : { test: await read(testData) }),
     },
   }
-}
-
-/** Downloads a dataset of the hub: `data` becomes the folder of its files. */
-const withLocalData = async ({ hub, help }: TaskSource, options: TaskOptions): Promise<TaskOptions> => {
-  const { task, data } = options
-  if (data === undefined || !isHubAddress(data)) return options
-  if (hub === undefined) throw inputError('--data', `a file or folder on this machine, for ${help}`, quoted(data))
-  return { ...options, data: await resolveDataset(data, hub(task)) }
 }
 
 /** @throws InputError for an unknown task, an unknown option, and an option of another source */

@@ -307,6 +307,11 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
       'salora train --model encoder --task reviews.csv --text review --label stars --method lora --output runs/lora',
       'salora export --run runs/lora --format merged --output exported/merged',
     ],
+    notRun: {
+      'npx salora inspect hf://': 'needs the network; see property-tests/property/finetuning/hubFile.test.ts',
+      'npx salora train --model FacebookAI/roberta-base --task hf://':
+        'needs the network; see property-tests/property/finetuning/hubFile.test.ts',
+    },
     leaves: ['runs/reviews/adapter', 'runs/mrpc/adapter'],
     prints: [/"label":"[15]"/, /^review,label,score,score_1,score_5,error\r?$/m, /accuracy/, /⟦/],
   },

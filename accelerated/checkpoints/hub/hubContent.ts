@@ -13,17 +13,18 @@ const names: Readonly<Record<string, string>> = {
 const page = /^(\u00ef\u00bb\u00bf)?\s*</
 const pageInText = /^(\u00ef\u00bb\u00bf)?\s*<(!doctype|html)/i
 
-/** @param path the downloaded bytes @param file the name that they will get @throws InputError that names their URL */
-export const checkContent = async (path: string, file: string, url: string): Promise<void> => {
+/** @param path the downloaded bytes @param file the name that they will get @param isData whether they are rows of a dataset @throws InputError that names their URL */
+export const checkContent = async (path: string, file: string, url: string, isData: boolean): Promise<void> => {
   const kind = extname(file)
-  const isTemplate = kind === '.jinja' // which may begin with a token such as <s>
-  if ((isTemplate ? pageInText : page).test(await beginningOf(path)))
-    throw inputError(url, names[kind] ?? 'JSON', 'a web page (of a proxy, or to log in?); nothing of it is kept')
+  const isTemplate = kind === '.jinja'
+  // a template may begin with a token such as <s>, and so may a text
+  if ((isTemplate || isData ? pageInText : page).test(await beginningOf(path)))
+    throw inputError(url, names[kind] ?? (isData ? 'rows' : 'JSON'), 'a web page (of a proxy, or to log in?); nothing of it is kept')
   try {
     if (kind === '.safetensors') await readSafetensors(path)
     else if (kind === '.parquet') await checkParquet(path, url)
     else if (isTemplate) await readText(path)
-    else checkObject(parseJson(await readText(path), url), url)
+    else if (!isData) checkObject(parseJson(await readText(path), url), url)
   } catch (thrown) {
     throw thrown instanceof InputError ? inputError(url, thrown.expected, `${thrown.got}; nothing of it is kept`) : thrown
   }

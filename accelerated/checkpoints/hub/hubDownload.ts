@@ -31,7 +31,9 @@ const weightLimit = 50_000_000_000
 const dataLimit = 2_000_000_000
 const textLimit = 64_000_000
 
-const limitOf = (file: string): number => (file.endsWith('.safetensors') ? weightLimit : file.endsWith('.parquet') ? dataLimit : textLimit)
+const isOfDataset = ({ model }: Remote): boolean => model.startsWith('datasets/')
+const limitOf = (remote: Remote, file: string): number =>
+  isOfDataset(remote) ? dataLimit : file.endsWith('.safetensors') ? weightLimit : textLimit
 
 /** The address of a file of the model. */
 export const fileUrl = ({ endpoint, model, revision }: Remote, file: string): string =>
@@ -59,7 +61,9 @@ export const download = async (remote: Remote, file: string, path: string, blobs
   }
   const { hash } = first.info
   if (hash === undefined) {
-    await writeFileAtomically(path, receivedChunks(first, remote, file, url, 0), undefined, (whole) => checkContent(whole, file, url))
+    await writeFileAtomically(path, receivedChunks(first, remote, file, url, 0), undefined, (whole) =>
+      checkContent(whole, file, url, isOfDataset(remote)),
+    )
     return true
   }
   await makeFolder(blobs).catch((thrown: unknown) => {
@@ -84,7 +88,7 @@ const fetchBlob = async (remote: Remote, file: string, url: string, blob: string
   try {
     const actual = await hashOf(partial, hash.length === 40 ? 'git' : 'sha256')
     if (actual !== hash) throw inputError(url, `the hash ${hash} that the hub gives`, `${actual} (nothing of it is kept)`)
-    await checkContent(partial, file, url)
+    await checkContent(partial, file, url, isOfDataset(remote))
   } catch (thrown) {
     await unlink(partial)
     throw thrown
@@ -165,7 +169,7 @@ async function* receivedChunks(
     if (status !== (start > 0 ? 206 : 200) || body === null) checkStatus(response, url)
     if (info.size !== undefined && sent !== undefined && sent !== info.size)
       throw inputError(url, `${info.size} bytes, as the hub says`, `${sent}`)
-    const limit = limitOf(file)
+    const limit = limitOf(remote, file)
     if ((total ?? 0) > limit) throw inputError(url, `at most ${limit} bytes`, `${total}`)
     for await (const chunk of body as ReadableStream<Uint8Array>) {
       timer.restart()

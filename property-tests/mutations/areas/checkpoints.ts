@@ -275,4 +275,25 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     after: 'const used = async (folder: string): Promise<string> => {',
     tests: ['property/accelerated/ggufModel'],
   },
+  {
+    file: 'accelerated/checkpoints/hub/hubDataset.ts',
+    mistake: 'A file of a dataset is looked up again at each start.',
+    before: 'if (path !== null && cached !== null && (await isFile(joinPath(cached, path)))) return joinPath(cached, path)',
+    after: '',
+    tests: ['property/finetuning/hubFile'],
+  },
+  {
+    file: 'accelerated/checkpoints/hub/datasetAddress.ts',
+    mistake: 'The name of the Parquet files of the hub is a branch like any other.',
+    before: 'const isConverted = [converted.name, encodeURIComponent(converted.revision)].includes(named)',
+    after: 'const isConverted = encodeURIComponent(converted.revision) === named',
+    tests: ['property/finetuning/hubFile'],
+  },
+  {
+    file: 'accelerated/checkpoints/hub/hubContent.ts',
+    mistake: 'Rows that begin with a tag are taken for a web page.',
+    before: '(isTemplate || isData ? pageInText : page)',
+    after: '(isTemplate ? pageInText : page)',
+    tests: ['property/finetuning/hubFile'],
+  },
 ]
