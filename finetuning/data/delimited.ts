@@ -59,13 +59,17 @@ export const readTexts = async (
  */
 export const readDelimited = async (file: string, options: DelimitedOptions = {}): Promise<Dataset> => {
   const { labelColumn = classColumn, skipMissing = false, labelsAsText = false } = options
-  const { separator } = labelColumn
+  const { separator, named } = labelColumn
   const labels = labelColumn.open(file, options.labelNames, labelsAsText)
   const store = exampleStore()
   const examples: StoredExample[] = []
   const skipped: SkippedRow[] = []
   const notes: string[] = []
-  const column = { name: options.label ?? 'label', flag: '--label', ...(separator === undefined ? {} : { list: separator }) }
+  const column: RequestedColumn = {
+    ...{ name: options.label ?? 'label', flag: '--label' },
+    ...(separator === undefined ? {} : { list: separator }),
+    ...(named === undefined ? {} : { named }),
+  }
   const takeRow = (row: number, cells: ReadonlyArray<Cell>): void => {
     const missing = missingCell(cells, options, separator !== undefined)
     if (missing === null) {

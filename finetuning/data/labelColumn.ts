@@ -8,6 +8,8 @@ import { classesOf, classesOfSets, classIndex, labelSeparator, labelsIn, scoreOf
 export type LabelColumn = {
   /** separates the labels of one cell, which may then be empty; absent: a cell has exactly one label */
   readonly separator?: string
+  /** whether labels are classes, whose names a file may hold apart */
+  readonly named?: true
   /** @param labelNames the classes of the training data; undefined: those that occur in the file @param asText labels are texts, not numbers */
   readonly open: (file: string, labelNames: ReadonlyArray<string> | undefined, asText?: boolean) => LabelReader
   /** The stratum of each example, so that a hold-out keeps the proportions of labels. @param share what is held out of each stratum */
@@ -25,6 +27,7 @@ export type LabelReader = {
 
 /** One class per row. */
 export const classColumn: LabelColumn = {
+  named: true,
   open: (file, labelNames, asText) => {
     const classes = classReader(file, labelNames, classesOf, asText)
     let merged: ReadonlyArray<ReadonlyArray<string>> = []
@@ -49,6 +52,7 @@ export const classColumn: LabelColumn = {
 /** Any number of classes per row. */
 export const labelSetColumn: LabelColumn = {
   separator: labelSeparator,
+  named: true,
   open: (file, labelNames) => {
     const classes = classReader(file, labelNames, classesOfSets, true)
     return {

@@ -2,8 +2,10 @@
 import { inputError, reason, InputError } from '../../accelerated/errors/inputError.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import { withFile } from '../../accelerated/storage/storage.js'
+import { classNamesIn, withNames } from './classNames.js'
 import { checkColumns, columnNamed, renamedColumns } from './columns.js'
 import { cellsOf, type ReadRows } from './rows.js'
+import type { RequestedColumn } from './table.js'
 import { atRow } from './errorText.js'
 
 /** Rows decoded at a time. A page that holds more is decompressed once for each portion. */
@@ -28,6 +30,7 @@ export const parquetRows: ReadRows = (file, requested, { note, whole, keys, stor
     const names = await refusing((async () => parquetSchema(metadata).children.map(({ element }) => element.name))())
     checkColumns(file, names, requested)
     if (note !== undefined) for (const line of renamedColumns(file, names, requested)) note(line)
+    const named = namedColumns(names, requested, classNamesIn(metadata.key_value_metadata))
     const rows = Number(metadata.num_rows)
     if (rows === 0) throw inputError(file, 'at least one row of data', 'none')
     const columns = whole === undefined ? requested.flatMap(({ name }) => columnNamed(names, name) ?? []) : [...names]
@@ -37,10 +40,24 @@ export const parquetRows: ReadRows = (file, requested, { note, whole, keys, stor
       const objects = await refusing(parquetReadObjects({ file: bytes, metadata, compressors, columns, rowStart, rowEnd }))
       if (objects.length !== rowEnd - rowStart) throw inputError(file, `${rows} rows, as its footer says`, `${rowStart + objects.length}`)
       objects.forEach((object, i) => {
-        const cells = cellsOf(atRow(file, rowStart + i + 1), requested, object)
+        const where = atRow(file, rowStart + i + 1)
+        const read = named.map(([column, classes]) => [column, withNames(object[column], classes, () => where)])
+        const cells = cellsOf(where, requested, read.length === 0 ? object : { ...object, ...Object.fromEntries(read) })
         keys?.(names)
         whole?.({ names, values: names.map((name) => object[name]) })
         take(rowStart + i + 1, cells)
       })
     }
+  })
+
+/** The columns whose numbers are read as names, with these names. */
+const namedColumns = (
+  names: ReadonlyArray<string>,
+  requested: ReadonlyArray<RequestedColumn>,
+  classes: ReadonlyMap<string, ReadonlyArray<string>>,
+): ReadonlyArray<readonly [string, ReadonlyArray<string>]> =>
+  requested.flatMap(({ name, named }) => {
+    const column = named === true ? columnNamed(names, name) : undefined
+    const ofColumn = column === undefined ? undefined : classes.get(column)
+    return column === undefined || ofColumn === undefined ? [] : [[column, ofColumn] as const]
   })

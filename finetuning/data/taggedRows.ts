@@ -24,8 +24,11 @@ export const rowSentences: ReadSentences = async (file, options, take, skip) => 
     options.text === undefined ? textNames : [options.text],
     options.label === undefined ? labelColumns : [options.label],
   ]
-  const requested = [...texts, ...labels].map((name): RequestedColumn => ({ name, optional: true, json: true }))
   const names = options.tagNames?.split(',').map((name) => name.trim())
+  const requested = [
+    ...texts.map((name): RequestedColumn => ({ name, optional: true, json: true })),
+    ...labels.map((name): RequestedColumn => ({ name, optional: true, json: true, ...(names === undefined ? { named: true } : {}) })),
+  ]
   const { encoding, storage } = options
   const format = {
     ...(encoding === undefined ? {} : { encoding: encodingNamed(encoding) }),

@@ -22,5 +22,5 @@ export const parseDatasetAddress = (address: string): DatasetAddress | null => {
   return { id, revision: isConverted ? converted.revision : named, path }
 }
 
-/** A path that stays in its folder: letters, digits, "-", "_" and "." between slashes, and no name that begins with a dot. */
-export const isPlainPath = (path: string): boolean => path.split('/').every((part) => /^\w[\w.-]*$/.test(part))
+/** A path that stays in its folder: letters, digits, "-", "_", "+", "=" and "." between slashes, and no name that begins with a dot. */
+export const isPlainPath = (path: string): boolean => path.split('/').every((part) => /^\w[\w.+=-]*$/.test(part))

@@ -205,4 +205,25 @@ export const finetuningData: ReadonlyArray<Mutation> = [
     after: 'answer: rejected, isDesirable: true',
     tests: ['property/finetuning/ratedAnswers'],
   },
+  {
+    file: 'finetuning/data/classNames.ts',
+    mistake: 'A row without a label has the last class.',
+    before: 'if (Number(value) === -1) return null',
+    after: 'if (Number(value) === -1) return classes.at(-1)',
+    tests: ['golden/classNames'],
+  },
+  {
+    file: 'finetuning/data/taggedRows.ts',
+    mistake: "The file's names of tags win over --tag-names.",
+    before: '...(names === undefined ? { named: true } : {})',
+    after: 'named: true',
+    tests: ['golden/classNames'],
+  },
+  {
+    file: 'finetuning/data/labelColumn.ts',
+    mistake: 'The sets of labels in a Parquet file have no names.',
+    before: '  separator: labelSeparator,\n  named: true,\n',
+    after: '  separator: labelSeparator,\n',
+    tests: ['golden/classNames'],
+  },
 ]
