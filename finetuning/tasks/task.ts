@@ -20,7 +20,7 @@ type Or<Names extends string> = Names | (string & {})
 export type TaskName = GlueName | StyleName | 'sentiment' | 'alpaca' | 'preference' | 'choice' | 'text'
 
 export type TaskOptions = {
-  /** A task by name, or the path of a labeled file (.tsv, .csv, .jsonl, .json or .parquet). */
+  /** A task by name, or a labeled file (.tsv, .csv, .jsonl, .json or .parquet): its path, or hf://datasets/OWNER/NAME/FILE, as for all files here. */
   readonly task: Or<TaskName>
   /** GLUE and styles: the folder of the official files, or the parent of the official folders. `alpaca` and `text`: the file of texts. */
   readonly data?: string
