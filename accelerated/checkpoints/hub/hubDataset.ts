@@ -14,7 +14,7 @@ import { isPlainPath, parseDatasetAddress } from './datasetAddress.js'
 import { isRevision } from './hubId.js'
 import { request, dismiss, reasonOf } from './hubResponse.js'
 import { cacheOf, isOffline, type Environment } from './hubEnvironment.js'
-import { download, fileUrl, statusInWords, type Remote } from './hubDownload.js'
+import { commitOf, download, fileUrl, statusInWords, type Remote } from './hubDownload.js'
 
 /** The files of a repository that a task needs. */
 export type WantedFiles = {
@@ -55,7 +55,9 @@ export const resolveDataset = async (address: string, { wants, isIn }: WantedFil
   const remote = remoteOf(`datasets/${id}`, revision, { ...options, environment })
   const { commit, paths } = await listOf(remote)
   const folder = joinPath(cache, 'snapshots', commit)
-  for (const file of paths.filter(wants)) await fetchFile({ ...remote, revision: commit }, file, folder, cache)
+  const pinned = { ...remote, revision: commit }
+  for (const file of paths.filter(wants))
+    if (!(await fetchFile(pinned, file, folder, cache))) throw inputError(fileUrl(pinned, file), 'a file that the hub lists', 'none')
   if (!isIn(folder)) throw inputError(address, 'the files of this task', 'none, or not all of them')
   await keepRevision(cache, revision, commit)
   return folder
@@ -77,10 +79,10 @@ export const resolveDatasetFile = async (address: string, flag: string, options:
   if (path !== null && cached !== null && (await isFile(joinPath(cached, path)))) return joinPath(cached, path)
   if (isOffline(environment)) throw offlineError(address, 'this file', cache)
   const remote = remoteOf(`datasets/${id}`, revision, { ...options, environment })
-  const { commit, paths } = await listOf(remote)
-  if (path === null || !paths.includes(path)) throw fileError(address, path, paths)
+  if (path === null) throw fileError(address, path, (await listOf(remote)).paths)
+  const commit = (await commitOf(remote, path)) ?? revision
   const folder = joinPath(cache, 'snapshots', commit)
-  await fetchFile({ ...remote, revision: commit }, path, folder, cache)
+  if (!(await fetchFile({ ...remote, revision: commit }, path, folder, cache))) throw fileError(address, path, (await listOf(remote)).paths)
   await keepRevision(cache, revision, commit)
   return joinPath(folder, path)
 }
@@ -94,13 +96,13 @@ const fileError = (address: string, path: string | null, paths: ReadonlyArray<st
   return inputError(address, 'a file of the dataset', `${path === null ? 'no path in it' : 'none of this name'}${remedy}`)
 }
 
-const fetchFile = async (remote: Remote, path: string, folder: string, cache: string): Promise<void> => {
+/** false: the repository does not have it */
+const fetchFile = async (remote: Remote, path: string, folder: string, cache: string): Promise<boolean> => {
   const place = joinPath(folder, path)
   await makeFolder(folderOf(place)).catch((thrown: unknown) => {
     throw systemInputError(folder, 'to create the cache folder', thrown)
   })
-  if (!(await download(remote, path, place, joinPath(cache, 'blobs'))))
-    throw inputError(fileUrl(remote, path), 'a file that the hub lists', 'none')
+  return download(remote, path, place, joinPath(cache, 'blobs'))
 }
 
 /** Remembers the commit of a branch, so that its files are found without a request. */
@@ -126,7 +128,7 @@ const listOf = async (remote: Remote): Promise<{ readonly commit: string; readon
   try {
     if (response.status !== 200) {
       await dismiss(hubResponse)
-      throw inputError(url, 'status 200', statusInWords(response, 'data set or revision'))
+      throw inputError(url, 'status 200', statusInWords(response, 'dataset or revision'))
     }
     const chunks: Uint8Array[] = []
     let size = 0

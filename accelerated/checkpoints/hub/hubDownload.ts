@@ -115,7 +115,7 @@ const fill = async (path: string, remote: Remote, file: string, url: string, fir
         await dismiss(response)
         return
       }
-      const start = firstByteOf(response.response, from, url)
+      const start = firstByteOf(response.response, from, remote, url)
       try {
         await partial.writeFrom(start, receivedChunks(response, remote, file, url, start))
         return
@@ -132,20 +132,20 @@ const fill = async (path: string, remote: Remote, file: string, url: string, fir
 }
 
 /** The response's first byte: `from` if the server supports ranges, 0 if it sends the whole file. */
-const firstByteOf = (response: Response, from: number, url: string): number => {
+const firstByteOf = (response: Response, from: number, remote: Remote, url: string): number => {
   if (response.status === 200) return 0
-  if (response.status !== 206 || from === 0) return checkStatus(response, url)
+  if (response.status !== 206 || from === 0) return checkStatus(response, remote, url)
   const range = /^bytes (\d{1,15})-/.exec(response.headers.get('content-range') ?? '')
   if (range === null || Number(range[1]) !== from)
     throw inputError(url, `bytes from ${from}`, `content-range ${response.headers.get('content-range') ?? 'missing'}`)
   return from
 }
 
-const checkStatus = (response: Response, url: string): never => {
-  throw inputError(url, 'status 200', statusInWords(response, 'model'))
+const checkStatus = (response: Response, remote: Remote, url: string): never => {
+  throw inputError(url, 'status 200', statusInWords(response, isOfDataset(remote) ? 'dataset' : 'model'))
 }
 
-/** A status that is not 200, with its meaning. @param noun model, or data set */
+/** A status that is not 200, with its meaning. @param noun model, or dataset */
 export const statusInWords = ({ status, statusText }: Response, noun: string): string =>
   [401, 403, 404].includes(status)
     ? `${status} (no such ${noun}, or one that needs HF_TOKEN)`
@@ -166,7 +166,7 @@ async function* receivedChunks(
   const total = sent ?? info.size
   let received = start
   try {
-    if (status !== (start > 0 ? 206 : 200) || body === null) checkStatus(response, url)
+    if (status !== (start > 0 ? 206 : 200) || body === null) checkStatus(response, remote, url)
     if (info.size !== undefined && sent !== undefined && sent !== info.size)
       throw inputError(url, `${info.size} bytes, as the hub says`, `${sent}`)
     const limit = limitOf(remote, file)

@@ -182,7 +182,7 @@ describe('GLUE on the hub', () => {
       expect(refused).not.toContain('\n')
     }
     instead = { 'revision/main': { status: 404, body: '' } }
-    expect(await refusal('mrpc')).toMatch(/expected status 200, got 404 \(no such data set or revision, or one that needs HF_TOKEN\)$/)
+    expect(await refusal('mrpc')).toMatch(/expected status 200, got 404 \(no such dataset or revision, or one that needs HF_TOKEN\)$/)
     expect(await refusal('yelp')).toMatch(/^--data: expected a file or folder on this machine, for /)
   })
 })

@@ -33,17 +33,18 @@ let status = 200
 
 let server: Server
 beforeAll(async () => {
-  server = createServer(({ url = '' }, response) => {
-    requests.push(url)
+  server = createServer(({ url = '', method = '' }, response) => {
+    requests.push(`${method} ${url}`)
     if (status !== 200) return void response.writeHead(status, { 'retry-after': '301' }).end()
     const [, revision = ''] = /^\/api\/datasets\/owner\/reviews\/revision\/(.+)$/.exec(url) ?? []
     const sha = commits[decodeURIComponent(revision) as keyof typeof commits]
     if (sha !== undefined)
       return void response.end(JSON.stringify({ sha, siblings: Object.keys(reviews).map((rfilename) => ({ rfilename })) }))
-    const [, file = ''] = /^\/datasets\/owner\/reviews\/resolve\/[0-9]{40}\/(.+)$/.exec(url) ?? []
+    const [, at = '', file = ''] = /^\/datasets\/owner\/reviews\/resolve\/([^/]+)\/(.+)$/.exec(url) ?? []
+    const commit = commits[decodeURIComponent(at) as keyof typeof commits] ?? at
     const content = reviews[file]
     if (content === undefined) return void response.writeHead(404).end()
-    response.writeHead(200, { etag: `"${createHash('sha256').update(content).digest('hex')}"` }).end(content)
+    response.writeHead(200, { 'x-repo-commit': commit, etag: `"${createHash('sha256').update(content).digest('hex')}"` }).end(content)
   })
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
 })
@@ -96,10 +97,8 @@ describe('a file on the hub', () => {
   it('is downloaded once, at the commit of its branch, and then needs no connection', async () => {
     const { train, evaluation } = await loadTask({ task: address })
     expect(train.examples.length + evaluation.examples.length).toBe(40)
-    expect(requests).toEqual([
-      '/api/datasets/owner/reviews/revision/main',
-      `/datasets/owner/reviews/resolve/${commits.main}/data/train.tsv`,
-    ])
+    const ofFile = (revision: string): string => `/datasets/owner/reviews/resolve/${revision}/data/train.tsv`
+    expect(requests).toEqual([`HEAD ${ofFile('main')}`, `GET ${ofFile(commits.main)}`])
     requests = []
     vi.stubEnv('HF_HUB_OFFLINE', '1')
     expect((await loadEvaluation({ task: address })).evaluation.examples).toHaveLength(40)
@@ -117,7 +116,7 @@ describe('a file on the hub', () => {
       ['~parquet', commits['refs/convert/parquet']],
     ] as const) {
       await loadTask({ task: `${dataset}@${name}/data/train.tsv` })
-      expect(requests.at(-1)).toBe(`/datasets/owner/reviews/resolve/${commit}/data/train.tsv`)
+      expect(requests.at(-1)).toBe(`GET /datasets/owner/reviews/resolve/${commit}/data/train.tsv`)
       requests = []
       await loadTask({ task: `${dataset}@${name}/data/train.tsv` })
       expect(requests).toEqual([])
@@ -182,7 +181,7 @@ describe('what is no file of a dataset is refused in one line', () => {
     expect(await messageOf(loadTask({ task: `${dataset}/data/page.tsv` }))).toMatch(/page\.tsv: expected rows, got a web page/)
     status = 404
     expect(await messageOf(loadTask({ task: address }))).toMatch(
-      /expected status 200, got 404 \(no such data set or revision, or one that needs HF_TOKEN\)$/,
+      /expected status 200, got 404 \(no such dataset or revision, or one that needs HF_TOKEN\)$/,
     )
     status = 429
     expect(await messageOf(loadTask({ task: address }))).toMatch(/429 \(too many requests/)
