@@ -92,7 +92,7 @@ export const rankOnePage: ResultsPage = {
       'best-rates': atBestRates(byTask, read('rank-one-rows') as RowErrors),
       'more-seeds': moreSeeds(
         byTask.map(({ pairs }) => pairs),
-        8,
+        16,
         'task',
         2,
       ),
