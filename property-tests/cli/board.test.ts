@@ -81,7 +81,7 @@ describe('salora board', () => {
 
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
     ['no folder', [], /^DIR is required \(see salora board --help\)\n$/, 2],
-    ['two folders', ['runs', 'file'], /^salora board: expected 1 argument, got ".*file"\n$/, 2],
+    ['two folders', ['runs', 'file'], /^salora board: expected 1 argument, got ".*file" \(see salora board --help\)\n$/, 2],
     ['a file instead of a folder', ['file'], /file: expected a folder, got a file\n$/, 1],
     ['a missing folder', ['absent'], /absent: expected a folder, got none\n$/, 1],
     ['an invalid port', ['runs', '--port', '70000'], /^--port: expected a whole number from 0 to 65535, got 70000\n$/, 2],

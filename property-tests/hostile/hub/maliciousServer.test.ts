@@ -168,12 +168,12 @@ describe('a hub that fails', () => {
     [206, '206 Partial Content'],
   ])('a hub with status %d is reported in one line', async (status, got) => {
     answering.hub = forWeights((_, response) => {
-      response.writeHead(status).end()
+      response.writeHead(status, { 'retry-after': '301' }).end() // longer than anybody waits
     })
     expect(await message()).toBe(`${W}: expected status 200, got ${got}`)
     answering.hub = honest()
     answering.storage = (_, response) => {
-      response.writeHead(status).end()
+      response.writeHead(status, { 'retry-after': '301' }).end() // longer than anybody waits
     }
     expect(await message()).toBe(`${W}: expected status 200, got ${got}`)
   })
