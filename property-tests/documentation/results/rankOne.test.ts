@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { stored, tableOf } from './storedRuns.js'
-import { deviation, expectMoreSeeds, mean, overall, signed } from './statistics.js'
+import { deviation, expectMoreSeeds, interval, mean, overall, shown, signed } from './statistics.js'
 
 describe('one rank for each matrix', () => {
   type Run = {
@@ -82,6 +82,34 @@ describe('one rank for each matrix', () => {
     const corrected = differences.map((ofSeeds) => Math.abs(mean(ofSeeds)) / (deviation(ofSeeds) / Math.sqrt(8)) > 3.636)
     expect(corrected).toEqual([true, false, false, false, false, false])
     expect(page).toContain(`without it, the mean of the other five tasks is ${signed(mean(effects.slice(1)))}.`)
+  })
+})
+
+describe('the lead on CoLA', () => {
+  it('has the scores of its rows, and the differences of pairs', () => {
+    type Run = { readonly cell: string; readonly result: { readonly last: { readonly scores: { readonly matthews: number } } } }
+    const runs = ['rank-one', 'cola'].flatMap((file) => stored<{ readonly runs: ReadonlyArray<Run> }>(file).runs)
+    const scoresOf = (row: string) =>
+      Array.from({ length: 8 }, (_, seed) => {
+        const run = runs.find(({ cell }) => cell === `cola.${row}_eval-steps=100000.seed-${seed}`)
+        return 100 * (run?.result.last.scores.matthews ?? NaN)
+      })
+    const found = scoresOf('salora_density=0.125')
+    const expected = ['lora-1', 'lora-1_learning-rate=1e-3', 'salora_density=0.125_retain=random_learning-rate=1e-3'].map((row) => {
+      const scores = scoresOf(row)
+      const pairs = found.map((score, seed) => score - scores[seed]!)
+      const [low, high] = interval(pairs)
+      return [
+        ...['8', mean(scores).toFixed(2), mean(found).toFixed(2), `${signed(mean(pairs), 2)} (${shown([low, high], 2)})`],
+        low > 0 ? 'ahead' : high < 0 ? 'behind' : 'no difference shown',
+      ]
+    })
+    expect(tableOf('rank-one', 'cola-lead').map((row) => row.slice(2))).toEqual(expected)
+    // the mean of the six tasks if LoRA had this rate
+    const all = Number(tableOf('rank-one', 'best-rates').at(-1)?.[4]?.split(' ')[0])
+    const [atOwn, atSame] = ['lora-1', 'lora-1_learning-rate=1e-3'].map((row) => mean(scoresOf(row)))
+    const page = readFileSync('docs/results/rank-one.md', 'utf8')
+    expect(page).toContain(`the mean of the six tasks would be ${signed(all + (atOwn! - atSame!) / 6)} in place of ${signed(all)}.`)
   })
 })
 

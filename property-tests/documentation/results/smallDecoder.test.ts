@@ -202,6 +202,7 @@ describe('a small decoder', () => {
     ['fifth-tuned', kindOf, () => fromOne],
     ['fifth-both', kindOf, (set: string) => chosenOf(choices, set)],
     ['fifth-random', () => `${fromOne}:retain=random`, () => fromOne],
+    ['fifth-eva', () => 'lora-1 on ranks of eva.json', () => fromOne],
     ['windows-reported', () => half, () => halfEarly],
     ['default-rate', () => 'lora-8', () => 'lora-8', 4e-4],
   ])(

@@ -6,6 +6,7 @@ import { markdownTable } from '../../../evaluation/tables/tableText.js'
 import { differenceText, intervalText, signed, verdict } from '../numbers.js'
 import { markdown, type Region, type ResultsPage } from '../page.js'
 import { readSweep, type StoredSweep } from '../storedSweeps.js'
+import { colaLead } from './colaLead.js'
 import { lossesAfterCut, scoresOfChoices, type StoredChoices } from './componentChoice.js'
 import { bestRate } from './learningRate.js'
 import { moreSeeds } from './moreSeeds.js'
@@ -96,6 +97,7 @@ export const rankOnePage: ResultsPage = {
         'task',
         2,
       ),
+      'cola-lead': colaLead([sweep, readSweep(read, { file: 'cola' })].flatMap(({ runs }) => runs)),
       cut: lossesAfterCut(choices),
       choices: scoresOfChoices(choices),
       ...scoreByBudget([sweep, readSweep(read, { file: 'budgets' })]),
