@@ -312,4 +312,18 @@ export const cli: ReadonlyArray<Mutation> = [
     after: 'lines.length > 10 * mostSamplePrompts',
     tests: ['cli/samplePrompts'],
   },
+  {
+    file: 'cli/program.ts',
+    mistake: '`salora help train` is an unknown command.',
+    before: "  if (word === 'help' && others.length > 0) return execute([...others, '--help'])\n",
+    after: '',
+    tests: ['cli/help'],
+  },
+  {
+    file: 'cli/options/otherCommands.ts',
+    mistake: 'Names of other tools count only in small letters.',
+    before: '.toLowerCase()',
+    after: '',
+    tests: ['cli/errors'],
+  },
 ]

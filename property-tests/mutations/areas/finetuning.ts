@@ -191,4 +191,18 @@ export const finetuning: ReadonlyArray<Mutation> = [
     after: '  await chooseDevice(options.device)\n  const trained = await loadTrainedModel(options) //',
     tests: ['cli/trainedAdapter'],
   },
+  {
+    file: 'finetuning/commandLine/parse.ts',
+    mistake: 'A word is meant for an option that is typed already.',
+    before: 'flags.find((one) => typed[one] === undefined)',
+    after: 'flags[0]',
+    tests: ['cli/errors'],
+  },
+  {
+    file: 'finetuning/tasks/localFiles.ts',
+    mistake: 'Files of --mix-data are not looked up on the hub.',
+    before: 'mixData: mixed }',
+    after: 'mixData }',
+    tests: ['property/finetuning/hubFile'],
+  },
 ]

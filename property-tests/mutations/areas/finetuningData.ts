@@ -226,4 +226,11 @@ export const finetuningData: ReadonlyArray<Mutation> = [
     after: '  separator: labelSeparator,\n',
     tests: ['golden/classNames'],
   },
+  {
+    file: 'finetuning/data/formats.ts',
+    mistake: 'A file of a spreadsheet is refused without a remedy.',
+    before: "remedy === undefined ? '' :",
+    after: "true ? '' :",
+    tests: ['property/finetuning/delimited'],
+  },
 ]

@@ -219,4 +219,11 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     after: '(options.resume',
     tests: ['hostile/pinnedRevision'],
   },
+  {
+    file: 'finetuning/runs/cardFrontMatter.ts',
+    mistake: 'A card names no dataset but GLUE.',
+    before: '.flatMap((file) => parseDatasetAddress(file)?.id ?? [])',
+    after: '.flatMap(() => [])',
+    tests: ['property/finetuning/hubFile'],
+  },
 ]

@@ -219,6 +219,12 @@ describe('an invalid file is refused in one line', () => {
     expect(await refusal('z.txt', 'PAR1')).toBe(
       'z.txt: expected a file whose name ends in .tsv, .csv, .jsonl, .json or .parquet, got ".txt"',
     )
+    for (const [name, remedy] of [
+      ['z.XLSX', 'save it as CSV'],
+      ['z.csv.gz', 'unpack it first'],
+      ['z.arrow', 'write it as Parquet or CSV'],
+    ] as const)
+      expect(await refusal(name, 'PK')).toMatch(new RegExp(`, got ".*" \\(${remedy}\\)$`))
     for (const [name, head] of [
       ['u.csv', 'text,label\n'],
       ['u.tsv', 'text\tlabel\n'],
