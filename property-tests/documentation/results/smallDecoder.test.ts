@@ -156,6 +156,7 @@ describe('a small decoder', () => {
           halfEarly,
           'lora-2',
           'salora:density=0.25:gate-start=0.02:gate-end=0.15',
+          'lora-1 on ranks of eva.json',
         ]).toContain(row)
     for (const { part, row, rate } of all)
       if (part === 'report' && row in windows) expect(rate).toBe(leastOf(ofWindow(row))?.rate)
@@ -193,6 +194,28 @@ describe('a small decoder', () => {
     )
     const worse = differences.filter((ofSet) => mean(ofSet) > 0)
     expect([worse.length, worse.flat().every((x) => x > 0)]).toEqual([2, true])
+  })
+
+  it("the means of LoRA on EVA's ranks are those of its pairs with each base", () => {
+    const lossesOf = (set: string, row: string) =>
+      new Map(
+        all
+          .filter((run) => run.part === 'report' && run.set === set && run.row === row && run.rate === 3e-3)
+          .map((run) => [run.seed, run.loss]),
+      )
+    const expected = [() => onVO, kindOf].map((baseOf) => {
+      const effects = Object.keys(sets).map((set) => {
+        const [base, eva] = [lossesOf(set, baseOf(set)), lossesOf(set, 'lora-1 on ranks of eva.json')]
+        return mean([...eva].map(([seed, loss]) => loss - base.get(seed)!))
+      })
+      const [text, direction] = overall(effects, 4)
+      return `${text}: ${{ ahead: 'worse', behind: 'better', 'no difference shown': 'no difference shown' }[direction]}`
+    })
+    expect(tableOf('small-decoder', 'fifth-eva-means').map(([, last]) => last)).toEqual(expected)
+    const pairs = tableOf('small-decoder', 'fifth-eva')
+      .slice(0, 5)
+      .flatMap((row) => (row.at(-1) ?? '').split(', '))
+    expect([pairs.filter((pair) => pair.startsWith('−')).length, pairs.length]).toEqual([8, 10])
   })
 
   it.each([

@@ -151,6 +151,20 @@ const pairsOf = (
 export const differencesBySet = (runs: ReadonlyArray<DecoderRun>, compared: Compared, rate: number): ReadonlyArray<ReadonlyArray<number>> =>
   sets.map(([set]) => pairsOf(runs, compared, set, rate).differences)
 
+/** Means over the sets of a row's differences from several bases. */
+export const meansTable = (runs: ReadonlyArray<DecoderRun>, comparisons: ReadonlyArray<Compared>, rate: number): Region => {
+  const rows = comparisons.map((compared) => {
+    const bySet = differencesBySet(runs, compared, rate)
+    const overall = clusteredDifference(bySet)
+    const seeds = bySet.map(({ length }) => length)
+    return [
+      `${compared.other[1]} minus ${compared.base[1]}`,
+      overall === null ? '–' : `${differenceText(overall, 4)}: ${verdictOf(overall.interval, seeds)}`,
+    ]
+  })
+  return markdown(markdownTable(['rows', 'mean of the five sets'], rows, ['left', 'left']))
+}
+
 /** One seed shares its draws over all sets, so a verdict needs two of each set. */
 const verdictOf = (interval: Interval | null, seeds: ReadonlyArray<number>): string =>
   seeds.some((count) => count < 2)

@@ -4,6 +4,7 @@ import {
   bestOfSet,
   differencesBySet,
   keptTable,
+  meansTable,
   ratesTable,
   reportedPairs,
   setsTable,
@@ -47,11 +48,8 @@ export const fifthOfRankOne = (runs: ReadonlyArray<DecoderRun>): Readonly<Record
   const found: Titled = [fromOne, 'SaLoRA']
   const fifth = reportedPairs(runs, { base: [onVO, 'LoRA on value and output'], other: found, baseName: 'LoRA' })
   const chance = reportedPairs(runs, { base: [`${fromOne}:retain=random`, 'random ones kept'], other: found, baseName: 'random ones' })
-  const eva = reportedPairs(runs, {
-    base: ['lora-1 on ranks of eva.json', "LoRA on EVA's ranks"],
-    other: found,
-    baseName: "LoRA on EVA's ranks",
-  })
+  const onEva: Titled = ['lora-1 on ranks of eva.json', "LoRA on EVA's ranks"]
+  const eva = reportedPairs(runs, { base: onEva, other: found, baseName: "LoRA on EVA's ranks" })
   const ofTuned: Compared = {
     base: [onVO, 'LoRA, tuned by set'],
     baseOf: (set) => bestOfSet(runs, kinds, kindsRate, set),
@@ -59,6 +57,7 @@ export const fifthOfRankOne = (runs: ReadonlyArray<DecoderRun>): Readonly<Record
     baseName: 'LoRA',
   }
   const tuned = reportedPairs(runs, ofTuned)
+  const evaMeans: ReadonlyArray<Compared> = [{ ...ofTuned, base: [onVO, 'LoRA on value and output'], baseOf: () => onVO }, ofTuned]
   const both = reportedPairs(runs, {
     base: [onVO, 'LoRA, tuned by set'],
     baseOf: (set) => bestOfSet(runs, kinds, kindsRate, set),
@@ -72,6 +71,11 @@ export const fifthOfRankOne = (runs: ReadonlyArray<DecoderRun>): Readonly<Record
     'fifth-chart': fifth.chart,
     'fifth-random': chance.table,
     'fifth-eva': eva.table,
+    'fifth-eva-means': meansTable(
+      runs,
+      evaMeans.map((compared) => ({ ...compared, other: onEva })),
+      kindsRate,
+    ),
     'fifth-kinds': setsTable(runs, kinds, kindsRate, 'LoRA, r = 1, on'),
     'fifth-tuned': tuned.table,
     'fifth-seeds': moreSeeds(differencesBySet(runs, ofTuned, kindsRate), 8, 'set', 4),
