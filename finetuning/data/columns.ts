@@ -48,13 +48,24 @@ export const likelyColumns = (names: ReadonlyArray<string>, requested: ReadonlyA
   return likely.length === 0 ? null : likely.join(' ')
 }
 
-/** The columns of conversations and instructions, any of these. They have no label. */
-const ofConversations = [['messages'], ['conversations'], ['instruction', 'output'], ['instruction', 'response'], ['prompt', 'completion']]
+/** Columns of rows that are no texts with labels, any of these, and how they are trained on. */
+const ofOtherTasks: ReadonlyArray<readonly [columns: ReadonlyArray<ReadonlyArray<string>>, remedy: string]> = [
+  [
+    [['messages'], ['conversations'], ['instruction', 'output'], ['instruction', 'response'], ['prompt', 'completion']],
+    'for conversations and instructions, give this file by --data, with --task alpaca',
+  ],
+  [[['chosen', 'rejected']], 'for pairs of answers, give this file by --data, with --task preference'],
+  [[['question', 'choices', 'answer']], 'for questions with choices, give this file by --data, with --task choice'],
+  [
+    ['tokens', 'words'].flatMap((words) => ['ner_tags', 'tags'].map((tags) => [words, tags])),
+    'for words with tags, add --problem-type token-classification',
+  ],
+]
 
 /** What was probably meant, in words; empty if nothing is likely. */
 const suggestion = (names: ReadonlyArray<string>, requested: ReadonlyArray<RequestedColumn>): string => {
-  if (ofConversations.some((columns) => columns.every((column) => names.includes(column))))
-    return ' (for conversations and instructions, give this file by --data, with --task alpaca)'
+  const other = ofOtherTasks.find(([files]) => files.some((columns) => columns.every((column) => names.includes(column))))
+  if (other !== undefined) return ` (${other[1]})`
   const likely = likelyColumns(names, requested)
   return likely === null ? '' : ` (did you mean ${likely}?)`
 }

@@ -233,4 +233,11 @@ export const finetuningData: ReadonlyArray<Mutation> = [
     after: "true ? '' :",
     tests: ['property/finetuning/delimited'],
   },
+  {
+    file: 'finetuning/data/columns.ts',
+    mistake: 'Rows of another task are refused without its name.',
+    before: 'if (other !== undefined) return',
+    after: 'if (other === null) return',
+    tests: ['property/finetuning/delimited'],
+  },
 ]

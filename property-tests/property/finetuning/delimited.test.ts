@@ -203,6 +203,16 @@ describe('an invalid file is refused in one line', () => {
     )
   })
 
+  it.each([
+    ['prompt,chosen,rejected', '(for pairs of answers, give this file by --data, with --task preference)'],
+    ['id,question,choices,answer', '(for questions with choices, give this file by --data, with --task choice)'],
+    ['id,tokens,ner_tags', '(for words with tags, add --problem-type token-classification)'],
+    ['words,tags', '(for words with tags, add --problem-type token-classification)'],
+    ['instruction,output', '(for conversations and instructions, give this file by --data, with --task alpaca)'],
+  ])('names the task of rows with the columns %s', async (header, remedy) => {
+    expect((await refusal('k.csv', `${header}\n${header}\n`)).endsWith(remedy)).toBe(true)
+  })
+
   it('refuses an empty text', async () => {
     expect(await refusal('e.csv', 'text,label\na,1\n ,0\n')).toBe(
       'e.csv, row 3: expected a text in column "text" (or --skip-missing), got an empty one',
