@@ -55,7 +55,7 @@ const unknownCommand = async (word: string): Promise<UsageError> => {
     word,
     entries.map(({ name }) => name),
   )
-  const remedy = meant !== null ? `use salora ${meant}` : near !== null ? `did you mean \`${near}\`?` : 'see `salora --help`'
+  const remedy = meant !== null ? `use \`salora ${meant}\`` : near !== null ? `did you mean \`${near}\`?` : 'see `salora --help`'
   return new UsageError(`Unknown command \`${word}\` (${remedy})`)
 }
 

@@ -37,7 +37,7 @@ export const predict = defineCommand({
   description:
     'Classify texts from standard input or a file, one per line, and print one JSON object per text. A tab separates the two texts of a pair, which a run on single texts refuses. ' +
     'A text that cannot be classified gets {"error"} in its place, and the exit code is 1.',
-  looseWords: { flags: ['run', 'input'], text: 'texts come from standard input or --input' },
+  looseWords: { flags: ['run'], text: 'texts come from standard input or --input' },
   flags: {
     Model: { ...adapterFlags, ...labelFlags },
     Texts: {

@@ -38,7 +38,7 @@ export const savedScores = ({ best, last, kept }: Pick<RunResult, 'best' | 'last
 export const cardTitle = ({ options: { model, task, settings }, hubId }: CardFacts): string =>
   wellFormed(oneLine([lastPart(hubId ?? model), lastPart(task.task).replace(/\.\w+$/, ''), settings.method].join('-')))
 
-/** The last name of a path: a published card must not reveal folders. An address on the hub is public. */
+/** The last name of a path: a published card must not reveal folders. An address on the hub has none of this machine. */
 export const lastName = (path: string): string => (isHubAddress(path) ? path : lastPart(path))
 
 const lastPart = (path: string): string => (taskNames.includes(path) ? path : basename(path.replaceAll('\\', '/')) || path)

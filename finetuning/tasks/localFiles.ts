@@ -2,32 +2,33 @@
 import { isHubAddress } from '../../accelerated/checkpoints/hub/datasetAddress.js'
 import { resolveDataset, resolveDatasetFile } from '../../accelerated/checkpoints/hub/hubDataset.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { flagOf } from '../commandLine/shell.js'
 import { mixedFiles } from './sources/mixture.js'
 import type { TaskOptions, TaskSource } from './task.js'
 
+/** Options that name one file each, or the folder of a task's data. */
+const named = ['task', 'data', 'evalData', 'testData'] as const
+
 /** The same options with paths of this machine; files that the cache lacks are downloaded. @throws InputError */
-export const withLocalFiles = async ({ hub, isOneFile, help }: TaskSource, options: TaskOptions): Promise<TaskOptions> => {
-  const { task, data, evalData, testData, mixData } = options
-  const ofTask = await localFile(task, '--task')
-  const isFolder = data !== undefined && isHubAddress(data) && isOneFile !== true
-  if (isFolder && hub === undefined) throw inputError('--data', `a file or folder on this machine, for ${help}`, quoted(data))
-  const ofData = isFolder && hub !== undefined ? await resolveDataset(data, hub(task)) : await optional(data, '--data')
-  const ofEvaluation = await optional(evalData, '--eval-data')
-  const ofTest = await optional(testData, '--test-data')
-  const mixed: string[] = []
-  for (const file of mixedFiles(mixData)) mixed.push(await localFile(file, '--mix-data'))
-  return {
-    ...options,
-    task: ofTask,
-    ...(ofData === undefined ? {} : { data: ofData }),
-    ...(ofEvaluation === undefined ? {} : { evalData: ofEvaluation }),
-    ...(ofTest === undefined ? {} : { testData: ofTest }),
-    ...(mixData === undefined ? {} : { mixData: mixed }),
+export const withLocalFiles = async (source: TaskSource, options: TaskOptions): Promise<TaskOptions> => {
+  const local: { -readonly [Name in (typeof named)[number]]?: string } = {}
+  for (const name of named) {
+    const file = options[name]
+    if (file === undefined) continue
+    local[name] = name === 'data' ? await localData(source, options.task, file) : await localFile(file, flagOf(name))
   }
+  if (options.mixData === undefined) return { ...options, ...local }
+  const mixData: string[] = []
+  for (const file of mixedFiles(options.mixData)) mixData.push(await localFile(file, '--mix-data'))
+  return { ...options, ...local, mixData }
 }
 
-const optional = async (file: string | undefined, flag: string): Promise<string | undefined> =>
-  file === undefined ? undefined : localFile(file, flag)
+/** The file or folder of a task's data. Only GLUE's folder may be a whole dataset of the hub. */
+const localData = async ({ hub, isOneFile, help }: TaskSource, task: string, data: string): Promise<string> => {
+  if (isOneFile === true || !isHubAddress(data)) return localFile(data, '--data')
+  if (hub === undefined) throw inputError('--data', `a file or folder on this machine, for ${help}`, quoted(data))
+  return resolveDataset(data, hub(task))
+}
 
 /** A path on this machine for a file that may be on the hub. @param flag what names it @throws InputError */
 export const localFile = async (file: string, flag: string): Promise<string> => {

@@ -13,7 +13,10 @@ const names: Readonly<Record<string, string>> = {
 const page = /^(\u00ef\u00bb\u00bf)?\s*</
 const pageInText = /^(\u00ef\u00bb\u00bf)?\s*<(!doctype|html)/i
 
-/** @param path the downloaded bytes @param file the name that they will get @param isData whether they are rows of a dataset @throws InputError that names their URL */
+/**
+ * @param path the downloaded bytes @param file the name that they will get @param isData whether they are rows of a dataset
+ * @throws InputError that names their URL
+ */
 export const checkContent = async (path: string, file: string, url: string, isData: boolean): Promise<void> => {
   const kind = extname(file)
   const isTemplate = kind === '.jinja'

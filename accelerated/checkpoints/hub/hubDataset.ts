@@ -46,8 +46,9 @@ const offlineError = (address: string, files: string, cache: string): InputError
  */
 export const resolveDataset = async (address: string, { wants, isIn }: WantedFiles, options: HubOptions = {}): Promise<string> => {
   const { environment = process.env } = options
-  const { id, revision, path } = parseDatasetAddress(address) ?? { id: '', revision: '', path: null }
-  if (id === '' || path !== null) throw inputError('--data', 'hf://datasets/OWNER/NAME, perhaps with @REVISION', quoted(address))
+  const found = parseDatasetAddress(address)
+  if (found === null || found.path !== null) throw inputError('--data', 'hf://datasets/OWNER/NAME, perhaps with @REVISION', quoted(address))
+  const { id, revision } = found
   const cache = cacheOfDataset(id, environment)
   const cached = await cachedSnapshot(cache, revision)
   if (cached !== null && isIn(cached)) return cached
@@ -138,7 +139,7 @@ const listOf = async (remote: Remote): Promise<{ readonly commit: string; readon
       if (size > listLimit) throw inputError(url, `at most ${listLimit} bytes`, 'more')
       chunks.push(chunk)
     }
-    const list = validate(listSchema, parseJson(Buffer.concat(chunks).toString(), url), url, "the hub's list of a data set's files")
+    const list = validate(listSchema, parseJson(Buffer.concat(chunks).toString(), url), url, "the hub's list of a dataset's files")
     return { commit: list.sha, paths: list.siblings.map(({ rfilename }) => rfilename).filter(isPlainPath) }
   } catch (thrown) {
     throw thrown instanceof InputError ? thrown : inputError(url, 'the whole of an answer', reasonOf(thrown, remote))

@@ -201,8 +201,8 @@ export const finetuning: ReadonlyArray<Mutation> = [
   {
     file: 'finetuning/tasks/localFiles.ts',
     mistake: 'Files of --mix-data are not looked up on the hub.',
-    before: 'mixData: mixed }',
-    after: 'mixData }',
+    before: "mixData.push(await localFile(file, '--mix-data'))",
+    after: 'mixData.push(file)',
     tests: ['property/finetuning/hubFile'],
   },
 ]

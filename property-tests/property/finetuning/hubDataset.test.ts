@@ -170,7 +170,7 @@ describe('GLUE on the hub', () => {
       Buffer.from(JSON.stringify({ sha, siblings: siblings.map((rfilename) => ({ rfilename })) }))
     const cases: ReadonlyArray<readonly [Buffer | string, RegExp]> = [
       ['<html>', /revision\/main: expected /],
-      [list([], '../../..'), /expected the hub's list of a data set's files whose sha/],
+      [list([], '../../..'), /expected the hub's list of a dataset's files whose sha/],
       [list(['README.md']), /^hf:\/\/datasets\/nyu-mll\/glue: expected the files of this task, got none, or not all of them$/],
       [list(['mrpc/train-00000-of-00002.parquet', 'mrpc/validation-00000-of-00001.parquet']), /got none, or not all of them$/],
       [list(['mrpc/../mrpc/train-00000-of-00001.parquet', 'mrpc/..%2f/train-00000-of-00001.parquet']), /got none, or not all of them$/],

@@ -21,7 +21,7 @@ const scoresOf = (runs: StoredSweep['runs'], { method, rate, retain }: Row): Rea
   new Map(
     runs
       .filter(({ config: { task, settings } }) => task.task === 'cola' && task.holdOutTrain !== true && settings['method'] === method)
-      .filter(({ config: { settings } }) => settings['learningRate'] === rate && (settings['retain'] ?? undefined) === retain)
+      .filter(({ config: { settings } }) => settings['learningRate'] === rate && settings['retain'] === retain)
       .map(({ config: { settings }, result }) => [settings['seed'], scoreOf('cola', 'last', result)]),
   )
 
@@ -34,7 +34,6 @@ export const colaLead = (runs: StoredSweep['runs']): Region => {
     const pairs = seeds.map((seed) => (found.get(seed) ?? NaN) - (scores.get(seed) ?? NaN))
     const interval = tInterval(pairs)
     const average = (of: ReadonlyMap<unknown, number>): string => mean(seeds.map((seed) => of.get(seed) ?? NaN)).toFixed(2)
-    if (seeds.length === 0) return [row.title, row.rate.toExponential(), '0', '–', '–', '–', '–']
     const difference = `${signed(mean(pairs), 2)} (${intervalText(interval, 2)})`
     return [
       row.title,

@@ -57,7 +57,10 @@ export const fifthOfRankOne = (runs: ReadonlyArray<DecoderRun>): Readonly<Record
     baseName: 'LoRA',
   }
   const tuned = reportedPairs(runs, ofTuned)
-  const evaMeans: ReadonlyArray<Compared> = [{ ...ofTuned, base: [onVO, 'LoRA on value and output'], baseOf: () => onVO }, ofTuned]
+  const evaMeans: ReadonlyArray<Compared> = [
+    { base: [onVO, 'LoRA on value and output'], other: onEva, baseName: 'LoRA' },
+    { ...ofTuned, other: onEva },
+  ]
   const both = reportedPairs(runs, {
     base: [onVO, 'LoRA, tuned by set'],
     baseOf: (set) => bestOfSet(runs, kinds, kindsRate, set),
@@ -71,11 +74,7 @@ export const fifthOfRankOne = (runs: ReadonlyArray<DecoderRun>): Readonly<Record
     'fifth-chart': fifth.chart,
     'fifth-random': chance.table,
     'fifth-eva': eva.table,
-    'fifth-eva-means': meansTable(
-      runs,
-      evaMeans.map((compared) => ({ ...compared, other: onEva })),
-      kindsRate,
-    ),
+    'fifth-eva-means': meansTable(runs, evaMeans, kindsRate),
     'fifth-kinds': setsTable(runs, kinds, kindsRate, 'LoRA, r = 1, on'),
     'fifth-tuned': tuned.table,
     'fifth-seeds': moreSeeds(differencesBySet(runs, ofTuned, kindsRate), 8, 'set', 4),
