@@ -1,8 +1,8 @@
 /** salora inspect: facts about data, and what probably is a mistake in it, before a run. */
-import { extname } from 'node:path'
 import { trainingSettings } from '../../accelerated/settings/commonSettings.js'
 import { advanced, countFlag } from '../../finetuning/commandLine/flag.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
+import { contentEnding } from '../../finetuning/data/formats.js'
 import { absolutePath } from '../../finetuning/runs/absolutePath.js'
 import { inspectData } from '../../finetuning/inspection/inspectData.js'
 import { taskNames } from '../../finetuning/tasks/index.js'
@@ -70,8 +70,7 @@ const withFile = (values: Values, file: string | undefined): Values => {
     if (task === undefined) throw requiredError('FILE', 'a data file (or --task)')
     return values
   }
-  if (task === undefined)
-    return extname(file).toLowerCase() === '.txt' ? { ...values, task: 'text', data: file } : { ...values, task: file }
+  if (task === undefined) return contentEnding(file) === '.txt' ? { ...values, task: 'text', data: file } : { ...values, task: file }
   if (data === undefined && taskNames.includes(String(task))) return { ...values, data: file }
   throw usageError('--task', 'either a file or --task', 'both')
 }

@@ -1,12 +1,13 @@
 /** The folder of a run without --output: runs/<task>-<method>-<n> with the smallest free n. */
 import { mkdir, rmdir } from 'node:fs/promises'
-import { basename, dirname, extname, join } from 'node:path'
+import { dirname, join, parse } from 'node:path'
+import { unpackedName } from '../../accelerated/storage/paths.js'
 import { makeFolder } from '../../accelerated/storage/makeFolder.js'
 import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 
 /** Creates the folder at once, so that processes that start together get different ones. @throws InputError if it cannot be created */
 export const nextRunFolder = async (task: string, method: string): Promise<string> => {
-  const stem = basename(task, extname(task)).replace(/[^\w.-]+/g, '_')
+  const stem = parse(unpackedName(task)).name.replace(/[^\w.-]+/g, '_')
   try {
     await makeFolder('runs')
     for (let n = 1; ; ) {

@@ -1,5 +1,5 @@
 /** The columns of a run's data, for other data in the same shape. */
-import { extname } from 'node:path'
+import { contentEnding } from '../../finetuning/data/formats.js'
 import { looksLikeFile } from '../../finetuning/data/index.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
 
@@ -14,7 +14,7 @@ const ofCells = ['delimiter', 'quote', 'encoding'] as const
  */
 export const columnsOfRun = (task: TaskOptions | null, file: string | null): Columns => {
   if (task === null || !looksLikeFile(task.task)) return {}
-  const isSameFormat = file !== null && extname(file).toLowerCase() === extname(task.task).toLowerCase()
+  const isSameFormat = file !== null && contentEnding(file) === contentEnding(task.task)
   const names = [...ofColumns, ...(isSameFormat ? ofCells : [])]
   return Object.fromEntries(names.filter((name) => task[name] !== undefined).map((name) => [name, task[name]]))
 }

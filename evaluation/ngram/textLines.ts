@@ -1,10 +1,9 @@
 /** Reads the lines of a text, plain or gzip, as bytes. Text must be UTF-8; the length of lines and the gzip ratio are bounded. */
 import { isUtf8 } from 'node:buffer'
-import { pipeline, Readable } from 'node:stream'
-import { createGunzip } from 'node:zlib'
-import { inputError, reason } from '../../accelerated/errors/inputError.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { gunzipped, isGzip } from '../../accelerated/storage/gunzip.js'
 import { openRegularFile, withRegularFile } from '../../accelerated/storage/regularFile.js'
-import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
+import { systemInputError } from '../../accelerated/errors/systemError.js'
 
 /** The source of a text. `bytes` is its size, or null if unknown. */
 export type TextSource = {
@@ -15,11 +14,6 @@ export type TextSource = {
 
 const piece = 2 ** 20
 const [lineFeed, longestLine] = [0x0a, 2 ** 27]
-
-/** A higher gzip ratio is refused as a bomb: models shrink to a fourth, texts to a third. */
-const largestRatio = 200
-/** Shorter texts are exempt from the ratio: they may be very regular. */
-const freeBytes = 2 ** 26
 
 /** A file, opened when its first chunk is read. @throws InputError if it is no regular file or cannot be read */
 export const fileSource = async (file: string, onRead: (bytes: number) => void = () => undefined): Promise<TextSource> => {
@@ -95,7 +89,7 @@ async function* inflated(name: string, chunks: AsyncIterable<Uint8Array>): Async
   try {
     const head = await firstBytes(given)
     const all = { [Symbol.asyncIterator]: () => continued(head, given) }
-    if (head[0] === 0x1f && head[1] === 0x8b) yield* withoutMark(gunzipped(name, all))
+    if (isGzip(head)) yield* withoutMark(gunzipped(name, all))
     else yield* withoutMark(all)
   } finally {
     await given.return?.()
@@ -124,33 +118,5 @@ async function* withoutMark(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<U
     const isMarked = isFirst && chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf
     isFirst = false
     if (chunk.length > (isMarked ? 3 : 0)) yield isMarked ? chunk.subarray(3) : chunk
-  }
-}
-
-async function* gunzipped(name: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let [read, made] = [0, 0]
-  const counted = async function* (): AsyncGenerator<Uint8Array> {
-    for await (const chunk of chunks) {
-      read += chunk.length
-      yield chunk
-    }
-  }
-  const gunzip = createGunzip({ chunkSize: piece })
-  // `gunzip` throws the error too, and its loop below handles it
-  pipeline(Readable.from(counted(), { objectMode: false, highWaterMark: piece }), gunzip, () => undefined)
-  try {
-    for await (const chunk of gunzip as AsyncIterable<Buffer>) {
-      made += chunk.length
-      if (made > freeBytes && made > largestRatio * read)
-        throw inputError(name, `text that gzip made at most ${largestRatio} times smaller`, `${made} bytes of ${read}`)
-      yield chunk
-    }
-  } catch (thrown) {
-    const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
-    if (code === 'Z_BUF_ERROR') throw inputError(name, 'a whole gzip file', 'one that is cut short')
-    if (code.startsWith('Z_')) throw inputError(name, 'a gzip file', `one that is damaged (${reason(thrown)})`)
-    throw systemCode(thrown) === null ? thrown : systemInputError(name, 'a readable file', thrown)
-  } finally {
-    gunzip.destroy()
   }
 }

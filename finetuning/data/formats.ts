@@ -1,7 +1,7 @@
 /** The formats of users' files, by the ending of the name: a new format is a line here. */
 import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted, type InputError } from '../../accelerated/errors/inputError.js'
-import { endingOf } from '../../accelerated/storage/paths.js'
+import { endingOf, unpackedName } from '../../accelerated/storage/paths.js'
 import { encodingNamed } from './encoding.js'
 import { jsonLineRows, jsonRows } from './jsonRows.js'
 import { parquetRows } from './parquetRows.js'
@@ -28,7 +28,7 @@ export const fileEndings: ReadonlyArray<string> = Object.keys(formats)
 /** What to do with files of other programs, by ending. */
 const remedies: Readonly<Record<string, ReadonlyArray<string>>> = {
   'save it as CSV': ['.xlsx', '.xls', '.xlsm', '.ods', '.numbers'],
-  'unpack it first': ['.gz', '.zip', '.bz2', '.xz', '.zst', '.7z', '.tar', '.tgz'],
+  'unpack it first': ['.zip', '.bz2', '.xz', '.zst', '.7z', '.tar', '.tgz'],
   'write it as Parquet or CSV': [
     '.arrow',
     '.feather',
@@ -47,17 +47,22 @@ const remedies: Readonly<Record<string, ReadonlyArray<string>>> = {
   ],
 }
 
-const unknownEnding = (file: string, ending: string): InputError => {
-  const remedy = Object.entries(remedies).find(([, endings]) => endings.includes(ending))?.[0]
-  const got = ending === '' ? 'no ending' : `${quoted(endingOf(file))}${remedy === undefined ? '' : ` (${remedy})`}`
+const unknownEnding = (file: string): InputError => {
+  const ending = endingOf(unpackedName(file))
+  const remedy = Object.entries(remedies).find(([, endings]) => endings.includes(ending.toLowerCase()))?.[0]
+  const none = unpackedName(file) === file ? 'no ending' : '".gz" alone (call it .csv.gz, after what it holds)'
+  const got = ending === '' ? none : `${quoted(ending)}${remedy === undefined ? '' : ` (${remedy})`}`
   return inputError(file, `a file whose name ends in ${alternatives(fileEndings)}`, got)
 }
 
 /** `a .tsv, .csv or .jsonl file` */
 export const fileHelp = `a ${alternatives(fileEndings)} file`
 
+/** The ending that says what a file holds, in lower case: `.csv` for `reviews.CSV.gz`. */
+export const contentEnding = (file: string): string => endingOf(unpackedName(file)).toLowerCase()
+
 /** Whether the rows of this file are objects, with typed values. */
-export const hasObjects = (file: string): boolean => formats[endingOf(file).toLowerCase()]?.cells === false
+export const hasObjects = (file: string): boolean => formats[contentEnding(file)]?.cells === false
 
 /**
  * Reads a file whose rows are objects. @param what they are, in messages
@@ -78,11 +83,12 @@ type ObjectReader = (requested: Parameters<ReadRows>[1], take: Parameters<ReadRo
 
 /** The reader of this file. @throws InputError for an unknown ending, or for a delimiter or quotes in a format without cells */
 export const readerOf = (file: string, { delimiter, quote, encoding }: RowFormat): ReadRows => {
-  const ending = endingOf(file).toLowerCase()
+  const ending = contentEnding(file)
   const format = formats[ending]
-  if (format === undefined) throw unknownEnding(file, ending)
+  if (format === undefined) throw unknownEnding(file)
   if (!format.cells && (delimiter !== undefined || quote === true))
     throw inputError(delimiter === undefined ? '--quote' : '--delimiter', 'a .csv or .tsv file to go with it', file)
+  if (ending === '.parquet' && unpackedName(file) !== file) throw inputError(file, 'a .parquet file', 'a packed one (unpack it first)')
   if (ending === '.parquet' && encoding !== undefined) throw inputError('--encoding', 'a file of text to go with it', file)
   return format.read
 }

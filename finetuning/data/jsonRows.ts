@@ -1,6 +1,5 @@
 /** Rows as JSON objects: one per line, or one list. Only the named columns are read. */
 import { InputError, inputError, quoted, reason, shown } from '../../accelerated/errors/inputError.js'
-import { readText } from '../../accelerated/storage/boundedJson.js'
 import { eachLine } from './lineStream.js'
 import { renamedColumns } from './columns.js'
 import { utf8 } from './encoding.js'
@@ -99,8 +98,7 @@ export const jsonRows: ReadRows = async (file, requested, format, take) => {
 }
 
 const jsonText = async (file: string, { encoding, storage }: RowFormat): Promise<string> => {
-  if (encoding === undefined) return (await readText(file, longestRow, storage)).replace(/^\uFEFF/, '')
-  const bytes = await readUtf8(file, encoding, storage)
+  const bytes = await readUtf8(file, encoding ?? utf8, storage)
   if (bytes.length > longestRow) throw inputError(file, `at most ${longestRow} bytes`, `${bytes.length}`)
   return bytes.toString('utf8')
 }

@@ -5,10 +5,10 @@ import { withFile, type Storage } from '../../accelerated/storage/storage.js'
 import { isUtf8 } from '../../accelerated/storage/utf8.js'
 import { longestRow, rowTooLong } from './rows.js'
 import { transcoder, utf8, utf8Expected } from './encoding.js'
-import { MAXIMUM_BYTES, utf16Mark } from './textFile.js'
+import { textPieces } from './textPieces.js'
+import { utf16Mark } from './textFile.js'
 import { atRow } from './errorText.js'
 
-const piece = 2 ** 22
 const [lineFeed, carriageReturn] = [0x0a, 0x0d]
 
 /**
@@ -21,8 +21,7 @@ export const eachLine = (
   encoding?: string,
   storage: Storage = nodeFiles,
 ): Promise<void> =>
-  withFile(storage, file, async ({ size, read: readFrom }) => {
-    if (size > MAXIMUM_BYTES) throw inputError(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${size} bytes`)
+  withFile(storage, file, async (open) => {
     const inUtf8 = encoding === undefined || encoding === utf8 ? null : transcoder(file, encoding)
     let [row, consumed] = [0, 0]
     const line = (bytes: Buffer): void => {
@@ -37,14 +36,7 @@ export const eachLine = (
     }
     let rest: Buffer[] = [] // the beginning of a line whose end has not been read
     let restLength = 0
-    for (let at = 0; at < size; ) {
-      const chunk = await readFrom(at, Math.min(piece, size - at))
-      const read = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
-      const bytes =
-        inUtf8 === null
-          ? read.subarray(at === 0 ? markLength(file, read, encoding !== undefined) : 0)
-          : inUtf8(read, at + read.length >= size)
-      at += read.length
+    const takeBytes = (bytes: Buffer): void => {
       let start = 0
       for (let feed = bytes.indexOf(lineFeed); feed !== -1; feed = bytes.indexOf(lineFeed, start)) {
         line(rest.length === 0 ? bytes.subarray(start, feed) : Buffer.concat([...rest, bytes.subarray(start, feed)]))
@@ -55,6 +47,12 @@ export const eachLine = (
       if (restLength > longestRow) throw rowTooLong(file, row + 1, restLength)
       if (start < bytes.length) rest.push(Buffer.from(bytes.subarray(start)))
     }
+    let isFirst = true
+    for await (const read of textPieces(file, open)) {
+      takeBytes(inUtf8 === null ? read.subarray(isFirst ? markLength(file, read, encoding !== undefined) : 0) : inUtf8(read, false))
+      isFirst = false
+    }
+    if (inUtf8 !== null) takeBytes(inUtf8(Buffer.alloc(0), true))
     if (restLength > 0) line(Buffer.concat(rest))
     if (consumed === 0) throw inputError(file, 'at least one row', 'an empty file')
   })

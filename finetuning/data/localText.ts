@@ -1,7 +1,8 @@
 /** A text file of the disk, read at once: GLUE's files are read where nothing can wait. */
 import { readFileSync, statSync } from 'node:fs'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { MAXIMUM_BYTES, textIn } from './textFile.js'
+import { textIn } from './textFile.js'
+import { MAXIMUM_BYTES, tooLarge } from './textPieces.js'
 
 /** The bytes of a UTF-8 file without byte-order mark. @throws InputError as `readUtf8` */
 export const readLocalText = (file: string): Buffer => {
@@ -9,7 +10,7 @@ export const readLocalText = (file: string): Buffer => {
   if (stat === undefined) throw inputError(file, 'a file', 'none there')
   if (stat.isDirectory()) throw inputError(file, 'a file', 'a folder')
   if (!stat.isFile()) throw inputError(file, 'a regular file', 'a device or a pipe')
-  if (stat.size > MAXIMUM_BYTES) throw inputError(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${stat.size} bytes`)
+  if (stat.size > MAXIMUM_BYTES) throw tooLarge(file, stat.size)
   return textIn(
     file,
     readable(file, () => readFileSync(file)),

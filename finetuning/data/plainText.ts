@@ -1,10 +1,10 @@
 /** Reads plain text for language modeling: the paragraphs of a .txt file, or a text column of a file with rows. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { endingOf } from '../../accelerated/storage/paths.js'
 import type { Dataset, Example } from './dataset.js'
 import { readTexts, type TextColumns } from './delimited.js'
 import { encodingNamed, utf8 } from './encoding.js'
 import { eachLine } from './lineStream.js'
+import { contentEnding } from './formats.js'
 import { exampleStore } from './compactExamples.js'
 import { checkSize } from './textFile.js'
 import { atRow } from './errorText.js'
@@ -17,7 +17,7 @@ export const readPlainText = async (file: string, columns: TextColumns): Promise
   const put = (text: string, row: number): void => {
     examples.push(store({ text, label: 0, row }))
   }
-  if (endingOf(file).toLowerCase() === '.txt') await eachParagraph(file, columns, put)
+  if (contentEnding(file) === '.txt') await eachParagraph(file, columns, put)
   else
     await readTexts(file, columns, (row, text) => {
       if (text === null || text.trim() === '')

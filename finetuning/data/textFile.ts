@@ -6,9 +6,7 @@ import { withFile, type Storage } from '../../accelerated/storage/storage.js'
 import { isUtf8 } from '../../accelerated/storage/utf8.js'
 import { transcoder, utf8, utf8Expected } from './encoding.js'
 import { atRow } from './errorText.js'
-
-/** Node reads at most this many bytes at once (2 GiB less one). */
-export const MAXIMUM_BYTES = 2 ** 31 - 1
+import { MAXIMUM_BYTES, tooLarge, wholeText } from './textPieces.js'
 
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
@@ -20,8 +18,8 @@ const CARRIAGE_RETURN = 0x0d
  */
 export const readUtf8 = async (file: string, encoding?: string, storage: Storage = nodeFiles): Promise<Buffer> => {
   await checkSize(file, storage)
-  const read = await readable(file, () => withFile(storage, file, ({ size, read: bytes }) => bytes(0, size)))
-  return textIn(file, Buffer.from(read.buffer, read.byteOffset, read.length), encoding)
+  const read = await readable(file, () => withFile(storage, file, (open) => wholeText(file, open)))
+  return textIn(file, read, encoding)
 }
 
 /** The same of bytes that have been read. @throws InputError if they hold no text, or are not in the encoding */
@@ -66,7 +64,7 @@ export const checkSize = async (file: string, storage: Storage = nodeFiles): Pro
   if (info === null) throw inputError(file, 'a file', 'none there')
   if (info.kind === 'folder') throw inputError(file, 'a file', 'a folder')
   if (info.kind === 'other') throw inputError(file, 'a regular file', 'a device or a pipe')
-  if (info.size > MAXIMUM_BYTES) throw inputError(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${info.size} bytes`)
+  if (info.size > MAXIMUM_BYTES) throw tooLarge(file, info.size)
 }
 
 /** @throws InputError with the system's code if the system fails */

@@ -1,10 +1,13 @@
 /** What stands for Node in a browser, against Node: digests, UTF-8, and storages against the one in memory. */
 import { isUtf8 } from 'node:buffer'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { browserFiles, mounted } from '../../accelerated/storage/browser.js'
 import { digestOf, sha256 } from '../../accelerated/storage/digestInBrowser.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { inflate } from '../../accelerated/storage/inflateInBrowser.js'
 import { memoryStorage } from '../../accelerated/storage/memory.js'
 import { endingOf } from '../../accelerated/storage/paths.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
@@ -34,6 +37,57 @@ it('recognizes UTF-8 as Node does, across the pieces of a large text too', () =>
   const large = new TextEncoder().encode(`a${'€'.repeat(2 ** 21)}`)
   expect(isUtf8InBrowser(large)).toBe(true)
   expect(isUtf8InBrowser(large.subarray(0, -1))).toBe(false)
+})
+
+describe('gzip in a browser', () => {
+  const inflated = async (packed: Uint8Array, cuts: ReadonlyArray<number>): Promise<Buffer> => {
+    const chunks = async function* (): AsyncGenerator<Uint8Array> {
+      let at = 0
+      for (const cut of [...cuts, packed.length].sort((one, other) => one - other)) {
+        yield packed.subarray(at, cut)
+        at = Math.min(cut, packed.length)
+      }
+    }
+    const pieces: Uint8Array[] = []
+    for await (const piece of inflate(chunks())) pieces.push(piece)
+    return Buffer.concat(pieces)
+  }
+
+  it("is unpacked as Node's zlib does, in whatever pieces it comes", () =>
+    fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 2000 }), fc.array(fc.nat(2000), { maxLength: 5 }), async (bytes, cuts) => {
+        const packed = gzipSync(bytes)
+        expect(await inflated(packed, cuts)).toEqual(gunzipSync(packed))
+      }),
+    ))
+
+  it('passes on the error of a storage, and fails for what is no whole gzip file', async () => {
+    const failing = async function* (): AsyncGenerator<Uint8Array> {
+      yield gzipSync('a text').subarray(0, 5)
+      throw inputError('reviews.csv', 'a readable file', 'one that has gone')
+    }
+    await expect(inflate(failing()).next()).rejects.toThrow('reviews.csv: expected a readable file, got one that has gone')
+    const packed = gzipSync('a text')
+    for (const wrong of [packed.subarray(0, -4), Buffer.from('a text'), Buffer.concat([packed.subarray(0, -8), Buffer.alloc(8, 1)])])
+      await expect(inflated(wrong, [3])).rejects.toThrow()
+  })
+
+  it('stops reading the file when its reader stops', async () => {
+    const packed = gzipSync(Buffer.alloc(100_000))
+    let isClosed = false
+    const endless = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        for (;;) yield packed
+      } finally {
+        isClosed = true
+      }
+    }
+    for await (const piece of inflate(endless())) {
+      expect(piece.length).toBeGreaterThan(0)
+      break
+    }
+    await vi.waitFor(() => expect(isClosed).toBe(true))
+  })
 })
 
 it('finds the ending of a name as Node does', () => {

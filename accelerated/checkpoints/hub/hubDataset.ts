@@ -90,7 +90,7 @@ export const resolveDatasetFile = async (address: string, flag: string, options:
 
 /** Names the nearest file, or the first ones that hold rows. */
 const fileError = (address: string, path: string | null, paths: ReadonlyArray<string>): InputError => {
-  const rows = paths.filter((name) => /\.(csv|tsv|jsonl|json|parquet|txt)$/i.test(name))
+  const rows = paths.filter((name) => /\.(csv|tsv|jsonl|json|parquet|txt)(\.gz)?$/i.test(name))
   const near = path === null ? null : nearest(path, rows)
   const some = near === null ? rows.slice(0, 3) : [near]
   const remedy = some.length === 0 ? '' : ` (it has ${some.join(', ')}${some.length < rows.length ? ', …' : ''})`

@@ -1,9 +1,8 @@
 /** A labeled file of the user as a task. Evaluates on a second file or on a held-out tenth. */
 import { alternatives } from '../../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
-import { endingOf } from '../../../accelerated/storage/paths.js'
 import type { Dataset, Example } from '../../data/dataset.js'
-import { fileHelp } from '../../data/formats.js'
+import { contentEnding, fileHelp } from '../../data/formats.js'
 import { looksLikeFile } from '../../data/delimited.js'
 import { foldOf, heldOutShare, holdOut, type HoldOutPart } from '../../data/holdOut.js'
 import { taggedEndings } from '../../data/taggedFile.js'
@@ -41,7 +40,7 @@ const loadEvaluation = async (options: TaskOptions & Placed): Promise<Evaluation
 /** How the file is read and scored: by the task type that --problem-type names, else by the file's ending. @throws InputError for an unknown name */
 const readingOf = ({ task, problemType, labelsAsText }: TaskOptions): { readonly file: FileReading; readonly scoring: Scoring } => {
   const ofFiles = taskTypes.filter(({ file }) => file !== undefined)
-  const ending = endingOf(task).toLowerCase()
+  const ending = contentEnding(task)
   const name = problemType ?? ofFiles.find(({ file }) => file?.endings?.includes(ending))?.name ?? singleLabel.name
   const taskType = ofFiles.find((known) => known.name === name)
   if (taskType?.file === undefined) throw inputError('--problem-type', alternatives(ofFiles.map((known) => known.name)), quoted(name))

@@ -240,4 +240,25 @@ export const finetuningData: ReadonlyArray<Mutation> = [
     after: 'if (other === null) return',
     tests: ['property/finetuning/delimited'],
   },
+  {
+    file: 'finetuning/data/textPieces.ts',
+    mistake: 'A packed file is read as if it were the text.',
+    before: 'return isGzip(await read(0, Math.min(2, size)))',
+    after: 'return isGzip(await read(0, Math.min(1, size)))',
+    tests: ['property/finetuning/packedFiles'],
+  },
+  {
+    file: 'finetuning/data/lineStream.ts',
+    mistake: 'The last bytes of another encoding are dropped.',
+    before: 'takeBytes(inUtf8(Buffer.alloc(0), true))',
+    after: 'inUtf8(Buffer.alloc(0), false)',
+    tests: ['property/finetuning/ownFiles'],
+  },
+  {
+    file: 'finetuning/data/formats.ts',
+    mistake: 'A packed file of Parquet is opened as one that is not packed.',
+    before: "ending === '.parquet' && unpackedName(file) !== file",
+    after: "ending === '.PARQUET' && unpackedName(file) !== file",
+    tests: ['property/finetuning/packedFiles'],
+  },
 ]

@@ -142,4 +142,25 @@ export const storage: ReadonlyArray<Mutation> = [
     after: '',
     tests: ['property/accelerated/float16'],
   },
+  {
+    file: 'accelerated/storage/gunzip.ts',
+    mistake: 'What gzip made very small is unpacked without a bound.',
+    before: 'made > largestRatio * read)',
+    after: 'made > largestRatio ** 2 * read)',
+    tests: ['property/finetuning/packedFiles', 'property/evaluation/ngramMistakes'],
+  },
+  {
+    file: 'accelerated/storage/gunzip.ts',
+    mistake: 'A file that is cut short counts as damaged.',
+    before: "code === 'Z_BUF_ERROR'",
+    after: "code === 'Z_NEED_DICT'",
+    tests: ['property/finetuning/packedFiles'],
+  },
+  {
+    file: 'accelerated/storage/inflateInBrowser.ts',
+    mistake: 'A file stays open whose reader has stopped.',
+    before: 'await given.return?.()',
+    after: 'await Promise.resolve()',
+    tests: ['web/browserParts'],
+  },
 ]

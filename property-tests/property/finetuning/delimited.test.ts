@@ -231,7 +231,8 @@ describe('an invalid file is refused in one line', () => {
     )
     for (const [name, remedy] of [
       ['z.XLSX', 'save it as CSV'],
-      ['z.csv.gz', 'unpack it first'],
+      ['z.csv.zip', 'unpack it first'],
+      ['z.tar.gz', 'unpack it first'],
       ['z.arrow', 'write it as Parquet or CSV'],
     ] as const)
       expect(await refusal(name, 'PK')).toMatch(new RegExp(`, got ".*" \\(${remedy}\\)$`))
