@@ -1,5 +1,5 @@
 /** The tokenizer of WMT's mteval-v13a.pl and sacrebleu's `13a`. Marks are words, except . and , within numbers and - not after one. */
-import { splitBlanks, withoutLastBlanks } from '../../finetuning/data/pythonBlanks.js'
+import { splitBlanks, withoutLastBlanks } from '../../accelerated/checkpoints/tokenizer/pythonBlanks.js'
 
 /** In this order: `&amp;lt;` is a `<`. */
 const entities: ReadonlyArray<readonly [RegExp, string]> = [

@@ -1,5 +1,5 @@
 /** Tokenizers by name: they split a line into the words that BLEU compares. */
-import { splitBlanks } from '../../finetuning/data/pythonBlanks.js'
+import { splitBlanks } from '../../accelerated/checkpoints/tokenizer/pythonBlanks.js'
 import { tokenize13a } from './tokenize13a.js'
 import { treebankWords } from '../../finetuning/data/treebankWords.js'
 

@@ -1,7 +1,7 @@
 /** A row of multiple choice: a question, its answers, and which of them is right, as ARC and MMLU have them on the hub. */
 import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted, shown } from '../../accelerated/errors/inputError.js'
-import { parseExact } from './exactJson.js'
+import { parseExact } from '../../accelerated/storage/exactJson.js'
 import type { Cell } from './rows.js'
 import type { RequestedColumn } from './table.js'
 

@@ -5,9 +5,9 @@
 import { z } from 'zod'
 import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { floatText, WholeFloat } from '../../accelerated/storage/wholeFloat.js'
 import { validate } from '../../accelerated/errors/validate.js'
-import { parseJson } from '../../accelerated/storage/boundedJson.js'
-import { exactly, parseExact } from './exactJson.js'
+import { parseExact } from '../../accelerated/storage/exactJson.js'
 import type { Cell } from './rows.js'
 import type { RequestedColumn } from './table.js'
 
@@ -68,7 +68,7 @@ export const conversationOf = (cells: ReadonlyArray<Cell>, where: string): Conve
   const values = new Map<Field, unknown>()
   for (const [i, { name }] of conversationColumns.entries()) {
     const cell = cells[i]
-    if (cell != null) values.set(name as Field, parseExact(cell, where))
+    if (cell != null) values.set(name as Field, parseExact(cell, where, 'written'))
   }
   const listed = (['messages', 'conversations'] as const).find((name) => values.has(name))
   const {
@@ -105,7 +105,7 @@ export const turnsIn = (value: unknown, where: string): Omit<Turns, 'read'> => {
     return {
       role: roleOf(named),
       content: written,
-      ...(calls == null || calls.length === 0 ? {} : { tool_calls: calls.map((one) => withArguments(one, where)) }),
+      ...(calls == null || calls.length === 0 ? {} : { tool_calls: calls }),
       ...extra,
     }
   })
@@ -136,17 +136,6 @@ const contentOf = (
   const other = content.find((one) => one.text === undefined)
   if (other !== undefined) throw inputError(where, 'parts of a message that are texts', quoted(other.type))
   return content.map((one) => one.text ?? '').join('')
-}
-
-/** Templates write arguments as JSON themselves, so that a JSON text would be quoted twice. */
-const withArguments = (made: z.infer<typeof call>, where: string): unknown => {
-  const { function: called } = made
-  if (called === undefined || typeof called.arguments !== 'string') return made
-  try {
-    return { ...made, function: { ...called, arguments: parseExact(called.arguments, where) } }
-  } catch {
-    return made
-  }
 }
 
 const plainTurns = (values: ReadonlyMap<Field, unknown>, where: string): Turns => {
@@ -189,6 +178,7 @@ const missing = (where: string, name: string) =>
 const textIn = (value: unknown, name: string, where: string): string => {
   if (typeof value === 'string') return value
   if (['number', 'bigint', 'boolean'].includes(typeof value)) return String(value)
+  if (value instanceof WholeFloat) return floatText(value.value)
   throw inputError(where, `a text in ${quoted(name)}`, Array.isArray(value) ? 'a list' : 'an object')
 }
 
@@ -220,6 +210,6 @@ const turnsBefore = (values: ReadonlyMap<Field, unknown>, where: string, hasSyst
 
 /** Tools are a list, or its JSON text. @throws InputError */
 const toolsOf = (value: unknown, where: string): ReadonlyArray<unknown> => {
-  const list = typeof value === 'string' && value.trim() !== '' ? exactly(value, parseJson(value, where)) : value === '' ? [] : value
+  const list = typeof value === 'string' && value.trim() !== '' ? parseExact(value, where, 'written') : value === '' ? [] : value
   return validate(z.array(z.unknown()).max(mostParts), list, where, 'a list of tools')
 }

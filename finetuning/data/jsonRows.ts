@@ -3,7 +3,7 @@ import { InputError, inputError, quoted, reason, shown } from '../../accelerated
 import { eachLine } from './lineStream.js'
 import { renamedColumns } from './columns.js'
 import { utf8 } from './encoding.js'
-import { isLarge, spelledJson, withDigits } from './exactJson.js'
+import { isLarge, mayHold, spelledJson, withDigits, type Kept } from '../../accelerated/storage/exactJson.js'
 import { cellsOf, isObject, longestRow, type ReadRows, type RowFormat, wholeRow } from './rows.js'
 import type { RequestedColumn } from './table.js'
 import { readUtf8 } from './textFile.js'
@@ -12,7 +12,7 @@ import { atRow } from './errorText.js'
 type JsonObject = Readonly<Record<string, unknown>>
 
 export const jsonLineRows: ReadRows = async (file, requested, format, take) => {
-  const noted = notedOnce(file, requested, format)
+  const [noted, kept] = [notedOnce(file, requested, format), keptFor(requested)]
   let rows = 0
   await eachLine(
     file,
@@ -20,7 +20,7 @@ export const jsonLineRows: ReadRows = async (file, requested, format, take) => {
       if (isBlank(line)) return
       rows++
       const where = atRow(file, row)
-      const object = objectIn(line.toString('utf8'), where)
+      const object = objectIn(line.toString('utf8'), where, kept)
       const cells = cellsOf(where, requested, object)
       noted(object)
       format.whole?.(wholeRow(object))
@@ -60,11 +60,15 @@ const notedOnce = (file: string, requested: ReadonlyArray<RequestedColumn>, { no
 
 const keysOf = (object: JsonObject): ReadonlyArray<string> => Object.keys(object).filter((name) => object[name] !== null)
 
+/** Columns that are taken as JSON keep all numbers as they are written. */
+const keptFor = (requested: ReadonlyArray<RequestedColumn>): Kept => (requested.some(({ json }) => json === true) ? 'written' : 'large')
+
 /** The object of a line; a whole number beyond 2^53 is a bigint. @throws InputError */
-export const objectIn = (text: string, where: string): JsonObject => {
+export const objectIn = (text: string, where: string, kept: Kept = 'large'): JsonObject => {
   const value = parsedOrNull(text)
   if (!isObject(value)) throw inputError(where, 'a JSON object', quoted(text))
-  return hasLarge(value, where) ? (withDigits(value, spelledJson(text)) as JsonObject) : value
+  const isKept = hasLarge(value, where) || (kept === 'written' && mayHold(text, kept))
+  return isKept ? (withDigits(value, spelledJson(text, kept)) as JsonObject) : value
 }
 
 const parsedOrNull = (text: string): unknown => {
@@ -78,16 +82,16 @@ const parsedOrNull = (text: string): unknown => {
 /** A row's number is its place in the list, from 1. */
 export const jsonRows: ReadRows = async (file, requested, format, take) => {
   const text = await jsonText(file, format)
-  const noted = notedOnce(file, requested, format)
+  const [noted, kept] = [notedOnce(file, requested, format), keptFor(requested)]
   const list = parsed(text, file)
   if (!Array.isArray(list))
     throw inputError(file, "a list of objects (pandas: orient='records'; one a line is .jsonl)", isObject(list) ? 'an object' : shown(list))
   if (list.length === 0) throw inputError(file, 'at least one row', 'an empty list')
-  let spelled: ReadonlyArray<unknown> | null = null
+  let spelled = kept === 'written' && mayHold(text, kept) ? (spelledJson(text, kept) as ReadonlyArray<unknown>) : null
   list.forEach((plain: unknown, index) => {
     const where = atRow(file, index + 1)
     if (!isObject(plain)) throw inputError(where, 'a JSON object', shown(plain))
-    if (hasLarge(plain, where)) spelled ??= spelledJson(text) as ReadonlyArray<unknown>
+    if (hasLarge(plain, where)) spelled ??= spelledJson(text, kept) as ReadonlyArray<unknown>
     const value = spelled === null ? plain : (withDigits(plain, spelled[index]) as JsonObject)
     const cells = cellsOf(where, requested, value)
     noted(value)

@@ -1,7 +1,7 @@
 /** A row of preferences: a prompt with a chosen and a rejected answer, as TRL's datasets have them. */
 import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { exactJson, parseExact } from './exactJson.js'
+import { exactJson, parseExact } from '../../accelerated/storage/exactJson.js'
 import { instructionMessage, turnsIn, type UserMessage } from './conversationRows.js'
 import type { Cell } from './rows.js'
 import type { RequestedColumn } from './table.js'
@@ -20,7 +20,7 @@ const expected = 'a row with "prompt", "chosen" and "rejected", texts or lists o
  * @throws InputError for the first thing wrong in the row
  */
 export const preferenceOf = (cells: ReadonlyArray<Cell>, where: string): PreferenceRow => {
-  const [prompt, chosen, rejected] = cells.map((cell) => (cell == null ? undefined : parseExact(cell, where)))
+  const [prompt, chosen, rejected] = cells.map((cell) => (cell == null ? undefined : parseExact(cell, where, 'written')))
   for (const [name, value] of [
     ['chosen', chosen],
     ['rejected', rejected],

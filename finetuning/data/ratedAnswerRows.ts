@@ -1,7 +1,7 @@
 /** A row of rated answers: a prompt, an answer and whether it is desirable, as TRL's unpaired preferences have them. */
 import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { parseExact } from './exactJson.js'
+import { parseExact } from '../../accelerated/storage/exactJson.js'
 import { turnsIn, type UserMessage } from './conversationRows.js'
 import { answerMessage, preferenceColumns, preferenceOf, promptTurns } from './preferenceRows.js'
 import type { Cell } from './rows.js'
@@ -22,8 +22,8 @@ const expected = 'a row with "prompt", "completion" and "label" (or "prompt", "c
 /** One answer, or the two of a pair. @throws InputError for the first thing wrong in the row */
 export const ratedAnswersOf = (cells: ReadonlyArray<Cell>, where: string): ReadonlyArray<RatedAnswerRow> => {
   const pair = cells.slice(0, preferenceColumns.length)
-  const [prompt, completion, label] = [pair[0], ...cells.slice(preferenceColumns.length)].map((cell) =>
-    cell == null ? undefined : parseExact(cell, where),
+  const [prompt, completion, label] = [pair[0], ...cells.slice(preferenceColumns.length)].map((cell, i) =>
+    cell == null ? undefined : parseExact(cell, where, i < 2 ? 'written' : 'large'),
   )
   if (completion === undefined && pair.slice(1).every((cell) => cell != null)) {
     const { prompt: shared, chosen, rejected } = preferenceOf(pair, where)

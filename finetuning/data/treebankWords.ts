@@ -2,7 +2,7 @@
  * The words of NLTK 3.9's `word_tokenize(text, preserve_line=True)`: Penn Treebank tokenization (R. MacIntyre's sed script) with Unicode quotes.
  * `"` becomes `` or '' by its position. Clitics ('s, n't, 'll) and halves of contractions (can not, gim me) are words.
  */
-import { blank, splitBlanks, withoutLastBlanks } from './pythonBlanks.js'
+import { blank, splitBlanks, withoutLastBlanks } from '../../accelerated/checkpoints/tokenizer/pythonBlanks.js'
 
 /** Python's \w, which is Unicode-aware. */
 const letter = '[\\p{L}\\p{N}_]'

@@ -15,6 +15,13 @@ templates = {
     "{{ message['content'].strip('B.—m') }}:{{ message.content.strip() }}\n{% endfor %}"
     "{{ messages | selectattr('tool_calls', 'undefined') | list | length }}{{ messages | selectattr('role', 'equalto', 'user') | list | length }}"
     "{{ messages | rejectattr('tool_calls') | list | length }}{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}",
+    # calls: most templates write their arguments as JSON, and DeepSeek's adds the text to its own
+    "called": "{% for message in messages %}{{ message.role }}:{{ message.content }}{% for call in message.tool_calls or [] %}"
+    "{{ {'name': call.function.name, 'arguments': call.function.arguments} | tojson }}{{ call.function.arguments }}{% endfor %}"
+    "{% if message == messages[-1] %}{{ message.name is defined }}{{ loop.index == 1 }}{% endif %}{% endfor %}"
+    "{% if tools is not none %}{{ tools }}{% endif %}{{ add_generation_prompt }}",
+    "added": "{% for message in messages %}{{ message.role }}:{{ message.content }}{% for call in message.tool_calls or [] %}"
+    "{{ '```json' + call.function.arguments + '```' }}{% endfor %}{% endfor %}{{ add_generation_prompt }}",
 }
 tokens = {"bos_token": "<s>", "eos_token": "</s>"}
 user, assistant, system = (lambda content, role=role: {"role": role, "content": content} for role in ("user", "assistant", "system"))
@@ -24,6 +31,12 @@ conversations = [
     [user("<|end|> {{ 1 + 1 }}"), assistant("{% x %} naïve 日本")],
     [user("\n\n Was it 🙂?"), {**assistant("🙂.."), "tool_calls": [{"type": "function"}]}, user("..mm—"), assistant(" \n...")],
 ]
+arguments = {"count": 25.0, "share": 1e-05, "large": 1e16, "items": [True, None, -0.0], "text": "it's 2.0, \"é\"", "id": 7}
+calls = lambda given: [user("How many?"), {**assistant(""), "tool_calls": [{"type": "function", "function": {"name": "add", "arguments": given}}]}]
+conversations_of = {
+    "called": [[*calls(arguments), user("How many?")], [user("How many?"), user("How many?")]],
+    "added": [calls(json.dumps(arguments)), calls('{"a":1.0, "b" : 2}')],
+}
 cases = [
     {
         "template": name,
@@ -32,7 +45,7 @@ cases = [
         "text": render_jinja_template([messages[:length]], chat_template=template, add_generation_prompt=ask, **tokens)[0][0],
     }
     for name, template in templates.items()
-    for messages in conversations
+    for messages in conversations_of.get(name, conversations)
     for length in range(1, len(messages) + 1)
     for ask in (False, True)
 ]

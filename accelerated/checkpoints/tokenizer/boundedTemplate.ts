@@ -1,6 +1,6 @@
 /** A chat template's work, bounded: templates come from untrusted files, and Jinja can loop and double without end. */
-import { Environment } from '@huggingface/jinja'
-import { PythonJinja, type Value } from './pythonJinja.js'
+import { PythonJinja } from './pythonJinja.js'
+import { environmentOf, isList, isMap, type Value } from './templateValues.js'
 
 /** Steps of a template besides those for its messages, and the most of all. A step takes about a microsecond. */
 const [baseSteps, mostSteps] = [1_000_000, 50_000_000]
@@ -23,12 +23,6 @@ export const renderWithin = (parsed: unknown, variables: Readonly<Record<string,
     new CountingInterpreter(environmentOf(variables), bounds, baseSteps + 20 * bounds.messages ** 2 + bounds.characters / 4).run(parsed)
       .value,
   )
-
-export const environmentOf = (variables: Readonly<Record<string, unknown>>): Environment => {
-  const environment = new Environment()
-  for (const [name, value] of Object.entries(variables)) environment.set(name, value)
-  return environment
-}
 
 /** The interpreter evaluates each node of a template here, and each of its operations is on values that were evaluated here. */
 export class CountingInterpreter extends PythonJinja {
@@ -103,12 +97,6 @@ const searches = (node: unknown): boolean => {
   const { type, operator } = (node ?? {}) as { readonly type?: string; readonly operator?: { readonly value?: string } }
   return type === 'FilterExpression' || type === 'CallExpression' || (type === 'BinaryExpression' && /in$/.test(operator?.value ?? ''))
 }
-
-export const isList = (value: Value): value is Value & { readonly value: ReadonlyArray<Value> } =>
-  value.type === 'ArrayValue' || value.type === 'TupleValue'
-
-const isMap = (value: Value): value is Value & { readonly value: ReadonlyMap<string, Value> } =>
-  value.type === 'ObjectValue' || value.type === 'KeywordArgumentsValue' || value.type === 'NamespaceValue'
 
 /** @throws Error if it is a namespace: it could hold the value that it is in */
 const inside = (entry: Value): Value => {

@@ -3,6 +3,7 @@ import { Template } from '@huggingface/jinja'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { parseJson, readText } from '../../storage/boundedJson.js'
+import { parseExact } from '../../storage/exactJson.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'
@@ -10,7 +11,6 @@ import { inputError, reason } from '../../errors/inputError.js'
 import { fileInFolder } from '../../storage/fileInFolder.js'
 import { renderWithin } from './boundedTemplate.js'
 import { renderBeginnings, type Beginnings } from './templateBeginnings.js'
-import { hasBigint, withMarks, withoutMarks } from './templateIntegers.js'
 import { tokenizerConfigLimit } from './tokenizerFile.js'
 
 export type Message = {
@@ -97,41 +97,46 @@ export const chatTemplate = (text: string, special: Readonly<Record<string, stri
   if (new RegExp(`\\s{${longestBlanks + 1}}`).test(text))
     throw inputError(where, `a chat template with at most ${longestBlanks} blanks in a row (${otherTemplate})`, 'one with more')
   const { parsed } = attempt(where, `a chat template in Jinja (${otherTemplate})`, () => new Template(text))
-  const given = (exact: ReadonlyArray<Message>, addGenerationPrompt: boolean, exactTools: ReadonlyArray<unknown>) => {
-    const isMarked = hasBigint(exact) || hasBigint(exactTools)
-    const [messages, tools] = isMarked ? withMarks([exact, exactTools] as const) : [exact, exactTools]
-    return {
-      variables: {
-        ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
-        ...(tools.length === 0 ? {} : { tools }),
-      },
-      bounds: {
-        messages: messages.length,
-        characters:
-          longestFrame +
-          4 * messages.reduce((sum, { content, tool_calls: calls }) => sum + content.length + jsonLength(calls), jsonLength(tools)),
-      },
-      finished: isMarked ? withoutMarks : (text: string): string => text,
-    }
-  }
+  const given = (messages: ReadonlyArray<Message>, addGenerationPrompt: boolean, tools: ReadonlyArray<unknown>) => ({
+    variables: {
+      ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
+      ...{ tools: tools.length === 0 ? null : tools, documents: null },
+    },
+    bounds: {
+      messages: messages.length,
+      characters:
+        longestFrame +
+        4 * messages.reduce((sum, { content, tool_calls: calls }) => sum + content.length + jsonLength(calls), jsonLength(tools)),
+    },
+  })
   const render: ChatTemplate = (messages, addGenerationPrompt, tools = []) => {
-    const { variables, bounds, finished } = given(messages, addGenerationPrompt, tools)
-    return attempt(where, `a chat template that takes these messages (${otherTemplate})`, () =>
-      finished(renderWithin(parsed, variables, bounds)),
-    )
+    const rendered = (read: ReadonlyArray<Message>): string => {
+      const { variables, bounds } = given(read, addGenerationPrompt, tools)
+      return renderWithin(parsed, variables, bounds)
+    }
+    return attempt(where, `a chat template that takes these messages (${otherTemplate})`, () => {
+      const read = withArguments(messages)
+      try {
+        return rendered(read)
+      } catch (thrown) {
+        if (read === messages) throw thrown
+        try {
+          return rendered(messages)
+        } catch {
+          throw thrown
+        }
+      }
+    })
   }
   const beginnings: ChatTemplate['beginnings'] = (messages, lengths, addGenerationPrompt, tools = []) => {
-    const { variables, bounds, finished } = given(messages, addGenerationPrompt, tools)
+    const { variables, bounds } = given(withArguments(messages), addGenerationPrompt, tools)
     try {
       const { common, of } = renderBeginnings(parsed, variables, lengths, bounds)
-      const inOnePass = [...of].map(([length, { shared, rest }]) => {
-        return [length, { shared: finished(common.slice(0, shared)).length, rest: finished(rest) }] as const
-      })
       const alone = lengths.filter((length) => !of.has(length))
       const rendered = alone.map(
         (length) => [length, { shared: 0, rest: render(messages.slice(0, length), addGenerationPrompt, tools) }] as const,
       )
-      return { common: finished(common), of: new Map([...inOnePass, ...rendered]) }
+      return { common, of: new Map([...of, ...rendered]) }
     } catch {
       return null // what fails, fails again where each beginning is rendered alone, with its message
     }
@@ -139,7 +144,36 @@ export const chatTemplate = (text: string, special: Readonly<Record<string, stri
   return Object.assign(render, { beginnings })
 }
 
-const jsonLength = (values: ReadonlyArray<unknown> = []): number => (values.length === 0 ? 0 : JSON.stringify(values).length)
+type Call = { readonly function?: { readonly arguments?: unknown } }
+
+/**
+ * The arguments of calls as objects, where they are JSON texts: most templates write them as JSON themselves, and a text would be quoted twice.
+ * Others add the text to their own, and refuse an object. → the same list, if nothing differs
+ */
+const withArguments = (messages: ReadonlyArray<Message>): ReadonlyArray<Message> => {
+  const read = messages.map((message) => {
+    const calls = message.tool_calls?.map((call) => withObject(call as Call))
+    return calls === undefined || calls.every((call, i) => call === message.tool_calls?.[i]) ? message : { ...message, tool_calls: calls }
+  })
+  return read.every((message, i) => message === messages[i]) ? messages : read
+}
+
+const withObject = (call: Call): Call => {
+  const { function: called } = call
+  if (typeof called?.arguments !== 'string') return call
+  try {
+    return { ...call, function: { ...called, arguments: parseExact(called.arguments, 'arguments', 'written') } }
+  } catch {
+    return call // a text of its own
+  }
+}
+
+/** The characters of values as JSON, about. */
+const jsonLength = (values: unknown = []): number => {
+  if (typeof values === 'string') return values.length + 2
+  if (typeof values !== 'object' || values === null) return String(values).length
+  return Object.entries(values).reduce((sum, [name, value]) => sum + name.length + 4 + jsonLength(value), 0)
+}
 
 /** @throws InputError in place of any error of `action` */
 const attempt = <T>(where: string, expected: string, action: () => T): T => {

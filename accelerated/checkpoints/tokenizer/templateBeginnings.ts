@@ -4,9 +4,10 @@
  * Their beginnings are rendered one by one.
  */
 import { Environment } from '@huggingface/jinja'
-import { CountingInterpreter, environmentOf, type TemplateBounds } from './boundedTemplate.js'
-import type { Value } from './pythonJinja.js'
-import { copied, isTrue, namespacesIn, OpenLoop, templateValue, thrownBy, Unsupported, unsupported } from './templateState.js'
+import { CountingInterpreter, type TemplateBounds } from './boundedTemplate.js'
+import { writtenBy } from './pythonJinja.js'
+import { copied, isTrue, namespacesIn, OpenLoop, thrownBy, Unsupported, unsupported } from './templateState.js'
+import { environmentOf, templateValue, type Value } from './templateValues.js'
 
 /** A beginning's text: the first `shared` characters of the common text, and its own `rest`. */
 export type Beginning = { readonly shared: number; readonly rest: string }
@@ -104,8 +105,7 @@ class OnePass extends CountingInterpreter {
         this.loop(statement as Loop, list, after)
         return true
       }
-      const value = this.evaluateBefore(statement)
-      if (value.type !== 'NullValue' && value.type !== 'UndefinedValue') this.write(String(value))
+      this.write(writtenBy(statement, this.evaluateBefore(statement)))
     }
     return false
   }

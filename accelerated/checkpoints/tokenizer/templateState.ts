@@ -1,10 +1,7 @@
 /** A template's state while it is rendered in one pass: what it may not read, and copies for the beginnings of the conversation. */
 import { Environment } from '@huggingface/jinja'
 import { CountingInterpreter } from './boundedTemplate.js'
-import type { Value } from './pythonJinja.js'
-
-/** A value as the template sees it. */
-export const templateValue = (value: unknown): Value => new Environment().set('value', value) as unknown as Value
+import type { Value } from './templateValues.js'
 
 /** The template asks for what one pass does not show. */
 export class Unsupported extends Error {}

@@ -163,4 +163,18 @@ export const storage: ReadonlyArray<Mutation> = [
     after: 'await Promise.resolve()',
     tests: ['web/browserParts'],
   },
+  {
+    file: 'accelerated/storage/exactJson.ts',
+    mistake: 'A whole float with an exponent is an integer.',
+    before: '/[.e]/i.test(number) && Number.isInteger',
+    after: '/[.]/i.test(number) && Number.isInteger',
+    tests: ['property/accelerated/exactJson'],
+  },
+  {
+    file: 'accelerated/storage/wholeFloat.ts',
+    mistake: 'Small floats have no exponent.',
+    before: 'power < -4 ||',
+    after: 'power < -7 ||',
+    tests: ['golden/jinja'],
+  },
 ]

@@ -149,7 +149,7 @@ describe('tools', () => {
       expect(turns[1]).toEqual({
         role: 'assistant',
         content: '',
-        tool_calls: [{ type: 'function', function: { name: 'weather', arguments: { city: 'Oslo' } } }],
+        tool_calls: calls,
       })
       const template =
         "{% for t in tools %}[{{ t['function']['name'] }}]{% endfor %}{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}" +

@@ -1,20 +1,37 @@
-/** JSON whose whole numbers keep their digits: where a number would lose some, beyond 2^53, they are bigints. */
-import { parseJson } from '../../accelerated/storage/boundedJson.js'
+/**
+ * JSON whose numbers stay as they are written: whole numbers beyond 2^53 are bigints, so that they keep their digits. For templates, which may write
+ * it as Python does, whole floats such as 1.0 are WholeFloats.
+ */
+import { parseJson } from './boundedJson.js'
+import { floatText, WholeFloat } from './wholeFloat.js'
 
 /** Whether a number may have lost digits. */
 export const isLarge = (value: number): boolean => Math.abs(value) > Number.MAX_SAFE_INTEGER
 
-/** `value` with a bigint for each whole number whose digits are a string in `spelled`. */
+/** Which numbers are kept as they are written: the large whole ones, or also whole floats. */
+export type Kept = 'large' | 'written'
+
+/** `value` with a bigint or a WholeFloat for each number that is a string in `spelled`. */
 export const withDigits = (value: unknown, spelled: unknown): unknown => {
-  if (typeof value === 'number') return typeof spelled === 'string' ? BigInt(spelled) : value
+  if (typeof value === 'number') {
+    if (typeof spelled !== 'string') return value
+    return wholeNumber.test(spelled) ? BigInt(spelled) : new WholeFloat(value)
+  }
   if (typeof value !== 'object' || value === null) return value
   const parts = spelled as Readonly<Record<string, unknown>>
   if (Array.isArray(value)) return value.map((part, i) => withDigits(part, parts[i]))
   return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, withDigits(part, parts[name])]))
 }
 
-/** The value of valid JSON, with the digits of its large whole numbers as strings. */
-export const spelledJson = (text: string): unknown => {
+const wholeNumber = /^-?\d+$/
+
+/** Whether JSON may hold a whole float, or a large whole number: texts that look so count, too. */
+const mayBeWritten = /(?:^|[:,[])\s*-?(?:\d{16}|\d+(?:\.0+(?=\s*[,\]}]|\s*$)|(?:\.\d+)?e))/i
+
+export const mayHold = (text: string, kept: Kept): boolean => (kept === 'large' ? /\d{16}/ : mayBeWritten).test(text)
+
+/** The value of valid JSON, with the numbers that are kept as strings. */
+export const spelledJson = (text: string, kept: Kept): unknown => {
   const pieces: string[] = []
   let [taken, inString] = [0, false]
   for (let i = 0; i < text.length; i++) {
@@ -24,7 +41,7 @@ export const spelledJson = (text: string): unknown => {
     else if (!inString && (code === minus || (code >= zero && code <= nine))) {
       numeral.lastIndex = i
       const [number = ''] = numeral.exec(text) ?? []
-      if (isLargeInteger(number)) {
+      if (isLargeInteger(number) || (kept === 'written' && isWholeFloat(number))) {
         pieces.push(text.slice(taken, i), `"${number}"`)
         taken = i + number.length
       }
@@ -41,16 +58,19 @@ const numeral = /-?\d[\d.eE+-]*/y
 const isLargeInteger = (number: string): boolean =>
   number.length >= 16 && /^-?\d{16,309}$/.test(number) && isLarge(Number(number)) && Number.isFinite(Number(number))
 
+const isWholeFloat = (number: string): boolean => /[.e]/i.test(number) && Number.isInteger(Number(number))
+
 /** The value of JSON from a file, with a bigint for each large whole number. @throws InputError as `parseJson` */
-export const parseExact = (text: string, where: string): unknown => exactly(text, parseJson(text, where))
+export const parseExact = (text: string, where: string, kept: Kept = 'large'): unknown => exactly(text, parseJson(text, where), kept)
 
 /** The value of JSON that this program wrote a moment ago. */
-export const parseStored = (text: string): unknown => exactly(text, JSON.parse(text))
+export const parseStored = (text: string): unknown => exactly(text, JSON.parse(text), 'written')
 
 /** @param value that of the JSON `text` */
-export const exactly = (text: string, value: unknown): unknown => (/\d{16}/.test(text) ? withDigits(value, spelledJson(text)) : value)
+export const exactly = (text: string, value: unknown, kept: Kept): unknown =>
+  mayHold(text, kept) ? withDigits(value, spelledJson(text, kept)) : value
 
-/** JSON of a value that may hold bigints. A function for each value takes most of the time, so it comes second. */
+/** JSON of a value that may hold bigints and WholeFloats. A function for each value takes most of the time, so it comes second. */
 export const exactJson = (value: unknown): string => {
   try {
     return JSON.stringify(value)
@@ -62,6 +82,7 @@ export const exactJson = (value: unknown): string => {
 
 const written = (value: unknown): string => {
   if (typeof value === 'bigint') return String(value)
+  if (value instanceof WholeFloat) return floatText(value.value)
   if (Array.isArray(value)) return `[${value.map(written).join(',')}]`
   if (typeof value !== 'object' || value === null || value instanceof Date) return JSON.stringify(value) ?? 'null'
   const parts = Object.entries(value).filter(([, part]) => part !== undefined)

@@ -3,9 +3,10 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { exactJson } from '../../../finetuning/data/exactJson.js'
+import { exactJson, parseExact, parseStored } from '../../../accelerated/storage/exactJson.js'
 import { readDelimited } from '../../../finetuning/data/index.js'
 import { jsonLineRows, jsonRows, objectIn } from '../../../finetuning/data/jsonRows.js'
+import { WholeFloat } from '../../../accelerated/storage/wholeFloat.js'
 import { SEED } from '../../support/seed.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -80,6 +81,42 @@ describe('JSON with large whole numbers', () => {
     }
   })
 
+  it('has whole floats apart from integers where numbers are kept as they are written, and writes them as Python does', () => {
+    const written = '{"a":1.0,"b":[25.00,-0.0,1e3,1E16,1.5e1,0.5,7,12345678901234567890],"c":" 1.0, [2.0]"}'
+    const value = parseExact(written, 'row', 'written')
+    const float = (number: number): WholeFloat => new WholeFloat(number)
+    expect(value).toEqual({
+      a: float(1),
+      b: [float(25), float(-0), float(1000), float(1e16), float(15), 0.5, 7, 12345678901234567890n],
+      c: ' 1.0, [2.0]',
+    })
+    expect(exactJson(value)).toBe('{"a":1.0,"b":[25.0,-0.0,1000.0,1e+16,15.0,0.5,7,12345678901234567890],"c":" 1.0, [2.0]"}')
+    expect(parseStored(exactJson(value))).toEqual(value)
+    for (const [json, number] of [
+      ['1.0', 1],
+      [' [ 2.0 ] ', [float(2)]],
+      ['-3e0', -3],
+    ] as const) // prettier-ignore
+      expect(parseExact(json, 'row', 'written')).toEqual(typeof number === 'number' ? float(number) : number)
+    expect(parseExact(written, 'row')).toMatchObject({ a: 1, b: [25, -0, 1000, 1e16, 15, 0.5, 7, 12345678901234567890n] })
+  })
+
+  it(`finds every whole float, whatever is around it (seed ${SEED})`, () => {
+    const float = fc.tuple(fc.integer(), fc.constantFrom('.0', '.00', 'e0', 'E+1', '.0e-0')).map(([whole, end]): Written => {
+      return { value: new WholeFloat(Number(`${whole}${end}`)), json: `${whole}${end}` }
+    })
+    const fraction = other.filter(({ value }) => value !== 1.5e300)
+    const blank = fc.constantFrom('', ' ', '\n', '\t ')
+    const row = fc.tuple(fc.array(fc.oneof(float, text, fraction), { minLength: 1, maxLength: 4 }), blank, blank)
+    fc.assert(
+      fc.property(row, ([parts, before, after]) => {
+        const json = `{"list":${before}[${parts.map((part) => before + part.json + after).join(',')}]${after}}`
+        expect(parseExact(json, 'row', 'written')).toEqual({ list: parts.map(({ value }) => value) })
+      }),
+      { seed: SEED, numRuns: 1_000 },
+    )
+  })
+
   it('takes linear time for 3 million digits, quotes or brackets', () => {
     for (const json of [
       `{"a": ${'9'.repeat(3e6)}, "b": 12345678901234567890}`,
@@ -88,6 +125,7 @@ describe('JSON with large whole numbers', () => {
     ]) {
       const began = performance.now()
       expect(objectIn(json, 'row')['b']).toBe(12345678901234567890n)
+      expect(parseExact(json, 'row', 'written')).toHaveProperty('b', 12345678901234567890n)
       expect(performance.now() - began).toBeLessThan(5_000)
     }
   })
