@@ -3,6 +3,7 @@ import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { unzipSync } from 'fflate'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
@@ -99,6 +100,8 @@ type PageScope = { worker?: PageWorker; readonly Worker: new (file: string, opti
 type Asked = {
   readonly name: string
   readonly csv?: string
+  /** whether the file is packed by gzip */
+  readonly isPacked?: boolean
   readonly resume?: boolean
   readonly settings?: object
   /** the files of a model's folder in base64, in place of the embedded model */
@@ -115,9 +118,9 @@ export const tinyModelFiles = async (folder: string): Promise<Readonly<Record<st
 }
 
 /** Runs in the page's worker. → the events until the end of the run */
-export const inBrowser = (page: Page, { settings = {}, ...asked }: Asked): Promise<ReadonlyArray<FinetuneEvent>> =>
+export const inBrowser = (page: Page, { settings = {}, isPacked = false, ...asked }: Asked): Promise<ReadonlyArray<FinetuneEvent>> =>
   page.evaluate(
-    ({ name, csv, resume = false, chosen, modelFiles, leaveAfter }) =>
+    ({ name, csv, packed, resume = false, chosen, modelFiles, leaveAfter }) =>
       new Promise<FinetuneEvent[]>((resolve, reject) => {
         const scope = globalThis as unknown as PageScope
         scope.worker?.terminate()
@@ -136,7 +139,9 @@ export const inBrowser = (page: Page, { settings = {}, ...asked }: Asked): Promi
               }
         worker.onmessage = ({ data }) => {
           if (data.kind === 'ready') {
-            const file = csv === undefined ? null : new File([csv], 'reviews.csv')
+            const bytes = (base64: string): Uint8Array<ArrayBuffer> => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))
+            const plain = csv === undefined ? null : new File([csv], 'reviews.csv')
+            const file = packed === null ? plain : new File([bytes(packed)], 'reviews.csv.gz')
             worker.postMessage({
               kind: 'start',
               run: { name, model, data: file, task: {}, settings: chosen, resume },
@@ -150,7 +155,7 @@ export const inBrowser = (page: Page, { settings = {}, ...asked }: Asked): Promi
         }
         worker.onerror = ({ message }) => reject(new Error(message))
       }),
-    { ...asked, chosen: chosenSettings(settings) },
+    { ...asked, chosen: chosenSettings(settings), packed: isPacked ? gzipSync(asked.csv ?? '').toString('base64') : null },
   )
 
 /** Asks the worker of the page. → its answer of this kind */

@@ -125,7 +125,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     await page.close()
   }, 180_000)
 
-  it('trains in int8 as Node does, and quantizes a model once', async () => {
+  it('trains in int8 as Node does, on a packed file as on the plain one, and quantizes a model once', async () => {
     const settings = { method: 'lora', precision: 'int8', maxSteps: 4 } as const
     const page = await newPage()
     const there = await inBrowser(page, { name: 'eight-bits', csv: files.csv, settings })
@@ -135,7 +135,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     theirs.forEach(({ taskLoss }, i) => expect(Math.abs((ours[i]?.taskLoss ?? NaN) - taskLoss), `step ${i + 1}`).toBeLessThan(1e-3))
     const quantizing = (events: ReadonlyArray<FinetuneEvent>): boolean =>
       events.some((event) => event.kind === 'preparing' && event.what.startsWith('quantizing'))
-    const again = await inBrowser(page, { name: 'eight-bits-again', csv: files.csv, settings })
+    const again = await inBrowser(page, { name: 'eight-bits-again', csv: files.csv, isPacked: true, settings })
     expect([quantizing(there), quantizing(again)]).toEqual([true, false])
     expect(stepsOf(again).map(({ loss }) => loss)).toEqual(ours.map(({ loss }) => loss))
     await page.close()
