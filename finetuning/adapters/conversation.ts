@@ -1,5 +1,5 @@
 /** A conversation with a decoder: messages in turn, each answered as it is generated. */
-import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import type { Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { resolveAnswers } from '../../accelerated/generation/answers.js'
 import type { GenerationInput } from '../../accelerated/generation/settings.js'
 import type { AnswerEnds, AnswerEvent, Generator } from './generator.js'

@@ -3,7 +3,7 @@
  * Alpaca has `instruction`, `input` and `output`, Dolly `context` and `response`. `system`, `history` and `tools` may be beside them.
  */
 import { z } from 'zod'
-import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import type { Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { floatText, WholeFloat } from '../../accelerated/storage/wholeFloat.js'
 import { validate } from '../../accelerated/errors/validate.js'

@@ -1,5 +1,5 @@
 /** Reads conversations: one example a row, in any layout that conversationRows.ts knows. Fields that are not read are counted. */
-import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import type { Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { nearest } from '../../accelerated/errors/nearest.js'

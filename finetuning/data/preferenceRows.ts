@@ -1,5 +1,5 @@
 /** A row of preferences: a prompt with a chosen and a rejected answer, as TRL's datasets have them. */
-import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import type { Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { exactJson, parseExact } from '../../accelerated/storage/exactJson.js'
 import { instructionMessage, turnsIn, type UserMessage } from './conversationRows.js'

@@ -1,6 +1,6 @@
 /** Reads preferences: pairs of answers, or answers that were rated one by one. A text is a prompt with an answer. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import type { Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import type { UserMessage } from './conversationRows.js'
 import type { Dataset, Example, SkippedRow } from './dataset.js'
 import { atRow } from './errorText.js'

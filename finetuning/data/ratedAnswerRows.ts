@@ -1,5 +1,5 @@
 /** A row of rated answers: a prompt, an answer and whether it is desirable, as TRL's unpaired preferences have them. */
-import type { Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import type { Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { parseExact } from '../../accelerated/storage/exactJson.js'
 import { turnsIn, type UserMessage } from './conversationRows.js'

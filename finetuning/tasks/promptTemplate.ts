@@ -1,5 +1,5 @@
 /** What the model decides where a task's options do not: the prompt template, and with a chat template truncation by turns. */
-import { loadChatTemplate } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import { loadChatTemplate } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import type { TaskOptions } from './task.js'
 import { taskSources } from './sources/index.js'
 

@@ -1,5 +1,5 @@
 /** Tokenizes an answer with its prompt: the loss covers the answer alone. */
-import { loadChatTemplate } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import { loadChatTemplate } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { eosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosToken.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'

@@ -1,6 +1,6 @@
 /** Conversations as tokens: the loss covers each answer. A long conversation loses its oldest exchanges, so that what stays is whole. */
-import type { ChatTemplate, Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
-import type { Beginning, Beginnings } from '../../accelerated/checkpoints/tokenizer/templateBeginnings.js'
+import type { ChatTemplate, Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
+import type { Beginning, Beginnings } from '../../accelerated/checkpoints/chatTemplate/templateBeginnings.js'
 import type { Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { Conversation } from '../data/conversationRows.js'

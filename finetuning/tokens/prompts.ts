@@ -1,6 +1,6 @@
 /** Prompts for generation: a plain text, an instruction in its prompt template, or a conversation in the model's chat template. */
 import { z } from 'zod'
-import { loadChatTemplate, type ChatTemplate, type Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import { loadChatTemplate, type ChatTemplate, type Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { alternatives } from '../../accelerated/errors/alternatives.js'
 import { InputError, inputError, shown } from '../../accelerated/errors/inputError.js'
 import { didYouMean } from '../../accelerated/errors/nearest.js'

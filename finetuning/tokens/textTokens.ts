@@ -1,5 +1,5 @@
 /** Tokenizes texts for language modeling: the loss covers the tokens of responses and their end of text, not those of prompts. */
-import { loadChatTemplate, type ChatTemplate, type Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import { loadChatTemplate, type ChatTemplate, type Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { eosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosToken.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'

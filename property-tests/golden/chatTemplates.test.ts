@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { chatTemplate, type Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import { chatTemplate, type Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { parseStored } from '../../accelerated/storage/exactJson.js'
 import { fixtures } from './golden.js'
 
@@ -76,6 +76,10 @@ describe('an invalid chat template', () => {
     ],
     ['a text split often', `${longText(19)}${often("{{ ns.l.split('a') | length }}")}`],
     ['a list sorted often', `{% set l = range(1000) %}${often('{{ l | sort | length }}')}`],
+    ['a loop over the characters of a text, often', `${longText(19)}${often('{% for c in ns.l %}{% break %}{% endfor %}')}`],
+    ['the last character of a text, often', `${longText(19)}${often('{{ ns.l | last }}')}`],
+    ['equal lists compared often', `{% set l = range(1000) %}${often('{{ l == l + [] }}')}`],
+    ['a list printed often', `{% set l = range(1000) %}${often('{% set text %}{{ l }}{% endset %}')}`],
     ['a number sought often in a list', `{% set l = range(1000) %}${often('{{ 5000 in l }}')}`],
   ])('is refused within seconds: %s', (_, template) => {
     const began = performance.now()

@@ -20,6 +20,7 @@ templates = {
     "{{ {'name': call.function.name, 'arguments': call.function.arguments} | tojson }}{{ call.function.arguments }}{% endfor %}"
     "{% if message == messages[-1] %}{{ message.name is defined }}{{ loop.index == 1 }}{% endif %}{% endfor %}"
     "{% if tools is not none %}{{ tools }}{% endif %}{{ add_generation_prompt }}",
+    "lines": "{% for message in messages %}\r\n{{ message.role }}\r\n{{ message.content }}\r{% endfor %}\r\n{{ add_generation_prompt }}",
     "added": "{% for message in messages %}{{ message.role }}:{{ message.content }}{% for call in message.tool_calls or [] %}"
     "{{ '```json' + call.function.arguments + '```' }}{% endfor %}{% endfor %}{{ add_generation_prompt }}",
 }

@@ -36,6 +36,11 @@ others = [
     "{{ ('a', 1.0, none) }}{{ ('a',) }}{{ () }}{{ [] }}{{ {} }}",
     "{{ word ~ none ~ true ~ 1.0 ~ [1] ~ missing }}",
     "{{ 7 // -2 }} {{ -7 % 3 }} {{ 7 % -3 }} {{ 7.5 % -2 }} {{ -7.5 % 2 }} {{ 6.0 % -3 }} {{ 6 / 3 }}",
+    "{% for message in messages %}{{ before }}<{{ message.role }}>{% set before = 'set' %}{% if loop.first %}{{ word }}{% continue %}{% endif %}after{% break %}{% endfor %}",
+    "{% for message in messages %}{% continue %}{% else %}none{% endfor %}{% for message in [] %}{% else %}none{% endfor %}{% for x in missing %}{{ x }}{% endfor %}",
+    "{% for a, b in [(1, 2), ['x', 'y']] %}{{ a }}{{ b }};{% endfor %}{% for letter in emoji %}{{ letter }},{% endfor %}{% for key in object %}{{ key }},{% endfor %}",
+    "{% for x in list if x is string %}{{ loop.index }}{{ loop.revindex0 }}{{ x }}{{ loop.nextitem }}{% endfor %}{{ x }}{{ none | selectattr('role') | list }}",
+    "{% for message in messages %}{% for part in message.role %}{% if part == 's' %}{% break %}{% endif %}{{ part }}{{ loop.length }}{% endfor %}{{ loop.index }}{% endfor %}",
     "{{ messages | tojson }}{{ object['items'] }}{{ object['é'] }}",
     "{{ {'a': [true, none, 'é\\n', 1e-05]} }}",
 ]

@@ -2,7 +2,7 @@
 import { tokenTypes } from '../../checkpoints/gguf/ggufTokenizerJson.js'
 import type { WrittenKeys, WrittenValue } from '../../checkpoints/gguf/writeGguf.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
-import { readChatTemplate } from '../../checkpoints/tokenizer/chatTemplate.js'
+import { readChatTemplate } from '../../checkpoints/chatTemplate/chatTemplate.js'
 import { namedEosTokenIds } from '../../checkpoints/tokenizer/eosToken.js'
 import { loadTokenizer } from '../../checkpoints/tokenizer/tokenizer.js'
 import { parseTokenizerFile, type TokenizerFile } from '../../checkpoints/tokenizer/tokenizerFile.js'

@@ -1,7 +1,7 @@
 /** Conversations: turns, and rows of a file of conversations. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { chatTemplate, type Message } from '../../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import { chatTemplate, type Message } from '../../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { readConversations } from '../../../finetuning/data/conversations.js'
 import { conversationTokens, withinExchanges } from '../../../finetuning/tokens/conversationTokens.js'
 import { onePassTemplates, otherTemplates } from '../../support/chatTemplates.js'

@@ -1,7 +1,7 @@
 /** Conversation files in the layouts of other tools: the same messages from each, and no field is dropped without a word. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { chatTemplate } from '../../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import { chatTemplate } from '../../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { conversationIn, readConversations } from '../../../finetuning/data/conversations.js'
 import { inspectData } from '../../../finetuning/inspection/inspectData.js'
 import { conversationSegments } from '../../../finetuning/tokens/conversationTokens.js'

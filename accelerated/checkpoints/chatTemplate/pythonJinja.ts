@@ -1,8 +1,9 @@
 /** The interpreter of chat templates, with what Jinja does in Python and the library does otherwise without a word. */
-import { Interpreter } from '@huggingface/jinja'
+import { Environment, Interpreter } from '@huggingface/jinja'
 import { filters, operators, sides, stripped, tests, textMethods, type Test } from './pythonOperations.js'
 import { pythonText } from './pythonText.js'
-import { isList, like, templateValue, type Value } from './templateValues.js'
+import { bound, itemsOf, LoopControl, loopOf, type Iteration } from './templateLoop.js'
+import { isList, isTrue, like, templateValue, type Value } from './templateValues.js'
 
 type Node = {
   readonly type: string
@@ -19,6 +20,12 @@ type Node = {
   readonly test?: { readonly value: string }
   readonly negate?: boolean
 }
+type Loop = {
+  readonly loopvar: Node
+  readonly iterable: Node & { readonly lhs?: Node }
+  readonly body: ReadonlyArray<Node>
+  readonly defaultBlock: ReadonlyArray<Node>
+}
 type Scope = { readonly tests: ReadonlyMap<string, Test> }
 type Evaluator = {
   readonly run: (program: unknown) => Value
@@ -27,6 +34,7 @@ type Evaluator = {
   evaluateBinaryExpression(node: Node, environment: unknown): Value
   evaluateBlock(statements: ReadonlyArray<unknown>, environment: unknown): Value
   evaluateCallExpression(node: Node, environment: unknown): Value
+  evaluateFor(node: Loop, environment: Environment): Value
   evaluateMemberExpression(node: Node, environment: unknown): Value
   evaluateTestExpression(node: Node, environment: unknown): Value
   applyFilter(operand: Value, filter: Node, environment: unknown): Value
@@ -44,11 +52,50 @@ export const writtenBy = (node: unknown, value: Value): string => (silent.includ
 
 export class PythonJinja extends JinjaInterpreter {
   override evaluate(node: unknown, environment: unknown): Value {
-    return (node as Node | undefined)?.type === 'Given' ? ((node as Node).value as Value) : super.evaluate(node, environment)
+    const { type, value } = (node ?? {}) as Node
+    if (type === 'Given') return value as Value
+    if (type === 'Break' || type === 'Continue') throw new LoopControl(type === 'Break' ? 'break' : 'continue')
+    return super.evaluate(node, environment)
   }
 
   override evaluateBlock(statements: ReadonlyArray<unknown>, environment: unknown): Value {
-    return templateValue(statements.map((statement) => writtenBy(statement, this.evaluate(statement, environment))).join(''))
+    let text = ''
+    try {
+      for (const statement of statements) text += writtenBy(statement, this.evaluate(statement, environment))
+    } catch (thrown) {
+      if (thrown instanceof LoopControl) thrown.text = text + thrown.text
+      throw thrown
+    }
+    return templateValue(text)
+  }
+
+  /** The library drops what an iteration writes before `continue` and `break`, and keeps its variables for the next one. */
+  override evaluateFor({ loopvar, iterable, body, defaultBlock }: Loop, environment: Environment): Value {
+    const scopeOf = (item: Value): Environment => bound(loopvar, item, new Environment(environment))
+    const { lhs = iterable, test } = (iterable.type === 'SelectExpression' ? iterable : {}) as { lhs?: Node; test?: Node }
+    const all = itemsOf(this.evaluate(lhs, environment))
+    this.spend(4 * all.length)
+    const items = test === undefined ? all : all.filter((item) => isTrue(this.evaluate(test, scopeOf(item))))
+    let [text, isComplete] = ['', false]
+    for (const [i, item] of items.entries()) {
+      const scope = scopeOf(item)
+      scope.variables.set('loop', loopOf(items, i) as never)
+      const { text: written, end } = this.iteration(body, scope)
+      text += written
+      if (end === null) isComplete = true
+      if (end === 'break') break
+    }
+    if (isComplete) return templateValue(text)
+    return templateValue(text + String(this.evaluateBlock(defaultBlock, new Environment(environment)).value))
+  }
+
+  protected iteration(body: ReadonlyArray<unknown>, scope: Environment): Iteration {
+    try {
+      return { text: String(this.evaluateBlock(body, scope).value), end: null }
+    } catch (thrown) {
+      if (thrown instanceof LoopControl) return thrown
+      throw thrown
+    }
   }
 
   override evaluateBinaryExpression(node: Node, environment: unknown): Value {
@@ -90,6 +137,8 @@ export class PythonJinja extends JinjaInterpreter {
     const { callee, args = [] } = node
     const name = callee?.type === 'MemberExpression' && callee.computed !== true ? String(callee.property?.value) : ''
     const side = sides[name]
+    if (callee?.type === 'Identifier' && this.evaluate(callee, environment).type === 'UndefinedValue')
+      throw new Error(`${String(callee.value)} is not defined`)
     if (side === undefined && textMethods[name] === undefined) return super.evaluateCallExpression(node, environment)
     const object = this.evaluate(callee?.object, environment)
     const [characters, ...others] = args.map((arg) => this.evaluate(arg, environment))
@@ -100,7 +149,11 @@ export class PythonJinja extends JinjaInterpreter {
     return super.evaluateCallExpression({ ...node, callee: { ...callee, object: given(object) } as Node }, environment)
   }
 
+  /** Takes steps from those that the template may do. */
+  protected spend(_steps: number): void {}
+
   override applyFilter(operand: Value, filter: Node, environment: unknown): Value {
+    if (operand.type === 'StringValue') this.spend(String(operand.value).length / 4)
     const name = String(filter.type === 'CallExpression' ? filter.callee?.value : filter.value)
     const apply = filters[name]
     if (apply === undefined) return super.applyFilter(operand, filter, environment)

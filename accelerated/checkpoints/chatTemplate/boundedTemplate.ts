@@ -73,7 +73,7 @@ export class CountingInterpreter extends PythonJinja {
     return isList(value) ? 4 * value.value.length : size / 64
   }
 
-  protected spend(count: number): void {
+  protected override spend(count: number): void {
     this.left -= count
     if (this.left < 0) throw new Error('more steps than a conversation needs; does it loop within loops?')
   }

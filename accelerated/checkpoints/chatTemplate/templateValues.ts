@@ -46,6 +46,8 @@ export const isMap = (value: Value): value is Value & { readonly value: Readonly
 export const isNumber = (value: Value): value is Value & { readonly value: number | bigint | boolean } =>
   value.type === 'IntegerValue' || value.type === 'FloatValue' || value.type === 'BooleanValue'
 
+export const isTrue = (value: Value): boolean => (value as Value & { readonly __bool__: () => Value }).__bool__().value === true
+
 /** Python's ==: true is 1, lists and objects are equal by what they hold, and a text is no number. */
 export const areEqual = (a: Value, b: Value): boolean => {
   if (isNumber(a) && isNumber(b))

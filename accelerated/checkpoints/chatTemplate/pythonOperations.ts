@@ -1,9 +1,9 @@
 /** Operators, tests, filters and methods of templates where Python and the library differ. */
 import { WholeFloat } from '../../storage/wholeFloat.js'
-import { blank, splitBlanks } from './pythonBlanks.js'
+import { blank, splitBlanks } from '../tokenizer/pythonBlanks.js'
 import { pythonJson, pythonText, usualSeparators, type JsonLayout } from './pythonText.js'
-import { strip, type Sides } from './strip.js'
-import { areEqual, isList, isMap, isNumber, like, templateValue, type Value } from './templateValues.js'
+import { strip, type Sides } from '../tokenizer/strip.js'
+import { areEqual, isList, isMap, isNumber, isTrue, like, templateValue, type Value } from './templateValues.js'
 
 export type Test = (value: Value, argument: Value) => boolean
 
@@ -168,6 +168,7 @@ export const filters: Readonly<Record<string, (filtered: Filtered) => Value | nu
     const float = numberIn(text)
     return float === null ? (first ?? named.get('default') ?? templateValue(new WholeFloat(0))) : templateValue(new WholeFloat(float))
   },
+  map: ({ operand }) => (isTrue(operand) ? null : emptyList),
   selectattr: (filtered) => selected(filtered, true),
   rejectattr: (filtered) => selected(filtered, false),
 }
@@ -209,6 +210,7 @@ const layoutOf = (named: ReadonlyMap<string, Value>): JsonLayout => {
 
 /** `selectattr('name', 'undefined')`: for an item without the attribute, the library does not run the test, but takes it as failed. */
 const selected = ({ operand, values: [attribute, test, argument], testOf }: Filtered, isKept: boolean): Value | null => {
+  if (!isTrue(operand)) return emptyList // as Python does not look at it
   if (!isList(operand) || test === undefined) return null
   const passes = testOf(String(test.value))
   if (passes === undefined) throw new Error(`Unknown test: ${String(test.value)}`)

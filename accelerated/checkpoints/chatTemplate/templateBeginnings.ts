@@ -6,8 +6,9 @@
 import { Environment } from '@huggingface/jinja'
 import { CountingInterpreter, type TemplateBounds } from './boundedTemplate.js'
 import { writtenBy } from './pythonJinja.js'
-import { copied, isTrue, namespacesIn, OpenLoop, thrownBy, Unsupported, unsupported } from './templateState.js'
-import { environmentOf, templateValue, type Value } from './templateValues.js'
+import type { Iteration } from './templateLoop.js'
+import { copied, namespacesIn, OpenLoop, Unsupported, unsupported } from './templateState.js'
+import { environmentOf, isTrue, templateValue, type Value } from './templateValues.js'
 
 /** A beginning's text: the first `shared` characters of the common text, and its own `rest`. */
 export type Beginning = { readonly shared: number; readonly rest: string }
@@ -51,8 +52,6 @@ type Member = Node & {
 }
 type Slice = Node & { readonly start?: Node; readonly stop?: Node; readonly step?: Node }
 type Statements = ReadonlyArray<Node>
-/** skipped: by `continue`, or by `break`, which leaves the loop */
-type Iteration = { readonly text: string; readonly left: boolean; readonly skipped: boolean }
 /** What follows the statements under evaluation, as text. */
 type Rest = (environment: Environment) => string
 
@@ -124,14 +123,14 @@ class OnePass extends CountingInterpreter {
 
   /** Whether a loop writes nothing. What it changes, differs by the number of messages, and may not be read after it. */
   private isCheck({ loopvar, body }: Loop, { from }: OpenList): boolean {
-    const { scope, top } = copied(new Environment(this.top), this.top)
+    const top = copied(this.top)
     const [before, after] = [namespacesIn(this.top), namespacesIn(top)]
     const changed = new Map<string, Set<string>>()
     this.ahead = 0
     try {
       for (this.at = from; this.at < this.last; this.at++) {
-        const next = this.iteration(scope, loopvar, this.openLoop(from), this.messages.value[this.at] as Value, body)
-        if (next.text !== '' || next.left) return false
+        const next = this.visit(top, loopvar, this.openLoop(from), body)
+        if (next.text !== '' || next.end === 'break') return false
         for (const [name, entries] of after)
           for (const [entry, value] of entries)
             if (before.get(name)?.get(entry) !== value) changed.set(name, (changed.get(name) ?? new Set()).add(entry))
@@ -155,38 +154,32 @@ class OnePass extends CountingInterpreter {
   }
 
   private loop({ loopvar, body, defaultBlock }: Loop, list: OpenList, rest: Rest): void {
-    const scope = new Environment(this.top)
     const wanted = new Set(this.lengths.filter((length) => length > list.from && length > this.deepest))
-    let isEmpty = true // while each message is skipped
+    let isEmpty = true // while no iteration is complete
     for (let i = list.from; i < this.last; i++) {
       this.at = i
-      const message = this.messages.value[i] as Value
       if (wanted.has(i + 1)) {
-        const copy = copied(scope, this.top)
+        const top = copied(this.top)
         this.end = i + 1
-        const own = this.iteration(copy.scope, loopvar, this.lastLoop(list.from), message, body)
-        const none = isEmpty && own.skipped ? this.blockText(defaultBlock, copy.scope) : ''
-        this.found.set(i + 1, { shared: this.characters, rest: own.text + none + rest(copy.top) })
+        const own = this.visit(top, loopvar, this.lastLoop(list.from), body)
+        const none = isEmpty && own.end !== null ? this.blockText(defaultBlock, new Environment(top)) : ''
+        this.found.set(i + 1, { shared: this.characters, rest: own.text + none + rest(top) })
         this.end = null
       }
       if (i + 1 === this.last) return
-      const { text, left, skipped } = this.iteration(scope, loopvar, this.openLoop(list.from), message, body)
-      if (left) throw unsupported('a loop that ends before the messages do')
-      isEmpty &&= skipped
+      const { text, end } = this.visit(this.top, loopvar, this.openLoop(list.from), body)
+      if (end === 'break') throw unsupported('a loop that ends before the messages do')
+      isEmpty &&= end === 'continue'
       this.write(text)
     }
   }
 
-  private iteration(scope: Environment, loopvar: Loop['loopvar'], loop: Value, message: Value, body: Statements): Iteration {
-    scope.setVariable('loop', loop as never)
-    scope.setVariable(loopvar.value, message as never)
-    try {
-      return { text: this.blockText(body, scope), left: false, skipped: false }
-    } catch (thrown) {
-      const left = thrown instanceof thrownBy.Break
-      if (left || thrown instanceof thrownBy.Continue) return { text: '', left, skipped: true }
-      throw thrown
-    }
+  /** The iteration of the message that the loop is at. */
+  private visit(top: Environment, { value: name }: Loop['loopvar'], loop: Value, body: Statements): Iteration {
+    const scope = new Environment(top)
+    scope.variables.set('loop', loop as never)
+    scope.variables.set(name, this.messages.value[this.at] as never)
+    return this.iteration(body, scope)
   }
 
   private write(text: string): void {

@@ -11,7 +11,7 @@ import { inputError, reason } from '../../errors/inputError.js'
 import { fileInFolder } from '../../storage/fileInFolder.js'
 import { renderWithin } from './boundedTemplate.js'
 import { renderBeginnings, type Beginnings } from './templateBeginnings.js'
-import { tokenizerConfigLimit } from './tokenizerFile.js'
+import { tokenizerConfigLimit } from '../tokenizer/tokenizerFile.js'
 
 export type Message = {
   readonly role: string
@@ -96,7 +96,7 @@ const otherTemplate = 'or --prompt-template paper, for instructions'
 export const chatTemplate = (text: string, special: Readonly<Record<string, string>>, where: string): ChatTemplate => {
   if (new RegExp(`\\s{${longestBlanks + 1}}`).test(text))
     throw inputError(where, `a chat template with at most ${longestBlanks} blanks in a row (${otherTemplate})`, 'one with more')
-  const { parsed } = attempt(where, `a chat template in Jinja (${otherTemplate})`, () => new Template(text))
+  const { parsed } = attempt(where, `a chat template in Jinja (${otherTemplate})`, () => new Template(text.replace(/\r\n?/g, '\n')))
   const given = (messages: ReadonlyArray<Message>, addGenerationPrompt: boolean, tools: ReadonlyArray<unknown>) => ({
     variables: {
       ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
