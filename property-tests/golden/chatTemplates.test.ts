@@ -43,6 +43,13 @@ describe('an invalid chat template', () => {
     expect(message("{{ raise_exception('only system first') }}")).toBe(
       'T: expected a chat template that takes these messages (or --prompt-template paper, for instructions), got one that fails (only system first)',
     )
+    for (const inherited of [
+      "{{ 'a' | constructor }}",
+      "{{ 'a'.toString() }}",
+      "{{ 'a' is constructor }}",
+      "{{ [{}] | selectattr('a', 'valueOf') }}",
+    ])
+      expect(message(inherited), inherited).toMatch(/one that fails \((Unknown|Cannot call)/)
     expect(message('{% for i in range(1000000000) %}a{% endfor %}')).toMatch(/range of 1000000000 numbers, more than 1000\)$/)
     expect(message(`{% for i in range(900) %}${'a'.repeat(2_000)}{% endfor %}`)).toMatch(
       /\(a value of 1800000 characters, more than 1000004\)$/,

@@ -1,6 +1,6 @@
 /** The interpreter of chat templates, with what Jinja does in Python and the library does otherwise without a word. */
 import { Environment, Interpreter } from '@huggingface/jinja'
-import { filters, operators, sides, stripped, tests, textMethods, type Test } from './pythonOperations.js'
+import { entryOf, filters, operators, sides, stripped, tests, textMethods, type Test } from './pythonOperations.js'
 import { pythonText } from './pythonText.js'
 import { bound, itemsOf, LoopControl, loopOf, type Iteration } from './templateLoop.js'
 import { isList, isTrue, like, templateValue, type Value } from './templateValues.js'
@@ -99,7 +99,7 @@ export class PythonJinja extends JinjaInterpreter {
   }
 
   override evaluateBinaryExpression(node: Node, environment: unknown): Value {
-    const operate = operators[node.operator?.value ?? '']
+    const operate = entryOf(operators, node.operator?.value ?? '')
     if (operate === undefined) return super.evaluateBinaryExpression(node, environment)
     const [left, right] = [this.evaluate(node.left, environment), this.evaluate(node.right, environment)]
     const result = operate(left, right)
@@ -109,7 +109,7 @@ export class PythonJinja extends JinjaInterpreter {
   }
 
   override evaluateTestExpression(node: Node, environment: unknown): Value {
-    const test = tests[node.test?.value ?? '']
+    const test = entryOf(tests, node.test?.value ?? '')
     if (test === undefined) return super.evaluateTestExpression(node, environment)
     return templateValue(test(this.evaluate(node.operand, environment), undefinedValue) !== (node.negate === true))
   }
@@ -136,16 +136,15 @@ export class PythonJinja extends JinjaInterpreter {
   override evaluateCallExpression(node: Node, environment: unknown): Value {
     const { callee, args = [] } = node
     const name = callee?.type === 'MemberExpression' && callee.computed !== true ? String(callee.property?.value) : ''
-    const side = sides[name]
+    const [side, textMethod] = [entryOf(sides, name), entryOf(textMethods, name)]
     if (callee?.type === 'Identifier' && this.evaluate(callee, environment).type === 'UndefinedValue')
       throw new Error(`${String(callee.value)} is not defined`)
-    if (side === undefined && textMethods[name] === undefined) return super.evaluateCallExpression(node, environment)
+    if (side === undefined && textMethod === undefined) return super.evaluateCallExpression(node, environment)
     const object = this.evaluate(callee?.object, environment)
     const [characters, ...others] = args.map((arg) => this.evaluate(arg, environment))
     const isPlain = object.type === 'StringValue' && others.length === 0
     if (isPlain && side !== undefined) return like(object, stripped(String(object.value), side, characters))
-    const method = isPlain && characters === undefined ? textMethods[name] : undefined
-    if (method !== undefined) return templateValue(method(String(object.value)))
+    if (isPlain && characters === undefined && textMethod !== undefined) return templateValue(textMethod(String(object.value)))
     return super.evaluateCallExpression({ ...node, callee: { ...callee, object: given(object) } as Node }, environment)
   }
 
@@ -155,10 +154,10 @@ export class PythonJinja extends JinjaInterpreter {
   override applyFilter(operand: Value, filter: Node, environment: unknown): Value {
     if (operand.type === 'StringValue') this.spend(String(operand.value).length / 4)
     const name = String(filter.type === 'CallExpression' ? filter.callee?.value : filter.value)
-    const apply = filters[name]
+    const apply = entryOf(filters, name)
     if (apply === undefined) return super.applyFilter(operand, filter, environment)
     const [values, named] = this.evaluateArguments(filter.args ?? [], environment)
-    const result = apply({ operand, values, named, testOf: (test) => tests[test] ?? (environment as Scope).tests.get(test) })
+    const result = apply({ operand, values, named, testOf: (test) => entryOf(tests, test) ?? (environment as Scope).tests.get(test) })
     return result ?? super.applyFilter(operand, filter, environment)
   }
 }

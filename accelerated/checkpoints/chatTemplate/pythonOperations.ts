@@ -9,6 +9,10 @@ export type Test = (value: Value, argument: Value) => boolean
 
 const [undefinedValue, emptyList] = [templateValue(undefined), templateValue([])]
 
+/** What a table has for a name of a template, which may be one that every object inherits. */
+export const entryOf = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
+  Object.hasOwn(table, name) ? table[name] : undefined
+
 /** null: what the library does is right. */
 export const operators: Readonly<Record<string, (left: Value, right: Value) => unknown>> = {
   '==': areEqual,
@@ -88,11 +92,13 @@ const isAll = (value: Value, cased: 'toLowerCase' | 'toUpperCase'): boolean => {
   return text === text[cased]() && text.toLowerCase() !== text.toUpperCase()
 }
 
+const isIterable: Test = (value) => isList(value) || isMap(value) || ['StringValue', 'UndefinedValue'].includes(value.type)
+
 /** null: what the library does is right. */
 export const tests: Readonly<Record<string, Test>> = {
   number: isNumber,
-  iterable: (value) => isList(value) || isMap(value) || ['StringValue', 'UndefinedValue'].includes(value.type),
-  sequence: (value) => isList(value) || isMap(value) || ['StringValue', 'UndefinedValue'].includes(value.type),
+  iterable: isIterable,
+  sequence: isIterable,
   lower: (value) => isAll(value, 'toLowerCase'),
   upper: (value) => isAll(value, 'toUpperCase'),
   equalto: areEqual,
