@@ -85,6 +85,53 @@ describe('one rank for each matrix', () => {
   })
 })
 
+describe('the early window', () => {
+  type Run = { readonly cell: string; readonly result: { readonly last: { readonly scores: Readonly<Record<string, number>> } } }
+  const runs = ['rank-one', 'early-window'].flatMap((file) => stored<{ readonly runs: ReadonlyArray<Run> }>(file).runs)
+  const scored = { cola: 'matthews', mrpc: 'accuracy', stsb: 'pearson', sst2: 'accuracy', qnli: 'accuracy', qqp: 'accuracy' }
+  const early = 'salora_density=0.125_gate-start=0.02_gate-end=0.15'
+  const score = (task: string, row: string, rest: string): number => {
+    const run = runs.find(({ cell }) => cell === `${task}.${row}_eval-steps=100000.${rest}`)
+    return 100 * (run?.result.last.scores[scored[task as 'cola']] ?? NaN)
+  }
+  /** those that all three rows have */
+  const seedsOf = (task: string): ReadonlyArray<number> =>
+    Array.from({ length: 8 }, (_, seed) => seed).filter((seed) => !Number.isNaN(score(task, early, `seed-${seed}`)))
+
+  it('has the scores of its rows, and the differences of pairs', () => {
+    const [fromLora, fromPaper]: [number[], number[]] = [[], []]
+    const expected = Object.keys(scored).map((task) => {
+      const seeds = seedsOf(task)
+      const [lora, paper, own] = ['lora-1', 'salora_density=0.125', early].map((row) => seeds.map((seed) => score(task, row, `seed-${seed}`)))
+      const pairs = own!.map((value, i) => value - lora![i]!)
+      const ofPaper = mean(own!.map((value, i) => value - paper![i]!))
+      fromLora.push(mean(pairs))
+      fromPaper.push(ofPaper)
+      const [low, high] = interval(pairs)
+      return [
+        ...[task, String(seeds.length), ...[lora!, paper!, own!].map((scores) => mean(scores).toFixed(2))],
+        `${signed(mean(pairs), 2)} (${shown([low, high], 2)})`,
+        low > 0 ? 'ahead' : high < 0 ? 'behind' : 'no difference shown',
+        signed(ofPaper, 2),
+      ]
+    })
+    const table = tableOf('rank-one', 'early-window')
+    expect(table.slice(0, -1)).toEqual(expected)
+    const [difference, verdict] = overall(fromLora, 2)
+    expect(table.at(-1)?.slice(5)).toEqual([difference, verdict, overall(fromPaper, 2)[0]])
+  })
+
+  it('each rate is the best of two on the held-out rows', () => {
+    for (const task of Object.keys(scored)) {
+      const [low, high] = ['0.001', '0.003'].map((rate) => score(task, early, `grid-train-${rate}.seed-1000`))
+      const table = tableOf('rank-one', 'held-out').filter(([title]) => title === 'SaLoRA, early window')
+      const column = 2 + Object.keys(scored).indexOf(task)
+      const bold = (value: number, isBest: boolean): string => (isBest ? `**${value.toFixed(2)}**` : value.toFixed(2))
+      expect(table.map((row) => row[column])).toEqual([bold(low!, low! >= high!), bold(high!, high! > low!)])
+    }
+  })
+})
+
 describe('the lead on CoLA', () => {
   it('has the scores of its rows, and the differences of pairs', () => {
     type Run = { readonly cell: string; readonly result: { readonly last: { readonly scores: { readonly matthews: number } } } }

@@ -1,15 +1,14 @@
-/** Question 4 again with the early window: SaLoRA's two windows beside LoRA at rank 1, and what more seeds would change. */
+/** The early window at rank 1 on GLUE: SaLoRA's two windows beside LoRA. */
 import { mean } from 'simple-statistics'
 import { clusteredDifference, tInterval } from '../../../evaluation/glue/statistics.js'
 import { markdownTable } from '../../../evaluation/tables/tableText.js'
 import { differenceText, intervalText, signed, verdict } from '../numbers.js'
 import { markdown, type Region } from '../page.js'
 import type { StoredSweep } from '../storedSweeps.js'
-import { moreSeeds } from './moreSeeds.js'
 import { early, lora, pairsByTask, salora } from './rankOneRuns.js'
 
-/** A table by task, whose last line is the mean over tasks, and its expected error with twice the plan's seeds. */
-export const earlyWindow = (sweep: StoredSweep): Readonly<Record<'early-window' | 'early-seeds', Region>> => {
+/** A table by task, whose last line is the mean over tasks. */
+export const earlyWindow = (sweep: StoredSweep): Region => {
   const [fromLora, fromPaper] = [pairsByTask(sweep, lora, early), pairsByTask(sweep, salora, early)]
   const rows = fromLora.map(({ task, seeds, first, second, pairs }, i) => {
     const [interval, paper] = [tInterval(pairs), fromPaper[i]]
@@ -30,13 +29,5 @@ export const earlyWindow = (sweep: StoredSweep): Readonly<Record<'early-window' 
       ? []
       : [['all', String(overall.pairs), '', '', '', differenceText(overall, 2), verdict(overall.interval), differenceText(ofPaper, 2)]]
   const head = ['task', 'seeds', lora.title, salora.title, early.title, 'early window minus LoRA', 'it is', "early minus the paper's"]
-  return {
-    'early-window': markdown(markdownTable(head, [...rows, ...last], ['left', 'right', 'right', 'right', 'right', 'left', 'left', 'left'])),
-    'early-seeds': moreSeeds(
-      fromLora.map(({ pairs }) => pairs),
-      16,
-      'task',
-      2,
-    ),
-  }
+  return markdown(markdownTable(head, [...rows, ...last], ['left', 'right', 'right', 'right', 'right', 'left', 'left', 'left']))
 }

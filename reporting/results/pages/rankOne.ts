@@ -68,7 +68,7 @@ export const rankOnePage: ResultsPage = {
         2,
       ),
       'cola-lead': colaLead([sweep, readSweep(read, { file: 'cola' })].flatMap(({ runs }) => runs)),
-      ...earlyWindow(windows),
+      'early-window': earlyWindow(windows),
       cut: lossesAfterCut(choices),
       choices: scoresOfChoices(choices),
       ...scoreByBudget([sweep, readSweep(read, { file: 'budgets' })]),
