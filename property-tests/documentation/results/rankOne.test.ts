@@ -102,7 +102,9 @@ describe('the early window', () => {
     const [fromLora, fromPaper]: [number[], number[]] = [[], []]
     const expected = Object.keys(scored).map((task) => {
       const seeds = seedsOf(task)
-      const [lora, paper, own] = ['lora-1', 'salora_density=0.125', early].map((row) => seeds.map((seed) => score(task, row, `seed-${seed}`)))
+      const [lora, paper, own] = ['lora-1', 'salora_density=0.125', early].map((row) =>
+        seeds.map((seed) => score(task, row, `seed-${seed}`)),
+      )
       const pairs = own!.map((value, i) => value - lora![i]!)
       const ofPaper = mean(own!.map((value, i) => value - paper![i]!))
       fromLora.push(mean(pairs))
@@ -119,6 +121,25 @@ describe('the early window', () => {
     expect(table.slice(0, -1)).toEqual(expected)
     const [difference, verdict] = overall(fromLora, 2)
     expect(table.at(-1)?.slice(5)).toEqual([difference, verdict, overall(fromPaper, 2)[0]])
+    const page = readFileSync('docs/results/rank-one.md', 'utf8')
+    expect(page).toContain(`with the early window: ${overall(fromLora)[0].split(' (')[0]} points. It is level with the paper's window.`)
+    expect(overall(fromPaper, 2)[1]).toBe('no difference shown')
+    // Bonferroni over six tasks: t of 1 − 0.05 / 12 with 6 degrees of freedom
+    const qnli = seedsOf('qnli').map((seed) => score('qnli', early, `seed-${seed}`) - score('qnli', 'lora-1', `seed-${seed}`))
+    expect([qnli.length, qnli.every((pair) => pair > 0), mean(qnli) / (deviation(qnli) / Math.sqrt(7)) > 3.863]).toEqual([7, true, true])
+    // the mean of the six tasks if LoRA had 1e-3 on CoLA and QNLI
+    const atSame = ['cola', 'qnli'].map((task) => {
+      const others = ['cola', 'qnli'].flatMap((file) => stored<{ readonly runs: ReadonlyArray<Run> }>(file).runs)
+      const pairs = seedsOf(task).flatMap((seed) => {
+        const other = others.find(({ cell }) => cell === `${task}.lora-1_learning-rate=1e-3_eval-steps=100000.seed-${seed}`)
+        return other === undefined
+          ? []
+          : [score(task, early, `seed-${seed}`) - 100 * (other.result.last.scores[scored[task as 'cola']] ?? NaN)]
+      })
+      return mean(pairs)
+    })
+    const corrected = fromLora.map((effect, i) => (i === 0 ? atSame[0]! : i === 4 ? atSame[1]! : effect))
+    expect(page).toContain(`the mean of the six tasks would be ${signed(mean(corrected))} in place of ${signed(mean(fromLora))}.`)
   })
 
   it('each rate is the best of two on the held-out rows', () => {
@@ -157,6 +178,29 @@ describe('the lead on CoLA', () => {
     const [atOwn, atSame] = ['lora-1', 'lora-1_learning-rate=1e-3'].map((row) => mean(scoresOf(row)))
     const page = readFileSync('docs/results/rank-one.md', 'utf8')
     expect(page).toContain(`the mean of the six tasks would be ${signed(all + (atOwn! - atSame!) / 6)} in place of ${signed(all)}.`)
+  })
+})
+
+describe('the lead on QNLI', () => {
+  it('has the scores of its rows, and the differences of the pairs that both have', () => {
+    type Run = { readonly cell: string; readonly result: { readonly last: { readonly scores: { readonly accuracy: number } } } }
+    const runs = ['rank-one', 'early-window', 'qnli'].flatMap((file) => stored<{ readonly runs: ReadonlyArray<Run> }>(file).runs)
+    const scoreOf = (row: string, seed: number): number => {
+      const run = runs.find(({ cell }) => cell === `qnli.${row}_eval-steps=100000.seed-${seed}`)
+      return 100 * (run?.result.last.scores.accuracy ?? NaN)
+    }
+    const early = 'salora_density=0.125_gate-start=0.02_gate-end=0.15'
+    const expected = ['lora-1', 'lora-1_learning-rate=1e-3'].map((row) => {
+      const all = Array.from({ length: 8 }, (_, seed) => [scoreOf(row, seed), scoreOf(early, seed)] as const)
+      const both = all.filter(([other, own]) => !Number.isNaN(other + own))
+      const pairs = both.map(([other, own]) => own - other)
+      const [low, high] = interval(pairs)
+      return [
+        ...[String(both.length), ...[0, 1].map((i) => mean(both.map((pair) => pair[i]!)).toFixed(2))],
+        ...[`${signed(mean(pairs), 2)} (${shown([low, high], 2)})`, low > 0 ? 'ahead' : high < 0 ? 'behind' : 'no difference shown'],
+      ]
+    })
+    expect(tableOf('rank-one', 'qnli-lead').map((row) => row.slice(2))).toEqual(expected)
   })
 })
 

@@ -5,10 +5,10 @@ import { markdownTable } from '../../../evaluation/tables/tableText.js'
 import { differenceText, intervalText, signed, verdict } from '../numbers.js'
 import { markdown, type Region, type ResultsPage } from '../page.js'
 import { readSweep, type StoredSweep } from '../storedSweeps.js'
-import { colaLead } from './colaLead.js'
 import { lossesAfterCut, scoresOfChoices, type StoredChoices } from './componentChoice.js'
 import { earlyWindow } from './earlyWindow.js'
 import { bestRate } from './learningRate.js'
+import { leadOnTask, onCola, onQnli } from './leadOnTask.js'
 import { moreSeeds } from './moreSeeds.js'
 import { early, heldOut, lora, pairsByTask, salora, tasks, type Pairs } from './rankOneRuns.js'
 import { scoreByBudget } from './scoreByBudget.js'
@@ -67,7 +67,8 @@ export const rankOnePage: ResultsPage = {
         'task',
         2,
       ),
-      'cola-lead': colaLead([sweep, readSweep(read, { file: 'cola' })].flatMap(({ runs }) => runs)),
+      'cola-lead': leadOnTask([...sweep.runs, ...readSweep(read, { file: 'cola' }).runs], onCola),
+      'qnli-lead': leadOnTask([...windows.runs, ...readSweep(read, { file: 'qnli' }).runs], onQnli),
       'early-window': earlyWindow(windows),
       cut: lossesAfterCut(choices),
       choices: scoresOfChoices(choices),
