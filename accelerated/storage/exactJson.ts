@@ -1,9 +1,9 @@
 /**
  * JSON whose numbers stay as they are written: whole numbers beyond 2^53 are bigints, so that they keep their digits. For templates, which may write
- * it as Python does, whole floats such as 1.0 are WholeFloats.
+ * it as Python does, whole floats such as 1.0 are Floats.
  */
 import { parseJson } from './boundedJson.js'
-import { floatText, WholeFloat } from './wholeFloat.js'
+import { floatText, Float } from './float.js'
 
 /** Whether a number may have lost digits. */
 export const isLarge = (value: number): boolean => Math.abs(value) > Number.MAX_SAFE_INTEGER
@@ -11,11 +11,11 @@ export const isLarge = (value: number): boolean => Math.abs(value) > Number.MAX_
 /** Which numbers are kept as they are written: the large whole ones, or also whole floats. */
 export type Kept = 'large' | 'written'
 
-/** `value` with a bigint or a WholeFloat for each number that is a string in `spelled`. */
+/** `value` with a bigint or a Float for each number that is a string in `spelled`. */
 export const withDigits = (value: unknown, spelled: unknown): unknown => {
   if (typeof value === 'number') {
     if (typeof spelled !== 'string') return value
-    return wholeNumber.test(spelled) ? BigInt(spelled) : new WholeFloat(value)
+    return wholeNumber.test(spelled) ? BigInt(spelled) : new Float(value)
   }
   if (typeof value !== 'object' || value === null) return value
   const parts = spelled as Readonly<Record<string, unknown>>
@@ -70,7 +70,7 @@ export const parseStored = (text: string): unknown => exactly(text, JSON.parse(t
 export const exactly = (text: string, value: unknown, kept: Kept): unknown =>
   mayHold(text, kept) ? withDigits(value, spelledJson(text, kept)) : value
 
-/** JSON of a value that may hold bigints and WholeFloats. A function for each value takes most of the time, so it comes second. */
+/** JSON of a value that may hold bigints and Floats. A function for each value takes most of the time, so it comes second. */
 export const exactJson = (value: unknown): string => {
   try {
     return JSON.stringify(value)
@@ -82,7 +82,7 @@ export const exactJson = (value: unknown): string => {
 
 const written = (value: unknown): string => {
   if (typeof value === 'bigint') return String(value)
-  if (value instanceof WholeFloat) return floatText(value.value)
+  if (value instanceof Float) return floatText(value.value)
   if (Array.isArray(value)) return `[${value.map(written).join(',')}]`
   if (typeof value !== 'object' || value === null || value instanceof Date) return JSON.stringify(value) ?? 'null'
   const parts = Object.entries(value).filter(([, part]) => part !== undefined)

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import type { Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { floatText, WholeFloat } from '../../accelerated/storage/wholeFloat.js'
+import { floatText, Float } from '../../accelerated/storage/float.js'
 import { validate } from '../../accelerated/errors/validate.js'
 import { parseExact } from '../../accelerated/storage/exactJson.js'
 import type { Cell } from './rows.js'
@@ -178,7 +178,7 @@ const missing = (where: string, name: string) =>
 const textIn = (value: unknown, name: string, where: string): string => {
   if (typeof value === 'string') return value
   if (['number', 'bigint', 'boolean'].includes(typeof value)) return String(value)
-  if (value instanceof WholeFloat) return floatText(value.value)
+  if (value instanceof Float) return floatText(value.value)
   throw inputError(where, `a text in ${quoted(name)}`, Array.isArray(value) ? 'a list' : 'an object')
 }
 

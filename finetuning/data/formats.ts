@@ -88,7 +88,7 @@ export const readerOf = (file: string, { delimiter, quote, encoding }: RowFormat
   if (format === undefined) throw unknownEnding(file)
   if (!format.cells && (delimiter !== undefined || quote === true))
     throw inputError(delimiter === undefined ? '--quote' : '--delimiter', 'a .csv or .tsv file to go with it', file)
-  if (ending === '.parquet' && unpackedName(file) !== file) throw inputError(file, 'a .parquet file', 'a packed one (unpack it first)')
+  if (ending === '.parquet' && unpackedName(file) !== file) throw inputError(file, 'a .parquet file', 'a gzipped one (unpack it first)')
   if (ending === '.parquet' && encoding !== undefined) throw inputError('--encoding', 'a file of text to go with it', file)
   return format.read
 }

@@ -88,10 +88,11 @@ describe('an invalid chat template', () => {
     ['equal lists compared often', `{% set l = range(1000) %}${often('{{ l == l + [] }}')}`],
     ['a list printed often', `{% set l = range(1000) %}${often('{% set text %}{{ l }}{% endset %}')}`],
     ['a number sought often in a list', `{% set l = range(1000) %}${often('{{ 5000 in l }}')}`],
-  ])('is refused within seconds: %s', (_, template) => {
+  ])('is refused within seconds: %s', (what, template) => {
     const began = performance.now()
     expect(message(template)).toMatch(/more steps than a conversation needs|a value of \d+ characters|a namespace inside another value/)
-    expect(performance.now() - began).toBeLessThan(20_000)
+    // without a charge for each character, 12 s
+    expect(performance.now() - began).toBeLessThan(/character.* of a text, often/.test(what) ? 8_000 : 20_000)
   })
 
   it('is given up in one pass through a conversation', () => {

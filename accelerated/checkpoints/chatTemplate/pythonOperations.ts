@@ -1,5 +1,5 @@
 /** Operators, tests, filters and methods of templates where Python and the library differ. */
-import { WholeFloat } from '../../storage/wholeFloat.js'
+import { Float } from '../../storage/float.js'
 import { blank, splitBlanks } from '../tokenizer/pythonBlanks.js'
 import { pythonJson, pythonText, usualSeparators, type JsonLayout } from './pythonText.js'
 import { strip, type Sides } from '../tokenizer/strip.js'
@@ -26,7 +26,7 @@ export const operators: Readonly<Record<string, (left: Value, right: Value) => u
   },
   '/': (left, right) => {
     notByZero(right)
-    return isNumber(left) && isNumber(right) ? new WholeFloat(Number(left.value) / Number(right.value)) : null
+    return isNumber(left) && isNumber(right) ? new Float(Number(left.value) / Number(right.value)) : null
   },
   '//': (_, right) => notByZero(right),
   '%': (left, right) => {
@@ -38,7 +38,7 @@ export const operators: Readonly<Record<string, (left: Value, right: Value) => u
     const rest = a % b
     if (left.type !== 'FloatValue' && right.type !== 'FloatValue')
       return rest !== 0 && rest < 0 !== b < 0 ? rest + b : Math.abs(rest) * Math.sign(b)
-    return new WholeFloat(rest === 0 ? Math.sign(b) * 0 : rest < 0 !== b < 0 ? rest + b : rest)
+    return new Float(rest === 0 ? Math.sign(b) * 0 : rest < 0 !== b < 0 ? rest + b : rest)
   },
 }
 
@@ -168,11 +168,11 @@ export const filters: Readonly<Record<string, (filtered: Filtered) => Value | nu
     return float === null ? (first ?? named.get('default') ?? templateValue(0)) : templateValue(Math.trunc(float))
   },
   float: ({ operand, values: [first], named }) => {
-    if (isNumber(operand)) return templateValue(new WholeFloat(Number(operand.value)))
+    if (isNumber(operand)) return templateValue(new Float(Number(operand.value)))
     const text = textOf(operand)?.trim()
     if (text === undefined) return null
     const float = numberIn(text)
-    return float === null ? (first ?? named.get('default') ?? templateValue(new WholeFloat(0))) : templateValue(new WholeFloat(float))
+    return float === null ? (first ?? named.get('default') ?? templateValue(new Float(0))) : templateValue(new Float(float))
   },
   map: ({ operand }) => (isTrue(operand) ? null : emptyList),
   selectattr: (filtered) => selected(filtered, true),

@@ -1,6 +1,6 @@
 /** The values of a template: JSON as the interpreter has it, with Python's numbers: integers of any size, and floats that may be whole. */
 import { Environment } from '@huggingface/jinja'
-import { WholeFloat } from '../../storage/wholeFloat.js'
+import { Float } from '../../storage/float.js'
 
 /** A value of a template: the library's declarations do not resolve. */
 export type Value = { readonly type: string; readonly value: unknown }
@@ -24,7 +24,7 @@ export const templateValue = (value: unknown): Value => {
   if (typeof value === 'string') return like(samples.text, value)
   if (typeof value === 'boolean') return like(samples.flag, value)
   if (typeof value === 'bigint') return like(samples.integer, value)
-  if (value instanceof WholeFloat) return like(samples.float, value.value)
+  if (value instanceof Float) return like(samples.float, value.value)
   if (typeof value !== 'object' || value === null) return converted(value)
   if (Array.isArray(value)) return like(samples.list, value.map(templateValue))
   return like(samples.object, new Map(Object.entries(value).map(([name, part]) => [name, templateValue(part)])))

@@ -10,6 +10,20 @@ export const checkpointsTokenizer: ReadonlyArray<Mutation> = [
     tests: ['golden/jinja'],
   },
   {
+    file: 'accelerated/checkpoints/chatTemplate/pythonJinja.ts',
+    mistake: 'The characters of a text cost nothing in a loop.',
+    before: 'this.spend(4 * all.length)',
+    after: 'this.spend(0)',
+    tests: ['golden/chatTemplates'],
+  },
+  {
+    file: 'accelerated/checkpoints/chatTemplate/pythonJinja.ts',
+    mistake: 'The characters of a text cost nothing in a filter.',
+    before: 'this.spend(String(operand.value).length / 4)',
+    after: 'this.spend(0)',
+    tests: ['golden/chatTemplates'],
+  },
+  {
     file: 'accelerated/checkpoints/chatTemplate/chatTemplate.ts',
     mistake: 'The lines of a template end as in its file.',
     before: "text.replace(/\\r\\n?/g, '\\n')",

@@ -171,7 +171,7 @@ export const storage: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/exactJson'],
   },
   {
-    file: 'accelerated/storage/wholeFloat.ts',
+    file: 'accelerated/storage/float.ts',
     mistake: 'Small floats have no exponent.',
     before: 'power < -4 ||',
     after: 'power < -7 ||',

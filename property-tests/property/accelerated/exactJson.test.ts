@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { exactJson, parseExact, parseStored } from '../../../accelerated/storage/exactJson.js'
 import { readDelimited } from '../../../finetuning/data/index.js'
 import { jsonLineRows, jsonRows, objectIn } from '../../../finetuning/data/jsonRows.js'
-import { WholeFloat } from '../../../accelerated/storage/wholeFloat.js'
+import { Float } from '../../../accelerated/storage/float.js'
 import { SEED } from '../../support/seed.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -84,7 +84,7 @@ describe('JSON with large whole numbers', () => {
   it('has whole floats apart from integers where numbers are kept as they are written, and writes them as Python does', () => {
     const written = '{"a":1.0,"b":[25.00,-0.0,1e3,1E16,1.5e1,0.5,7,12345678901234567890],"c":" 1.0, [2.0]"}'
     const value = parseExact(written, 'row', 'written')
-    const float = (number: number): WholeFloat => new WholeFloat(number)
+    const float = (number: number): Float => new Float(number)
     expect(value).toEqual({
       a: float(1),
       b: [float(25), float(-0), float(1000), float(1e16), float(15), 0.5, 7, 12345678901234567890n],
@@ -103,7 +103,7 @@ describe('JSON with large whole numbers', () => {
 
   it(`finds every whole float, whatever is around it (seed ${SEED})`, () => {
     const float = fc.tuple(fc.integer(), fc.constantFrom('.0', '.00', 'e0', 'E+1', '.0e-0')).map(([whole, end]): Written => {
-      return { value: new WholeFloat(Number(`${whole}${end}`)), json: `${whole}${end}` }
+      return { value: new Float(Number(`${whole}${end}`)), json: `${whole}${end}` }
     })
     const fraction = other.filter(({ value }) => value !== 1.5e300)
     const blank = fc.constantFrom('', ' ', '\n', '\t ')

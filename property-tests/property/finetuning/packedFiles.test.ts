@@ -93,7 +93,7 @@ describe('a packed file that is not what it should be', () => {
     ],
     ['a bomb in quotes', 'a.csv.gz', packed(Buffer.alloc(2 ** 27, '"')), /gzip made at most 200 times smaller/],
     ['nothing', 'a.csv.gz', packed(new Uint8Array(0)), /^a\.csv\.gz: expected at least one row, got an empty file$/],
-    ['Parquet', 'a.parquet.gz', whole, 'a.parquet.gz: expected a .parquet file, got a packed one (unpack it first)'],
+    ['Parquet', 'a.parquet.gz', whole, 'a.parquet.gz: expected a .parquet file, got a gzipped one (unpack it first)'],
     ['a name without the ending of its content', 'a.gz', whole, /got "\.gz" alone \(call it \.csv\.gz, after what it holds\)$/],
   ])('is refused in one line for %s', async (_, name, content, line) => {
     const said = await refusalOf(() => readDelimited(write(name, content)))

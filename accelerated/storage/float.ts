@@ -1,11 +1,11 @@
 /** Floats as Python has them, apart from integers: 1.0 or 2e3 of JSON is whole, but a float. JavaScript has one type for both. */
 
-export class WholeFloat {
+export class Float {
   constructor(readonly value: number) {}
 
   /** As a bigint does: JSON.stringify would lose the point. */
   toJSON(): never {
-    throw new TypeError('a WholeFloat is no number of JSON.stringify')
+    throw new TypeError('JSON.stringify would lose the point of a Float')
   }
 }
 
