@@ -1,7 +1,7 @@
 /** The engine of Node: onnxruntime-node. No other file runs it. */
 import type { InferenceSession } from 'onnxruntime-node'
 import { toOnnx, type OnnxTarget } from '../graph/onnx.js'
-import type { DType, Expression } from '../graph/expression.js'
+import { topologicalOrder, type DType, type Expression } from '../graph/expression.js'
 import { carryingSession, outputPlaces } from './carryingSession.js'
 import type { Engine, EngineSettings, OpenOptions, Session } from './engine.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
@@ -9,6 +9,7 @@ import { guardNativeCall } from './nativeCallGuard.js'
 import { onnxRuntime, type OnnxRuntime } from './loadOnnxRuntime.js'
 import { profiledSession } from './profiledSession.js'
 import { freedWeights } from './releasedWeights.js'
+import { productsSaturate } from './saturation.js'
 import { noFiles, ownGraph, sessionOptions, weightFiles } from './sessionOptions.js'
 import { useTf32 } from './tf32.js'
 import { canWriteIntoBuffers, runIntoBuffers, sentinelOutput, toTensor, type Tensors } from './writeIntoBuffers.js'
@@ -42,7 +43,8 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
     const ort = await onnxRuntime()
     const buffers = provider.preallocatedOutputs ? outputBuffers(outputs, options) : null
     const intoBuffers = buffers !== null && (await canWriteIntoBuffers(ort))
-    const model = toOnnx(outputs, provider.target, intoBuffers ? sentinelOutput : undefined)
+    const target = await targetHere(provider.target, outputs)
+    const model = toOnnx(outputs, target, intoBuffers ? sentinelOutput : undefined)
     const graph = ownGraph(outputs, files, options)
     const openModel = (plain: Uint8Array) =>
       guardNativeCall(() => ort.InferenceSession.create(plain, { executionProviders: [provider.provider], logSeverityLevel: 3 }))
@@ -71,6 +73,12 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
     return provider.keepsOutputs === true ? freed(session, openModel) : session
   },
 })
+
+const multipliesLevels = ({ op }: Expression): boolean => op === 'QuantizedMatMul' || op === 'FourBitMatMul'
+
+/** The provider's operators as this processor computes them. */
+const targetHere = async (target: OnnxTarget, outputs: Outputs): Promise<OnnxTarget> =>
+  topologicalOrder(Object.values(outputs)).some(multipliesLevels) && (await productsSaturate()) ? { ...target, saturates: true } : target
 
 /** Opens sessions that only copy tensors between host and device. */
 const copyOpener =

@@ -1,10 +1,10 @@
-/** The weights of an ONNX export: in float32, in float16, or matrices in int8 with one scale per row. The graph multiplies the layers' in int8. */
+/** The weights of an ONNX export: in float32, in float16, or matrices in uint8 with one scale per row. The graph multiplies the layers' in int8. */
 import { elementCount } from '../checkpoints/safetensors/safetensorsHeader.js'
 import { encode } from '../checkpoints/safetensors/writeSafetensors.js'
 import type { DType, Expression, ExternalData } from '../graph/expression.js'
 import { cast, weight } from '../graph/operators.js'
 import { dequantize, transposedView } from '../graph/quantizedOperators.js'
-import { largestLevel, portableLevel, rowLevels, rowScales } from '../precisions/int8/quantize.js'
+import { rowLevels, rowScales, unsignedLevels } from '../precisions/int8/quantize.js'
 import { checkFloat16 } from './float16Range.js'
 import type { MergedTensor } from './mergedWeights.js'
 
@@ -25,18 +25,9 @@ export type StoredWeight = {
   readonly value: (read: (name: string) => Expression) => Expression
 }
 
-/**
- * @param file for messages. Its bytes throw an InputError for a number beyond the precision's range.
- * @param isMultiplied whether a matrix is one of a product in int8; asked when its bytes are computed
- */
-export const storedWeight = (
-  name: string,
-  tensor: MergedTensor,
-  precision: OnnxPrecision,
-  file: string,
-  isMultiplied: () => boolean,
-): StoredWeight => {
-  if (precision === 'int8' && tensor.shape.length === 2) return inInt8(name, tensor, () => (isMultiplied() ? portableLevel : largestLevel))
+/** @param file for messages. Its bytes throw an InputError for a number beyond the precision's range. */
+export const storedWeight = (name: string, tensor: MergedTensor, precision: OnnxPrecision, file: string): StoredWeight => {
+  if (precision === 'int8' && tensor.shape.length === 2) return inUint8(name, tensor)
   const half = precision === 'float16'
   const bytes = async (): Promise<Uint8Array> => {
     const data = await tensor.read()
@@ -47,25 +38,24 @@ export const storedWeight = (
   return { parts: new Map([[name, { shape: tensor.shape, dtype, bytes }]]), value: (read) => cast(read(name), 'float32') }
 }
 
-/** W ≈ diag(s) Q, as in the precision int8. */
-const inInt8 = (name: string, { shape, read }: MergedTensor, largest: () => number): StoredWeight => {
+/** W ≈ diag(s) Q, as in the precision int8. Levels are around 128: products of uint8 and uint8 are exact on every processor. */
+const inUint8 = (name: string, { shape, read }: MergedTensor): StoredWeight => {
   const values = async (): Promise<Float32Array> => Float32Array.from(await read())
-  const scales = (W: Float32Array): Float32Array => rowScales(W, shape, largest())
-  const levels = async (): Promise<Int8Array> => {
+  const levels = async (): Promise<Uint8Array> => {
     const W = await values()
-    return rowLevels(W, scales(W), largest())
+    return unsignedLevels(rowLevels(W, rowScales(W, shape)))
   }
   const scale = `${name}.scale`
   return {
     parts: new Map<string, StoredTensor>([
-      [name, { shape, dtype: 'int8', bytes: async () => new Uint8Array((await levels()).buffer) }],
-      [scale, { shape: [shape[0] ?? 0], dtype: 'float32', bytes: async () => new Uint8Array(scales(await values()).buffer) }],
+      [name, { shape, dtype: 'uint8', bytes: levels }],
+      [scale, { shape: [shape[0] ?? 0], dtype: 'float32', bytes: async () => new Uint8Array(rowScales(await values(), shape).buffer) }],
     ]),
     value: (stored) => dequantize({ levels: stored(name), transposed: transposedView(stored(name)), scales: stored(scale) }),
   }
 }
 
-const bytesOf: Readonly<Partial<Record<DType, number>>> = { float32: 4, float16: 2, int8: 1 }
+const bytesOf: Readonly<Partial<Record<DType, number>>> = { float32: 4, float16: 2, uint8: 1 }
 
 /** Each tensor as an initializer in the file `location`, one after another. */
 export const placed = (stored: ReadonlyMap<string, StoredTensor>, location: string): ((name: string) => Expression) => {

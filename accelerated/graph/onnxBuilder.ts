@@ -15,6 +15,11 @@ export type OnnxTarget = {
   readonly cachedAttention?: boolean
   /** has products with int8 matrices: as a node of ONNX Runtime's domain, or 'plain' in ONNX's own operators */
   readonly quantizedMatMul?: boolean | 'plain'
+  /**
+   * adds products of uint8 and int8 in pairs of 16 bits, which saturate (x86 without VNNI). Products are then of uint8 and uint8: they are exact, and
+   * have the same bits.
+   */
+  readonly saturates?: boolean
   /** runs subgraphs block by block without leaving the device */
   readonly scan?: boolean
   /** has products in float16 */

@@ -15,6 +15,7 @@ import {
 import type { AttributeValue } from './onnxProto.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
+import { unsignedZero } from './quantizedOperators.js'
 import type { PendingNode } from './pendingNode.js'
 
 /** Adds the nodes that compute the value; → its name. */
@@ -118,8 +119,11 @@ const serializers: Readonly<Record<Op, Serializer>> = {
     )
   },
   TransposedView: ({ x: [levels = ''] }) => levels, // by emitQuantizedProduct
-  Dequantize: ({ x: [levels = '', , scales = ''], result }, { emit, integers }) =>
-    emit('Mul', [emit('Cast', [levels], { to: elementType('float32') }), emit('Unsqueeze', [scales, integers([-1])])], {}, [result]),
+  Dequantize: ({ node, x: [stored = '', , scales = ''], result }, { emit, integers, constant }) => {
+    const cast = emit('Cast', [stored], { to: elementType('float32') })
+    const levels = node.inputs[0]?.dtype === 'uint8' ? emit('Sub', [cast, constant([unsignedZero], [], 'float32')]) : cast
+    return emit('Mul', [levels, emit('Unsqueeze', [scales, integers([-1])])], {}, [result])
+  },
   Softmax: withAttributes('Softmax', () => ({ axis: -1 })),
   LogSoftmax: ({ x: [x = ''], result }, builder) => {
     if (!lacks(builder, 'LogSoftmax')) return builder.emit('LogSoftmax', [x], { axis: -1 }, [result])

@@ -1,7 +1,7 @@
 /** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or MatMul with further nodes; and products with a matrix in int8, int4 or float16. */
 import type { Expression } from './expression.js'
 import type { OnnxBuilder } from './onnxBuilder.js'
-import { bitsOfBlocks, blockSize, zeroScale } from './quantizedOperators.js'
+import { bitsOfBlocks, blockSize, unsignedZero, zeroScale } from './quantizedOperators.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
 import type { PendingNode } from './pendingNode.js'
@@ -32,8 +32,6 @@ export const emitProduct = (
 }
 
 const largestLevel = 127
-/** The level of 0: the product takes unsigned levels. */
-const zeroPoint = 128
 /** The least scale of a row: a row of zeros then has levels of 0. */
 const smallestScale = 1e-30
 
@@ -55,8 +53,37 @@ const quantizedRows = (
   const { share, constant, sizes } = builder
   const [rows = 1] = input?.shape ?? []
   const scale = share('Mul', [rowMagnitudes(builder, x, largestLevel * smallestScale), constant([1 / largestLevel], [], 'float32')])
-  const zeros = share('Expand', [constant([type === 'int8' ? 0 : zeroPoint], [1], type), shapes.shape([rows])])
+  const zeros = share('Expand', [constant([type === 'int8' ? 0 : unsignedZero], [1], type), shapes.shape([rows])])
   return { levels: share('QuantizeLinear', [x, share('Reshape', [scale, sizes([-1])]), zeros], { axis: 0 }), scale }
+}
+
+/** The zero points of a product of x in uint8: the matrix needs none in int8. */
+const zeroPoints = ({ constant }: OnnxBuilder, isSigned: boolean): ReadonlyArray<string> => {
+  const zero = constant([unsignedZero], [], 'uint8')
+  return isSigned ? [zero] : [zero, zero]
+}
+
+/** The right factor of a product in int8: as it is stored, or shifted to uint8 where products of uint8 and int8 saturate. */
+const rightFactor = (
+  { emit, constant, target }: OnnxBuilder,
+  other: Expression | undefined,
+  stored: string,
+): { readonly matrix: string; readonly isSigned: boolean } => {
+  const isView = other?.op === 'TransposedView'
+  const source = isView ? other.inputs[0] : other
+  const isSigned = source?.dtype === 'int8' && target.saturates !== true
+  const needsShift = source?.dtype === 'int8' && !isSigned
+  const { data } = source?.attributes ?? {}
+  if (needsShift && data === undefined)
+    throw new Error(`toOnnx: expected levels in uint8, since products with int8 saturate on this processor, got ${stored} in int8`)
+  const levels = needsShift
+    ? constant(
+        Array.from(data ?? [], (level) => level + unsignedZero),
+        source.shape.map(Number),
+        'uint8',
+      )
+    : stored
+  return { matrix: isView ? emit('Transpose', [levels], { perm: [1, 0] }) : levels, isSigned }
 }
 
 /** Quantizes the rows of x to uint8 by their own scales, multiplies in int32, and applies the scales of rows and columns. */
@@ -70,14 +97,15 @@ export const emitQuantizedProduct = (
     throw new Error('toOnnx: expected a target with products in int8, got one without')
   const [input, , other] = node.inputs
   const { levels, scale } = quantizedRows(builder, shapes, input, x, 'uint8')
-  const matrix = other?.op === 'TransposedView' ? emit('Transpose', [stored], { perm: [1, 0] }) : stored
+  const { matrix, isSigned } = rightFactor(builder, other, stored)
+  const zeros = zeroPoints(builder, isSigned)
   if (target.quantizedMatMul === 'plain') {
-    const sums = emit('MatMulInteger', [levels, matrix, constant([zeroPoint], [], 'uint8')]) // int32
+    const sums = emit('MatMulInteger', [levels, matrix, ...zeros]) // int32
     return emit('Mul', [emit('Mul', [emit('Cast', [sums], { to: elementType('float32') }), scales]), scale], {}, [result])
   }
   const product = emit(
     'MatMulIntegerToFloat',
-    [levels, matrix, constant([1], [], 'float32'), scales, constant([zeroPoint], [], 'uint8')],
+    [levels, matrix, constant([1], [], 'float32'), scales, ...zeros],
     {},
     undefined,
     'com.microsoft',
@@ -86,8 +114,9 @@ export const emitQuantizedProduct = (
 }
 
 /**
- * The same with levels in four bits, which each product expands to int8 for itself: kept, they would take the memory of int8. Backwards they are the
- * right factor, which must be signed. Forward they are the left one, unsigned: that takes less time than their transpose.
+ * The same with levels in four bits, which each product expands to eight for itself: kept, they would take the memory of int8. Backwards they are the
+ * right factor. Forward they are the left one: that takes less time than their transpose. The left factor is unsigned, and so is the right one
+ * where products of uint8 and int8 saturate.
  */
 export const emitFourBitProduct = (
   builder: OnnxBuilder,
@@ -97,23 +126,24 @@ export const emitFourBitProduct = (
   const { emit, constant, target } = builder
   if (target.quantizedMatMul !== true) throw new Error('toOnnx: expected a target with products in int8, got one without')
   const one = constant([1], [], 'float32')
-  const zero = constant([zeroPoint], [], 'uint8')
+  const isSigned = target.saturates !== true
+  const [right, zeros] = [isSigned ? ('int8' as const) : ('uint8' as const), zeroPoints(builder, isSigned)]
   const [, , scales = ''] = matrix
   const product = (factors: ReadonlyArray<string>): string => emit('MatMulIntegerToFloat', factors, {}, undefined, 'com.microsoft')
   if (node.attributes.transposeB === true) {
-    const { levels, scale } = quantizedRows(builder, shapes, node.inputs[0], x, 'int8')
-    const right = emit('Transpose', [levels], { perm: [1, 0] })
+    const { levels, scale } = quantizedRows(builder, shapes, node.inputs[0], x, right)
+    const rows = emit('Transpose', [levels], { perm: [1, 0] })
     const columns = product([
       emitFourBitLevels(builder, node, matrix, 'uint8'),
-      right,
+      rows,
       one,
       emit('Reshape', [scale, builder.sizes([-1])]),
-      zero,
+      ...zeros,
     ])
     return emit('Mul', [emit('Transpose', [columns], { perm: [1, 0] }), scales], {}, [result])
   }
   const { levels, scale } = quantizedRows(builder, shapes, node.inputs[0], x, 'uint8')
-  return emit('Mul', [product([levels, emitFourBitLevels(builder, node, matrix, 'int8'), one, scales, zero]), scale], {}, [result])
+  return emit('Mul', [product([levels, emitFourBitLevels(builder, node, matrix, right), one, scales, ...zeros]), scale], {}, [result])
 }
 
 /** The matrix in float32. */
@@ -137,7 +167,7 @@ const emitFourBitLevels = (
   const [q, k] = [packed, emit('Unsqueeze', [blockScales, integers([-1])])].map((value, i) =>
     i === 1 && type === 'uint8' ? value : emit('Cast', [value], { to: elementType(type) }),
   )
-  const zeros = { levels: number(8), scales: number(zeroScale), products: number(type === 'int8' ? 0 : zeroPoint) }
+  const zeros = { levels: number(8), scales: number(zeroScale), products: number(type === 'int8' ? 0 : unsignedZero) }
   const operands = [q ?? '', one, zeros.levels, k ?? '', one, zeros.scales, one, zeros.products]
   const levels = emit('Reshape', [emit('QLinearMul', operands, {}, undefined, 'com.microsoft'), sizes([p, -1])])
   return columns === blocks * blockSize ? levels : emit('Slice', [levels, integers([0]), integers([columns]), integers([1])])
@@ -177,7 +207,7 @@ export const emitBlocks = (
     return emit('Reshape', [emit('Concat', pairs, { axis: -1 }), sizes([rows, -1, blockSize])])
   }
   const levels = emit('Cast', [isPacked ? unpacked() : stored], { to: elementType('float32') })
-  const centered = emit('Sub', [levels, constant([isPacked ? 8 : zeroPoint], [], 'float32')])
+  const centered = emit('Sub', [levels, constant([isPacked ? 8 : unsignedZero], [], 'float32')])
   const values = emit('Mul', [centered, emit('Unsqueeze', [scales, integers([-1])])])
   const padded = emit('Reshape', [values, sizes([rows, -1])])
   return emit('Slice', [padded, integers([0]), integers([columns]), integers([1])], {}, [result])

@@ -11,7 +11,13 @@ export const transposedView = (levels: Expression): Expression => {
   return node('TransposedView', [levels], [k, p], levels.dtype)
 }
 
-/** A matrix W ≈ diag(scales) levels in int8, in both orientations. levels: [p, k], transposed: [k, p], scales: float32 [p] (default: 1) */
+/** The level of 0 where levels are unsigned. */
+export const unsignedZero = 128
+
+/**
+ * A matrix W ≈ diag(scales) levels in both orientations. levels: [p, k], transposed: [k, p], in int8 or in uint8 around 128.
+ * scales: float32 [p] (default: 1)
+ */
 export type QuantizedMatrix = { readonly levels: Expression; readonly transposed: Expression; readonly scales?: Expression }
 
 /**
@@ -26,7 +32,8 @@ export const quantizedMatMul = (x: Expression, { levels, transposed, scales = sc
   if (!sameShape(transposed.shape, [inner ?? 1, p]) || (scales.shape.length > 0 && !sameShape(scales.shape, [p])))
     return fail('quantizedMatMul', 'a matrix both ways round, with a scale a row', shapes)
   const types = [x, levels, transposed, scales].map(({ dtype }) => dtype).join()
-  if (types !== 'float32,int8,int8,float32') return fail('quantizedMatMul', 'float32, int8, int8 and float32', types)
+  if (types !== 'float32,int8,int8,float32' && types !== 'float32,uint8,uint8,float32')
+    return fail('quantizedMatMul', 'float32, levels in int8 or uint8 twice, and float32', types)
   return node('QuantizedMatMul', [x, levels, transposed, scales], [n, p], 'float32')
 }
 

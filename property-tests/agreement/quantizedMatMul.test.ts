@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
-import { add, constant, input, mul, reduceSum } from '../../accelerated/graph/operators.js'
+import { add, constant, input, mul, reduceSum, weight } from '../../accelerated/graph/operators.js'
 import {
   quantizedMatMul,
   quantizedOf,
@@ -16,7 +16,7 @@ import {
   dequantize as dequantized,
 } from '../../accelerated/graph/quantizedOperators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
-import { portableLevel, rowLevels, rowScales, transposedOf } from '../../accelerated/precisions/int8/quantize.js'
+import { rowLevels, rowScales, transposedOf, unsignedLevels } from '../../accelerated/precisions/int8/quantize.js'
 import { dequantize, largestLevel, quantizedLinear, quantizedLinearInputVjp, quantizeRows } from '../../reference/layers/quantizedLinear.js'
 import { filled, generate, multiplyRow, tensor, type Tensor } from '../../reference/tensor/tensor.js'
 import { evenlyMany } from '../support/arbitraries/graphNumbers.js'
@@ -34,16 +34,16 @@ const cases = fc
 const plainModels = temporaryFolder('plain-products')
 
 /** As the accelerated side stores it, and as the reference reads it. */
-const stored = (W: Tensor, largest: number = largestLevel) => {
+const stored = (W: Tensor, type: 'int8' | 'uint8' = 'int8') => {
   const numbers = Float32Array.from(W.data)
   const [p = 0, k = 0] = W.shape
-  const scales = rowScales(numbers, W.shape, largest)
-  const levels = rowLevels(numbers, scales, largest)
+  const scales = rowScales(numbers, W.shape)
+  const levels = rowLevels(numbers, scales)
   const transposed = transposedOf(levels, W.shape)
   return {
     graph: {
-      levels: constant(levels, [p, k], 'int8'),
-      transposed: constant(transposed, [k, p], 'int8'),
+      levels: constant(type === 'int8' ? levels : unsignedLevels(levels), [p, k], type),
+      transposed: constant(type === 'int8' ? transposed : unsignedLevels(transposed), [k, p], type),
       scales: constant(scales, [p], 'float32'),
     },
     reference: { levels: tensor([p, k], levels), scales: tensor([p], scales) },
@@ -125,10 +125,11 @@ describe(`a product in int8 (seed ${SEED})`, () => {
     }
   })
 
-  it('has the same bits with levels in one layout only, forward and backward', () =>
+  it('has the same bits with levels in one layout only or in uint8, forward and backward', () =>
     fc.assert(
       fc.asyncProperty(cases, async ({ x, W, yBar }) => {
         const { graph } = stored(W)
+        const unsigned = stored(W, 'uint8').graph
         const [[n = 0, k = 0], [, p = 0]] = [x.shape, yBar.shape]
         const results = async (matrix: QuantizedMatrix) => {
           const given = input('x', [n, k], 'float32')
@@ -136,7 +137,10 @@ describe(`a product in int8 (seed ${SEED})`, () => {
           const [slope] = gradient(reduceSum(mul(y, constant(yBar.data, [n, p], 'float32'))), [given])
           return evaluate({ y, slope: slope! }, { x: float32(x.data, [n, k]) })
         }
-        expect(await results({ ...graph, transposed: transposedView(graph.levels) })).toEqual(await results(graph))
+        const expected = await results(graph)
+        expect(await results({ ...graph, transposed: transposedView(graph.levels) })).toEqual(expected)
+        expect(await results(unsigned)).toEqual(expected)
+        expect(await results({ ...unsigned, transposed: transposedView(unsigned.levels) })).toEqual(expected)
       }),
       { seed: SEED, numRuns: 20 },
     ))
@@ -146,7 +150,7 @@ describe(`a product in int8 (seed ${SEED})`, () => {
     await fc.assert(
       fc.asyncProperty(cases, async ({ x, W }) => {
         const [[n = 0, k = 0], [p = 0]] = [x.shape, W.shape]
-        const { graph, reference } = stored(W, portableLevel)
+        const { graph, reference } = stored(W, 'uint8')
         const bytes = toOnnx({ y: quantizedMatMul(input('x', [n, k], 'float32'), graph) }, { fusedMatMul: false, quantizedMatMul: 'plain' })
         const { node, domains } = readModel(bytes)
         expect(node.filter(({ opType }) => /MatMul|Gemm/.test(opType)).map(({ opType }) => opType)).toEqual(['MatMulInteger'])
@@ -173,12 +177,20 @@ describe(`a product in int8 (seed ${SEED})`, () => {
     )
   })
 
-  it('has levels whose products fit into 16 bits two at a time, as processors without VNNI add them', () => {
-    const scales = rowScales(Float32Array.of(2, -6, 4, 0, 0, 0), [2, 3], portableLevel)
-    expect([...scales]).toEqual([Math.fround(6 / 63), 0])
-    expect([...rowLevels(Float32Array.of(2, -6, 4, 0, 0, 0), scales, portableLevel)]).toEqual([21, -63, 42, 0, 0, 0])
-    expect(2 * 255 * portableLevel).toBeLessThan(2 ** 15)
-    expect(2 * 255 * largestLevel).toBeGreaterThan(2 ** 15)
+  it('where products saturate, multiplies uint8 by uint8, and refuses levels of a file in int8', () => {
+    const target = { fusedMatMul: true, quantizedMatMul: true, saturates: true }
+    const { graph } = stored(tensor([2, 3], [1, -2, 3, 4, 5, 6]))
+    const zeroPoints = (matrix: QuantizedMatrix): unknown => {
+      const { node } = readModel(toOnnx({ y: quantizedMatMul(input('x', [1, 3], 'float32'), matrix) }, target))
+      return node.find(({ opType }) => opType === 'MatMulIntegerToFloat')?.input.slice(4)
+    }
+    expect(zeroPoints(graph)).toEqual(['uint8[](128)', 'uint8[](128)'])
+    const inFile = (type: 'int8' | 'uint8'): QuantizedMatrix => {
+      const place = { location: 'levels', offset: 0, length: 6 }
+      return { ...graph, levels: weight('levels', [2, 3], type, place), transposed: weight('transposed', [3, 2], type, place) }
+    }
+    expect(zeroPoints(inFile('uint8'))).toEqual(['uint8[](128)', 'uint8[](128)'])
+    expect(() => zeroPoints(inFile('int8'))).toThrow('expected levels in uint8, since products with int8 saturate on this processor')
   })
 
   it('is written only for a device with int8 products', () => {

@@ -4,7 +4,7 @@ import type { Expression } from '../../graph/expression.js'
 import { weight } from '../../graph/operators.js'
 import { blockSize, fourBitDequantize } from '../../graph/quantizedOperators.js'
 import type { MatrixLayout } from '../int8/quantizedFile.js'
-import { rowLayout } from '../int8/rowLayout.js'
+import { rowLayout, type LevelsType } from '../int8/rowLayout.js'
 import { fourBits } from './quantize.js'
 
 /** Names of the parts of a matrix. */
@@ -23,11 +23,11 @@ export const fourBitMatrices = ({ model }: Pick<ModelFolder, 'model'>): Readonly
 /** A change of the layout changes it. */
 const version = 2
 
-export const fourBitLayout = (base: Pick<ModelFolder, 'model'>): MatrixLayout => {
-  const eight = rowLayout(base, 0)
+export const fourBitLayout = (base: Pick<ModelFolder, 'model'>, type: LevelsType): MatrixLayout => {
+  const eight = rowLayout(base, type, 0)
   return {
     precision: 'int4',
-    version: ['rows', version, blockSize],
+    version: ['rows', version, blockSize, ...eight.version],
     matrices: eight.matrices,
     declare: (name, shape) => {
       if (!hasFourBits(shape)) return eight.declare(name, shape)

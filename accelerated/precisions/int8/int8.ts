@@ -12,7 +12,7 @@ import { rowLayout } from './rowLayout.js'
 import type { Precision } from '../precision.js'
 
 export const int8: Precision = {
-  ...layoutPrecision('int8', (base) => rowLayout(base)),
+  ...layoutPrecision('int8', (base, type) => rowLayout(base, type)),
   summary: 'frozen matrices in eight bits, the rest in float32, faster on a CPU with VNNI',
 
   weightBytes: ({ model, frozen }) => {

@@ -3,10 +3,14 @@ import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { SettingsError } from '../../errors/settingsError.js'
 import type { Precision } from '../precision.js'
 import type { MatrixLayout } from './quantizedFile.js'
+import type { LevelsType } from './rowLayout.js'
 
 type Shared = Required<Pick<Precision, 'name' | 'dtype' | 'runsOn' | 'check' | 'open' | 'placeholders'>>
 
-export const layoutPrecision = (name: MatrixLayout['precision'], layoutOf: (base: ModelFolder) => MatrixLayout): Shared => ({
+export const layoutPrecision = (
+  name: MatrixLayout['precision'],
+  layoutOf: (base: ModelFolder, type: LevelsType) => MatrixLayout,
+): Shared => ({
   name,
   dtype: 'float32',
   runsOn: ({ quantizedMatMul }) => quantizedMatMul === true,
@@ -15,8 +19,11 @@ export const layoutPrecision = (name: MatrixLayout['precision'], layoutOf: (base
       throw new SettingsError('precision', `float32 with method ${method}, which trains the matrices that ${name} would freeze`, name)
   },
   open: async function* (base, cache) {
-    const { openQuantized } = await import('./quantizedWeights.js')
-    return yield* openQuantized(base, layoutOf(base), cache)
+    const [{ openQuantized }, { productsSaturate }] = await Promise.all([
+      import('./quantizedWeights.js'),
+      import('../../engines/saturation.js'),
+    ])
+    return yield* openQuantized(base, layoutOf(base, (await productsSaturate()) ? 'uint8' : 'int8'), cache)
   },
-  placeholders: async (base) => (await import('./quantizedWeights.js')).quantizedPlaceholders(base, layoutOf(base)),
+  placeholders: async (base) => (await import('./quantizedWeights.js')).quantizedPlaceholders(base, layoutOf(base, 'int8')),
 })

@@ -1,13 +1,9 @@
 /** Quantization of a matrix to int8: W ≈ diag(s) Q with one scale per row (an output channel). One Q serves both directions of a layer. */
 
+import { unsignedZero } from '../../graph/quantizedOperators.js'
+
 /** Levels are symmetric: the levels of −W are those of W with the other sign. */
 export const largestLevel = 127
-
-/**
- * The largest level of a matrix whose products must be exact on every processor. Those without VNNI add two products of an unsigned byte and a level
- * in 16 bits, which saturate beyond 2 · 255 · 64.
- */
-export const portableLevel = 63
 
 /**
  * A matrix with at least this many bytes of levels is stored in one orientation only, and transposed for each product that needs the other.
@@ -30,7 +26,7 @@ export const rowScales = (W: Float32Array, [rows = 0, columns = 0]: ReadonlyArra
 }
 
 /** W / scale rounded half to even; a row of zeros keeps zeros. W: [rows, columns], scales: [rows] → [rows, columns] */
-export const rowLevels = (W: Float32Array, scales: Float32Array, largestOf = largestLevel): Int8Array => {
+export const rowLevels = (W: Float32Array, scales: Float32Array): Int8Array => {
   const levels = new Int8Array(W.length)
   const columns = W.length / scales.length
   for (let row = 0; row < scales.length; row++) {
@@ -38,14 +34,14 @@ export const rowLevels = (W: Float32Array, scales: Float32Array, largestOf = lar
     if (scale === 0) continue
     for (let i = row * columns; i < (row + 1) * columns; i++) {
       const rounded = (W[i] ?? NaN) / scale + roundingShift - roundingShift
-      levels[i] = Math.max(-largestOf, Math.min(largestOf, rounded)) // a scale below float32's range can exceed it
+      levels[i] = Math.max(-largestLevel, Math.min(largestLevel, rounded)) // a scale below float32's range can exceed it
     }
   }
   return levels
 }
 
-/** The level of 0 in blocks, whose levels are unsigned. */
-export const blockZero = 128
+/** The levels around 128. */
+export const unsignedLevels = (levels: Int8Array): Uint8Array => Uint8Array.from(levels, (level) => level + unsignedZero)
 
 /**
  * Blocks of `size` values of a row, each rounded half to even by its own scale max |block| / 127. The last block of a row is filled with zeros.
@@ -57,7 +53,7 @@ export const quantizedBlocks = (
   size: number,
 ): { readonly levels: Uint8Array; readonly scales: Float32Array } => {
   const blocks = Math.ceil(columns / size)
-  const [levels, scales] = [new Uint8Array(rows * blocks * size).fill(blockZero), new Float32Array(rows * blocks)]
+  const [levels, scales] = [new Uint8Array(rows * blocks * size).fill(unsignedZero), new Float32Array(rows * blocks)]
   for (let row = 0; row < rows; row++)
     for (let block = 0; block < blocks; block++) {
       const [start, at] = [row * columns + block * size, (row * blocks + block) * size]
@@ -65,7 +61,7 @@ export const quantizedBlocks = (
       const [scale = 0] = rowScales(values, [1, values.length])
       scales[row * blocks + block] = scale
       rowLevels(values, Float32Array.of(scale)).forEach((level, i) => {
-        levels[at + i] = blockZero + level
+        levels[at + i] = unsignedZero + level
       })
     }
   return { levels, scales }

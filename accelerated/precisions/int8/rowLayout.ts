@@ -1,43 +1,48 @@
 /** The matrices of the layers with one scale per row, for training: a large model's in one orientation, others in both. */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { dequantize, transposedView } from '../../graph/quantizedOperators.js'
-import { largeLevels, rowLevels, rowScales, transposedOf } from './quantize.js'
+import { largeLevels, largestLevel, rowLevels, rowScales, transposedOf, unsignedLevels } from './quantize.js'
 import type { MatrixLayout } from './quantizedFile.js'
 
 /** Names of the parts of a matrix. */
 export const rowParts = (name: string) => ({ levels: `${name}.levels`, transposed: `${name}.transposed`, scales: `${name}.scales` })
 
 /** A change of the layout changes it. */
-const version = 2
+const version = 3
+
+/** Levels in int8, or in uint8 around 128: both stand for the same numbers, and have the same products. */
+export type LevelsType = 'int8' | 'uint8'
 
 /** @param largeFrom bytes of levels from which on matrices are stored in one orientation only */
-export const rowLayout = ({ model }: Pick<ModelFolder, 'model'>, largeFrom = largeLevels): MatrixLayout => {
+export const rowLayout = ({ model }: Pick<ModelFolder, 'model'>, type: LevelsType, largeFrom = largeLevels): MatrixLayout => {
   const { matrices } = model.spec
   const bothOrientations = inBothOrientations({ model }, largeFrom)
+  const dtype = type === 'int8' ? ('I8' as const) : ('U8' as const)
+  const stored = (levels: Int8Array): Int8Array | Uint8Array => (type === 'int8' ? levels : unsignedLevels(levels))
   return {
     precision: 'int8',
-    version: [version, largeFrom],
+    version: [version, largestLevel, largeFrom, type],
     matrices: new Set(matrices.map(({ name }) => `${name}.weight`)),
     declare: (name, [rows = 0, columns = 0]) => {
       const { levels, transposed, scales } = rowParts(name)
       return [
         { name: scales, dtype: 'F32', shape: [rows] },
-        { name: levels, dtype: 'I8', shape: [rows, columns] },
-        ...(bothOrientations ? [{ name: transposed, dtype: 'I8' as const, shape: [columns, rows] }] : []),
+        { name: levels, dtype, shape: [rows, columns] },
+        ...(bothOrientations ? [{ name: transposed, dtype, shape: [columns, rows] }] : []),
       ]
     },
     parts: function* (W, shape) {
       const scales = rowScales(W, shape)
       const levels = rowLevels(W, scales)
       yield scales
-      yield levels
-      if (bothOrientations) yield transposedOf(levels, shape)
+      yield stored(levels)
+      if (bothOrientations) yield stored(transposedOf(levels, shape))
     },
-    matrix: (name, _, stored) => {
+    matrix: (name, _, read) => {
       const parts = rowParts(name)
-      const levels = stored(parts.levels)
-      const transposed = bothOrientations ? stored(parts.transposed) : transposedView(levels)
-      return dequantize({ levels, transposed, scales: stored(parts.scales) })
+      const levels = read(parts.levels)
+      const transposed = bothOrientations ? read(parts.transposed) : transposedView(levels)
+      return dequantize({ levels, transposed, scales: read(parts.scales) })
     },
   }
 }

@@ -7,7 +7,7 @@ import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js
 import { readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { methods } from '../../../accelerated/methods/index.js'
 import { quantizedFile } from '../../../accelerated/precisions/int8/quantizedFile.js'
-import { rowLayout } from '../../../accelerated/precisions/int8/rowLayout.js'
+import { rowLayout, type LevelsType } from '../../../accelerated/precisions/int8/rowLayout.js'
 import { int8 } from '../../../accelerated/precisions/int8/int8.js'
 import { openFrozen } from '../../../accelerated/precisions/precision.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
@@ -35,9 +35,9 @@ afterAll(async () => {
 })
 
 /** Opens the file of a model; its progress lines. */
-const opened = async (cache: string, model = at('tiny'), largeFrom?: number) => {
+const opened = async (cache: string, model = at('tiny'), largeFrom?: number, type: LevelsType = 'int8') => {
   const base = await openModelFolder(model)
-  const opening = quantizedFile(base, rowLayout(base, largeFrom), cache)
+  const opening = quantizedFile(base, rowLayout(base, type, largeFrom), cache)
   const lines: string[] = []
   for (;;) {
     const next = await opening.next()
