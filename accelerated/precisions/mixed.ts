@@ -27,7 +27,7 @@ export const mixed: Precision = {
 
   tryOn: async (device) => (await import('./speedup.js')).tryHalf(device),
 
-  speedup: async (device, threads) => (await import('./speedup.js')).float16Speedup(device, threads),
+  speedup: async (device) => (await import('./speedup.js')).float16Speedup(device),
 
   check: (trained, { model }, method) => {
     if (model.spec.matrices.every(({ name }) => trained.has(`${name}.weight`)))

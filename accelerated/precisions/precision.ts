@@ -27,8 +27,8 @@ export type Precision = {
   readonly runsOn?: (target: OnnxTarget) => boolean
   /** Runs one product of its kind, because a device may lack the arithmetic. @throws the runtime's error */
   readonly tryOn?: (device: Device) => Promise<void>
-  /** Measures here how many times faster than in float32 its products are. Absent: it changes no products. */
-  readonly speedup?: (device: Device, threads: number) => Promise<number>
+  /** Measures here how many times faster than in float32 its products are, on one thread. Absent: it changes no products. */
+  readonly speedup?: (device: Device) => Promise<number>
   /** Checks the names of the tensors that the method trains. @throws SettingsError if this precision cannot serve them */
   readonly check?: (trained: ReadonlySet<string>, base: ModelFolder, method: string) => void
   /** Tensors of the shapes and types that `open` gives, without their files: for estimates. */

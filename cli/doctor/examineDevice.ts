@@ -19,7 +19,7 @@ export const examineDevice = async (name: string): Promise<Examined> => {
       () => true,
       () => false,
     )
-    if (isSupported) speedups.push({ precision: precision.name, device: name, speedup: await precision.speedup(device, 0) })
+    if (isSupported) speedups.push({ precision: precision.name, device: name, speedup: await precision.speedup(device) })
   }
   return { report, speedups }
 }

@@ -165,7 +165,7 @@ async function* checkSettings(
   runLength(method, settings, base.model, examples)
   const trained = method.train.tensors(startPhase(method, base.model.spec, settings), settings).map(({ name }) => name)
   precision.check?.(new Set(trained), base, method.name)
-  const speedup = (await precision.speedup?.(device, settings.threads)) ?? Infinity
+  const speedup = (await precision.speedup?.(device)) ?? Infinity
   if (speedup < 1)
     yield {
       kind: 'warning',

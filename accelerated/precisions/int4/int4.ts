@@ -22,7 +22,7 @@ export const int4: Precision = {
     return quantized + 4 * (numbersOf(frozen) - matrices.reduce((sum, { d, k }) => sum + d * k, 0))
   },
 
-  speedup: async (device, threads) => (await import('../speedup.js')).int4Speedup(device, threads),
+  speedup: async (device) => (await import('../speedup.js')).int4Speedup(device),
 
   decoding: int4Blocks,
 

@@ -21,7 +21,7 @@ export const int8: Precision = {
     return matrices * (matrices < largeLevels ? 2 : 1) + 4 * (numbers - matrices)
   },
 
-  speedup: async (device, threads) => (await import('../speedup.js')).int8Speedup(device, threads),
+  speedup: async (device) => (await import('../speedup.js')).int8Speedup(device),
 
   decoding: int8Blocks,
 

@@ -1,5 +1,5 @@
 /** The measured speed of a precision's products: a ratio for a device that has them, taken on sessions that end. */
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import type { Device } from '../../../accelerated/engines/devices/device.js'
 import type { Expression } from '../../../accelerated/graph/expression.js'
@@ -29,8 +29,36 @@ describe('the speed of int8 products', () => {
         }
       },
     }
-    const ratio = await int8Speedup(watched, 1)
+    const ratio = await int8Speedup(watched)
     expect(Number.isFinite(ratio) && ratio > 0).toBe(true)
     expect([ops.includes('MatMul'), ops.includes('QuantizedMatMul'), open]).toEqual([true, true, 0])
+  })
+
+  it('is the ratio of undisturbed runs where other processes lengthen most runs, and the two products run in turns on one thread', async () => {
+    let clock = 0
+    const [ran, threads]: [string[], number[]] = [[], []]
+    const disturbed: Device = {
+      ...cpu,
+      engine: (settings) => ({
+        open: ({ y }) => {
+          threads.push(settings.threads)
+          const op = y?.op ?? ''
+          const run = () => {
+            const isDisturbed = ran.length % 8 !== (op === 'MatMul' ? 2 : 5)
+            ran.push(op)
+            clock += (op === 'MatMul' ? 3 : 1) + (isDisturbed ? 10 + ran.length : 0)
+            return Promise.resolve({})
+          }
+          return Promise.resolve({ inputs: ['x'], run, release: () => Promise.resolve() })
+        },
+      }),
+    }
+    const now = vi.spyOn(performance, 'now').mockImplementation(() => clock)
+    const ratio = await int8Speedup(disturbed).finally(() => {
+      now.mockRestore()
+    })
+    expect(ratio).toBe(3)
+    expect(ran.map((op) => op === 'MatMul')).toEqual(ran.map((_, i) => i % 2 === 0))
+    expect(threads).toEqual([1, 1])
   })
 })
