@@ -3,7 +3,7 @@ import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { checkDevice } from '../../accelerated/precisions/precision.js'
 import type { Row } from '../../evaluation/agreement/index.js'
-import { kindOf, verify, worstOfEach } from '../../evaluation/agreement/index.js'
+import { describeSkipped, kindOf, verify, worstOfEach } from '../../evaluation/agreement/index.js'
 import { countFlag } from '../../finetuning/commandLine/flag.js'
 import { counted, plural } from '../format/numbers.js'
 import { alignedTable } from '../format/table.js'
@@ -42,9 +42,13 @@ export const verifyCommand = defineCommand({
     const verdict =
       broken === 0 ? `all ${counted(rows.length)} comparisons hold` : `${counted(broken)} of ${counted(rows.length)} comparisons fail`
     terminal.result(
-      [...tableOf(worstOfEach(rows)), '', ...roundings(rows), `${verdict} for ${models}; the table shows the worst of each kind`].join(
-        '\n',
-      ),
+      [
+        ...tableOf(worstOfEach(rows)),
+        '',
+        ...roundings(rows),
+        ...describeSkipped(rows),
+        `${verdict} for ${models}; the table shows the worst of each kind`,
+      ].join('\n'),
       { device, precision, seed, cases, comparisons: rows.length, broken, holds: broken === 0, rows },
     )
     return broken === 0 ? exitCodes.success : exitCodes.failure

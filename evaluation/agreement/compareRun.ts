@@ -22,7 +22,7 @@ import {
 import { compareStates } from './compareSteps.js'
 import { levelRows, overall, type Followed } from './int8Rounding.js'
 import type { Model } from './model.js'
-import { type Row, compare } from './rows.js'
+import { type Row, compare, retainedRanks } from './rows.js'
 import { type LockstepResult, advance, followStep, startOfRun } from './lockstep.js'
 import { type Target, boundIn, dtypeOf, runtimeOf } from './target.js'
 import { assemblyOf, layoutFor, phaseIn, withLevels } from './acceleratedSide.js'
@@ -30,35 +30,69 @@ import { headOutputs, toExamples } from './convert.js'
 
 export type RunRules = Pick<PruneSettings, 'gateAfter'> & { readonly retain: 'budget' | 'paper'; readonly density: number }
 
+/** What moves an accelerated state from phase to phase. */
+const contextOf = (model: Model, target: Target) => ({ layoutOf: (phase: SaloraPhase) => layoutFor(model, phase), dtype: dtypeOf(target) })
+
+const withPhase = (state: RunState, next: ReturnType<typeof openGates>): RunState => ({ ...state, ...next.vectors, phase: next.phase })
+
 export const compareRun = async (model: Model, target: Target, rules: RunRules, number = 0): Promise<ReadonlyArray<Row>> => {
+  const plain = await advance(model, target, startOfRun(model, dtypeOf(target)), 'open', 3)
+  const { accelerated } = plain
+  const context = { vectors: accelerated, ...contextOf(model, target) }
+  const opening = openGates(phaseIn(accelerated), model.settings, accelerated.step, context)
+  const gated = await advance(model, target, { ...plain, accelerated: withPhase(accelerated, opening) }, 'sampled', 4)
+  return compareFromEnd(model, target, rules, { ...gated, levels: overall([plain.levels, gated.levels]) }, number)
+}
+
+/** From T_end on. Where the two retain different ranks, their states have different shapes, and the rows end with the ranks. */
+export const compareFromEnd = async (
+  model: Model,
+  target: Target,
+  rules: RunRules,
+  gated: LockstepResult,
+  number = 0,
+): Promise<ReadonlyArray<Row>> => {
   const { settings } = model
-  const [bound, dtype] = [boundIn(target), dtypeOf(target)]
-  const row = compare('run', bound, number)
-  const compareLogits = compare('adapter', bound, number)
-
-  const layoutOf = (phase: SaloraPhase) => layoutFor(model, phase)
-  const moved = (state: RunState) => ({ vectors: state, layoutOf, dtype })
-  const withPhase = (state: RunState, next: ReturnType<typeof openGates>): RunState => ({ ...state, ...next.vectors, phase: next.phase })
-
-  const plain = await advance(model, target, startOfRun(model, dtype), 'open', 3)
-  const opening = openGates(phaseIn(plain.accelerated), settings, plain.accelerated.step, moved(plain.accelerated))
-  const opened = { reference: plain.reference, accelerated: withPhase(plain.accelerated, opening) }
-  const gated = await advance(model, target, opened, 'sampled', 4)
-  const [pruned, { retained, retainedDensity }] = pruneState({ ...settings, ...rules, targetDensity: rules.density })(gated.reference)
-  const closed = closeGates(
-    phaseIn(gated.accelerated),
-    { ...settings, ...rules, seed: 0 },
-    gated.accelerated.step,
-    moved(gated.accelerated),
-  )
+  const row = compare('run', boundIn(target), number)
+  const { reference, accelerated } = gated
+  const [pruned, { retained, retainedDensity }] = pruneState({ ...settings, ...rules, targetDensity: rules.density })(reference)
+  const context = { vectors: accelerated, ...contextOf(model, target) }
+  const closed = closeGates(phaseIn(accelerated), { ...settings, ...rules, seed: 0 }, accelerated.step, context)
   const left = closed.phase.retained
-  const ranks = Object.keys(retained).map((name) => left?.ranks[name] ?? NaN)
-  const after = await advance(model, target, { reference: pruned, accelerated: withPhase(gated.accelerated, closed) }, 'open', 3)
+  const ranks = row(
+    retainedRanks,
+    Object.values(retained).map(({ length }) => length),
+    Object.keys(retained).map((name) => left?.ranks[name] ?? NaN),
+  )
+  const rows = [
+    ...levelRows('run', boundIn(target), number, gated.levels),
+    ...compareStates(model, target, gated, 'run', number),
+    row('expected density', [density(settings)(reference.adapters)], [left?.expectedDensity ?? NaN]),
+    row('retained density', [retainedDensity], [left?.retainedDensity ?? NaN]),
+    ranks,
+  ]
+  if (!ranks.holds) return rows
+  const start = { reference: pruned, accelerated: withPhase(accelerated, closed) }
+  const after = await advance(model, target, start, 'open', 3)
+  return [...rows, ...(await compareAdapters(model, target, gated, after, number))]
+}
 
+/** The retained part after its plain steps, and the logits of what either state hands over. */
+const compareAdapters = async (
+  model: Model,
+  target: Target,
+  gated: LockstepResult,
+  after: LockstepResult,
+  number: number,
+): Promise<ReadonlyArray<Row>> => {
+  const { settings } = model
+  const bound = boundIn(target)
+  const compareLogits = compare('adapter', bound, number)
+  const context = contextOf(model, target)
   const gates = gatesWithoutNoise(model, gated.reference)
-  const soft = withoutNoise(phaseIn(gated.accelerated), settings, 1, gated.accelerated.parameters, { layoutOf, dtype })
+  const soft = withoutNoise(phaseIn(gated.accelerated), settings, 1, gated.accelerated.parameters, context)
   const softLogits = await predicted(model, target, soft.phase, soft.parameters)
-  const handed = withoutNoise(phaseIn(after.accelerated), settings, 1, after.accelerated.parameters, { layoutOf, dtype })
+  const handed = withoutNoise(phaseIn(after.accelerated), settings, 1, after.accelerated.parameters, context)
   const ungated = await predicted(model, target, handed.phase, handed.parameters)
   const exported = { ...after.reference, adapters: exportedAdapters(after.reference) }
   const merged = mergeAdapters(scaleOf(settings))({ base: model.base, adapters: exported.adapters, gates: {} })
@@ -71,15 +105,7 @@ export const compareRun = async (model: Model, target: Target, rules: RunRules, 
     mergedLogits.frozenLinear === undefined ? expectedPruned : referenceLogits(mergedModel, { ...exported, adapters: {} }, {}, mergedLogits)
   const expectedSoft = referenceLogits(model, gated.reference, gates, softLogits)
   return [
-    ...levelRows('run', bound, number, overall([plain.levels, gated.levels, after.levels])),
-    ...compareStates(model, target, gated, 'run', number),
-    row('expected density', [density(settings)(gated.reference.adapters)], [left?.expectedDensity ?? NaN]),
-    row('retained density', [retainedDensity], [left?.retainedDensity ?? NaN]),
-    row(
-      'retained ranks',
-      Object.values(retained).map(({ length }) => length),
-      ranks,
-    ),
+    ...levelRows('run', bound, number, after.levels),
     ...compareStates(model, target, after, 'run', number).map((compared) => ({ ...compared, quantity: `pruned ${compared.quantity}` })),
     ...levelRows('adapter', bound, number, overall([softLogits, ungated, mergedLogits].map(({ levels }) => levels()))),
     compareLogits('logits with ĝ', expectedSoft, softLogits.logits),

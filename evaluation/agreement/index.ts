@@ -4,5 +4,5 @@
  * Comparisons with other libraries belong in property-tests/golden/.
  */
 export { boundOf } from './bounds.js'
-export { describeRow, kindOf, worstOfEach, type Part, type Row } from './rows.js'
+export { describeRow, describeSkipped, kindOf, worstOfEach, type Part, type Row } from './rows.js'
 export { verify, type VerifySettings } from './verify.js'

@@ -63,6 +63,15 @@ export const worstOfEach = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> => {
 
 export const kindOf = ({ part, quantity }: Row): string => `${part}: ${quantity.replace(/ of (encoder|classifier|pooler|layers)\b.*/, '')}`
 
+/** What both derivations must retain at T_end, or nothing after it can be compared. */
+export const retainedRanks = 'retained ranks'
+
+/** A line for each run that was compared only up to T_end. */
+export const describeSkipped = (rows: ReadonlyArray<Row>): ReadonlyArray<string> =>
+  rows
+    .filter(({ quantity, holds }) => quantity === retainedRanks && !holds)
+    .map(({ model }) => `reference and accelerated path retained different ranks in model ${model + 1}; the rest of its run was skipped`)
+
 /** One line for a person. */
 export const describeRow = ({ part, model, quantity, index, size, reference, accelerated, difference, bound, holds }: Row): string =>
   `${holds ? 'holds' : 'FAILS'} ${part} of model ${model}, ${quantity}: at ${index} of ${size} reference ${reference}, accelerated ${accelerated}; difference ${difference.toExponential(1)}, bound ${bound}`

@@ -1,8 +1,12 @@
 /** A run from plain steps through the gate window and retention to what it hands over. */
 import { describe, expect, it } from 'vitest'
-import { compareRun, type RunRules } from '../../evaluation/agreement/compareRun.js'
+import { compareFromEnd, compareRun, type RunRules } from '../../evaluation/agreement/compareRun.js'
 import type { ModelOptions } from '../../evaluation/agreement/model.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
+import { layoutFor, phaseIn } from '../../evaluation/agreement/acceleratedSide.js'
+import { advance, startOfBoth } from '../../evaluation/agreement/lockstep.js'
+import { describeSkipped } from '../../evaluation/agreement/index.js'
+import { tensorOf } from '../../accelerated/parameters/vectors.js'
 import { disagreements, someOptions } from './modelOptions.js'
 
 const cases: ReadonlyArray<readonly [RunRules, Partial<ModelOptions>, 'float64' | 'float32']> = [
@@ -24,4 +28,19 @@ describe('a run', () => {
       )
     },
   )
+
+  it('ends with the retained ranks where the two derivations retain different ones, and names the run that it skipped', async () => {
+    const [model, target] = [drawModel(someOptions({ rank: 3 })), { device: 'cpu', precision: 'float64' }]
+    const gated = await advance(model, target, startOfBoth(model, 'sampled', 'float64'), 'sampled', 1)
+    const rules: RunRules = { retain: 'budget', gateAfter: 'soft', density: 0.5 }
+    const agreeing = await compareFromEnd(model, target, rules, gated, 2)
+    expect([disagreements(agreeing), describeSkipped(agreeing)]).toEqual([[], []])
+
+    tensorOf(layoutFor(model, phaseIn(gated.accelerated)), gated.accelerated.parameters, 'logTheta').reverse()
+    const rows = await compareFromEnd(model, target, rules, gated, 2)
+    expect(rows.at(-1)).toMatchObject({ quantity: 'retained ranks', holds: false })
+    expect(describeSkipped(rows)).toEqual([
+      'reference and accelerated path retained different ranks in model 3; the rest of its run was skipped',
+    ])
+  })
 })

@@ -360,6 +360,13 @@ export const evaluation: ReadonlyArray<Mutation> = [
     tests: ['property/evaluation/absentWorkers'],
   },
   {
+    file: 'evaluation/agreement/compareRun.ts',
+    mistake: 'A run goes on where the two derivations retain different ranks.',
+    before: '  if (!ranks.holds) return rows\n',
+    after: '',
+    tests: ['agreement/run'],
+  },
+  {
     file: 'evaluation/agreement/int8Rounding.ts',
     mistake: 'verify accepts blocks in four bits of any error.',
     before: 'isExact && isFourBits(theirs) ? relative(Math.max(0, excess), largest) : Infinity',
