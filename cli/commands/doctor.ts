@@ -3,6 +3,7 @@ import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'n
 import { automaticDevice, type DeviceReport } from '../../accelerated/engines/deviceProbe.js'
 import type { Card } from '../../accelerated/engines/devices/device.js'
 import { devices as known } from '../../accelerated/engines/devices/index.js'
+import { productsSaturate } from '../../accelerated/engines/saturation.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { versions } from '../../finetuning/runs/versions.js'
 import { examineApart } from '../doctor/examineApart.js'
@@ -17,7 +18,10 @@ export const doctor = defineCommand({
     'Take a small training step on each device and print which devices work, and how to get those that do not. Exits with 1 if the CPU fails.',
   flags: {},
   examples: [
-    { command: 'salora doctor', result: 'Prints a line per device, the one that --device auto takes, the machine and the versions.' },
+    {
+      command: 'salora doctor',
+      result: 'Prints a line per device, the speed of each precision, the device that --device auto takes, the machine and the versions.',
+    },
   ],
   run: async (_flags, terminal) => {
     terminal.note('testing each device …')
@@ -29,7 +33,9 @@ export const doctor = defineCommand({
     const auto = cpuWorks ? automaticDevice(devices) : null
     const card = (await known.find(({ card: read }) => read !== undefined)?.card?.(0)) ?? null
     const machine = machineFacts()
-    terminal.result(textOf(devices, speedups, auto, card, machine), { devices, auto, speedups, card, ...machine, embeddedModel })
+    const saturates = cpuWorks ? await productsSaturate() : null
+    const text = textOf(devices, [...speedups.map(speedupLine), ...exactProducts(saturates)], auto, card, machine)
+    terminal.result(text, { devices, auto, speedups, productsSaturate: saturates, card, ...machine, embeddedModel })
     return auto === null ? exitCodes.failure : exitCodes.success
   },
 })
@@ -45,16 +51,14 @@ const machineFacts = () => ({
 
 const textOf = (
   devices: ReadonlyArray<DeviceReport>,
-  speedups: ReadonlyArray<Speedup>,
+  products: ReadonlyArray<string>,
   auto: string | null,
   card: Card | null,
   { processor, cores, memoryBytes, freeMemoryBytes, platform: system }: ReturnType<typeof machineFacts>,
 ): string =>
   [
     ...devices.flatMap(deviceLines),
-    ...speedups.map(
-      ({ precision, device, speedup }) => `${precision.padEnd(10)}${speedup.toFixed(1)} × float32's speed in a product on ${device}`,
-    ),
+    ...products,
     '',
     `auto      ${auto ?? 'no device works'}`,
     `machine   ${processor}, ${cores} cores, ${megabytes(memoryBytes)} of memory (${megabytes(freeMemoryBytes)} free), ${system}`,
@@ -64,6 +68,16 @@ const textOf = (
       .join(', ')}`,
     `model     ${embeddedModel}`,
   ].join('\n')
+
+const speedupLine = ({ precision, device, speedup }: Speedup): string =>
+  `${precision.padEnd(10)}${speedup.toFixed(1)} × float32's speed in a product on ${device}`
+
+/** What int8 multiplies on this processor. @param saturates null where the CPU does not work */
+export const exactProducts = (saturates: boolean | null): ReadonlyArray<string> => {
+  if (saturates === null) return []
+  const factors = saturates ? 'uint8 × uint8, since uint8 × int8 saturates' : 'uint8 × int8, which is exact'
+  return [`int8      multiplies ${factors} on this processor`]
+}
 
 const deviceLines = ({ device, works, detail, remedy }: DeviceReport): ReadonlyArray<string> => [
   `${device.padEnd(8)}  ${(works ? 'works' : 'missing').padEnd(9)}${detail}`,

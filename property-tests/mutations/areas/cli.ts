@@ -3,6 +3,13 @@ import type { Mutation } from '../mutation.js'
 
 export const cli: ReadonlyArray<Mutation> = [
   {
+    file: 'cli/commands/doctor.ts',
+    mistake: 'Products that saturate are called exact.',
+    before: "saturates ? 'uint8 × uint8",
+    after: "!saturates ? 'uint8 × uint8",
+    tests: ['cli/doctor'],
+  },
+  {
     file: 'cli/terminal/progress.ts',
     mistake: 'The graph of a phase is compiled in silence.',
     before: "event.kind === 'start' || (event.kind === 'phase' && event.step < steps)",
