@@ -54,6 +54,7 @@ const explanations: Readonly<Record<string, string>> = {
   EIO: 'an error of the disk',
   EACCES: 'no permission to write there',
   EPERM: 'no permission to write there',
+  EBUSY: 'a file that another program has open',
   EROFS: 'a read-only disk',
   EMFILE: 'too many open files (ulimit -n)',
   ENFILE: 'too many open files on this machine',

@@ -1,10 +1,11 @@
 /** Atomic writes: a file is written under a temporary name beside its target, flushed to the disk, and then renamed. */
 import { randomBytes } from 'node:crypto'
 import { closeSync, fsync, openSync, write } from 'node:fs'
-import { open, readdir, rename, unlink } from 'node:fs/promises'
+import { open, readdir, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { isAbsent, writeError } from '../errors/systemError.js'
+import { renameFile } from './renameFile.js'
 import type { Content } from './storage.js'
 
 /** The part of node:fs/promises that writing needs. A test passes one whose disk is full. */
@@ -42,7 +43,7 @@ export const openNow = async (path: string, flags: string): Promise<WritableFile
 export const writeFileAtomically = async (
   path: string,
   content: Content,
-  fileSystem: FileSystem = { open: openNow, rename, unlink },
+  fileSystem: FileSystem = { open: openNow, rename: renameFile, unlink },
   check: (temporary: string) => Promise<void> = async () => undefined,
 ): Promise<void> => {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.partial`)

@@ -1,11 +1,12 @@
 /** The disk as a Storage: atomic writes, regular files only, errors of the system in one line. */
 import type { BigIntStats } from 'node:fs'
-import { mkdir, readdir, realpath, rename, stat, unlink } from 'node:fs/promises'
+import { mkdir, readdir, realpath, stat, unlink } from 'node:fs/promises'
 import { sep } from 'node:path'
 import { isAbsent, systemInputError, writeError } from '../errors/systemError.js'
 import { writeFileAtomically } from './atomicFile.js'
 import { makeFolder } from './makeFolder.js'
 import { openRegularFile, readBytes } from './regularFile.js'
+import { renameFile } from './renameFile.js'
 import type { FileInfo, OpenFile, Storage } from './storage.js'
 
 const openFile = async (path: string): Promise<OpenFile> => {
@@ -57,7 +58,7 @@ export const nodeFiles: Storage = {
       throw writeError(path, thrown)
     }),
   rename: (from, to) =>
-    rename(from, to).catch((thrown: unknown) => {
+    renameFile(from, to).catch((thrown: unknown) => {
       throw systemInputError(from, 'a file that can be renamed', thrown)
     }),
   remove: (path) =>

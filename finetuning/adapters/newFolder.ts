@@ -1,9 +1,10 @@
 /** Creates a folder atomically: writes its files into a temporary folder beside it, then renames that folder. */
 import { randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
-import { mkdir, readdir, realpath, rename, rm, rmdir } from 'node:fs/promises'
+import { mkdir, readdir, realpath, rm, rmdir } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { makeFolder } from '../../accelerated/storage/makeFolder.js'
+import { renameFile } from '../../accelerated/storage/renameFile.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 
@@ -39,7 +40,7 @@ export const inNewFolder = async <T>(
     await mkdir(stage).catch(rethrow)
     const result = await write(stage)
     await rmdir(target).catch(() => undefined) // an empty folder; not every system renames onto one
-    await rename(stage, target).catch(rethrow)
+    await renameFile(stage, target).catch(rethrow)
     return result
   } catch (thrown) {
     await rm(stage, { recursive: true, force: true })

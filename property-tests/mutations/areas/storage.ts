@@ -101,6 +101,27 @@ export const storage: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/storage'],
   },
   {
+    file: 'accelerated/storage/renameFile.ts',
+    mistake: 'A rename that Linux does not permit is tried again for two seconds.',
+    before: "system.platform === 'win32' ? system.pauses : []",
+    after: 'system.pauses',
+    tests: ['property/accelerated/renameFile'],
+  },
+  {
+    file: 'accelerated/storage/renameFile.ts',
+    mistake: 'On Windows, a busy file ends a run.',
+    before: "'EACCES', 'EBUSY'",
+    after: "'EACCES'",
+    tests: ['property/accelerated/renameFile'],
+  },
+  {
+    file: 'accelerated/storage/renameFile.ts',
+    mistake: 'On Windows, a missing file is waited for.',
+    before: 'if (!busy.includes(systemCode(thrown))) throw thrown',
+    after: '',
+    tests: ['property/accelerated/renameFile'],
+  },
+  {
     file: 'accelerated/storage/unusedFolders.ts',
     mistake: 'Copies in use are removed.',
     before: 'mtimeMs < before',

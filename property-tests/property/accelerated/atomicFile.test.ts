@@ -82,7 +82,8 @@ describe(`writing files atomically (seed ${SEED})`, () => {
     ['close', 'EDQUOT', 'the disk quota used up (EDQUOT)'],
     ['rename', 'EISDIR', 'a folder of that name (EISDIR)'],
     ['write', 'EIO', 'an error of the disk (EIO)'],
-    ['write', 'EBUSY', 'EBUSY: from the system'],
+    ['rename', 'EBUSY', 'a file that another program has open (EBUSY)'],
+    ['write', 'EDOM', 'EDOM: from the system'],
   ])('if %s fails with %s, the old file stays and no temporary file remains', async (step, code, got) => {
     const thrown: unknown = await writeFileAtomically(path, 'new content', failingAt(step, code)).catch((error: unknown) => error)
     expect(thrown).toBeInstanceOf(InputError)
