@@ -1,8 +1,9 @@
 /** Downloads one file of a repository, ENDPOINT/MODEL/resolve/REVISION/FILE, and checks it against the hub's hash. */
-import { rename, symlink, unlink } from 'node:fs/promises'
+import { symlink, unlink } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { writeFileAtomically } from '../../storage/atomicFile.js'
 import { makeFolder } from '../../storage/makeFolder.js'
+import { renameFile } from '../../storage/renameFile.js'
 import { InputError, inputError } from '../../errors/inputError.js'
 import { systemInputError, writeError } from '../../errors/systemError.js'
 import { isFile } from '../../storage/regularFile.js'
@@ -93,7 +94,7 @@ const fetchBlob = async (remote: Remote, file: string, url: string, blob: string
     await unlink(partial)
     throw thrown
   }
-  await rename(partial, blob).catch((thrown: unknown) => {
+  await renameFile(partial, blob).catch((thrown: unknown) => {
     throw writeError(blob, thrown)
   })
 }
@@ -188,11 +189,11 @@ async function* receivedChunks(
   if (total !== undefined && received !== total) throw inputError(url, `${total} bytes`, `${received}`)
 }
 
-/** Puts a link into the snapshot, like Python's tools, or the file itself if the system allows no links. */
-const place = async (blob: string, path: string): Promise<void> => {
-  await symlink(relative(dirname(path), blob), path).catch(async (thrown: unknown) => {
+/** Puts a link into the snapshot, like Python's tools, or the file itself if the system allows no links, as Windows by default. */
+export const place = async (blob: string, path: string, link: typeof symlink = symlink): Promise<void> => {
+  await link(relative(dirname(path), blob), path).catch(async (thrown: unknown) => {
     if (await isFile(path)) return
-    await rename(blob, path).catch(() => {
+    await renameFile(blob, path).catch(() => {
       throw inputError(path, `a link to ${basename(blob)}`, String(thrown))
     })
   })

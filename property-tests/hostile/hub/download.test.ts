@@ -1,10 +1,11 @@
 /** A download from the hub has the layout of the standard cache, resumes after an interruption, and never uses a partial file. */
 import { gzipSync } from 'node:zlib'
-import { mkdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readFile, readlink, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { fileInFolder } from '../../../accelerated/storage/fileInFolder.js'
 import { resolveModel } from '../../../accelerated/checkpoints/hub/hub.js'
+import { place } from '../../../accelerated/checkpoints/hub/hubDownload.js'
 import {
   answering,
   blobs,
@@ -39,6 +40,20 @@ describe('a download from the hub', () => {
     }
     expect((await resolve({ environment: { HF_HUB_OFFLINE: '1' } })).revision).toBe(commit)
     expect((await resolveModel(folder)).revision).toBe(commit)
+  })
+
+  it('puts the files themselves into the snapshot if the system allows no links, as Windows does not without its developer mode', async () => {
+    const { folder } = await resolve()
+    const refused = (): Promise<void> => Promise.reject(Object.assign(new Error('EPERM'), { code: 'EPERM' }))
+    for (const [name, content] of Object.entries(files)) {
+      const blob = await realpath(join(folder, name))
+      await rm(join(folder, name))
+      await place(blob, join(folder, name), refused)
+      expect((await lstat(join(folder, name))).isFile()).toBe(true)
+      expect(await readFile(join(folder, name))).toEqual(content)
+    }
+    expect(await blobs()).toEqual([])
+    expect((await resolve({ environment: { HF_HUB_OFFLINE: '1' } })).folder).toBe(folder)
   })
 
   it('ignores a ref that leads out of the cache', async () => {
