@@ -18,12 +18,15 @@ export type Interrupt = {
   readonly release: () => void
 }
 
+/** Ends this process by the signal. Windows cannot send SIGHUP, and ends a process by any other signal at once. */
+const endBy = (signal: Signal): void => void process.kill(process.pid, process.platform === 'win32' ? 'SIGKILL' : signal)
+
 /** For work that saves nothing: a signal runs `cleanUp` and then ends the process, as without handlers. @returns removes the handlers */
 export const onInterrupt = (cleanUp: () => void): (() => void) => {
   const handle = (signal: Signal): void => {
     cleanUp()
     release()
-    process.kill(process.pid, signal)
+    endBy(signal)
   }
   const release = (): void => {
     for (const signal of signals) process.off(signal, handle)
@@ -52,7 +55,7 @@ export const watchInterrupt = (onFirst: () => void, onExit: () => void): Interru
   const exit = (signal: Signal): void => {
     onExit()
     release()
-    process.kill(process.pid, signal)
+    endBy(signal)
   }
   const release = (): void => signals.forEach((signal) => process.off(signal, handle))
   signals.forEach((signal) => process.on(signal, handle))

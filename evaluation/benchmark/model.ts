@@ -34,7 +34,7 @@ export const benchmarkModel = async (
   }
   const leave = (signal: NodeJS.Signals): void => {
     remove()
-    process.kill(process.pid, signal)
+    process.kill(process.pid, process.platform === 'win32' ? 'SIGKILL' : signal) // Windows cannot send SIGHUP
   }
   for (const signal of endings) process.once(signal, leave)
   try {

@@ -10,6 +10,13 @@ export const cli: ReadonlyArray<Mutation> = [
     tests: ['cli/doctor'],
   },
   {
+    file: 'cli/terminal/interrupt.ts',
+    mistake: 'On Windows, a closed terminal is an error.',
+    before: "process.platform === 'win32' ? 'SIGKILL' : signal",
+    after: 'signal',
+    tests: ['cli/signalsOnWindows'],
+  },
+  {
     file: 'cli/terminal/progress.ts',
     mistake: 'The graph of a phase is compiled in silence.',
     before: "event.kind === 'start' || (event.kind === 'phase' && event.step < steps)",
