@@ -64,8 +64,8 @@ const converse = async (conversation: Conversation, terminal: Terminal): Promise
   const typed = process.stdin.isTTY === true && process.stderr.isTTY === true
   const editor = typed ? createInterface({ input: process.stdin, output: process.stderr, prompt: '> ' }) : null
   let answering = false
-  // On a terminal, readline reads Ctrl-C as a key.
-  editor?.on('SIGINT', () => (answering ? process.kill(process.pid, 'SIGINT') : editor.close()))
+  // On a terminal, readline reads Ctrl-C as a key. The handlers are called here, because on Windows process.kill would end the process.
+  editor?.on('SIGINT', () => (answering ? process.emit('SIGINT', 'SIGINT') : editor.close()))
   if (typed) terminal.note('type a message and Enter; /help shows the commands, Ctrl-D ends')
   editor?.prompt()
   for await (const line of editor ?? pipedLines()) {

@@ -1,5 +1,7 @@
 /** salora chat: the answers of generate to the same messages, its commands, and one line per mistake. */
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -8,6 +10,7 @@ import { openConversation } from '../../finetuning/adapters/conversation.js'
 import { openGenerator } from '../../index.js'
 import { fixtures } from '../golden/golden.js'
 import { saloraIn } from './inProcess.js'
+import { program } from './spawnSalora.js'
 
 let cwd = ''
 const template =
@@ -118,5 +121,33 @@ describe('a conversation', () => {
     await expect(conversation.say('w5 '.repeat(200)).next()).rejects.toThrow('the conversation: expected a prompt of at most')
     expect(conversation.messages()).toBe(before)
     await generator.release()
+  })
+})
+
+/** util-linux's program; that of macOS and BSD has other options. */
+const hasScript = process.platform === 'linux' && existsSync('/usr/bin/script')
+
+describe.skipIf(!hasScript)('salora chat on a terminal', () => {
+  it('ends an answer at Ctrl-C, and not the conversation, also where process.kill ends a process at once, as on Windows', async () => {
+    const config = JSON.parse(await readFile(join(cwd, 'llama', 'config.json'), 'utf8')) as object
+    await cp(join(cwd, 'llama'), join(cwd, 'long'), { recursive: true })
+    await writeFile(join(cwd, 'long', 'config.json'), JSON.stringify({ ...config, max_position_embeddings: 60_000 }))
+    await writeFile(
+      join(cwd, 'kill.mjs'),
+      "const { kill } = process\nprocess.kill = (pid, signal) => kill(pid, signal === 0 ? 0 : 'SIGKILL')\n",
+    )
+    const chatting = [program, 'chat', '--model', 'long', '--threads', '1', '--max-new-tokens', '50000']
+    const command = [process.execPath, '--import', './kill.mjs', ...chatting].join(' ')
+    const terminal = spawn('/usr/bin/script', ['-qefc', command, '/dev/null'], { cwd, stdio: ['pipe', 'pipe', 'ignore'] })
+    let shown = ''
+    let typed = 0
+    terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
+      shown += text
+      if (typed === 0 && shown.includes('> ')) terminal.stdin.write(++typed && 'w5 w6\n')
+      if (typed === 1 && /(w\d+ ){3}/.test(shown)) terminal.stdin.write(++typed && '\x03')
+      if (typed === 2 && /w\d+\s+\S*> \S*$/.test(shown)) terminal.stdin.write(++typed && '\x04')
+    })
+    expect(await new Promise((resolve) => terminal.on('close', resolve))).toBe(0)
+    expect(typed).toBe(3)
   })
 })
