@@ -1,6 +1,6 @@
 /** Exports a trained adapter as a folder that another tool opens: complete or absent, and compared with the original. */
 import { readdir, readFile, stat } from 'node:fs/promises'
-import { isAbsolute, join } from 'node:path'
+import { isAbsolute, join, sep } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { exportMerged } from '../../accelerated/formats/exportMerged.js'
 import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
@@ -171,5 +171,7 @@ const filesOf = async (folder: string): Promise<ExportReport['files']> => {
   const names = (await readdir(folder, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map(({ parentPath, name }) => join(parentPath, name))
-  return Promise.all(names.sort().map(async (name) => ({ name: name.slice(folder.length + 1), bytes: (await stat(name)).size })))
+  return Promise.all(
+    names.sort().map(async (name) => ({ name: name.slice(folder.length + 1).replaceAll(sep, '/'), bytes: (await stat(name)).size })),
+  )
 }

@@ -57,7 +57,8 @@ export const exportGguf = async (
 }
 
 /** In a model named phi-3 or phi3, llama.cpp removes the blanks after special tokens, and expects Phi-3's own ones. */
-const writtenName = ({ baseModelName }: ModelFolder): string => nameOf(baseModelName).replace(/(phi)-?(?=3)/gi, '$1 ')
+export const writtenName = ({ baseModelName }: Pick<ModelFolder, 'baseModelName'>): string =>
+  nameOf(baseModelName.replaceAll('\\', '/')).replace(/(phi)-?(?=3)/gi, '$1 ')
 
 /** What a family's files have beside weights and tokenizer. Keys are without the architecture's name. */
 type GgufLayout = { readonly sizes: WrittenKeys; readonly factors: ReadonlyArray<WrittenTensor> }

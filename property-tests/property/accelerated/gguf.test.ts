@@ -11,6 +11,7 @@ import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js
 import { readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { inputError, InputError } from '../../../accelerated/errors/inputError.js'
 import type { Adapter } from '../../../accelerated/formats/adapter.js'
+import { writtenName } from '../../../accelerated/formats/gguf/exportGguf.js'
 import { readGgufAdapter, writeGgufAdapter } from '../../../accelerated/formats/gguf/ggufAdapter.js'
 import { readAdapter } from '../../../accelerated/formats/index.js'
 import { causalOutputs } from '../../../accelerated/models/modelOutputs.js'
@@ -37,6 +38,16 @@ const messageOf = async (bytes: Uint8Array): Promise<string> => {
 }
 
 const float32s = (...numbers: ReadonlyArray<number>): Uint8Array => new Uint8Array(Float32Array.from(numbers).buffer)
+
+describe('the name in a merged file', () => {
+  it.each([
+    ['microsoft/Phi-3-mini', 'Phi 3-mini'],
+    ['models/phi3', 'phi 3'],
+    ['C:\\models\\smollm2', 'smollm2'],
+  ])('of %s is %s', (baseModelName, expected) => {
+    expect(writtenName({ baseModelName })).toBe(expected)
+  })
+})
 
 describe('a GGUF file', () => {
   it.each(['llama', 'mistral', 'qwen2', 'qwen3'])('of the gguf package is read with the numbers of the checkpoint: %s', async (family) => {
