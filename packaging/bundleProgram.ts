@@ -1,7 +1,6 @@
 /** Bundles the program and its threads: Node takes longer to find, open and link hundreds of files than to run what is in them. */
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { build, type Plugin } from 'esbuild'
 import { packageFile } from '../finetuning/data/packageFile.js'
 
@@ -70,4 +69,4 @@ export const bundleProgram = async (): Promise<void> => {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await bundleProgram()
+if (process.argv[1]?.endsWith('bundleProgram.js') === true) await bundleProgram()

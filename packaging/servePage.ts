@@ -28,7 +28,7 @@ export const pageServer = (folder: string, isolated = true): Server => {
   return createAdaptorServer({ fetch: app.fetch }) as Server
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (process.argv[1]?.endsWith('servePage.js') === true) {
   const [, , folder = fileURLToPath(new URL('../../build/web', import.meta.url)), port = '8080'] = process.argv
   const server = pageServer(folder)
   server.on('error', (failed) => {

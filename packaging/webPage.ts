@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto'
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { packageFile } from '../finetuning/data/packageFile.js'
 
@@ -62,4 +61,4 @@ const digestOf = async (folder: string, names: ReadonlyArray<string>): Promise<s
   return digest.digest('hex').slice(0, 16)
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await buildPage(process.argv[2] ?? join(root, 'build/web'))
+if (process.argv[1]?.endsWith('webPage.js') === true) await buildPage(process.argv[2] ?? join(root, 'build/web'))
