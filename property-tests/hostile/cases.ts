@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 
 /** How many cases all readers get together: `npm test` takes 2,000, `npm run fuzz` 100,000. */
-export const CASES = Number(process.env['FUZZ_CASES'] ?? 2_000)
+export const CASES = Number(process.env['FUZZ_CASES'] ?? (process.env['npm_lifecycle_event'] === 'fuzz' ? 100_000 : 2_000))
 
 /** A change of bytes. Positions are shares of the length, so that one change fits files of any length. */
 type Edit =

@@ -59,7 +59,7 @@ afterAll(async () => {
     ([name, { read, refused, slowest, largest }]) =>
       `${name}: ${read} read, ${refused} refused, slowest ${slowest.toFixed(0)} ms, most memory ${(largest / 2 ** 20).toFixed(0)} MiB`,
   )
-  if (process.env['FUZZ_CASES'] !== undefined)
+  if (process.env['FUZZ_CASES'] !== undefined || process.env['npm_lifecycle_event'] === 'fuzz')
     console.info([...lines, `${total(({ read, refused }) => read + refused)} cases, nothing lost`].join('\n'))
 })
 
