@@ -122,6 +122,9 @@ describe('Ctrl-C', () => {
   })
 })
 
+/** util-linux's program; that of macOS and BSD has other options. */
+const hasScript = process.platform === 'linux' && existsSync('/usr/bin/script')
+
 describe.skipIf(process.platform === 'win32')('a lost terminal', () => {
   const result = async (output: string) => JSON.parse(await readFile(join(cwd, output, 'result.json'), 'utf8')) as Record<string, unknown>
 
@@ -144,7 +147,7 @@ describe.skipIf(process.platform === 'win32')('a lost terminal', () => {
     expect((await saved(output)).step).toBe(step)
   })
 
-  it.skipIf(!existsSync('/usr/bin/script'))('does not keep the run from saving, although nobody reads its messages', async () => {
+  it.skipIf(!hasScript)('does not keep the run from saving, although nobody reads its messages', async () => {
     // so long that it cannot end while this process waits for its turn
     const command = [process.execPath, program, ...args('closed'), '--max-steps', '100000'].join(' ')
     const terminal = spawn('/usr/bin/script', ['-qefc', command, '/dev/null'], { cwd, stdio: ['pipe', 'pipe', 'ignore'] })

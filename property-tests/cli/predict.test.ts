@@ -307,7 +307,10 @@ describe('the lines of standard input', () => {
   })
 })
 
-describe.skipIf(!existsSync('/usr/bin/script'))('a terminal', () => {
+/** util-linux's program; that of macOS and BSD has other options. */
+const hasScript = process.platform === 'linux' && existsSync('/usr/bin/script')
+
+describe.skipIf(!hasScript)('a terminal', () => {
   it('salora predict on a terminal explains its input and prompts for each text', async () => {
     const command = [process.execPath, program, ...predict].join(' ')
     const terminal = spawn('/usr/bin/script', ['-qefc', command, '/dev/null'], { cwd, stdio: ['pipe', 'pipe', 'ignore'] })

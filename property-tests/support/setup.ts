@@ -3,6 +3,8 @@
  * where a test names no number: test files run side by side, one on each core. Files share a process, so each one leaves the environment and the
  * working directory as it found them.
  */
+import { realpathSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { MessageChannel } from 'node:worker_threads'
 import { afterAll, expect, vi } from 'vitest'
 import type { EngineSettings } from '../../accelerated/engines/engine.js'
@@ -10,6 +12,9 @@ import type * as node from '../../accelerated/engines/onnxRuntimeNode.js'
 import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
 import type * as serving from '../../finetuning/serving/servingThread.js'
+
+/** On macOS the temporary folder is a link, and on Windows it may have a short name. A process that works in it reports the folder's own name. */
+process.env[process.platform === 'win32' ? 'TEMP' : 'TMPDIR'] = realpathSync.native(tmpdir())
 
 /** As finetune.ts, without its thread. */
 async function* finetuneHere(options: FinetuneOptions, more: { readonly signal?: AbortSignal } = {}): AsyncGenerator<FinetuneEvent, void> {

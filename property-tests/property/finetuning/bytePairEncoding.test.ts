@@ -1,7 +1,8 @@
 /** The embedded model's tokenizer and corpus: against worked examples, the definition of the encoding, and transformers.js. */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { AutoTokenizer, env } from '@huggingface/transformers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -133,7 +134,7 @@ describe('byte-pair encoding', () => {
   })
 })
 
-const embedded = new URL('../../../finetuning/embedded/model/', import.meta.url).pathname
+const embedded = fileURLToPath(new URL('../../../finetuning/embedded/model', import.meta.url))
 
 describe.each([
   ['a freshly learned encoding', undefined],
@@ -144,12 +145,7 @@ describe.each([
   const load = async () => {
     env.allowRemoteModels = false
     env.localModelPath = join(source, '..')
-    const theirs = await AutoTokenizer.from_pretrained(
-      source
-        .split('/')
-        .filter((part) => part !== '')
-        .at(-1) ?? '',
-    )
+    const theirs = await AutoTokenizer.from_pretrained(basename(source))
     const json = JSON.parse(readFileSync(join(source, 'tokenizer.json'), 'utf8')) as TokenizerJson
     const ids = (text: string, pair?: string): ReadonlyArray<number> =>
       (theirs(text, { ...(pair === undefined ? {} : { text_pair: pair }), return_tensor: false }) as { input_ids: number[] }).input_ids
