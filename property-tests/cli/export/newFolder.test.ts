@@ -3,7 +3,8 @@ import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { inNewFolder } from '../../../finetuning/adapters/newFolder.js'
-import { at, usePlace } from './folder.js'
+import { canSeeHeldFiles, heldFiles } from '../../support/heldFiles.js'
+import { at, exported, usePlace } from './folder.js'
 
 usePlace()
 
@@ -44,5 +45,12 @@ describe('a new folder', () => {
       const refused = inNewFolder(at(output), { "the model's folder": at(other) }, async () => 0)
       await expect(refused).rejects.toThrow(`--output ${at(output)}: expected a folder of its own, got the model's folder`)
     }
+  })
+})
+
+describe.skipIf(!canSeeHeldFiles)('an export', () => {
+  it('has no file open or mapped when its folder gets its name, as Windows requires', async () => {
+    await exported('roberta', 'merged', 'held')
+    expect(heldFiles(at('held'))).toEqual([])
   })
 })
