@@ -5,8 +5,8 @@ import { exitCodes } from './exitCodes.js'
 /** @param exitAfter reports an error and ends the program */
 export const watchStandardStreams = (exitAfter: (thrown: unknown) => unknown): void => {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // the reader stopped (salora predict | head) or the terminal is gone: nobody can read a message
-    const isGone = error.code === 'EPIPE' || (error.code === 'EIO' && process.stdout.isTTY === true)
+    // the reader stopped (salora predict | head; Windows reports EOF) or the terminal is gone: nobody can read a message
+    const isGone = ['EPIPE', 'EOF'].includes(error.code ?? '') || (error.code === 'EIO' && process.stdout.isTTY === true)
     if (isGone) process.exit(process.exitCode ?? exitCodes.success)
     exitAfter(inputError('standard output', 'to write to it', reason(error)))
   })
