@@ -6,18 +6,18 @@ export type Sourced<T = number> = { readonly value: T; readonly source: string }
 export const method: Sourced<'lora'> = {
   value: 'lora',
   source:
-    'no difference between it and salora with half of its parameters in docs/explanation/salora-and-lora.md, and it is simpler: it has one phase, ' +
-    'and each of its checkpoints may be the best',
+    'salora with half of its parameters is level with it on two encoders and behind it on a decoder (docs/results/salora-and-lora.md), ' +
+    'and lora is simpler: it has one phase, and each of its checkpoints may be the best',
 }
 
 /** The peak learning rate of methods that `learningRates` does not name. */
 export const learningRate: Sourced = {
   value: 4e-4,
   source:
-    "the most frequent rate in the paper's Table A2; on held-out rows, 3e-4 was the best of the grid in docs/results/learning-rate.md",
+    "the most frequent rate in the paper's Table A2; on held-out rows, 3e-4 was the best of the grid in docs/results/salora-and-lora.md",
 }
 
-/** Peak learning rates by method. Held-out scores: docs/results/learning-rate.md. */
+/** Peak learning rates by method. Held-out scores: docs/results/salora-and-lora.md. */
 export const learningRates: ReadonlyArray<Sourced & { readonly methods: ReadonlyArray<string> }> = [
   { methods: ['full'], value: 5e-5, source: "the Trainer's default; on held-out rows, within a point of the best (1e-4)" },
   { methods: ['adalora'], value: 1e-3, source: "between 5e-4 and 2.2e-3, the rates in AdaLoRA's scripts for GLUE" },
@@ -27,7 +27,7 @@ export const learningRates: ReadonlyArray<Sourced & { readonly methods: Readonly
 
 const window =
   'measured beside the window of the paper (0.2 to 0.5): 0.019 less loss on five sets of text, with a small decoder. ' +
-  'On four GLUE tasks, no difference was shown (docs/results/small-decoder.md)'
+  'On four GLUE tasks, no difference was shown (docs/results/salora-and-lora.md)'
 
 /** Where salora starts and stops sampling its gates, as fractions of all steps. */
 export const gateStart: Sourced = { value: 0.02, source: window }

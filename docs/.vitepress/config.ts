@@ -65,9 +65,9 @@ const sidebar: DefaultTheme.SidebarItem[] = [
   },
   {
     text: 'Explanation',
-    items: pages('explanation', ['paper', 'salora-and-lora', 'graphs-and-gradients', 'int8', 'int4', 'exactness', 'bounds', 'growth']),
+    items: pages('explanation', ['paper', 'graphs-and-gradients', 'int8', 'int4', 'exactness', 'bounds', 'growth']),
   },
-  { text: 'Results', collapsed: true, items: generated('results') },
+  { text: 'Results', items: pages('results', ['salora-and-lora', 'speed', 'memory', 'agreement', 'several-machines']) },
 ]
 
 /** The API's pages, which TypeDoc has just written. */
@@ -92,7 +92,7 @@ export default defineConfig({
       { text: 'How-to', link: '/how-to/your-own-data' },
       { text: 'Commands', link: '/reference/commands/' },
       { text: 'API', link: '/api/' },
-      { text: 'Results', link: '/results/' },
+      { text: 'Results', link: '/results/salora-and-lora' },
     ],
     sidebar,
     outline: [2, 3],

@@ -8,8 +8,9 @@ const pages = pagesBelow('.')
 
 describe('the links of the documentation', () => {
   it('are found: a page has links to pages, headings and files', () => {
-    const page = '# Title\n[a](b.md#c "title") ![p](q.png) `[no](no.md)`\n```md\n[no](no.md)\n```\n<!-- [no](no.md) -->\n<img src="r.svg">'
-    expect(linksOf(page)).toEqual(['b.md#c', 'q.png', 'r.svg'])
+    const page =
+      '# Title\n[a](b.md#c "title") ![p](q.png) `[no](no.md)` [`x`](x.md), [`y`](y.md)\n```md\n[no](no.md)\n```\n<!-- [no](no.md) -->\n<img src="r.svg">'
+    expect(linksOf(page)).toEqual(['b.md#c', 'q.png', 'x.md', 'y.md', 'r.svg'])
     expect(anchorsOf('# What `it` is (1)\n## A, B and C\n## A, B and C\n<a id="own"></a>\n```sh\n# no heading\n```\n')).toEqual([
       'what-it-is-1',
       'a-b-and-c',

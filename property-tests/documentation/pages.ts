@@ -21,7 +21,7 @@ const withoutCode = (markdown: string): string => markdown.replace(fence, '').re
 export const linksOf = (markdown: string): ReadonlyArray<string> =>
   [
     ...withoutCode(markdown)
-      .replace(/`[^`\n]*`(?!\])/g, '')
+      .replace(/`[^`\n]*`\]?/g, (span) => (span.endsWith(']') ? span : '')) // the text of a link may be code
       .matchAll(/\]\(([^)\s]+)(?:\s+"[^"]*")?\)|\b(?:src|href)="([^"]+)"/g),
   ].map(([, link, attribute]) => link ?? attribute ?? '')
 

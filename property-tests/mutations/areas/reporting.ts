@@ -3,20 +3,6 @@ import type { Mutation } from '../mutation.js'
 
 export const reporting: ReadonlyArray<Mutation> = [
   {
-    file: 'reporting/results/pages/chooseAMethod.ts',
-    mistake: 'The guide has the differences of the other side.',
-    before: 'taskDifferences(sweepOf(encoder), encoder, row, other)',
-    after: 'taskDifferences(sweepOf(encoder), encoder, other, row)',
-    tests: ['documentation/results/pages'],
-  },
-  {
-    file: 'reporting/results/pages/chooseAMethod.ts',
-    mistake: 'The guide has rows at rates that no held-out rows chose.',
-    before: "choice === 'chosen' && ",
-    after: '',
-    tests: ['documentation/results/pages'],
-  },
-  {
     file: 'reporting/charts/downSample.ts',
     mistake: 'A bucket loses its peak.',
     before: 'high: Math.max(last.high, bucket.high)',
@@ -350,20 +336,6 @@ export const reporting: ReadonlyArray<Mutation> = [
     mistake: 'A level has the color of the first line.',
     before: 'levelMark(y, names.indexOf(name), frame)',
     after: 'levelMark(y, 0, frame)',
-    tests: ['property/reporting/figures'],
-  },
-  {
-    file: 'reporting/charts/svg/intervalSvg.ts',
-    mistake: 'The reference is drawn at 0.',
-    before: '${px(x.at(reference))}',
-    after: '${px(x.at(0))}',
-    tests: ['property/reporting/figures'],
-  },
-  {
-    file: 'reporting/charts/svg/intervalSvg.ts',
-    mistake: 'The series of a row cover each other.',
-    before: '(rows.indexOf(row) + (i + 0.5) / names.length)',
-    after: '(rows.indexOf(row) + 0.5)',
     tests: ['property/reporting/figures'],
   },
   {
