@@ -47,7 +47,7 @@ export const benchmarkModel = async (
 }
 
 /** config.json of RoBERTa-base's shape, for texts of `sequence` tokens. */
-export const robertaBase = ({ layers, sequence, vocabulary }: BenchmarkShape): object => ({
+const robertaBase = ({ layers, sequence, vocabulary }: BenchmarkShape): object => ({
   model_type: 'roberta',
   vocab_size: vocabulary,
   hidden_size: 768,

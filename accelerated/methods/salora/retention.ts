@@ -96,7 +96,7 @@ export const retainAll = (
 })
 
 /** In this order, each triplet that still fits into the budget. @param budget the share of all costs */
-export const withinBudget = (order: ReadonlyArray<number>, costs: ReadonlyArray<number>, budget: number): ReadonlyArray<number> => {
+const withinBudget = (order: ReadonlyArray<number>, costs: ReadonlyArray<number>, budget: number): ReadonlyArray<number> => {
   let left = budget * total(costs) * (1 + 1e-12) // b · Σ is exact up to rounding
   return order.filter((j) => {
     const fits = (costs[j] ?? 0) <= left

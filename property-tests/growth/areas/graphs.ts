@@ -16,7 +16,7 @@ import { inferenceGraph } from '../../../accelerated/training/inferenceGraph.js'
 import { startOfRun } from '../../../accelerated/training/initialState.js'
 import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
 import { stepGraph } from '../../../accelerated/training/stepGraph.js'
-import { writeRandomCheckpoint } from '../../../evaluation/studies/randomCheckpoint.js'
+import { writeRandomCheckpoint } from '../../support/randomCheckpoint.js'
 import { tinyConfig } from '../../cli/tinyModel.js'
 import type { Grown } from '../measured.js'
 

@@ -150,13 +150,6 @@ export const evaluation: ReadonlyArray<Mutation> = [
     tests: ['property/evaluation/tune'],
   },
   {
-    file: 'evaluation/benchmark/driftCheck.ts',
-    mistake: 'The beginning is the first hundred steps.',
-    before: 'samples.slice(stretch, 2 * stretch)',
-    after: 'samples.slice(0, stretch)',
-    tests: ['property/evaluation/driftCheck'],
-  },
-  {
     file: 'evaluation/ngram/discounts.ts',
     mistake: 'Y forgets that pairs count twice.',
     before: 'n[0] / float32(n[0] + 2 * n[1])',
@@ -316,13 +309,6 @@ export const evaluation: ReadonlyArray<Mutation> = [
     before: 'to be more ${target}',
     after: 'to be more ${styles[from]}',
     tests: ['property/evaluation/styleTransferParts'],
-  },
-  {
-    file: 'evaluation/studies/comparison.ts',
-    mistake: 'Runs of earlier settings stay among the results.',
-    before: '(isSame(variant) && !seeds.includes(seed))',
-    after: '!seeds.includes(seed)',
-    tests: ['property/evaluation/comparison'],
   },
   {
     file: 'evaluation/cells/queueExecutor.ts',

@@ -14,7 +14,7 @@ import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
 import { openFrozen } from '../../../accelerated/precisions/precision.js'
 import { checkWeightsFit } from '../../../accelerated/precisions/memoryCheck.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
-import { writeRandomCheckpoint } from '../../../evaluation/studies/randomCheckpoint.js'
+import { writeRandomCheckpoint } from '../../support/randomCheckpoint.js'
 
 const config = {
   model_type: 'llama',
