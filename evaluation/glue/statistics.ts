@@ -1,5 +1,5 @@
 /** Statistics over runs: mean and spread over seeds, Student's t intervals, and differences whose error is clustered by task. */
-import { mean, median, quantile, sampleStandardDeviation } from 'simple-statistics'
+import { mean, median, sampleStandardDeviation } from 'simple-statistics'
 import { tQuantile } from './studentT.js'
 
 export type Interval = readonly [low: number, high: number]
@@ -69,28 +69,3 @@ export const clusteredDifference = (byTask: ReadonlyArray<ReadonlyArray<number>>
 /** What an interval of a difference shows: 'none' if it includes zero or there is no interval. */
 export const directionOf = (interval: Interval | null): 'ahead' | 'behind' | 'none' =>
   interval === null || (interval[0] <= 0 && interval[1] >= 0) ? 'none' : interval[0] > 0 ? 'ahead' : 'behind'
-
-/** A statistic's bootstrap: how much it varies because another sample of rows could have been drawn. */
-export type Bootstrap = {
-  /** the standard deviation of the statistic over the draws */
-  readonly standardError: number
-  /** the middle 95 % of the draws */
-  readonly interval: Interval
-}
-
-/**
- * Draws as many rows as there are, with replacement, again and again (Efron, 1979).
- * @param statistic of the rows drawn; rows that one draw compares are the same for all that it compares @param uniforms [rows] of each draw, in [0, 1)
- */
-export const rowBootstrap = (
-  rows: number,
-  draws: number,
-  statistic: (drawn: Int32Array) => number,
-  uniforms: (draw: number) => ArrayLike<number>,
-): Bootstrap => {
-  const values = Array.from({ length: draws }, (_, draw) => {
-    const u = uniforms(draw)
-    return statistic(Int32Array.from({ length: rows }, (__, i) => Math.floor((u[i] ?? 0) * rows)))
-  })
-  return { standardError: sampleStandardDeviation(values), interval: [quantile(values, 0.025), quantile(values, 0.975)] }
-}

@@ -1,6 +1,6 @@
 /** Charts as data: what drawChart.ts turns into SVG, for files in Node and for pages in the browser. Plain JSON, so a page can carry it. */
 
-export type Chart = LineChart | HeatMapChart | IntervalChart
+export type Chart = LineChart | HeatMapChart
 
 export type Axis = {
   readonly title: string
@@ -36,22 +36,4 @@ export type HeatMapChart = {
   readonly cells: ReadonlyArray<HeatMapCell>
   readonly rows: HeatMapAxis
   readonly columns: HeatMapAxis
-}
-
-export type IntervalPoint = {
-  readonly row: string
-  /** several series of a row are drawn below each other, in different colors */
-  readonly series?: string
-  readonly value: number
-  /** both absent: a point without an interval */
-  readonly low?: number
-  readonly high?: number
-}
-
-export type IntervalChart = {
-  readonly kind: 'interval'
-  readonly points: ReadonlyArray<IntervalPoint>
-  readonly title: string
-  /** where the vertical line is: 0 for differences, 1 for ratios */
-  readonly reference: number
 }

@@ -1,9 +1,8 @@
 /** Statistics over runs: Student's t distribution, intervals, and differences with errors clustered by task, compared with SciPy and statsmodels. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { clusteredDifference, directionOf, rowBootstrap, standardError, summaryOf, tInterval } from '../../../evaluation/glue/statistics.js'
+import { clusteredDifference, directionOf, standardError, summaryOf, tInterval } from '../../../evaluation/glue/statistics.js'
 import { tCumulative, tQuantile } from '../../../evaluation/glue/studentT.js'
-import { uniforms } from '../../../accelerated/parameters/random.js'
 import { SEED } from '../../support/seed.js'
 
 const degrees = [1, 2, 3, 4, 5, 7, 10, 23, 30, 100] as const
@@ -133,38 +132,5 @@ describe('a difference clustered by task', () => {
       'none',
       'none',
     ])
-  })
-})
-
-describe('a bootstrap over rows', () => {
-  /** Scores by row of two models, which are close to one another. */
-  const differences = Array.from(uniforms(7, 'order', 0, 400), (u, row) => (u < 0.1 ? 1 : u < 0.18 ? -1 : 0) * (row % 3 === 0 ? 2 : 1))
-  const mean = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0) / values.length
-  const drawn = (draws: number) =>
-    rowBootstrap(
-      differences.length,
-      draws,
-      (rows) => mean(Array.from(rows, (row) => differences[row] ?? NaN)),
-      (draw) => uniforms(SEED, 'order', draw, differences.length),
-    )
-
-  it('has the error of a mean in closed form, and about the normal interval around it', () => {
-    const { standardError: error, interval } = drawn(4000)
-    const [center, n] = [mean(differences), differences.length]
-    const exact = Math.sqrt(mean(differences.map((value) => (value - center) ** 2)) / n)
-    expect(error / exact).toBeGreaterThan(0.95) // 4000 draws know a deviation to about 1 %
-    expect(error / exact).toBeLessThan(1.05)
-    expect(interval[0]).toBeCloseTo(center - 1.96 * exact, 2)
-    expect(interval[1]).toBeCloseTo(center + 1.96 * exact, 2)
-  })
-
-  it('has no error where every row says the same', () => {
-    const same = rowBootstrap(
-      50,
-      20,
-      (rows) => mean(Array.from(rows, () => 3)),
-      (draw) => uniforms(SEED, 'order', draw, 50),
-    )
-    expect(same).toEqual({ standardError: 0, interval: [3, 3] })
   })
 })

@@ -13,7 +13,6 @@ import { ranksContent } from '../../../reporting/charts/figures/ranks.js'
 import { plotFigures } from '../../../reporting/charts/figures/plotFigures.js'
 import { heatMapChart } from '../../../reporting/charts/heatMapChart.js'
 import { bytesText, durationText, scoreText } from '../../../reporting/charts/humanUnits.js'
-import { intervalChart } from '../../../reporting/charts/intervalChart.js'
 import { readRunCurves } from '../../../reporting/charts/runCurves.js'
 import { drawChart, fileLayout } from '../../../reporting/charts/svg/drawChart.js'
 import { linearScale, logarithmicScale, symmetricLogScale } from '../../../reporting/charts/svg/scales.js'
@@ -260,7 +259,7 @@ describe('a drawn chart', () => {
     expect([strokes(true, 0.6), strokes(true, 0), strokes(false, 0.6)]).toEqual([2, 1, 1])
   })
 
-  it('shows the value in each cell of a heat map, and a row for each interval', () => {
+  it('shows the value in each cell of a heat map', () => {
     const map = heatMapChart(
       [
         { row: 'a', column: 'x', value: 3 },
@@ -270,18 +269,6 @@ describe('a drawn chart', () => {
       { title: '', order: ['x'] },
     )
     expect(textsIn(drawChart(map))).toEqual(['layer', 'x', 'a', 'b', '3', '0.3'])
-    const intervals = drawChart(
-      intervalChart(
-        [
-          { row: 'one', value: 1, low: 0.5, high: 1.5 },
-          { row: 'two', value: 2 },
-        ],
-        'difference',
-        0,
-      ),
-    )
-    expect(textsIn(intervals)).toEqual(expect.arrayContaining(['one', 'two', 'difference']))
-    expect(intervals.match(/<circle/g)?.length).toBe(2)
   })
 })
 

@@ -4,7 +4,6 @@ import { seriesColor } from '../../../reporting/charts/chartStyle.js'
 import type { PlottedSeries } from '../../../reporting/charts/figure.js'
 import { agreement } from '../../../reporting/charts/figures/agreement.js'
 import { byRank } from '../../../reporting/charts/figures/byRank.js'
-import { intervalChart } from '../../../reporting/charts/intervalChart.js'
 import { lineChart } from '../../../reporting/charts/lineChart.js'
 import { seriesOf } from '../../../reporting/charts/series.js'
 import { drawChart, fileLayout } from '../../../reporting/charts/svg/drawChart.js'
@@ -93,36 +92,5 @@ describe('a line chart', () => {
         .filter((part) => part.includes(`stroke="${seriesColor(1)}"`)).length
     }
     expect(strokes('two') - strokes('one')).toBe(1)
-  })
-})
-
-describe('an interval chart', () => {
-  const numbers = (svg: string, pattern: RegExp): ReadonlyArray<number> => [...svg.matchAll(pattern)].map(([, x]) => Number(x))
-
-  it('has its dashed line at the reference, where a point of that value is', () => {
-    const svg = drawChart(
-      intervalChart(
-        [
-          { row: 'a', value: 1, low: 0.5, high: 3 },
-          { row: 'b', value: 2 },
-        ],
-        'ratio',
-        1,
-      ),
-    )
-    const [reference] = numbers(svg, /<path d="M([\d.]+) [\d.]+V/g)
-    const [first, second = NaN] = numbers(svg, /<circle cx="([\d.]+)"/g)
-    expect(reference).toBe(first)
-    expect(second).toBeGreaterThan(first ?? NaN)
-    const [, from, to] = /<path d="M([\d.]+) [\d.]+L([\d.]+) [\d.]+" stroke="#/.exec(svg) ?? []
-    expect(Number(from)).toBeLessThan(first ?? NaN)
-    expect(Number(to)).toBeGreaterThan(second)
-  })
-
-  it('has the series of a row below each other, within its row', () => {
-    const points = ['a', 'b'].flatMap((row) => ['one', 'two'].map((series) => ({ row, series, value: 1 })))
-    const heights = numbers(drawChart(intervalChart(points, '', 0)), /<circle cx="[\d.]+" cy="([\d.]+)"/g)
-    expect(new Set(heights).size).toBe(4)
-    expect(heights).toEqual([...heights].sort((x, y) => x - y)) // a one, a two, b one, b two
   })
 })

@@ -4,10 +4,9 @@
  */
 import type { Chart } from '../chart.js'
 import { heatMapSvg } from './heatMapSvg.js'
-import { intervalSvg } from './intervalSvg.js'
 import { lineSvg } from './lineSvg.js'
 
-export type ChartLayout = {
+type ChartLayout = {
   /** pixels; a chart with many columns may need more */
   readonly width: number
   /** pixels between the axes of a line chart */
@@ -25,7 +24,5 @@ export const drawChart = (chart: Chart, { width, plotHeight, smoothing }: ChartL
       return lineSvg(chart, { width, height: plotHeight, smoothing })
     case 'heatMap':
       return heatMapSvg(chart, width)
-    case 'interval':
-      return intervalSvg(chart, width)
   }
 }
