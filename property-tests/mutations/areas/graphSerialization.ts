@@ -366,4 +366,18 @@ export const graphSerialization: ReadonlyArray<Mutation> = [
     after: "shape.some((d) => typeof d === 'number') ?",
     tests: ['property/graph/liveness'],
   },
+  {
+    file: 'accelerated/graph/onnxProducts.ts',
+    mistake: 'Where products saturate, the right factor has no zero point.',
+    before: 'return isSigned ? [zero] : [zero, zero]',
+    after: 'return [zero]',
+    tests: ['agreement/quantizedMatMul'],
+  },
+  {
+    file: 'accelerated/graph/onnxProducts.ts',
+    mistake: 'Levels of a file in int8 are multiplied where products saturate.',
+    before: "source?.dtype === 'int8' && target.saturates !== true",
+    after: "source?.dtype === 'int8'",
+    tests: ['agreement/quantizedMatMul'],
+  },
 ]

@@ -2,7 +2,6 @@
 import type { Areas } from '../mutation.js'
 import { checkpoints } from './checkpoints.js'
 import { checkpointsTokenizer } from './checkpointsTokenizer.js'
-import { checks } from './checks.js'
 import { cli } from './cli.js'
 import { engines } from './engines.js'
 import { errors } from './errors.js'
@@ -57,5 +56,4 @@ export const areas: Areas = {
   reporting,
   web,
   cli,
-  checks,
 }

@@ -166,8 +166,8 @@ export const precisions: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/precisions/int4/fourBitLayout.ts',
     mistake: 'Matrices in eight bits are stored in both orientations.',
-    before: 'rowLayout(base, 0)',
-    after: 'rowLayout(base)',
+    before: 'rowLayout(base, type, 0)',
+    after: 'rowLayout(base, type)',
     tests: ['property/accelerated/int4'],
   },
   {

@@ -1,5 +1,4 @@
-/** Texts of a TypeScript file: comments, strings of several words, and the titles of tests. A scanner of tokens suffices for this. */
-import type { Text } from './rules.js'
+/** Comments and strings of a TypeScript file. A scanner of tokens suffices for this. */
 
 type Token = { readonly kind: 'comment' | 'string'; readonly line: number; readonly text: string; readonly before: string }
 
@@ -63,37 +62,3 @@ export const tokensOf = (source: string): ReadonlyArray<Token> => {
   code(null)
   return tokens
 }
-
-/** A comment's words: no stars, and each tag begins a paragraph. */
-const commentText = (comment: string): string =>
-  comment
-    .replace(/^\*+/, '')
-    .replace(/^\s*\*+ ?/gm, '')
-    .replace(/^\s*- /gm, '\n\n')
-    .replace(/@(param|returns?|throws|see|example)\b(\s+\{[^}]*\})?/g, '\n\n')
-    .trim()
-
-const isTitle = ({ before }: Token): boolean =>
-  /\b(it|test|describe)(\.(each|skipIf|runIf|concurrent|for)\b(\([^\n]*\))?)*\(\s*$/.test(before) ||
-  /(\]|\))\)\(\s*$/.test(before) ||
-  /\b(it|test|describe)\.each[\s\S]*\)\(\s*$/.test(before)
-
-/** Several words with spaces between them, and no code, path or markup. */
-const isSentence = (text: string): boolean =>
-  (text.match(/\p{L}{2,}/gu) ?? []).length >= 3 &&
-  / \p{L}/u.test(text) &&
-  !/[{};]\s*$|^\s*[<{]|=>|:\s*#|\bimport\b.*\bfrom\b|\d+px\b/.test(text)
-
-const isTest = (file: string): boolean => file.startsWith('property-tests/')
-
-/** In a test, strings are data, except titles. */
-export const typescriptTexts = (file: string, source: string): ReadonlyArray<Text> =>
-  tokensOf(source).flatMap((token): ReadonlyArray<Text> => {
-    const { kind, line } = token
-    if (kind === 'comment') {
-      const text = commentText(token.text)
-      return /^(biome-ignore|cspell|@ts-)/.test(text) ? [] : [{ file, line, kind: 'comment', text }]
-    }
-    if (isTest(file)) return isTitle(token) ? [{ file, line, kind: 'title', text: token.text }] : []
-    return isSentence(token.text) ? [{ file, line, kind: 'message', text: token.text.replace(/<[^<>]*>/g, ' ') }] : []
-  })
