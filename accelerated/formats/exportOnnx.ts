@@ -1,6 +1,7 @@
 /** The `transformers.js` export: an ONNX model of the merged classifier or decoder, and the files that @huggingface/transformers needs. */
 import { loadTokenizer } from '../checkpoints/tokenizer/tokenizer.js'
 import { embedWeights, largestModel, type Piece } from '../graph/embedWeights.js'
+import { topologicalOrder } from '../graph/expression.js'
 import { toOnnx } from '../graph/onnx.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
 import { joinPath } from '../storage/paths.js'
@@ -8,7 +9,7 @@ import type { Storage } from '../storage/storage.js'
 import { cachedInference } from './cachedInference.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from './mergedWeights.js'
 import { writeModelConfig } from './modelConfig.js'
-import { onnxPrecisions, placed, storedWeight, type OnnxPrecision, type StoredTensor } from './onnxWeights.js'
+import { onnxPrecisions, placed, storedWeight, type ExportLevels, type OnnxPrecision, type StoredTensor } from './onnxWeights.js'
 import { paddedInference } from './paddedInference.js'
 import { writeTokenizer } from './tokenizerFiles.js'
 
@@ -63,12 +64,17 @@ const writeOnnxModel = async (
   const { adapter } = trained
   const { folder: onnx, model: modelName, data: dataName } = onnxFiles(precision)
   const modelFile = joinPath(folder, onnx, modelName)
-  const weights = new Map([...tensorsOf(trained)].map(([name, tensor]) => [name, storedWeight(name, tensor, precision, modelFile)]))
+  const multiplied = new Set<string>() // known once the graph is built, before bytes are
+  const isDecoder = adapter.outputs.head === 'causal'
+  const levels: ExportLevels = isDecoder ? { type: 'uint8' } : { type: 'int8', isMultiplied: (name) => multiplied.has(name) }
+  const weights = new Map([...tensorsOf(trained)].map(([name, tensor]) => [name, storedWeight(name, tensor, precision, modelFile, levels)]))
   const stored = new Map([...weights.values()].flatMap(({ parts }) => [...parts]))
   const read = placed(stored, dataName)
   const values = new Map([...weights].map(([name, { value }]) => [name, value(read)]))
-  const inference = adapter.outputs.head === 'causal' ? cachedInference : paddedInference
+  const inference = isDecoder ? cachedInference : paddedInference
   const outputs = inference(adapter, (name) => values.get(name)!)
+  for (const { op, inputs } of topologicalOrder(Object.values(outputs)))
+    if (op === 'QuantizedMatMul') multiplied.add(inputs[1]?.attributes.name ?? '')
   const model = toOnnx(outputs, { fusedMatMul: false, quantizedMatMul: 'plain' })
   const whole = embedWeights(model)
   const embedded = whole.length <= largest

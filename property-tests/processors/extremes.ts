@@ -7,12 +7,21 @@ import { argv } from 'node:process'
 import { pathToFileURL } from 'node:url'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
+import { onnxRuntime } from '../../accelerated/engines/loadOnnxRuntime.js'
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
+import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { constant, input, matMul, reduceSum } from '../../accelerated/graph/operators.js'
 import { blockDequantize, blockSize, fourBitMatMul, quantizedMatMul, transposedView } from '../../accelerated/graph/quantizedOperators.js'
 import { fourBits, scalesOfBlocks } from '../../accelerated/precisions/int4/quantize.js'
-import { quantizedBlocks, rowLevels, rowScales, transposedOf, unsignedLevels } from '../../accelerated/precisions/int8/quantize.js'
+import {
+  portableLevel,
+  quantizedBlocks,
+  rowLevels,
+  rowScales,
+  transposedOf,
+  unsignedLevels,
+} from '../../accelerated/precisions/int8/quantize.js'
 
 const [columns, outputs] = [768, 32]
 const blocks = columns / blockSize
@@ -100,8 +109,34 @@ export const wrongSums = async (name: keyof typeof products): Promise<ReadonlyAr
   return wrong
 }
 
+/** The same for an exported encoder: plain ONNX and seven bits, in a session as other programs open it. */
+export const wrongExportedSums = async (): Promise<ReadonlyArray<WrongSum>> => {
+  const ort = await onnxRuntime()
+  const wrong: WrongSum[] = []
+  for (const w of signs) {
+    const W = new Float32Array(outputs * columns).fill(w)
+    const scales = rowScales(W, shape, portableLevel)
+    const levels = constant(rowLevels(W, scales, portableLevel), shape, 'int8')
+    const matrix = { levels, transposed: transposedView(levels), scales: constant(scales, [outputs], 'float32') }
+    const y = quantizedMatMul(input('x', ['rows', columns], 'float32'), matrix)
+    const session = await ort.InferenceSession.create(toOnnx({ y }, { fusedMatMul: false, quantizedMatMul: 'plain' }), {
+      intraOpNumThreads: 1,
+    })
+    for (const rows of rowCounts)
+      for (const a of signs) {
+        const x = new ort.Tensor('float32', new Float32Array(rows * columns).fill(a), [rows, columns])
+        const { y: sums } = await session.run({ x })
+        const expected = columns * a * w
+        const found = Array.from((sums?.data ?? [NaN]) as Float32Array).find((value) => !(Math.abs(value / expected - 1) < 1e-4))
+        if (found !== undefined) wrong.push({ sum: `y of ${rows} rows of ${a} with ${w} in an export`, expected, found })
+      }
+    await session.release()
+  }
+  return wrong
+}
+
 if (import.meta.url === pathToFileURL(argv[1] ?? '').href) {
   const wrong: WrongSum[] = []
   for (const name of Object.keys(products) as (keyof typeof products)[]) wrong.push(...(await wrongSums(name)))
-  process.stdout.write(JSON.stringify(wrong))
+  process.stdout.write(JSON.stringify([...wrong, ...(await wrongExportedSums())]))
 }

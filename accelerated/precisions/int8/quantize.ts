@@ -5,6 +5,9 @@ import { unsignedZero } from '../../graph/quantizedOperators.js'
 /** Levels are symmetric: the levels of −W are those of W with the other sign. */
 export const largestLevel = 127
 
+/** The largest level of int8 whose products with uint8 do not saturate on any processor: two of them fit 16 bits, 2 · 255 · 63 < 2¹⁵. */
+export const portableLevel = 63
+
 /**
  * A matrix with at least this many bytes of levels is stored in one orientation only, and transposed for each product that needs the other.
  * This takes half of the memory, and a tenth of a step's time.
@@ -26,7 +29,7 @@ export const rowScales = (W: Float32Array, [rows = 0, columns = 0]: ReadonlyArra
 }
 
 /** W / scale rounded half to even; a row of zeros keeps zeros. W: [rows, columns], scales: [rows] → [rows, columns] */
-export const rowLevels = (W: Float32Array, scales: Float32Array): Int8Array => {
+export const rowLevels = (W: Float32Array, scales: Float32Array, largestOf = largestLevel): Int8Array => {
   const levels = new Int8Array(W.length)
   const columns = W.length / scales.length
   for (let row = 0; row < scales.length; row++) {
@@ -34,7 +37,7 @@ export const rowLevels = (W: Float32Array, scales: Float32Array): Int8Array => {
     if (scale === 0) continue
     for (let i = row * columns; i < (row + 1) * columns; i++) {
       const rounded = (W[i] ?? NaN) / scale + roundingShift - roundingShift
-      levels[i] = Math.max(-largestLevel, Math.min(largestLevel, rounded)) // a scale below float32's range can exceed it
+      levels[i] = Math.max(-largestOf, Math.min(largestOf, rounded)) // a scale below float32's range can exceed it
     }
   }
   return levels
