@@ -11,7 +11,7 @@ import { splitSlices } from './splitSlices.js'
 import { stackProducts } from './stackedProducts.js'
 import type { OnnxTarget } from './onnxBuilder.js'
 import { add, cast, concat, div, gather, mul, reduceMean, reshape, slice, sqrt, square, sub } from './operators.js'
-import { blockMatMul, blockSize, quantizedOf } from './quantizedOperators.js'
+import { blockMatMul, blockSize, quantizedOf, unsignedZero } from './quantizedOperators.js'
 import { recomputeActivations } from './recomputedActivations.js'
 
 /** As the CPU. */
@@ -96,7 +96,7 @@ const blockRowsOf = ([matrix, index]: ReadonlyArray<Expression>, same: Expressio
   const columns = matrix?.shape[1]
   if (levels === undefined || scales === undefined || index === undefined || columns === undefined) return same
   const [rowScales, rowLevels] = [gather(scales, index), gather(levels, index)]
-  const values = mul(sub(cast(rowLevels, 'float32'), 128), reshape(rowScales, [...rowScales.shape, 1]))
+  const values = mul(sub(cast(rowLevels, 'float32'), unsignedZero), reshape(rowScales, [...rowScales.shape, 1]))
   const [blocks = 1] = scales.shape.slice(1)
   const rows = reshape(values, [...index.shape, Number(blocks) * blockSize])
   return slice(rows, index.shape.length, 0, Number(columns))
@@ -115,7 +115,9 @@ const rowsOf = ([matrix, index]: ReadonlyArray<Expression>, same: Expression): E
   const quantized = matrix === undefined ? null : quantizedOf(matrix)
   if (quantized?.scales === undefined || index === undefined || quantized.scales.shape.length !== 1) return same
   const scales = gather(quantized.scales, index)
-  return mul(cast(gather(quantized.levels, index), 'float32'), reshape(scales, [...index.shape, 1]))
+  const stored = cast(gather(quantized.levels, index), 'float32')
+  const levels = quantized.levels.dtype === 'uint8' ? sub(stored, unsignedZero) : stored
+  return mul(levels, reshape(scales, [...index.shape, 1]))
 }
 
 /** Each head's halves (a, b) as (a cos − b sin, b cos + a sin). x: [tokens, heads · 2h], cosine and sine: [tokens, h] */

@@ -59,7 +59,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     text: 'Reference',
     items: [
       { text: 'Commands', link: '/reference/commands/', collapsed: true, items: generated('reference/commands') },
-      ...pages('reference', ['settings', 'models-and-methods', 'run-folder', 'kernels', 'glossary']),
+      ...pages('reference', ['settings', 'models-and-methods', 'processors', 'run-folder', 'kernels', 'glossary']),
       { text: 'API', link: '/api/', collapsed: true, items: apiPages() },
     ],
   },

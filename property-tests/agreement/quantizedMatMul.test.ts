@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
-import { add, constant, input, mul, reduceSum, weight } from '../../accelerated/graph/operators.js'
+import { add, constant, gather, input, mul, reduceSum, weight } from '../../accelerated/graph/operators.js'
 import {
   quantizedMatMul,
   quantizedOf,
@@ -216,8 +216,14 @@ describe('a matrix in int8', () => {
           })
           const transposed = generate([k, p], (i) => reference.levels.data[(i % p) * k + Math.floor(i / p)] ?? NaN)
           expect([...(graph.transposed.attributes.data ?? [])]).toEqual([...transposed.data].map((x) => x + 0))
-          const { W: actual } = await evaluate({ W: dequantized(graph) })
-          assertClose(actual as Float32Array, dequantize(reference).data, { relative: 1e-6 })
+          const index = constant([p - 1, 0], [2], 'int64')
+          for (const matrix of [graph, stored(W, 'uint8').graph]) {
+            const whole = dequantized(matrix)
+            const { W: actual, rows } = await evaluate({ W: mul(whole, 1), rows: gather(whole, index) })
+            const expected = dequantize(reference).data
+            assertClose(actual as Float32Array, expected, { relative: 1e-6 })
+            assertClose(rows as Float32Array, [...expected.slice((p - 1) * k), ...expected.slice(0, k)], { relative: 1e-6 })
+          }
           expect(quantizedOf(dequantized(graph))).toEqual(graph)
         },
       ),
