@@ -1,6 +1,7 @@
 /** An architecture: everything that the product knows about a family of models. A model is an architecture with its sizes. */
 import type { Expression } from '../graph/expression.js'
 import type { BatchInputs, PaddedInputs } from './batchInputs.js'
+import type { GgufFamily } from './gguf.js'
 import type { Host } from './host.js'
 
 export type TensorShape = ReadonlyArray<number>
@@ -128,4 +129,6 @@ export type Architecture = {
   readonly unread?: Readonly<Record<string, string>>
   /** Opens a parsed config.json. `where` is the file's name in messages. @throws InputError that names the key */
   readonly open: (json: object, where: string) => Model
+  /** its files in llama.cpp; null: salora has none of the family */
+  readonly gguf: GgufFamily | null
 }

@@ -4,12 +4,15 @@ import { bertArchitecture } from './bert/bert.js'
 import { debertaArchitecture } from './deberta/deberta.js'
 import { distilbertArchitecture } from './distilbert/distilbert.js'
 import { electraArchitecture } from './electra/electra.js'
-import { gpt2Architecture } from './gpt/gpt2.js'
+import { gemma2Architecture, gemma3Architecture } from './gemma/gemma.js'
+import { gpt2Architecture } from './gpt2/gpt2.js'
 import { llamaArchitecture } from './llama/llama.js'
+import { mistralArchitecture } from './mistral/mistral.js'
 import { modernbertArchitecture } from './modernbert/modernbert.js'
 import { mpnetArchitecture } from './mpnet/mpnet.js'
-import { optArchitecture } from './gpt/opt.js'
+import { optArchitecture } from './opt/opt.js'
 import { phi3Architecture } from './phi3/phi3.js'
+import { qwen2Architecture, qwen3Architecture } from './qwen/qwen.js'
 import { xlmRobertaArchitecture } from './xlmroberta/xlmroberta.js'
 
 export const architectures: ReadonlyArray<Architecture> = [
@@ -19,6 +22,11 @@ export const architectures: ReadonlyArray<Architecture> = [
   electraArchitecture,
   gpt2Architecture,
   llamaArchitecture,
+  mistralArchitecture,
+  qwen2Architecture,
+  qwen3Architecture,
+  gemma2Architecture,
+  gemma3Architecture,
   modernbertArchitecture,
   mpnetArchitecture,
   optArchitecture,

@@ -4,8 +4,8 @@ import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
 import { salora } from '../../accelerated/methods/salora/salora.js'
 import type { Model as AcceleratedModel } from '../../accelerated/models/architecture.js'
 import { encoderModel } from '../../accelerated/models/bert/bert.js'
-import type { DecoderConfig as AcceleratedConfig } from '../../accelerated/models/llama/config.js'
-import { designOf } from '../../accelerated/models/llama/families.js'
+import { gemma2 } from '../../accelerated/models/gemma/config.js'
+import { llama, type DecoderConfig as AcceleratedConfig } from '../../accelerated/models/llama/family.js'
 import { decoderModel } from '../../accelerated/models/llama/llama.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
@@ -49,8 +49,8 @@ const modelIn = ({ config }: AnyModel): AcceleratedModel => {
 
 /** A reference decoder as the accelerated one takes it. */
 export const decoderSizes = ({ family: _, taskType: __, outputNorms, ...same }: DecoderConfig): AcceleratedConfig => {
-  const { norms } = designOf(outputNorms ? 'gemma2' : 'llama')
-  return { ...same, norms, family: 'llama', maxPositions: 1_000, paddingIndex: 0, attentionDropout: 0 }
+  const { norms } = outputNorms ? gemma2 : llama
+  return { ...same, norms, maxPositions: 1_000, paddingIndex: 0, attentionDropout: 0 }
 }
 
 /** SaLoRA on the accelerated path, with the model's settings. */

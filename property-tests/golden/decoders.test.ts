@@ -10,10 +10,9 @@ import type { FloatType } from '../../accelerated/graph/expression.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
 import { plainHost } from '../../accelerated/models/host.js'
 import type { GptConfig } from '../../accelerated/models/gpt/config.js'
-import { gpt2Config } from '../../accelerated/models/gpt/gpt2.js'
-import { optConfig } from '../../accelerated/models/gpt/opt.js'
+import { gpt2Config } from '../../accelerated/models/gpt2/config.js'
+import { optConfig } from '../../accelerated/models/opt/opt.js'
 import { phi3Config } from '../../accelerated/models/phi3/config.js'
-import { decoderConfig } from '../../accelerated/models/llama/config.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
@@ -49,6 +48,7 @@ import {
   type Tensor,
   type Tensors,
 } from '../../reference/index.js'
+import { readDecoderConfig } from '../support/decoderConfigs.js'
 import {
   decoderFamilies as families,
   compareNumbers,
@@ -215,7 +215,7 @@ type ReferenceModel = { readonly modules: ReadonlyArray<string>; readonly run: (
 
 /** LLaMA's kind. */
 const llamaReference = (json: object): ReferenceModel => {
-  const own = decoderConfig(json, 'config.json')
+  const own = readDecoderConfig(json)
   const config: DecoderConfig = { ...own, outputNorms: own.norms.attention.after !== null, family: 'decoder', taskType: 'causal' }
   return { modules: decoderModules(config), run: (options) => decoder(config, options) }
 }

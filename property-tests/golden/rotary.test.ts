@@ -6,7 +6,7 @@ import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import { int32Feed } from '../../accelerated/engines/feeds.js'
 import { input } from '../../accelerated/graph/operators.js'
-import { decoderConfig } from '../../accelerated/models/llama/config.js'
+import { readDecoderConfig } from '../support/decoderConfigs.js'
 import { rotaryAngles, rotaryFrequencies } from '../../accelerated/models/layers/rotary.js'
 import { frequencies, rotate, tensor } from '../../reference/index.js'
 import { assertClose } from '../support/assertClose.js'
@@ -23,7 +23,7 @@ const positions = [0, 1, 7, 63]
 
 describe('rotary embeddings of transformers', () => {
   it.each(titled)('$title', async ({ config: json, frequencies: expected, factor }) => {
-    const config = decoderConfig(json, 'config.json')
+    const config = readDecoderConfig(json)
     const { headSize, rotaryBase: base, rotaryScaling: scaling } = config
     assertClose(rotaryFrequencies(config), expected, { relative: 1e-12 })
     assertClose(frequencies({ headSize, base, scaling }), expected, { relative: 1e-12 })

@@ -1,7 +1,7 @@
 /** Small decoders without an adapter: a configuration to vary, and the assembly of a model. */
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
-import { plainParts } from '../../accelerated/models/llama/config.js'
+import { plainParts } from '../../accelerated/models/llama/family.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
@@ -10,7 +10,6 @@ import type { Assembly } from '../../accelerated/training/assembly.js'
 
 /** One layer without biases, windows or dropout, whose head is its word table. */
 export const decoderConfig = {
-  family: 'llama',
   layers: 1,
   rmsNormEpsilon: 1e-6,
   rotaryScaling: null,

@@ -1,4 +1,5 @@
 /** A decoder in GGUF as a folder in Hugging Face layout: converted once, and kept in the cache under the file's digest. */
+import { factorTensors } from '../../models/gguf.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath } from '../../storage/paths.js'
 import { withFile, type Storage } from '../../storage/storage.js'
@@ -11,7 +12,6 @@ import { ggufConfig } from './ggufConfig.js'
 import type { GgufHeader } from './ggufHeader.js'
 import { ggufTokenizer } from './ggufTokenizerJson.js'
 import { readGguf } from './readGguf.js'
-import { factorTensors } from './rotaryFactors.js'
 
 /** The version of the written files: a later one converts again. */
 const layout = 1

@@ -2,15 +2,14 @@
 import { inputError, quoted } from '../../errors/inputError.js'
 import { sameShape, showShape } from '../../graph/expression.js'
 import type { Model, TensorShape } from '../../models/architecture.js'
+import { factorTensors } from '../../models/gguf.js'
 import { withFile, type OpenFile, type Storage } from '../../storage/storage.js'
 import { transposedMatrix } from '../safetensors/safetensors.js'
 import { layOut } from '../safetensors/writeSafetensors.js'
 import type { StoredType } from '../safetensors/safetensorsHeader.js'
-import { ggufName, permutedHeads, separateHeads } from './decoderNames.js'
+import { ggufName, ggufOffset, permutedHeads, separateHeads } from './decoderNames.js'
 import { dequantize } from './dequantize.js'
-import { ggufOffset } from './gemmaGguf.js'
 import type { GgufEntry, GgufHeader } from './ggufHeader.js'
-import { factorTensors } from './rotaryFactors.js'
 import { tensorTypes } from './ggufTypes.js'
 
 type Converted = {
@@ -36,7 +35,7 @@ export const convertWeights = async (
   const converted = new Map(
     [...shapes].map(([name, shape]) => [model.naming.stored(name), convertedTensor(tensors, model, name, shape, file)]),
   )
-  const known = new Set([...factorTensors, ...[...converted.values()].map(({ entry }) => entry.name)])
+  const known = new Set<string>([...factorTensors, ...[...converted.values()].map(({ entry }) => entry.name)])
   const stray = [...tensors.keys()].find((name) => !known.has(name))
   if (stray !== undefined) throw inputError(file, `only tensors of a model of type ${model.type}`, quoted(stray))
   const declared = [...converted].map(([name, { entry, dtype, isTransposed }]) => ({

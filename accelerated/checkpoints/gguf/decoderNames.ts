@@ -1,62 +1,35 @@
-/** The names of a decoder's tensors in llama.cpp, and the order of rows that it has there. */
+/** The names of a model's tensors in llama.cpp, and the order of rows that it has there. */
 import type { Model } from '../../models/architecture.js'
+import type { GgufFamily } from '../../models/gguf.js'
+import { architectures } from '../../models/index.js'
 
-/** llama.cpp's architecture by our family. Mistral is LLaMA there. */
-const architectures: Readonly<Record<string, string>> = {
-  ...{ llama: 'llama', mistral: 'llama', qwen2: 'qwen2', qwen3: 'qwen3', gpt2: 'gpt2', phi3: 'phi3' },
-  ...{ gemma2: 'gemma2', gemma3_text: 'gemma3' },
+/** The family's entry; null if salora has none of its files. */
+export const findGguf = ({ type }: Pick<Model, 'type'>): GgufFamily | null =>
+  architectures.find(({ modelTypes }) => modelTypes.includes(type))?.gguf ?? null
+
+/** @throws Error for a family without files */
+export const requireGguf = (model: Pick<Model, 'type'>): GgufFamily => {
+  const gguf = findGguf(model)
+  if (gguf === null) throw new Error(`requireGguf: expected a family that llama.cpp has, got ${model.type}`)
+  return gguf
 }
 
-/** The name of the model's architecture in llama.cpp; undefined if we write none of its family. */
-export const ggufArchitecture = ({ type }: Pick<Model, 'type'>): string | undefined => architectures[type]
-
-const ofLayers: Readonly<Record<string, string>> = {
-  'self_attn.q_proj': 'attn_q',
-  'self_attn.k_proj': 'attn_k',
-  'self_attn.v_proj': 'attn_v',
-  'self_attn.o_proj': 'attn_output',
-  'mlp.gate_proj': 'ffn_gate',
-  'mlp.up_proj': 'ffn_up',
-  'mlp.down_proj': 'ffn_down',
-  'self_attn.q_norm': 'attn_q_norm',
-  'self_attn.k_norm': 'attn_k_norm',
-  input_layernorm: 'attn_norm',
-  post_attention_layernorm: 'ffn_norm',
-  'self_attn.qkv_proj': 'attn_qkv',
-  'mlp.gate_up_proj': 'ffn_up',
-  'attn.c_attn': 'attn_qkv',
-  'attn.c_proj': 'attn_output',
-  'mlp.c_fc': 'ffn_up',
-  'mlp.c_proj': 'ffn_down',
-  ln_1: 'attn_norm',
-  ln_2: 'ffn_norm',
-}
-/** Where Gemma's name is another family's name of another norm. */
-const ofGemma: Readonly<Record<string, string>> = {
-  post_attention_layernorm: 'post_attention_norm',
-  pre_feedforward_layernorm: 'ffn_norm',
-  post_feedforward_layernorm: 'post_ffw_norm',
-}
-const others: Readonly<Record<string, string>> = {
-  ...{ embed_tokens: 'token_embd', norm: 'output_norm', lm_head: 'output' },
-  ...{ wte: 'token_embd', wpe: 'position_embd', ln_f: 'output_norm' },
+/** `layers.3.self_attn.q_proj.weight` → `blk.3.attn_q.weight`. @throws Error for a tensor that the family does not have */
+export const ggufName = (name: string, model: Pick<Model, 'type'>): string => {
+  const [, layer, module = '', kind = ''] = /^(?:[a-z]+\.(\d+)\.)?([\w.]+)\.(weight|bias)$/.exec(name) ?? []
+  const { names } = requireGguf(model)
+  const written = Object.hasOwn(names, module) ? names[module] : undefined
+  if (written === undefined) throw new Error(`ggufName: expected a tensor of a decoder, got ${name}`)
+  return layer === undefined ? `${written}.${kind}` : `blk.${layer}.${written}.${kind}`
 }
 
-/** `layers.3.self_attn.q_proj.weight` → `blk.3.attn_q.weight`. @throws Error for a tensor that no decoder has */
-export const ggufName = (name: string, { type }: Pick<Model, 'type'>): string => {
-  const [, layer, module = '', kind = ''] = /^(?:(?:layers|h)\.(\d+)\.)?([\w.]+)\.(weight|bias)$/.exec(name) ?? []
-  const inLayers = type.startsWith('gemma') ? { ...ofLayers, ...ofGemma } : ofLayers
-  const known = layer === undefined ? others[module] : inLayers[module]
-  if (known === undefined) throw new Error(`ggufName: expected a tensor of a decoder, got ${name}`)
-  return layer === undefined ? `${known}.${kind}` : `blk.${layer}.${known}.${kind}`
-}
-
-/**
- * llama.cpp rotates neighboring rows of a head, and Hugging Face's code rotates halves. So its files of LLaMA and Mistral have W_Q and W_K in
- * another order. Qwen2 and Qwen3 rotate halves there too. → the size of a head if `matrix` is reordered, else null
- */
+/** → the size of a head if llama.cpp has `matrix` in another order of rows, else null */
 export const permutedHeads = ({ type, spec }: Pick<Model, 'type' | 'spec'>, matrix: string): number | null =>
-  ggufArchitecture({ type }) === 'llama' && /\.self_attn\.[qk]_proj$/.test(matrix) ? (spec.layers[0]?.headSize ?? null) : null
+  findGguf({ type })?.interleaved?.test(matrix) === true ? (spec.layers[0]?.headSize ?? null) : null
+
+/** → what llama.cpp's files add to each number of `tensor` */
+export const ggufOffset = (model: Pick<Model, 'type'>, tensor: string): 0 | 1 =>
+  tensor.endsWith('norm.weight') ? (findGguf(model)?.normOffset ?? 0) : 0
 
 /** Numbers, or bytes that hold them: a width is then in bytes. */
 type Rows = Float32Array | Float64Array | Uint8Array

@@ -1,17 +1,8 @@
 /** Writes GGUF files, version 3: a header of keys and tensors, then the tensors' data in the header's order, each aligned. */
+import type { WrittenKeys, WrittenValue } from '../../models/gguf.js'
 import { concatenated } from '../../storage/concatenated.js'
 import { elementCount } from '../safetensors/safetensorsHeader.js'
 import { bytesOfElements, defaultAlignment, tensorTypes, valueTypes, type TensorType } from './ggufTypes.js'
-
-/** A value of the list of keys. `strings`, `int32s` and `float32s` are arrays. */
-export type WrittenValue =
-  | { readonly type: 'string'; readonly value: string }
-  | { readonly type: 'uint32' | 'float32'; readonly value: number }
-  | { readonly type: 'bool'; readonly value: boolean }
-  | { readonly type: 'strings'; readonly value: ReadonlyArray<string> }
-  | { readonly type: 'int32s' | 'float32s'; readonly value: ReadonlyArray<number> }
-
-export type WrittenKeys = ReadonlyArray<readonly [key: string, value: WrittenValue]>
 
 /** A tensor to write. Its bytes are computed when they are written. shape: row-major, as elsewhere; the file has the sizes reversed. */
 export type WrittenTensor = {

@@ -1,8 +1,8 @@
 /** A low-rank adapter in GGUF, as llama.cpp reads it beside a base model: adapter.gguf. */
-import { ggufArchitecture, ggufName, interleaveHeads, permutedHeads, separateHeads } from '../../checkpoints/gguf/decoderNames.js'
+import { findGguf, ggufName, interleaveHeads, permutedHeads, requireGguf, separateHeads } from '../../checkpoints/gguf/decoderNames.js'
 import type { GgufHeader } from '../../checkpoints/gguf/ggufHeader.js'
 import { readGguf } from '../../checkpoints/gguf/readGguf.js'
-import { ggufChunks, type WrittenKeys, type WrittenTensor } from '../../checkpoints/gguf/writeGguf.js'
+import { ggufChunks, type WrittenTensor } from '../../checkpoints/gguf/writeGguf.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { encode } from '../../checkpoints/safetensors/writeSafetensors.js'
 import { inputError, quoted } from '../../errors/inputError.js'
@@ -10,6 +10,7 @@ import { showShape } from '../../graph/expression.js'
 import { loraScale, type LoraPhase } from '../../methods/lora.js'
 import type { AdaptedMatrix } from '../../methods/lowRank.js'
 import type { Matrix, Model } from '../../models/architecture.js'
+import type { WrittenKeys } from '../../models/gguf.js'
 import { causalOutputs } from '../../models/modelOutputs.js'
 import { fileInFolder } from '../../storage/fileInFolder.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
@@ -27,7 +28,7 @@ import { ggufAdapterFile } from './ggufFiles.js'
 /** Why llama.cpp cannot have a model, as `a model of …`; null if it has. */
 export const noModelOfLlamaCpp = ({ model, outputs }: Pick<Adapter, 'model' | 'outputs'>): string | null => {
   if (model.spec.kind === 'encoder') return `a model of type ${model.type}, which llama.cpp does not generate text with`
-  if (ggufArchitecture(model) === undefined) return `a model of type ${model.type}, whose layout in llama.cpp salora does not write`
+  if (findGguf(model) === null) return `a model of type ${model.type}, whose layout in llama.cpp salora does not write`
   return outputs.head === 'causal' ? null : 'a classifier, whose head llama.cpp does not have'
 }
 
@@ -57,7 +58,7 @@ export const writeGgufAdapter = async (
   const file = joinPath(folder, ggufAdapterFile)
   const scale = loraScale({ rank, loraAlpha: alpha, useRslora: rslora })
   const keys: WrittenKeys = [
-    ['general.architecture', { type: 'string', value: ggufArchitecture(model) ?? '' }],
+    ['general.architecture', { type: 'string', value: requireGguf(model).architecture }],
     ['general.type', { type: 'string', value: 'adapter' }],
     ['adapter.type', { type: 'string', value: 'lora' }],
     ['adapter.lora.alpha', { type: 'float32', value: alpha }],
@@ -127,7 +128,7 @@ export const readGgufAdapter = async (folder: string, { model, baseModelName }: 
 
 /** llama.cpp's alpha; null, or 0: B has the scale already. */
 const alphaOf = ({ keys }: GgufHeader, model: Model, file: string): number | null => {
-  const [architecture, expected] = [keys.get('general.architecture'), ggufArchitecture(model)]
+  const [architecture, expected] = [keys.get('general.architecture'), findGguf(model)?.architecture]
   if (expected === undefined || architecture !== expected)
     throw inputError(file, `an adapter of a model of type ${model.type}`, `one of architecture ${quoted(String(architecture))}`)
   if (keys.get('adapter.type') !== 'lora') throw inputError(file, 'adapter.type lora', quoted(String(keys.get('adapter.type'))))

@@ -1,6 +1,6 @@
 /** The tokenizer of a model as keys of GGUF: llama.cpp's own code then makes the same tokens. What it cannot do is refused by name. */
 import { tokenTypes } from '../../checkpoints/gguf/ggufTokenizerJson.js'
-import type { WrittenKeys, WrittenValue } from '../../checkpoints/gguf/writeGguf.js'
+import type { WrittenKeys, WrittenValue } from '../../models/gguf.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { readChatTemplate } from '../../checkpoints/chatTemplate/chatTemplate.js'
 import { namedEosTokenIds } from '../../checkpoints/tokenizer/eosToken.js'

@@ -1,5 +1,5 @@
 /** A tokenizer of LLaMA 2's kind as keys of GGUF: llama.cpp merges the neighbors whose token has the highest score, from SentencePiece. */
-import type { WrittenKeys } from '../../checkpoints/gguf/writeGguf.js'
+import type { WrittenKeys } from '../../models/gguf.js'
 import type { TokenizerFile } from '../../checkpoints/tokenizer/tokenizerFile.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 

@@ -33,6 +33,7 @@ export const encoderModel = (config: EncoderConfig, names: EncoderNames = bertNa
 export const bertArchitecture: Architecture = {
   modelTypes: ['roberta', 'bert'],
   open: (json, where) => encoderModel(encoderConfig(json, where)),
+  gguf: null,
 }
 
 const framings: Readonly<Record<EncoderConfig['family'], Omit<SpecialTokenTemplate, 'types'>>> = {

@@ -194,4 +194,5 @@ const debertaModel = (config: DebertaConfig): Model => {
 export const debertaArchitecture: Architecture = {
   modelTypes: ['deberta-v2'],
   open: (json, where) => debertaModel(debertaConfig(json, where)),
+  gguf: null,
 }

@@ -104,4 +104,5 @@ const distilbertModel = (config: EncoderConfig): Model => ({
 export const distilbertArchitecture: Architecture = {
   modelTypes: ['distilbert'],
   open: (json, where) => distilbertModel(configOf(json, where)),
+  gguf: null,
 }

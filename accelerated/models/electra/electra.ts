@@ -42,4 +42,5 @@ const electraModel = (config: EncoderConfig): Model => {
 export const electraArchitecture: Architecture = {
   modelTypes: ['electra'],
   open: (json, where) => electraModel(configOf(json, where)),
+  gguf: null,
 }

@@ -6,8 +6,7 @@ import type { SublayerContext, Host } from '../host.js'
 import { attention, causalBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
 import { rotaryAngles, rotateHeads, type Angles } from '../layers/rotary.js'
-import type { DecoderConfig } from './config.js'
-import type { Activation, SublayerNorms } from './families.js'
+import type { Activation, DecoderConfig, SublayerNorms } from './family.js'
 import { layerNames, wordTable } from './spec.js'
 
 /** Hidden states of a batch: → [tokens, hidden], example after example, with padding if the batch keeps it */

@@ -1,19 +1,20 @@
-/** LLaMA (Touvron et al., 2023), Mistral, Qwen and Gemma: one decoder with a head over words and one over classes. */
+/** LLaMA (Touvron et al., 2023), and what families of its kind share: one decoder with a head over words and one over classes. */
 import type { Expression } from '../../graph/expression.js'
 import type { Architecture, Model } from '../architecture.js'
 import { slotPositions } from '../batchInputs.js'
 import { isRotaryBuffer } from '../buffers.js'
 import { softCapped } from '../layers/softCap.js'
-import { decoderConfig, type DecoderConfig } from './config.js'
+import { decoderConfig } from './config.js'
 import { decoder } from './decoder.js'
-import { decoderFamilies, designOf } from './families.js'
+import { llama, type DecoderConfig, type FamilyDesign } from './family.js'
+import { decoderGguf } from './gguf.js'
 import { specOf, wordTable } from './spec.js'
 
 /** The model of these sizes. */
-export const decoderModel = (config: DecoderConfig): Model => {
-  const [causal, classifier] = designOf(config.family).classNames
+export const decoderModel = (config: DecoderConfig, family: Pick<FamilyDesign, 'modelType' | 'classNames'> = llama): Model => {
+  const [causal, classifier] = family.classNames
   return {
-    type: config.family,
+    type: family.modelType,
     spec: specOf(config),
     vocabularySize: config.vocabularySize,
     paddingIndex: config.paddingIndex,
@@ -41,12 +42,19 @@ export const decoderModel = (config: DecoderConfig): Model => {
       return { tensors: new Map(), frozen, words, capped, outputs: (rows, host) => capped(host.wordLogits(words, rows)) }
     },
     paddedPositions: slotPositions,
-    withDropout: (p) => decoderModel({ ...config, attentionDropout: p }),
+    withDropout: (p) => decoderModel({ ...config, attentionDropout: p }, family),
   }
 }
 
-export const llamaArchitecture: Architecture = {
-  modelTypes: decoderFamilies,
-  unread: { gemma3: 'model_type gemma3_text, a model of text alone (one of images and text is not read)' },
-  open: (json, where) => decoderModel(decoderConfig(json, where)),
-}
+/** The entry of a family of LLaMA's kind. @param config reads its config.json */
+export const decoderArchitecture = (
+  design: FamilyDesign,
+  config = (json: object, where: string): DecoderConfig => decoderConfig(design, json, where),
+) =>
+  ({
+    modelTypes: [design.modelType],
+    open: (json: object, where: string) => decoderModel(config(json, where), design),
+    gguf: decoderGguf(design, config),
+  }) satisfies Architecture
+
+export const llamaArchitecture: Architecture = decoderArchitecture(llama)

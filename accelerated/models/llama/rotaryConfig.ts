@@ -2,9 +2,7 @@
 import { z } from 'zod'
 import { inputError, quoted } from '../../errors/inputError.js'
 import { usualAttentionFactor, type RotaryScaling } from '../layers/rotary.js'
-
-/** The base of the frequencies, and how they are scaled. */
-export type Rotary = { readonly rotaryBase: number; readonly rotaryScaling: RotaryScaling | null }
+import type { Rotary } from './family.js'
 
 const positions = z.int().min(1).max(100_000_000)
 const ropeType = z.string().max(100)

@@ -1,6 +1,6 @@
 /** Names and shapes of a decoder: its tensors, the seven adaptable matrices of each layer, its sublayers. */
 import type { Layer, Matrix, ModelSpec, TensorShape } from '../architecture.js'
-import type { DecoderConfig } from './config.js'
+import type { DecoderConfig } from './family.js'
 
 export const layerNames = ({ layers }: DecoderConfig): ReadonlyArray<string> => Array.from({ length: layers }, (_, i) => `layers.${i}`)
 

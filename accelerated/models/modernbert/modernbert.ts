@@ -232,4 +232,5 @@ const modernbertModel = (config: ModernConfig): Model => ({
 export const modernbertArchitecture: Architecture = {
   modelTypes: ['modernbert'],
   open: (json, where) => modernbertModel(configOf(json, where)),
+  gguf: null,
 }

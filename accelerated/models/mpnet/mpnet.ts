@@ -95,4 +95,5 @@ export const mpnetArchitecture: Architecture = {
     const config = encoderConfig({ ...json, model_type: 'roberta', pad_token_id: 1, type_vocab_size: 1 }, where)
     return mpnetModel({ ...config, tokenTypes: 0 }, buckets)
   },
+  gguf: null,
 }

@@ -4,7 +4,7 @@ import { inputError } from '../../errors/inputError.js'
 import { validate } from '../../errors/validate.js'
 import { probability, size } from '../bert/config.js'
 import type { RotaryScaling } from '../layers/rotary.js'
-import { plainParts, type DecoderConfig } from '../llama/config.js'
+import { plainParts, type DecoderConfig } from '../llama/family.js'
 
 const factors = z.array(z.number().positive()).min(1).max(65_536)
 const rope = z.object({
@@ -77,7 +77,6 @@ export const openPhi3 = (json: object, where: string): { readonly config: Decode
   const rotaryScaling: RotaryScaling | null =
     longRope === null ? null : { kind: 'longrope', factors: longRope.short, attentionFactor: longRope.attentionFactor }
   const config: DecoderConfig = {
-    family: 'llama',
     vocabularySize: file.vocab_size,
     hiddenSize,
     layers,

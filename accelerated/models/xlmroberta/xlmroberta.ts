@@ -28,4 +28,5 @@ export const xlmRobertaArchitecture: Architecture = {
     validate(schema, json, where, 'an encoder')
     return xlmRobertaModel(encoderConfig({ ...json, model_type: 'roberta' }, where))
   },
+  gguf: null,
 }

@@ -16,4 +16,5 @@ const insideOutModel = (roberta: Model): Model => {
 export const insideOut: Architecture = {
   modelTypes: ['inside-out'],
   open: (json, where) => insideOutModel(bertArchitecture.open({ ...json, model_type: 'roberta' }, where)),
+  gguf: null,
 }

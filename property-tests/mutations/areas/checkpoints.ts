@@ -116,13 +116,6 @@ export const checkpoints: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/checkpoints/gguf/decoderNames.ts',
-    mistake: "Qwen2's rows are permuted as LLaMA's.",
-    before: "ggufArchitecture({ type }) === 'llama' && ",
-    after: '',
-    tests: ['property/accelerated/gguf'],
-  },
-  {
-    file: 'accelerated/checkpoints/gguf/decoderNames.ts',
     mistake: 'The rows of heads are separated where they should be interleaved.',
     before: '(inHead % 2) * half + Math.floor(inHead / 2)',
     after: '(inHead % half) * 2 + Math.floor(inHead / half)',
@@ -213,13 +206,6 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/ggufModel'],
   },
   {
-    file: 'accelerated/checkpoints/gguf/rotaryFactors.ts',
-    mistake: 'Factors that are no scaling of this kind are taken.',
-    before: 'factors.length !== plain.length || !(low > 0) || !plain.every(isSame)',
-    after: 'factors.length !== plain.length',
-    tests: ['property/accelerated/ggufModel'],
-  },
-  {
     file: 'accelerated/checkpoints/gguf/ggufTokenizerJson.ts',
     mistake: 'Merges have no bound.',
     before: 'if (merges.length > mergeLimit)',
@@ -235,13 +221,6 @@ export const checkpoints: ReadonlyArray<Mutation> = [
   },
   {
     file: 'accelerated/checkpoints/gguf/ggufConfig.ts',
-    mistake: "YaRN's factor of the attention is llama.cpp's.",
-    before: 'ofAttention * usualAttentionFactor(factor)',
-    after: 'ofAttention',
-    tests: ['property/accelerated/ggufModel'],
-  },
-  {
-    file: 'accelerated/checkpoints/gguf/ggufConfig.ts',
     mistake: 'Only one token ends a text.',
     before: "[id('eos'), id('eot'), id('eom')]",
     after: "[id('eos')]",
@@ -252,20 +231,6 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     mistake: "Weights of Gemma's norms keep the 1 that llama.cpp adds.",
     before: 'numbers.map((x) => x - added)',
     after: 'numbers',
-    tests: ['property/accelerated/ggufModel'],
-  },
-  {
-    file: 'accelerated/checkpoints/gguf/gemmaGguf.ts',
-    mistake: 'Gemma 3 has windows in every other layer.',
-    before: 'gemma3_text: 6 }',
-    after: 'gemma3_text: 2 }',
-    tests: ['property/accelerated/ggufModel'],
-  },
-  {
-    file: 'accelerated/checkpoints/gguf/decoderNames.ts',
-    mistake: "Gemma's norm of the output of attention is the feed-forward's input norm.",
-    before: '{ ...ofLayers, ...ofGemma }',
-    after: 'ofLayers',
     tests: ['property/accelerated/ggufModel'],
   },
   {

@@ -1,11 +1,10 @@
 /** config.json of a decoder: what each family's file means, and the mistakes in it. */
 import { describe, expect, it } from 'vitest'
 import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
-import { decoderConfig } from '../../../accelerated/models/llama/config.js'
-import { llamaArchitecture } from '../../../accelerated/models/llama/llama.js'
 import { rotaryFrequencies } from '../../../accelerated/models/layers/rotary.js'
 import { frequencies } from '../../../reference/index.js'
 import { assertClose } from '../../support/assertClose.js'
+import { readDecoderConfig } from '../../support/decoderConfigs.js'
 
 /** LLaMA-7B as its authors' conversion has it. */
 const llama7B = {
@@ -55,14 +54,14 @@ const gemma3 = {
   ...{ num_attention_heads: 4, num_key_value_heads: 1, head_dim: 256, hidden_activation: 'gelu_pytorch_tanh', rope_scaling: null },
   ...{ rope_theta: 1_000_000, rope_local_base_freq: 10_000, sliding_window: 512, sliding_window_pattern: 6, attn_logit_softcapping: null },
 }
-const read = (json: object) => decoderConfig(json, 'config.json')
+const read = readDecoderConfig
 const count = (shapes: Iterable<ReadonlyArray<number>>): number =>
   [...shapes].reduce((total, shape) => total + shape.reduce((a, b) => a * b, 1), 0)
 
 describe("a decoder's config.json", () => {
   it('has the published numbers of parameters of LLaMA-7B, SmolLM2-135M, Qwen3-0.6B, Gemma-2-2B and Gemma-3-1B', () => {
     const parameters = (json: object): number => {
-      const { spec, causalHead } = llamaArchitecture.open(json, 'config.json')
+      const { spec, causalHead } = parseConfigFile(JSON.stringify(json), 'config.json').model
       return count(spec.tensors.values()) + count(causalHead?.().frozen.values() ?? [])
     }
     expect(parameters(llama7B)).toBe(6_738_415_616)
@@ -73,7 +72,7 @@ describe("a decoder's config.json", () => {
   })
 
   it('gives LLaMA-7B 224 matrices: at rank 8, 19,988,480 parameters and 1,792 gates', () => {
-    const { matrices } = llamaArchitecture.open(llama7B, 'config.json').spec
+    const { matrices } = parseConfigFile(JSON.stringify(llama7B), 'config.json').model.spec
     expect(matrices.reduce((total, { d, k }) => total + 8 * (d + k), 0)).toBe(19_988_480)
     expect(8 * matrices.length).toBe(1792)
   })

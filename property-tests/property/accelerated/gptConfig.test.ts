@@ -6,13 +6,14 @@ import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js
 import { readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { noModelOfLlamaCpp } from '../../../accelerated/formats/gguf/ggufAdapter.js'
-import { gpt2Keys } from '../../../accelerated/formats/gguf/gpt2Keys.js'
 import type { Expression } from '../../../accelerated/graph/expression.js'
 import { weight } from '../../../accelerated/graph/operators.js'
 import { batchInputs } from '../../../accelerated/models/batchInputs.js'
 import { plainHost } from '../../../accelerated/models/host.js'
-import { gpt2Architecture, gpt2Config } from '../../../accelerated/models/gpt/gpt2.js'
-import { optArchitecture, optConfig } from '../../../accelerated/models/gpt/opt.js'
+import { gpt2Config } from '../../../accelerated/models/gpt2/config.js'
+import { gpt2Architecture } from '../../../accelerated/models/gpt2/gpt2.js'
+import { gpt2Gguf } from '../../../accelerated/models/gpt2/gguf.js'
+import { optArchitecture, optConfig } from '../../../accelerated/models/opt/opt.js'
 import { causalOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -68,7 +69,7 @@ describe("GPT-2's config.json", () => {
   })
 
   it('is refused for GGUF with another activation, which llama.cpp would ignore', () => {
-    expect(() => gpt2Keys({ ...small, activation_function: 'gelu' }, 'config.json')).toThrow(
+    expect(() => gpt2Gguf.write({ ...small, activation_function: 'gelu' }, 'config.json')).toThrow(
       'config.json: expected activation_function "gelu_new", for GGUF, got "gelu"',
     )
   })

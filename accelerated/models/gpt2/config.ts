@@ -1,11 +1,9 @@
-/** GPT-2 (Radford et al., 2019): one matrix for queries, keys and values, and every matrix of a layer stored as [in, out]. */
+/** The sizes of a GPT-2 from its config.json. */
 import { z } from 'zod'
-import { validate } from '../../errors/validate.js'
 import { inputError } from '../../errors/inputError.js'
-import type { Architecture } from '../architecture.js'
+import { validate } from '../../errors/validate.js'
 import { probability, size } from '../bert/config.js'
-import type { GptConfig, GptNames } from './config.js'
-import { gptModel, type GptFamily } from './model.js'
+import type { GptConfig } from '../gpt/config.js'
 
 /** The keys read; all others are ignored. Defaults are those of the original configuration class. */
 const schema = z.object({
@@ -47,35 +45,4 @@ export const gpt2Config = (json: object, where: string): GptConfig => {
     paddingIndex: padding != null && padding >= 0 && padding < file.vocab_size ? padding : 0, // −1: none
     dropouts: { embeddings: file.embd_pdrop, attention: file.attn_pdrop, residual: file.resid_pdrop },
   }
-}
-
-const names: GptNames = {
-  words: 'wte',
-  positions: 'wpe',
-  positionOffset: 0,
-  layer: (i) => `h.${i}`,
-  within: {
-    attentionNorm: 'ln_1',
-    queryKeyValue: ['attn.c_attn'],
-    attentionOutput: 'attn.c_proj',
-    feedForwardNorm: 'ln_2',
-    up: 'mlp.c_fc',
-    down: 'mlp.c_proj',
-  },
-  norm: 'ln_f',
-}
-
-const family: GptFamily = {
-  type: 'gpt2',
-  names,
-  prefix: 'transformer.',
-  embeddingDropout: true,
-  classes: { sequenceClassifier: 'GPT2ForSequenceClassification', causal: 'GPT2LMHeadModel' },
-  transposed: (tensor) => /^h\.\d+\.(attn|mlp)\.c_\w+\.weight$/.test(tensor),
-  ignored: (tensor) => /^h\.\d+\.attn\.(masked_)?bias$/.test(tensor), // the mask of later tokens, which old checkpoints have
-}
-
-export const gpt2Architecture: Architecture = {
-  modelTypes: ['gpt2'],
-  open: (json, where) => gptModel(family, gpt2Config(json, where)),
 }

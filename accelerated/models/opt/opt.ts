@@ -4,8 +4,8 @@ import { inputError } from '../../errors/inputError.js'
 import { validate } from '../../errors/validate.js'
 import type { Architecture } from '../architecture.js'
 import { probability, size } from '../bert/config.js'
-import type { GptConfig, GptNames } from './config.js'
-import { gptModel, type GptFamily } from './model.js'
+import type { GptConfig, GptNames } from '../gpt/config.js'
+import { gptModel, type GptFamily } from '../gpt/model.js'
 
 /** The keys read; all others are ignored. Defaults are those of the original configuration class. */
 const schema = z.object({
@@ -78,4 +78,5 @@ const family: GptFamily = {
 export const optArchitecture: Architecture = {
   modelTypes: ['opt'],
   open: (json, where) => gptModel(family, optConfig(json, where)),
+  gguf: null,
 }

@@ -1,9 +1,6 @@
 /** Llama 3's scaling of rotary frequencies from the factors that a GGUF file has in its place. */
 import { inputError } from '../../errors/inputError.js'
-import { rotaryFrequencies } from '../../models/layers/rotary.js'
-
-/** Tensors of a file that are no weights. */
-export const factorTensors: ReadonlyArray<string> = ['rope_freqs.weight', 'rope_factors_short.weight', 'rope_factors_long.weight']
+import { rotaryFrequencies } from '../layers/rotary.js'
 
 /** A file gives no original length. Only its ratios to the others count, so this one serves all. */
 const originalPositions = 8_192
