@@ -56,7 +56,7 @@ export const cachedInference = (
   const hidden = model.hidden(host, paddedRows(rows)) // [batch*sequence, hidden]
   const words = quantizedOf(host.tensor(head.words))
   const quantized = words === null ? null : quantizedMatMul(hidden, words)
-  const logits = quantized === null ? head.outputs(hidden, host) : (head.capped?.(quantized) ?? quantized)
+  const logits = quantized === null ? head.outputs(hidden, host) : (head.toLogits?.(quantized) ?? quantized)
   return {
     logits: reshape(logits, [...tokens, model.vocabularySize]),
     ...Object.fromEntries(

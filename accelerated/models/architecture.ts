@@ -56,8 +56,8 @@ export type Head = {
 export type CausalHead = Head & {
   readonly frozen: ReadonlyMap<string, TensorShape>
   readonly words: string
-  /** The logits of products of rows and words, element by element: the same, or bounded. Absent: the same. */
-  readonly capped?: (logits: Expression) => Expression
+  /** From products of rows and words to logits, element by element. Absent: they are the same. */
+  readonly toLogits?: (logits: Expression) => Expression
 }
 
 /** How special tokens frame one text or two, and the token type of the second. It is checked against the tokenizer. */

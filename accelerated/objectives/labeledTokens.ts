@@ -31,7 +31,7 @@ export const tokenLosses = (head: CausalHead, { hidden, host }: ModelOutput): Re
   slicesOf(selectedRows(hidden, rowSelection(`${slices}*labeled`))).map((rows, i) => {
     const labels = input(`labels${i}`, ['labeled'], 'int32')
     const ofLabels = reduceSum(mul(rows, host.wordRows(head.words, labels)), [-1])
-    return sub(logSumExp(head.outputs(rows, host)), head.capped?.(ofLabels) ?? ofLabels)
+    return sub(logSumExp(head.outputs(rows, host)), head.toLogits?.(ofLabels) ?? ofLabels)
   })
 
 /** rows: [slices · labeled, hidden] → slices of [labeled, hidden] */

@@ -38,8 +38,8 @@ export const decoderModel = (config: DecoderConfig, family: Pick<FamilyDesign, '
     causalHead: () => {
       const words = config.tied ? wordTable : 'lm_head.weight'
       const frozen = new Map(config.tied ? [] : [['lm_head.weight', [config.vocabularySize, config.hiddenSize]]])
-      const capped = (logits: Expression): Expression => softCapped(logits, config.logitCap)
-      return { tensors: new Map(), frozen, words, capped, outputs: (rows, host) => capped(host.wordLogits(words, rows)) }
+      const toLogits = (products: Expression): Expression => softCapped(products, config.logitCap)
+      return { tensors: new Map(), frozen, words, toLogits, outputs: (rows, host) => toLogits(host.wordLogits(words, rows)) }
     },
     paddedPositions: slotPositions,
     withDropout: (p) => decoderModel({ ...config, attentionDropout: p }, family),

@@ -174,7 +174,7 @@ export const formats: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/formats/cachedInference.ts',
     mistake: 'An export in int8 has no soft cap of logits.',
-    before: '(head.capped?.(quantized) ?? quantized)',
+    before: '(head.toLogits?.(quantized) ?? quantized)',
     after: 'quantized',
     tests: ['cli/export/decoder'],
   },

@@ -201,7 +201,7 @@ export const objectives: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/objectives/labeledTokens.ts',
     mistake: "The label's own logit has no soft cap.",
-    before: 'head.capped?.(ofLabels) ?? ofLabels',
+    before: 'head.toLogits?.(ofLabels) ?? ofLabels',
     after: 'ofLabels',
     tests: ['agreement/decoder'],
   },
