@@ -3,7 +3,7 @@ import type { Expression } from '../../graph/expression.js'
 import { add, mul, tanh } from '../../graph/operators.js'
 
 /** cap · tanh(x / cap); x, where there is no cap */
-export const softCapped = (x: Expression, cap: number | null): Expression => (cap === null ? x : mul(tanh(divided(x, cap)), cap))
+export const softCapped = (x: Expression, cap: number | null): Expression => (cap === null ? x : mul(tanh(scaled(x, 1 / cap)), cap))
 
-/** As a sum in float64: ONNX Runtime takes a factor of a product into the product, as a float32. */
-const divided = (x: Expression, by: number): Expression => (x.dtype === 'float64' ? add(x, mul(x, 1 / by - 1)) : mul(x, 1 / by))
+/** x · factor, as a sum in float64: ONNX Runtime takes a factor of a product into the product, as a float32. */
+export const scaled = (x: Expression, factor: number): Expression => (x.dtype === 'float64' ? add(x, mul(x, factor - 1)) : mul(x, factor))

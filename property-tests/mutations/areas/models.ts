@@ -278,15 +278,15 @@ export const models: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/models/layers/softCap.ts',
     mistake: 'A soft cap divides by the cap only.',
-    before: 'mul(tanh(divided(x, cap)), cap)',
-    after: 'tanh(divided(x, cap))',
+    before: 'mul(tanh(scaled(x, 1 / cap)), cap)',
+    after: 'tanh(scaled(x, 1 / cap))',
     tests: ['agreement/decoder'],
   },
   {
     file: 'accelerated/models/layers/softCap.ts',
     mistake: 'A float64 cap is a factor that the runtime rounds to float32.',
-    before: "x.dtype === 'float64' ? add(x, mul(x, 1 / by - 1)) : mul(x, 1 / by)",
-    after: 'mul(x, 1 / by)',
+    before: "x.dtype === 'float64' ? add(x, mul(x, factor - 1)) : mul(x, factor)",
+    after: 'mul(x, factor)',
     tests: ['golden/decoders'],
   },
   {
