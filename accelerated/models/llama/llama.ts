@@ -10,8 +10,10 @@ import { llama, type DecoderConfig, type FamilyDesign } from './family.js'
 import { decoderGguf } from './gguf.js'
 import { specOf, wordTable } from './spec.js'
 
+type Decoder = Model & Required<Pick<Model, 'causalHead'>>
+
 /** The model of these sizes. */
-export const decoderModel = (config: DecoderConfig, family: Pick<FamilyDesign, 'modelType' | 'classNames'> = llama): Model => {
+export const decoderModel = (config: DecoderConfig, family: Pick<FamilyDesign, 'modelType' | 'classNames'> = llama): Decoder => {
   const [causal, classifier] = family.classNames
   return {
     type: family.modelType,
