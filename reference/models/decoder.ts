@@ -87,12 +87,16 @@ const decoderLayer = (model: ModelTensors, config: DecoderConfig, lengths: Reado
   const layer = decoderLayerName(n)
   const [first, second, ...more] = decoderNorms(config).map((name) => normalization(model, config, `${layer}.${name}`)) as [Layer, Layer]
   const [third, fourth] = more as ReadonlyArray<Layer> as readonly [Layer?, Layer?]
-  const attention = selfAttention(model, config, lengths, n)
-  const feedForward = gatedFeedForward(model, config.activation, layer)
+  const scaled = (sublayer: Layer): Layer => sequence(sublayer, scaling(config.residualScale))
+  const attention = scaled(selfAttention(model, config, lengths, n))
+  const feedForward = scaled(gatedFeedForward(model, config.activation, layer))
   return third === undefined || fourth === undefined
     ? sequence(residual(sequence(first, attention)), residual(sequence(second, feedForward)))
     : sequence(residual(sequence(first, attention, second)), residual(sequence(third, feedForward, fourth)))
 }
+
+/** factor · x */
+const scaling = (factor = 1): Layer => plainLayer(scaleBy(factor), (_, yBar) => scaleBy(factor)(yBar))
 
 /** Logits over the vocabulary by the output matrix, which may be the table of embeddings. x: [tokens, hidden] → [tokens, vocabulary] */
 const output =
@@ -121,7 +125,7 @@ export const decoder =
       normalization(model, config, 'norm'),
     )(scaleBy(config.embeddingScale)(embedding(named(model.weights, table), inputIds.flat())))
     const capped = plainLayer(softCap(config.logitCap), softCapVjp(config.logitCap))
-    const logits = sequence(output(model, config.tied ? table : 'lm_head.weight'), capped)(body.value)
+    const logits = sequence(output(model, config.tied ? table : 'lm_head.weight'), scaling(config.logitScale), capped)(body.value)
     return {
       hidden: body.value,
       logits: logits.value,

@@ -36,6 +36,9 @@ export interface DecoderConfig {
   /** c of the bound c tanh(x / c), of the scores and of the logits; null: none */
   readonly scoreCap: number | null
   readonly logitCap: number | null
+  /** the factors of a sublayer's output and of the logits, as in Granite (default: 1) */
+  readonly residualScale?: number
+  readonly logitScale?: number
   /** whether queries and keys of each head are normalized before their rotation */
   readonly queryKeyNorms: boolean
   /** whether the output matrix is the table of embeddings */
