@@ -6,6 +6,7 @@ import { distilbertArchitecture } from './distilbert/distilbert.js'
 import { electraArchitecture } from './electra/electra.js'
 import { gemma2Architecture, gemma3Architecture } from './gemma/gemma.js'
 import { gpt2Architecture } from './gpt2/gpt2.js'
+import { graniteArchitecture } from './granite/granite.js'
 import { llamaArchitecture } from './llama/llama.js'
 import { mistralArchitecture } from './mistral/mistral.js'
 import { modernbertArchitecture } from './modernbert/modernbert.js'
@@ -27,6 +28,7 @@ export const architectures: ReadonlyArray<Architecture> = [
   qwen3Architecture,
   gemma2Architecture,
   gemma3Architecture,
+  graniteArchitecture,
   modernbertArchitecture,
   mpnetArchitecture,
   optArchitecture,

@@ -29,6 +29,7 @@ const classNames: Readonly<Record<string, string>> = {
   llama: 'Llama',
   mistral: 'Mistral',
   qwen2: 'Qwen2',
+  granite: 'Granite',
   gpt2: 'GPT2',
   phi3: 'Phi3',
   opt: 'OPT',
@@ -45,6 +46,7 @@ const columns: Readonly<Record<string, ReadonlyArray<string>>> = {
   llama: ofDecoders,
   mistral: ofDecoders,
   qwen2: ofDecoders,
+  granite: ofDecoders,
   opt: ['q_proj', 'k_proj', 'v_proj', 'out_proj', 'fc1', 'fc2'],
   phi3: ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj'],
   gpt2: ['c_attn', 'attn.c_proj', 'c_fc', 'mlp.c_proj'],
@@ -88,7 +90,7 @@ const asProcess: typeof saloraIn = async (...given) => {
 const json = async (file: string): Promise<Record<string, unknown>> =>
   JSON.parse(await readFile(join(root, file), 'utf8')) as Record<string, unknown>
 
-describe.each(['llama', 'mistral', 'qwen2', 'gpt2', 'phi3', 'opt', ...encoders])('%s', (family) => {
+describe.each(['llama', 'mistral', 'qwen2', 'granite', 'gpt2', 'phi3', 'opt', ...encoders])('%s', (family) => {
   it('is trained by SaLoRA within its budget, and beats the majority baseline', async () => {
     const { code, stdout } = await trainBy(family === 'llama' ? asProcess : saloraIn, family, family, '--method', 'salora', '--epochs', '8')
     expect(code).toBe(0)

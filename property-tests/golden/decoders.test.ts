@@ -220,6 +220,19 @@ const llamaReference = (json: object): ReferenceModel => {
   return { modules: decoderModules(config), run: (options) => decoder(config, options) }
 }
 
+/** LLaMA's, with the factors of the file. */
+const graniteReference = (json: object): ReferenceModel => {
+  const factors = json as Readonly<
+    Record<'embedding_multiplier' | 'attention_multiplier' | 'residual_multiplier' | 'logits_scaling', number>
+  >
+  const config: DecoderConfig = {
+    ...{ ...readDecoderConfig({ ...json, model_type: 'llama' }), outputNorms: false, family: 'decoder', taskType: 'causal' },
+    ...{ embeddingScale: factors.embedding_multiplier, scoreScale: factors.attention_multiplier },
+    ...{ residualScale: factors.residual_multiplier, logitScale: 1 / factors.logits_scaling },
+  }
+  return { modules: decoderModules(config), run: (options) => decoder(config, options) }
+}
+
 const phi3Reference = (json: object): ReferenceModel => {
   const config: DecoderConfig = { ...phi3Config(json, 'config.json'), outputNorms: false, family: 'decoder', taskType: 'causal' }
   return { modules: fusedDecoderModules(config), run: (options) => fusedDecoder(config, options) }
@@ -239,6 +252,7 @@ const references: Readonly<Record<Family, (json: object) => ReferenceModel>> = {
   qwen3: llamaReference,
   gemma2: llamaReference,
   gemma3: llamaReference,
+  granite: graniteReference,
   phi3: phi3Reference,
   opt: gptReference(optConfig, {
     ...{ words: 'decoder.embed_tokens', positions: 'decoder.embed_positions', firstPosition: 2, layer: (n) => `decoder.layers.${n}` },

@@ -1,7 +1,7 @@
 """LoRA on decoders under PEFT: the first step's logits, loss and gradients, and 20 steps of AdamW. One family has grouped heads and Llama 3's rotation, one a
 sliding window, one biases and a tied output matrix, one norms of queries and keys, one
 fused matrices and LongRoPE on a part of each head, one a table of positions and matrices stored as [in, out], and one such a table and ReLU. Gemma's have
-four norms a layer, soft caps, and windows in every other layer. Of these, Gemma 3 rotates by another base.
+four norms a layer, soft caps, and windows in every other layer. Of these, Gemma 3 rotates by another base. Granite scales embeddings, scores, sublayers and logits.
 
 transformers computes norms, rotations, attention's softmax and the loss in float32, whatever the model is in; in float64 these lines are replaced by the same
 ones in float64."""
@@ -14,10 +14,12 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
-    AutoModelForCausalLM, AutoModelForSequenceClassification, Gemma2Config, Gemma3TextConfig, GPT2Config, LlamaConfig, MistralConfig, OPTConfig, Phi3Config,
+    AutoModelForCausalLM, AutoModelForSequenceClassification, Gemma2Config, Gemma3TextConfig, GPT2Config, GraniteConfig, LlamaConfig, MistralConfig, OPTConfig, Phi3Config,
     Qwen2Config, Qwen3Config)
+from transformers.modeling_layers import GenericForSequenceClassification
 from transformers.models.gemma2 import modeling_gemma2
 from transformers.models.gemma3 import modeling_gemma3
+from transformers.models.granite import modeling_granite
 from transformers.models.llama import modeling_llama
 from transformers.models.mistral import modeling_mistral
 from transformers.models.phi3 import modeling_phi3
@@ -29,7 +31,7 @@ from golden_training import descend, in_both, optimization, randomize, versions,
 
 LORA = dict(rank=4, alpha=8)
 TARGETS = {
-    **{family: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] for family in ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3')},
+    **{family: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] for family in ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'granite')},
     'gpt2': ['c_attn', 'c_proj', 'c_fc'],
     'opt': ['q_proj', 'k_proj', 'v_proj', 'out_proj', 'fc1', 'fc2'],
     'phi3': ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj'],
@@ -50,6 +52,8 @@ CONFIGS = {
     'gemma3': lambda: Gemma3TextConfig(**SIZES, head_dim=8, query_pre_attn_scalar=8, sliding_window=3, layer_types=['sliding_attention', 'full_attention'],
                                        rope_parameters={'full_attention': dict(rope_type='linear', rope_theta=100000.0, factor=8.0),
                                                         'sliding_attention': dict(rope_type='default', rope_theta=100.0)}),
+    'granite': lambda: GraniteConfig(**SIZES, rms_norm_eps=1e-5, rope_parameters=dict(rope_type='default', rope_theta=10000.0), embedding_multiplier=3.0,
+                                     attention_multiplier=0.3, residual_multiplier=0.6, logits_scaling=0.5),
     'phi3': lambda: Phi3Config(
         **{**SIZES, 'hidden_size': 32, 'max_position_embeddings': 512}, rms_norm_eps=1e-5, original_max_position_embeddings=256, rope_parameters=LONGROPE, sliding_window=None),
     'opt': lambda: OPTConfig(
@@ -61,7 +65,14 @@ CONFIGS = {
 }
 # Families whose norms and rotations cast to float32.
 MODULES = {'llama': (modeling_llama, 'Llama'), 'mistral': (modeling_mistral, 'Mistral'), 'qwen2': (modeling_qwen2, 'Qwen2'), 'qwen3': (modeling_qwen3, 'Qwen3'),
-           'gemma2': (modeling_gemma2, 'Gemma2'), 'gemma3': (modeling_gemma3, 'Gemma3'), 'phi3': (modeling_phi3, 'Phi3')}
+           'gemma2': (modeling_gemma2, 'Gemma2'), 'gemma3': (modeling_gemma3, 'Gemma3'), 'phi3': (modeling_phi3, 'Phi3'), 'granite': (modeling_granite, 'Granite')}
+
+
+class GraniteForSequenceClassification(GenericForSequenceClassification, modeling_granite.GranitePreTrainedModel):
+    """transformers has no classifier of Granite; it makes LLaMA's by this one line."""
+
+
+AutoModelForSequenceClassification.register(GraniteConfig, GraniteForSequenceClassification, exist_ok=True)
 
 # Tokens of each text, and how many at its start are a prompt's, which is not learned.
 LENGTHS = [[(7, 0), (3, 1), (12, 5), (2, 1)], [(4, 1), (9, 3), (6, 0), (5, 4)], [(11, 2), (1, 0), (3, 0), (8, 6)]]

@@ -35,6 +35,7 @@ const bounds: Readonly<Record<Family, number>> = {
   phi3: 1e-5,
   gemma2: 2e-3,
   gemma3: 2e-3,
+  granite: 1e-5,
 }
 
 const exported = (family: Family, adapter: string, precision: 'float32' | 'float16' = 'float32') =>

@@ -15,7 +15,7 @@ import { openTextDecoder } from '../../finetuning/adapters/generator.js'
 import { loadTextModel } from '../../finetuning/adapters/trainedModel.js'
 import { fixtures } from '../golden/golden.js'
 
-export const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3', 'gemma2', 'gemma3'] as const
+export const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3', 'gemma2', 'gemma3', 'granite'] as const
 export type Family = (typeof families)[number]
 
 /** What llama.cpp has no key for: Mistral's window, another scale than that of a head in Gemma, and full attention before Gemma 3's sixth layer. */

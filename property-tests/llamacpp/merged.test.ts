@@ -74,6 +74,14 @@ const cases = {
     kind: 'qwen2',
     pre: 'qwen2',
   },
+  granite: {
+    config: {
+      ...{ ...sizes, model_type: 'granite', rope_theta: 1e4, embedding_multiplier: 2, attention_multiplier: 0.3 },
+      ...{ residual_multiplier: 0.5, logits_scaling: 0.4 },
+    },
+    kind: 'llama3',
+    pre: 'smaug-bpe',
+  },
   phi3: {
     config: {
       ...{ ...sizes, model_type: 'phi3', head_dim: 16, max_position_embeddings: 512, original_max_position_embeddings: 256 },
@@ -117,6 +125,7 @@ const bounds: Readonly<Record<Family, number>> = {
   qwen3: 1e-5,
   gemma2: 2e-3,
   gemma3_text: 2e-3,
+  granite: 1e-5,
   phi3: 1e-5,
   gpt2: 2e-3,
 }

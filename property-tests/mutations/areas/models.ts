@@ -450,4 +450,32 @@ export const models: ReadonlyArray<Mutation> = [
     after: "{ [attention.after]: 'ffn_norm' }",
     tests: ['property/accelerated/ggufModel'],
   },
+  {
+    file: 'accelerated/models/granite/granite.ts',
+    mistake: "Granite's sublayers are added as they are.",
+    before: 'scaled(host.sublayer(name, x, around), sublayers)',
+    after: 'host.sublayer(name, x, around)',
+    tests: ['golden/decoders'],
+  },
+  {
+    file: 'accelerated/models/granite/granite.ts',
+    mistake: "Granite's logits are multiplied by their divisor.",
+    before: '1 / factors.logits_scaling',
+    after: 'factors.logits_scaling',
+    tests: ['golden/decoders'],
+  },
+  {
+    file: 'accelerated/models/granite/granite.ts',
+    mistake: 'Granite scales the word embeddings and not the virtual tokens among them.',
+    before: 'mul(host.embedded(x, batch), words)',
+    after: 'host.embedded(mul(x, words), batch)',
+    tests: ['golden/decoderPrompts'],
+  },
+  {
+    file: 'accelerated/models/granite/granite.ts',
+    mistake: "A Granite's factors are not read from GGUF.",
+    before: "file.number('residual_scale') || 1",
+    after: '1',
+    tests: ['property/accelerated/ggufModel'],
+  },
 ]

@@ -29,7 +29,7 @@ const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).d
 const converted = (file: string): Promise<string> => convertedModel(file, cache)
 
 describe('a model in GGUF', () => {
-  it.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3', 'gemma2', 'gemma3'] as const)(
+  it.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3', 'gemma2', 'gemma3', 'granite'] as const)(
     'of the gguf package has the weights and the probabilities of the checkpoint: %s',
     async (family) => {
       const original = await writeDecoder(at(family), family)
