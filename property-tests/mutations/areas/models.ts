@@ -259,7 +259,7 @@ export const models: ReadonlyArray<Mutation> = [
     mistake: 'Scores of Gemma are scaled by the size of a head.',
     before: 'Math.sqrt(file.query_pre_attn_scalar)',
     after: 'Math.sqrt(config.headSize)',
-    tests: ['property/accelerated/decoderConfig'],
+    tests: ['golden/decoders'],
   },
   {
     file: 'accelerated/models/gemma/config.ts',
