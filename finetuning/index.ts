@@ -3,9 +3,20 @@
  * What belongs here is what users of the library call. Graphs, methods and formats are accelerated/; the paper's evaluation is evaluation/.
  */
 
+import { finetune as finetuneInFlags } from './finetune.js'
+import { eventsInProgram } from './runs/errorsInProgram.js'
+import type { FinetuneEvent, FinetuneOptions } from './runs/run.js'
+import { taskFlags } from './tasks/taskFlags.js'
+
 // Train
-export { finetune } from './runs/finetuneInProgram.js'
-export { finetuneJob } from './runs/finetuneJob.js'
+/**
+ * Runs a fine-tuning job and yields its events; the last is `result`. Aborting the signal ends the run after the current step, with a checkpoint and
+ * an adapter. Before `ready` it ends at once, without a result or any file. Leaving the loop early kills the run.
+ * @throws InputError, SettingsError, DeviceError or TrainingError, whose message is one line for the user; any other error is a defect
+ */
+export const finetune = (options: FinetuneOptions, more: { readonly signal?: AbortSignal } = {}): AsyncGenerator<FinetuneEvent, void> =>
+  eventsInProgram(finetuneInFlags(options, more), taskFlags)
+export { finetuneJob } from './nodeMachine.js'
 export type { FinetuneEvent, FinetuneOptions, RunConfig, RunFacts, RunOptions, RunResult, Scores } from './runs/run.js'
 export type { SamplePrompt } from './runs/samplePrompts.js'
 export type { TrackerName } from './runs/tracking/trackerNames.js'

@@ -15,7 +15,7 @@ export const bundledFiles = [
   'evaluation/benchmark/saloraWorker',
   'evaluation/cells/cellProcess',
   'evaluation/cells/partProcess',
-  'finetuning/runs/finetuneWorker',
+  'finetuning/finetuneWorker',
   'finetuning/serving/servingWorker',
 ]
 

@@ -3,12 +3,9 @@ import { openModelFolder } from '../accelerated/checkpoints/modelFolder.js'
 import type { Device } from '../accelerated/engines/devices/device.js'
 import { inputError, quoted, shown } from '../accelerated/errors/inputError.js'
 import { methods } from '../accelerated/methods/index.js'
-import { checkDevice } from '../accelerated/precisions/precision.js'
-import { precisionOf } from '../accelerated/settings/commonSettings.js'
 import type { Storage } from '../accelerated/storage/storage.js'
+import { runRecipe, type Machine } from '../finetuning/recipe.js'
 import { eventsInProgram } from '../finetuning/runs/errorsInProgram.js'
-import { prepareTask } from '../finetuning/runs/prepareTask.js'
-import { checkBase } from '../finetuning/runs/checkBase.js'
 import {
   checkFinetuneOptions,
   resolveRunOptions,
@@ -16,12 +13,10 @@ import {
   type FinetuneOptions,
   type RunResult,
 } from '../finetuning/runs/run.js'
-import { bindTask, ownedData } from '../finetuning/runs/runData.js'
 import { checkStorable } from '../finetuning/runs/runFiles.js'
-import { runJob } from '../finetuning/runs/runJob.js'
 import { loadFrom } from '../finetuning/tasks/loadFrom.js'
 import { labeledFileSource } from '../finetuning/tasks/sources/labeledFile.js'
-import { runFolderIn } from './runFolder.js'
+import { examineFolderIn, openFolderIn } from './runFolder.js'
 
 /** Where a run happens. */
 export type Place = {
@@ -49,44 +44,33 @@ export const finetune = (
   options: FinetuneOptions,
   place: Place,
   { signal = new AbortController().signal }: { readonly signal?: AbortSignal } = {},
-): AsyncGenerator<FinetuneEvent, RunResult> => eventsInProgram(trained(options, place, signal), labeledFileSource.flags ?? [])
+): AsyncGenerator<FinetuneEvent, RunResult> => eventsInProgram(trainAt(options, place, signal), labeledFileSource.flags ?? [])
 
-async function* trained(input: FinetuneOptions, place: Place, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
+async function* trainAt(input: FinetuneOptions, place: Place, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
   checkFinetuneOptions(input)
   checkPlace('finetune', place)
-  const { storage, device, baseModelName, runtimeVersion } = place
-  const stray = refused.find((name) => input[name] !== undefined)
-  if (stray !== undefined) throw inputError(stray, 'none in a browser', quoted(String(input[stray])))
-  const options = resolveRunOptions(input)
-  const began = performance.now()
-  checkStorable(options)
-  const { task, settings, model } = options
-  if (!labeledFileSource.recognizes(task.task)) throw inputError('--task', labeledFileSource.help, quoted(task.task))
-  const precision = precisionOf(settings.precision)
-  await checkDevice(precision, device)
-  yield { kind: 'preparing', what: `reading ${task.task}` }
-  const data = yield* ownedData(await loadFrom(labeledFileSource, { ...task, storage }))
-  const bound = bindTask(data, settings)
-  const prepared = yield* bound((adapter) =>
-    prepareTask(
-      options,
-      data,
-      adapter,
-      { device, precision },
-      {
-        openBase: async (outputs) => {
-          const base = await openModelFolder(model, { storage, ...(baseModelName === undefined ? {} : { baseModelName }) })
-          await checkBase(base, options, data.taskType, outputs, precision)
-          return { base, revision: null }
-        },
-      },
-    ),
-  )
-  const { inputs, rows, facts, plan } = prepared
-  const sources = { device: facts.device, revision: facts.revision, rows, inputs, steps: plan.steps }
-  const folder = await runFolderIn(storage, options, sources, runtimeVersion)
-  return yield* runJob({ options, prepared, folder, began }, signal)
+  return yield* runRecipe(input, browserMachine(place), signal)
 }
+
+/** A place as the recipe asks for it. */
+const browserMachine = ({ storage, device, baseModelName, runtimeVersion }: Place): Machine => ({
+  readRequest: async function* (input) {
+    const stray = refused.find((name) => input[name] !== undefined)
+    if (stray !== undefined) throw inputError(stray, 'none in a browser', quoted(String(input[stray])))
+    const options = resolveRunOptions(input)
+    checkStorable(options)
+    const { task } = options.task
+    if (!labeledFileSource.recognizes(task)) throw inputError('--task', labeledFileSource.help, quoted(task))
+    return { options, metric: null, content: await examineFolderIn(storage, options) }
+  },
+  chooseDevice: async () => device,
+  loadTask: (task) => loadFrom(labeledFileSource, { ...task, storage }),
+  openModel: async ({ model }) => ({
+    model: await openModelFolder(model, { storage, ...(baseModelName === undefined ? {} : { baseModelName }) }),
+    revision: null,
+  }),
+  openFolder: ({ options, content }, sources) => openFolderIn(storage, options, sources, content, runtimeVersion),
+})
 
 /** For callers without types. @param caller the function that they call @throws InputError */
 export const checkPlace = (

@@ -2,40 +2,41 @@
 import { joinPath } from '../accelerated/storage/paths.js'
 import { withFile, type Storage } from '../accelerated/storage/storage.js'
 import { finishedResult } from '../finetuning/runs/compareRuns.js'
-import { atLengthOf } from '../finetuning/runs/extendRun.js'
 import type { MetricsLog } from '../finetuning/runs/metricsLog.js'
 import type { RunOptions } from '../finetuning/runs/run.js'
 import { readRunConfig } from '../finetuning/runs/runFiles.js'
-import { fingerprintOf } from '../finetuning/runs/runFingerprint.js'
-import type { RunFolder } from '../finetuning/runs/runFolder.js'
-import { planFrom, type RunSources } from '../finetuning/runs/runPlan.js'
+import { planFolder, type FolderContent, type RunFolder, type RunSources } from '../finetuning/runs/runFolder.js'
 import { writeRunRows } from '../finetuning/runs/runRows.js'
 import { version } from './version.js'
+
+/** The folder before the data is read. */
+export const examineFolderIn = async (storage: Storage, { output, resume }: RunOptions): Promise<FolderContent> => {
+  const earlier = await readRunConfig(output, storage)
+  const finished = earlier !== null && resume ? await finishedResult(output, storage) : null
+  return { earlier, finished, hasAdapter: false }
+}
 
 /**
  * Opens or creates the folder; nothing in it changes before `begin`. The caller keeps other tabs away.
  * @throws InputError if it has another run, or one with other settings, model or data
  */
-export const runFolderIn = async (storage: Storage, options: RunOptions, sources: RunSources, runtimeVersion = ''): Promise<RunFolder> => {
-  const { output, resume, settings } = options
-  const earlier = await readRunConfig(output, storage)
-  const finished = earlier !== null && resume ? await finishedResult(output, storage) : null
-  const versions = { salora: version, 'onnxruntime-web': runtimeVersion }
-  const { config, ...plan } = planFrom(options, sources, { earlier, finished, hasAdapter: false, versions })
-  const [adapter, checkpoints, result] = ['adapter', 'checkpoints', 'result.json'].map((name) => joinPath(output, name)) as [
-    string,
-    string,
-    string,
-  ]
+export const openFolderIn = async (
+  storage: Storage,
+  options: RunOptions,
+  sources: RunSources,
+  content: FolderContent,
+  runtimeVersion = '',
+): Promise<RunFolder> => {
+  const { output } = options
+  const plan = planFolder(options, sources, content, { salora: version, 'onnxruntime-web': runtimeVersion })
+  const [adapter, checkpoints, result] = [joinPath(output, 'adapter'), joinPath(output, 'checkpoints'), joinPath(output, 'result.json')]
   for (const folder of [output, adapter, checkpoints]) await storage.makeFolder(folder, { recursive: true })
-  const { extended = [], evalOnStart = false } = config
   return {
     ...plan,
-    ...{ adapter, checkpoints, extended, evalOnStart },
-    ended: new Map(extended.map((length) => [length.after, fingerprintOf(atLengthOf(settings, length), sources.device, sources.inputs)])),
+    ...{ adapter, checkpoints },
     begin: async (lines) => {
       await storage.remove(result)
-      await storage.write(joinPath(output, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
+      await storage.write(joinPath(output, 'config.json'), plan.config)
       await writeRunRows(output, sources.rows, storage)
       return metricsLogIn(storage, joinPath(output, 'metrics.jsonl'), lines)
     },

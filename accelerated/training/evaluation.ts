@@ -2,7 +2,6 @@
 import type { Examples } from '../models/packing.js'
 import type { TrainingExample } from '../objectives/objective.js'
 import type { InferenceState, RunState } from '../parameters/runState.js'
-import type { Vector } from '../parameters/vectors.js'
 import { spreadBatches, type BatchExecutor } from './answerParts.js'
 import { layoutOf, type Assembly } from './assembly.js'
 import type { Scored, TrainingTask } from './events.js'
@@ -74,21 +73,6 @@ export async function* evaluateState<E extends TrainingExample, O>(
   const predictor = await openPredictor(task, task.objective, phase, task.runtime, { prepack: false })
   try {
     return score(yield* predictor.predictions(parameters, examples, task.settings.batchSize))
-  } finally {
-    await predictor.release()
-  }
-}
-
-/** Evaluates states of one phase, in one session. Yields the scores of each. @param states parameters of each; read one by one */
-export async function* evaluateEach<E extends TrainingExample, O>(
-  { inBlocks: _, ...given }: TrainingTask<E, O>,
-  phase: unknown,
-  states: Iterable<Vector>,
-): AsyncGenerator<Scored, void> {
-  const task = forLengths(given, given.evaluation, given.runtime.engine)
-  const predictor = await openPredictor(task, task.objective, phase, task.runtime, { prepack: false })
-  try {
-    for (const parameters of states) yield task.score(await predictor.predict(parameters, task.evaluation, task.settings.batchSize))
   } finally {
     await predictor.release()
   }

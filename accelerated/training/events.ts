@@ -35,6 +35,8 @@ export type Scored = {
   readonly selection: number
   /** the class that the model predicts for every example; null where predictions differ */
   readonly constant: string | null
+  /** what else the caller's scoring says of the answers; the loop passes it on with the evaluation */
+  readonly details?: unknown
 }
 
 export type StepReport = {

@@ -4,12 +4,10 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { methodOf } from '../../accelerated/training/settings.js'
 import { lossStillFalling } from '../../finetuning/runs/lossStillFalling.js'
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
-import { finetune } from '../../finetuning/runs/finetune.js'
+import { finetune } from '../../finetuning/finetune.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
-import { atLengthOf } from '../../finetuning/runs/extendRun.js'
 import { differingChoices, finishedResult } from '../../finetuning/runs/compareRuns.js'
-import { hasAdapter, newRunFrom } from '../../finetuning/runs/newRunFrom.js'
-import { checkSameDevice } from '../../finetuning/runs/runPlan.js'
+import { checkSameDevice, hasAdapter, suggestNewRun, withLength } from '../../finetuning/runs/runFolder.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { exitCodes } from './exitCodes.js'
 import { nextRunFolder, removeEmptyRun } from '../options/nextRunName.js'
@@ -110,9 +108,9 @@ const finishedRun = async ({ output, model, adapter, task, settings, tensorboard
   if (result === null || config === null) return null
   if (settings.device !== 'auto') checkSameDevice(output, config.device, settings.device)
   const asked = { model, ...(adapter === undefined ? {} : { adapter }), task }
-  const different = differingChoices(config, { ...asked, settings: atLengthOf(settings, config.settings) })
+  const different = differingChoices(config, { ...asked, settings: withLength(settings, config.settings) })
   if (different.length > 0) {
-    const remedy = (await hasAdapter(output)) ? newRunFrom(output, config, different) : ''
+    const remedy = (await hasAdapter(output)) ? suggestNewRun(output, config, different) : ''
     throw inputError(join(output, 'config.json'), `the settings that the run, which is finished, began with${remedy}`, different.join('; '))
   }
   if (differingChoices(config, { ...asked, settings }).length > 0) return null

@@ -1,5 +1,5 @@
 /** The child process of one cell: receives the run's options and sends its events. It stops like any run, and dies with its parent. */
-import { finetune } from '../../finetuning/runs/finetune.js'
+import { finetune } from '../../finetuning/finetune.js'
 import { toSentError } from '../../accelerated/errors/sentError.js'
 import type { ToCell, FromCell } from './childProcessRun.js'
 

@@ -1,6 +1,6 @@
 /** The child process of a worker that computes parts of one run: its memory is its own, and it dies with its parent. */
 import { toSentError } from '../../accelerated/errors/sentError.js'
-import { joinRun, type JoinEvent, type JoinOptions } from '../../finetuning/runs/joinRun.js'
+import { joinRun, type JoinEvent, type JoinOptions } from '../../finetuning/joinRun.js'
 import type { ChildMessage } from './childMessages.js'
 
 /** A message to the child process. */

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { openRedis } from '../../finetuning/distributed/redis.js'
 import { ended, keysOf, runIndex } from '../../finetuning/distributed/runKeys.js'
-import type { JoinEvent } from '../../finetuning/runs/joinRun.js'
+import type { JoinEvent } from '../../finetuning/joinRun.js'
 import { childMessages } from './childMessages.js'
 import type { ToPartProcess } from './partProcess.js'
 

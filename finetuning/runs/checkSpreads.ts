@@ -1,7 +1,7 @@
 /** Whether a run can spread over machines: its steps have parts, and what travels for each part is small enough. */
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { synchronizes } from '../../accelerated/settings/commonSettings.js'
-import type { PreparedRun } from './prepareTask.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
 import type { RunOptions } from './run.js'
 
 /** Trained numbers at most: 256 MB, which travel to every worker in each step and back for each part. A value in Redis has at most 512 MB. */
@@ -20,7 +20,7 @@ export const checkSpreads = (
   {
     start: { parameters },
     task: { method },
-  }: { readonly start: Pick<PreparedRun['start'], 'parameters'>; readonly task: { readonly method: { readonly name: string } } },
+  }: { readonly start: Pick<RunState, 'parameters'>; readonly task: { readonly method: { readonly name: string } } },
 ): void => {
   const most = synchronizes(settings) ? Math.floor(mostNumbers / 3) : mostNumbers
   if (redis !== undefined && parameters.length > most)

@@ -1,18 +1,28 @@
 /** Opens the leader of a run: connects to Redis, and offers the run to workers. */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import type { RunState } from '../../accelerated/parameters/runState.js'
 import { synchronizes } from '../../accelerated/settings/commonSettings.js'
 import { openLeader, type Leader, type LeaderEvent } from '../distributed/leader.js'
 import { openRedis } from '../distributed/redis.js'
 import { checkRoom } from '../distributed/redisMemory.js'
-import type { PreparedRun } from './prepareTask.js'
 import { remoteRunId, remoteRunOf } from './remoteRun.js'
-import type { RunOptions } from './run.js'
+import type { RunFacts, RunOptions } from './run.js'
+import type { RunInputs } from './runFingerprint.js'
+import type { RunAssembly } from './runResult.js'
+
+/** The parts of a prepared run that decide what travels. */
+type SharedRun = {
+  readonly inputs: RunInputs
+  readonly facts: Pick<RunFacts, 'device' | 'revision'>
+  readonly task: Pick<RunAssembly, 'precision' | 'settings'>
+  readonly start: Pick<RunState, 'parameters'>
+}
 
 /** @throws InputError if Redis does not answer or can never hold the run, or another process leads it */
 export const openRunLeader = async (
   options: RunOptions & { readonly redis: string },
-  { inputs, facts, task, start }: PreparedRun,
+  { inputs, facts, task, start }: SharedRun,
   signal: AbortSignal,
 ): Promise<Leader> => {
   const outages: LeaderEvent[] = []

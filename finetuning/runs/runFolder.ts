@@ -1,31 +1,25 @@
-/** A run's folder: config.json, metrics.jsonl, result.json, rows.json, evaluation.json, workers.json, adapter/, checkpoints/ and events.out.tfevents.*. The layout is public. */
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import type { Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'
-import { systemInputError } from '../../accelerated/errors/systemError.js'
-import { removeTemporaries, writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
-import { lockFolder } from '../../accelerated/storage/folderLock.js'
-import { makeFolder } from '../../accelerated/storage/makeFolder.js'
-import { withEventFile } from './eventFile.js'
-import { atLengthOf } from './extendRun.js'
-import { openMetricsLog, type MetricsLog } from './metricsLog.js'
-import { planRun, type RunPlan, type RunSources } from './planRun.js'
-import type { Extended, RunOptions, RunResult } from './run.js'
-import { fingerprintOf } from './runFingerprint.js'
-import { writeRunRows } from './runRows.js'
-import { workersFile } from './workersFile.js'
+/**
+ * The folder of a run: new, resumed or refused. Its layout is public: config.json, metrics.jsonl, result.json, rows.json, evaluation.json,
+ * workers.json, adapter/, checkpoints/ and events.out.tfevents.*. These rules hold in every storage; nodeFolder.ts adds what a disk needs.
+ */
+import { differing, newDefaults, type Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'
+import { inputError, type InputError } from '../../accelerated/errors/inputError.js'
+import { scheduleSettings, trainingSettings } from '../../accelerated/settings/commonSettings.js'
+import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
+import { joinPath } from '../../accelerated/storage/paths.js'
+import type { Settings } from '../../accelerated/training/settings.js'
+import { inShell } from '../commandLine/shell.js'
+import type { StoredMetric } from '../metrics/metricModule.js'
+import { differingChoices } from './compareRuns.js'
+import type { MetricsLog } from './metricsLog.js'
+import type { Extended, RunConfig, RunOptions, RunResult } from './run.js'
+import { runFormatVersion } from './runFiles.js'
+import { decisiveSettings, defaultsOf, fingerprintOf, type RunInputs } from './runFingerprint.js'
 
-export type { RunSources }
-
-export type RunFolder = Pick<RunPlan, 'fingerprint' | 'otherVersions' | 'newSettings'> & {
+/** An open folder. Nothing in it changes before `begin`. */
+export type RunFolder = FolderPlan & {
   readonly adapter: string
   readonly checkpoints: string
-  /** the lengths that the run had before, oldest first */
-  readonly extended: ReadonlyArray<Extended>
-  /** the fingerprint at the end of each earlier length, by its step */
-  readonly ended: ReadonlyMap<number, Fingerprint>
-  /** also evaluate before the first step; a resumed run keeps its choice */
-  readonly evalOnStart: boolean
   /**
    * Makes the first change: writes config.json, and removes temporary files and the result of an earlier end.
    * @returns metrics.jsonl with its first `lines` lines; the steps after the checkpoint are logged again
@@ -38,52 +32,183 @@ export type RunFolder = Pick<RunPlan, 'fingerprint' | 'otherVersions' | 'newSett
   readonly release: () => Promise<void>
 }
 
-/**
- * Creates the folder, or with `resume` opens it, and locks it for this process. Nothing in it changes before `begin`.
- * @throws InputError if it cannot be written, is in use, or has another run, one with other settings, model or data, or foreign files
- */
-export const openRunFolder = async (options: RunOptions, sources: RunSources): Promise<RunFolder> => {
-  const { output } = options
-  await planRun(options, sources) // before a folder is made
-  const folders = [output, join(output, 'adapter'), join(output, 'checkpoints')]
-  try {
-    for (const folder of folders) await makeFolder(folder)
-  } catch (error) {
-    throw systemInputError(`--output ${output}`, 'a folder that can be written', error)
-  }
-  const lock = await lockFolder(output, `--output ${output}`)
-  try {
-    return lockedFolder(options, sources, await planRun(options, sources), lock) // another process may have changed it meanwhile
-  } catch (thrown) {
-    await lock.release()
-    throw thrown
+/** What a run reads and runs on now. */
+export type RunSources = {
+  readonly device: string
+  readonly revision: string | null
+  /** the text of rows.json */
+  readonly rows: string
+  readonly inputs: RunInputs
+  /** the custom metric; absent: there is none */
+  readonly metric?: StoredMetric
+  /** steps of the whole run, by its settings */
+  readonly steps: number
+}
+
+/** What a look at the folder shows. */
+export type FolderContent = {
+  readonly earlier: RunConfig | null
+  /** the result of an earlier run that is finished */
+  readonly finished: RunResult | null
+  /** whether the folder has an adapter that a new run can start from */
+  readonly hasAdapter: boolean
+}
+
+/** What the run does in the folder. */
+export type FolderPlan = {
+  /** the text of config.json */
+  readonly config: string
+  /** everything that the run's numbers follow from; each checkpoint stores it */
+  readonly fingerprint: Fingerprint
+  /** the lengths that the run had before, oldest first */
+  readonly extended: ReadonlyArray<Extended>
+  /** the fingerprint at the end of each earlier length, by its step */
+  readonly ended: ReadonlyMap<number, Fingerprint>
+  /** also evaluate before the first step; a resumed run keeps its choice */
+  readonly evalOnStart: boolean
+  /** versions that differ from those that the run began with, in words: the bits may differ too */
+  readonly otherVersions: ReadonlyArray<string>
+  /** settings that did not exist when the run began, in words */
+  readonly newSettings: ReadonlyArray<string>
+}
+
+/** @throws InputError if the folder has another run, or one with other settings, model or data */
+export const planFolder = (
+  options: RunOptions,
+  sources: RunSources,
+  { earlier, finished, hasAdapter }: FolderContent,
+  versions: Readonly<Record<string, string>>,
+): FolderPlan => {
+  const { output, resume, settings } = options
+  if (earlier !== null && !resume) throw usedFolder(output)
+  if (earlier !== null) checkSameDevice(output, earlier.device, sources.device)
+  const extension = earlier === null ? null : findExtension(earlier, finished, settings, sources.steps)
+  const extended = [...(earlier?.extended ?? []), ...(extension === null ? [] : [extension])]
+  const config = toConfig(options, sources, earlier, extended, versions)
+  if (earlier !== null) refuseChanges(output, earlier, config, extension, hasAdapter)
+  const fingerprintAt = (at: Settings): Fingerprint => fingerprintOf(at, sources.device, sources.inputs)
+  return {
+    config: `${JSON.stringify(config, null, 2)}\n`,
+    fingerprint: fingerprintAt(settings),
+    extended,
+    ended: new Map(extended.map((length) => [length.after, fingerprintAt(withLength(settings, length))])),
+    evalOnStart: config.evalOnStart ?? false,
+    otherVersions: earlier === null ? [] : [...differing(earlier.versions ?? {}, versions), ...changedMetric(earlier, config)],
+    newSettings: earlier === null ? [] : newSettings(earlier, config),
   }
 }
 
-const lockedFolder = (
-  { output, settings, tensorboard = false }: RunOptions,
-  { device, inputs, rows }: RunSources,
-  { config, ...plan }: RunPlan,
-  lock: Awaited<ReturnType<typeof lockFolder>>,
-): RunFolder => {
-  const [adapter, checkpoints, result] = [join(output, 'adapter'), join(output, 'checkpoints'), join(output, 'result.json')]
-  const { extended = [], evalOnStart = false } = config
-  const fingerprintAt = (length: Extended): Fingerprint => fingerprintOf(atLengthOf(settings, length), device, inputs)
-  return {
-    ...plan,
-    ...{ adapter, checkpoints, extended, evalOnStart },
-    ended: new Map(extended.map((length) => [length.after, fingerprintAt(length)])),
-    begin: async (lines) => {
-      await lock.clear()
-      for (const folder of [output, adapter, checkpoints]) await removeTemporaries(folder)
-      await rm(result, { force: true }) // before config.json: a run that is made longer is no longer finished
-      await rm(join(output, workersFile), { force: true }) // of an earlier process
-      await writeFileAtomically(join(output, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
-      await writeRunRows(output, rows)
-      return withEventFile(await openMetricsLog(output, lines), output, tensorboard)
-    },
-    check: lock.check,
-    writeResult: (value) => writeFileAtomically(result, `${JSON.stringify(value, null, 2)}\n`),
-    release: lock.release,
+export const usedFolder = (output: string): InputError =>
+  inputError(`--output ${output}`, 'a new folder (or --resume to continue the run in it)', 'config.json of an earlier run')
+
+const toConfig = (
+  { model, adapter, task, settings, evalOnStart = false, samplePrompts }: RunOptions,
+  { device, revision, inputs, metric }: RunSources,
+  earlier: RunConfig | null,
+  extended: ReadonlyArray<Extended>,
+  versions: Readonly<Record<string, string>>,
+): RunConfig => ({
+  formatVersion: runFormatVersion,
+  model,
+  revision,
+  ...(adapter === undefined ? {} : { adapter }),
+  task,
+  settings,
+  device,
+  inputs,
+  ...((earlier?.evalOnStart ?? evalOnStart) ? { evalOnStart: true } : {}),
+  ...(metric === undefined ? {} : { metric }),
+  ...(samplePrompts === undefined ? {} : { samplePrompts }),
+  ...(extended.length > 0 ? { extended } : {}),
+  versions,
+})
+
+/** Devices round differently. @throws InputError if a run resumes on another */
+export const checkSameDevice = (output: string, before: string, now: string): void => {
+  if (before === now) return
+  const start = 'to train on another device, start a new run with another --output'
+  throw inputError('device', `${before}, on which the run in ${output} began (${start})`, now)
+}
+
+/** @throws InputError if the run would continue with other choices, model or data than it began with */
+const refuseChanges = (output: string, earlier: RunConfig, config: RunConfig, extension: Extended | null, hasAdapter: boolean): void => {
+  const [before, now] = [earlier, config].map(({ metric }) => metric?.name)
+  if (before !== now)
+    throw inputError(
+      '--metric',
+      before === undefined ? 'none, as the run began without' : `the module of ${before}, which the run began with`,
+      now ?? 'none',
+    )
+  const atEarlierLength = extension === null ? config : { ...config, settings: withLength(config.settings, extension) }
+  const refuse = (expected: string, changes: ReadonlyArray<string>): void => {
+    if (changes.length === 0) return
+    const remedy = hasAdapter ? suggestNewRun(output, earlier, changes) : ''
+    throw inputError(joinPath(output, 'config.json'), expected + remedy, changes.join('; '))
   }
+  refuse('the settings that the run began with', differingChoices(earlier, atEarlierLength))
+  refuse(
+    'the model and the data that the run began with',
+    earlier.inputs === undefined ? [] : differing(earlier.inputs, config.inputs ?? {}),
+  )
+}
+
+/** The best score so far is then another metric's. */
+const changedMetric = (earlier: RunConfig, config: RunConfig): ReadonlyArray<string> =>
+  earlier.metric?.sha256 === config.metric?.sha256 ? [] : [`the module of the metric ${config.metric?.name} has changed`]
+
+const newSettings = (earlier: RunConfig, { settings }: RunConfig): ReadonlyArray<string> =>
+  newDefaults(decisiveSettings(earlier.settings), decisiveSettings(settings), defaultsOf(settings)).map(
+    (name) => `${name} ${JSON.stringify((settings as Readonly<Record<string, unknown>>)[name])}`,
+  )
+
+// A finished run may be made longer
+
+type Length = Pick<Settings, 'epochs' | 'maxSteps'>
+
+/** The settings with the length of another run, so that only other differences remain. */
+export const withLength = (settings: Settings, { epochs, maxSteps }: Length): Settings => ({ ...settings, epochs, maxSteps })
+
+/**
+ * The length that the run had and that `settings` change. null: they do not change it, or the run is not finished; its length is then a setting
+ * like any other.
+ * @param result of the finished run, or null @param steps of the whole run by `settings` @throws InputError if the run would not be longer
+ */
+export const findExtension = (
+  { settings: { epochs, maxSteps } }: Pick<RunConfig, 'settings'>,
+  result: Pick<RunResult, 'steps' | 'stepsDone'> | null,
+  settings: Settings,
+  steps: number,
+): Extended | null => {
+  if ((epochs === settings.epochs && maxSteps === settings.maxSteps) || result === null) return null
+  if (steps <= result.stepsDone)
+    throw inputError(
+      settings.maxSteps === null ? '--epochs' : '--max-steps',
+      `more than the ${result.stepsDone} steps that the finished run took`,
+      `${steps} steps`,
+    )
+  return { epochs, maxSteps, steps: result.steps, after: result.stepsDone }
+}
+
+// A refused run may start again from its adapter
+
+/** Whether the run has written an adapter. A run that trains all weights writes a model. */
+export const hasAdapter = async (output: string): Promise<boolean> =>
+  (await fileInFolder(joinPath(output, 'adapter'), 'adapter_config.json')) !== undefined
+
+/** What may change without a change of the adapter's tensors: settings, and inputs (runFingerprint.ts). */
+const harmless = [
+  ...Object.keys({ ...trainingSettings, ...scheduleSettings }),
+  'training rows',
+  'evaluation rows',
+  'test rows',
+  'classes',
+  'scale of scores',
+]
+
+/** The flags of the new run, in parentheses; empty where the adapter would not fit it. @param changes in the words of `differing` */
+export const suggestNewRun = (output: string, { settings }: Pick<RunConfig, 'settings'>, changes: ReadonlyArray<string>): string => {
+  const fits = changes.every((change) => harmless.some((name) => change.startsWith(`${name} was `)))
+  if (!fits || settings.warmupGate === 'expected' || settings.method === 'adalora') return '' // AdaLoRA's adapter has fewer triplets than a run begins with
+  const [config, adapter] = ['config.json', 'adapter'].map((name) => inShell(joinPath(output, name)))
+  return ` (to start a new run from its adapter: --config ${config} --adapter ${adapter} and another --output)`
 }

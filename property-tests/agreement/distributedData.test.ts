@@ -16,9 +16,9 @@ import { stepBatches } from '../../accelerated/training/batchOrder.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { openRedis } from '../../finetuning/distributed/redis.js'
 import { runIndex } from '../../finetuning/distributed/runKeys.js'
-import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
-import { joinRun } from '../../finetuning/runs/joinRun.js'
-import { prepareRun } from '../../finetuning/runs/prepareRun.js'
+import { finetuneJob, nodeMachine } from '../../finetuning/nodeMachine.js'
+import { joinRun } from '../../finetuning/joinRun.js'
+import { prepareRun } from '../../finetuning/recipe.js'
 import type { RunOptions } from '../../finetuning/runs/run.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
@@ -59,11 +59,11 @@ const optionsOf = (output: string, more: SettingsInput = {}): RunOptions => ({
 
 /** Both processes' data: what the run reads in each part of each step. */
 const batchesOf = async (options: RunOptions) => {
-  const preparing = prepareRun(options, signal)
+  const preparing = prepareRun({ options, metric: null }, nodeMachine, signal)
   let next = await preparing.next()
   while (next.done !== true) next = await preparing.next()
-  const { examples, plan } = next.value
-  const training = examples.training as unknown as Examples<LabeledExample>
+  const { task, plan } = next.value
+  const training = task.training as unknown as Examples<LabeledExample>
   const batches = stepBatches(training, options.settings, plan.stepsPerEpoch)
   return Array.from({ length: steps }, (_, step) =>
     batches(step).map((part) => ({

@@ -1,7 +1,7 @@
 /** Runs of salora train in this process: the request of the command line, and the job of its worker. */
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { typedRequest, type TypedFlags } from './typedFlags.js'
 

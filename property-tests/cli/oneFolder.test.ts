@@ -85,8 +85,8 @@ it('runs without --output that cannot start leave nothing, and other runs stay',
 })
 
 it('a program that leaves a run can resume it at once in the same process', async () => {
-  const { finetune } = (await import(new URL('../../dist/finetuning/runs/finetune.js', import.meta.url).href)) as {
-    readonly finetune: typeof import('../../finetuning/runs/finetune.js').finetune
+  const { finetune } = (await import(new URL('../../dist/finetuning/finetune.js', import.meta.url).href)) as {
+    readonly finetune: typeof import('../../finetuning/finetune.js').finetune
   }
   const settings = resolveSettings({ maxSteps: 6, maxLength: 16, saveSteps: 2, device: 'cpu', threads: 1 })
   const options: RunOptions = {

@@ -2,7 +2,7 @@
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import { reportRun } from '../../finetuning/runs/tracking/reportRun.js'
 import { startMlflow, type MlflowServer, type StoredRun } from '../support/mlflowServer.js'
 import { saloraIn, type Output } from './inProcess.js'

@@ -13,9 +13,9 @@ import { runProgram } from '../../cli/program.js'
 import type { ExportReport } from '../../finetuning/adapters/exportAdapter.js'
 import { openRedis } from '../../finetuning/distributed/redis.js'
 import { keysOf } from '../../finetuning/distributed/runKeys.js'
-import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
-import { joinRun } from '../../finetuning/runs/joinRun.js'
-import { prepareRun } from '../../finetuning/runs/prepareRun.js'
+import { finetuneJob, nodeMachine } from '../../finetuning/nodeMachine.js'
+import { joinRun } from '../../finetuning/joinRun.js'
+import { prepareRun } from '../../finetuning/recipe.js'
 import { remoteRunOf } from '../../finetuning/runs/remoteRun.js'
 import type { RunOptions, RunResult } from '../../finetuning/runs/run.js'
 import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
@@ -97,7 +97,7 @@ it('a resumed run uses the commit that it started with, although the branch has 
 it.skipIf(!hasRedis)('a worker opens the commit of its leader, although the branch has moved (skipped without redis-server)', async () => {
   const settings = resolveSettings({ method: 'lora', maxSteps: 4, maxLength: 16, batchSize: 4, device: 'cpu', threads: 1 })
   const options = { model: 'me/tiny', task: { task: join(root, 'toy.tsv') }, output: join(root, 'spread'), resume: false, settings }
-  const preparing = prepareRun({ ...options, revision: commit }, new AbortController().signal)
+  const preparing = prepareRun({ options: { ...options, revision: commit }, metric: null }, nodeMachine, new AbortController().signal)
   let next = await preparing.next()
   while (next.done !== true) next = await preparing.next()
   const { inputs, facts } = next.value

@@ -20,7 +20,7 @@ import { SettingsError } from '../../accelerated/errors/settingsError.js'
 import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
 import { runLength } from '../../accelerated/training/runLength.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
-import { adapterOf } from '../../finetuning/runs/runResult.js'
+import { toAdapter } from '../../finetuning/runs/runResult.js'
 import { checkStorable, parseRunConfig, runFormatVersion } from '../../finetuning/runs/runFiles.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { SEED } from '../support/seed.js'
@@ -61,10 +61,10 @@ const comesBack = async (settings: Settings, labelNames: ReadonlyArray<string>):
   const layouts = { vectors: start, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: 'float32' } as const
   const { phase, parameters } = start
   const handed = method.phases.inference?.(phase, settings, parameters, layouts) ?? { phase, parameters }
-  const task = { ...assembly, settings } as unknown as Parameters<typeof adapterOf>[0]
+  const task = { ...assembly, settings } as unknown as Parameters<typeof toAdapter>[0]
   const folder = join(root, `a${made++}`)
   await mkdir(folder)
-  await writeAdapter(folder, adapterOf(task, base, outputs, handed, labelNames), base)
+  await writeAdapter(folder, toAdapter(task, base, outputs, handed, labelNames), base)
   expect((await readAdapter(folder, base)).labelNames).toEqual(labelNames)
   await rm(folder, { recursive: true })
 }

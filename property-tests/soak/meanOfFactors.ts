@@ -8,8 +8,10 @@ import { join } from 'node:path'
 import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
 import { tensorOf, type Vector } from '../../accelerated/parameters/vectors.js'
 import type { PartExecutor, PartGradient } from '../../accelerated/training/partGradient.js'
+import { train } from '../../accelerated/training/trainingLoop.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
-import { prepareRun } from '../../finetuning/runs/prepareRun.js'
+import { nodeMachine } from '../../finetuning/nodeMachine.js'
+import { prepareRun } from '../../finetuning/recipe.js'
 import { resolveRunOptions } from '../../finetuning/runs/run.js'
 
 /** Steps of a round, and of the run: `node dist/property-tests/soak/meanOfFactors.js 8 64` */
@@ -58,7 +60,7 @@ const settings = {
 } as const
 const options = resolveRunOptions({ model: embeddedModel, task: { task: 'sentiment' }, settings, output })
 const { signal } = new AbortController()
-const preparing = prepareRun(options, signal)
+const preparing = prepareRun({ options, metric: null }, nodeMachine, signal)
 let prepared = await preparing.next()
 while (prepared.done !== true) prepared = await preparing.next()
 const executor: PartExecutor = async ({ step, layout, parameters, parts, compute }) => {
@@ -67,6 +69,7 @@ const executor: PartExecutor = async ({ step, layout, parameters, parts, compute
   console.log(`round from step ${step}: ${(100 * ratioOf(layout, parameters, computed)).toFixed(2)} %`)
   return computed
 }
-const run = prepared.value.train({ executor }, prepared.value.start, null, signal)
+const { task, start } = prepared.value
+const run = train({ ...task, executor }, start, null, signal)
 while ((await run.next()).done !== true);
 await rm(output, { recursive: true })

@@ -26,14 +26,14 @@ async function* trainHere(
   options: FinetuneOptions,
   { signal = new AbortController().signal }: { readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<FinetuneEvent, void> {
-  const { finetuneJob } = await import('../../finetuning/runs/finetuneJob.js')
+  const { finetuneJob } = await import('../../finetuning/nodeMachine.js')
   try {
     yield* finetuneJob(options, signal)
   } catch (thrown) {
     throw systemCode(thrown) === null ? thrown : systemInputError(options.output, "to write the run's files", thrown)
   }
 }
-vi.mock('../../finetuning/runs/finetune.js', () => ({ finetune: finetuneHere }))
+vi.mock('../../finetuning/finetune.js', () => ({ finetune: finetuneHere }))
 
 /** As servingThread.ts, without its thread: the messages take the same way through a channel. */
 const startServingHere: typeof serving.startServingThread = (options, { onReply, onExit }) => {

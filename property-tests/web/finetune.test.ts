@@ -10,7 +10,7 @@ import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
 import { readPageFiles } from '../../reporting/pageFiles.js'
 import { makeReport } from '../../reporting/report/report.js'
-import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
 import {
   exportForTransformersJs,

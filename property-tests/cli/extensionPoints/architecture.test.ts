@@ -13,7 +13,7 @@ import type { SettingsInput } from '../../../accelerated/settings/settingsInput.
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { exportAdapter } from '../../../finetuning/adapters/exportAdapter.js'
 import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
-import { finetuneJob } from '../../../finetuning/runs/finetuneJob.js'
+import { finetuneJob } from '../../../finetuning/nodeMachine.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from '../tinyModel.js'
 import { toyFile } from '../toyTask.js'
 

@@ -1,4 +1,4 @@
-/** Mutations of the other folders of finetuning: adapters, tasks, inspection and the embedded model. */
+/** Mutations of the other parts of finetuning: the recipe, adapters, tasks, inspection and the embedded model. */
 import type { Mutation } from '../mutation.js'
 
 export const finetuning: ReadonlyArray<Mutation> = [
@@ -204,5 +204,40 @@ export const finetuning: ReadonlyArray<Mutation> = [
     before: "mixData.push(await localFile(file, '--mix-data'))",
     after: 'mixData.push(file)',
     tests: ['property/finetuning/hubFile'],
+  },
+  {
+    file: 'finetuning/recipe.ts',
+    mistake: "A run may number the adapter's new tokens in another order.",
+    before: 'theirs.every((token, i) => token === ours?.tokens[i])',
+    after: 'theirs.every((token) => ours?.tokens.includes(token))',
+    tests: ['cli/newTokens'],
+  },
+  {
+    file: 'finetuning/finetune.ts',
+    mistake: 'The options of a caller without types are believed.',
+    before: '  checkFinetuneOptions(options)\n',
+    after: '',
+    tests: ['property/finetuning/finetuneOptions'],
+  },
+  {
+    file: 'finetuning/recipe.ts',
+    mistake: 'A run does not report what it has tokenized.',
+    before: 'reportTokenizing({ done: ++done, examples: count })',
+    after: 'done++',
+    tests: ['property/finetuning/tokenizingProgress'],
+  },
+  {
+    file: 'finetuning/nodeMachine.ts',
+    mistake: 'A resumed run forgets its prompts.',
+    before: 'samplePrompts !== undefined ? { samplePrompts } : {}',
+    after: 'samplePrompts !== undefined ? {} : {}',
+    tests: ['cli/samplePrompts'],
+  },
+  {
+    file: 'finetuning/nodeMachine.ts',
+    mistake: 'A worker opens the newest commit of a model.',
+    before: '...(revision === undefined ? {} : { revision }) })',
+    after: '})',
+    tests: ['hostile/pinnedRevision'],
   },
 ]

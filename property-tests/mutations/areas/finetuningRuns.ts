@@ -3,7 +3,7 @@ import type { Mutation } from '../mutation.js'
 
 export const finetuningRuns: ReadonlyArray<Mutation> = [
   {
-    file: 'finetuning/runs/runPlan.ts',
+    file: 'finetuning/runs/runFolder.ts',
     mistake: 'A run on another device is refused like one with other settings, without a remedy.',
     before: 'if (before === now) return',
     after: 'return',
@@ -22,13 +22,6 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     before: "if (reported.has(key) || (key === '' && reported.size > 0)) return",
     after: '',
     tests: ['web/placement'],
-  },
-  {
-    file: 'finetuning/runs/prepareTask.ts',
-    mistake: "A run may number the adapter's new tokens in another order.",
-    before: 'theirs.every((token, i) => token === ours?.tokens[i])',
-    after: 'theirs.every((token) => ours?.tokens.includes(token))',
-    tests: ['cli/newTokens'],
   },
   {
     file: 'finetuning/runs/crc32c.ts',
@@ -50,20 +43,6 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     before: 'moments.findLast(({ step }) => to',
     after: 'moments.find(({ step }) => to',
     tests: ['property/finetuning/lossStillFalling'],
-  },
-  {
-    file: 'finetuning/runs/finetune.ts',
-    mistake: 'The options of a caller without types are believed.',
-    before: '  checkFinetuneOptions(options)\n',
-    after: '',
-    tests: ['property/finetuning/finetuneOptions'],
-  },
-  {
-    file: 'finetuning/runs/runData.ts',
-    mistake: 'A run does not report what it has tokenized.',
-    before: 'reportTokenizing({ done: ++done, examples: count })',
-    after: 'done++',
-    tests: ['property/finetuning/tokenizingProgress'],
   },
   {
     file: 'finetuning/runs/eventFile.ts',
@@ -101,7 +80,7 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     tests: ['property/finetuning/runRows'],
   },
   {
-    file: 'finetuning/runs/extendRun.ts',
+    file: 'finetuning/runs/runFolder.ts',
     mistake: 'A run may be extended by no step.',
     before: 'steps <= result.stepsDone',
     after: 'steps < result.stepsDone',
@@ -150,18 +129,11 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     tests: ['cli/samplePrompts'],
   },
   {
-    file: 'finetuning/runs/finetuneJob.ts',
+    file: 'finetuning/runs/nodeFolder.ts',
     mistake: 'A run reads its data before it looks at its folder.',
-    before: '    await refuseUsedFolder(given.output)\n',
+    before: '  else if (!resume) throw usedFolder(output)\n',
     after: '',
     tests: ['property/finetuning/library'],
-  },
-  {
-    file: 'finetuning/runs/finetuneJob.ts',
-    mistake: 'A resumed run forgets its prompts.',
-    before: 'return earlier === undefined ? options : { ...options, samplePrompts: earlier }',
-    after: 'return options',
-    tests: ['cli/samplePrompts'],
   },
   {
     file: 'finetuning/runs/samplePrompts.ts',
@@ -171,14 +143,14 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     tests: ['cli/samplePrompts'],
   },
   {
-    file: 'finetuning/runs/runPlan.ts',
+    file: 'finetuning/runs/runFolder.ts',
     mistake: 'A run may be resumed with another metric.',
     before: 'if (before !== now)',
     after: 'if (false)',
     tests: ['cli/customMetric'],
   },
   {
-    file: 'finetuning/runs/runPlan.ts',
+    file: 'finetuning/runs/runFolder.ts',
     mistake: 'A changed metric needs no warning.',
     before: 'earlier.metric?.sha256 === config.metric?.sha256',
     after: 'earlier.metric?.name === config.metric?.name',
@@ -211,13 +183,6 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     before: 'if (isThere) return realpath(path)',
     after: 'if (isThere) return path',
     tests: ['property/evaluation/queuedJob'],
-  },
-  {
-    file: 'finetuning/runs/openBaseModel.ts',
-    mistake: 'A worker opens the newest commit of a model.',
-    before: 'options.revision ?? (options.resume',
-    after: '(options.resume',
-    tests: ['hostile/pinnedRevision'],
   },
   {
     file: 'finetuning/runs/cardFrontMatter.ts',

@@ -16,7 +16,7 @@ import { classColumn, holdOut, type Example } from '../../../finetuning/data/ind
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { loadMetric } from '../../../finetuning/metrics/metricModule.js'
 import { loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
-import { refuseForeignFiles } from '../../../finetuning/runs/foreignFiles.js'
+import { refuseForeignFiles } from '../../../finetuning/runs/nodeFolder.js'
 import { runInputs } from '../../../finetuning/runs/runFingerprint.js'
 import { storedMetric } from '../../../finetuning/runs/runMetric.js'
 import { runFormatVersion } from '../../../finetuning/runs/runFiles.js'

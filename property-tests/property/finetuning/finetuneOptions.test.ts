@@ -2,12 +2,12 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
-import type * as runs from '../../../finetuning/runs/finetune.js'
+import type * as runs from '../../../finetuning/finetune.js'
 import { refusalOf } from '../../support/refusal.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 // not the set-up's, which trains in this thread
-const { finetune } = await vi.importActual<typeof runs>('../../../finetuning/runs/finetune.js')
+const { finetune } = await vi.importActual<typeof runs>('../../../finetuning/finetune.js')
 
 const { folder } = temporaryFolder('options')
 const output = join(folder, 'run')

@@ -5,11 +5,12 @@ import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
-import { finetuneJob } from '../../../finetuning/runs/finetuneJob.js'
+import { finetuneJob } from '../../../finetuning/nodeMachine.js'
 import type { RunOptions } from '../../../finetuning/runs/run.js'
 import { parseRunConfig } from '../../../finetuning/runs/runFiles.js'
 import { inNewFolder } from '../../../finetuning/adapters/newFolder.js'
-import { openRunFolder, type RunFolder, type RunSources } from '../../../finetuning/runs/runFolder.js'
+import { examineFolder, openRunFolder } from '../../../finetuning/runs/nodeFolder.js'
+import type { RunFolder, RunSources } from '../../../finetuning/runs/runFolder.js'
 import { runRowsOf } from '../../../finetuning/runs/runRows.js'
 import { versions } from '../../../finetuning/runs/versions.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
@@ -41,7 +42,7 @@ const sources = async (): Promise<RunSources> => {
 }
 /** The run's folder as a process finds it, who leaves it again. */
 const opened = async (resume: boolean): Promise<RunFolder> => {
-  const folder = await openRunFolder(options(resume), await sources())
+  const folder = await openRunFolder(options(resume), await sources(), await examineFolder(options(resume)))
   await folder.release()
   return folder
 }
@@ -197,7 +198,8 @@ describe('a folder with foreign files', () => {
 
   it.runIf(process.platform === 'linux')('is refused at once if the system cannot create it', async () => {
     const place = '/proc/no-such-process/deeper'
-    await expect(openRunFolder({ ...options(false), output: place }, await sources())).rejects.toThrow(
+    const there = { ...options(false), output: place }
+    await expect(openRunFolder(there, await sources(), await examineFolder(there))).rejects.toThrow(
       /^--output \/proc\/no-such-process\/deeper: expected a folder that can be written, got ENOENT: /,
     )
     await expect(inNewFolder(place, {}, async () => undefined)).rejects.toThrow(/: expected a folder that can be written, got ENOENT: /)

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
-import { tokenizeRunData, type RunData } from '../../../finetuning/runs/runData.js'
+import { tokenize, type RunData } from '../../../finetuning/recipe.js'
 import { onTokenizingProgress, tokenizingReporter } from '../../../finetuning/tokens/tokenizingProgress.js'
 import { fixtures } from '../../golden/golden.js'
 
@@ -40,7 +40,7 @@ describe('the progress of tokenizing', () => {
     try {
       onTokenizingProgress((line) => lines.push(line))
       const tokenizer = async () => ({ training: all, evaluation: all, warnings: () => [] })
-      const run = tokenizeRunData(data, { tokenizer }, await openModelFolder(join(fixtures, 'llama')), { maxLength: 8 })
+      const run = tokenize(data, { tokenizer }, await openModelFolder(join(fixtures, 'llama')), { maxLength: 8 })
       while ((await run.next()).done !== true);
     } finally {
       performance.now = now

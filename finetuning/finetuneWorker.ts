@@ -1,14 +1,14 @@
 /** The worker thread of finetune.ts: runs the job and sends its events. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
-import { onDownloadProgress } from '../../accelerated/checkpoints/hub/downloadProgress.js'
-import { endThread } from '../../accelerated/engines/endThread.js'
-import { countCalls } from '../../accelerated/engines/nativeCallGuard.js'
+import { systemCode, systemInputError } from '../accelerated/errors/systemError.js'
+import { onDownloadProgress } from '../accelerated/checkpoints/hub/downloadProgress.js'
+import { endThread } from '../accelerated/engines/endThread.js'
+import { countCalls } from '../accelerated/engines/nativeCallGuard.js'
 import type { WorkerData, WorkerMessage } from './finetune.js'
-import { onTokenizingProgress } from '../tokens/tokenizingProgress.js'
-import { toSentError } from '../../accelerated/errors/sentError.js'
-import { lazyImport, preloadZod } from '../../accelerated/errors/lazyImport.js'
-import { loadTasksInParts } from '../tasks/loadInParts.js'
+import { onTokenizingProgress } from './tokens/tokenizingProgress.js'
+import { toSentError } from '../accelerated/errors/sentError.js'
+import { lazyImport, preloadZod } from '../accelerated/errors/lazyImport.js'
+import { loadTasksInParts } from './tasks/loadInParts.js'
 
 const send = (message: WorkerMessage): void => parentPort?.postMessage(message)
 const { options, calls } = workerData as WorkerData
@@ -22,7 +22,7 @@ parentPort?.on('message', () => stop.abort())
 try {
   await preloadZod()
   await loadTasksInParts()
-  const { finetuneJob } = await lazyImport(import('./finetuneJob.js'))
+  const { finetuneJob } = await lazyImport(import('./nodeMachine.js'))
   for await (const event of finetuneJob(options, stop.signal)) send({ kind: 'event', event })
 } catch (thrown) {
   const error = systemCode(thrown) === null ? thrown : systemInputError(options.output, "to write the run's files", thrown)

@@ -1,16 +1,16 @@
 /**
  * Fine-tuning in one call. A worker thread trains, so this thread stays free for progress, the board and Ctrl-C.
- * The folder runs/ holds everything about a run and its folder; what opens a finished run's adapter is in ../adapters.
+ * recipe.ts says what a run is. What opens a finished run's adapter is in adapters/.
  */
 import { isMainThread, Worker } from 'node:worker_threads'
-import { releaseThread } from '../../accelerated/storage/folderLock.js'
-import { callCount, waitUntilIdle, type CallCount } from '../../accelerated/engines/nativeCallGuard.js'
-import { useTf32 } from '../../accelerated/engines/tf32.js'
-import '../../accelerated/engines/loadOnnxRuntime.js' // turns its telemetry off; the worker thread cannot
-import { checkTaskOptions } from '../tasks/taskOptionNames.js'
-import { checkFinetuneOptions, type FinetuneEvent, type FinetuneOptions } from './run.js'
-import { reportRun } from './tracking/reportRun.js'
-import { fromSentError, toSentError, type SentError } from '../../accelerated/errors/sentError.js'
+import { releaseThread } from '../accelerated/storage/folderLock.js'
+import { callCount, waitUntilIdle, type CallCount } from '../accelerated/engines/nativeCallGuard.js'
+import { useTf32 } from '../accelerated/engines/tf32.js'
+import '../accelerated/engines/loadOnnxRuntime.js' // turns its telemetry off; the worker thread cannot
+import { checkTaskOptions } from './tasks/taskOptionNames.js'
+import { checkFinetuneOptions, type FinetuneEvent, type FinetuneOptions } from './runs/run.js'
+import { reportRun } from './runs/tracking/reportRun.js'
+import { fromSentError, toSentError, type SentError } from '../accelerated/errors/sentError.js'
 
 /** The input of the worker thread. */
 export type WorkerData = { readonly options: FinetuneOptions; readonly calls: CallCount }
@@ -26,6 +26,7 @@ const grace = 100
 /**
  * Runs a fine-tuning job and yields its events; the last is `result`. Aborting the signal ends the run after the current step, with a checkpoint and
  * an adapter. Before `ready` it ends at once, without a result or any file. Leaving the loop early kills the run.
+ * Its errors name flags, for the command line.
  * @throws InputError, SettingsError, DeviceError or TrainingError, whose message is one line for the user; any other error is a defect
  */
 export async function* finetune(

@@ -1,13 +1,15 @@
 /** Joins a run on other machines as a worker: prepares the same run from its setup in Redis, and computes parts until it ends. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { inputError } from '../../accelerated/errors/inputError.js'
-import { validate } from '../../accelerated/errors/validate.js'
-import { parseJson } from '../../accelerated/storage/boundedJson.js'
-import { computeParts, type PartLoop } from '../distributed/partLoop.js'
-import { openRedis, type QueueEvent } from '../distributed/redis.js'
-import { ended, keysOf } from '../distributed/runKeys.js'
-import { prepareRun } from './prepareRun.js'
-import { checkRemoteInputs, checkRemoteRun, remoteOptionsOf, remoteRunSchema } from './remoteRun.js'
+import { inputError } from '../accelerated/errors/inputError.js'
+import { validate } from '../accelerated/errors/validate.js'
+import { parseJson } from '../accelerated/storage/boundedJson.js'
+import { computeParts, type PartLoop } from './distributed/partLoop.js'
+import { openRedis, type QueueEvent } from './distributed/redis.js'
+import { ended, keysOf } from './distributed/runKeys.js'
+import { openPartWorker } from '../accelerated/training/partWorker.js'
+import { nodeMachine } from './nodeMachine.js'
+import { prepareRun } from './recipe.js'
+import { checkRemoteInputs, checkRemoteRun, remoteOptionsOf, remoteRunSchema } from './runs/remoteRun.js'
 
 export type JoinOptions = {
   readonly redis: string
@@ -45,7 +47,7 @@ export const joinRun = async (
     onEvent({ kind: 'joining', run: run.output })
     const pinned = run.revision === null ? {} : { revision: run.revision }
     const options = { ...remoteOptionsOf(run.options, where), output: run.output, resume: false, ...pinned }
-    const preparing = prepareRun(options, signal)
+    const preparing = prepareRun({ options, metric: null }, nodeMachine, signal)
     for (;;) {
       const next = await preparing.next()
       if (next.done !== true) {
@@ -56,7 +58,7 @@ export const joinRun = async (
       const prepared = next.value
       checkRemoteInputs(run, { inputs: prepared.inputs, device: prepared.facts.device }, `run ${run.output}`)
       onEvent({ kind: 'joined', run: run.output })
-      const parts = prepared.openParts()
+      const parts = openPartWorker(prepared.task)
       const onPart: PartLoop['onPart'] = (part) => onEvent({ kind: 'part', run: run.output, ...part })
       const reason = await computeParts({ client, id, worker, dtype: prepared.task.precision.dtype, parts, signal, onPart }).finally(
         parts.release,

@@ -1,0 +1,114 @@
+/** Node as the place of a run: a folder on the disk, models of the hub, devices of this machine, and others through Redis. */
+import { resolveModel } from '../accelerated/checkpoints/hub/hub.js'
+import { hubIdOf } from '../accelerated/checkpoints/hub/snapshot.js'
+import { openModelFolder } from '../accelerated/checkpoints/modelFolder.js'
+import { chooseDevice, deviceOf } from '../accelerated/engines/deviceProbe.js'
+import { InputError } from '../accelerated/errors/inputError.js'
+import { lazyImport } from '../accelerated/errors/lazyImport.js'
+import { formatOf } from '../accelerated/formats/index.js'
+import { joinPath } from '../accelerated/storage/paths.js'
+import { checkPositions } from '../accelerated/training/runLength.js'
+import { methodOf } from '../accelerated/training/settings.js'
+import { runRecipe, type Machine, type RunRequest } from './recipe.js'
+import { checkExchange } from './runs/checkSpreads.js'
+import { estimateOf, estimateOnCard } from './runs/estimate.js'
+import { cardFile, modelCard } from './runs/modelCard.js'
+import { examineFolder, openRunFolder } from './runs/nodeFolder.js'
+import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunConfig, type RunOptions, type RunResult } from './runs/run.js'
+import { checkStorable } from './runs/runFiles.js'
+import { storedMetric, withMetricModule } from './runs/runMetric.js'
+import { checkSamplePrompts } from './runs/samplePrompts.js'
+import { withTokenFiles } from './runs/tokenFiles.js'
+import { checkTask, leavesPromptTemplate, loadTask, takesPromptTemplate, withModelTemplate, withTemplateOf } from './tasks/index.js'
+
+/** Runs a fine-tuning job in this thread. The events are those of `finetune`; it returns the result. @throws as `finetune` */
+export const finetuneJob = (options: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> =>
+  runRecipe(options, nodeMachine, signal)
+
+async function* readRequest(input: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunRequest> {
+  const { settings = {} } = input
+  const parsed = resolveRunOptions({ ...input, settings: await withTokenFiles(settings) })
+  checkStorable(parsed)
+  checkExchange(parsed)
+  const { options, metric } = await withMetricModule(parsed)
+  if (options.samplePrompts !== undefined) checkSamplePrompts(options.samplePrompts)
+  const content = await examineFolder(options)
+  if (!options.resume) {
+    checkTask(options.task)
+    await checkLength(options)
+  }
+  const resumed = content.earlier === null ? options : withEarlierChoices(options, content.earlier)
+  return { options: yield* withPromptTemplate(resumed, content.earlier, signal), metric, content }
+}
+
+/** A resumed run opens the commit that it began with, and keeps its sample prompts unless others are given. */
+const withEarlierChoices = (options: RunOptions, { revision, samplePrompts }: RunConfig): RunOptions => ({
+  ...options,
+  ...(revision == null ? {} : { revision }),
+  ...(options.samplePrompts === undefined && samplePrompts !== undefined ? { samplePrompts } : {}),
+})
+
+/** The options with the prompt template of the model and its truncation, which config.json stores. A resumed run keeps those that it began with. */
+async function* withPromptTemplate(
+  options: RunOptions,
+  earlier: RunConfig | null,
+  signal: AbortSignal,
+): AsyncGenerator<FinetuneEvent, RunOptions> {
+  const { task, model } = options
+  if (!takesPromptTemplate(task.task)) return options
+  if (earlier !== null) return { ...options, task: withTemplateOf(earlier.task, task) }
+  const { folder } = await resolveModel(model, { signal })
+  const resolved = await withModelTemplate(task, folder)
+  if (leavesPromptTemplate(task) && resolved.promptTemplate !== undefined)
+    yield { kind: 'preparing', what: "framing instructions in the model's chat template (--prompt-template names another)" }
+  return { ...options, task: resolved }
+}
+
+/**
+ * Compares the length of texts with the model's positions before the data is read, which may take minutes. A model that is not on this disk is
+ * checked after its download.
+ * @throws SettingsError; InputError for a model that cannot be read
+ */
+const checkLength = async ({ model, settings }: Pick<RunOptions, 'model' | 'settings'>): Promise<void> => {
+  const resolved = await resolveModel(model, { environment: { ...process.env, HF_HUB_OFFLINE: '1' } }).catch((thrown: unknown) => {
+    if (thrown instanceof InputError) return null // opening it says what is wrong
+    throw thrown
+  })
+  if (resolved === null) return
+  const opened = await openModelFolder(resolved.folder, { memory: Infinity })
+  checkPositions(methodOf(settings.method), settings, opened.model)
+}
+
+export const nodeMachine: Machine = {
+  readRequest,
+  chooseDevice: (settings) => chooseDevice(settings.device, settings),
+  loadTask,
+  openModel: async ({ model, revision }, signal) => {
+    const resolved = await resolveModel(model, { signal, ...(revision === undefined ? {} : { revision }) })
+    const opened = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
+    return { model: opened, revision: resolved.revision }
+  },
+  openFolder: ({ options, metric, content }, sources) =>
+    openRunFolder(options, metric === null ? sources : { ...sources, metric: storedMetric(metric) }, content),
+  openSampler: async ({ samplePrompts, task }, run) => {
+    if (samplePrompts === undefined) return null
+    const { openSampler } = await lazyImport(import('./runs/sampler.js'))
+    return openSampler({ ...run, task }, samplePrompts)
+  },
+  estimate: async ({ task, plan, facts, sampleMemory: samples }) => {
+    const data = { ...task, ...(samples === undefined ? {} : { samples }) }
+    const card = (await deviceOf(facts.device).card?.(task.settings.deviceId)) ?? null
+    return card === null ? estimateOf(task, data, plan.steps, process.memoryUsage.rss()) : estimateOnCard(task, data, plan.steps, card)
+  },
+  openLeader: async (run, signal) => {
+    const { redis } = run.options
+    if (redis === undefined) return null
+    const { openRunLeader } = await lazyImport(import('./runs/openRunLeader.js'))
+    return openRunLeader({ ...run.options, redis }, run, signal)
+  },
+  writeCard: async ({ options, base, task, card }, folder, result) => {
+    const hubId = (await hubIdOf(base.folder)) ?? null
+    const text = modelCard({ options, hubId, library: formatOf(task.method).library, data: card, result })
+    await base.storage.write(joinPath(folder.adapter, cardFile), text)
+  },
+}

@@ -1,0 +1,584 @@
+/**
+ * The recipe of a run: from options to an adapter, in the order in which it happens. It is the same in Node, in its worker thread, in a browser and
+ * for the leader of several machines. What differs between them is a `Machine`: nodeMachine.ts, and web/finetune.ts.
+ */
+import type { Checkpoint } from '../accelerated/checkpoints/checkpointContent.js'
+import { lastCheckpoint, saveCheckpoint } from '../accelerated/checkpoints/checkpointFile.js'
+import { checkFinite } from '../accelerated/checkpoints/finiteWeights.js'
+import { checkpointNumbers } from '../accelerated/checkpoints/frozenWeights.js'
+import { checkLabelNames } from '../accelerated/checkpoints/labelNames.js'
+import { frozenHead, type ModelFolder } from '../accelerated/checkpoints/modelFolder.js'
+import { newestCheckpoint } from '../accelerated/checkpoints/newestCheckpoint.js'
+import type { Device } from '../accelerated/engines/devices/device.js'
+import { memoryLimit } from '../accelerated/engines/memoryLimit.js'
+import { InputError, inputError, quoted, shown } from '../accelerated/errors/inputError.js'
+import { SettingsError } from '../accelerated/errors/settingsError.js'
+import { TrainingError } from '../accelerated/errors/trainingError.js'
+import { readAdapter, writeAdapter } from '../accelerated/formats/index.js'
+import { withAdapterTokens } from '../accelerated/formats/peft/tokenRows.js'
+import { warmStart } from '../accelerated/formats/warmStart.js'
+import { startPhase } from '../accelerated/methods/startPhase.js'
+import { withTrainedTokens } from '../accelerated/methods/trainedTokens.js'
+import { headOf, type ModelOutputs } from '../accelerated/models/modelOutputs.js'
+import type { Examples } from '../accelerated/models/packing.js'
+import type { TrainingExample } from '../accelerated/objectives/objective.js'
+import { scoreScaleOf } from '../accelerated/objectives/scoreScale.js'
+import type { RunState } from '../accelerated/parameters/runState.js'
+import { checkWeightsFit } from '../accelerated/precisions/memoryCheck.js'
+import { checkDevice, type Precision } from '../accelerated/precisions/precision.js'
+import { precisionOf } from '../accelerated/settings/commonSettings.js'
+import { joinPath } from '../accelerated/storage/paths.js'
+import { assemble } from '../accelerated/training/assembly.js'
+import { evaluateState } from '../accelerated/training/evaluation.js'
+import type { TrainingEvent, TrainingResult, TrainingTask } from '../accelerated/training/events.js'
+import { startOfRun } from '../accelerated/training/initialState.js'
+import type { Runtime } from '../accelerated/training/phaseSessions.js'
+import { runLength, type RunLength } from '../accelerated/training/runLength.js'
+import { runOutline } from '../accelerated/training/runOutline.js'
+import { methodOf, type Settings } from '../accelerated/training/settings.js'
+import { train } from '../accelerated/training/trainingLoop.js'
+import type { Dataset, Example } from './data/index.js'
+import { respelled } from './data/labels.js'
+import type { Leader } from './distributed/leader.js'
+import { reportOf, withLengths, type DataReport } from './inspection/runReport.js'
+import type { LoadedMetric } from './metrics/metricModule.js'
+import type { CardData } from './runs/cardFacts.js'
+import { checkSpreads } from './runs/checkSpreads.js'
+import { devicePlacement, type DevicePlacement } from './runs/devicePlacement.js'
+import type { Estimate } from './runs/estimate.js'
+import { detailsFrom, writeDetails, type EvaluationDetails } from './runs/evaluationDetails.js'
+import { lineOf } from './runs/metricsLine.js'
+import type { MetricsLog } from './runs/metricsLog.js'
+import type { FinetuneEvent, FinetuneOptions, RunFacts, RunOptions, RunResult, TestScores } from './runs/run.js'
+import { defaultsOf, runInputs, type RunInputs } from './runs/runFingerprint.js'
+import type { FolderContent, RunFolder, RunSources } from './runs/runFolder.js'
+import { countNumbers, describeRun, selectState, toAdapter, toResult, type RunAssembly } from './runs/runResult.js'
+import { rowKeysOf, runRowsOf } from './runs/runRows.js'
+import { runTokens, type RunTokens } from './runs/runTokens.js'
+import type { SampleMemory } from './runs/sampleMemory.js'
+import { checkGenerates } from './runs/samplePrompts.js'
+import type { Sampler } from './runs/sampler.js'
+import { workersWriter } from './runs/workersFile.js'
+import { boundWithMetric, withMetric } from './tasks/chosenMetric.js'
+import { classWeightsOf } from './tasks/classWeights.js'
+import type { Task, TaskOptions } from './tasks/task.js'
+import type { TaskAdapter, TaskData, TaskType } from './tasks/taskType.js'
+import { reportTokenizing } from './tokens/tokenizingProgress.js'
+
+/** What a run asks of the place where it happens. */
+export type Machine = {
+  /** Parses the options and examines the run's folder, before any data is read. Writes nothing. @throws InputError, SettingsError */
+  readonly readRequest: (options: FinetuneOptions, signal: AbortSignal) => AsyncGenerator<FinetuneEvent, RunRequest>
+  readonly chooseDevice: (settings: Settings) => Promise<Device>
+  readonly loadTask: (options: TaskOptions) => Promise<Task>
+  /** Opens the commit in `options.revision`, if there is one. @returns the commit on the hub, or null for a folder @throws InputError */
+  readonly openModel: (
+    options: RunOptions,
+    signal: AbortSignal,
+  ) => Promise<{ readonly model: ModelFolder; readonly revision: string | null }>
+  /** Creates or opens the run's folder, for this process alone. @throws InputError */
+  readonly openFolder: (request: RunRequest, sources: RunSources) => Promise<RunFolder>
+  /** What answers sample prompts after an evaluation. Absent: nothing does. */
+  readonly openSampler?: (options: RunOptions, run: SampledRun) => Promise<Sampler | null>
+  /** The memory that the run needs. Absent: nobody knows it here. */
+  readonly estimate?: (run: PreparedRun) => Promise<Estimate>
+  /** The other machines that compute parts of steps and evaluations. Absent, or null: there are none. */
+  readonly openLeader?: (run: PreparedRun, signal: AbortSignal) => Promise<Leader | null>
+  /** Writes the model card beside the adapter. Absent: there is none. */
+  readonly writeCard?: (run: PreparedRun, folder: RunFolder, result: RunResult) => Promise<void>
+}
+
+/** What a run is asked to do, checked as far as it can be without its data. */
+export type RunRequest = {
+  readonly options: RunOptions
+  readonly metric: LoadedMetric | null
+  readonly content: FolderContent
+}
+
+/** A run that is ready for its first step. */
+export type PreparedRun = {
+  readonly options: RunOptions
+  readonly base: ModelFolder
+  readonly outputs: ModelOutputs
+  readonly labelNames: ReadonlyArray<string> | undefined
+  /** the model with its method and objective, its examples as tokens, and their scores */
+  readonly task: TrainingTask & RunAssembly
+  /** undefined: there is no test data */
+  readonly test: { readonly examples: Examples<TrainingExample>; readonly score: TrainingTask['score'] } | undefined
+  readonly start: RunState
+  readonly plan: RunLength
+  /** the text of rows.json */
+  readonly rows: string
+  readonly inputs: RunInputs
+  readonly facts: RunFacts
+  /** the data section of the model card, without an example */
+  readonly card: CardData
+  /** undefined: there are no sample prompts */
+  readonly sampleMemory: SampleMemory | undefined
+  /** the nodes that the device left to the CPU */
+  readonly placement: DevicePlacement
+}
+
+export type SampledRun = { readonly assembly: RunAssembly; readonly runtime: Runtime; readonly base: ModelFolder }
+
+/**
+ * Trains, scores the test data and saves. The last event is the result, which it also returns. An aborted signal ends the run after the current step,
+ * with a checkpoint and an adapter.
+ * @throws InputError, SettingsError, DeviceError or TrainingError
+ */
+export async function* runRecipe(input: FinetuneOptions, machine: Machine, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
+  const began = performance.now()
+  const request = yield* machine.readRequest(input, signal)
+  const run = yield* prepareRun(request, machine, signal)
+  checkSpreads(run.options, run)
+  const folder = await machine.openFolder(request, toSources(run)) // last: errors above leave no folder
+  let leader: Leader | null = null
+  try {
+    leader = (await machine.openLeader?.(run, signal)) ?? null
+    yield { kind: 'ready', ...run.facts }
+    if (machine.estimate !== undefined) yield { kind: 'estimate', ...(await machine.estimate(run)) }
+    yield* warnOfMethod(run, folder)
+    const checkpoint = yield* readCheckpoint(run, folder)
+    const log = yield* beginLog(run, folder, checkpoint)
+    const trained = yield* trainAndRecord(run, folder, log, checkpoint, leader, signal)
+    const test = yield* scoreOnTest(run, trained, signal)
+    const result = describeResult(run, folder, trained, test, (performance.now() - began) / 1000)
+    await folder.check()
+    await log.flush()
+    if (trained.last.step > 0) {
+      await saveAdapter(run, folder, trained)
+      await machine.writeCard?.(run, folder, result)
+    }
+    await folder.writeResult(result)
+    yield { kind: 'result', result }
+    return result
+  } finally {
+    await leader?.close()
+    await folder.release()
+  }
+}
+
+/** Up to the first step: device, data, model, initial state and tokens. A worker on another machine prepares the same run. @throws as runRecipe */
+export async function* prepareRun(
+  { options, metric }: Pick<RunRequest, 'options' | 'metric'>,
+  machine: Machine,
+  signal: AbortSignal,
+): AsyncGenerator<FinetuneEvent, PreparedRun> {
+  const { settings } = options
+  const device = await machine.chooseDevice(settings)
+  const precision = precisionOf(settings.precision)
+  await checkDevice(precision, device)
+  const data = yield* loadData(options, metric, machine)
+  const task = bindTask(data, settings)
+  const { base, tokens, revision } = yield* openModel(options, data, task, { machine, device, precision }, signal)
+  const { assembly, weights } = yield* assembleRun(base, settings, tokens, precision, task)
+  for (const message of assembly.objective.warnings ?? []) yield warning(message)
+  const start = yield* initialState(options, assembly, base, data.labelNames)
+  const described = await describeData(options, data, task, base) // before the examples are drained
+  const modelParameters = [...base.tensors.values()].reduce((sum, { shape }) => sum + countNumbers(shape), 0)
+  const place = { device: device.name, revision, modelParameters }
+  const facts = describeRun(assembly, data, start, { ...place, outputs: task.outputs, majority: task.majority })
+  const scoreTest = data.test === undefined ? null : bindTask({ ...data, evaluation: data.test }, settings).score
+  const placement = devicePlacement(device.name, settings.strictDevice)
+  const { threads, deviceId, tf32 } = settings
+  const runtime = { engine: device.engine({ threads, deviceId, tf32, onPlacement: placement.onPlacement }), weights }
+  const sampler = (await machine.openSampler?.(options, { assembly, runtime, base })) ?? null
+  const { training, evaluation, test, warnings } = yield* tokenize(data, task, base, settings)
+  yield* reportData(withLengths(described.report, training, warnings))
+  return {
+    ...{ options, base, outputs: task.outputs, labelNames: data.labelNames ?? undefined, start, facts, placement },
+    task: { ...assembly, runtime, training, evaluation, score: described.score, ...(sampler === null ? {} : { sample: sampler.sample }) },
+    test: test === null || scoreTest === null ? undefined : { examples: test, score: scoreTest },
+    plan: runLength(assembly.method, settings, base.model, training.length), // packing: rows, not texts
+    ...{ rows: described.rows, inputs: described.inputs, card: described.card },
+    sampleMemory: sampler?.memory,
+  }
+}
+
+const warning = (message: string): FinetuneEvent => ({ kind: 'warning', message })
+
+// Data
+
+/** A task whose lists of examples belong to the run, which may empty them. */
+export type RunData = Omit<Task, 'train' | 'evaluation' | 'test'> &
+  Pick<TaskData, 'metric'> & {
+    readonly train: OwnedDataset
+    readonly evaluation: OwnedDataset
+    readonly test?: OwnedDataset
+  }
+type OwnedDataset = Dataset & { readonly examples: Example[] }
+
+/** Loads the task, with a line on skipped rows. @throws InputError; also for class names that no file can hold */
+async function* loadData(options: RunOptions, metric: LoadedMetric | null, machine: Machine): AsyncGenerator<FinetuneEvent, RunData> {
+  yield { kind: 'preparing', what: `reading ${options.task.task}` }
+  const loaded = await machine.loadTask(options.task)
+  const task = metric === null ? loaded : withMetric(loaded, metric, options.task.metricForBestModel === undefined)
+  const { train, evaluation, test, ...rest } = task
+  for (const { source, skipped } of [train, evaluation, ...(test === undefined ? [] : [test])]) {
+    const [first] = skipped
+    if (first !== undefined)
+      yield { kind: 'preparing', what: `${source}: skipped ${skipped.length} rows; the first is row ${first.row} (${first.reason})` }
+  }
+  if (task.labelNames !== null) checkLabelNames(task.labelNames, train.source)
+  if (options.samplePrompts !== undefined) checkGenerates(task.taskType, options.task, options.samplePrompts)
+  const copied = (dataset: Dataset): OwnedDataset => ({ ...dataset, examples: [...dataset.examples] })
+  return { ...rest, train: copied(train), evaluation: copied(evaluation), ...(test === undefined ? {} : { test: copied(test) }) }
+}
+
+/** The data's task type, bound to it; the run passes its examples and answers on without looking inside. */
+export type RunTask = TaskAdapter<TrainingExample, unknown>
+
+/** @throws InputError for class weights that the task type does not have */
+export const bindTask = (data: Task, { classWeights }: Pick<Settings, 'classWeights'>): RunTask => {
+  const { taskType, labelNames, train, scalesScores } = data
+  const labels = (): ReadonlyArray<number> => train.examples.map(({ label }) => label)
+  if (classWeights !== null && taskType.refuses.classWeights !== undefined)
+    throw inputError('--class-weights', taskType.refuses.classWeights, quoted(classWeights))
+  const weights = classWeights === null ? {} : { classWeights: classWeightsOf(classWeights, labelNames ?? [], labels()) }
+  const scale = classWeights === null && scalesScores === true ? { scoreScale: scoreScaleOf(labels()) } : {}
+  return boundWithMetric(data, { ...weights, ...scale })((adapter) => adapter as unknown as RunTask)
+}
+
+/** What is computed from the texts themselves, which do not outlive their tokens. */
+const describeData = async (options: RunOptions, data: RunData, task: RunTask, base: ModelFolder) => {
+  const { taskType, labelNames, heldOut, train, evaluation, test } = data
+  const keys = rowKeysOf(data)
+  const files = train.files === undefined ? {} : { files: train.files }
+  const details = detailsFrom(task, evaluation.examples)
+  const card: CardData = {
+    ...{ taskType, labelNames, heldOut },
+    train: { source: train.source, ...files },
+    evaluation: { source: evaluation.source, ...(heldOut ? files : {}) },
+    test: test === undefined ? null : { source: test.source },
+  }
+  return {
+    score: (answers: ReadonlyArray<unknown>) => ({ ...task.score(answers), details: details(answers) }),
+    report: reportOf(data, keys, options.settings),
+    rows: runRowsOf(data, keys),
+    inputs: await runInputs(base, data, options.adapter),
+    card,
+  }
+}
+
+/** test: null without test data */
+type Tokenized = {
+  readonly training: Examples<TrainingExample>
+  readonly evaluation: Examples<TrainingExample>
+  readonly test: Examples<TrainingExample> | null
+  readonly warnings: ReadonlyArray<string>
+}
+
+/** Tokenizes the data and empties its lists, so that a large file's texts are released on the way. @throws InputError */
+export async function* tokenize(
+  { train, evaluation, test }: RunData,
+  task: Pick<RunTask, 'tokenizer'>,
+  base: ModelFolder,
+  { maxLength }: Pick<Settings, 'maxLength'>,
+): AsyncGenerator<FinetuneEvent, Tokenized> {
+  const sets = [train, evaluation, ...(test === undefined ? [] : [test])]
+  const sources = [...new Set(sets.map(({ source }) => source))].join(' and ')
+  const count = sets.reduce((sum, { examples }) => sum + examples.length, 0)
+  yield { kind: 'preparing', what: `tokenizing ${count.toLocaleString('en-US')} examples of ${sources}` }
+  const tokenizer = await task.tokenizer(base, maxLength)
+  let done = 0
+  const drain = function* (examples: Example[]): Generator<Example> {
+    examples.reverse()
+    for (let example = examples.pop(); example !== undefined; example = examples.pop()) {
+      yield example
+      reportTokenizing({ done: ++done, examples: count })
+    }
+  }
+  return {
+    training: tokenizer.training(drain(train.examples)),
+    evaluation: tokenizer.evaluation(drain(evaluation.examples)),
+    test: test === undefined ? null : tokenizer.evaluation(drain(test.examples)),
+    warnings: tokenizer.warnings(),
+  }
+}
+
+/** The report on the data, and a warning of each finding that matters. */
+function* reportData(report: DataReport): Generator<FinetuneEvent, void> {
+  yield { kind: 'data', ...report }
+  for (const { message, warns } of report.findings) if (warns) yield warning(message)
+}
+
+// Model
+
+type Place = { readonly machine: Machine; readonly device: Device; readonly precision: Precision }
+
+/** The base model with the run's new tokens. @throws InputError if it cannot do the task; SettingsError if the settings do not fit it */
+async function* openModel(
+  options: RunOptions,
+  { taskType, train }: RunData,
+  { outputs }: RunTask,
+  place: Place,
+  signal: AbortSignal,
+): AsyncGenerator<FinetuneEvent, RunTokens & { readonly revision: string | null }> {
+  yield { kind: 'preparing', what: `opening ${options.model}` }
+  const { model, revision } = await place.machine.openModel(options, signal)
+  await checkModel(model, options, taskType, outputs, place)
+  yield* checkSettings(options.settings, model, train.examples.length, place)
+  return { ...(await runTokens(model, options.settings, outputs)), revision }
+}
+
+/** @throws InputError if the model is too large, not finite, or cannot do the task */
+const checkModel = async (
+  base: ModelFolder,
+  { task, settings }: RunOptions,
+  taskType: Pick<TaskType, 'checkModel'>,
+  outputs: ModelOutputs,
+  { device, precision }: Place,
+): Promise<void> => {
+  taskType.checkModel?.(base.model, task.task)
+  const card = (await device.card?.(settings.deviceId)) ?? null
+  checkWeightsFit(precision, base, Math.min(memoryLimit(), card?.memoryBytes ?? Infinity))
+  const frozen = [...frozenHead(base, outputs)].map(([name, { shape }]) => [name, shape] as const)
+  await checkFinite(base, [...headOf(base.model, outputs).tensors, ...frozen])
+}
+
+/** @throws SettingsError if the settings do not fit the model, the method or the precision */
+async function* checkSettings(
+  settings: Settings,
+  base: ModelFolder,
+  examples: number,
+  { device, precision }: Place,
+): AsyncGenerator<FinetuneEvent, void> {
+  const method = methodOf(settings.method)
+  runLength(method, settings, base.model, examples)
+  const trained = method.train.tensors(startPhase(method, base.model.spec, settings), settings).map(({ name }) => name)
+  precision.check?.(new Set(trained), base, method.name)
+  const speedup = (await precision.speedup?.(device)) ?? Infinity
+  if (speedup < 1)
+    yield warning(`products in ${precision.name} run at ${speedup.toFixed(2)} of float32's rate on this processor: float32 is faster here`)
+}
+
+/** Model, method, precision and objective in one; the weights stay where the precision put them. */
+async function* assembleRun(base: ModelFolder, settings: Settings, tokens: RunTokens['tokens'], precision: Precision, task: RunTask) {
+  const method = withTrainedTokens(methodOf(settings.method), tokens)
+  const frozen = yield* asPreparing(precision.open(base))
+  const parts = { model: base.model, frozen: frozen.tensor, method, settings, precision }
+  return { assembly: { ...assemble(parts, (model) => task.objective(model, method)), settings }, weights: frozen.weights }
+}
+
+/** What a precision reports while it opens weights, as events of the run. */
+async function* asPreparing<T>(opening: AsyncGenerator<string, T>): AsyncGenerator<FinetuneEvent, T> {
+  for (;;) {
+    const next = await opening.next()
+    if (next.done === true) return next.value
+    yield { kind: 'preparing', what: next.value }
+  }
+}
+
+/** The state before the first step, with an adapter's numbers if the options name one. @throws InputError if the adapter does not fit */
+async function* initialState(
+  { adapter }: RunOptions,
+  assembly: RunAssembly,
+  base: ModelFolder,
+  labelNames: ReadonlyArray<string> | null,
+): AsyncGenerator<FinetuneEvent, RunState> {
+  const drawn = await startOfRun(assembly, checkpointNumbers(base))
+  if (adapter === undefined) return drawn
+  const read = await readAdapter(adapter, await withTokensOf(adapter, base), base.storage)
+  const { state, withHead } = warmStart(assembly, drawn, read, labelNames ?? undefined, `--adapter ${adapter}`)
+  if (!withHead)
+    yield warning(
+      `${adapter}: its head is not of the task's classes; the run begins with another${spellingRemedy(read.labelNames, labelNames)}`,
+    )
+  return state
+}
+
+/** The base model with the adapter's new tokens. @throws SettingsError if the run numbers them in another way */
+const withTokensOf = async (adapter: string, base: ModelFolder): Promise<ModelFolder> => {
+  const { added: ours } = base
+  const extended = await withAdapterTokens(adapter, ours?.plain ?? base, base.storage)
+  const theirs = extended.added?.tokens ?? []
+  if (theirs.every((token, i) => token === ours?.tokens[i])) return extended
+  const names = theirs.map((token) => quoted(token)).join(', ')
+  throw new SettingsError('newTokens', `${names} first, as the adapter has them`, shown(ours?.tokens ?? null))
+}
+
+/** How to keep the adapter's head if its classes are the task's, spelled in another way. */
+const spellingRemedy = (theirs: ReadonlyArray<string> | undefined, ours: ReadonlyArray<string> | null): string => {
+  const name = theirs === undefined || ours === null ? null : respelled(theirs, ours)
+  if (name === null) return ''
+  const labels =
+    name.as === 'number' ? 'write the labels in the data as the adapter does, with --labels-as-text' : 'rename the labels in the data'
+  return `. The classes differ only in ${name.as === 'number' ? 'how numbers are written' : 'case'}: ${quoted(name.first)} in the adapter, ${quoted(name.second)} in the data. To keep its head, ${labels}`
+}
+
+// Folder
+
+const toSources = ({ facts: { device, revision }, rows, inputs, plan: { steps } }: PreparedRun): RunSources => ({
+  device,
+  revision,
+  rows,
+  inputs,
+  steps,
+})
+
+/** The steps by which the method plans its phases: a run that is made longer keeps its plan. */
+const countPlannedSteps = ({ plan }: PreparedRun, { extended }: RunFolder): number => extended[0]?.steps ?? plan.steps
+
+function* warnOfMethod(run: PreparedRun, folder: RunFolder): Generator<FinetuneEvent, void> {
+  const { method, settings } = run.task
+  const progress = { step: 0, steps: countPlannedSteps(run, folder) }
+  for (const message of method.reporting?.warnings?.(settings, progress) ?? []) yield warning(message)
+}
+
+/** The state to resume from; null: step 0. Warns of everything that is not as the run left it. @throws InputError if it is another run's */
+async function* readCheckpoint(run: PreparedRun, folder: RunFolder): AsyncGenerator<FinetuneEvent, Checkpoint | null> {
+  const { options, plan, start, task, base } = run
+  const { output, resume, settings } = options
+  const damaged: string[] = []
+  const fingerprint = { now: folder.fingerprint, ended: folder.ended, defaults: defaultsOf(settings) }
+  const outline = runOutline(task, { start, steps: plan.steps, plannedSteps: countPlannedSteps(run, folder), fingerprint })
+  const newest = resume ? await newestCheckpoint(folder.checkpoints, outline, (message) => void damaged.push(message), base.storage) : null
+  const extension = folder.extended.at(-1)
+  const isExtended = extension !== undefined && newest?.state.step === extension.after
+  if (isExtended) {
+    const { steps, after } = extension
+    yield warning(
+      `${output}: the run had ended after step ${after}${after < steps ? ` of ${steps}` : ''} and continues to step ${plan.steps}. It differs from a run of ${plan.steps} steps: its learning rate rises again, and its phases are over`,
+    )
+  }
+  for (const message of damaged) yield warning(message)
+  if (resume && newest === null) yield warning(`${folder.checkpoints}: no checkpoint to resume from; starting at step 0`)
+  if (folder.otherVersions.length > 0)
+    yield warning(`${output}: ${folder.otherVersions.join('; ')}; the run's bits may differ from here on`)
+  if (folder.newSettings.length > 0)
+    yield warning(`${output}: began before there was ${folder.newSettings.join(', ')}: these are the defaults of this version`)
+  return isExtended ? { ...newest, sinceBest: 0 } : newest
+}
+
+/** Makes the first change to the folder. */
+async function* beginLog(
+  { options: { output } }: PreparedRun,
+  folder: RunFolder,
+  checkpoint: Checkpoint | null,
+): AsyncGenerator<FinetuneEvent, MetricsLog> {
+  const log = await folder.begin(checkpoint?.metricsLines ?? 0)
+  if (log.missing > 0)
+    yield warning(
+      `${joinPath(output, 'metrics.jsonl')}: expected ${checkpoint?.metricsLines} lines of the steps before the checkpoint, got ${log.missing} fewer`,
+    )
+  return log
+}
+
+// Training
+
+/** @throws TrainingError, InputError; each names the checkpoint to continue from */
+async function* trainAndRecord(
+  run: PreparedRun,
+  folder: RunFolder,
+  log: MetricsLog,
+  checkpoint: Checkpoint | null,
+  leader: Leader | null,
+  signal: AbortSignal,
+): AsyncGenerator<FinetuneEvent, TrainingResult> {
+  const { options, task, start, placement, base } = run
+  const spread = leader === null ? {} : { executor: leader.executor, answers: leader.answers }
+  const planned = { plannedSteps: countPlannedSteps(run, folder), evalOnStart: folder.evalOnStart }
+  const writeWorkers = workersWriter(options.output, base.storage)
+  const training = train({ ...task, ...planned, ...spread }, checkpoint?.state ?? start, checkpoint, signal)
+  for (;;) {
+    const next = await training.next().catch(async (thrown: unknown) => {
+      throw await nameCheckpoint(thrown, run, folder, log)
+    })
+    if (next.done === true) return next.value
+    yield* placement.news()
+    await folder.check()
+    yield* record(next.value, run, folder, log)
+    for (const news of leader?.events() ?? []) {
+      if (news.kind === 'workers') await writeWorkers(news)
+      yield news
+    }
+  }
+}
+
+/** Writes an event to the run's files, and passes it on. */
+async function* record(
+  event: TrainingEvent,
+  { options, task, base }: PreparedRun,
+  folder: RunFolder,
+  log: MetricsLog,
+): AsyncGenerator<FinetuneEvent, void> {
+  if (event.kind === 'checkpoint') {
+    const { kind: _, ...state } = event
+    await log.flush()
+    const { fingerprint } = folder
+    await saveCheckpoint(folder.checkpoints, task.method.name, { ...state, fingerprint, metricsLines: log.lines() }, base.storage)
+    yield { kind: 'saved', step: event.state.step }
+    return
+  }
+  if (event.kind === 'evaluation') {
+    const { details, ...scored } = event
+    const { step, best, eligible, constant } = scored
+    const isSaved = best || !eligible || !options.settings.loadBestModelAtEnd // the best step, or the last one until there is a best
+    if (step > 0 && isSaved && details != null)
+      await writeDetails(options.output, { step, ...(details as Omit<EvaluationDetails, 'step'>) }, base.storage)
+    log.append(lineOf(scored))
+    if (step > 0 && constant !== null) yield warning(`step ${step}: every example of the evaluation is predicted as ${constant}`)
+    yield scored
+    return
+  }
+  if (event.kind !== 'start' && event.kind !== 'evaluating' && event.kind !== 'sampling') log.append(lineOf(event))
+  yield event
+}
+
+/** The error of a step or an evaluation, with the checkpoint to continue from. The metrics so far are on the disk then. */
+const nameCheckpoint = async (thrown: unknown, { base }: PreparedRun, { checkpoints }: RunFolder, log: MetricsLog): Promise<unknown> => {
+  if (!(thrown instanceof InputError || thrown instanceof TrainingError)) return thrown
+  await log.flush()
+  const last = await lastCheckpoint(checkpoints, base.storage)
+  if (thrown instanceof InputError) {
+    // an evaluation, such as by a metric of the user's: the training loop has saved the steps before it
+    const remedy = last === null ? '' : `; step ${last.step} is saved, and --resume evaluates it again`
+    return inputError(thrown.where, thrown.expected, thrown.got + remedy)
+  }
+  const state = last === null ? 'no checkpoint was saved before it' : `the last good checkpoint is ${last.path}, after step ${last.step}`
+  return new TrainingError(`${thrown.message}; ${state}`)
+}
+
+// Result
+
+/** Scores the state to keep on the test data, once. `stopped`: by the signal; a resumed run does it again */
+async function* scoreOnTest(
+  { task, test, facts }: PreparedRun,
+  trained: TrainingResult,
+  signal: AbortSignal,
+): AsyncGenerator<FinetuneEvent, TestScores | null | 'stopped'> {
+  if (test === undefined || trained.interrupted || trained.last.step === 0) return null
+  const { inference, step } = selectState(task.settings, trained)
+  const batches = evaluateState(task, inference, test.examples, test.score)
+  for (;;) {
+    const next = await batches.next()
+    if (next.done === true) {
+      const { scores } = next.value
+      yield { kind: 'test', step, scores }
+      return { step, scores }
+    }
+    yield { kind: 'evaluating', step: trained.last.step, done: next.value, examples: facts.examples.test ?? next.value }
+    if (signal.aborted) {
+      await batches.return({ scores: {}, selection: NaN, constant: null }) // closes the session
+      return 'stopped'
+    }
+  }
+}
+
+const describeResult = (
+  { task, facts, options: { output }, plan: { steps } }: PreparedRun,
+  { extended }: RunFolder,
+  trained: TrainingResult,
+  test: TestScores | null | 'stopped',
+  seconds: number,
+): RunResult => {
+  const interrupted = trained.interrupted || test === 'stopped'
+  return toResult(task, { ...trained, interrupted }, facts, { output, steps, seconds, extended, test: test === 'stopped' ? null : test })
+}
+
+/** A run without a step has no adapter. */
+const saveAdapter = async (run: PreparedRun, folder: RunFolder, trained: TrainingResult): Promise<void> => {
+  const { task, base, outputs, labelNames } = run
+  const { inference } = selectState(task.settings, trained)
+  await writeAdapter(folder.adapter, toAdapter(task, base, outputs, inference, labelNames), base, base.storage)
+}
