@@ -1,11 +1,10 @@
 /** A run's folder in a storage: the public layout of Node's, without a lock and without event files. */
 import { joinPath } from '../accelerated/storage/paths.js'
 import { withFile, type Storage } from '../accelerated/storage/storage.js'
-import { finishedResult } from '../finetuning/runs/compareRuns.js'
 import type { MetricsLog } from '../finetuning/runs/metricsLog.js'
 import type { RunOptions } from '../finetuning/runs/run.js'
 import { readRunConfig } from '../finetuning/runs/runFiles.js'
-import { planFolder, type FolderContent, type RunFolder, type RunSources } from '../finetuning/runs/runFolder.js'
+import { finishedResult, planFolder, type FolderContent, type RunFolder, type RunSources } from '../finetuning/runs/runFolder.js'
 import { writeRunRows } from '../finetuning/runs/runRows.js'
 import { version } from './version.js'
 

@@ -6,8 +6,14 @@ import { lossStillFalling } from '../../finetuning/runs/lossStillFalling.js'
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import { finetune } from '../../finetuning/finetune.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
-import { differingChoices, finishedResult } from '../../finetuning/runs/compareRuns.js'
-import { checkSameDevice, hasAdapter, suggestNewRun, withLength } from '../../finetuning/runs/runFolder.js'
+import {
+  checkSameDevice,
+  differingChoices,
+  finishedResult,
+  hasAdapter,
+  suggestNewRun,
+  withLength,
+} from '../../finetuning/runs/runFolder.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { exitCodes } from './exitCodes.js'
 import { nextRunFolder, removeEmptyRun } from '../options/nextRunName.js'

@@ -14,7 +14,7 @@ import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import { readBytes, withRegularFile } from '../../accelerated/storage/regularFile.js'
 import { appendedFile } from './appendedFile.js'
 import type { MetricsLog } from './metricsLog.js'
-import { scalarsOf } from './scalars.js'
+import { scalarsOf } from './metricsLine.js'
 import type * as tensorBoard from './tensorBoardEvents.js'
 
 /** Names of event files: TensorBoard requires the prefix, and reads files in the order of the number, seconds since 1970. */

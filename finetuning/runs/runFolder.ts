@@ -4,16 +4,17 @@
  */
 import { differing, newDefaults, type Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'
 import { inputError, type InputError } from '../../accelerated/errors/inputError.js'
+import { SystemError } from '../../accelerated/errors/systemError.js'
 import { scheduleSettings, trainingSettings } from '../../accelerated/settings/commonSettings.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { joinPath } from '../../accelerated/storage/paths.js'
+import type { Storage } from '../../accelerated/storage/storage.js'
 import type { Settings } from '../../accelerated/training/settings.js'
 import { inShell } from '../commandLine/shell.js'
 import type { StoredMetric } from '../metrics/metricModule.js'
-import { differingChoices } from './compareRuns.js'
 import type { MetricsLog } from './metricsLog.js'
 import type { Extended, RunConfig, RunOptions, RunResult } from './run.js'
-import { runFormatVersion } from './runFiles.js'
+import { readRunResult, runFormatVersion } from './runFiles.js'
 import { decisiveSettings, defaultsOf, fingerprintOf, type RunInputs } from './runFingerprint.js'
 
 /** An open folder. Nothing in it changes before `begin`. */
@@ -160,6 +161,38 @@ const newSettings = (earlier: RunConfig, { settings }: RunConfig): ReadonlyArray
   newDefaults(decisiveSettings(earlier.settings), decisiveSettings(settings), defaultsOf(settings)).map(
     (name) => `${name} ${JSON.stringify((settings as Readonly<Record<string, unknown>>)[name])}`,
   )
+
+// A resumed run keeps its choices
+
+type Choices = Pick<RunConfig, 'model' | 'adapter' | 'task' | 'settings'> & Partial<Pick<RunConfig, 'device' | 'revision'>>
+
+/** What `after` chooses differently, in words. A device or a commit that one of the two does not have counts as the same. */
+export const differingChoices = (before: RunConfig, after: Choices): ReadonlyArray<string> => {
+  const revision = after.revision ?? null
+  return differing(
+    flatten({ revision, ...before }),
+    flatten({ revision: before.revision ?? null, device: before.device, ...after }),
+    defaultsOf(after.settings),
+  )
+}
+
+const flatten = ({ model, revision, adapter, task, settings, device }: Choices): Fingerprint => ({
+  model,
+  revision: revision ?? null,
+  adapter,
+  ...task,
+  ...decisiveSettings(settings),
+  device,
+})
+
+/** result.json of a finished run. null: the run is not finished, or the file is damaged; the run then continues from its checkpoint and writes it again. */
+export const finishedResult = async (output: string, storage?: Storage): Promise<RunResult | null> => {
+  const result = await readRunResult(output, storage).catch((thrown: unknown) => {
+    if (thrown instanceof SystemError) throw thrown
+    return null
+  })
+  return result?.interrupted === false ? result : null
+}
 
 // A finished run may be made longer
 

@@ -1,7 +1,6 @@
 /** The bytes of TensorBoard's event files: TFRecords (length, its checksum, data, its checksum), each with an Event in protocol buffers. */
 import protobuf from 'protobufjs'
-import { maskedCrc32c } from './crc32c.js'
-import type { Scalars } from './scalars.js'
+import type { Scalars } from './metricsLine.js'
 
 const { Event } = ((root) => ({ Event: root.lookupType('Event') }))(
   protobuf.Root.fromJSON({
@@ -71,4 +70,25 @@ export const wallTimes = (file: Buffer): ReadonlyArray<number> => {
     at += 16 + length
   }
   return times
+}
+
+/** CRC-32C (Castagnoli, RFC 3720). */
+const reversedPolynomial = 0x82f63b78
+
+const remainders = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let remainder = byte
+  for (let bit = 0; bit < 8; bit++) remainder = (remainder >>> 1) ^ (remainder & 1 ? reversedPolynomial : 0)
+  return remainder
+})
+
+export const crc32c = (bytes: Uint8Array): number => {
+  let crc = 0xffffffff
+  for (const byte of bytes) crc = (crc >>> 8) ^ (remainders[(crc ^ byte) & 0xff] as number)
+  return ~crc >>> 0
+}
+
+/** The masked form in TFRecord files: a CRC of bytes that contain their own CRC is weak. */
+const maskedCrc32c = (bytes: Uint8Array): number => {
+  const crc = crc32c(bytes)
+  return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0
 }

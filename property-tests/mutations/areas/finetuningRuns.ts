@@ -24,7 +24,7 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     tests: ['web/placement'],
   },
   {
-    file: 'finetuning/runs/crc32c.ts',
+    file: 'finetuning/runs/tensorBoardEvents.ts',
     mistake: 'The mask is not added.',
     before: '+ 0xa282ead8) >>> 0',
     after: ') >>> 0',
@@ -59,7 +59,7 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     tests: ['property/finetuning/eventFile'],
   },
   {
-    file: 'finetuning/runs/scalars.ts',
+    file: 'finetuning/runs/metricsLine.ts',
     mistake: 'Scores on the test data have no point.',
     before: "kind === 'evaluation' || kind === 'test' ?",
     after: "kind === 'evaluation' ?",

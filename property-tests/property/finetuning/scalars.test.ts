@@ -1,6 +1,6 @@
 /** The numbers of a line of metrics.jsonl by their names in trackers. */
 import { expect, it } from 'vitest'
-import { scalarsOf } from '../../../finetuning/runs/scalars.js'
+import { scalarsOf } from '../../../finetuning/runs/metricsLine.js'
 
 it('steps, evaluations and tests have names of their own, without the step and what is no number', () => {
   expect(scalarsOf({ kind: 'step', step: 3, loss: 0.5, density: null, note: 'x' })).toEqual([['train/loss', 0.5]])
