@@ -6,14 +6,7 @@ import { lossStillFalling } from '../../finetuning/runs/lossStillFalling.js'
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import { finetune } from '../../finetuning/finetune.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
-import {
-  checkSameDevice,
-  differingChoices,
-  finishedResult,
-  hasAdapter,
-  suggestNewRun,
-  withLength,
-} from '../../finetuning/runs/runFolder.js'
+import { atLength, checkSameDevice, differingChoices, finishedResult, hasAdapter, suggestNewRun } from '../../finetuning/runs/runFolder.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { exitCodes } from './exitCodes.js'
 import { nextRunFolder, removeEmptyRun } from '../options/nextRunName.js'
@@ -114,7 +107,7 @@ const finishedRun = async ({ output, model, adapter, task, settings, tensorboard
   if (result === null || config === null) return null
   if (settings.device !== 'auto') checkSameDevice(output, config.device, settings.device)
   const asked = { model, ...(adapter === undefined ? {} : { adapter }), task }
-  const different = differingChoices(config, { ...asked, settings: withLength(settings, config.settings) })
+  const different = differingChoices(config, { ...asked, settings: atLength(settings, config.settings) })
   if (different.length > 0) {
     const remedy = (await hasAdapter(output)) ? suggestNewRun(output, config, different) : ''
     throw inputError(join(output, 'config.json'), `the settings that the run, which is finished, began with${remedy}`, different.join('; '))

@@ -92,7 +92,7 @@ export const planFolder = (
     config: `${JSON.stringify(config, null, 2)}\n`,
     fingerprint: fingerprintAt(settings),
     extended,
-    ended: new Map(extended.map((length) => [length.after, fingerprintAt(withLength(settings, length))])),
+    ended: new Map(extended.map((length) => [length.after, fingerprintAt(atLength(settings, length))])),
     evalOnStart: config.evalOnStart ?? false,
     otherVersions: earlier === null ? [] : [...differing(earlier.versions ?? {}, versions), ...changedMetric(earlier, config)],
     newSettings: earlier === null ? [] : newSettings(earlier, config),
@@ -140,7 +140,7 @@ const refuseChanges = (output: string, earlier: RunConfig, config: RunConfig, ex
       before === undefined ? 'none, as the run began without' : `the module of ${before}, which the run began with`,
       now ?? 'none',
     )
-  const atEarlierLength = extension === null ? config : { ...config, settings: withLength(config.settings, extension) }
+  const atEarlierLength = extension === null ? config : { ...config, settings: atLength(config.settings, extension) }
   const refuse = (expected: string, changes: ReadonlyArray<string>): void => {
     if (changes.length === 0) return
     const remedy = hasAdapter ? suggestNewRun(output, earlier, changes) : ''
@@ -199,7 +199,7 @@ export const finishedResult = async (output: string, storage?: Storage): Promise
 type Length = Pick<Settings, 'epochs' | 'maxSteps'>
 
 /** The settings with the length of another run, so that only other differences remain. */
-export const withLength = (settings: Settings, { epochs, maxSteps }: Length): Settings => ({ ...settings, epochs, maxSteps })
+export const atLength = (settings: Settings, { epochs, maxSteps }: Length): Settings => ({ ...settings, epochs, maxSteps })
 
 /**
  * The length that the run had and that `settings` change. null: they do not change it, or the run is not finished; its length is then a setting
