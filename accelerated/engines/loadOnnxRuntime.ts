@@ -2,6 +2,7 @@
 import type * as binding from 'onnxruntime-node'
 import { reason } from '../errors/inputError.js'
 import { DeviceError } from '../errors/deviceError.js'
+import { isInstalled } from '../storage/optionalPackages.js'
 import { guardNativeCall } from './nativeCallGuard.js'
 import { telemetrySwitch } from './telemetryOff.js'
 import './tf32.js' // switches TF32 off, which a thread cannot
@@ -16,12 +17,16 @@ export const checkTelemetryOff = (): void => {
   throw new DeviceError(`${telemetrySwitch}: expected ${expected}, got ${value === undefined ? 'nothing' : JSON.stringify(value)}`)
 }
 
-/** @throws DeviceError if it does not load here or its telemetry is on */
+/** npm leaves an optional dependency out, silently, if its install script fails: this one's downloads CUDA on Linux. */
+const absent = 'onnxruntime-node is not installed: run npm install --ignore-scripts'
+
+/** @throws DeviceError if it is not installed, it does not load here or its telemetry is on */
 export const onnxRuntime = async (): Promise<OnnxRuntime> => {
   checkTelemetryOff()
   try {
     return await guardNativeCall(() => import('onnxruntime-node'))
   } catch (thrown) {
+    if (!isInstalled('onnxruntime-node')) throw new DeviceError(absent)
     throw new DeviceError(
       `onnxruntime-node: expected ONNX Runtime's library for ${process.platform} ${process.arch}, got ${reason(thrown)}`,
     )

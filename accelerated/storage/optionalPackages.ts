@@ -27,6 +27,6 @@ export const loadOptional = async <Module>(
   throw new MissingPackageError(feature, `the ${noun} ${names.join(' and ')} (npm install ${install.join(' ')})`, got)
 }
 
-// Node also reports a package as not found if the process has too many open files, so the folder decides.
-const isInstalled = (name: string): boolean =>
+/** Node also reports a package as not found if the process has too many open files, so the folder decides. */
+export const isInstalled = (name: string): boolean =>
   (createRequire(import.meta.url).resolve.paths(name) ?? []).some((folder) => existsSync(join(folder, name)))

@@ -6,12 +6,13 @@ const require = createRequire(import.meta.url)
 const manifest = require(packageFile('package.json')) as {
   readonly version: string
   readonly dependencies: Readonly<Record<string, string>>
+  readonly optionalDependencies: Readonly<Record<string, string>>
 }
 
 /** package.json pins exact versions, so it names the installed ones. */
 export const versions: Readonly<Record<string, string>> = {
   salora: manifest.version,
   node: process.versions.node,
-  'onnxruntime-node': manifest.dependencies['onnxruntime-node'] ?? '',
+  'onnxruntime-node': manifest.optionalDependencies['onnxruntime-node'] ?? '',
   '@huggingface/tokenizers': manifest.dependencies['@huggingface/tokenizers'] ?? '',
 }

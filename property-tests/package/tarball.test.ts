@@ -1,4 +1,4 @@
-/** The package as `npm pack` makes it: what is in it, and that it installs and runs in an empty project without a word to NuGet. */
+/** The package as `npm pack` makes it: its files and size, and that README's command installs it in an empty project where it runs. */
 import { execFile, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -17,10 +17,11 @@ const npm = async (cwd: string, ...args: ReadonlyArray<string>): Promise<string>
   const { stdout, stderr } = await run('npm', args, { cwd, env: environment, maxBuffer: 1 << 26 })
   return stdout + stderr
 }
+const quietly = ['--no-audit', '--no-fund', '--prefer-offline']
 const isolated = ['--user', '--map-root-user', '--net', '--']
 const canIsolate = process.platform === 'linux' && spawnSync('unshare', [...isolated, 'true']).status === 0
 
-let [folder, project, packed, installed] = ['', '', '', '']
+let [folder, project, tarball, packed, installed] = ['', '', '', '', '']
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'salora-package-'))
   project = join(folder, 'project')
@@ -28,17 +29,19 @@ beforeAll(async () => {
   // dist is built, and other tests run it
   packed = await npm(resolve('.'), 'pack', '--ignore-scripts', '--json', '--pack-destination', folder)
   await writeFile(join(project, 'package.json'), '{ "name": "mine", "private": true, "type": "module" }')
-  const [tarball = ''] = (await readdir(folder)).filter((name) => name.endsWith('.tgz'))
-  installed = await npm(project, 'install', join(folder, tarball), '--no-audit', '--no-fund', '--prefer-offline', '--foreground-scripts')
+  tarball = join(folder, (await readdir(folder)).find((name) => name.endsWith('.tgz')) ?? '')
+  const [, command = ''] = /^npm (install \S+\.tgz.*)$/m.exec(await readFile('README.md', 'utf8')) ?? []
+  installed = await npm(project, ...command.replace(/\S+\.tgz/, tarball).split(' '), ...quietly, '--foreground-scripts')
 }, 600_000)
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-const inPackage = (path: string): string => join(project, 'node_modules/salora', path)
+const inProject = (path: string): string => join(project, path)
+const inPackage = (path: string): string => inProject(join('node_modules/salora', path))
 
 describe('the packed package', () => {
   it('contains the built product, its data, its license and README, and nothing else: no test, map or source', () => {
     const [{ files = [] } = {}] = JSON.parse(packed) as ReadonlyArray<{ readonly files: ReadonlyArray<{ readonly path: string }> }>
-    const packedFiles = files.map(({ path }) => path).filter((path) => !path.startsWith('node_modules/'))
+    const packedFiles = files.map(({ path }) => path)
     for (const needed of [
       'dist/index.js',
       'dist/index.d.ts',
@@ -54,11 +57,16 @@ describe('the packed package', () => {
     expect(packedFiles.filter((path) => !places.test(path))).toEqual([])
   })
 
-  it('installs without fetching CUDA, and without an unknown setting of npm', async () => {
-    expect(installed).not.toMatch(/cuda|nuget|unknown/i)
-    const bin = inPackage(`node_modules/onnxruntime-node/bin/napi-v6/${process.platform}/${process.arch}`)
+  it('is smaller than 15 MB', () => {
+    const [{ size = 0 } = {}] = JSON.parse(packed) as ReadonlyArray<{ readonly size: number }>
+    expect(size).toBeGreaterThan(1e6)
+    expect(size).toBeLessThan(15e6)
+  })
+
+  it("installs by README's command without downloading CUDA, and without a warning", async () => {
+    expect(installed).not.toMatch(/cuda|nuget|warn/i)
+    const bin = inProject(`node_modules/onnxruntime-node/bin/napi-v6/${process.platform}/${process.arch}`)
     expect((await readdir(bin)).filter((name) => /cuda|tensorrt/.test(name))).toEqual([])
-    expect(await npm(resolve('.'), 'config', 'get', 'install-links')).toBe('true\n')
   })
 
   it('works in another project, where doctor only names remedies that exist', async () => {
@@ -70,17 +78,32 @@ describe('the packed package', () => {
     expect(devices.find(({ device }) => device === 'cpu')?.works).toBe(true)
     expect(embeddedModel).toBe(inPackage('finetuning/embedded/model'))
     const [, script = ''] = /node "([^"]+)"/.exec(devices.find(({ device }) => device === 'cuda')?.remedy ?? '') ?? []
-    expect(script).toBe(inPackage('node_modules/onnxruntime-node/script/install.js'))
+    expect(script).toBe(inProject('node_modules/onnxruntime-node/script/install.js'))
     expect(existsSync(script)).toBe(true)
   })
 
-  it.skipIf(!canIsolate)('fetches CUDA where it is asked to (skipped where no network namespace can be made)', async () => {
-    const script = inPackage('node_modules/onnxruntime-node/script/install.js')
-    const runIsolated = (...args: ReadonlyArray<string>) =>
-      run('unshare', [...isolated, process.execPath, script, ...args], { env: environment })
-    await runIsolated()
-    if (process.arch === 'x64') await expect(runIsolated('--onnxruntime-node-install=cuda12')).rejects.toThrow(/api\.nuget\.org/)
-  })
+  it.skipIf(!canIsolate || process.arch !== 'x64')(
+    'downloads CUDA by the command of doctor (skipped where no network namespace can be made)',
+    async () => {
+      const script = inProject('node_modules/onnxruntime-node/script/install.js')
+      const command = [...isolated, process.execPath, script, '--onnxruntime-node-install=cuda12']
+      await expect(run('unshare', command, { env: environment })).rejects.toThrow(/api\.nuget\.org/)
+    },
+  )
+
+  it("installs where ONNX Runtime's install script fails: salora then prints the command that adds ONNX Runtime, and it works", async () => {
+    const other = join(folder, 'other')
+    await mkdir(other)
+    await writeFile(join(other, 'package.json'), '{ "name": "other", "private": true }')
+    const failing = { ...environment, ONNXRUNTIME_NODE_INSTALL: 'no such installation' }
+    await run('npm', ['install', tarball, ...quietly], { cwd: other, env: failing })
+    await rm(join(other, 'node_modules/onnxruntime-node'), { recursive: true, force: true }) // npm 12 runs no script of a dependency
+    const doctor = () => run(join(other, 'node_modules/.bin/salora'), ['doctor', '--quiet'], { cwd: other, env: environment })
+    const { stdout } = (await doctor().catch((failed: unknown) => failed)) as { readonly stdout: string }
+    const [, command = ''] = /^cpu +missing +onnxruntime-node is not installed: run npm (.+)$/m.exec(stdout) ?? []
+    await npm(other, ...command.split(' '), ...quietly)
+    expect((await doctor()).stdout).toMatch(/^cpu +works/)
+  }, 240_000)
 
   it(`runs README's programs in Node ${process.versions.node}`, () => expectResults(printedBy(process.execPath, project)), 240_000)
 })
