@@ -2,10 +2,10 @@
  * salora: parameter-efficient fine-tuning, from a model's and a task's name to an adapter on disk, and from there to predictions.
  *
  * ```ts
- * import { embeddedModel, finetune, openRun } from 'salora'
+ * import { finetune, openRun } from 'salora'
  *
  * const settings = { method: 'salora', rank: 8, maxSteps: 30, maxLength: 48 } as const
- * for await (const event of finetune({ model: embeddedModel, task: { task: 'sentiment' }, output: 'runs/first', settings }))
+ * for await (const event of finetune({ model: 'embedded', task: { task: 'sentiment' }, output: 'runs/first', settings }))
  *   if (event.kind === 'result') console.log(event.result.best?.scores)
  *
  * const run = await openRun('runs/first')

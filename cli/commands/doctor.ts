@@ -66,7 +66,7 @@ const textOf = (
     `versions  ${Object.entries(versions)
       .map(([name, version]) => `${name} ${version}`)
       .join(', ')}`,
-    `model     ${embeddedModel}`,
+    `model     --model embedded: ${embeddedModel}`,
   ].join('\n')
 
 const speedupLine = ({ precision, device, speedup }: Speedup): string =>

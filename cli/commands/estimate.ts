@@ -3,7 +3,7 @@ import { machineSettings } from '../../accelerated/settings/commonSettings.js'
 import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { countFlag, required, type FlagGroups } from '../../finetuning/commandLine/flag.js'
-import { absolutePath } from '../../finetuning/runs/absolutePath.js'
+import { absoluteModel } from '../../finetuning/runs/absolutePath.js'
 import { estimateRun } from '../../finetuning/runs/estimate.js'
 import { estimateTable, estimateWarning } from '../format/estimate.js'
 import { samplePromptsOf } from '../input/promptInput.js'
@@ -40,7 +40,7 @@ export const estimate = defineCommand({
   looseWords: { flags: ['model'] },
   flags: {
     'Model and data': {
-      model: required(trainFlags['Model and data'].model, 'a folder in Hugging Face layout or a hub id'),
+      model: required(trainFlags['Model and data'].model, 'a folder in Hugging Face layout, a hub id, or embedded'),
       labels: countFlag('n', 'Number of classes', { to: 100_000, defaultText: '2; a decoder predicts the next token' }),
       samplePrompts: trainFlags.Run.samplePrompts,
     },
@@ -56,7 +56,7 @@ export const estimate = defineCommand({
     const settings = settingsOfFlags(givenOf(flags))
     const prompts = typeof samplePrompts === 'string' ? (await samplePromptsOf(samplePrompts)).length : 0
     const estimated = await estimateRun({
-      ...{ model: absolutePath(String(model)), settings, labels: labels as number | null },
+      ...{ model: absoluteModel(String(model)), settings, labels: labels as number | null },
       samplePrompts: prompts,
     })
     const warning = estimateWarning(estimated)

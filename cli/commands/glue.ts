@@ -26,7 +26,7 @@ import {
   type Flag,
 } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
-import { absolutePath } from '../../finetuning/runs/absolutePath.js'
+import { absoluteModel, absolutePath } from '../../finetuning/runs/absolutePath.js'
 import { failedRuns } from '../format/failedRuns.js'
 import { plural } from '../format/numbers.js'
 import { executorFlags, queueOf } from '../options/executorFlags.js'
@@ -116,7 +116,7 @@ export const glue = defineCommand({
   looseWords: { flags: ['data'] },
   flags: {
     'Model and data': {
-      model: required(textFlag('folder|id', 'Model to fine-tune'), 'a folder in Hugging Face layout or a hub id'),
+      model: required(textFlag('folder|id', 'Model to fine-tune'), 'a folder in Hugging Face layout, a hub id, or embedded'),
       data: required(textFlag('folder', `GLUE data: ${glueFolder}`), glueFolder),
     },
     Sweep: sweepFlags,
@@ -178,7 +178,7 @@ const sweepOptions = (flags: SweepFlags): GlueSweepOptions => {
   if (methods !== null && sweep.name !== 'table1') throw usageError('--methods', 'none with this sweep, which has its own rows', sweep.name)
   return {
     sweep,
-    model: absolutePath(model),
+    model: absoluteModel(model),
     data: absolutePath(data),
     tasks: (tasks ?? []).map(taskOf),
     rows: methods?.map(rowOf) ?? null,

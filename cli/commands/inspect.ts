@@ -3,7 +3,7 @@ import { trainingSettings } from '../../accelerated/settings/commonSettings.js'
 import { advanced, countFlag } from '../../finetuning/commandLine/flag.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import { contentEnding } from '../../finetuning/data/formats.js'
-import { absolutePath } from '../../finetuning/runs/absolutePath.js'
+import { absoluteModel } from '../../finetuning/runs/absolutePath.js'
 import { inspectData } from '../../finetuning/inspection/inspectData.js'
 import { taskNames } from '../../finetuning/tasks/index.js'
 import { inspectionText } from '../format/inspection.js'
@@ -53,7 +53,7 @@ export const inspect = defineCommand({
     const settings = settingsOfFlags(givenOf({ maxLength: most, classWeights: weights }))
     const inspected = await inspectData({
       task: taskOptions(withFile(others, file)),
-      ...(model === undefined ? {} : { model: absolutePath(String(model)) }),
+      ...(model === undefined ? {} : { model: absoluteModel(String(model)) }),
       maxLength: settings.maxLength,
       classWeights: settings.classWeights,
       examples: Number(examples),

@@ -1,6 +1,7 @@
 /** salora quickstart: the embedded model on the embedded sentences, and a report of the run. */
 import { join } from 'node:path'
-import { embeddedModel, quickstartSettings, quickstartTask } from '../../finetuning/embedded/quickstart.js'
+import { embeddedName } from '../../accelerated/checkpoints/hub/embeddedModel.js'
+import { quickstartSettings, quickstartTask } from '../../finetuning/embedded/quickstart.js'
 import { reason } from '../../accelerated/errors/inputError.js'
 import { hidden } from '../../finetuning/commandLine/flag.js'
 import { lazyImport } from '../../accelerated/errors/lazyImport.js'
@@ -32,7 +33,7 @@ export const quickstart = defineCommand({
     },
   ],
   run: async (flags, terminal) => {
-    const request = await trainRequest(flags, { model: embeddedModel, ...quickstartTask, ...quickstartSettings })
+    const request = await trainRequest(flags, { model: embeddedName, ...quickstartTask, ...quickstartSettings })
     return trainingRun({ ...request, evalOnStart: true }, terminal, (output) => reportLines(output, terminal))
   },
 })

@@ -5,7 +5,7 @@ import { methods } from '../../accelerated/methods/index.js'
 import { tune, type TuneEvent, type TuneOptions } from '../../evaluation/tune/tune.js'
 import { countFlag, flag, hidden, listFlag, listOf, numberOf, required, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
-import { absolutePath } from '../../finetuning/runs/absolutePath.js'
+import { absoluteModel, absolutePath } from '../../finetuning/runs/absolutePath.js'
 import { failedRuns } from '../format/failedRuns.js'
 import { plural } from '../format/numbers.js'
 import { trainCommand, tuneTable } from '../format/tuneTable.js'
@@ -128,12 +128,12 @@ type Flags = Parameters<Parameters<typeof defineCommand>[0]['run']>[0]
 /** @throws UsageError */
 const tuneOptions = (flags: Flags): TuneOptions => {
   const { model, output, methods: names, learningRates, ranks, folds, jobs, metric } = flags as Readonly<Record<string, unknown>>
-  if (typeof model !== 'string') throw requiredError('--model', 'a folder in Hugging Face layout or a hub id')
+  if (typeof model !== 'string') throw requiredError('--model', 'a folder in Hugging Face layout, a hub id, or embedded')
   const tried = (names as ReadonlyArray<string> | null) ?? ['lora', 'salora']
   const unknown = tried.find((name) => !methods.some((method) => method.name === name))
   if (unknown !== undefined) throw usageError('--methods', `some of ${methods.map(({ name }) => name).join(', ')}`, unknown)
   return {
-    model: absolutePath(model),
+    model: absoluteModel(model),
     task: taskOptions(flags as Readonly<Record<string, unknown>>),
     ...(typeof metric === 'string' ? { metric: absolutePath(metric) } : {}),
     output: resolve(String(output)),

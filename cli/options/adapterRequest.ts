@@ -6,7 +6,7 @@ import type { Settings } from '../../accelerated/training/settings.js'
 import type { TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
-import { absolutePath } from '../../finetuning/runs/absolutePath.js'
+import { absoluteModel } from '../../finetuning/runs/absolutePath.js'
 import { hasAdapter } from '../../finetuning/serving/runOptions.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { layer, settingsOf } from './layers.js'
@@ -40,7 +40,7 @@ export const adapterRequest = async (flags: Values): Promise<AdapterRequest> => 
   ])
   return {
     adapter: {
-      model: absolutePath(model ?? earlier?.model ?? ''),
+      model: absoluteModel(model ?? earlier?.model ?? ''),
       ...(model === null && typeof earlier?.revision === 'string' ? { revision: earlier.revision } : {}),
       adapter: run !== null ? join(run, 'adapter') : adapter === null ? null : await resolveAdapter(adapter),
       ...(earlier?.inputs === undefined || run === null ? {} : { trainedBy: { run, inputs: earlier.inputs } }),

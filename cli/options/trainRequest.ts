@@ -7,7 +7,7 @@ import { choiceOf, listOf } from '../../finetuning/commandLine/flag.js'
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { exchanges } from '../../finetuning/distributed/exchange.js'
 import { redisAddress } from '../../finetuning/distributed/redis.js'
-import { absolutePath } from '../../finetuning/runs/absolutePath.js'
+import { absoluteModel, absolutePath } from '../../finetuning/runs/absolutePath.js'
 import type { RunOptions } from '../../finetuning/runs/run.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import type { SamplePrompt } from '../../finetuning/runs/samplePrompts.js'
@@ -35,14 +35,14 @@ export const trainRequest = async (flags: Values, defaults: Values = {}): Promis
   const model = stringOf(values['model'])
   if (resume && model === null)
     throw inputError(`--output ${output}`, 'the folder of a run to resume (or the flags of a new one)', 'no config.json there')
-  if (model === null) throw requiredError('--model', 'a folder in Hugging Face layout or a hub id')
+  if (model === null) throw requiredError('--model', 'a folder in Hugging Face layout, a hub id, or embedded')
   const [adapter, samplePrompts, metric] = ['adapter', 'samplePrompts', 'metric'].map((name) => stringOf(values[name])) as [
     string | null,
     string | null,
     string | null,
   ]
   return {
-    model: absolutePath(model),
+    model: absoluteModel(model),
     ...(adapter === null ? {} : { adapter: absolutePath(adapter) }),
     task: taskOptions(values),
     output,

@@ -13,7 +13,7 @@ import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { countFlag, listFlag, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { scriptValues } from '../../finetuning/commandLine/script.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
-import { absolutePath } from '../../finetuning/runs/absolutePath.js'
+import { absoluteModel, absolutePath } from '../../finetuning/runs/absolutePath.js'
 import { runStages } from './runStages.js'
 import type { Outcome } from './stage.js'
 import { stages } from './stages/index.js'
@@ -46,7 +46,7 @@ const unknown = only?.find((name) => !stages.some((stage) => stage.name === name
 if (unknown !== undefined) throw usageError('--only', `some of ${stages.map(({ name }) => name).join(', ')}`, quoted(unknown))
 
 const output = absolutePath(flags.output)
-const folders = { model: model === null ? null : absolutePath(model), data: data === null ? null : absolutePath(data) }
+const folders = { model: model === null ? null : absoluteModel(model), data: data === null ? null : absolutePath(data) }
 const options = { device, python: peer, ...folders, repeats: small ? Math.min(repeats, 2) : repeats, small }
 const selected = stages.filter(({ name }) => only?.includes(name) ?? true)
 /** A run that is in a folder already would be refused. */

@@ -1,7 +1,7 @@
 /** The data of a trial's short runs: embedded sentences, in a file of the stage's own. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { packageFile } from '../../finetuning/data/packageFile.js'
+import { packageFile } from '../../accelerated/storage/packageFile.js'
 import type { TrialOptions } from './stage.js'
 
 /** Sentences of a rehearsal, and of a trial. A tenth is held out. */

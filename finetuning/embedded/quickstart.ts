@@ -1,10 +1,8 @@
 /** The quickstart: SaLoRA on the embedded model and dataset, with settings for two CPU cores. */
-import { packageFile } from '../data/packageFile.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { TaskOptions } from '../tasks/index.js'
 
-/** The embedded model's folder. */
-export const embeddedModel: string = packageFile('finetuning/embedded/model')
+export { embeddedModel } from '../../accelerated/checkpoints/hub/embeddedModel.js'
 
 export const quickstartTask: TaskOptions = { task: 'sentiment' }
 

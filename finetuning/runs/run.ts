@@ -16,7 +16,7 @@ import type { SamplePrompt } from './samplePrompts.js'
 import { trackerNames, type TrackerName } from './tracking/trackerNames.js'
 
 export type FinetuneOptions = {
-  /** A folder in Hugging Face layout, or a hub id. */
+  /** A folder in Hugging Face layout, a hub id, or `embedded` for the model in this package. */
   readonly model: string
   /** A folder with an adapter: the run starts from its weights. */
   readonly adapter?: string

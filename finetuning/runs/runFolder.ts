@@ -177,7 +177,7 @@ export const differingChoices = (before: RunConfig, after: Choices): ReadonlyArr
 }
 
 const flatten = ({ model, revision, adapter, task, settings, device }: Choices): Fingerprint => ({
-  model,
+  model: model.replace(/^.*[\\/]finetuning[\\/]embedded[\\/]model$/, 'embedded'), // as earlier versions recorded it
   revision: revision ?? null,
   adapter,
   ...task,

@@ -6,7 +6,7 @@ import { resolveSettings } from '../../accelerated/training/settings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { TrainedAdapterOptions } from '../adapters/trainedAdapter.js'
 import { GLUE_TASKS, type GlueName } from '../data/glueTasks.js'
-import { absolutePath } from '../runs/absolutePath.js'
+import { absoluteModel } from '../runs/absolutePath.js'
 import type { RunConfig } from '../runs/run.js'
 import { readRunConfig } from '../runs/runFiles.js'
 
@@ -36,7 +36,7 @@ export const runSource = async (run: string, machine: MachineChoice = {}): Promi
   return {
     config,
     adapter: {
-      model: absolutePath(config.model),
+      model: absoluteModel(config.model),
       ...(typeof config.revision === 'string' ? { revision: config.revision } : {}),
       adapter: join(run, 'adapter'),
       ...(config.inputs === undefined ? {} : { trainedBy: { run, inputs: config.inputs } }),

@@ -73,7 +73,7 @@ describe('wrong usage of salora', () => {
     [['generate', '--run', 'r', 'Hi'], 'salora generate: expected options only, got "Hi" (use --prompt for a text)'],
     [['verify', 'all'], 'salora verify: expected options only, got "all" (see salora verify --help)'],
     [['push', 'run', 'name', 'again'], 'salora push: expected 2 arguments, got "again" (see salora push --help)'],
-    [['train'], '--model is required: a folder in Hugging Face layout or a hub id'],
+    [['train'], '--model is required: a folder in Hugging Face layout, a hub id, or embedded'],
     [['train', '--model', 'tiny'], '--task is required: the name of a task or a file of examples'],
     [['train', '--resume'], '--output is required: the folder of the run to resume'],
     [[...train, '--rank', '0'], '--rank: expected a whole number of at least 1, got 0'],
@@ -243,7 +243,7 @@ describe('an error in a model exits with 1 and names the file', () => {
 
   it('a missing folder', async () => {
     expect(await mistake([...train, '--model', './none'], 1)).toBe(
-      '--model "./none": expected a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base, got neither',
+      '--model "./none": expected a folder in Hugging Face layout, a hub id like FacebookAI/roberta-base, or embedded, got neither',
     )
   })
 

@@ -133,7 +133,7 @@ describe('an estimate of memory', () => {
 
   it.each([
     [['--model', 'nowhere'], 1, /^nowhere: expected /],
-    [[], 2, /^--model is required: a folder in Hugging Face layout or a hub id\n$/],
+    [[], 2, /^--model is required: a folder in Hugging Face layout, a hub id, or embedded\n$/],
     [[...flags, '--max-length', '500'], 2, /^--max-length: expected at most the model's 138 positions, got 500\n$/],
     [[...flags, '--labels', '0'], 2, /^--labels: expected a whole number from 1 to 100000, got 0\n$/],
     [[...flags, '--method', 'full', '--precision', 'int8'], 2, /^--precision: expected float32 with method full/],

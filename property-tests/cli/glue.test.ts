@@ -121,7 +121,7 @@ describe('salora glue --submission', () => {
 describe('salora glue prints one line for', () => {
   const base = ['--model', 'tiny', '--data', 'glue', '--output', 'x', '--max-length', '32']
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
-    ['no model', ['--data', 'glue', '--output', 'x'], /^--model is required: a folder in Hugging Face layout or a hub id/, 2],
+    ['no model', ['--data', 'glue', '--output', 'x'], /^--model is required: a folder in Hugging Face layout, a hub id, or embedded/, 2],
     ['no data', ['--model', 'tiny', '--output', 'x'], /^--data is required: a folder/, 2],
     ['no output', ['--model', 'tiny', '--data', 'glue'], /^--output is required: the folder of the sweep/, 2],
     ['another sweep', [...base, '--sweep', 'table9'], /^--sweep: expected one of table1, .*got "table9"/, 2],

@@ -59,7 +59,9 @@ const problemsOf = (placed: ReadonlyArray<PlacedCommand>): ReadonlyArray<string>
     return problem === null ? [] : [`${one.place} → ${problem}`]
   })
 
-const flagsIn = (text: string): ReadonlyArray<string> => [...text.matchAll(/(?<![\w-])--([a-z][a-z0-9-]+)/g)].map(([flag]) => flag)
+/** Except npm's. */
+const flagsIn = (text: string): ReadonlyArray<string> =>
+  [...text.matchAll(/(?<![\w-])--(?!ignore-scripts\b)([a-z][a-z0-9-]+)/g)].map(([flag]) => flag)
 
 describe('the shell blocks of the documentation', () => {
   it('are cut into commands and words as a shell cuts them', () => {

@@ -102,7 +102,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     page: 'docs/tutorials/reproduce-a-table.md',
     files: glue,
     replaced: [
-      ['node_modules/salora/finetuning/embedded/model', 'encoder'],
+      ['--model embedded', '--model encoder'],
       ['--tasks mrpc,rte', '--tasks mrpc'],
       ['--seeds 3 --epochs 3', '--seeds 1 --epochs 3 --batch-size 8 --max-length 32'],
     ],

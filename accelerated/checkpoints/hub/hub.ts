@@ -15,6 +15,7 @@ import { joinPath } from '../../storage/paths.js'
 import { InputError, inputError, quoted } from '../../errors/inputError.js'
 import { lazyImport } from '../../errors/lazyImport.js'
 import { systemInputError } from '../../errors/systemError.js'
+import { embeddedModel, embeddedName } from './embeddedModel.js'
 import { reportDownload, reportWait } from './downloadProgress.js'
 import { commitOfSnapshot } from './snapshot.js'
 import { commitOf, download, fileUrl, type DownloadProgress, type Remote } from './hubDownload.js'
@@ -47,12 +48,13 @@ export type ResolvedModel = {
 const defaultTimeout = 30_000
 
 /**
- * An existing folder is used as it is, and a file in GGUF is converted; anything else must be a hub id such as `FacebookAI/roberta-base`.
+ * `embedded` is the model in this package. An existing folder is used as it is, and a file in GGUF is converted; anything else must be a hub id.
  * Environment variables: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT, and for the cache SALORA_CACHE, HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME.
  * A revision that is complete in the cache is used without a request. @throws InputError
  */
 export const resolveModel = async (model: string, options: HubOptions = {}): Promise<ResolvedModel> => {
   const { revision = 'main', environment = process.env } = options
+  if (model === embeddedName) return { folder: embeddedModel, baseModelName: embeddedModel, revision: null } // other tools open a folder
   const kind = (await nodeFiles.stat(model).catch(() => null))?.kind ?? 'nothing'
   if (kind === 'folder') return { folder: model, baseModelName: model, revision: await commitOfSnapshot(model) }
   if (kind === 'file' && model.endsWith('.gguf')) {
@@ -62,7 +64,7 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   if (kind !== 'nothing' || !isHubId(model)) {
     throw inputError(
       `--model ${quoted(model)}`,
-      'a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base',
+      'a folder in Hugging Face layout, a hub id like FacebookAI/roberta-base, or embedded',
       kind === 'nothing' ? 'neither' : 'a file',
     )
   }

@@ -89,7 +89,7 @@ describe('a model name', () => {
     'refuses %j, which is neither a folder nor a hub id',
     async (model) => {
       expect(await messageFor(model)).toMatch(
-        /^--model ".*": expected a folder in Hugging Face layout or a hub id like FacebookAI\/roberta-base, got neither$/,
+        /^--model ".*": expected a folder in Hugging Face layout, a hub id like FacebookAI\/roberta-base, or embedded, got neither$/,
       )
       expect(requests).toEqual([])
     },
@@ -99,7 +99,7 @@ describe('a model name', () => {
     const file = join(root, 'file')
     await writeFile(file, '')
     expect(await messageFor(file)).toBe(
-      `--model "${file}": expected a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base, got a file`,
+      `--model "${file}": expected a folder in Hugging Face layout, a hub id like FacebookAI/roberta-base, or embedded, got a file`,
     )
     expect(await messageFor('a/b', { revision: '../..' })).toBe(
       'a/b: expected a revision of letters, digits, ".", "_" and "-", got "../.."',

@@ -285,7 +285,7 @@ describe('a folder that is no run', () => {
     expect(await refusal('begun')).toMatch(/^begun\/config\.json: expected a run folder of salora 0\.2\.0 or newer, got one of 0\.1\.0/)
     await train('lost', {}, ['text,label', ...toyRows(40).map(({ text, label }) => `${text},${label}`)])
     await rm(at('tiny'), { recursive: true })
-    expect(await refusal('lost')).toMatch(/^--model "tiny": expected a folder in Hugging Face layout or a hub id/)
+    expect(await refusal('lost')).toMatch(/^--model "tiny": expected a folder in Hugging Face layout, a hub id/)
     await writeTinyModel(at('tiny'))
   })
 })
