@@ -13,18 +13,11 @@ export type CommandGroup = { readonly heading: string; readonly commands: Readon
 
 const entry = (name: string, summary: string, load: () => Promise<Command>): CommandEntry => ({ name, summary, load })
 
-/** A command that imports the tasks: their files are hundreds. */
-const withTasks: typeof entry = (name, summary, load) =>
-  entry(name, summary, async () => {
-    await (await import('../finetuning/tasks/loadInParts.js')).loadTasksInParts()
-    return load()
-  })
-
 export const commandGroups: ReadonlyArray<CommandGroup> = [
   {
     heading: 'Start',
     commands: [
-      withTasks(
+      entry(
         'quickstart',
         'Fine-tune the embedded model on embedded reviews',
         async () => (await import('./commands/quickstart.js')).quickstart,
@@ -35,17 +28,17 @@ export const commandGroups: ReadonlyArray<CommandGroup> = [
   {
     heading: 'Train and use',
     commands: [
-      withTasks('inspect', 'Look at the data before training on it', async () => (await import('./commands/inspect.js')).inspect),
-      withTasks('train', 'Fine-tune a model on a task', async () => (await import('./commands/train.js')).train),
-      withTasks('tune', 'Search settings on held-out data', async () => (await import('./commands/tune.js')).tuneCommand),
+      entry('inspect', 'Look at the data before training on it', async () => (await import('./commands/inspect.js')).inspect),
+      entry('train', 'Fine-tune a model on a task', async () => (await import('./commands/train.js')).train),
+      entry('tune', 'Search settings on held-out data', async () => (await import('./commands/tune.js')).tuneCommand),
       entry('worker', 'Take queued runs, or parts of one run, on any machine', async () => (await import('./commands/worker.js')).worker),
-      withTasks('estimate', 'Estimate the memory of a run', async () => (await import('./commands/estimate.js')).estimate),
-      withTasks('evaluate', 'Score a trained adapter or a classifier', async () => (await import('./commands/evaluate.js')).evaluate),
-      withTasks('predict', 'Classify texts', async () => (await import('./commands/predict.js')).predict),
-      withTasks('generate', 'Generate text with a decoder', async () => (await import('./commands/generate.js')).generate),
-      withTasks('chat', 'Talk to a decoder', async () => (await import('./commands/chat.js')).chat),
+      entry('estimate', 'Estimate the memory of a run', async () => (await import('./commands/estimate.js')).estimate),
+      entry('evaluate', 'Score a trained adapter or a classifier', async () => (await import('./commands/evaluate.js')).evaluate),
+      entry('predict', 'Classify texts', async () => (await import('./commands/predict.js')).predict),
+      entry('generate', 'Generate text with a decoder', async () => (await import('./commands/generate.js')).generate),
+      entry('chat', 'Talk to a decoder', async () => (await import('./commands/chat.js')).chat),
       entry('serve', 'Serve runs over HTTP', async () => (await import('./commands/serve.js')).serve),
-      withTasks(
+      entry(
         'export',
         'Export an adapter for PEFT, transformers.js and others',
         async () => (await import('./commands/export.js')).exportCommand,
@@ -63,7 +56,7 @@ export const commandGroups: ReadonlyArray<CommandGroup> = [
   {
     heading: 'Evaluate and compare (the paper)',
     commands: [
-      withTasks('glue', 'Compare methods on GLUE in one table', async () => (await import('./commands/glue.js')).glue),
+      entry('glue', 'Compare methods on GLUE in one table', async () => (await import('./commands/glue.js')).glue),
       entry(
         'style-transfer',
         'Transfer the style of sentences and score the result',

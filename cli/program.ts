@@ -1,5 +1,5 @@
 /** The program: finds the command that was typed, loads it, runs it, and sets the exit code. */
-import { lazyImport, LoadingError, preloadZod } from '../accelerated/errors/lazyImport.js'
+import { describeLoadingError, LoadingError } from '../accelerated/errors/loadingError.js'
 import { nearest } from '../accelerated/errors/nearest.js'
 import { UsageError, usageError } from '../finetuning/commandLine/usageError.js'
 import { versions } from '../finetuning/runs/versions.js'
@@ -21,8 +21,7 @@ export const runProgram = async (args: ReadonlyArray<string>): Promise<void> => 
 const execute = async (args: ReadonlyArray<string>): Promise<number> => {
   const entry = entries.find(({ name }) => name.split(' ').every((word, i) => word === args[i]))
   if (entry === undefined) return withoutCommand(args)
-  await preloadZod()
-  return (await lazyImport(entry.load())).execute(args.slice(entry.name.split(' ').length))
+  return (await entry.load()).execute(args.slice(entry.name.split(' ').length))
 }
 
 /** --help and --version of the program itself, also as words. @throws UsageError for a command that does not exist */
@@ -49,7 +48,7 @@ const withoutCommand = async ([word, ...others]: ReadonlyArray<string>): Promise
 
 /** The name that others give to a command, or the nearest of ours. */
 const unknownCommand = async (word: string): Promise<UsageError> => {
-  const { otherCommand } = await lazyImport(import('./options/otherCommands.js'))
+  const { otherCommand } = await import('./options/otherCommands.js')
   const meant = otherCommand(word)
   const near = nearest(
     word,
@@ -60,13 +59,15 @@ const unknownCommand = async (word: string): Promise<UsageError> => {
 }
 
 /** One line on standard error → the exit code. The words for errors are loaded only when there is one. */
-export const reported = async (error: unknown): Promise<number> => {
+export const reported = async (thrown: unknown): Promise<number> => {
+  const error = describeLoadingError(thrown)
   try {
-    if (!(error instanceof LoadingError)) return (await lazyImport(import('./terminal/reportError.js'))).reportError(error)
+    if (!(error instanceof LoadingError)) return (await import('./terminal/reportError.js')).reportError(error)
     process.stderr.write(`${error.message}\n`)
     return exitCodes.failure
-  } catch (unloaded) {
-    if (unloaded === error || !(unloaded instanceof LoadingError)) throw unloaded
+  } catch (failed) {
+    const unloaded = describeLoadingError(failed)
+    if (failed === error || !(unloaded instanceof LoadingError)) throw unloaded
     return reported(unloaded)
   }
 }

@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 /** The executable: runs the program, and prints one line for an error that escapes it or keeps it from loading. */
-import { lazyImport } from '../accelerated/errors/lazyImport.js'
+import { describeLoadingError } from '../accelerated/errors/loadingError.js'
 import { exitCodes } from './terminal/exitCodes.js'
 import { watchStandardStreams } from './terminal/standardStreams.js'
 
-const program = lazyImport(import('./program.js'))
+const program = import('./program.js')
 
 const unloaded = (thrown: unknown): number => {
-  process.stderr.write(`${thrown instanceof Error ? thrown.message : String(thrown)}\n`)
+  const error = describeLoadingError(thrown)
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
   return exitCodes.failure
 }
 const exitAfter = async (thrown: unknown): Promise<never> => process.exit(await program.then(({ reported }) => reported(thrown), unloaded))

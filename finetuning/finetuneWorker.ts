@@ -7,8 +7,7 @@ import { countCalls } from '../accelerated/engines/nativeCallGuard.js'
 import type { WorkerData, WorkerMessage } from './finetune.js'
 import { onTokenizingProgress } from './tokens/tokenizingProgress.js'
 import { toSentError } from '../accelerated/errors/sentError.js'
-import { lazyImport, preloadZod } from '../accelerated/errors/lazyImport.js'
-import { loadTasksInParts } from './tasks/loadInParts.js'
+import { describeLoadingError } from '../accelerated/errors/loadingError.js'
 
 const send = (message: WorkerMessage): void => parentPort?.postMessage(message)
 const { options, calls } = workerData as WorkerData
@@ -20,12 +19,11 @@ const stop = new AbortController()
 parentPort?.on('message', () => stop.abort())
 
 try {
-  await preloadZod()
-  await loadTasksInParts()
-  const { finetuneJob } = await lazyImport(import('./nodeMachine.js'))
+  const { finetuneJob } = await import('./nodeMachine.js')
   for await (const event of finetuneJob(options, stop.signal)) send({ kind: 'event', event })
 } catch (thrown) {
-  const error = systemCode(thrown) === null ? thrown : systemInputError(options.output, "to write the run's files", thrown)
+  const described = describeLoadingError(thrown)
+  const error = systemCode(described) === null ? described : systemInputError(options.output, "to write the run's files", described)
   send({ kind: 'error', error: toSentError(error) })
 } finally {
   endThread()

@@ -4,7 +4,6 @@ import { hubIdOf } from '../accelerated/checkpoints/hub/snapshot.js'
 import { openModelFolder } from '../accelerated/checkpoints/modelFolder.js'
 import { chooseDevice, deviceOf } from '../accelerated/engines/deviceProbe.js'
 import { InputError } from '../accelerated/errors/inputError.js'
-import { lazyImport } from '../accelerated/errors/lazyImport.js'
 import { formatOf } from '../accelerated/formats/index.js'
 import { joinPath } from '../accelerated/storage/paths.js'
 import { checkPositions } from '../accelerated/training/runLength.js'
@@ -92,7 +91,7 @@ export const nodeMachine: Machine = {
     openRunFolder(options, metric === null ? sources : { ...sources, metric: storedMetric(metric) }, content),
   openSampler: async ({ samplePrompts, task }, run) => {
     if (samplePrompts === undefined) return null
-    const { openSampler } = await lazyImport(import('./runs/sampler.js'))
+    const { openSampler } = await import('./runs/sampler.js')
     return openSampler({ ...run, task }, samplePrompts)
   },
   estimate: async ({ task, plan, facts, sampleMemory: samples }) => {
@@ -103,7 +102,7 @@ export const nodeMachine: Machine = {
   openLeader: async (run, signal) => {
     const { redis } = run.options
     if (redis === undefined) return null
-    const { openRunLeader } = await lazyImport(import('./runs/openRunLeader.js'))
+    const { openRunLeader } = await import('./runs/openRunLeader.js')
     return openRunLeader({ ...run.options, redis }, run, signal)
   },
   writeCard: async ({ options, base, task, card }, folder, result) => {

@@ -4,7 +4,6 @@
  */
 import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import { inputError, shown } from '../errors/inputError.js'
-import { lazyImport } from '../errors/lazyImport.js'
 import type { Method } from '../methods/method.js'
 import { requiredFile } from '../storage/fileInFolder.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
@@ -37,7 +36,7 @@ export const readAdapter = async (folder: string, base: ModelFolder, storage: St
     const adapter = await format.read(folder, base, storage)
     if (adapter !== null) return adapter
   }
-  const { readGgufAdapter } = await lazyImport(import('./gguf/ggufAdapter.js'))
+  const { readGgufAdapter } = await import('./gguf/ggufAdapter.js')
   const ofLlamaCpp = await readGgufAdapter(folder, base, storage)
   if (ofLlamaCpp !== null) return ofLlamaCpp
   await requiredFile(folder, adapterFiles.config, storage)

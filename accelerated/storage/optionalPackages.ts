@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { InputError } from '../errors/inputError.js'
-import { lazyImport } from '../errors/lazyImport.js'
 
 export class MissingPackageError extends InputError {}
 
@@ -21,7 +20,7 @@ export const loadOptional = async <Module>(
   load: () => Promise<Module>,
 ): Promise<Module> => {
   const missing = names.filter((name) => !isInstalled(name))
-  if (missing.length === 0) return lazyImport(load())
+  if (missing.length === 0) return load()
   const noun = names.length === 1 ? 'package' : 'packages'
   const got = missing.length === names.length ? 'none' : `no ${missing.join(', no ')}`
   throw new MissingPackageError(feature, `the ${noun} ${names.join(' and ')} (npm install ${install.join(' ')})`, got)

@@ -4,7 +4,6 @@ import { embeddedName } from '../../accelerated/checkpoints/hub/embeddedModel.js
 import { quickstartSettings, quickstartTask } from '../../finetuning/embedded/quickstart.js'
 import { reason } from '../../accelerated/errors/inputError.js'
 import { hidden } from '../../finetuning/commandLine/flag.js'
-import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import { defineCommand } from '../terminal/command.js'
 import type { Terminal } from '../terminal/output.js'
 import { pickFlags } from '../options/settingFlags.js'
@@ -41,8 +40,8 @@ export const quickstart = defineCommand({
 /** report.html in the run folder; a run without a report is still a finished run. */
 const reportLines = async (output: string, terminal: Terminal): Promise<ReadonlyArray<string>> => {
   try {
-    const { makeReport } = await lazyImport(import('../../reporting/report/report.js'))
-    const { resultLines } = await lazyImport(import('../format/report.js'))
+    const { makeReport } = await import('../../reporting/report/report.js')
+    const { resultLines } = await import('../format/report.js')
     const options = { folders: [output], output: join(output, 'report.html'), figures: null }
     return resultLines(
       await makeReport(options, (event) => {

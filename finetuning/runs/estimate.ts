@@ -5,7 +5,6 @@ import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import { memoryLimit } from '../../accelerated/engines/memoryLimit.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { Examples, TokenizedExample } from '../../accelerated/models/packing.js'
@@ -120,7 +119,7 @@ const samplesOf = async (
 ): Promise<Pick<Data, 'samples'>> => {
   if (prompts === 0) return {}
   if (!writesText) throw inputError('--sample-prompts', 'none with a model that writes no text', String(prompts))
-  const { sampleMemoryOf } = await lazyImport(import('./sampleMemory.js'))
+  const { sampleMemoryOf } = await import('./sampleMemory.js')
   return { samples: sampleMemoryOf(assembly, { prompts, tokens: maxLength, newTokens: sampleMaxNewTokens }) }
 }
 

@@ -10,7 +10,6 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import { readBytes, withRegularFile } from '../../accelerated/storage/regularFile.js'
 import { appendedFile } from './appendedFile.js'
 import type { MetricsLog } from './metricsLog.js'
@@ -27,7 +26,7 @@ export const withEventFile = async (log: MetricsLog, output: string, tensorboard
     .map(({ name }) => name)
     .sort()
   if (!tensorboard && earlier.length === 0) return log
-  const events = await lazyImport(import('./tensorBoardEvents.js'))
+  const events = await import('./tensorBoardEvents.js')
   const file = join(output, nameAfter(earlier.at(-1)))
   await writeFileAtomically(file, await recordsOf(output, log.lines(), earlier.at(-1), events))
   for (const name of earlier) await rm(join(output, name), { force: true })

@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { onDownloadProgress } from '../../accelerated/checkpoints/hub/downloadProgress.js'
 import { endThread } from '../../accelerated/engines/endThread.js'
 import { countCalls } from '../../accelerated/engines/nativeCallGuard.js'
-import { lazyImport, preloadZod } from '../../accelerated/errors/lazyImport.js'
+import { describeLoadingError } from '../../accelerated/errors/loadingError.js'
 import { toSentError } from '../../accelerated/errors/sentError.js'
 import type { Reply, Request, ServingData } from './protocol.js'
 
@@ -13,8 +13,7 @@ countCalls(calls)
 onDownloadProgress((what) => send({ kind: 'preparing', what }))
 
 try {
-  await preloadZod()
-  const { serveThread } = await lazyImport(import('./serveThread.js'))
+  const { serveThread } = await import('./serveThread.js')
   await serveThread(
     {
       send,
@@ -23,7 +22,7 @@ try {
     options,
   )
 } catch (thrown) {
-  send({ kind: 'refused', error: toSentError(thrown) })
+  send({ kind: 'refused', error: toSentError(describeLoadingError(thrown)) })
 } finally {
   endThread()
 }

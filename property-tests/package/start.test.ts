@@ -54,8 +54,8 @@ describe('ONNX Runtime', () => {
 })
 
 describe.skipIf(process.platform === 'win32')('a limit on open files', () => {
-  it('a limit of 96 open files suffices to help, train, evaluate, report and predict', () => {
-    const limited = (line: string): string => bash(`ulimit -n 96; ${command} ${line}`)
+  it('a limit of 128 open files suffices to help, train, evaluate, report and predict', () => {
+    const limited = (line: string): string => bash(`ulimit -n 128; ${command} ${line}`)
     expect(limited('--help')).toMatch(/^Fine-tune [\s\S]*exit code 0\n$/)
     expect(limited('doctor --quiet')).toMatch(/^cpu {7}works[\s\S]*exit code 0\n$/m)
     const train =

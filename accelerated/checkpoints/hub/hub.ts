@@ -13,7 +13,6 @@ import { makeFolder as makeFolderAt } from '../../storage/makeFolder.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath } from '../../storage/paths.js'
 import { InputError, inputError, quoted } from '../../errors/inputError.js'
-import { lazyImport } from '../../errors/lazyImport.js'
 import { systemInputError } from '../../errors/systemError.js'
 import { embeddedModel, embeddedName } from './embeddedModel.js'
 import { reportDownload, reportWait } from './downloadProgress.js'
@@ -58,7 +57,7 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   const kind = (await nodeFiles.stat(model).catch(() => null))?.kind ?? 'nothing'
   if (kind === 'folder') return { folder: model, baseModelName: model, revision: await commitOfSnapshot(model) }
   if (kind === 'file' && model.endsWith('.gguf')) {
-    const { convertedModel } = await lazyImport(import('../gguf/convertModel.js'))
+    const { convertedModel } = await import('../gguf/convertModel.js')
     return { folder: await convertedModel(model, cacheOf(environment)), baseModelName: model, revision: null }
   }
   if (kind !== 'nothing' || !isHubId(model)) {

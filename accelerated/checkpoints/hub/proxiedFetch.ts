@@ -1,6 +1,5 @@
 /** `fetch` through the proxy that the environment names, as curl and Python's tools send their requests. Node's own `fetch` ignores these variables. */
 import { inputError } from '../../errors/inputError.js'
-import { lazyImport } from '../../errors/lazyImport.js'
 import { given, type Environment } from '../../storage/cacheFolder.js'
 
 export type Fetch = (url: URL, init?: RequestInit) => Promise<Response>
@@ -53,7 +52,7 @@ const fetchThrough = (proxy: string): Promise<Fetch> => {
 }
 
 const openProxy = async (proxy: string): Promise<Fetch> => {
-  const { ProxyAgent, fetch: fetchOf } = await lazyImport(import('undici'))
+  const { ProxyAgent, fetch: fetchOf } = await import('undici')
   const dispatcher = new ProxyAgent(proxy)
   const request = fetchOf as unknown as (url: URL, init: object) => Promise<Response> // its types are those of Node's, by other names
   return (url, init) => request(url, { ...init, dispatcher })
