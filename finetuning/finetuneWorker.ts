@@ -5,7 +5,7 @@ import { onDownloadProgress } from '../accelerated/checkpoints/hub/downloadProgr
 import { endThread } from '../accelerated/engines/endThread.js'
 import { countCalls } from '../accelerated/engines/nativeCallGuard.js'
 import type { WorkerData, WorkerMessage } from './finetune.js'
-import { onTokenizingProgress } from './tokens/tokenizingProgress.js'
+import { onTokenizingProgress } from './tasks/tokenizingProgress.js'
 import { toSentError } from '../accelerated/errors/sentError.js'
 import { describeLoadingError } from '../accelerated/errors/loadingError.js'
 

@@ -46,7 +46,7 @@ export {
 export { scoreAdapter, type AdapterScore } from './adapters/scoreAdapter.js'
 export { openConversation, type Conversation } from './adapters/conversation.js'
 export { openGenerator, type AnswerEvent, type Generator, type GeneratorOptions } from './adapters/generator.js'
-export type { Prompt } from './tokens/prompts.js'
+export type { Prompt } from './tasks/texts/prompts.js'
 export { exportAdapter, type ExportOptions, type ExportReport } from './adapters/exportAdapter.js'
 export { exportFormats, type ExportFormat } from './adapters/exportFormats.js'
 export { rankPatternOfRun, type RankPattern } from './adapters/rankPattern.js'

@@ -63,7 +63,7 @@ import { boundWithMetric, withMetric } from './tasks/chosenMetric.js'
 import { classWeightsOf } from './tasks/classWeights.js'
 import type { Task, TaskOptions } from './tasks/task.js'
 import type { TaskAdapter, TaskData, TaskType } from './tasks/taskType.js'
-import { reportTokenizing } from './tokens/tokenizingProgress.js'
+import { reportTokenizing } from './tasks/tokenizingProgress.js'
 
 /** What a run asks of the place where it happens. */
 export type Machine = {

@@ -15,7 +15,7 @@ import {
 } from '../finetuning/runs/run.js'
 import { checkStorable } from '../finetuning/runs/runFiles.js'
 import { loadFrom } from '../finetuning/tasks/loadFrom.js'
-import { labeledFileSource } from '../finetuning/tasks/sources/labeledFile.js'
+import { labeledFileSource } from '../finetuning/tasks/files/labeledFile.js'
 import { examineFolderIn, openFolderIn } from './runFolder.js'
 
 /** Where a run happens. */

@@ -2,7 +2,7 @@
 import type { TaskOptions } from '../finetuning/tasks/index.js'
 import { resultInProgram } from '../finetuning/runs/errorsInProgram.js'
 import { loadFrom } from '../finetuning/tasks/loadFrom.js'
-import { labeledFileSource } from '../finetuning/tasks/sources/labeledFile.js'
+import { labeledFileSource } from '../finetuning/tasks/files/labeledFile.js'
 import { inputError, quoted, shown } from '../accelerated/errors/inputError.js'
 import { memoryStorage } from '../accelerated/storage/memory.js'
 import { mounted } from '../accelerated/storage/browser.js'

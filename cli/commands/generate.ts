@@ -3,7 +3,7 @@ import { promptTemplates, templateOf, type PromptTemplate } from '../../finetuni
 import { orderedOutput } from '../../finetuning/adapters/orderedOutput.js'
 import { openGenerator, type Generator } from '../../finetuning/adapters/generator.js'
 import { takesPromptTemplate, type TaskOptions } from '../../finetuning/tasks/index.js'
-import { framed } from '../../finetuning/tokens/prompts.js'
+import { framed } from '../../finetuning/tasks/texts/prompts.js'
 import { choiceFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { counted, plural } from '../format/numbers.js'
 import { promptsOf, type GivenPrompt } from '../input/promptInput.js'

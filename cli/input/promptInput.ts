@@ -5,7 +5,7 @@ import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decodeUtf8, parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
 import { longestSamplePrompt, mostSamplePrompts, samplePromptsLimit, type SamplePrompt } from '../../finetuning/runs/samplePrompts.js'
-import type { Prompt } from '../../finetuning/tokens/prompts.js'
+import type { Prompt } from '../../finetuning/tasks/texts/prompts.js'
 import { standardInput } from './standardInput.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 

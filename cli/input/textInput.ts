@@ -8,7 +8,7 @@ import { objectIn } from '../../finetuning/data/jsonRows.js'
 import { cellsOf, longestRow, wholeRow, type WholeRow } from '../../finetuning/data/rows.js'
 import { placesIn } from '../../finetuning/data/separatedRows.js'
 import type { RequestedColumn } from '../../finetuning/data/table.js'
-import { localFile } from '../../finetuning/tasks/localFiles.js'
+import { localFile } from '../../finetuning/tasks/files/localFiles.js'
 import { givenText, textLines, type ReadLine, type TextLine } from './textLines.js'
 
 type Batches = AsyncGenerator<ReadonlyArray<TextLine>>

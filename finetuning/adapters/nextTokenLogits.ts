@@ -8,7 +8,7 @@ import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { openTextDecoder } from './generator.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
-import { promptTokens } from '../tokens/prompts.js'
+import { promptTokens } from '../tasks/texts/prompts.js'
 import type { Text } from './trainedAdapter.js'
 
 /** Next-token logits of each text, concatenated: [texts · vocabulary]. @param tokenizing the model whose tokenizer reads the texts */

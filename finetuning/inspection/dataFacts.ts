@@ -5,7 +5,7 @@
 import type { Dataset, Example, FileRows } from '../data/index.js'
 import { conversationIn } from '../data/conversations.js'
 import { firstRows } from '../data/textKeys.js'
-import { parseTag } from '../metrics/index.js'
+import { parseTag } from '../tasks/tokenClassification/metrics.js'
 
 export type ClassCount = { readonly label: string; readonly rows: number }
 

@@ -2,7 +2,7 @@
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Dataset, Example } from '../data/index.js'
-import { openTextTokens, type TextTokenOptions } from '../tokens/textTokens.js'
+import { openTextTokens, type TextTokenOptions } from '../tasks/texts/tokens.js'
 import { textKeys } from '../data/textKeys.js'
 import { loadSets, withModelTemplate, type LoadedSets, type TaskOptions } from '../tasks/index.js'
 import { dataFacts, lengthFacts, wordLengths, type DataFacts, type LengthFacts, type RowKeys } from './dataFacts.js'

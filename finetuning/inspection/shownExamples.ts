@@ -4,8 +4,8 @@ import { loadTokenizer, type Tokenizer } from '../../accelerated/checkpoints/tok
 import { InputError } from '../../accelerated/errors/inputError.js'
 import { unlabeled } from '../../accelerated/objectives/labeledTokens.js'
 import type { Dataset } from '../data/index.js'
-import type { Cut } from '../tokens/learnedTokens.js'
-import { openTextTokens, type ExplainedText, type TextTokenOptions } from '../tokens/textTokens.js'
+import type { Cut } from '../tasks/texts/learnedTokens.js'
+import { openTextTokens, type ExplainedText, type TextTokenOptions } from '../tasks/texts/tokens.js'
 
 export type ShownToken = {
   readonly id: number

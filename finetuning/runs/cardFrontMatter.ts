@@ -2,7 +2,7 @@
 import { parseDatasetAddress } from '../../accelerated/checkpoints/hub/datasetAddress.js'
 import { metricTitle } from '../metrics/index.js'
 import { mixedFiles } from '../tasks/index.js'
-import { glueSource } from '../tasks/sources/glue.js'
+import { glueSource } from '../tasks/datasets/glue.js'
 import { cardTitle, lastName, savedScores, sourceNames, type CardFacts } from './cardFacts.js'
 import { wellFormed } from './markdown.js'
 

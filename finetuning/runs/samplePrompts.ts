@@ -5,7 +5,7 @@ import { validate } from '../../accelerated/errors/validate.js'
 import { promptTemplates } from '../data/promptTemplates.js'
 import type { TaskOptions } from '../tasks/task.js'
 import type { TaskType } from '../tasks/taskType.js'
-import type { Prompt } from '../tokens/prompts.js'
+import type { Prompt } from '../tasks/texts/prompts.js'
 
 /** A text is an instruction if the task has a prompt template, and otherwise a text to continue. */
 export type SamplePrompt = string | Prompt

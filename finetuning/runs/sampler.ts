@@ -11,7 +11,7 @@ import type { Runtime } from '../../accelerated/training/phaseSessions.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
 import { templateOf } from '../data/promptTemplates.js'
 import { takesPromptTemplate, type TaskOptions } from '../tasks/index.js'
-import { framed, promptTokens } from '../tokens/prompts.js'
+import { framed, promptTokens } from '../tasks/texts/prompts.js'
 import { sampleMemoryOf, type SampleMemory } from './sampleMemory.js'
 import { shownPrompt, type SamplePrompt } from './samplePrompts.js'
 

@@ -1,7 +1,7 @@
 /** Generations of one run: conversations that wait with the same greedy settings are answered in one batch, others one after another. */
 import { toSentError } from '../../accelerated/errors/sentError.js'
 import type { AnswerEvent, Generator } from '../adapters/generator.js'
-import type { Prompt } from '../tokens/prompts.js'
+import type { Prompt } from '../tasks/texts/prompts.js'
 import type { GenerationChoice, Reply } from './protocol.js'
 
 export type GenerationQueue = {

@@ -2,7 +2,7 @@
 import { fromSentError } from '../../accelerated/errors/sentError.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { Text } from '../adapters/openModel.js'
-import type { Prompt } from '../tokens/prompts.js'
+import type { Prompt } from '../tasks/texts/prompts.js'
 import { microBatcher, type MicroBatcher, type Outcome } from './microBatcher.js'
 import type { GeneratedText, GenerationChoice, RunInfo, ServingOptions } from './protocol.js'
 import { callThread, type ThreadCalls, type ThreadNotes } from './threadCalls.js'

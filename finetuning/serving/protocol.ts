@@ -5,7 +5,7 @@ import type { GenerationEnd } from '../../accelerated/generation/generate.js'
 import type { Generator } from '../adapters/generator.js'
 import type { Text } from '../adapters/openModel.js'
 import type { PromptTemplate } from '../data/promptTemplates.js'
-import type { Prompt } from '../tokens/prompts.js'
+import type { Prompt } from '../tasks/texts/prompts.js'
 import type { MachineChoice, RunColumns } from './runOptions.js'
 
 /** The input of the thread. */

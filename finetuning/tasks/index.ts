@@ -1,8 +1,8 @@
 /** Tasks: what to train and evaluate on, and how it is scored. Reading files is data/; training is runs/. */
 export { checkTask, isPart, loadEvaluation, loadSets, loadTask, taskNames } from './loadTask.js'
 export { leavesPromptTemplate, takesPromptTemplate, withModelTemplate, withTemplateOf } from './promptTemplate.js'
-export { mixedFiles } from './sources/mixture.js'
+export { mixedFiles } from './files/mixture.js'
 export { taskFlags } from './taskFlags.js'
-export { taskSources } from './sources/index.js'
+export { taskSources } from './sources.js'
 export type { LoadedSets } from './loadTask.js'
 export type { Evaluation, Scoring, Task, TaskFlag, TaskName, TaskOptions, TaskSource } from './task.js'

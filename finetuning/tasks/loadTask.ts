@@ -5,10 +5,10 @@ import { flagOf } from '../commandLine/shell.js'
 import type { Dataset } from '../data/dataset.js'
 import { loadFrom, withChosenMetrics } from './loadFrom.js'
 import type { Evaluation, Task, TaskSource, TaskOptions } from './task.js'
-import { withLocalFiles } from './localFiles.js'
+import { withLocalFiles } from './files/localFiles.js'
 import { checkTaskOptions } from './taskOptionNames.js'
 import { taskFlags } from './taskFlags.js'
-import { taskSources } from './sources/index.js'
+import { taskSources } from './sources.js'
 
 /** Every task that has a name. */
 export const taskNames: ReadonlyArray<string> = taskSources.flatMap(({ names }) => names)

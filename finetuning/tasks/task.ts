@@ -1,4 +1,4 @@
-/** A task: its training data, its evaluation data, and its scores. sources/index.ts lists all sources of tasks. */
+/** A task: its training data, its evaluation data, and its scores. sources.ts lists where data come from. */
 import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { Dataset } from '../data/dataset.js'
@@ -9,8 +9,8 @@ import type { PromptTemplate } from '../data/promptTemplates.js'
 import type { Placed } from '../data/rows.js'
 import type { StyleName } from '../data/styles.js'
 import type { SelectionMetric } from '../metrics/index.js'
-import type { Truncation } from '../tokens/textTokens.js'
-import type { PreferenceLoss } from '../../accelerated/objectives/preference.js'
+import type { Truncation } from './texts/tokens.js'
+import type { PreferenceLoss } from './preferences/objective.js'
 import type { Scoring, TaskData } from './taskType.js'
 
 /** A union that editors complete, and that also takes any other text. */

@@ -1,6 +1,6 @@
 /** The flags of all task sources, each once. A description names the tasks that its flag applies to. */
 import type { TaskFlag } from './task.js'
-import { taskSources } from './sources/index.js'
+import { taskSources } from './sources.js'
 
 const all = taskSources.flatMap(({ flags = [] }) => flags)
 

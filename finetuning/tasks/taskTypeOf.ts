@@ -2,7 +2,7 @@
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { TaskType } from './taskType.js'
-import { taskTypes } from './taskTypes/index.js'
+import { taskTypes } from './table.js'
 
 /** undefined: no task type of this version has the name */
 export const taskTypeNamed = (name: string | undefined): TaskType | undefined => taskTypes.find((taskType) => taskType.name === name)

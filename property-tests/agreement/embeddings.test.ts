@@ -6,7 +6,7 @@ import { input } from '../../accelerated/graph/operators.js'
 import { encoderModel } from '../../accelerated/models/bert/bert.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
 import { packBatch } from '../../accelerated/models/packing.js'
-import { rankingScale, sentenceEmbedding, type EmbeddingLoss, type PairExample } from '../../accelerated/objectives/sentenceEmbedding.js'
+import { rankingScale, sentenceEmbedding, type EmbeddingLoss, type PairExample } from '../../finetuning/tasks/embeddings/objective.js'
 import type { Forwards } from '../../accelerated/objectives/objective.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import {

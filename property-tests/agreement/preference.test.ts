@@ -25,7 +25,7 @@ import {
   preferenceLosses,
   type PreferenceAnswer,
   type PreferenceSettings,
-} from '../../accelerated/objectives/preference.js'
+} from '../../finetuning/tasks/preferences/objective.js'
 
 const dtype = 'float64'
 const runtime = runtimeOf({ device: 'cpu', precision: dtype })

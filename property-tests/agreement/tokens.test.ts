@@ -1,7 +1,7 @@
 /** SaLoRA with classes of tokens: the head and the loss, hand-derived against automatic, on models drawn at random. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { tokenClassification } from '../../accelerated/objectives/tokenClassification.js'
+import { tokenClassification } from '../../finetuning/tasks/tokenClassification/objective.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import { zeros } from '../../accelerated/parameters/vectors.js'

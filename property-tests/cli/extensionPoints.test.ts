@@ -41,7 +41,7 @@ vi.mock('../../accelerated/methods/index.js', async (original) => {
   const originals = await original<{ readonly methods: ReadonlyArray<unknown> }>()
   return { ...originals, methods: [...originals.methods, shift] }
 })
-vi.mock('../../finetuning/tasks/sources/index.js', async (original) => {
+vi.mock('../../finetuning/tasks/sources.js', async (original) => {
   const { weather } = await import('./extensionPoints/weather.js')
   return { taskSources: [...(await original<{ readonly taskSources: ReadonlyArray<unknown> }>()).taskSources, weather] }
 })

@@ -22,11 +22,11 @@ import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
 import { refusalOf } from '../support/refusal.js'
 import { writeTinyModel } from './tinyModel.js'
 
-vi.mock('../../finetuning/tasks/taskTypes/index.js', async (original) => {
+vi.mock('../../finetuning/tasks/table.js', async (original) => {
   const { grades } = await import('./extensionPoints/grades.js')
   return { taskTypes: [...(await original<{ readonly taskTypes: ReadonlyArray<unknown> }>()).taskTypes, grades] }
 })
-vi.mock('../../finetuning/tasks/sources/index.js', async (original) => {
+vi.mock('../../finetuning/tasks/sources.js', async (original) => {
   const { essays } = await import('./extensionPoints/grades.js')
   return { taskSources: [...(await original<{ readonly taskSources: ReadonlyArray<unknown> }>()).taskSources, essays] }
 })

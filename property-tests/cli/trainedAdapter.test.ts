@@ -11,8 +11,8 @@ import type { Evaluation } from '../../finetuning/tasks/index.js'
 import { openTrainedAdapter, type TrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { openGenerator } from '../../finetuning/adapters/generator.js'
 import { writeTinyModel } from './tinyModel.js'
-import { singleLabel } from '../../finetuning/tasks/taskTypes/singleLabel.js'
-import { regression } from '../../finetuning/tasks/taskTypes/regression.js'
+import { singleLabel } from '../../finetuning/tasks/classification/index.js'
+import { regression } from '../../finetuning/tasks/regression/index.js'
 
 let root = ''
 beforeAll(async () => {

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readSafetensors } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { readAdapter, writeAdapter } from '../../accelerated/formats/index.js'
-import { sentenceEmbedding, type PairExample } from '../../accelerated/objectives/sentenceEmbedding.js'
+import { sentenceEmbedding, type PairExample } from '../../finetuning/tasks/embeddings/objective.js'
 import { objectiveStep } from './objectiveStep.js'
 import { compareNumbers, expectAgreement, families, folderOf, furtherFamilies, readGolden, type Family } from './golden.js'
 

@@ -2,8 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { entitiesOf, iob2, reportByType, scoreEntities } from '../../finetuning/metrics/index.js'
-import { readTagged } from '../../finetuning/data/taggedFile.js'
+import { entitiesOf, iob2, reportByType, scoreEntities } from '../../finetuning/tasks/tokenClassification/metrics.js'
+import { readTagged } from '../../finetuning/tasks/tokenClassification/examples.js'
 import { assertClose } from '../support/assertClose.js'
 
 type Tags = ReadonlyArray<ReadonlyArray<string>>

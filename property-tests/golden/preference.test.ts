@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
-import { kto, ratedExample, type KtoSettings, type RatedExample } from '../../accelerated/objectives/kto.js'
+import { kto, ratedExample, type KtoSettings, type RatedExample } from '../../finetuning/tasks/preferences/kto.js'
 import { unlabeled, type LabeledText } from '../../accelerated/objectives/labeledTokens.js'
 import type { Objective } from '../../accelerated/objectives/objective.js'
 import {
@@ -14,8 +14,9 @@ import {
   type PreferenceExample,
   type PreferenceLoss,
   type PreferenceSettings,
-} from '../../accelerated/objectives/preference.js'
-import { scorePreferences, scoreRatedAnswers } from '../../finetuning/metrics/index.js'
+} from '../../finetuning/tasks/preferences/objective.js'
+import { scorePreferences } from '../../finetuning/tasks/preferences/metrics.js'
+import { scoreRatedAnswers } from '../../finetuning/tasks/preferences/ratedMetrics.js'
 import { compareNumbers, expectAgreement, fixtures, tensorsIn } from './golden.js'
 import { objectiveStep } from './objectiveStep.js'
 

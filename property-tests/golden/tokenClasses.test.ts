@@ -10,7 +10,7 @@ import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { exportMerged } from '../../accelerated/formats/exportMerged.js'
 import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
 import { readAdapter, writeAdapter } from '../../accelerated/formats/index.js'
-import { tokenClassification, type TaggedExample } from '../../accelerated/objectives/tokenClassification.js'
+import { tokenClassification, type TaggedExample } from '../../finetuning/tasks/tokenClassification/objective.js'
 import { objectiveStep } from './objectiveStep.js'
 import { compareNumbers, expectAgreement, families, folderOf, furtherFamilies, readGolden, type Family } from './golden.js'
 

@@ -1,11 +1,11 @@
 /** The objectives of steps whose kernels are looked up: every kind of loss that a task may have. */
 import type { Model } from '../../accelerated/models/architecture.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
-import { kto } from '../../accelerated/objectives/kto.js'
-import { preference, preferenceLosses } from '../../accelerated/objectives/preference.js'
-import { sentenceEmbedding } from '../../accelerated/objectives/sentenceEmbedding.js'
+import { kto } from '../../finetuning/tasks/preferences/kto.js'
+import { preference, preferenceLosses } from '../../finetuning/tasks/preferences/objective.js'
+import { sentenceEmbedding } from '../../finetuning/tasks/embeddings/objective.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import { tokenClassification } from '../../accelerated/objectives/tokenClassification.js'
+import { tokenClassification } from '../../finetuning/tasks/tokenClassification/objective.js'
 import type { Assembly } from '../../accelerated/training/assembly.js'
 
 type Objective = Assembly['objective']

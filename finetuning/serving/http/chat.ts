@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import { validate } from '../../../accelerated/errors/validate.js'
 import type { PromptTemplate } from '../../data/promptTemplates.js'
-import type { Prompt } from '../../tokens/prompts.js'
+import type { Prompt } from '../../tasks/texts/prompts.js'
 import type { GeneratedText, GenerationChoice } from '../protocol.js'
 
 const part = z.looseObject({ type: z.literal('text'), text: z.string() })

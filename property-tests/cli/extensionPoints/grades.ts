@@ -1,6 +1,6 @@
 /** A task type that is in no release: grades 0 to 2, learned as numbers and predicted by rounding. What a new task type's one file looks like. */
 import { scoreColumn } from '../../../finetuning/data/labelColumn.js'
-import { sequenceTaskType } from '../../../finetuning/tasks/taskTypes/sequenceTaskType.js'
+import { sequenceTaskType } from '../../../finetuning/tasks/sequences/taskType.js'
 import type { TaskSource } from '../../../finetuning/tasks/task.js'
 import { toyRows } from '../toyTask.js'
 

@@ -3,7 +3,7 @@ import { inputError } from '../../../accelerated/errors/inputError.js'
 import type { Dataset } from '../../../finetuning/data/dataset.js'
 import type { Task, TaskSource, TaskOptions } from '../../../finetuning/tasks/task.js'
 import { toyRows } from '../toyTask.js'
-import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
+import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
 
 /** A real kind would add it to TaskOptions. */
 type WeatherOptions = TaskOptions & { readonly season?: string }

@@ -12,7 +12,7 @@ import { finetuningDistributed } from './finetuningDistributed.js'
 import { finetuningMetrics } from './finetuningMetrics.js'
 import { finetuningRuns } from './finetuningRuns.js'
 import { finetuningServing } from './finetuningServing.js'
-import { finetuningTokens } from './finetuningTokens.js'
+import { finetuningTasks } from './finetuningTasks.js'
 import { formats } from './formats.js'
 import { generation } from './generation.js'
 import { graph } from './graph.js'
@@ -47,8 +47,8 @@ export const areas: Areas = {
   'accelerated/errors': errors,
   finetuning,
   'finetuning/data': finetuningData,
-  'finetuning/tokens': finetuningTokens,
   'finetuning/metrics': finetuningMetrics,
+  'finetuning/tasks': finetuningTasks,
   'finetuning/runs': finetuningRuns,
   'finetuning/serving': finetuningServing,
   'finetuning/distributed': finetuningDistributed,

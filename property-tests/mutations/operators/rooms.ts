@@ -50,7 +50,13 @@ export const rooms: Readonly<Record<string, Room>> = {
     ],
   },
   metrics: {
-    sources: ['finetuning/metrics', 'evaluation/bleu'],
+    sources: [
+      'finetuning/metrics',
+      ...['embeddings', 'multiLabel', 'multipleChoice', 'preferences', 'texts', 'tokenClassification'].map(
+        (task) => `finetuning/tasks/${task}/metrics.ts`,
+      ),
+      'evaluation/bleu',
+    ],
     tests: [
       ...property('finetuning/metrics', 'finetuning/metricsLaws', 'evaluation/bleuLaws', 'evaluation/statistics', 'evaluation/ngram'),
       ...golden('bleu', 'entities'),

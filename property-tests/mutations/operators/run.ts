@@ -32,10 +32,13 @@ const settings = {
   cleanTempDir: 'always',
 }
 
-const sourceFiles = (root: string, folder: string): ReadonlyArray<string> =>
-  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts') && !file.endsWith('index.ts'))
-    .map((file) => join(folder, file))
+/** @param source a file, or a folder with all its files but tables */
+const sourceFiles = (root: string, source: string): ReadonlyArray<string> =>
+  source.endsWith('.ts')
+    ? [source]
+    : readdirSync(join(root, source), { recursive: true, encoding: 'utf8' })
+        .filter((file) => file.endsWith('.ts') && !file.endsWith('index.ts'))
+        .map((file) => join(source, file))
 
 /** mulberry32 */
 const randomOf = (seed: number): (() => number) => {

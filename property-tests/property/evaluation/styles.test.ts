@@ -9,7 +9,7 @@ import { linesByStyle, readStyles, type Dataset } from '../../../finetuning/data
 import { loadEvaluation, loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { SEED } from '../../support/seed.js'
 import { refusalOf } from '../../support/refusal.js'
-import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
+import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-styles-'))
 afterAll(() => rmSync(folder, { recursive: true }))

@@ -8,8 +8,8 @@ import { classColumn, holdOut, tenth, type Example } from '../../../finetuning/d
 import { loadEvaluation, loadTask, type Task, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { SEED } from '../../support/seed.js'
 import { refusalOf } from '../../support/refusal.js'
-import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
-import { regression } from '../../../finetuning/tasks/taskTypes/regression.js'
+import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
+import { regression } from '../../../finetuning/tasks/regression/index.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-task-'))
 afterAll(() => rmSync(folder, { recursive: true }))

@@ -17,7 +17,7 @@ import {
 } from '../../../finetuning/data/index.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
 import { majorityClass } from '../../../finetuning/metrics/index.js'
-import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
+import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
 
 const glue = join(import.meta.dirname, '../../../../shared/data/glue')
 

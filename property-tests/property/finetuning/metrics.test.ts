@@ -22,9 +22,9 @@ import {
 } from '../../../finetuning/metrics/index.js'
 import { SEED } from '../../support/seed.js'
 import type { TaskType } from '../../../finetuning/tasks/taskType.js'
-import { tagsOf } from '../../../finetuning/tasks/taskTypes/entityPredictions.js'
-import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
-import { regression } from '../../../finetuning/tasks/taskTypes/regression.js'
+import { tagsOf } from '../../../finetuning/tasks/tokenClassification/predictions.js'
+import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
+import { regression } from '../../../finetuning/tasks/regression/index.js'
 
 describe('metrics of worked examples', () => {
   // TP = 5, FP = 1, FN = 1, TN = 3: accuracy 8/10, F1 = 10/12, MCC = (5·3 − 1·1)/√(6·6·4·4) = 14/24.

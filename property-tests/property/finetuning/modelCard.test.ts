@@ -7,7 +7,7 @@ import { resolveSettings } from '../../../accelerated/training/settings.js'
 import type { CardFacts } from '../../../finetuning/runs/cardFacts.js'
 import { cardOfExport, modelCard } from '../../../finetuning/runs/modelCard.js'
 import { usageCode, usageOf } from '../../../finetuning/runs/usage.js'
-import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
+import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
 
 const result: CardFacts['result'] = {
   device: 'cpu',

@@ -1,7 +1,7 @@
 /** Files as other programs write them: Excel's semicolons and Windows-1252, headers in other case, and labels that look like numbers. */
 import { describe, expect, it } from 'vitest'
 import { readDelimited, type DelimitedOptions } from '../../../finetuning/data/delimited.js'
-import { readPlainText } from '../../../finetuning/data/plainText.js'
+import { readPlainText } from '../../../finetuning/tasks/plainText/rows.js'
 import { alignLabels } from '../../../finetuning/adapters/alignLabels.js'
 import { rowsDigest } from '../../../finetuning/runs/runRows.js'
 import { loadEvaluation, loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'

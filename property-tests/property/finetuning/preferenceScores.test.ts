@@ -6,8 +6,8 @@ import {
   preferenceLosses,
   type PreferenceAnswer,
   type PreferenceSettings,
-} from '../../../accelerated/objectives/preference.js'
-import { scorePreferences } from '../../../finetuning/metrics/index.js'
+} from '../../../finetuning/tasks/preferences/objective.js'
+import { scorePreferences } from '../../../finetuning/tasks/preferences/metrics.js'
 import { SEED } from '../../support/seed.js'
 
 const logProbability = fc.integer({ min: -4000, max: -1 }).map((n) => n / 100)

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { readSentiment, type Dataset } from '../../../finetuning/data/index.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
-import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
+import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
 
 const { train, dev } = readSentiment()
 

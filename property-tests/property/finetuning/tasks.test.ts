@@ -2,13 +2,13 @@
 import { expect, it, vi } from 'vitest'
 import type { TaskSource } from '../../../finetuning/tasks/index.js'
 import { loadEvaluation, loadTask, taskNames } from '../../../finetuning/tasks/index.js'
-import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
+import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
 
 const data = { source: 'nowhere', examples: [{ text: 'a', label: 0, row: 1 }], labelNames: ['no', 'yes'], skipped: [] }
 const scored = { taskType: singleLabel, metrics: ['f1'], selectionMetric: 'f1', evaluation: data } as const
 const received = vi.hoisted(() => ({ options: [] as unknown[] }))
 
-vi.mock('../../../finetuning/tasks/sources/index.js', async (original) => {
+vi.mock('../../../finetuning/tasks/sources.js', async (original) => {
   const { taskSources } = await original<{ readonly taskSources: ReadonlyArray<TaskSource> }>()
   const fake: TaskSource = {
     names: ['fake', 'mock', 'sham'],

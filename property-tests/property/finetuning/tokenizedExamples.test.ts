@@ -1,7 +1,7 @@
 /** Tokenized examples return the encodings of their texts and take a few bytes per token. */
 import { expect, it } from 'vitest'
 import type { Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
-import { tokenize } from '../../../finetuning/tokens/tokenizedExamples.js'
+import { tokenize } from '../../../finetuning/tasks/sequences/tokens.js'
 import { bytesHeld } from '../../support/memory.js'
 
 /** Ids as long as the text, those after its half of a second text. */

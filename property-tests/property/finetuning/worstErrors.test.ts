@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Example } from '../../../finetuning/data/dataset.js'
 import type { EvaluationError, TaskType } from '../../../finetuning/tasks/taskType.js'
-import { pairs, similarity } from '../../../finetuning/tasks/taskTypes/embeddings.js'
-import { tokenClassification } from '../../../finetuning/tasks/taskTypes/tokenClassification.js'
+import { pairs, similarity } from '../../../finetuning/tasks/embeddings/index.js'
+import { tokenClassification } from '../../../finetuning/tasks/tokenClassification/index.js'
 
 const worst = (
   taskType: TaskType,

@@ -1,0 +1,196 @@
+/** Sentence embeddings: texts that belong together, or that have a similarity, by the cosine of their vectors. */
+import type { Examples } from '../../../accelerated/models/packing.js'
+import type { EmbeddingOutputs } from '../../../accelerated/models/modelOutputs.js'
+import { loadTokenizer, type Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { inputError } from '../../../accelerated/errors/inputError.js'
+import { sentenceEmbedding, type EmbeddingLoss, type PairExample } from './objective.js'
+import type { Dataset, Example } from '../../data/dataset.js'
+import { readDelimited, readTexts } from '../../data/delimited.js'
+import { exampleStore } from '../../data/compactExamples.js'
+import { atRow } from '../../data/errorText.js'
+import { scoreColumn } from '../../data/labelColumn.js'
+import { pearson, selectionScore, spearman } from '../../metrics/index.js'
+import { findSeconds, scorePairs } from './metrics.js'
+import { encodePair } from './tokens.js'
+import { truncationWarnings } from '../truncationWarning.js'
+import type { EvaluationError, FileOptions, PredictionFormat, TaskAdapter, TaskData, TaskType } from '../taskType.js'
+import { worstOf } from '../worstErrors.js'
+
+type Definition = Pick<TaskType, 'name' | 'noun' | 'dataNoun'> & {
+  readonly loss: EmbeddingLoss
+  readonly file: NonNullable<TaskType['file']>
+  readonly metricNames: ReadonlyArray<string>
+  /** @param pairs the two embeddings of each pair @param labels its score */
+  readonly score: (pairs: ReadonlyArray<Pair>, labels: ReadonlyArray<number>) => Readonly<Record<string, number>>
+  /** @param rows of the pairs in their file */
+  readonly errors: (
+    pairs: ReadonlyArray<Pair>,
+    labels: ReadonlyArray<number>,
+    rows: ReadonlyArray<number>,
+  ) => ReadonlyArray<EvaluationError>
+}
+
+type Pair = readonly [ReadonlyArray<number>, ReadonlyArray<number>]
+
+const halves = (answer: ReadonlyArray<number>): Pair => [answer.slice(0, answer.length / 2), answer.slice(answer.length / 2)]
+
+const cosine = ([a, b]: Pair): number => a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0)
+
+/** One text: its embedding. Two: their cosine. */
+const predictions: PredictionFormat = {
+  columns: ['similarity', 'embedding'],
+  predict: (output, _, { ends = [] }) => {
+    if (ends.length < 2) return { json: { embedding: output }, cells: ['', JSON.stringify(output)] }
+    const similarity = cosine(halves(output))
+    return { json: { similarity }, cells: [String(similarity), ''] }
+  },
+}
+
+const sixDigits = (value: number): string => String(Number(value.toPrecision(6)))
+
+const outputsFor = (name: string): EmbeddingOutputs => ({ head: 'embedding', labels: 0, taskType: name })
+
+const tokenizeWith =
+  (tokenizer: Tokenizer, maxLength: number, onTruncated: () => void) =>
+  (examples: Iterable<Example>): ReadonlyArray<PairExample> =>
+    Array.from(examples, ({ text, textPair, label, row }) => {
+      const { inputIds, tokenTypeIds: _, ends, truncated } = encodePair(tokenizer, text, textPair, maxLength)
+      if (truncated === true) onTruncated()
+      return { inputIds: Int32Array.from(inputIds), ends, score: label, row }
+    })
+
+/** Scores above 1, such as those of STS-B, become shares of the largest one: a cosine is at most 1. */
+const scaled = (examples: ReadonlyArray<PairExample>): ReadonlyArray<PairExample> => {
+  const largest = largestOf(examples.map(({ score }) => score))
+  return largest === 1 ? examples : examples.map((example) => ({ ...example, score: example.score / largest }))
+}
+
+const largestOf = (scores: ReadonlyArray<number>): number => scores.reduce((most, score) => Math.max(most, Math.abs(score)), 1)
+
+const listed = (list: ReadonlyArray<PairExample>): Examples<PairExample> => ({ length: list.length, at: (index) => list[index] })
+
+const boundTo = (
+  { name, loss, score, errors }: Definition,
+  { selectionMetric, metrics, evaluation }: TaskData,
+): TaskAdapter<PairExample, ReadonlyArray<number>> => {
+  const labels = evaluation.examples.map(({ label }) => label)
+  const rows = evaluation.examples.map(({ row }, i) => row ?? i)
+  return {
+    outputs: outputsFor(name),
+    objective: (model) => sentenceEmbedding(model, loss),
+    tokenizer: async ({ folder, model, storage }, maxLength) => {
+      let [texts, truncated] = [0, 0]
+      const tokenize = tokenizeWith(await loadTokenizer(folder, model, storage), maxLength, () => truncated++)
+      const all = (examples: Iterable<Example>): Examples<PairExample> => {
+        const list = scaled(tokenize(examples))
+        texts += list.length
+        return listed(list)
+      }
+      return { training: all, evaluation: all, warnings: () => truncationWarnings(truncated, texts, maxLength) }
+    },
+    score: (answers) => {
+      const scores = score(answers.map(halves), labels)
+      return { scores, selection: selectionScore(selectionMetric, metrics)(scores), constant: null }
+    },
+    worstErrors: (answers, count) => worstOf(errors(answers.map(halves), labels, rows), count),
+    report: () => ({ byClass: null, confusion: null }),
+    majority: null,
+  }
+}
+
+const embeddingType = (definition: Definition, isImplied: boolean): TaskType => {
+  const { name, noun, dataNoun, file } = definition
+  const noClasses = `none, as ${noun} has no classes`
+  return {
+    ...{ name, noun, dataNoun, file },
+    outputs: () => outputsFor(name),
+    isImpliedBy: ({ head }) => isImplied && head === 'embedding',
+    checkModel: ({ type, spec }, task) => {
+      if (spec.kind !== 'encoder')
+        throw inputError('--model', `an encoder, as --task ${task} asks for embeddings`, `a decoder of type ${type}`)
+    },
+    metricNames: () => definition.metricNames,
+    refuses: { positiveLabel: noClasses, classWeights: noClasses, labelNames: noClasses },
+    bind: (data) => (use) => use(boundTo(definition, data)),
+    predictions,
+    pipelineTag: 'feature-extraction',
+    command: 'predict',
+    exportWarnings: (format) =>
+      format === 'transformers.js'
+        ? ["pipeline('feature-extraction') needs { pooling: 'mean', normalize: true } for the same vectors"]
+        : [],
+  }
+}
+
+/** @throws InputError if the options name no second column */
+const pairColumn = ({ textPair }: FileOptions, problemType: string): string => {
+  if (textPair === undefined)
+    throw inputError('--text-pair', `the column of the second texts, for --problem-type ${problemType}`, 'none given')
+  return textPair
+}
+
+export const similarity = embeddingType(
+  {
+    name: 'similarity',
+    noun: 'a similarity of texts',
+    dataNoun: 'pairs of texts with a similarity',
+    loss: 'similarity',
+    file: {
+      strata: scoreColumn.strata,
+      noClasses: 'similarities',
+      read: (file, options) => readDelimited(file, { ...options, textPair: pairColumn(options, 'similarity'), labelColumn: scoreColumn }),
+      metrics: ['spearman', 'pearson'],
+      selectionMetric: 'spearman',
+    },
+    metricNames: ['spearman', 'pearson'],
+    score: (pairs, labels) => {
+      const cosines = pairs.map(cosine)
+      return { spearman: spearman(cosines, labels), pearson: pearson(cosines, labels) }
+    },
+    // the cosine in the units of the labels, and its distance from the label
+    errors: (pairs, labels) => {
+      const largest = largestOf(labels)
+      return pairs.map((pair, index) => {
+        const [label = NaN, predicted] = [labels[index], largest * cosine(pair)]
+        return { index, label: sixDigits(label), predicted: sixDigits(predicted), loss: Math.abs(predicted - label) }
+      })
+    },
+  },
+  true,
+)
+
+/** Pairs without labels. @throws InputError for an empty text */
+const readPairs = async (file: string, options: FileOptions): Promise<Dataset> => {
+  const columns = { ...options, textPair: pairColumn(options, 'pairs') }
+  const store = exampleStore()
+  const [examples, skipped, notes]: [Example[], { row: number; reason: string }[], string[]] = [[], [], []]
+  const takeRow = (row: number, text: string | null, textPair: string | null | undefined): void => {
+    if (text !== null && text.trim() !== '' && textPair != null && textPair.trim() !== '') {
+      examples.push(store({ text, textPair, label: NaN, row }))
+      return
+    }
+    if (options.skipMissing !== true) throw inputError(atRow(file, row), 'two texts (or --skip-missing)', 'an empty one')
+    skipped.push({ row, reason: 'no text' })
+  }
+  await readTexts(file, columns, takeRow, { note: (line) => notes.push(line) })
+  if (examples.length === 0) throw inputError(file, 'at least one pair of texts', 'none')
+  return { source: file, examples, labelNames: null, skipped, ...(notes.length === 0 ? {} : { notes }) }
+}
+
+export const pairs = embeddingType(
+  {
+    name: 'pairs',
+    noun: 'a search among texts',
+    dataNoun: 'pairs of texts that belong together',
+    loss: 'ranking',
+    file: { strata: () => () => 0, noClasses: 'pairs', read: readPairs, metrics: ['accuracy'], selectionMetric: 'accuracy' },
+    metricNames: ['accuracy', 'loss'],
+    score: (all) => scorePairs(all),
+    // the text that is nearest to the first one, by its row
+    errors: (all, _, rows) =>
+      findSeconds(all).flatMap(({ nearest, loss }, index) =>
+        nearest === index ? [] : [{ index, label: `text of row ${rows[index]}`, predicted: `text of row ${rows[nearest]}`, loss }],
+      ),
+  },
+  false,
+)

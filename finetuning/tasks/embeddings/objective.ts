@@ -1,0 +1,117 @@
+/** Sentence embeddings: the mean of a text's hidden states, trained so that the cosines of pairs rank or score them. */
+import type { Expression } from '../../../accelerated/graph/expression.js'
+import { add, div, input, logSumExp, matMul, mul, reduceSum, reshape, sqrt, square, sub } from '../../../accelerated/graph/operators.js'
+import type { Model } from '../../../accelerated/models/architecture.js'
+import type { PackedBatch, TokenizedExample } from '../../../accelerated/models/packing.js'
+import { floatFeed, scalarFeed, type Feeds } from '../../../accelerated/engines/feeds.js'
+import type { FloatType } from '../../../accelerated/graph/expression.js'
+import type { ModelOutput, Objective, TrainingExample } from '../../../accelerated/objectives/objective.js'
+
+/**
+ * A text, or a pair of texts. `ends`: where the first text and, of a pair, the second one end.
+ * score: the cosine that a pair should have; NaN: the texts belong together, and every other second text of the batch does not.
+ */
+export type PairExample = TrainingExample & { readonly ends: ReadonlyArray<number>; readonly score: number }
+
+/** ranking: multiple negatives (Henderson et al., 2017) · similarity: squared distance of cosines and scores */
+export type EmbeddingLoss = 'ranking' | 'similarity'
+
+/** The cosines of a ranking loss are multiplied by this, as in sentence-transformers. */
+export const rankingScale = 20
+
+/** The texts of an example. */
+const textsOf = ({ inputIds, tokenTypeIds, ends }: PairExample): ReadonlyArray<TokenizedExample> =>
+  ends.map((end, i) => {
+    const part = (all: ArrayLike<number>): ReadonlyArray<number> => Array.from(all).slice(ends[i - 1] ?? 0, end)
+    return { inputIds: part(inputIds), ...(tokenTypeIds === undefined ? {} : { tokenTypeIds: part(tokenTypeIds) }) }
+  })
+
+/**
+ * An answer holds the embeddings of an example's texts, each of length 1: [texts · hidden]. First texts of a batch come before second ones. Virtual
+ * tokens are not part of a mean.
+ */
+export const sentenceEmbedding = (model: Model, loss: EmbeddingLoss): Objective<PairExample, ReadonlyArray<number>> => {
+  const width = model.spec.hiddenSize
+  /** [texts, hidden] */
+  const embeddings = ({ hidden, dtype }: ModelOutput): Expression => unit(matMul(input('pooling', ['texts', 'tokens'], dtype), hidden))
+  /** [pairs, hidden]: of one side of each pair */
+  const side = (all: Expression, name: string): Expression => matMul(input(name, ['pairs', 'texts'], all.dtype), all)
+  return {
+    name: 'embedding',
+    tensors: () => [],
+    outputs: ({ forward }, batch) => ({ embeddings: embeddings(forward(batch)) }),
+    loss: ({ forward }, batch) => {
+      const output = forward(batch)
+      const { dtype } = output
+      const all = embeddings(output)
+      const [first, second] = [side(all, 'firstTexts'), side(all, 'secondTexts')]
+      const cosines = reduceSum(mul(first, second), [-1]) // [pairs]
+      const losses =
+        loss === 'ranking'
+          ? sub(logSumExp(mul(matMul(first, second, { transposeB: true }), rankingScale)), mul(cosines, rankingScale))
+          : square(sub(cosines, input('scores', ['pairs'], dtype)))
+      return mul(reduceSum(losses), input('lossWeight', [], dtype))
+    },
+    dimensions: (tokens) => ({ texts: tokens, pairs: tokens }),
+    prepare: (examples) => {
+      const texts = examples.flatMap(textsOf)
+      return {
+        texts,
+        weight: examples.length,
+        feeds: (packed, whole, dtype) => ({
+          pooling: poolingFeed(texts, packed, dtype),
+          ...sideFeeds(examples, texts.length, dtype),
+          ...(loss === 'similarity'
+            ? {
+                scores: floatFeed(
+                  examples.map(({ score }) => score),
+                  [examples.length],
+                  dtype,
+                ),
+              }
+            : {}),
+          lossWeight: scalarFeed(1 / whole, dtype),
+        }),
+        read: ({ embeddings: read }) => {
+          let at = 0
+          return examples.map(({ ends }) => {
+            at += ends.length
+            return Array.from({ length: ends.length * width }, (_, i) => Number(read?.[(at - ends.length) * width + i]))
+          })
+        },
+      }
+    },
+  }
+}
+
+/** Rows of length 1. x: [rows, width] → [rows, width] */
+const unit = (x: Expression): Expression => {
+  const [rows = 1] = x.shape
+  return div(x, reshape(sqrt(add(reduceSum(square(x), [-1]), tiny)), [rows, 1]))
+}
+
+/** A row of zeros stays one. */
+const tiny = 1e-24
+
+/** 1 / n at the n tokens of each text: [texts, tokens] */
+const poolingFeed = (texts: ReadonlyArray<TokenizedExample>, { lastTokens, tokens }: PackedBatch, dtype: FloatType): Feeds[string] => {
+  const shares = new Float64Array(texts.length * tokens)
+  texts.forEach(({ inputIds: { length } }, text) => {
+    const last = lastTokens[text] ?? 0
+    shares.fill(1 / length, text * tokens + last + 1 - length, text * tokens + last + 1)
+  })
+  return floatFeed(shares, [texts.length, tokens], dtype)
+}
+
+/** Which text is the first of each pair, and which the second: [pairs, texts] */
+const sideFeeds = (examples: ReadonlyArray<PairExample>, texts: number, dtype: FloatType): Feeds => {
+  const starts = examples.map((_, i) => examples.slice(0, i).reduce((sum, { ends }) => sum + ends.length, 0))
+  const chosen = (place: number): Feeds[string] => {
+    const ones = new Float64Array(examples.length * texts)
+    starts.forEach((start, pair) => {
+      ones[pair * texts + start + place] = 1
+    })
+    return floatFeed(ones, [examples.length, texts], dtype)
+  }
+  return { firstTexts: chosen(0), secondTexts: chosen(1) }
+}

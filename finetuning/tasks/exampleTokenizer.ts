@@ -1,0 +1,10 @@
+/** The type of a tokenizer of examples: texts in, tokenized examples out. The tokenizers of texts are in accelerated/checkpoints/tokenizer. */
+import type { Examples } from '../../accelerated/models/packing.js'
+import type { Example } from '../data/index.js'
+
+export type ExampleTokenizer<E> = {
+  readonly training: (texts: Iterable<Example>) => Examples<E>
+  readonly evaluation: (texts: Iterable<Example>) => Examples<E>
+  /** Warnings about the texts, once they are tokenized. */
+  readonly warnings: () => ReadonlyArray<string>
+}

@@ -1,0 +1,150 @@
+/** A labeled file of the user as a task. Evaluates on a second file or on a held-out tenth. */
+import { alternatives } from '../../../accelerated/errors/alternatives.js'
+import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import type { Dataset, Example } from '../../data/dataset.js'
+import { contentEnding, fileHelp } from '../../data/formats.js'
+import { looksLikeFile } from '../../data/delimited.js'
+import { foldOf, heldOutShare, holdOut, type HoldOutPart } from '../../data/holdOut.js'
+import { taggedEndings } from '../tokenClassification/examples.js'
+import { exampleStore } from '../../data/compactExamples.js'
+import type { Placed } from '../../data/rows.js'
+import { taskTypes } from '../table.js'
+import { singleLabel } from '../classification/index.js'
+import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
+import type { FileReading } from '../taskType.js'
+import { mixedTraining, mixtureFlags, readFiles } from './mixture.js'
+import { encoding, evalShare, skipMissing, textColumn } from './flags.js'
+
+const load = async (options: TaskOptions & Placed): Promise<Task> => {
+  const { file, scoring } = readingOf(options)
+  const all = await readFiles(options.task, options, file.read)
+  const { evalData } = options
+  const part = options.fold === undefined ? heldOutShare(options) : foldOf(options.fold)
+  const parts = evalData === undefined ? heldOutOf(all, file, options, part) : await withEvaluationFile(all, evalData, file, options)
+  return {
+    name: options.task,
+    ...parts,
+    ...scoring,
+    ...(file.scalesScores === true ? { scalesScores: true } : {}),
+    labelNames: all.labelNames,
+  }
+}
+
+const loadEvaluation = async (options: TaskOptions & Placed): Promise<Evaluation> => {
+  const { file, scoring } = readingOf(options)
+  const { evalData } = options
+  const evaluation = await (evalData === undefined ? readFiles(options.task, options, file.read) : file.read(evalData, options))
+  return { ...scoring, evaluation, sorted: options.labelNames === undefined }
+}
+
+/** How the file is read and scored: by the task type that --problem-type names, else by the file's ending. @throws InputError for an unknown name */
+const readingOf = ({ task, problemType, labelsAsText }: TaskOptions): { readonly file: FileReading; readonly scoring: Scoring } => {
+  const ofFiles = taskTypes.filter(({ file }) => file !== undefined)
+  const ending = contentEnding(task)
+  const name = problemType ?? ofFiles.find(({ file }) => file?.endings?.includes(ending))?.name ?? singleLabel.name
+  const taskType = ofFiles.find((known) => known.name === name)
+  if (taskType?.file === undefined) throw inputError('--problem-type', alternatives(ofFiles.map((known) => known.name)), quoted(name))
+  const { metrics, selectionMetric, noClasses, ...file } = taskType.file
+  if (labelsAsText === true && noClasses !== undefined) throw inputError('--labels-as-text', 'classes as labels', noClasses)
+  return { file, scoring: { taskType, metrics, selectionMetric } }
+}
+
+type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
+
+const heldOutOf = (all: Dataset, { strata }: FileReading, options: TaskOptions, part: HoldOutPart): Parts => {
+  const seed = options.holdOutSeed ?? 0
+  const split = holdOut<Example>({ seed, strata, ...part })
+  const { kept, held } = split(all.examples)
+  if (held.length === 0) {
+    refuseIds(all, options)
+    if (options.fold !== undefined) {
+      const { held: possible } = holdOut<Example>({ seed, strata, share: part.share, isHeld: () => true })(all.examples)
+      throw inputError(
+        all.source,
+        `a different text for each of ${options.fold.of} folds (or fewer --folds)`,
+        `${distinct(possible)} that can be held out`,
+      )
+    }
+    throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
+  }
+  const examples = held.map(exampleStore()) // a store of their own, so each part can be released separately
+  const { files: _, ...whole } = all
+  return { train: mixedTraining(all, kept, options), evaluation: { ...whole, examples, skipped: [] }, heldOut: true }
+}
+
+/** Fewer rows may well have a class each. */
+const manyRows = 20
+
+/** @throws InputError if nearly every row has a label of its own, as in a column of ids */
+const refuseIds = ({ source, labelNames, examples }: Dataset, { label = 'label' }: TaskOptions): void => {
+  const values = labelNames?.length ?? 0
+  if (examples.length < manyRows || values < 0.9 * examples.length) return
+  throw inputError(source, 'the column of classes (--label)', `${quoted(label)}, with ${values} values in ${examples.length} rows`)
+}
+
+const enough = ({ labelNames, examples }: Dataset): string =>
+  examples[0]?.words !== undefined
+    ? 'two different sentences'
+    : labelNames === null
+      ? 'two different texts'
+      : 'two different texts of one class'
+
+const differentTexts = ({ examples, labelNames }: Dataset): string => {
+  const texts = distinct(examples)
+  const rows = `${examples.length} ${examples.length === 1 ? 'row' : 'rows'}`
+  return texts === examples.length
+    ? rows + (labelNames === null ? '' : ', each of a class of its own')
+    : `${texts} different ${texts === 1 ? 'text' : 'texts'} in ${rows}`
+}
+
+const distinct = (examples: ReadonlyArray<Example>): number =>
+  new Set(examples.map(({ text, textPair }) => JSON.stringify([text, textPair]))).size
+
+const withEvaluationFile = async (
+  train: Dataset,
+  evalFile: string,
+  { read }: FileReading,
+  options: TaskOptions & Placed,
+): Promise<Parts> => {
+  const { labelNames } = train
+  const evaluation = await read(evalFile, labelNames === null ? options : { ...options, labelNames })
+  return { train: mixedTraining(train, train.examples, options), evaluation, heldOut: false }
+}
+
+export const labeledFileSource: TaskSource = {
+  names: [],
+  help: fileHelp,
+  recognizes: looksLikeFile,
+  isOneFile: true,
+  flags: [
+    textColumn,
+    { name: 'textPair', placeholder: 'column', description: 'Column of the second text of a pair' },
+    { name: 'label', placeholder: 'column', description: 'Column of the label', defaultText: 'label', common: true },
+    { name: 'labelsAsText', placeholder: '', description: 'Read labels as texts: 1.10 and 1.1 are two classes' },
+    {
+      name: 'delimiter',
+      placeholder: 'character',
+      description: 'Delimiter of the cells in a .csv or .tsv file: a character or tab',
+      defaultText: 'a tab in .tsv; in .csv a comma, or what the header shows',
+    },
+    encoding,
+    { name: 'quote', placeholder: '', description: 'Allow quoted cells in a .tsv file, as in a .csv file' },
+    skipMissing,
+    evalShare,
+    ...mixtureFlags,
+    {
+      name: 'problemType',
+      placeholder: 'name',
+      description:
+        'Problem type of a file: classification, regression, multi-label (labels separated by |, or a JSON list), token-classification (a tag per word), similarity (scored pairs) or pairs',
+      defaultText: `classification; token-classification for ${alternatives(taggedEndings, Infinity)} files`,
+    },
+    {
+      name: 'tagNames',
+      placeholder: 'names',
+      description: 'Tags that the numbers of a file stand for, in order, separated by commas (token-classification)',
+    },
+  ],
+  load,
+  loadEvaluation,
+}

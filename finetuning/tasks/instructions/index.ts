@@ -1,0 +1,63 @@
+/** Instruction tuning: the loss covers responses, given their prompts. */
+import { alternatives } from '../../../accelerated/errors/alternatives.js'
+import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import { truncations, type Truncation } from '../texts/tokens.js'
+import type { TaskOptions } from '../task.js'
+import { readConversations } from '../../data/conversations.js'
+import { templateOf } from '../../data/promptTemplates.js'
+import { mixtureFlags } from '../files/mixture.js'
+import { encoding, evalShare, packing, skipMissing } from '../files/flags.js'
+import { causalScoring } from '../texts/taskType.js'
+import { textSource } from '../texts/source.js'
+
+/** @throws InputError for an unknown name, and for turns without the chat template */
+const truncationOf = (options: TaskOptions): Truncation => {
+  const { truncation = 'tokens' } = options
+  const named = truncations.find((name) => name === truncation)
+  if (named === undefined) throw inputError('--truncation', alternatives(truncations), quoted(truncation))
+  const template = templateOf(options)
+  if (named === 'turns' && template !== 'chat')
+    throw inputError('--truncation', `tokens, as --prompt-template ${template} has one exchange`, quoted(named))
+  return named
+}
+
+export const instructionsSource = textSource({
+  name: 'alpaca',
+  help: 'instructions and responses of a file, for a decoder',
+  flags: [
+    {
+      name: 'data',
+      placeholder: 'folder|file',
+      description: 'alpaca: JSON, JSON-lines or Parquet file of instructions or conversations',
+      common: true,
+    },
+    {
+      name: 'promptTemplate',
+      placeholder: 'name',
+      description: "Prompt template of instructions: paper (SaLoRA's Appendix C), alpaca (Stanford's) or chat (the model's own)",
+      defaultText: 'chat if the model has a chat template, else paper',
+    },
+    {
+      name: 'truncation',
+      placeholder: 'name',
+      description: 'Truncation of long conversations: turns (drop the oldest exchanges whole) or tokens',
+      defaultText: 'turns with the chat template, else tokens',
+    },
+    { name: 'trainOnInputs', placeholder: '', description: 'Also compute the loss on prompt tokens (alpaca)' },
+    skipMissing,
+    encoding,
+    evalShare,
+    ...mixtureFlags,
+    packing,
+  ],
+  read: (file, options) => readConversations(file, templateOf(options), options),
+  scoring: causalScoring,
+  dataOptions: (options) => ({
+    text: {
+      promptTemplate: templateOf(options),
+      truncation: truncationOf(options),
+      trainOnInputs: options.trainOnInputs === true,
+      packing: options.packing === true,
+    },
+  }),
+})

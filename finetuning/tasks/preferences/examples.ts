@@ -1,0 +1,94 @@
+/** Reads preferences: pairs of answers, or answers that were rated one by one. A text is a prompt with an answer. */
+import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import type { Message } from '../../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
+import type { UserMessage } from '../../data/conversationRows.js'
+import type { Dataset, Example, SkippedRow } from '../../data/dataset.js'
+import { atRow } from '../../data/errorText.js'
+import { exampleStore } from '../../data/compactExamples.js'
+import { exactJson, parseStored } from '../../../accelerated/storage/exactJson.js'
+import { objectReaderOf } from '../../data/formats.js'
+import { preferenceColumns, preferenceOf } from './rows.js'
+import { promptOf, type PromptTemplate } from '../../data/promptTemplates.js'
+import { ratedAnswerColumns, ratedAnswersOf } from './ratedRows.js'
+import type { Cell } from '../../data/rows.js'
+import type { RequestedColumn } from '../../data/table.js'
+
+/** The messages of `chat`, which only the model's own template can render, or the written prompt and its answer. */
+export type PreferenceText = { readonly messages: ReadonlyArray<Message> } | { readonly prompt: string; readonly answer: string }
+
+/** The text that an example stores as JSON. */
+export const preferenceText = (json: string): PreferenceText => parseStored(json) as PreferenceText
+
+export type PreferenceReading = { readonly skipMissing?: boolean; readonly encoding?: string }
+
+/**
+ * An example's text is the chosen one as JSON, its second text the rejected one.
+ * With `skipMissing`, skips rows with an empty answer @throws InputError for the first thing wrong in the file
+ */
+export const readPreferences = (file: string, template: PromptTemplate, options: PreferenceReading = {}): Promise<Dataset> =>
+  readAnswers(file, { ...options, template, columns: preferenceColumns, noun: 'pair of answers', empty: 'two answers' }, (cells, where) => {
+    const { prompt, chosen, rejected } = preferenceOf(cells, where)
+    return [{ prompt, answers: [chosen, rejected], label: 0 }]
+  })
+
+/**
+ * An example's text is its answer as JSON, and its label 1 if the answer is desirable, else 0. A pair of answers gives two examples.
+ * With `skipMissing`, skips rows with an empty answer @throws InputError for the first thing wrong in the file
+ */
+export const readRatedAnswers = (file: string, template: PromptTemplate, options: PreferenceReading = {}): Promise<Dataset> =>
+  readAnswers(file, { ...options, template, columns: ratedAnswerColumns, noun: 'answer', empty: 'an answer' }, (cells, where) =>
+    ratedAnswersOf(cells, where).map(({ prompt, answer, isDesirable }) => ({ prompt, answers: [answer], label: isDesirable ? 1 : 0 })),
+  )
+
+type Reading = PreferenceReading & {
+  readonly template: PromptTemplate
+  readonly columns: ReadonlyArray<RequestedColumn>
+  /** of messages */
+  readonly noun: string
+  readonly empty: string
+}
+
+/** One or two answers to a prompt. */
+type Answered = { readonly prompt: ReadonlyArray<UserMessage>; readonly answers: ReadonlyArray<Message>; readonly label: number }
+
+const readAnswers = async (
+  file: string,
+  { template, columns, noun, empty, skipMissing = false, encoding }: Reading,
+  answeredOf: (cells: ReadonlyArray<Cell>, where: string) => ReadonlyArray<Answered>,
+): Promise<Dataset> => {
+  const store = exampleStore()
+  const examples: Example[] = []
+  const skipped: SkippedRow[] = []
+  await objectReaderOf(
+    file,
+    'preferences',
+    encoding,
+  )(columns, (row: number, cells: ReadonlyArray<Cell>) => {
+    const where = atRow(file, row)
+    const answered = answeredOf(cells, where)
+    if (answered.some(({ answers }) => answers.some(({ content }) => content.trim() === ''))) {
+      if (!skipMissing) throw inputError(where, `${empty} (or --skip-missing)`, 'an empty one')
+      skipped.push({ row, reason: 'an empty answer' })
+      return
+    }
+    for (const { prompt, answers, label } of answered) {
+      const [text = '', textPair] = answers.map((answer) => exactJson(textOf(prompt, answer, template, where)))
+      examples.push(store({ text, ...(textPair === undefined ? {} : { textPair }), label, row }))
+    }
+  })
+  if (examples.length === 0)
+    throw inputError(file, `at least one ${noun}`, skipped.length === 0 ? 'none' : `none in ${skipped.length} rows`)
+  return { source: file, examples, labelNames: null, skipped }
+}
+
+const textOf = (prompt: ReadonlyArray<UserMessage>, answer: Message, template: PromptTemplate, where: string): PreferenceText => {
+  if (template === 'chat') return { messages: [...prompt.map(({ parts: _, ...message }): Message => message), answer] }
+  const [user, ...more] = prompt
+  if (user?.role !== 'user' || more.length > 0)
+    throw inputError(
+      where,
+      'a prompt of one message of role "user" (or --prompt-template chat)',
+      `the roles ${prompt.map(({ role }) => quoted(role)).join(', ')}`,
+    )
+  return { prompt: promptOf[template]({ instruction: user.content, input: '' }), answer: answer.content }
+}

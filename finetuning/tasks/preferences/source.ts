@@ -1,0 +1,107 @@
+/** Preferences for a decoder: pairs of a chosen and a rejected answer to a prompt, or with kto answers that were rated one by one. */
+import { alternatives } from '../../../accelerated/errors/alternatives.js'
+import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import { preferenceLosses } from './objective.js'
+import { decimal } from '../../data/dataset.js'
+import { readPreferences, readRatedAnswers } from './examples.js'
+import { templateOf } from '../../data/promptTemplates.js'
+import { flagOf } from '../../commandLine/shell.js'
+import type { TaskOptions } from '../task.js'
+import type { PreferenceOptions, Scoring } from '../taskType.js'
+import { preference } from './taskType.js'
+import { mixtureFlags } from '../files/mixture.js'
+import { encoding, evalShare, skipMissing } from '../files/flags.js'
+import { textSource } from '../texts/source.js'
+
+const scoring: Scoring = { taskType: preference, metrics: [], selectionMetric: 'loss' }
+
+const losses = [...preferenceLosses, 'kto'] as const
+type Loss = PreferenceOptions['loss']
+
+/** @throws InputError for an unknown name */
+const lossOf = ({ loss = 'dpo' }: TaskOptions): Loss => {
+  const named = losses.find((name) => name === loss)
+  if (named === undefined) throw inputError('--loss', alternatives(losses), quoted(loss))
+  return named
+}
+
+/** β of the papers: 0.1, and 2 for SimPO, whose rewards are means. */
+const usualBeta: Readonly<Record<Loss, number>> = { dpo: 0.1, ipo: 0.1, orpo: 0.1, simpo: 2, kto: 0.1 }
+
+type NumberOption = 'lossBeta' | 'labelSmoothing' | 'simpoGamma' | 'desirableWeight' | 'undesirableWeight'
+
+/** @throws InputError for a number outside its range, and for one that the loss does not have */
+const numberOf = (
+  options: TaskOptions,
+  name: NumberOption,
+  usual: number,
+  { isRight, expected, of }: { readonly isRight: (value: number) => boolean; readonly expected: string; readonly of: ReadonlyArray<Loss> },
+): number => {
+  const given = options[name]
+  if (given === undefined) return usual
+  const loss = lossOf(options)
+  if (!of.includes(loss)) throw inputError(flagOf(name), `none with --loss ${loss}`, quoted(String(given)))
+  const value = typeof given === 'number' ? given : (decimal(given) ?? NaN)
+  if (!isRight(value)) throw inputError(flagOf(name), expected, quoted(String(given)))
+  return value
+}
+
+const positive = { isRight: (value: number) => value > 0 && Number.isFinite(value), expected: 'a number above 0' }
+
+const preferenceOptions = (options: TaskOptions): PreferenceOptions => {
+  const [loss, promptTemplate] = [lossOf(options), templateOf(options)]
+  const beta = numberOf(options, 'lossBeta', usualBeta[loss], { ...positive, of: losses })
+  const [desirableWeight, undesirableWeight] = [
+    numberOf(options, 'desirableWeight', 1, { ...positive, of: ['kto'] }),
+    numberOf(options, 'undesirableWeight', 1, { ...positive, of: ['kto'] }),
+  ]
+  const labelSmoothing = numberOf(options, 'labelSmoothing', 0, {
+    isRight: (value) => value >= 0 && value < 0.5,
+    expected: 'a number from 0 to below 0.5',
+    of: ['dpo', 'simpo'],
+  })
+  const gamma = numberOf(options, 'simpoGamma', 1, {
+    isRight: (value) => value >= 0 && Number.isFinite(value),
+    expected: 'a number of at least 0',
+    of: ['simpo'],
+  })
+  if (loss === 'kto') return { promptTemplate, loss, beta, desirableWeight, undesirableWeight }
+  return { promptTemplate, loss, beta, labelSmoothing, gamma }
+}
+
+export const preferencesSource = textSource({
+  name: 'preference',
+  scoring,
+  help: 'pairs of a chosen and a rejected answer, or rated answers, in a file, for a decoder',
+  flags: [
+    {
+      name: 'data',
+      placeholder: 'folder|file',
+      description: 'preference: JSON, JSON-lines or Parquet file of prompt, chosen and rejected (kto: prompt, completion and label)',
+      common: true,
+    },
+    { name: 'loss', placeholder: 'name', description: 'Preference loss: dpo, ipo, orpo, simpo or kto (preference)', defaultText: 'dpo' },
+    { name: 'lossBeta', placeholder: 'number', description: 'β of the preference loss', defaultText: '0.1, or 2 with simpo' },
+    {
+      name: 'labelSmoothing',
+      placeholder: 'share',
+      description: 'Probability that the answers of a pair are exchanged (dpo, simpo)',
+      defaultText: '0',
+    },
+    { name: 'simpoGamma', placeholder: 'number', description: 'Margin by which the rewards of simpo should differ', defaultText: '1' },
+    { name: 'desirableWeight', placeholder: 'number', description: 'Weight of answers with label true (kto)', defaultText: '1' },
+    { name: 'undesirableWeight', placeholder: 'number', description: 'Weight of answers with label false (kto)', defaultText: '1' },
+    {
+      name: 'promptTemplate',
+      placeholder: 'name',
+      description: "Prompt template of instructions: paper (SaLoRA's Appendix C), alpaca (Stanford's) or chat (the model's own)",
+      defaultText: 'chat if the model has a chat template, else paper',
+    },
+    skipMissing,
+    encoding,
+    evalShare,
+    ...mixtureFlags,
+  ],
+  read: (file, options) => (lossOf(options) === 'kto' ? readRatedAnswers : readPreferences)(file, templateOf(options), options),
+  dataOptions: (options) => ({ preference: preferenceOptions(options) }),
+})

@@ -1,0 +1,195 @@
+/** What all task types with a head over whole sequences share; singleLabel.ts, multiLabel.ts and regression.ts say what differs. */
+import type { Examples } from '../../../accelerated/models/packing.js'
+import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import type { ProblemType, SequenceOutputs } from '../../../accelerated/models/modelOutputs.js'
+import { sequenceClassification, type LabeledExample, type LabelLoss } from '../../../accelerated/objectives/sequenceClassification.js'
+import type { Example, SecondSet } from '../../data/dataset.js'
+import { readDelimited } from '../../data/delimited.js'
+import { scoreColumn, type LabelColumn } from '../../data/labelColumn.js'
+import { labelSeparator } from '../../data/labels.js'
+import type { Compared, MetricValue } from '../../metrics/customMetric.js'
+import { secondSetMetric, selectionScore, type ClassReport, type MajorityClass } from '../../metrics/index.js'
+import { tokenize } from './tokens.js'
+import { truncationWarnings } from '../truncationWarning.js'
+import type { EvaluationError, EvaluationReport, Scoring, TaskAdapter, TaskData, TaskType } from '../taskType.js'
+import { worstOf } from '../worstErrors.js'
+
+/** A model's outputs: [examples][labels] */
+export type Outputs = ReadonlyArray<ReadonlyArray<number>>
+
+/** An example's label: a class or a number; or the classes that hold. */
+export type Truth = number | ReadonlyArray<number>
+
+export type SetScores = {
+  readonly scores: Readonly<Record<string, number>>
+  /** the class that the model predicts for every example, if there is one */
+  readonly constant: number | null
+}
+
+/** What differs between task types with a sequence head. */
+export type SequenceDefinition = Pick<TaskType, 'name' | 'noun' | 'refuses' | 'exportWarnings'> & {
+  readonly problemType: ProblemType
+  /** how the label column of a file is read, and its metrics if the file says no more */
+  readonly file: { readonly labels: LabelColumn } & Pick<Scoring, 'metrics' | 'selectionMetric'>
+  readonly predictions: NonNullable<TaskType['predictions']>
+  /** Whether a head that names no task type is of this one; by default if it has the same problem type. */
+  readonly isImpliedBy?: TaskType['isImpliedBy']
+  /** metrics that every task of the type has, after the task's own */
+  readonly commonMetrics: (hasPositive: boolean) => ReadonlyArray<string>
+  /** Scores of one set of examples, of at least one. */
+  readonly scoreSet: (scoring: Pick<Scoring, 'metrics' | 'positive'>, outputs: Outputs, truths: ReadonlyArray<Truth>) => SetScores
+  /** The class, the number or the classes that an output stands for. Absent: there are no custom metrics. */
+  readonly predictionOf?: (output: ReadonlyArray<number>) => Truth
+  readonly majority?: (truths: ReadonlyArray<Truth>) => MajorityClass
+  /** What the model answered instead of the truth, and how wrong that is; null for a right answer. Absent: no errors are recorded. */
+  readonly errorOf?: (output: ReadonlyArray<number>, truth: Truth) => { readonly predicted: Truth; readonly loss: number } | null
+  readonly report?: (
+    outputs: Outputs,
+    truths: ReadonlyArray<Truth>,
+    classes: number,
+  ) => { readonly byClass: ReadonlyArray<ClassReport>; readonly confusion: EvaluationReport['confusion'] }
+}
+
+export const sequenceTaskType = (definition: SequenceDefinition): TaskType => {
+  const { name, noun, refuses, file, predictions, problemType, commonMetrics } = definition
+  const { labels, ...scoringOfFile } = file
+  const outputsFor = (labelNames: ReadonlyArray<string> | null): SequenceOutputs => ({
+    head: 'sequence',
+    labels: labelNames?.length ?? 1,
+    problemType,
+    taskType: name,
+  })
+  return {
+    ...{ name, noun, refuses, predictions },
+    file: {
+      ...scoringOfFile,
+      ...(labels === scoreColumn ? { noClasses: 'a regression', scalesScores: true } : {}),
+      strata: labels.strata,
+      read: (path, options) => readDelimited(path, { ...options, labelColumn: labels }),
+    },
+    dataNoun: `labels of ${noun}`,
+    outputs: outputsFor,
+    isImpliedBy: definition.isImpliedBy ?? ((outputs) => outputs.head === 'sequence' && outputs.problemType === problemType),
+    metricNames: ({ metrics, positive }) => [...new Set([...metrics, ...commonMetrics(positive !== undefined)])],
+    bind:
+      (data, loss = {}) =>
+      (use) =>
+        use(boundTo(definition, outputsFor(data.labelNames), data, loss)),
+    pipelineTag: 'text-classification',
+    command: 'predict',
+    exportWarnings: (format, texts) => [
+      ...(definition.exportWarnings?.(format, texts) ?? []),
+      ...(format === 'transformers.js' && texts.havePairs ? [pairWarning] : []),
+    ],
+  }
+}
+
+const pairWarning =
+  "pipeline('text-classification') drops the second text of a pair: use AutoTokenizer with { text_pair } and AutoModelForSequenceClassification"
+
+const boundTo = (
+  definition: SequenceDefinition,
+  outputs: SequenceOutputs,
+  { metrics, selectionMetric, positive, labelNames, evaluation: { examples, second } }: TaskData,
+  loss: LabelLoss,
+): TaskAdapter<LabeledExample, ReadonlyArray<number>> => {
+  const scoring = { metrics, ...(positive === undefined ? {} : { positive }) }
+  const truths = examples.map(truthOf)
+  const firstTruths = truths.slice(0, second?.from)
+  const labelName = (label: number): string => labelNames?.[label] ?? String(label)
+  const majority = definition.majority?.(firstTruths) ?? null
+  return {
+    outputs,
+    objective: (model) => sequenceClassification(model, outputs, loss),
+    tokenizer: async ({ folder, model, storage }, maxLength) => {
+      const tokenizer = await loadTokenizer(folder, model, storage)
+      let [texts, truncated] = [0, 0]
+      const tokenizeAll = (examples: Iterable<Example>): Examples<LabeledExample> => {
+        const tokenized = tokenize(tokenizer, model.vocabularySize, examples, maxLength, () => truncated++)
+        texts += tokenized.length
+        return tokenized
+      }
+      return {
+        training: tokenizeAll,
+        evaluation: tokenizeAll,
+        warnings: () => truncationWarnings(truncated, texts, maxLength),
+      }
+    },
+    score: (answers) => {
+      const { scores, constant } = scoreOutputs(definition, scoring, answers, truths, second)
+      const selection = selectionScore(selectionMetric, metrics)(scores)
+      return { scores, selection, constant: constant === null ? null : labelName(constant) }
+    },
+    ...(definition.predictionOf === undefined ? {} : { compared: comparedBy(definition.predictionOf, firstTruths, labelNames) }),
+    ...(definition.errorOf === undefined ? {} : { worstErrors: worstErrorsBy(definition.errorOf, truths, labelNames) }),
+    report: (answers) => {
+      const classes = outputs.labels
+      if (definition.report === undefined || classes > mostReportedClasses) return { byClass: null, confusion: null }
+      const { byClass, confusion } = definition.report(answers.slice(0, second?.from), firstTruths, classes)
+      return { byClass: byClass.map((report, i) => ({ label: labelName(i), ...report })), confusion }
+    },
+    majority: majority === null ? null : { label: labelName(majority.label), share: majority.share },
+  }
+}
+
+/** Of equal errors the first ones are named. */
+const worstErrorsBy =
+  (errorOf: NonNullable<SequenceDefinition['errorOf']>, truths: ReadonlyArray<Truth>, labelNames: ReadonlyArray<string> | null) =>
+  (answers: Outputs, count: number): ReadonlyArray<EvaluationError> => {
+    const errors = truths.flatMap((label, index) => {
+      const error = errorOf(answers[index] ?? [], label)
+      return error === null ? [] : [{ index, label, ...error }]
+    })
+    return worstOf(errors, count).map(({ predicted, label, ...error }) => ({
+      ...error,
+      label: truthText(label, labelNames),
+      predicted: truthText(predicted, labelNames),
+    }))
+  }
+
+/** Classes by name, and numbers with six digits. */
+const truthText = (truth: Truth, labelNames: ReadonlyArray<string> | null): string => {
+  const nameOf = (label: number): string => labelNames?.[label] ?? String(Number(label.toPrecision(6)))
+  if (typeof truth === 'number') return nameOf(truth)
+  return truth.length === 0 ? 'none' : truth.map(nameOf).join(labelSeparator)
+}
+
+/** Predictions and labels of the first set. */
+const comparedBy =
+  (predictionOf: NonNullable<SequenceDefinition['predictionOf']>, truths: ReadonlyArray<Truth>, labelNames: ReadonlyArray<string> | null) =>
+  (answers: Outputs): Compared => ({
+    predictions: answers.slice(0, truths.length).map((output) => metricValue(predictionOf(output), labelNames)),
+    labels: truths.map((truth) => metricValue(truth, labelNames)),
+  })
+
+/** Classes by name, those of a set in their order, and numbers as they are. */
+const metricValue = (truth: Truth, labelNames: ReadonlyArray<string> | null): MetricValue => {
+  if (typeof truth !== 'number') return [...truth].sort((a, b) => a - b).map((label) => labelNames?.[label] ?? String(label))
+  return labelNames === null ? truth : (labelNames[truth] ?? String(truth))
+}
+
+/** The confusion matrix grows with the square of the classes. */
+const mostReportedClasses = 100
+
+const truthOf = ({ label, labels }: { readonly label: number; readonly labels?: ReadonlyArray<number> | undefined }): Truth =>
+  labels ?? label
+
+/** Labels of examples that have one each. */
+export const labelsOf = (truths: ReadonlyArray<Truth>): ReadonlyArray<number> =>
+  truths.map((truth) => (typeof truth === 'number' ? truth : NaN))
+
+/** Scores of all examples. Those of a second set have names of their own (`mismatchedAccuracy`) and only the task's own metrics. */
+const scoreOutputs = (
+  { scoreSet }: Pick<SequenceDefinition, 'scoreSet'>,
+  scoring: Pick<Scoring, 'metrics' | 'positive'>,
+  outputs: Outputs,
+  truths: ReadonlyArray<Truth>,
+  second?: SecondSet,
+): SetScores => {
+  if (second === undefined) return scoreSet(scoring, outputs, truths)
+  const { name, from } = second
+  const first = scoreSet(scoring, outputs.slice(0, from), truths.slice(0, from))
+  const { scores } = scoreSet(scoring, outputs.slice(from), truths.slice(from))
+  const ofSecond = scoring.metrics.map((metric) => [secondSetMetric(name, metric), scores[metric] ?? NaN] as const)
+  return { ...first, scores: { ...first.scores, ...Object.fromEntries(ofSecond) } }
+}

@@ -1,0 +1,124 @@
+/** Token classification: an entity type, or none, for each word of a text. */
+import type { Examples } from '../../../accelerated/models/packing.js'
+import type { TokenOutputs } from '../../../accelerated/models/modelOutputs.js'
+import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { inputError } from '../../../accelerated/errors/inputError.js'
+import { tokenClassification as tokenObjective, type TaggedExample } from './objective.js'
+import type { Example } from '../../data/dataset.js'
+import { readTagged, taggedEndings } from './examples.js'
+import { constantPrediction, crossEntropy, majorityClass, selectionScore } from '../../metrics/index.js'
+import { outside, reportByType, scoreEntities } from './metrics.js'
+import { encodeWords } from './tokens.js'
+import { truncationWarnings } from '../truncationWarning.js'
+import type { TaskAdapter, TaskData, TaskType } from '../taskType.js'
+import { entityPredictions, rowsOf, tagsOf } from './predictions.js'
+import { worstOf } from '../worstErrors.js'
+
+const name = 'token-classification'
+
+const outputsFor = (labelNames: ReadonlyArray<string> | null): TokenOutputs => ({
+  head: 'token',
+  labels: labelNames?.length ?? 1,
+  taskType: name,
+})
+
+const metricNames = ['precision', 'recall', 'f1', 'accuracy', 'loss']
+
+const boundTo = (data: TaskData): TaskAdapter<TaggedExample, ReadonlyArray<number>> => {
+  const { selectionMetric, evaluation, labelNames } = data
+  const names = labelNames ?? []
+  const truths = evaluation.examples.map(({ labels = [] }) => labels)
+  const labeled = truths.map((labels) => labels.map((label) => names[label] ?? outside))
+  const predictedOf = (answers: ReadonlyArray<ReadonlyArray<number>>): ReadonlyArray<ReadonlyArray<string>> =>
+    answers.map((answer, i) => tagsOf(rowsOf(answer, names.length), names, truths[i]?.length ?? 0))
+  const majority = majorityClass(truths.flat())
+  return {
+    outputs: outputsFor(labelNames),
+    objective: (model) => tokenObjective(model, { labels: names.length }),
+    tokenizer: async ({ folder, model, storage }, maxLength) => {
+      const tokenizer = await loadTokenizer(folder, model, storage)
+      let [texts, truncated] = [0, 0]
+      const tokenize = (examples: Iterable<Example>): ReadonlyArray<TaggedExample> =>
+        Array.from(examples, ({ text, words = [], labels = [], row }) => {
+          const { inputIds, ...encoding } = encodeWords(tokenizer, text, words, labels, maxLength)
+          texts++
+          if (encoding.truncated === true) truncated++
+          return { inputIds: Int32Array.from(inputIds), targets: encoding.targets, places: encoding.places, row }
+        })
+      return {
+        // a batch without a labeled token has no loss
+        training: (examples) => listed(tokenize(examples).filter(({ targets }) => Array.from(targets).some((target) => target >= 0))),
+        evaluation: (examples) => listed(tokenize(examples)),
+        warnings: () => truncationWarnings(truncated, texts, maxLength),
+      }
+    },
+    score: (answers) => {
+      const predicted = predictedOf(answers)
+      const rows = answers.map((answer) => rowsOf(answer, names.length))
+      const reached = truths.flatMap((labels, i) => labels.slice(0, rows[i]?.length ?? 0))
+      const loss = reached.length === 0 ? 0 : crossEntropy(rows.flat(), reached)
+      const scores = { ...scoreEntities(predicted, labeled), loss }
+      const constant = constantPrediction(predicted.flat().map((tag) => names.indexOf(tag)))
+      return {
+        scores,
+        selection: selectionScore(selectionMetric)(scores),
+        constant: constant === null ? null : (names[constant] ?? outside),
+      }
+    },
+    compared: (answers) => ({ predictions: predictedOf(answers), labels: labeled }),
+    worstErrors: (answers, count) => {
+      const errors = predictedOf(answers).flatMap((predicted, index) => {
+        const [labels, rows] = [labeled[index] ?? [], rowsOf(answers[index] ?? [], names.length)]
+        const reached = (truths[index] ?? []).slice(0, rows.length)
+        if (reached.length === 0 || predicted.every((tag, i) => tag === labels[i])) return []
+        return [{ index, label: tagsText(labels), predicted: tagsText(predicted), loss: crossEntropy(rows, reached) }]
+      })
+      return worstOf(errors, count)
+    },
+    report: (answers) => {
+      const byClass = reportByType(predictedOf(answers), labeled)
+      return { byClass: byClass.length > mostReportedTypes ? null : byClass, confusion: null }
+    },
+    majority: { label: names[majority.label] ?? outside, share: majority.share },
+  }
+}
+
+/** A tag for each word; very long sentences lose their end. */
+const tagsText = (tags: ReadonlyArray<string>): string => {
+  const text = tags.join(' ')
+  return text.length > longestTags ? `${text.slice(0, longestTags - 1)}…` : text
+}
+
+const longestTags = 2000
+
+/** More are not read. */
+const mostReportedTypes = 100
+
+const listed = (list: ReadonlyArray<TaggedExample>): Examples<TaggedExample> => ({ length: list.length, at: (index) => list[index] })
+
+const refused = 'none with --problem-type token-classification'
+
+export const tokenClassification: TaskType = {
+  name,
+  noun: 'a token classification',
+  dataNoun: 'words with tags',
+  outputs: outputsFor,
+  isImpliedBy: ({ head }) => head === 'token',
+  checkModel: ({ type, tokenHead }, task) => {
+    if (tokenHead === undefined)
+      throw inputError('--model', `an encoder, as --task ${task} asks for a tag per word`, `a decoder of type ${type}`)
+  },
+  metricNames: () => metricNames,
+  file: { read: readTagged, noClasses: 'tags', endings: taggedEndings, strata: () => () => 0, metrics: [], selectionMetric: 'f1' },
+  refuses: { positiveLabel: refused, classWeights: refused },
+  bind: (data) => (use) => use(boundTo(data)),
+  predictions: entityPredictions,
+  pipelineTag: 'token-classification',
+  command: 'predict',
+  exportWarnings: (format) =>
+    format === 'transformers.js'
+      ? [
+          "pipeline('token-classification') also labels the later pieces of a word, which training ignores: use the label of the first piece",
+        ]
+      : [],
+}
