@@ -5,7 +5,7 @@ import { labeledFileSource } from './files/labeledFile.js'
 import { glueSource } from './datasets/glue.js'
 import { sentimentSource } from './datasets/sentiment.js'
 import { stylesSource } from './datasets/styles.js'
-import { choicesSource } from './multipleChoice/source.js'
+import { choicesSource } from './multipleChoice/index.js'
 import { preferencesSource } from './preferences/source.js'
 import { plainTextSource } from './plainText/index.js'
 

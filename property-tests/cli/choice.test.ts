@@ -2,7 +2,7 @@
 import { cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { readChoices } from '../../finetuning/tasks/multipleChoice/examples.js'
+import { readChoices } from '../../finetuning/tasks/multipleChoice/rows.js'
 import { scoreChoices } from '../../finetuning/tasks/multipleChoice/metrics.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { fixtures } from '../golden/golden.js'

@@ -15,8 +15,7 @@ import {
   type PreferenceLoss,
   type PreferenceSettings,
 } from '../../finetuning/tasks/preferences/objective.js'
-import { scorePreferences } from '../../finetuning/tasks/preferences/metrics.js'
-import { scoreRatedAnswers } from '../../finetuning/tasks/preferences/ratedMetrics.js'
+import { scorePreferences, scoreRatedAnswers } from '../../finetuning/tasks/preferences/metrics.js'
 import { compareNumbers, expectAgreement, fixtures, tensorsIn } from './golden.js'
 import { objectiveStep } from './objectiveStep.js'
 

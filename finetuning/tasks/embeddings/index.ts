@@ -12,7 +12,7 @@ import { scoreColumn } from '../../data/labelColumn.js'
 import { pearson, selectionScore, spearman } from '../../metrics/index.js'
 import { findSeconds, scorePairs } from './metrics.js'
 import { encodePair } from './tokens.js'
-import { truncationWarnings } from '../truncationWarning.js'
+import { truncationWarnings } from '../exampleTokenizer.js'
 import type { EvaluationError, FileOptions, PredictionFormat, TaskAdapter, TaskData, TaskType } from '../taskType.js'
 import { worstOf } from '../worstErrors.js'
 

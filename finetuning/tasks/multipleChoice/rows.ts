@@ -1,9 +1,13 @@
-/** A row of multiple choice: a question, its answers, and which of them is right, as ARC and MMLU have them on the hub. */
+/** Reads multiple choice: a question, its answers, and which of them is right, as ARC and MMLU have them on the hub. */
 import { alternatives } from '../../../accelerated/errors/alternatives.js'
 import { inputError, quoted, shown } from '../../../accelerated/errors/inputError.js'
 import { parseExact } from '../../../accelerated/storage/exactJson.js'
 import type { Cell } from '../../data/rows.js'
 import type { RequestedColumn } from '../../data/table.js'
+import { exampleStore } from '../../data/compactExamples.js'
+import type { Dataset, Example } from '../../data/dataset.js'
+import { atRow } from '../../data/errorText.js'
+import { objectReaderOf } from '../../data/formats.js'
 
 const fields = ['question', 'choices', 'answer', 'answerKey'] as const
 
@@ -69,4 +73,22 @@ const rightOf = (answer: unknown, labels: ReadonlyArray<string> | null, count: n
       ? `an index from 0 to ${count - 1}, or a letter from A to ${letters[count - 1]}`
       : `an index from 0 to ${count - 1}`
   throw inputError(where, `as answer ${labels === null ? range : `one of the labels ${alternatives(labels)}`}`, shown(answer))
+}
+
+export type ChoiceText = Pick<ChoiceRow, 'question' | 'choices'>
+
+/** The text that an example stores as JSON. */
+export const choiceText = (json: string): ChoiceText => JSON.parse(json) as ChoiceText
+
+/** @throws InputError for the first thing wrong in the file */
+export const readChoices = async (file: string, { encoding }: { readonly encoding?: string } = {}): Promise<Dataset> => {
+  const read = objectReaderOf(file, 'questions with choices', encoding)
+  const store = exampleStore()
+  const examples: Example[] = []
+  await read(choiceColumns, (row: number, cells: ReadonlyArray<Cell>) => {
+    const { question, choices, right } = choiceOf(cells, atRow(file, row))
+    examples.push(store({ text: JSON.stringify({ question, choices } satisfies ChoiceText), label: right, row }))
+  })
+  if (examples.length === 0) throw inputError(file, 'at least one question with choices', 'none')
+  return { source: file, examples, labelNames: null, skipped: [] }
 }

@@ -4,7 +4,7 @@ import type { ModelFolder } from '../../../accelerated/checkpoints/modelFolder.j
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import type { LabeledText } from '../../../accelerated/objectives/labeledTokens.js'
 import { choiceExample, type ChoiceExample } from './objective.js'
-import { choiceText } from './examples.js'
+import { choiceText } from './rows.js'
 import type { Example } from '../../data/dataset.js'
 import type { ExampleTokenizer } from '../exampleTokenizer.js'
 import { segmentTokens } from '../texts/learnedTokens.js'

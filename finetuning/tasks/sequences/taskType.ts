@@ -10,7 +10,7 @@ import { labelSeparator } from '../../data/labels.js'
 import type { Compared, MetricValue } from '../../metrics/customMetric.js'
 import { secondSetMetric, selectionScore, type ClassReport, type MajorityClass } from '../../metrics/index.js'
 import { tokenize } from './tokens.js'
-import { truncationWarnings } from '../truncationWarning.js'
+import { truncationWarnings } from '../exampleTokenizer.js'
 import type { EvaluationError, EvaluationReport, Scoring, TaskAdapter, TaskData, TaskType } from '../taskType.js'
 import { worstOf } from '../worstErrors.js'
 

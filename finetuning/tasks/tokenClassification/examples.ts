@@ -1,13 +1,57 @@
-/** Sentences with a tag for each word: CoNLL-style columns, or rows of tokens and tags, or of a text and its spans. */
-import { inputError } from '../../../accelerated/errors/inputError.js'
-import { exampleStore, type StoredExample } from '../../data/compactExamples.js'
+/** Reads words with tags into examples: CoNLL columns, JSON or Parquet, with the tags as classes. */
+import { alternatives } from '../../../accelerated/errors/alternatives.js'
+import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import { iob2, isTag, outside, parseTag, tagOf } from './metrics.js'
+import { type StoredExample, exampleStore } from '../../data/compactExamples.js'
+import { atRow } from '../../data/errorText.js'
 import type { Dataset, SkippedRow } from '../../data/dataset.js'
 import { hasObjects } from '../../data/formats.js'
 import type { TaggedOptions } from './sentences.js'
-import { tagReader } from './tagClasses.js'
 import { columnSentences } from './columns.js'
 import { rowSentences } from './rows.js'
 import { checkSize } from '../../data/textFile.js'
+
+export type TagReader = {
+  /** The class of each word of a sentence. @throws InputError for a text that is no tag, or an unknown class */
+  readonly read: (tags: ReadonlyArray<string>, row: number) => ReadonlyArray<number>
+  /** After the last sentence: sets class indices, and returns the classes in order. @throws InputError if there is no entity */
+  readonly finish: (examples: ReadonlyArray<StoredExample>) => ReadonlyArray<string>
+}
+
+/** @param labelNames the classes of the training data; undefined: those of the types that occur, sorted */
+export const tagReader = (file: string, labelNames: ReadonlyArray<string> | undefined): TagReader => {
+  const known = labelNames === undefined ? null : new Map(labelNames.map((name, index) => [name, index]))
+  const places = new Map<string, number>() // of types, in the order in which they occur
+  const placeOf = (tag: string): number => {
+    if (tag === outside) return 0
+    const { kind, type } = parseTag(tag)
+    const place = places.get(type) ?? places.size
+    places.set(type, place)
+    return 1 + 2 * place + (kind === 'begin' ? 0 : 1)
+  }
+  return {
+    read: (tags, row) => {
+      const wrong = tags.find((tag) => !isTag(tag))
+      if (wrong !== undefined) throw inputError(atRow(file, row), 'a tag O, B-TYPE or I-TYPE (BIOES and BILOU are read too)', quoted(wrong))
+      return iob2(tags).map((tag) => {
+        if (known === null) return placeOf(tag)
+        const index = known.get(tag)
+        if (index === undefined)
+          throw inputError(atRow(file, row), `a label of the training data (${alternatives(labelNames ?? [])})`, quoted(tag))
+        return index
+      })
+    },
+    finish: (examples) => {
+      if (labelNames !== undefined) return labelNames
+      if (places.size === 0) throw inputError(file, 'at least one entity', 'only tags O')
+      const types = [...places.keys()].sort()
+      const names = [outside, ...types.flatMap((type) => [tagOf(type, true), tagOf(type, false)])]
+      const indices = [0, ...[...places.keys()].flatMap((type) => [0, 1].map((inside) => 1 + 2 * types.indexOf(type) + inside))]
+      for (const example of examples) example.labels = (example.labels ?? []).map((place) => indices[place] ?? NaN)
+      return names
+    },
+  }
+}
 
 /** Endings of files whose columns are tokens and tags. Any other ending than those of objects is read in the same way if the user asks for it. */
 export const taggedEndings: ReadonlyArray<string> = ['.conll', '.iob', '.iob2', '.bio', '.bioes']

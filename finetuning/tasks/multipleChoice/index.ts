@@ -1,4 +1,4 @@
-/** Multiple choice: a decoder takes the answer that is most likely after the question. */
+/** Multiple choice: questions with several answers, one of them right. A decoder takes the answer that is most likely after the question. */
 import { choice as choiceObjective, type ChoiceAnswer, type ChoiceExample } from './objective.js'
 import { causalOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { selectionScore } from '../../metrics/index.js'
@@ -6,6 +6,10 @@ import { choiceMetrics, scoreChoices } from './metrics.js'
 import { openChoiceTokens } from './tokens.js'
 import type { TaskAdapter, TaskData, TaskType } from '../taskType.js'
 import { causalLM } from '../texts/taskType.js'
+import { readChoices } from './rows.js'
+import { mixtureFlags } from '../files/mixture.js'
+import { encoding, evalShare } from '../files/flags.js'
+import { textSource } from '../texts/source.js'
 
 const name = 'choice'
 const outputs = { ...causalOutputs, taskType: name }
@@ -36,3 +40,22 @@ export const choice: TaskType = {
   pipelineTag: 'text-generation',
   command: 'generate',
 }
+
+export const choicesSource = textSource({
+  name: 'choice',
+  scoring: { taskType: choice, metrics: [], selectionMetric: 'accuracy' },
+  help: 'questions with choices in a file, for a decoder',
+  flags: [
+    {
+      name: 'data',
+      placeholder: 'folder|file',
+      description: 'choice: JSON, JSON-lines or Parquet file of question, choices and answer',
+      common: true,
+    },
+    encoding,
+    evalShare,
+    ...mixtureFlags,
+  ],
+  read: (file, options) => readChoices(file, options.encoding === undefined ? {} : { encoding: options.encoding }),
+  dataOptions: () => ({}),
+})

@@ -5,10 +5,8 @@ import type { TrainingExample } from '../../../accelerated/objectives/objective.
 import { preference as preferenceObjective, type PreferenceAnswer, type PreferenceExample, type PreferenceSettings } from './objective.js'
 import type { PromptTemplate } from '../../data/promptTemplates.js'
 import { selectionScore } from '../../metrics/index.js'
-import { preferenceMetrics, scorePreferences } from './metrics.js'
-import { scoreRatedAnswers } from './ratedMetrics.js'
-import { openPreferenceTokens } from './tokens.js'
-import { openRatedTokens } from './ratedTokens.js'
+import { preferenceMetrics, scorePreferences, scoreRatedAnswers } from './metrics.js'
+import { openPreferenceTokens, openRatedTokens } from './tokens.js'
 import type { TaskAdapter, TaskData, TaskType } from '../taskType.js'
 import { causalLM } from '../texts/taskType.js'
 
