@@ -7,9 +7,8 @@ import { checkTextCount } from '../../finetuning/serving/openRun.js'
 import { columnsOf } from '../../finetuning/serving/runOptions.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
-import type { PredictionFormat, ReadText } from '../../finetuning/tasks/taskType.js'
+import type { EncodedText, PredictionFormat, ReadText } from '../../finetuning/tasks/taskType.js'
 import { truncationWarnings } from '../../finetuning/tasks/exampleTokenizer.js'
-import type { EncodedText } from '../../finetuning/adapters/reader.js'
 import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { choiceFlag, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
@@ -111,7 +110,7 @@ const answerAll = async (
   // programs read CSV: texts come out as they went in
   const put = (text: string) => process.stdout.write(request.to === 'csv' && process.stdout.isTTY !== true ? text : printable(text))
   const names = labelsOf(adapter.outputs, adapter.labelNames)
-  const classes = hasScores(adapter) && names.length <= mostScoreColumns ? names : []
+  const classes = predictionsOf(adapter).scoresClasses === true && names.length <= mostScoreColumns ? names : []
   const output = openOutput(request.to, request.columns, { ...predictionsOf(adapter), classes }, put, request)
   const problems: Problem[] = []
   let [read, truncated] = [0, 0]
@@ -144,9 +143,6 @@ const lateColumns = (source: string, names: ReadonlyArray<string>): string =>
 
 /** A CSV file with more columns is hard to read. */
 const mostScoreColumns = 100
-
-/** Whether each class has a score of its own. */
-const hasScores = ({ outputs }: OpenAdapter): boolean => outputs.head === 'sequence' && outputs.problemType !== 'regression'
 
 type Request = {
   readonly input: string | null

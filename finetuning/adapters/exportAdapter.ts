@@ -19,7 +19,7 @@ import { comparedTexts, compareExport, compareScores, type Comparison, type Scor
 import { asLora, precisionsOf, supportedFormats, unsupported, type ExportFormat } from './exportFormats.js'
 import { resolveLabels } from './labelNames.js'
 import { inNewFolder } from './newFolder.js'
-import type { Text } from './openModel.js'
+import type { Text } from '../tasks/taskType.js'
 import type { TrainedAdapterOptions } from './trainedAdapter.js'
 import { loadTrainedModel, type TrainedModel } from './trainedModel.js'
 

@@ -17,8 +17,9 @@ import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import type { Evaluation } from '../tasks/index.js'
 import type { ExportFormat } from './exportFormats.js'
 import { nextTokenLogits, nextTokenLogitsOfOnnx } from './nextTokenLogits.js'
-import { openEncoder, type OnProgress, type Text } from './openModel.js'
-import { openWordEncoder, type EncodedText } from './reader.js'
+import { resolveMaxLength, type OnProgress } from './openModel.js'
+import type { EncodedText, Text } from '../tasks/taskType.js'
+import { openReading } from './reader.js'
 import { scoreAdapter } from './scoreAdapter.js'
 import { openPredictions } from './openPredictions.js'
 import type { TrainedAdapter } from './trainedAdapter.js'
@@ -188,8 +189,7 @@ const answersOfOnnx = async (
   maxLength: number,
   onProgress?: OnProgress,
 ): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
-  const { head } = trained.adapter.outputs
-  const encode: (text: Text) => EncodedText = await (head === 'token' ? openWordEncoder : openEncoder)(trained, maxLength)
+  const { encode } = await openReading(trained, resolveMaxLength(trained, maxLength))
   const session = await openModelFile(file, { threads: 0 })
   const answers: ReadonlyArray<number>[] = []
   try {

@@ -1,6 +1,6 @@
 /** Texts that a program hands to an open model, checked: a caller in JavaScript has no types, and a number has no tokens. */
 import { inputError, shown } from '../../accelerated/errors/inputError.js'
-import type { Text } from './openModel.js'
+import type { Text } from '../tasks/taskType.js'
 
 /** @throws InputError for what is no list, and for the first element that is no text */
 export const givenTexts = (given: unknown): ReadonlyArray<Text> => {

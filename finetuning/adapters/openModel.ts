@@ -1,5 +1,4 @@
 /** Opens sessions of a trained model: its weights in a precision, on a device, under an objective. */
-import { loadTokenizer, type Encoding } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
@@ -13,13 +12,6 @@ import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
-
-export type Text = {
-  readonly text: string
-  readonly textPair?: string | undefined
-  /** Token classification: where each word begins and ends, one after another. Default: as salora divides texts into words */
-  readonly words?: ArrayLike<number> | undefined
-}
 
 /** Names that editors complete; others are refused when the model is opened. */
 export type DeviceName = NonNullable<SettingsInput['device']> | (string & {})
@@ -76,14 +68,6 @@ export const openAnswers = async <E extends TrainingExample, O>(
     answers: (examples: Examples<E>, onProgress?: OnProgress) => predictor.predict(parameters, examples, batchSize, onProgress),
     release: predictor.release,
   }
-}
-
-/** Texts to token ids, at most `maxLength` (null: 128, or the model's positions). @throws InputError */
-export const openEncoder = async (trained: TrainedModel, maxLength: number | null): Promise<(text: Text) => Encoding> => {
-  const { base } = trained
-  const limit = resolveMaxLength(trained, maxLength)
-  const tokenizer = await loadTokenizer(base.folder, base.model, base.storage)
-  return ({ text, textPair }) => tokenizer.encode(text, textPair, limit)
 }
 
 const defaultMaxLength = 128

@@ -4,12 +4,13 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import { labelsOf } from '../../accelerated/formats/modelConfig.js'
 import type { CausalOutputs, ModelOutputs } from '../../accelerated/models/modelOutputs.js'
+import type { EncodedText, Text } from '../tasks/taskType.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
 import { givenText, givenTexts } from './givenText.js'
 import { resolveLabels } from './labelNames.js'
 import { calledOf } from './modelWithAdapter.js'
-import { resolveMaxLength, type MachineOptions, type OnProgress, type Text } from './openModel.js'
-import { openReader, type EncodedText, type Reader } from './reader.js'
+import { resolveMaxLength, type MachineOptions, type OnProgress } from './openModel.js'
+import { openReader, type Reader } from './reader.js'
 import type { TrainedModelOptions } from './trainedModel.js'
 import { untilRelease } from './untilRelease.js'
 
@@ -57,7 +58,7 @@ export const openPredictions = async (
     )
   const taskType = taskTypeOf(outputs, base.folder)
   const limit = resolveMaxLength(trained, maxLength)
-  const reader = await openReader(trained, outputs, limit, machine, device)
+  const reader = await openReader(trained, limit, machine, device)
   const { call, release } = untilRelease(base.folder, reader.release)
   const encode: OpenAdapter['encode'] = (text) => reader.encode(givenText(text))
   const answer: OpenAdapter['answer'] = (encodings, onProgress) => call(() => reader.answer(encodings, onProgress))

@@ -4,7 +4,8 @@
  */
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { PlacementReport } from '../runs/devicePlacement.js'
-import type { DeviceName, MachineOptions, Text } from './openModel.js'
+import type { DeviceName, MachineOptions } from './openModel.js'
+import type { Text } from '../tasks/taskType.js'
 import { openPredictions, type OpenAdapter, type TrainedAdapter } from './openPredictions.js'
 import { loadTrainedModel, type TrainedModelOptions } from './trainedModel.js'
 import { watchedDevice } from './watchedDevice.js'

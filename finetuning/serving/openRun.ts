@@ -4,7 +4,8 @@
  */
 import { inputError, shown } from '../../accelerated/errors/inputError.js'
 import { resolveAnswers } from '../../accelerated/generation/answers.js'
-import type { Text } from '../adapters/openModel.js'
+import type { Text } from '../tasks/taskType.js'
+import { taskTypeNamed } from '../tasks/taskTypeOf.js'
 import { readRunConfig } from '../runs/runFiles.js'
 import { takesPromptTemplate } from '../tasks/index.js'
 import { framed, type FramedPrompt, type Prompt } from '../tasks/texts/prompts.js'
@@ -105,11 +106,9 @@ export const textOf = (given: RunText, { text, textPair }: RunColumns, where: st
 /** @throws InputError unless there are as many texts as the run was trained on; a run that compares embeddings also gives that of one text */
 export const checkTextCount = ({ textPair }: Text, { columns, taskType }: Pick<RunInfo, 'columns' | 'taskType'>, where: string): void => {
   const [expected, got] = [columns.textPair, textPair].map((second) => second !== undefined)
-  if (expected === got || (expected && embeddings.includes(taskType))) return
+  if (expected === got || (expected && taskTypeNamed(taskType)?.readsHalfPairs === true)) return
   throw inputError(where, `${expected ? 'two texts' : 'one text'}, as in the data of the run`, got ? 'two' : 'one')
 }
-
-const embeddings: ReadonlyArray<string> = ['similarity', 'pairs']
 
 const checked = (texts: Text, where: string): Text => {
   if (texts.text.trim() === '' || texts.textPair?.trim() === '') throw inputError(where, 'a text', 'an empty one')

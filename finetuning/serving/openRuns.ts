@@ -1,7 +1,7 @@
 /** Opens runs in one thread: predictions of each run share batches, and texts are generated one after another. */
 import { fromSentError } from '../../accelerated/errors/sentError.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import type { Text } from '../adapters/openModel.js'
+import type { Text } from '../tasks/taskType.js'
 import type { Prompt } from '../tasks/texts/prompts.js'
 import { microBatcher, type MicroBatcher, type Outcome } from './microBatcher.js'
 import type { GeneratedText, GenerationChoice, RunInfo, ServingOptions } from './protocol.js'

@@ -1,5 +1,7 @@
 /** A task type: what a model learns from examples, how its answers are scored, and what predictions, model cards and exports say. */
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import type { Encoding } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
@@ -94,6 +96,8 @@ export type Prediction = { readonly json: object; readonly cells: ReadonlyArray<
 export type PredictionFormat = {
   /** columns of a CSV file */
   readonly columns: ReadonlyArray<string>
+  /** whether `json` has `scores`, one for each class */
+  readonly scoresClasses?: true
   /** @param output the model's outputs for one text: [labels], or [words · labels] @param labelNames one per output @param read the text */
   readonly predict: (output: ReadonlyArray<number>, labelNames: ReadonlyArray<string>, read: ReadText) => Prediction
 }
@@ -106,6 +110,33 @@ export type ReadText = {
   /** of embeddings: where each text ends among the tokens */
   readonly ends?: ReadonlyArray<number>
 }
+
+/** A text to predict. */
+export type Text = {
+  readonly text: string
+  readonly textPair?: string | undefined
+  /** Token classification: where each word begins and ends, one after another. Default: as salora divides texts into words */
+  readonly words?: ArrayLike<number> | undefined
+}
+
+/** A text's tokens. words, places, targets: of token classification · ends: of embeddings */
+export type EncodedText = Encoding & Pick<ReadText, 'words' | 'places' | 'ends'> & { readonly targets?: ArrayLike<number> }
+
+/** How a trained model reads texts. */
+export type Reading = {
+  /** @throws InputError or SettingsError for a text that the tokenizer or the model cannot take */
+  readonly encode: (text: Text) => EncodedText
+  readonly objective: Objective<TrainingExample, ReadonlyArray<number>>
+  /** What the objective reads of a text; only its loss reads a label. */
+  readonly toExample: (encoding: EncodedText, row: number) => TrainingExample
+}
+
+/** Hides the type of a task's examples, which it alone makes and reads. */
+export const toReading = <E extends TrainingExample>(
+  encode: Reading['encode'],
+  objective: Objective<E, ReadonlyArray<number>>,
+  toExample: (encoding: EncodedText, row: number) => E,
+): Reading => ({ encode, objective: objective as unknown as Reading['objective'], toExample })
 
 /** How a user's file becomes labeled examples. */
 export type FileReading = {
@@ -145,6 +176,10 @@ export type TaskType = {
   readonly bind: (data: TaskData, loss?: LabelLoss) => AnyTaskAdapter
   /** absent: the model generates text, and `salora predict` refuses it */
   readonly predictions?: PredictionFormat
+  /** Opens what `predictions` are made from. Absent: the model generates text. @param maxLength tokens of each text */
+  readonly openReading?: (trained: TrainedModel, outputs: ModelOutputs, maxLength: number) => Promise<Reading>
+  /** whether a model that was trained on pairs also reads single texts */
+  readonly readsHalfPairs?: true
   /** `pipeline_tag` of the model card */
   readonly pipelineTag: 'text-classification' | 'token-classification' | 'feature-extraction' | 'text-generation'
   /** the command that uses the result */

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { validate } from '../../../accelerated/errors/validate.js'
-import type { Text } from '../../adapters/openModel.js'
+import type { Text } from '../../tasks/taskType.js'
 import { textOf, type RunPrediction } from '../openRun.js'
 import type { RunColumns } from '../runOptions.js'
 

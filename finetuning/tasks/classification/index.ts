@@ -49,6 +49,7 @@ export const singleLabel = sequenceTaskType({
   },
   predictions: {
     columns: ['label', 'score'],
+    scoresClasses: true,
     /** score: softmax(logits)[label] */
     predict: (logits, labelNames) => {
       const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity)

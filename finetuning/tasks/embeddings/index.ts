@@ -13,7 +13,15 @@ import { pearson, selectionScore, spearman } from '../../metrics/index.js'
 import { findSeconds, scorePairs } from './metrics.js'
 import { encodePair } from './tokens.js'
 import { truncationWarnings } from '../exampleTokenizer.js'
-import type { EvaluationError, FileOptions, PredictionFormat, TaskAdapter, TaskData, TaskType } from '../taskType.js'
+import {
+  toReading,
+  type EvaluationError,
+  type FileOptions,
+  type PredictionFormat,
+  type TaskAdapter,
+  type TaskData,
+  type TaskType,
+} from '../taskType.js'
 import { worstOf } from '../worstErrors.js'
 
 type Definition = Pick<TaskType, 'name' | 'noun' | 'dataNoun'> & {
@@ -113,6 +121,15 @@ const embeddingType = (definition: Definition, isImplied: boolean): TaskType => 
     refuses: { positiveLabel: noClasses, classWeights: noClasses, labelNames: noClasses },
     bind: (data) => (use) => use(boundTo(definition, data)),
     predictions,
+    openReading: async ({ base: { folder, model, storage }, adapter }, _, maxLength) => {
+      const tokenizer = await loadTokenizer(folder, model, storage)
+      return toReading(
+        ({ text, textPair }) => encodePair(tokenizer, text, textPair, maxLength),
+        sentenceEmbedding(adapter.model, 'ranking'),
+        ({ ends = [], ...encoding }, row) => ({ ...encoding, ends, row, score: NaN }),
+      )
+    },
+    readsHalfPairs: true,
     pipelineTag: 'feature-extraction',
     command: 'predict',
     exportWarnings: (format) =>

@@ -29,6 +29,7 @@ export const multiLabel = sequenceTaskType({
   }),
   predictions: {
     columns: ['label'],
+    scoresClasses: true,
     /** scores: σ(logit); a class holds if its logit is above 0 */
     predict: (logits, labelNames) => {
       const shares = logits.map((logit, i) => [labelNames[i] ?? '', 1 / (1 + Math.exp(-logit))] as const)

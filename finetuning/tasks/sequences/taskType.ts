@@ -11,7 +11,15 @@ import type { Compared, MetricValue } from '../../metrics/customMetric.js'
 import { secondSetMetric, selectionScore, type ClassReport, type MajorityClass } from '../../metrics/index.js'
 import { tokenize } from './tokens.js'
 import { truncationWarnings } from '../exampleTokenizer.js'
-import type { EvaluationError, EvaluationReport, Scoring, TaskAdapter, TaskData, TaskType } from '../taskType.js'
+import {
+  toReading,
+  type EvaluationError,
+  type EvaluationReport,
+  type Scoring,
+  type TaskAdapter,
+  type TaskData,
+  type TaskType,
+} from '../taskType.js'
 import { worstOf } from '../worstErrors.js'
 
 /** A model's outputs: [examples][labels] */
@@ -75,6 +83,15 @@ export const sequenceTaskType = (definition: SequenceDefinition): TaskType => {
       (data, loss = {}) =>
       (use) =>
         use(boundTo(definition, outputsFor(data.labelNames), data, loss)),
+    openReading: async ({ base: { folder, model, storage }, adapter }, outputs, maxLength) => {
+      if (outputs.head !== 'sequence') throw new Error(`${name}: expected a head over sequences, got ${outputs.head}`)
+      const tokenizer = await loadTokenizer(folder, model, storage)
+      return toReading(
+        ({ text, textPair }) => tokenizer.encode(text, textPair, maxLength),
+        sequenceClassification(adapter.model, outputs),
+        (encoding, row) => ({ ...encoding, row, label: 0 }),
+      )
+    },
     pipelineTag: 'text-classification',
     command: 'predict',
     exportWarnings: (format, texts) => [

@@ -2,15 +2,16 @@
 import type { Examples } from '../../../accelerated/models/packing.js'
 import type { TokenOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
-import { inputError } from '../../../accelerated/errors/inputError.js'
+import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { tokenClassification as tokenObjective, type TaggedExample } from './objective.js'
 import type { Example } from '../../data/dataset.js'
 import { readTagged, taggedEndings } from './examples.js'
 import { constantPrediction, crossEntropy, majorityClass, selectionScore } from '../../metrics/index.js'
 import { outside, reportByType, scoreEntities } from './metrics.js'
 import { encodeWords } from './tokens.js'
+import { wordsIn } from './words.js'
 import { truncationWarnings } from '../exampleTokenizer.js'
-import type { TaskAdapter, TaskData, TaskType } from '../taskType.js'
+import { toReading, type TaskAdapter, type TaskData, type TaskType } from '../taskType.js'
 import { entityPredictions, rowsOf, tagsOf } from './predictions.js'
 import { worstOf } from '../worstErrors.js'
 
@@ -113,6 +114,19 @@ export const tokenClassification: TaskType = {
   refuses: { positiveLabel: refused, classWeights: refused },
   bind: (data) => (use) => use(boundTo(data)),
   predictions: entityPredictions,
+  openReading: async ({ base: { folder, model, storage }, adapter }, outputs, maxLength) => {
+    if (outputs.head !== 'token') throw new Error(`${name}: expected a head over tokens, got ${outputs.head}`)
+    const tokenizer = await loadTokenizer(folder, model, storage)
+    return toReading(
+      ({ text, textPair, words = wordsIn(text) }) => {
+        if (textPair !== undefined)
+          throw inputError('text', 'one text, as the model classifies its words', `a second one (${quoted(textPair, 40)})`)
+        return { ...encodeWords(tokenizer, text, words, null, maxLength), words }
+      },
+      tokenObjective(adapter.model, outputs),
+      ({ targets = [], places = [], ...encoding }, row) => ({ ...encoding, targets, places, row }),
+    )
+  },
   pipelineTag: 'token-classification',
   command: 'predict',
   exportWarnings: (format) =>
