@@ -25,7 +25,7 @@ export { estimateRun, type Estimate } from './runs/estimate.js'
 export { embeddedModel, quickstartSettings, quickstartTask } from './embedded/quickstart.js'
 
 // Data and scores
-export { loadEvaluation, loadTask, taskNames, type Evaluation, type Task, type TaskName, type TaskOptions } from './tasks/index.js'
+export { loadEvaluation, loadTask, taskNames, type Evaluation, type LoadedTask, type TaskName, type TaskOptions } from './tasks/index.js'
 export type { TaskType } from './tasks/taskType.js'
 export { inspectData, type InspectOptions, type Inspection } from './inspection/inspectData.js'
 export type { Dataset, Example } from './data/index.js'

@@ -61,8 +61,8 @@ import type { Sampler } from './runs/sampler.js'
 import { workersWriter } from './runs/workersFile.js'
 import { boundWithMetric, withMetric } from './tasks/chosenMetric.js'
 import { classWeightsOf } from './tasks/classWeights.js'
-import type { Task, TaskOptions } from './tasks/task.js'
-import type { TaskAdapter, TaskData, TaskType } from './tasks/taskType.js'
+import type { LoadedTask, TaskOptions } from './tasks/task.js'
+import type { BoundTask, TaskData, TaskType } from './tasks/taskType.js'
 import { reportTokenizing } from './tasks/tokenizingProgress.js'
 
 /** What a run asks of the place where it happens. */
@@ -70,7 +70,7 @@ export type Machine = {
   /** Parses the options and examines the run's folder, before any data is read. Writes nothing. @throws InputError, SettingsError */
   readonly readRequest: (options: FinetuneOptions, signal: AbortSignal) => AsyncGenerator<FinetuneEvent, RunRequest>
   readonly chooseDevice: (settings: Settings) => Promise<Device>
-  readonly loadTask: (options: TaskOptions) => Promise<Task>
+  readonly loadTask: (options: TaskOptions) => Promise<LoadedTask>
   /** Opens the commit in `options.revision`, if there is one. @returns the commit on the hub, or null for a folder @throws InputError */
   readonly openModel: (
     options: RunOptions,
@@ -200,7 +200,7 @@ const warning = (message: string): FinetuneEvent => ({ kind: 'warning', message 
 // Data
 
 /** A task whose lists of examples belong to the run, which may empty them. */
-export type RunData = Omit<Task, 'train' | 'evaluation' | 'test'> &
+export type RunData = Omit<LoadedTask, 'train' | 'evaluation' | 'test'> &
   Pick<TaskData, 'metric'> & {
     readonly train: OwnedDataset
     readonly evaluation: OwnedDataset
@@ -226,10 +226,10 @@ async function* loadData(options: RunOptions, metric: LoadedMetric | null, machi
 }
 
 /** The data's task type, bound to it; the run passes its examples and answers on without looking inside. */
-export type RunTask = TaskAdapter<TrainingExample, unknown>
+export type RunTask = BoundTask<TrainingExample, unknown>
 
 /** @throws InputError for class weights that the task type does not have */
-export const bindTask = (data: Task, { classWeights }: Pick<Settings, 'classWeights'>): RunTask => {
+export const bindTask = (data: LoadedTask, { classWeights }: Pick<Settings, 'classWeights'>): RunTask => {
   const { taskType, labelNames, train, scalesScores } = data
   const labels = (): ReadonlyArray<number> => train.examples.map(({ label }) => label)
   if (classWeights !== null && taskType.refuses.classWeights !== undefined)

@@ -15,7 +15,7 @@ import { runInputs, type RunInputs } from '../../finetuning/runs/runFingerprint.
 import { storedMetric, withMetricModule } from '../../finetuning/runs/runMetric.js'
 import type { LoadedMetric } from '../../finetuning/metrics/metricModule.js'
 import { boundWithMetric, withMetric } from '../../finetuning/tasks/chosenMetric.js'
-import { loadTask, type Task, type TaskOptions } from '../../finetuning/tasks/index.js'
+import { loadTask, type LoadedTask, type TaskOptions } from '../../finetuning/tasks/index.js'
 import type { RunCell } from '../cells/cell.js'
 import { checkLengths, refuseRunFolder } from '../cells/checkSweep.js'
 import { openSweepModel } from '../cells/sweepModel.js'
@@ -119,7 +119,7 @@ const partsOf = async (tasks: ReadonlyArray<TaskOptions>, base: ModelFolder, met
 }
 
 /** @throws InputError if the task has a metric of this name, or predicts no labels */
-const checkMetric = (data: Task, metric: LoadedMetric): void => void boundWithMetric(withMetric(data, metric, true))(() => null)
+const checkMetric = (data: LoadedTask, metric: LoadedMetric): void => void boundWithMetric(withMetric(data, metric, true))(() => null)
 
 type Plan = {
   readonly candidates: ReadonlyArray<Candidate>

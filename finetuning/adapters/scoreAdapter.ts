@@ -6,7 +6,7 @@ import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import { isAmong, type RunRows } from '../runs/runRows.js'
 import type { Evaluation } from '../tasks/index.js'
 import { boundWithMetric } from '../tasks/chosenMetric.js'
-import type { EvaluationReport, TaskAdapter, TaskData } from '../tasks/taskType.js'
+import type { EvaluationReport, BoundTask, TaskData } from '../tasks/taskType.js'
 import { alignLabels } from './alignLabels.js'
 import { resolveLabels } from './labelNames.js'
 import { openAnswers, resolveMaxLength, type OnProgress } from './openModel.js'
@@ -70,14 +70,14 @@ export const scoreAdapter = async (
   const data = alignLabels(labeled, { outputs, labelNames, called })
   const { examples } = data.evaluation
   const answers = await adapter.predict(examples, onProgress)
-  return boundWithMetric(data)((task) => scoreAnswers(task as unknown as SequenceAdapter, data, answers, (i) => examples[i]?.row, rows))
+  return boundWithMetric(data)((task) => scoreAnswers(task as unknown as NumericTask, data, answers, (i) => examples[i]?.row, rows))
 }
 
-/** A task type with a sequence head answers with rows of numbers. */
-type SequenceAdapter = TaskAdapter<TrainingExample, ReadonlyArray<number>>
+/** A task type that predicts answers with rows of numbers. */
+type NumericTask = BoundTask<TrainingExample, ReadonlyArray<number>>
 
 const scoreAnswers = <E extends TrainingExample, O>(
-  task: TaskAdapter<E, O>,
+  task: BoundTask<E, O>,
   { evaluation: { source, examples }, labelNames, positive }: TaskData,
   answers: ReadonlyArray<O>,
   rowOf: (answer: number) => number | undefined,

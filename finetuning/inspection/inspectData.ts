@@ -72,8 +72,8 @@ const tokenFacts = (loaded: LoadedSets, set: Dataset, base: ModelFolder, maxLeng
   const { text } = loaded
   // whole exchanges that do not fit would leave a length far below the positions
   const cut = text === undefined ? loaded : { ...loaded, text: { ...text, truncation: 'tokens' as const } }
-  return loaded.taskType.bind({ ...cut, evaluation: set })(async (adapter) => {
-    const tokenizer = await adapter.tokenizer(base, base.model.spec.maxPositions)
+  return loaded.taskType.bind({ ...cut, evaluation: set })(async (task) => {
+    const tokenizer = await task.tokenizer(base, base.model.spec.maxPositions)
     const examples = tokenizer.evaluation(set.examples)
     const lengths = Int32Array.from({ length: examples.length }, (_, i) => examples.at(i)?.inputIds.length ?? 0)
     if (text?.promptTemplate === null) return lengthFacts(lengths, 'tokens') // cut into pieces, which lose nothing

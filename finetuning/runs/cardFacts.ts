@@ -4,7 +4,7 @@ import { isHubAddress } from '../../accelerated/checkpoints/hub/datasetAddress.j
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { methodOf, settingsOfMethod } from '../../accelerated/training/settings.js'
 import type { Dataset } from '../data/index.js'
-import { taskNames, type Task } from '../tasks/index.js'
+import { taskNames, type LoadedTask } from '../tasks/index.js'
 import { wellFormed } from './markdown.js'
 import type { Opener } from './usage.js'
 import type { RunOptions, RunResult, Scores } from './run.js'
@@ -12,7 +12,7 @@ import type { RunOptions, RunResult, Scores } from './run.js'
 type Source = Pick<Dataset, 'source' | 'files'>
 
 /** The data, without its examples. */
-export type CardData = Pick<Task, 'taskType' | 'labelNames' | 'heldOut'> & {
+export type CardData = Pick<LoadedTask, 'taskType' | 'labelNames' | 'heldOut'> & {
   readonly train: Source
   readonly evaluation: Source
   /** null: there is no test data */

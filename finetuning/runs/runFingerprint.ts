@@ -10,14 +10,14 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { methodOf, settingsOfMethod, type Settings } from '../../accelerated/training/settings.js'
 import { differing, without, type Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'
 import { comparableNames } from '../data/labels.js'
-import type { Task } from '../tasks/index.js'
+import type { LoadedTask } from '../tasks/index.js'
 import { rowsDigest } from './runRows.js'
 
 /** Digests of files and rows, without paths: a moved file is the same input. */
 export type RunInputs = Readonly<Record<string, string>>
 
 /** @param adapter the folder of the adapter that the run starts from */
-export const runInputs = async (base: ModelFolder, data: Task, adapter: string | undefined): Promise<RunInputs> => ({
+export const runInputs = async (base: ModelFolder, data: LoadedTask, adapter: string | undefined): Promise<RunInputs> => ({
   'training rows': rowsDigest(data.train),
   'evaluation rows': rowsDigest(data.evaluation),
   ...(data.test === undefined ? {} : { 'test rows': rowsDigest(data.test) }),

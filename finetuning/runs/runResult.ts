@@ -8,7 +8,7 @@ import { tensorOf } from '../../accelerated/parameters/vectors.js'
 import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
 import type { TrainingResult } from '../../accelerated/training/events.js'
 import type { Settings } from '../../accelerated/training/settings.js'
-import type { Task } from '../tasks/index.js'
+import type { LoadedTask } from '../tasks/index.js'
 import type { ChosenMetric, Scoring, TaskData } from '../tasks/taskType.js'
 import type { Extended, RunFacts, RunResult, TestScores } from './run.js'
 
@@ -18,7 +18,7 @@ export type RunAssembly = Assembly & { readonly settings: Settings }
 /** What is certain before the first step. */
 export const describeRun = (
   { method, model, settings }: Pick<RunAssembly, 'method' | 'model' | 'settings'>,
-  data: Task & Pick<TaskData, 'metric'>,
+  data: LoadedTask & Pick<TaskData, 'metric'>,
   { phase }: RunState,
   { outputs, ...others }: Pick<RunFacts, 'device' | 'revision' | 'modelParameters' | 'majority'> & { readonly outputs: ModelOutputs },
 ): RunFacts => ({

@@ -12,7 +12,7 @@ import { comparableNames } from '../data/labels.js'
 import type { Dataset } from '../data/index.js'
 import { textKeys, type Texts } from '../data/textKeys.js'
 import type { RowKeys } from '../inspection/dataFacts.js'
-import type { Task } from '../tasks/index.js'
+import type { LoadedTask } from '../tasks/index.js'
 
 export const rowsFile = 'rows.json'
 
@@ -55,14 +55,14 @@ export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 
 }
 
 /** A key per row, in the order of the rows. */
-export const rowKeysOf = ({ train, evaluation, test }: Pick<Task, 'train' | 'evaluation' | 'test'>): RowKeys => ({
+export const rowKeysOf = ({ train, evaluation, test }: Pick<LoadedTask, 'train' | 'evaluation' | 'test'>): RowKeys => ({
   training: textKeys(train.examples),
   evaluation: textKeys(evaluation.examples),
   test: textKeys(test?.examples ?? []),
 })
 
 /** The content of rows.json, computed early so that the task's texts can be released. */
-export const runRowsOf = (task: Task, { training, evaluation }: RowKeys = rowKeysOf(task)): string => {
+export const runRowsOf = (task: LoadedTask, { training, evaluation }: RowKeys = rowKeysOf(task)): string => {
   const base64 = (keys: BigUint64Array): string => Buffer.from(keys.buffer).toString('base64')
   return `${JSON.stringify({ heldOut: task.heldOut, training: base64(training), evaluation: base64(evaluation) })}\n`
 }

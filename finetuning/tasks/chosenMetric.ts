@@ -5,7 +5,7 @@ import type { LabelLoss } from '../../accelerated/objectives/sequenceClassificat
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import { scoreOf } from '../metrics/customMetric.js'
 import type { LoadedMetric } from '../metrics/metricModule.js'
-import type { AnyTaskAdapter, ChosenMetric, Scoring, TaskAdapter, TaskData } from './taskType.js'
+import type { AnyBoundTask, ChosenMetric, Scoring, BoundTask, TaskData } from './taskType.js'
 
 /** @param selects whether it selects the best checkpoint @throws InputError if the task has a metric of this name */
 export const withMetric = <T extends Scoring>(
@@ -20,22 +20,22 @@ export const withMetric = <T extends Scoring>(
 }
 
 /** The task's type, bound to it, with the scores of its metric. @throws InputError if the answers are no predictions of labels */
-export const boundWithMetric = (data: TaskData, loss: LabelLoss = {}): AnyTaskAdapter => {
+export const boundWithMetric = (data: TaskData, loss: LabelLoss = {}): AnyBoundTask => {
   const { metric, taskType } = data
   const bound = taskType.bind(data, loss)
-  return metric === undefined ? bound : (use) => bound((adapter) => use(scoredBy(adapter, metric, taskType.noun)))
+  return metric === undefined ? bound : (use) => bound((task) => use(scoredBy(task, metric, taskType.noun)))
 }
 
 const scoredBy = <E extends TrainingExample, O>(
-  adapter: TaskAdapter<E, O>,
+  task: BoundTask<E, O>,
   { definition, file, selects }: ChosenMetric,
   noun: string,
-): TaskAdapter<E, O> => {
-  const { compared, score } = adapter
+): BoundTask<E, O> => {
+  const { compared, score } = task
   if (compared === undefined) throw inputError('--metric', `none with ${noun}, which predicts no labels`, quoted(file))
   const { name, higherIsBetter } = definition
   return {
-    ...adapter,
+    ...task,
     score: (answers) => {
       const scored = score(answers)
       const value = scoreOf(definition, file, compared(answers))

@@ -4,10 +4,10 @@ import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Dataset } from '../data/dataset.js'
 import { labelIndexIn } from '../data/labels.js'
 import type { Placed } from '../data/rows.js'
-import type { Scoring, Task, TaskOptions, TaskSource } from './task.js'
+import type { Scoring, LoadedTask, TaskOptions, TaskSource } from './task.js'
 
 /** The training, evaluation and test data of a source. @throws InputError for the first thing wrong */
-export const loadFrom = async (source: TaskSource, options: TaskOptions & Placed): Promise<Task> => {
+export const loadFrom = async (source: TaskSource, options: TaskOptions & Placed): Promise<LoadedTask> => {
   const task = await source.load(options)
   const test = await testDataOf(source, options, task.labelNames)
   return withChosenMetrics({ ...task, ...(test === null ? {} : { test }) }, task.labelNames, options)

@@ -4,7 +4,7 @@ import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { flagOf } from '../commandLine/shell.js'
 import type { Dataset } from '../data/dataset.js'
 import { loadFrom, withChosenMetrics } from './loadFrom.js'
-import type { Evaluation, Task, TaskSource, TaskOptions } from './task.js'
+import type { Evaluation, LoadedTask, TaskSource, TaskOptions } from './task.js'
 import { withLocalFiles } from './files/localFiles.js'
 import { checkTaskOptions } from './taskOptionNames.js'
 import { taskFlags } from './taskFlags.js'
@@ -21,7 +21,7 @@ export const isPart = (task: string, evalData: string): boolean =>
 export const checkTask = (options: TaskOptions): void => void sourceOf(options)
 
 /** The training and evaluation data of a task. @throws InputError for the first thing wrong */
-export const loadTask = async (options: TaskOptions): Promise<Task> => {
+export const loadTask = async (options: TaskOptions): Promise<LoadedTask> => {
   const source = sourceOf(options)
   return loadFrom(source, await withLocalFiles(source, options))
 }
@@ -34,7 +34,10 @@ export const loadEvaluation = async (options: TaskOptions): Promise<Evaluation> 
 }
 
 /** The sets of a task, each whole. Of the user's file, nothing is held out. */
-export type LoadedSets = Pick<Task, 'taskType' | 'metrics' | 'selectionMetric' | 'positive' | 'labelNames' | 'text' | 'preference'> & {
+export type LoadedSets = Pick<
+  LoadedTask,
+  'taskType' | 'metrics' | 'selectionMetric' | 'positive' | 'labelNames' | 'text' | 'preference'
+> & {
   readonly sets: { readonly training: Dataset; readonly evaluation?: Dataset; readonly test?: Dataset }
 }
 

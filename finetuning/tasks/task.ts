@@ -83,7 +83,7 @@ export type TaskOptions = {
 export type { Scoring } from './taskType.js'
 
 /** What to train on, what to evaluate on, and how answers are scored. */
-export type Task = TaskData & {
+export type LoadedTask = TaskData & {
   readonly name: string
   readonly train: Dataset
   /** whether `evaluation` was held out of the task's file, because there is no evaluation file */
@@ -119,7 +119,7 @@ export type TaskSource = {
   /** Published recipes for the source's tasks, by a name for --preset. */
   readonly presets?: Readonly<Record<string, TaskPreset>>
   /** @throws InputError for the first thing wrong in the data */
-  readonly load: (options: TaskOptions & Placed) => Promise<Task>
+  readonly load: (options: TaskOptions & Placed) => Promise<LoadedTask>
   /** Only the evaluation data, for a trained model. For a file, `options` has the training's `labelNames`. @throws InputError */
   readonly loadEvaluation: (options: TaskOptions & Placed) => Promise<Evaluation>
 }

@@ -51,7 +51,7 @@ export type TaskData = Scoring & {
 }
 
 /** A task type bound to data: what a run and an evaluation need. E: examples; O: the model's answer to one example. */
-export type TaskAdapter<E extends TrainingExample, O> = {
+export type BoundTask<E extends TrainingExample, O> = {
   readonly outputs: ModelOutputs
   readonly objective: (model: Model, method: Method) => Objective<E, O>
   /** @throws InputError */
@@ -68,8 +68,8 @@ export type TaskAdapter<E extends TrainingExample, O> = {
   readonly majority: { readonly label: string; readonly share: number } | null
 }
 
-/** A task adapter of any examples and answers, for code that works with all of them. */
-export type AnyTaskAdapter = <R>(use: <E extends TrainingExample, O>(adapter: TaskAdapter<E, O>) => R) => R
+/** A bound task of any examples and answers, for code that works with all of them. */
+export type AnyBoundTask = <R>(use: <E extends TrainingExample, O>(task: BoundTask<E, O>) => R) => R
 
 /** An example that the model got wrong. */
 export type EvaluationError = {
@@ -173,7 +173,7 @@ export type TaskType = {
   readonly file?: FileReading & Pick<Scoring, 'metrics' | 'selectionMetric'>
   /** what --positive-label, --class-weights and --labels expect instead of a value; absent: they are allowed */
   readonly refuses: Readonly<Partial<Record<'positiveLabel' | 'classWeights' | 'labelNames', string>>>
-  readonly bind: (data: TaskData, loss?: LabelLoss) => AnyTaskAdapter
+  readonly bind: (data: TaskData, loss?: LabelLoss) => AnyBoundTask
   /** absent: the model generates text, and `salora predict` refuses it */
   readonly predictions?: PredictionFormat
   /** Opens what `predictions` are made from. Absent: the model generates text. @param maxLength tokens of each text */

@@ -9,7 +9,7 @@ import { assemblyOf, feedsOf, layoutFor, phaseIn, startOf } from '../../evaluati
 import { headOutputs, toExamples } from '../../evaluation/agreement/convert.js'
 import { bindTask } from '../../finetuning/recipe.js'
 import { classWeightsOf } from '../../finetuning/tasks/classWeights.js'
-import type { Task } from '../../finetuning/tasks/index.js'
+import type { LoadedTask } from '../../finetuning/tasks/index.js'
 import { regression } from '../../finetuning/tasks/regression/index.js'
 import { assertClose } from '../support/assertClose.js'
 import { evaluate, resultOf } from '../support/runGraph.js'
@@ -85,7 +85,7 @@ describe('--class-weights', () => {
   it('is refused in a regression', () => {
     const empty = { source: 'nowhere', examples: [], labelNames: null, skipped: [] }
     const scored = { taskType: regression, metrics: ['pearson'], selectionMetric: 'pearson' }
-    const task: Task = { ...scored, name: 'scores', train: empty, evaluation: empty, labelNames: null, heldOut: false }
+    const task: LoadedTask = { ...scored, name: 'scores', train: empty, evaluation: empty, labelNames: null, heldOut: false }
     expect(() => bindTask(task, { classWeights: 'balanced' })).toThrow(
       '--class-weights: expected none, as a regression has no classes, got "balanced"',
     )

@@ -8,9 +8,9 @@ import { holdOut, tenth } from '../../data/holdOut.js'
 import { classColumn, scoreColumn } from '../../data/labelColumn.js'
 import { regression } from '../regression/index.js'
 import { singleLabel } from '../classification/index.js'
-import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
+import type { Evaluation, Scoring, LoadedTask, TaskSource, TaskOptions } from '../task.js'
 
-const load = async (name: GlueName, options: TaskOptions): Promise<Task> => {
+const load = async (name: GlueName, options: TaskOptions): Promise<LoadedTask> => {
   const facts = { name, ...scoring(name), labelNames: labelNamesOf(name) }
   const train = firstExamples(await readSplit(name, 'train', options), options.maxTrainSamples)
   if (options.holdOutTrain === true) return { ...facts, ...heldOutOf(name, train), heldOut: true }

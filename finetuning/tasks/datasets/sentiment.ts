@@ -2,9 +2,9 @@
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { readSentiment } from '../../data/sentiment.js'
 import { singleLabel } from '../classification/index.js'
-import type { Task, TaskSource, TaskOptions } from '../task.js'
+import type { LoadedTask, TaskSource, TaskOptions } from '../task.js'
 
-const load = async ({ evalData, testData }: TaskOptions): Promise<Task> => {
+const load = async ({ evalData, testData }: TaskOptions): Promise<LoadedTask> => {
   if (testData !== undefined)
     throw inputError('--test-data', 'no file with --task sentiment, whose sentences are embedded', quoted(testData))
   if (evalData !== undefined)

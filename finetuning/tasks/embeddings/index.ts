@@ -18,7 +18,7 @@ import {
   type EvaluationError,
   type FileOptions,
   type PredictionFormat,
-  type TaskAdapter,
+  type BoundTask,
   type TaskData,
   type TaskType,
 } from '../taskType.js'
@@ -80,7 +80,7 @@ const listed = (list: ReadonlyArray<PairExample>): Examples<PairExample> => ({ l
 const boundTo = (
   { name, loss, score, errors }: Definition,
   { selectionMetric, metrics, evaluation }: TaskData,
-): TaskAdapter<PairExample, ReadonlyArray<number>> => {
+): BoundTask<PairExample, ReadonlyArray<number>> => {
   const labels = evaluation.examples.map(({ label }) => label)
   const rows = evaluation.examples.map(({ row }, i) => row ?? i)
   return {

@@ -10,12 +10,12 @@ import { exampleStore } from '../../data/compactExamples.js'
 import type { Placed } from '../../data/rows.js'
 import { taskTypes } from '../table.js'
 import { singleLabel } from '../classification/index.js'
-import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
+import type { Evaluation, Scoring, LoadedTask, TaskSource, TaskOptions } from '../task.js'
 import type { FileReading } from '../taskType.js'
 import { mixedTraining, mixtureFlags, readFiles } from './mixture.js'
 import { encoding, evalShare, skipMissing, textColumn } from './flags.js'
 
-const load = async (options: TaskOptions & Placed): Promise<Task> => {
+const load = async (options: TaskOptions & Placed): Promise<LoadedTask> => {
   const { file, scoring } = readingOf(options)
   const all = await readFiles(options.task, options, file.read)
   const { evalData } = options
@@ -49,7 +49,7 @@ const readingOf = ({ task, problemType, labelsAsText }: TaskOptions): { readonly
   return { file, scoring: { taskType, metrics, selectionMetric } }
 }
 
-type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
+type Parts = Pick<LoadedTask, 'train' | 'evaluation' | 'heldOut'>
 
 const heldOutOf = (all: Dataset, { strata }: FileReading, options: TaskOptions, part: HoldOutPart): Parts => {
   const seed = options.holdOutSeed ?? 0

@@ -4,7 +4,7 @@ import { causalOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { selectionScore } from '../../metrics/index.js'
 import { choiceMetrics, scoreChoices } from './metrics.js'
 import { openChoiceTokens } from './tokens.js'
-import type { TaskAdapter, TaskData, TaskType } from '../taskType.js'
+import type { BoundTask, TaskData, TaskType } from '../taskType.js'
 import { causalLM } from '../texts/taskType.js'
 import { readChoices } from './rows.js'
 import { mixtureFlags } from '../files/mixture.js'
@@ -15,7 +15,7 @@ const name = 'choice'
 const outputs = { ...causalOutputs, taskType: name }
 const noClasses = 'none, as each question has answers of its own'
 
-const boundTo = ({ selectionMetric }: TaskData): TaskAdapter<ChoiceExample, ChoiceAnswer> => ({
+const boundTo = ({ selectionMetric }: TaskData): BoundTask<ChoiceExample, ChoiceAnswer> => ({
   outputs,
   objective: choiceObjective,
   tokenizer: openChoiceTokens,

@@ -7,7 +7,7 @@ import type { PromptTemplate } from '../../data/promptTemplates.js'
 import { selectionScore } from '../../metrics/index.js'
 import { preferenceMetrics, scorePreferences, scoreRatedAnswers } from './metrics.js'
 import { openPreferenceTokens, openRatedTokens } from './tokens.js'
-import type { TaskAdapter, TaskData, TaskType } from '../taskType.js'
+import type { BoundTask, TaskData, TaskType } from '../taskType.js'
 import { causalLM } from '../texts/taskType.js'
 
 const name = 'preference'
@@ -16,7 +16,7 @@ const noClasses = 'none, as preferences have no classes'
 
 type Template = { readonly promptTemplate: PromptTemplate }
 
-type Bound<E extends TrainingExample, O> = Pick<TaskAdapter<E, O>, 'objective' | 'tokenizer'> & {
+type Bound<E extends TrainingExample, O> = Pick<BoundTask<E, O>, 'objective' | 'tokenizer'> & {
   readonly scoresOf: (answers: ReadonlyArray<O>) => Readonly<Record<string, number>>
 }
 
@@ -32,10 +32,7 @@ const ofRatings = ({ promptTemplate, ...settings }: KtoSettings & Template): Bou
   scoresOf: (answers) => scoreRatedAnswers(settings, answers),
 })
 
-const adapterOf = <E extends TrainingExample, O>(
-  { scoresOf, ...bound }: Bound<E, O>,
-  { selectionMetric }: TaskData,
-): TaskAdapter<E, O> => ({
+const bindTo = <E extends TrainingExample, O>({ scoresOf, ...bound }: Bound<E, O>, { selectionMetric }: TaskData): BoundTask<E, O> => ({
   ...bound,
   outputs,
   score: (answers) => {
@@ -58,7 +55,7 @@ export const preference: TaskType = {
   bind: (data) => (use) => {
     const { preference: options } = data
     if (options === undefined) throw new Error('preference: expected the options of a preference task')
-    return options.loss === 'kto' ? use(adapterOf(ofRatings(options), data)) : use(adapterOf(ofPairs(options), data))
+    return options.loss === 'kto' ? use(bindTo(ofRatings(options), data)) : use(bindTo(ofPairs(options), data))
   },
   pipelineTag: 'text-generation',
   command: 'generate',

@@ -16,7 +16,7 @@ import {
   type EvaluationError,
   type EvaluationReport,
   type Scoring,
-  type TaskAdapter,
+  type BoundTask,
   type TaskData,
   type TaskType,
 } from '../taskType.js'
@@ -109,7 +109,7 @@ const boundTo = (
   outputs: SequenceOutputs,
   { metrics, selectionMetric, positive, labelNames, evaluation: { examples, second } }: TaskData,
   loss: LabelLoss,
-): TaskAdapter<LabeledExample, ReadonlyArray<number>> => {
+): BoundTask<LabeledExample, ReadonlyArray<number>> => {
   const scoring = { metrics, ...(positive === undefined ? {} : { positive }) }
   const truths = examples.map(truthOf)
   const firstTruths = truths.slice(0, second?.from)

@@ -5,7 +5,7 @@ import { heldOutShare, holdOut, type HoldOutPart } from '../../data/holdOut.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import { classColumn } from '../../data/labelColumn.js'
 import { mixedTraining, readFiles } from '../files/mixture.js'
-import type { Task, TaskSource, TaskOptions } from '../task.js'
+import type { LoadedTask, TaskSource, TaskOptions } from '../task.js'
 import type { Scoring, TaskData } from '../taskType.js'
 
 type TextSource = Pick<TaskSource, 'help' | 'flags'> & {
@@ -46,7 +46,7 @@ const fileOf = ({ task, data }: TaskOptions): string => {
   return data
 }
 
-const heldOutOf = (all: Dataset, options: TaskOptions, part: HoldOutPart): Pick<Task, 'train' | 'evaluation'> => {
+const heldOutOf = (all: Dataset, options: TaskOptions, part: HoldOutPart): Pick<LoadedTask, 'train' | 'evaluation'> => {
   const split = holdOut<Example>({ seed: options.holdOutSeed ?? 0, strata: classColumn.strata, ...part })
   const { kept, held } = split(all.examples)
   if (held.length === 0)

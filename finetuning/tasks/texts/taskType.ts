@@ -5,13 +5,13 @@ import { causalLM as causalObjective, type TextAnswer, type TextExample } from '
 import { selectionScore } from '../../metrics/index.js'
 import { scoreTexts } from './metrics.js'
 import { openTextTokens, plainTextOptions } from './tokens.js'
-import type { Scoring, TaskAdapter, TaskData, TaskType } from '../taskType.js'
+import type { Scoring, BoundTask, TaskData, TaskType } from '../taskType.js'
 
 const name = 'causal'
 const outputs = { ...causalOutputs, taskType: name }
 const noClasses = 'none, as text has no classes'
 
-const boundTo = ({ selectionMetric, text = plainTextOptions }: TaskData): TaskAdapter<TextExample, TextAnswer> => ({
+const boundTo = ({ selectionMetric, text = plainTextOptions }: TaskData): BoundTask<TextExample, TextAnswer> => ({
   outputs,
   objective: causalObjective,
   tokenizer: (base, maxLength) => openTextTokens(base, text, maxLength),

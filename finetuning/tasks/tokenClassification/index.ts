@@ -11,7 +11,7 @@ import { outside, reportByType, scoreEntities } from './metrics.js'
 import { encodeWords } from './tokens.js'
 import { wordsIn } from './words.js'
 import { truncationWarnings } from '../exampleTokenizer.js'
-import { toReading, type TaskAdapter, type TaskData, type TaskType } from '../taskType.js'
+import { toReading, type BoundTask, type TaskData, type TaskType } from '../taskType.js'
 import { entityPredictions, rowsOf, tagsOf } from './predictions.js'
 import { worstOf } from '../worstErrors.js'
 
@@ -25,7 +25,7 @@ const outputsFor = (labelNames: ReadonlyArray<string> | null): TokenOutputs => (
 
 const metricNames = ['precision', 'recall', 'f1', 'accuracy', 'loss']
 
-const boundTo = (data: TaskData): TaskAdapter<TaggedExample, ReadonlyArray<number>> => {
+const boundTo = (data: TaskData): BoundTask<TaggedExample, ReadonlyArray<number>> => {
   const { selectionMetric, evaluation, labelNames } = data
   const names = labelNames ?? []
   const truths = evaluation.examples.map(({ labels = [] }) => labels)

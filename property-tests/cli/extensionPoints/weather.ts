@@ -1,7 +1,7 @@
 /** A kind of tasks that is in no release: texts about weather, with an option of its own. What a new task's one file looks like. */
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import type { Dataset } from '../../../finetuning/data/dataset.js'
-import type { Task, TaskSource, TaskOptions } from '../../../finetuning/tasks/task.js'
+import type { LoadedTask, TaskSource, TaskOptions } from '../../../finetuning/tasks/task.js'
 import { toyRows } from '../toyTask.js'
 import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
 
@@ -10,7 +10,7 @@ type WeatherOptions = TaskOptions & { readonly season?: string }
 
 const labelNames = ['bad', 'good']
 
-const load = async ({ season = 'summer' }: WeatherOptions): Promise<Task> => {
+const load = async ({ season = 'summer' }: WeatherOptions): Promise<LoadedTask> => {
   if (season !== 'summer') throw inputError('--season', 'summer', JSON.stringify(season))
   const dataset = (source: string, count: number): Dataset => ({
     source,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { classColumn, holdOut, tenth, type Example } from '../../../finetuning/data/index.js'
-import { loadEvaluation, loadTask, type Task, type TaskOptions } from '../../../finetuning/tasks/index.js'
+import { loadEvaluation, loadTask, type LoadedTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { SEED } from '../../support/seed.js'
 import { refusalOf } from '../../support/refusal.js'
 import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
@@ -129,7 +129,7 @@ describe('a labeled file of the user', () => {
 
   it('holds out a tenth of each class if there is no evaluation file', async () => {
     const task = await loadTask({ task: write('tenth.csv', csv(labeled(200, (i) => (i % 4 === 0 ? 'rare' : 'common')))) })
-    const counts = (examples: Task['train']['examples']) =>
+    const counts = (examples: LoadedTask['train']['examples']) =>
       [0, 1].map((label) => examples.filter((example) => example.label === label).length)
     expect(task).toMatchObject({ heldOut: true, metrics: ['accuracy', 'matthews'], selectionMetric: 'accuracy' })
     expect([counts(task.train.examples), counts(task.evaluation.examples)]).toEqual([

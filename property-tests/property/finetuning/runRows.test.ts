@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { isAmong, readRunRows, rowsDigest, runRowsOf, writeRunRows } from '../../../finetuning/runs/runRows.js'
 import type { Example } from '../../../finetuning/data/index.js'
-import type { Task } from '../../../finetuning/tasks/index.js'
+import type { LoadedTask } from '../../../finetuning/tasks/index.js'
 import { SEED } from '../../support/seed.js'
 
 let folder = ''
@@ -20,8 +20,12 @@ const example: fc.Arbitrary<Example> = fc
   .map(({ textPair, ...rest }) => (textPair === undefined ? rest : { ...rest, textPair }))
 const dataset = (examples: ReadonlyArray<Example>) => ({ source: 'made', examples, labelNames: ['a', 'b'], skipped: [] })
 const written = async (training: ReadonlyArray<Example>, evaluation: ReadonlyArray<Example>) => {
-  const task: Pick<Task, 'train' | 'evaluation' | 'heldOut'> = { train: dataset(training), evaluation: dataset(evaluation), heldOut: true }
-  await writeRunRows(folder, runRowsOf(task as Task))
+  const task: Pick<LoadedTask, 'train' | 'evaluation' | 'heldOut'> = {
+    train: dataset(training),
+    evaluation: dataset(evaluation),
+    heldOut: true,
+  }
+  await writeRunRows(folder, runRowsOf(task as LoadedTask))
   return (await readRunRows(folder))!
 }
 const nameOf = ({ text, textPair }: Example): string => JSON.stringify([text, textPair])
