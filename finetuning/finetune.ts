@@ -7,7 +7,7 @@ import { releaseThread } from '../accelerated/storage/folderLock.js'
 import { callCount, waitUntilIdle, type CallCount } from '../accelerated/engines/nativeCallGuard.js'
 import { useTf32 } from '../accelerated/engines/tf32.js'
 import '../accelerated/engines/loadOnnxRuntime.js' // turns its telemetry off; the worker thread cannot
-import { checkTaskOptions } from './tasks/taskOptionNames.js'
+import { checkTaskOptions } from './tasks/taskFlags.js'
 import { checkFinetuneOptions, type FinetuneEvent, type FinetuneOptions } from './runs/run.js'
 import { reportRun } from './runs/tracking/reportRun.js'
 import { fromSentError, toSentError, type SentError } from '../accelerated/errors/sentError.js'

@@ -6,8 +6,7 @@ import type { Dataset } from '../data/dataset.js'
 import { loadFrom, withChosenMetrics } from './loadFrom.js'
 import type { Evaluation, LoadedTask, TaskSource, TaskOptions } from './task.js'
 import { withLocalFiles } from './files/localFiles.js'
-import { checkTaskOptions } from './taskOptionNames.js'
-import { taskFlags } from './taskFlags.js'
+import { checkTaskOptions, taskFlags } from './taskFlags.js'
 import { taskSources } from './sources.js'
 
 /** Every task that has a name. */

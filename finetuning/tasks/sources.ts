@@ -1,21 +1,15 @@
-/** The table of task sources: where a task's data come from. */
-import type { TaskSource } from './task.js'
-import { instructionsSource } from './instructions/index.js'
-import { labeledFileSource } from './files/labeledFile.js'
+/** All sources of data: published datasets by name, the tasks' files by the task's name, and files by their path. */
 import { glueSource } from './datasets/glue.js'
 import { sentimentSource } from './datasets/sentiment.js'
 import { stylesSource } from './datasets/styles.js'
-import { choicesSource } from './multipleChoice/index.js'
-import { preferencesSource } from './preferences/source.js'
-import { plainTextSource } from './plainText/index.js'
+import { labeledFileSource } from './files/labeledFile.js'
+import { tasks } from './table.js'
+import type { TaskSource } from './task.js'
 
 export const taskSources: ReadonlyArray<TaskSource> = [
   glueSource,
   stylesSource,
   sentimentSource,
-  instructionsSource,
-  preferencesSource,
-  choicesSource,
-  plainTextSource,
+  ...tasks.flatMap(({ sources = [] }) => sources),
   labeledFileSource,
 ]

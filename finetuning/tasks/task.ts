@@ -11,7 +11,7 @@ import type { StyleName } from '../data/styles.js'
 import type { SelectionMetric } from '../metrics/index.js'
 import type { Truncation } from './texts/tokens.js'
 import type { PreferenceLoss } from './preferences/objective.js'
-import type { Scoring, TaskData } from './taskType.js'
+import type { Scoring, TaskData, TaskType } from './taskType.js'
 
 /** A union that editors complete, and that also takes any other text. */
 type Or<Names extends string> = Names | (string & {})
@@ -101,7 +101,15 @@ export type Evaluation = Scoring &
     readonly sorted?: boolean
   }
 
-/** Tasks that are read by the same code. Everything that names or recognizes tasks follows from this. */
+/** What a model is trained for: an entry of the table of tasks, and the content of the folder beside it. */
+export type Task = {
+  /** What models and runs store by name; most tasks have one. */
+  readonly types: ReadonlyArray<TaskType>
+  /** Data that --task names. Absent: files of the user, which --problem-type or their ending gives to the task. */
+  readonly sources?: ReadonlyArray<TaskSource>
+}
+
+/** Data that are read by the same code. Everything that names or recognizes tasks follows from this. */
 export type TaskSource = {
   /** The tasks by name; empty if they have no names, as files do. */
   readonly names: ReadonlyArray<string>

@@ -1,6 +1,7 @@
-/** The flags of all task sources, each once. A description names the tasks that its flag applies to. */
-import type { TaskFlag } from './task.js'
+/** The flags of all task sources, each once, and the names of a task's options: a program may mistype one, which would be ignored in silence. */
+import type { TaskFlag, TaskOptions } from './task.js'
 import { taskSources } from './sources.js'
+import { refuseOtherKeys } from '../../accelerated/errors/otherKeys.js'
 
 const all = taskSources.flatMap(({ flags = [] }) => flags)
 
@@ -11,3 +12,13 @@ const merged = (name: TaskFlag['name']): TaskFlag => {
 }
 
 export const taskFlags: ReadonlyArray<TaskFlag> = [...new Set(all.map(({ name }) => name))].map(merged)
+
+/** Options that are no flags of a source. */
+const others = [
+  ...(['task', 'evalData', 'testData', 'holdOutSeed', 'fold'] as const),
+  ...(['positiveLabel', 'metricForBestModel', 'labelNames'] as const),
+] satisfies ReadonlyArray<keyof TaskOptions>
+
+/** @throws InputError for the first other key */
+export const checkTaskOptions = (options: object): void =>
+  refuseOtherKeys(options, [...others, ...taskFlags.map(({ name }) => name)], 'task', 'an option of a task')

@@ -187,3 +187,10 @@ export type TaskType = {
   /** What a user of an exported model must know. @param format `transformers.js`, … */
   readonly exportWarnings?: (format: string, texts: { readonly havePairs: boolean }) => ReadonlyArray<string>
 }
+
+/** The `count` worst errors; a loss that is not finite is none. */
+export const worstOf = <E extends Pick<EvaluationError, 'index' | 'loss'>>(errors: ReadonlyArray<E>, count: number): ReadonlyArray<E> =>
+  errors
+    .filter(({ loss }) => Number.isFinite(loss))
+    .sort((a, b) => b.loss - a.loss || a.index - b.index)
+    .slice(0, count)

@@ -2,7 +2,10 @@
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { TaskType } from './taskType.js'
-import { taskTypes } from './table.js'
+import { tasks } from './table.js'
+
+/** The types of all tasks, each once. */
+export const taskTypes: ReadonlyArray<TaskType> = [...new Set(tasks.flatMap(({ types }) => types))]
 
 /** undefined: no task type of this version has the name */
 export const taskTypeNamed = (name: string | undefined): TaskType | undefined => taskTypes.find((taskType) => taskType.name === name)

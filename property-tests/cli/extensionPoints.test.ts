@@ -41,9 +41,9 @@ vi.mock('../../accelerated/methods/index.js', async (original) => {
   const originals = await original<{ readonly methods: ReadonlyArray<unknown> }>()
   return { ...originals, methods: [...originals.methods, shift] }
 })
-vi.mock('../../finetuning/tasks/sources.js', async (original) => {
+vi.mock('../../finetuning/tasks/table.js', async (original) => {
   const { weather } = await import('./extensionPoints/weather.js')
-  return { taskSources: [...(await original<{ readonly taskSources: ReadonlyArray<unknown> }>()).taskSources, weather] }
+  return { tasks: [...(await original<{ readonly tasks: ReadonlyArray<unknown> }>()).tasks, weather] }
 })
 vi.mock('../../accelerated/engines/devices/index.js', async (original) => {
   const { abacus } = await import('./extensionPoints/abacus.js')

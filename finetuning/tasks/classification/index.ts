@@ -11,6 +11,7 @@ import {
   reportByClass,
 } from '../../metrics/index.js'
 import { labelsOf, sequenceTaskType, type Outputs } from '../sequences/taskType.js'
+import type { Task } from '../task.js'
 
 const commonMetrics = (hasPositive: boolean) => [...(hasPositive ? ['f1'] : []), 'macroF1', 'loss']
 
@@ -61,3 +62,5 @@ export const singleLabel = sequenceTaskType({
     },
   },
 })
+
+export const classification: Task = { types: [singleLabel] }

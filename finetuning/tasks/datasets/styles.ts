@@ -1,10 +1,27 @@
 /** Style classification: Yelp's sentiment and GYAFC's formality, from their official files. Evaluates on dev, or on the part that `evalData` names. */
+import type { TaskPreset, Scoring, TaskSource, TaskOptions } from '../task.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
-import { tsstClassifier } from './tsstClassifier.js'
 import type { Dataset } from '../../data/dataset.js'
 import { isStyleName, readStyles, styleCorpora, styleNames, styleParts, type StyleName } from '../../data/styles.js'
 import { singleLabel } from '../classification/index.js'
-import type { Scoring, TaskSource, TaskOptions } from '../task.js'
+
+export const tsstClassifier: TaskPreset = {
+  method: 'full',
+  help: 'style classifier of TSST, by full fine-tuning',
+  settings: (task) => ({
+    learningRate: 2e-5,
+    adamEpsilon: 1e-8,
+    weightDecay: 1e-8,
+    warmupRatio: 0, // linear decay to 0 from the first step
+    batchSize: 32,
+    epochs: 5,
+    maxLength: task === 'gyafc' ? 32 : 18,
+    maxGradNorm: 1,
+    seed: 42,
+    evalSteps: 300,
+    loadBestModelAtEnd: true,
+  }),
+}
 
 const scoring: Scoring = { taskType: singleLabel, metrics: ['accuracy'], selectionMetric: 'accuracy' }
 

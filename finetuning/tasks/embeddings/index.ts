@@ -21,8 +21,9 @@ import {
   type BoundTask,
   type TaskData,
   type TaskType,
+  worstOf,
 } from '../taskType.js'
-import { worstOf } from '../worstErrors.js'
+import type { Task } from '../task.js'
 
 type Definition = Pick<TaskType, 'name' | 'noun' | 'dataNoun'> & {
   readonly loss: EmbeddingLoss
@@ -211,3 +212,5 @@ export const pairs = embeddingType(
   },
   false,
 )
+
+export const embeddings: Task = { types: [similarity, pairs] }

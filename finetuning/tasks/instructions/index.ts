@@ -2,12 +2,12 @@
 import { alternatives } from '../../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { truncations, type Truncation } from '../texts/tokens.js'
-import type { TaskOptions } from '../task.js'
+import type { Task, TaskOptions } from '../task.js'
 import { readConversations } from '../../data/conversations.js'
 import { templateOf } from '../../data/promptTemplates.js'
 import { mixtureFlags } from '../files/mixture.js'
 import { encoding, evalShare, packing, skipMissing } from '../files/flags.js'
-import { causalScoring } from '../texts/taskType.js'
+import { causalLM, causalScoring } from '../texts/taskType.js'
 import { textSource } from '../texts/source.js'
 
 /** @throws InputError for an unknown name, and for turns without the chat template */
@@ -21,7 +21,7 @@ const truncationOf = (options: TaskOptions): Truncation => {
   return named
 }
 
-export const instructionsSource = textSource({
+const instructionsSource = textSource({
   name: 'alpaca',
   help: 'instructions and responses of a file, for a decoder',
   flags: [
@@ -61,3 +61,5 @@ export const instructionsSource = textSource({
     },
   }),
 })
+
+export const instructions: Task = { types: [causalLM], sources: [instructionsSource] }

@@ -3,6 +3,7 @@ import { labelSetColumn } from '../../data/labelColumn.js'
 import { labelSeparator } from '../../data/labels.js'
 import { predictedSets, reportBySets, scoreSets, type LabelSets } from './metrics.js'
 import { sequenceTaskType, type Truth } from '../sequences/taskType.js'
+import type { Task } from '../task.js'
 
 const setsOf = (truths: ReadonlyArray<Truth>): LabelSets => truths.map((truth) => (typeof truth === 'number' ? [truth] : truth))
 
@@ -38,3 +39,5 @@ export const multiLabel = sequenceTaskType({
     },
   },
 })
+
+export const multiLabelTask: Task = { types: [multiLabel] }

@@ -2,10 +2,11 @@
 import { readPlainText } from './rows.js'
 import { plainTextOptions } from '../texts/tokens.js'
 import { encoding, evalShare, packing, textColumn } from '../files/flags.js'
-import { causalScoring } from '../texts/taskType.js'
+import { causalLM, causalScoring } from '../texts/taskType.js'
 import { textSource } from '../texts/source.js'
+import type { Task } from '../task.js'
 
-export const plainTextSource = textSource({
+const plainTextSource = textSource({
   name: 'text',
   help: 'the paragraphs of a text file, for a decoder',
   flags: [
@@ -20,3 +21,5 @@ export const plainTextSource = textSource({
   scoring: causalScoring,
   dataOptions: (options) => ({ text: { ...plainTextOptions, packing: options.packing === true } }),
 })
+
+export const plainText: Task = { types: [causalLM], sources: [plainTextSource] }

@@ -1,62 +1,81 @@
 /** Preference tuning: the model learns to prefer one of two answers to a prompt, or answers that were rated as desirable. The result writes text. */
-import { causalOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { kto, type KtoSettings, type RatedAnswer, type RatedExample } from './kto.js'
-import type { TrainingExample } from '../../../accelerated/objectives/objective.js'
 import { preference as preferenceObjective, type PreferenceAnswer, type PreferenceExample, type PreferenceSettings } from './objective.js'
-import type { PromptTemplate } from '../../data/promptTemplates.js'
-import { selectionScore } from '../../metrics/index.js'
 import { preferenceMetrics, scorePreferences, scoreRatedAnswers } from './metrics.js'
 import { openPreferenceTokens, openRatedTokens } from './tokens.js'
-import type { BoundTask, TaskData, TaskType } from '../taskType.js'
-import { causalLM } from '../texts/taskType.js'
-
-const name = 'preference'
-const outputs = { ...causalOutputs, taskType: name }
-const noClasses = 'none, as preferences have no classes'
+import { bindTexts, textTaskType, type TextBinding } from '../texts/taskType.js'
+import { templateOf, type PromptTemplate } from '../../data/promptTemplates.js'
+import { encoding, evalShare, skipMissing } from '../files/flags.js'
+import { mixtureFlags } from '../files/mixture.js'
+import type { Task } from '../task.js'
+import { textSource } from '../texts/source.js'
+import { readPreferences, readRatedAnswers } from './examples.js'
+import { lossOf, preferenceOptions } from './options.js'
 
 type Template = { readonly promptTemplate: PromptTemplate }
 
-type Bound<E extends TrainingExample, O> = Pick<BoundTask<E, O>, 'objective' | 'tokenizer'> & {
-  readonly scoresOf: (answers: ReadonlyArray<O>) => Readonly<Record<string, number>>
-}
-
-const ofPairs = ({ promptTemplate, ...settings }: PreferenceSettings & Template): Bound<PreferenceExample, PreferenceAnswer> => ({
+const ofPairs = ({ promptTemplate, ...settings }: PreferenceSettings & Template): TextBinding<PreferenceExample, PreferenceAnswer> => ({
   objective: (model, method) => preferenceObjective(model, settings, method),
   tokenizer: (base, maxLength) => openPreferenceTokens(base, promptTemplate, maxLength),
-  scoresOf: (answers) => scorePreferences(settings, answers),
+  scoreAll: (answers) => scorePreferences(settings, answers),
 })
 
-const ofRatings = ({ promptTemplate, ...settings }: KtoSettings & Template): Bound<RatedExample, RatedAnswer> => ({
+const ofRatings = ({ promptTemplate, ...settings }: KtoSettings & Template): TextBinding<RatedExample, RatedAnswer> => ({
   objective: (model, method) => kto(model, settings, method),
   tokenizer: (base, maxLength) => openRatedTokens(base, promptTemplate, maxLength),
-  scoresOf: (answers) => scoreRatedAnswers(settings, answers),
+  scoreAll: (answers) => scoreRatedAnswers(settings, answers),
 })
 
-const bindTo = <E extends TrainingExample, O>({ scoresOf, ...bound }: Bound<E, O>, { selectionMetric }: TaskData): BoundTask<E, O> => ({
-  ...bound,
-  outputs,
-  score: (answers) => {
-    const scores = scoresOf(answers)
-    return { scores, selection: selectionScore(selectionMetric)(scores), constant: null }
+const preference = textTaskType(
+  {
+    name: 'preference',
+    noun: 'preference tuning',
+    dataNoun: 'answers to prompts',
+    metricNames: () => preferenceMetrics,
+    bind: (data) => (use) => {
+      const { preference: options } = data
+      if (options === undefined) throw new Error('preference: expected the options of a preference task')
+      return options.loss === 'kto' ? use(bindTexts(data, ofRatings(options))) : use(bindTexts(data, ofPairs(options)))
+    },
   },
-  report: () => ({ byClass: null, confusion: null }),
-  majority: null,
+  'none, as preferences have no classes',
+)
+
+const preferencesSource = textSource({
+  name: 'preference',
+  scoring: { taskType: preference, metrics: [], selectionMetric: 'loss' },
+  help: 'pairs of a chosen and a rejected answer, or rated answers, in a file, for a decoder',
+  flags: [
+    {
+      name: 'data',
+      placeholder: 'folder|file',
+      description: 'preference: JSON, JSON-lines or Parquet file of prompt, chosen and rejected (kto: prompt, completion and label)',
+      common: true,
+    },
+    { name: 'loss', placeholder: 'name', description: 'Preference loss: dpo, ipo, orpo, simpo or kto (preference)', defaultText: 'dpo' },
+    { name: 'lossBeta', placeholder: 'number', description: 'β of the preference loss', defaultText: '0.1, or 2 with simpo' },
+    {
+      name: 'labelSmoothing',
+      placeholder: 'share',
+      description: 'Probability that the answers of a pair are exchanged (dpo, simpo)',
+      defaultText: '0',
+    },
+    { name: 'simpoGamma', placeholder: 'number', description: 'Margin by which the rewards of simpo should differ', defaultText: '1' },
+    { name: 'desirableWeight', placeholder: 'number', description: 'Weight of answers with label true (kto)', defaultText: '1' },
+    { name: 'undesirableWeight', placeholder: 'number', description: 'Weight of answers with label false (kto)', defaultText: '1' },
+    {
+      name: 'promptTemplate',
+      placeholder: 'name',
+      description: "Prompt template of instructions: paper (SaLoRA's Appendix C), alpaca (Stanford's) or chat (the model's own)",
+      defaultText: 'chat if the model has a chat template, else paper',
+    },
+    skipMissing,
+    encoding,
+    evalShare,
+    ...mixtureFlags,
+  ],
+  read: (file, options) => (lossOf(options) === 'kto' ? readRatedAnswers : readPreferences)(file, templateOf(options), options),
+  dataOptions: (options) => ({ preference: preferenceOptions(options) }),
 })
 
-export const preference: TaskType = {
-  name,
-  noun: 'preference tuning',
-  dataNoun: 'answers to prompts',
-  outputs: () => outputs,
-  isImpliedBy: () => false,
-  ...(causalLM.checkModel === undefined ? {} : { checkModel: causalLM.checkModel }),
-  metricNames: () => preferenceMetrics,
-  refuses: { positiveLabel: noClasses, classWeights: noClasses, labelNames: noClasses },
-  bind: (data) => (use) => {
-    const { preference: options } = data
-    if (options === undefined) throw new Error('preference: expected the options of a preference task')
-    return options.loss === 'kto' ? use(bindTo(ofRatings(options), data)) : use(bindTo(ofPairs(options), data))
-  },
-  pipelineTag: 'text-generation',
-  command: 'generate',
-}
+export const preferences: Task = { types: [preference], sources: [preferencesSource] }

@@ -2,6 +2,7 @@
 import { scoreColumn } from '../../data/labelColumn.js'
 import { isPredictionMetric, METRICS } from '../../metrics/index.js'
 import { labelsOf, sequenceTaskType } from '../sequences/taskType.js'
+import type { Task } from '../task.js'
 
 const commonMetrics = () => ['mse', 'mae']
 
@@ -30,3 +31,5 @@ export const regression = sequenceTaskType({
       ? ["pipeline('text-classification') answers 1 for every regression: use the logits of AutoModelForSequenceClassification"]
       : [],
 })
+
+export const regressionTask: Task = { types: [regression] }

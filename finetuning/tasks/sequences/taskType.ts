@@ -19,8 +19,8 @@ import {
   type BoundTask,
   type TaskData,
   type TaskType,
+  worstOf,
 } from '../taskType.js'
-import { worstOf } from '../worstErrors.js'
 
 /** A model's outputs: [examples][labels] */
 export type Outputs = ReadonlyArray<ReadonlyArray<number>>

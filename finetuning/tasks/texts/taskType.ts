@@ -1,43 +1,77 @@
 /** Causal language modeling: every learned token of a text is predicted from the tokens before it. */
+import { type TextAnswer, causalLM as causalObjective, type TextExample } from '../../../accelerated/objectives/causalLM.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
-import { causalOutputs } from '../../../accelerated/models/modelOutputs.js'
-import { causalLM as causalObjective, type TextAnswer, type TextExample } from '../../../accelerated/objectives/causalLM.js'
+import { causalOutputs, type CausalOutputs } from '../../../accelerated/models/modelOutputs.js'
+import type { TrainingExample } from '../../../accelerated/objectives/objective.js'
 import { selectionScore } from '../../metrics/index.js'
-import { scoreTexts } from './metrics.js'
 import { openTextTokens, plainTextOptions } from './tokens.js'
 import type { Scoring, BoundTask, TaskData, TaskType } from '../taskType.js'
 
-const name = 'causal'
-const outputs = { ...causalOutputs, taskType: name }
-const noClasses = 'none, as text has no classes'
+/** loss: the mean of −log p over all tokens, in nats · perplexity: e^loss. @throws Error if there is no token */
+export const scoreTexts = (answers: ReadonlyArray<TextAnswer>): Readonly<Record<'loss' | 'perplexity', number>> => {
+  const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0)
+  if (tokens === 0) throw new Error('scoreTexts: expected at least one token, got none')
+  const loss = answers.reduce((sum, answer) => sum + answer.loss * answer.tokens, 0) / tokens
+  return { loss, perplexity: Math.exp(loss) }
+}
 
-const boundTo = ({ selectionMetric, text = plainTextOptions }: TaskData): BoundTask<TextExample, TextAnswer> => ({
-  outputs,
-  objective: causalObjective,
-  tokenizer: (base, maxLength) => openTextTokens(base, text, maxLength),
+const outputsFor = (taskType: string): CausalOutputs => ({ ...causalOutputs, taskType })
+
+/** What binds a task of a decoder to its data. */
+export type TextBinding<E extends TrainingExample, O> = Pick<BoundTask<E, O>, 'objective' | 'tokenizer'> & {
+  readonly scoreAll: (answers: ReadonlyArray<O>) => Readonly<Record<string, number>>
+}
+
+/** A task of a decoder, bound to its data: it has scores, and no classes. */
+export const bindTexts = <E extends TrainingExample, O>(
+  { taskType, selectionMetric }: TaskData,
+  { scoreAll, ...bound }: TextBinding<E, O>,
+): BoundTask<E, O> => ({
+  ...bound,
+  outputs: outputsFor(taskType.name),
   score: (answers) => {
-    const scores = scoreTexts(answers)
+    const scores = scoreAll(answers)
     return { scores, selection: selectionScore(selectionMetric)(scores), constant: null }
   },
-  report: (answers) => ({ byClass: null, confusion: null, tokens: answers.reduce((sum, { tokens }) => sum + tokens, 0) }),
+  report: () => ({ byClass: null, confusion: null }),
   majority: null,
 })
 
-export const causalLM: TaskType = {
-  name,
-  noun: 'language modeling',
-  dataNoun: 'texts without labels',
-  outputs: () => outputs,
-  isImpliedBy: ({ head }) => head === 'causal',
-  checkModel: ({ type, causalHead }, task) => {
+/** The type of a decoder's task. @param noClasses what options of classes expect instead of a value */
+export const textTaskType = (type: Pick<TaskType, 'name' | 'noun' | 'dataNoun' | 'metricNames' | 'bind'>, noClasses: string): TaskType => ({
+  ...type,
+  outputs: () => outputsFor(type.name),
+  isImpliedBy: () => false,
+  checkModel: ({ type: model, causalHead }, task) => {
     if (causalHead === undefined)
-      throw inputError('--model', `a decoder, as --task ${task} asks for the next token`, `a model of type ${type}`)
+      throw inputError('--model', `a decoder, as --task ${task} asks for the next token`, `a model of type ${model}`)
   },
-  metricNames: () => ['loss', 'perplexity'],
   refuses: { positiveLabel: noClasses, classWeights: noClasses, labelNames: noClasses },
-  bind: (data) => (use) => use(boundTo(data)),
   pipelineTag: 'text-generation',
   command: 'generate',
+})
+
+const boundTo = (data: TaskData): BoundTask<TextExample, TextAnswer> => ({
+  ...bindTexts(data, {
+    objective: causalObjective,
+    tokenizer: (base, maxLength) => openTextTokens(base, data.text ?? plainTextOptions, maxLength),
+    scoreAll: scoreTexts,
+  }),
+  report: (answers) => ({ byClass: null, confusion: null, tokens: answers.reduce((sum, { tokens }) => sum + tokens, 0) }),
+})
+
+export const causalLM: TaskType = {
+  ...textTaskType(
+    {
+      name: 'causal',
+      noun: 'language modeling',
+      dataNoun: 'texts without labels',
+      metricNames: () => ['loss', 'perplexity'],
+      bind: (data) => (use) => use(boundTo(data)),
+    },
+    'none, as text has no classes',
+  ),
+  isImpliedBy: ({ head }) => head === 'causal',
 }
 
 export const causalScoring: Scoring = { taskType: causalLM, metrics: [], selectionMetric: 'loss' }

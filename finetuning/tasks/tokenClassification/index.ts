@@ -11,9 +11,9 @@ import { outside, reportByType, scoreEntities } from './metrics.js'
 import { encodeWords } from './tokens.js'
 import { wordsIn } from './words.js'
 import { truncationWarnings } from '../exampleTokenizer.js'
-import { toReading, type BoundTask, type TaskData, type TaskType } from '../taskType.js'
+import { toReading, type BoundTask, type TaskData, type TaskType, worstOf } from '../taskType.js'
 import { entityPredictions, rowsOf, tagsOf } from './predictions.js'
-import { worstOf } from '../worstErrors.js'
+import type { Task } from '../task.js'
 
 const name = 'token-classification'
 
@@ -136,3 +136,5 @@ export const tokenClassification: TaskType = {
         ]
       : [],
 }
+
+export const tokenClassificationTask: Task = { types: [tokenClassification] }

@@ -1,7 +1,7 @@
 /** A kind of tasks that is in no release: texts about weather, with an option of its own. What a new task's one file looks like. */
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import type { Dataset } from '../../../finetuning/data/dataset.js'
-import type { LoadedTask, TaskSource, TaskOptions } from '../../../finetuning/tasks/task.js'
+import type { LoadedTask, Task, TaskSource, TaskOptions } from '../../../finetuning/tasks/task.js'
 import { toyRows } from '../toyTask.js'
 import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
 
@@ -30,7 +30,7 @@ const load = async ({ season = 'summer' }: WeatherOptions): Promise<LoadedTask> 
   }
 }
 
-export const weather: TaskSource = {
+const source: TaskSource = {
   names: ['weather'],
   help: 'the weather of a season',
   recognizes: (task) => task === 'weather',
@@ -38,3 +38,6 @@ export const weather: TaskSource = {
   load,
   loadEvaluation: load,
 }
+
+/** Its texts are classified by the task type of classification. */
+export const weather: Task = { types: [], sources: [source] }

@@ -24,14 +24,14 @@ export const finetuningTasks: ReadonlyArray<Mutation> = [
     tests: ['cli/customMetric'],
   },
   {
-    file: 'finetuning/tasks/classWeights.ts',
+    file: 'finetuning/tasks/classification/classWeights.ts',
     mistake: 'Balanced weights are not divided by the number of classes.',
     before: 'labels.length / (classes * count)',
     after: 'labels.length / count',
     tests: ['agreement/classWeights'],
   },
   {
-    file: 'finetuning/tasks/classWeights.ts',
+    file: 'finetuning/tasks/classification/classWeights.ts',
     mistake: 'A label with an equals sign is cut at the first one.',
     before: "part.lastIndexOf('=')",
     after: "part.indexOf('=')",

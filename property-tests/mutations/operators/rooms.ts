@@ -52,7 +52,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   metrics: {
     sources: [
       'finetuning/metrics',
-      ...['embeddings', 'multiLabel', 'multipleChoice', 'preferences', 'texts', 'tokenClassification'].map(
+      ...['embeddings', 'multiLabel', 'multipleChoice', 'preferences', 'tokenClassification'].map(
         (task) => `finetuning/tasks/${task}/metrics.ts`,
       ),
       'evaluation/bleu',

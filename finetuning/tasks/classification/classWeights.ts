@@ -1,7 +1,7 @@
 /** Weights of the classes in the training loss: balanced as in scikit-learn, or given by the user. */
-import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { decimal } from '../data/dataset.js'
-import { labelIndexIn } from '../data/labels.js'
+import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import { decimal } from '../../data/dataset.js'
+import { labelIndexIn } from '../../data/labels.js'
 
 const flag = '--class-weights'
 

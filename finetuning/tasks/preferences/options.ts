@@ -1,25 +1,18 @@
-/** Preferences for a decoder: pairs of a chosen and a rejected answer to a prompt, or with kto answers that were rated one by one. */
+/** The options of preference tuning: the loss and its numbers. */
 import { alternatives } from '../../../accelerated/errors/alternatives.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { preferenceLosses } from './objective.js'
 import { decimal } from '../../data/dataset.js'
-import { readPreferences, readRatedAnswers } from './examples.js'
 import { templateOf } from '../../data/promptTemplates.js'
 import { flagOf } from '../../commandLine/shell.js'
 import type { TaskOptions } from '../task.js'
-import type { PreferenceOptions, Scoring } from '../taskType.js'
-import { preference } from './index.js'
-import { mixtureFlags } from '../files/mixture.js'
-import { encoding, evalShare, skipMissing } from '../files/flags.js'
-import { textSource } from '../texts/source.js'
-
-const scoring: Scoring = { taskType: preference, metrics: [], selectionMetric: 'loss' }
+import type { PreferenceOptions } from '../taskType.js'
 
 const losses = [...preferenceLosses, 'kto'] as const
 type Loss = PreferenceOptions['loss']
 
 /** @throws InputError for an unknown name */
-const lossOf = ({ loss = 'dpo' }: TaskOptions): Loss => {
+export const lossOf = ({ loss = 'dpo' }: TaskOptions): Loss => {
   const named = losses.find((name) => name === loss)
   if (named === undefined) throw inputError('--loss', alternatives(losses), quoted(loss))
   return named
@@ -48,7 +41,7 @@ const numberOf = (
 
 const positive = { isRight: (value: number) => value > 0 && Number.isFinite(value), expected: 'a number above 0' }
 
-const preferenceOptions = (options: TaskOptions): PreferenceOptions => {
+export const preferenceOptions = (options: TaskOptions): PreferenceOptions => {
   const [loss, promptTemplate] = [lossOf(options), templateOf(options)]
   const beta = numberOf(options, 'lossBeta', usualBeta[loss], { ...positive, of: losses })
   const [desirableWeight, undesirableWeight] = [
@@ -68,40 +61,3 @@ const preferenceOptions = (options: TaskOptions): PreferenceOptions => {
   if (loss === 'kto') return { promptTemplate, loss, beta, desirableWeight, undesirableWeight }
   return { promptTemplate, loss, beta, labelSmoothing, gamma }
 }
-
-export const preferencesSource = textSource({
-  name: 'preference',
-  scoring,
-  help: 'pairs of a chosen and a rejected answer, or rated answers, in a file, for a decoder',
-  flags: [
-    {
-      name: 'data',
-      placeholder: 'folder|file',
-      description: 'preference: JSON, JSON-lines or Parquet file of prompt, chosen and rejected (kto: prompt, completion and label)',
-      common: true,
-    },
-    { name: 'loss', placeholder: 'name', description: 'Preference loss: dpo, ipo, orpo, simpo or kto (preference)', defaultText: 'dpo' },
-    { name: 'lossBeta', placeholder: 'number', description: 'β of the preference loss', defaultText: '0.1, or 2 with simpo' },
-    {
-      name: 'labelSmoothing',
-      placeholder: 'share',
-      description: 'Probability that the answers of a pair are exchanged (dpo, simpo)',
-      defaultText: '0',
-    },
-    { name: 'simpoGamma', placeholder: 'number', description: 'Margin by which the rewards of simpo should differ', defaultText: '1' },
-    { name: 'desirableWeight', placeholder: 'number', description: 'Weight of answers with label true (kto)', defaultText: '1' },
-    { name: 'undesirableWeight', placeholder: 'number', description: 'Weight of answers with label false (kto)', defaultText: '1' },
-    {
-      name: 'promptTemplate',
-      placeholder: 'name',
-      description: "Prompt template of instructions: paper (SaLoRA's Appendix C), alpaca (Stanford's) or chat (the model's own)",
-      defaultText: 'chat if the model has a chat template, else paper',
-    },
-    skipMissing,
-    encoding,
-    evalShare,
-    ...mixtureFlags,
-  ],
-  read: (file, options) => (lossOf(options) === 'kto' ? readRatedAnswers : readPreferences)(file, templateOf(options), options),
-  dataOptions: (options) => ({ preference: preferenceOptions(options) }),
-})
