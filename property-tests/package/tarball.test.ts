@@ -30,7 +30,7 @@ beforeAll(async () => {
   packed = await npm(resolve('.'), 'pack', '--ignore-scripts', '--json', '--pack-destination', folder)
   await writeFile(join(project, 'package.json'), '{ "name": "mine", "private": true, "type": "module" }')
   tarball = join(folder, (await readdir(folder)).find((name) => name.endsWith('.tgz')) ?? '')
-  const [, command = ''] = /^npm (install \S+\.tgz.*)$/m.exec(await readFile('README.md', 'utf8')) ?? []
+  const [, command = ''] = /^npm (install \S+\.tgz(?: --[\w-]+)*)/m.exec(await readFile('README.md', 'utf8')) ?? []
   installed = await npm(project, ...command.replace(/\S+\.tgz/, tarball).split(' '), ...quietly, '--foreground-scripts')
 }, 600_000)
 afterAll(() => rm(folder, { recursive: true, force: true }))
