@@ -222,7 +222,7 @@ export const graphSerialization: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/graph/lowering.ts',
     mistake: 'Rows of a matrix in blocks are not centered.',
-    before: "sub(cast(rowLevels, 'float32'), 128)",
+    before: "sub(cast(rowLevels, 'float32'), unsignedZero)",
     after: "cast(rowLevels, 'float32')",
     tests: ['agreement/blockMatMul'],
   },
