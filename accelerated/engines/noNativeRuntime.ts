@@ -6,7 +6,7 @@ const refused = (): never => {
 }
 
 export const nodeEngine = refused
-export const productsSaturate = refused
+export const onnxRuntime = refused
 export const openModelFile = refused
 export const containsProvider = refused
 export const runtimeFolder = refused

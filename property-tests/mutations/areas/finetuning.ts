@@ -150,13 +150,6 @@ export const finetuning: ReadonlyArray<Mutation> = [
     tests: ['cli/errors'],
   },
   {
-    file: 'finetuning/tasks/localFiles.ts',
-    mistake: 'Files of --mix-data are not looked up on the hub.',
-    before: "mixData.push(await localFile(file, '--mix-data'))",
-    after: 'mixData.push(file)',
-    tests: ['property/finetuning/hubFile'],
-  },
-  {
     file: 'finetuning/recipe.ts',
     mistake: "A run may number the adapter's new tokens in another order.",
     before: 'theirs.every((token, i) => token === ours?.tokens[i])',
