@@ -50,7 +50,7 @@ export const trainFlags = {
   'Model and data': {
     model: text(
       'folder|id',
-      `Model in Hugging Face layout, a hub id, a .gguf file, or "embedded", the small encoder in this package; families: ${architectures.flatMap(({ modelTypes }) => modelTypes).join(', ')}`,
+      `Folder in Hugging Face layout, hub id, .gguf file, or "embedded"; families: ${architectures.flatMap(({ modelTypes }) => modelTypes).join(', ')}`,
     ),
     task: text('name|file', `Task: ${taskNames.join(', ')}, or a data file (${fileEndings.join(', ')})`),
     ...flagsOfTasks,
