@@ -6,7 +6,6 @@ const refused = (): never => {
 }
 
 export const nodeEngine = refused
-export const onnxRuntime = refused
 export const openModelFile = refused
 export const containsProvider = refused
 export const runtimeFolder = refused

@@ -103,7 +103,7 @@ describe('what a browser loads', () => {
     for (const { node, browser } of twins) {
       expect(node).toMatch(/^accelerated\/(engines|storage)\//)
       expect(existsSync(node), node).toBe(true)
-      expect(readFileSync(node, 'utf8'), node).toMatch(/'node:|onnxruntime-node/)
+      expect(readFileSync(node, 'utf8'), node).toMatch(/'node:|onnxruntime-node|loadOnnxRuntime.js/)
       expect(readFileSync(browser, 'utf8'), browser).not.toMatch(/from '(node:|onnxruntime-node)/)
     }
   })
