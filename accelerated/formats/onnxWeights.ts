@@ -26,9 +26,9 @@ export type StoredWeight = {
 }
 
 /**
- * How matrices in int8 are exact on every processor, also where products of uint8 and int8 saturate. A decoder's levels have eight bits, in uint8:
- * for single rows, products of uint8 and uint8 take the same time, and seven bits cost SmolLM2-135M 0.012 nats. An encoder's products of many rows
- * would take 2.5 times as long with VNNI. So its levels have seven bits, in int8, which costs no measurable score; those that are only read have eight.
+ * The levels of an export, whose products are exact on every processor, also where uint8 × int8 saturates. A decoder has eight bits in uint8: it
+ * generates from single rows, for which uint8 × uint8 is as fast. An encoder multiplies many rows, which would take 2.5 times as long with VNNI, so its
+ * multiplied matrices have seven bits in int8; matrices that are only read have eight.
  */
 export type ExportLevels = { readonly type: 'uint8' } | { readonly type: 'int8'; readonly isMultiplied: (name: string) => boolean }
 

@@ -71,19 +71,14 @@ const rightFactor = (
 ): { readonly matrix: string; readonly isSigned: boolean } => {
   const isView = other?.op === 'TransposedView'
   const source = isView ? other.inputs[0] : other
+  const inOrder = (levels: string): string => (isView ? emit('Transpose', [levels], { perm: [1, 0] }) : levels)
   const isSigned = source?.dtype === 'int8' && target.saturates !== true
-  const needsShift = source?.dtype === 'int8' && !isSigned
-  const { data } = source?.attributes ?? {}
-  if (needsShift && data === undefined)
+  if (source === undefined || isSigned || source.dtype === 'uint8') return { matrix: inOrder(stored), isSigned }
+  const { data } = source.attributes
+  if (data === undefined)
     throw new Error(`toOnnx: expected levels in uint8, since products with int8 saturate on this processor, got ${stored} in int8`)
-  const levels = needsShift
-    ? constant(
-        Array.from(data ?? [], (level) => level + unsignedZero),
-        source.shape.map(Number),
-        'uint8',
-      )
-    : stored
-  return { matrix: isView ? emit('Transpose', [levels], { perm: [1, 0] }) : levels, isSigned }
+  const shifted = Array.from(data, (level) => level + unsignedZero)
+  return { matrix: inOrder(constant(shifted, source.shape.map(Number), 'uint8')), isSigned }
 }
 
 /** Quantizes the rows of x to uint8 by their own scales, multiplies in int32, and applies the scales of rows and columns. */

@@ -347,7 +347,7 @@ export const evaluation: ReadonlyArray<Mutation> = [
   },
   {
     file: 'evaluation/agreement/compareRun.ts',
-    mistake: 'A run goes on where the two derivations retain different ranks.',
+    mistake: 'The comparison of a run continues after the two derivations retained different ranks.',
     before: '  if (!ranks.holds) return rows\n',
     after: '',
     tests: ['agreement/run'],
