@@ -16,11 +16,11 @@
  * An error that you can repair has a one-line message, and `isExpected(error)` is true for it. Any other error is a defect.
  * Other entry points: salora/accelerated (graphs, methods, formats), salora/evaluation (the paper's evaluation), salora/reference (float64).
  */
-export { DeviceError } from './accelerated/errors/deviceError.js'
+export { DeviceError } from './accelerated/errors/expectedErrors.js'
 export { isExpected } from './accelerated/errors/expectedErrors.js'
 export { InputError } from './accelerated/errors/inputError.js'
-export { SettingsError } from './accelerated/errors/settingsError.js'
-export { TrainingError } from './accelerated/errors/trainingError.js'
+export { SettingsError } from './accelerated/errors/expectedErrors.js'
+export { TrainingError } from './accelerated/errors/expectedErrors.js'
 export type { MethodName, SettingsInput } from './accelerated/settings/settingsInput.js'
 export { resolveSettings, type Settings } from './accelerated/training/settings.js'
 export * from './finetuning/index.js'

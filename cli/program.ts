@@ -4,7 +4,6 @@ import { nearest } from '../accelerated/errors/nearest.js'
 import { UsageError, usageError } from '../finetuning/commandLine/usageError.js'
 import { versions } from '../finetuning/runs/versions.js'
 import { commandGroups, type CommandEntry } from './commandGroups.js'
-import { groupHelp, programHelp } from './programHelp.js'
 import { exitCodes } from './terminal/exitCodes.js'
 
 const entries: ReadonlyArray<CommandEntry> = commandGroups.flatMap(({ commands }) => commands)
@@ -39,7 +38,7 @@ const withoutCommand = async ([word, ...others]: ReadonlyArray<string>): Promise
   if (['-V', '--version', 'version'].includes(word)) return print(`${versions['salora'] ?? ''}\n`)
   if (word.startsWith('-')) throw new UsageError(`${word}: unknown option (see salora --help)`)
   const group = entries.filter(({ name }) => name.startsWith(`${word} `))
-  if (group.length === 0) throw await unknownCommand(word)
+  if (group.length === 0) throw unknownCommand(word)
   if (others.some((other) => ['-h', '--help', '--help-all'].includes(other))) return print(groupHelp(word, group))
   const [subcommand] = others
   const names = group.map(({ name }) => name.slice(word.length + 1)).join(' or ')
@@ -47,8 +46,7 @@ const withoutCommand = async ([word, ...others]: ReadonlyArray<string>): Promise
 }
 
 /** The name that others give to a command, or the nearest of ours. */
-const unknownCommand = async (word: string): Promise<UsageError> => {
-  const { otherCommand } = await import('./options/otherCommands.js')
+const unknownCommand = (word: string): UsageError => {
   const meant = otherCommand(word)
   const near = nearest(
     word,
@@ -71,3 +69,70 @@ export const reported = async (thrown: unknown): Promise<number> => {
     return reported(unloaded)
   }
 }
+
+/** What people and other tools call our commands, by ours as typed after `salora`: lower case, without - and _. */
+const otherCommands: Readonly<Record<string, ReadonlyArray<string>>> = {
+  bench: ['benchmark', 'perf', 'profile', 'speed'],
+  board: ['dashboard', 'monitor', 'tensorboard', 'ui', 'watch', 'webui'],
+  chat: ['ask', 'repl', 'run', 'talk', 'webchat'],
+  doctor: ['check', 'devices', 'diagnose', 'env', 'info', 'system'],
+  evaluate: ['eval', 'score', 'test', 'validate'],
+  export: ['convert', 'gguf', 'merge', 'mergeadapter', 'mergelora', 'quantize', 'save'],
+  generate: ['complete', 'completion', 'sample'],
+  inspect: ['data', 'dataset', 'explore', 'preprocess', 'preview', 'tokenize'],
+  predict: ['classify', 'embed', 'infer', 'inference', 'label', 'tag'],
+  push: ['publish', 'share', 'upload'],
+  quickstart: ['demo', 'example', 'init', 'start', 'tutorial'],
+  'rank-pattern': ['rank', 'ranks'],
+  report: ['compare', 'plot', 'results', 'summary'],
+  serve: ['api', 'deploy', 'server', 'vllmserve'],
+  train: ['adapt', 'finetune', 'fit', 'llmft', 'lora', 'pretrain', 'sft'],
+  'train --resume': ['continue', 'resume'],
+  'train --task preference': ['align', 'dpo', 'kto', 'orpo', 'preference', 'reward', 'simpo'],
+  tune: ['grid', 'hpo', 'hyperparameters', 'optimize', 'search', 'sweep'],
+}
+
+/** Ours for the name that was typed, as `train --resume`; null where nobody calls one so. */
+export const otherCommand = (typed: string): string | null => {
+  const plain = typed.replaceAll(/[-_]/g, '').toLowerCase()
+  return Object.entries(otherCommands).find(([, names]) => names.includes(plain))?.[0] ?? null
+}
+
+/** Every other name, for tests. */
+export const otherCommandNames = Object.values(otherCommands).flat()
+
+const widest = Math.max(...commandGroups.flatMap(({ commands }) => commands.map(({ name }) => name.length)))
+
+const line = ({ name, summary }: CommandEntry): string => `  ${name.padEnd(widest)}  ${summary}`
+
+/** `salora --help`: the commands in groups, one line each. */
+const programHelp = (): string =>
+  [
+    'Fine-tune transformers with SaLoRA, LoRA, AdaLoRA, adapters, prefixes and prompts.',
+    '',
+    'Usage: salora <command> [options]',
+    ...commandGroups.flatMap(({ heading, commands }) => ['', `${heading}:`, ...commands.map(line)]),
+    '',
+    'Options:',
+    `  ${'-h, --help'.padEnd(widest)}  Print this help; salora <command> --help explains a command`,
+    `  ${'-V, --version'.padEnd(widest)}  Print the version`,
+    '',
+    'Example:',
+    '  salora quickstart',
+    '    Trains for a few minutes, prints the accuracy, and writes runs/sentiment-salora-1.',
+    '',
+    'Exit codes: 0 success, 1 failure, 2 wrong usage, 130 stopped by Ctrl-C.',
+    '',
+  ].join('\n')
+
+/** The same for a command whose name has two words, as `ngram`. */
+const groupHelp = (word: string, entries: ReadonlyArray<CommandEntry>): string =>
+  [
+    `Usage: salora ${word} <command> [options]`,
+    '',
+    'Commands:',
+    ...entries.map(line),
+    '',
+    `salora ${word} <command> --help explains a command.`,
+    '',
+  ].join('\n')

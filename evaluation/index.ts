@@ -44,6 +44,6 @@ export {
   writeNgramModel,
 } from './ngram/index.js'
 export { glueSweep, type GlueSweepResult } from './glue/glueSweep.js'
-export type { GlueSweepOptions, OnSweepEvent } from './glue/sweepOptions.js'
+export type { GlueSweepOptions, OnSweepEvent } from './glue/plan.js'
 export { sweeps } from './glue/sweeps/index.js'
 export { tune, type Trial, type TuneEvent, type TuneOptions, type TuneResult } from './tune/tune.js'

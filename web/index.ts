@@ -14,8 +14,7 @@ export {
   type HubPlace,
   type HubProgress,
 } from './hubModel.js'
-export { inspect, type DataSummary } from './inspect.js'
-export { exportForTransformersJs, predictor, type Predictor } from './predict.js'
+export { exportForTransformersJs, inspect, predictor, type DataSummary, type Predictor } from './predict.js'
 export { report, type ReportFiles } from './report.js'
 export { gpuRuntime, wasmRuntime, type WebRuntimeFiles } from '../accelerated/engines/loadOnnxRuntimeWeb.js'
 export { wasm, webGpu, type GpuFeatures, type WebRuntime } from '../accelerated/engines/onnxRuntimeWeb.js'

@@ -1,6 +1,6 @@
 /** What a run in a browser leaves: predictions by the adapter that it saved, and its export for transformers.js. */
 import { openModelFolder } from '../accelerated/checkpoints/modelFolder.js'
-import { inputError, shown } from '../accelerated/errors/inputError.js'
+import { inputError, shown, quoted } from '../accelerated/errors/inputError.js'
 import { exportOnnx } from '../accelerated/formats/exportOnnx.js'
 import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
 import type { OnnxPrecision } from '../accelerated/formats/onnxWeights.js'
@@ -14,6 +14,11 @@ import { resultInProgram } from '../finetuning/runs/errorsInProgram.js'
 import { readRunConfig } from '../finetuning/runs/runFiles.js'
 import type { RunConfig } from '../finetuning/runs/run.js'
 import { checkPlace, type Place } from './finetune.js'
+import type { TaskOptions } from '../finetuning/tasks/index.js'
+import { loadFrom } from '../finetuning/tasks/loadFrom.js'
+import { labeledFileSource } from '../finetuning/tasks/files/labeledFile.js'
+import { memoryStorage } from '../accelerated/storage/memory.js'
+import { mounted } from '../accelerated/storage/browser.js'
 
 export type Predictor = {
   /** What `salora predict` prints, one object per text. @throws InputError */
@@ -70,4 +75,35 @@ const writeExport = async (output: string, place: Files, to: Destination, precis
   checkPlace('exportForTransformersJs', place, ['storage'])
   const { trained, settings } = await trainedIn(output, place)
   await exportOnnx(to.folder, trained, resolveLabels(trained), { precision, maxLength: settings.maxLength, storage: to.storage })
+}
+
+/** What a data file holds, before a run: its classes and how long its texts are. */
+export type DataSummary = {
+  readonly rows: number
+  /** none if labels are no classes */
+  readonly classes: ReadonlyArray<{ readonly name: string; readonly rows: number }>
+  /** words of a text: the median and the most */
+  readonly words: { readonly median: number; readonly most: number }
+}
+
+/** Reads the file as a run would. @throws InputError for the first thing wrong in it */
+export const inspect = async (file: Blob & { readonly name: string }, task: Omit<TaskOptions, 'task'> = {}): Promise<DataSummary> => {
+  if (!(file instanceof Blob) || typeof file.name !== 'string') throw inputError('inspect', 'a File, or a Blob with a name', shown(file))
+  const path = `data/${file.name}`
+  if (!labeledFileSource.recognizes(file.name)) throw inputError('data', labeledFileSource.help, quoted(file.name))
+  const storage = mounted(memoryStorage(), 'data', new Map([[file.name, file]]))
+  const { train, evaluation, labelNames } = await resultInProgram(
+    loadFrom(labeledFileSource, { ...task, task: path, storage }),
+    labeledFileSource.flags ?? [],
+  )
+  const examples = [...train.examples, ...evaluation.examples]
+  const words = examples.map(({ text, textPair = '' }) => `${text} ${textPair}`.trim().split(/\s+/).length).sort((a, b) => a - b)
+  const rows = new Map<number, number>()
+  // a row of several classes, or with a tag for each word, counts once for each of them
+  for (const { label, labels = [label] } of examples) for (const one of new Set(labels)) rows.set(one, (rows.get(one) ?? 0) + 1)
+  return {
+    rows: examples.length,
+    classes: (labelNames ?? []).map((name, i) => ({ name, rows: rows.get(i) ?? 0 })),
+    words: { median: words[words.length >> 1] ?? 0, most: words.at(-1) ?? 0 },
+  }
 }

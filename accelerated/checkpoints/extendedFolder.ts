@@ -1,5 +1,4 @@
 /** A model folder with new tokens: its tokenizer and its configuration have them, its weights stay as they are. */
-import { withVocabulary } from '../models/vocabulary.js'
 import { readText } from '../storage/boundedJson.js'
 import { withTexts } from '../storage/changedTexts.js'
 import { fileInFolder, requiredFile } from '../storage/fileInFolder.js'
@@ -7,6 +6,7 @@ import { configLimit } from './configFile.js'
 import type { ModelFolder } from './modelFolder.js'
 import { tokensBeyond, withListedTokens, withNewTokens } from './tokenizer/addedTokens.js'
 import { tokenizerConfigLimit } from './tokenizer/tokenizerFile.js'
+import type { Model } from '../models/architecture.js'
 
 /**
  * The folder as if it had these tokens. Where its tables have rows without a token, new tokens take them; the vocabulary grows by the others.
@@ -45,3 +45,11 @@ const withSize = (text: string, size: number): string => {
   const replaced = text.replace(/("vocab_size"\s*:\s*)\d+/, `$1${size}`)
   return replaced === text ? text.replace('{', `{"vocab_size": ${size},`) : replaced
 }
+
+// A model whose vocabulary is longer than its tables: the rows of the other words come from a method.
+/** @param vocabularySize at least the model's own */
+export const withVocabulary = (model: Model, vocabularySize: number): Model => ({
+  ...model,
+  vocabularySize,
+  withDropout: (probability) => withVocabulary(model.withDropout(probability), vocabularySize),
+})

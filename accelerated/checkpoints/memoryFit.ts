@@ -4,7 +4,7 @@ import type { ModelSpec } from '../models/architecture.js'
 import type { TensorEntry } from './safetensors/safetensors.js'
 import { elementCount } from './safetensors/safetensorsHeader.js'
 
-/** Runs before a number is read. No precision takes less than one byte per number; precisions/memoryCheck knows what each one takes. @throws InputError */
+/** Runs before a number is read. No precision takes less than one byte per number; precisions/memoryCheck.ts knows what each one takes. @throws InputError */
 export const checkLeastMemory = (spec: ModelSpec, frozen: ReadonlyMap<string, TensorEntry>, folder: string, memory: number): void => {
   const bytes = numbersIn(frozen.values())
   if (bytes > memory) throw tooLarge(folder, memory, `${inGigabytes(bytes)} at one byte per number`, layersThatFit(spec, frozen, memory))

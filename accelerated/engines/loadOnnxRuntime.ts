@@ -1,11 +1,11 @@
 /** Loads ONNX Runtime at its first use, and only with its telemetry off. */
 import type * as binding from 'onnxruntime-node'
 import { reason } from '../errors/inputError.js'
-import { DeviceError } from '../errors/deviceError.js'
+import { DeviceError } from '../errors/expectedErrors.js'
 import { isInstalled } from '../storage/optionalPackages.js'
 import { guardNativeCall } from './nativeCallGuard.js'
-import { telemetrySwitch } from './telemetryOff.js'
 import './tf32.js' // switches TF32 off, which a thread cannot
+import { isMainThread } from 'node:worker_threads'
 
 export type OnnxRuntime = typeof binding
 
@@ -32,3 +32,12 @@ export const onnxRuntime = async (): Promise<OnnxRuntime> => {
     )
   }
 }
+
+/**
+ * Switches ONNX Runtime's telemetry off. On Linux and macOS its library otherwise writes a device id and an event database below the home folder
+ * and sends them to its maker. It reads the switch once, as it loads, from the environment of the process. A thread has only a copy of that
+ * environment, so the main thread sets the switch when it imports this file.
+ */
+const telemetrySwitch = 'ORT_DISABLE_TELEMETRY'
+
+if (isMainThread) process.env[telemetrySwitch] = '1'

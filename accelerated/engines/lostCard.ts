@@ -2,7 +2,7 @@
  * Calls of onnxruntime-web end in one line where the browser takes the graphics card away: its driver ended, was replaced, or had no memory left.
  * Without this, the call fails with other words, or never ends.
  */
-import { DeviceError } from '../errors/deviceError.js'
+import { DeviceError } from '../errors/expectedErrors.js'
 
 /** Runs a call of the library, and throws what became of it. */
 export type Guard = <T>(call: () => Promise<T>) => Promise<T>

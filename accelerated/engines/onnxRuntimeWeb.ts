@@ -1,6 +1,6 @@
 /** The engines of a browser: onnxruntime-web, by WebAssembly or WebGPU. The caller loads the runtime; no other file runs it. */
 import type * as binding from 'onnxruntime-web'
-import { DeviceError } from '../errors/deviceError.js'
+import { DeviceError } from '../errors/expectedErrors.js'
 import type { DType, Expression } from '../graph/expression.js'
 import { add, input } from '../graph/operators.js'
 import { toOnnx, type OnnxTarget } from '../graph/onnx.js'

@@ -4,7 +4,7 @@
  * process trains with it or without it.
  */
 import { isMainThread } from 'node:worker_threads'
-import { DeviceError } from '../errors/deviceError.js'
+import { DeviceError } from '../errors/expectedErrors.js'
 
 export const tf32Switch = 'NVIDIA_TF32_OVERRIDE'
 

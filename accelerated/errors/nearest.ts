@@ -32,3 +32,9 @@ export const nearest = (typed: string, names: ReadonlyArray<string>): string | n
   const [best] = names.map((name) => ({ name, distance: editDistance(typed, name) })).sort((a, b) => a.distance - b.distance)
   return best !== undefined && best.distance <= tolerance(typed) ? best.name : null
 }
+
+/** Alternatives in a sentence. `a, b or c`; after `most` names, how many more there are. */
+export const alternatives = (names: ReadonlyArray<string>, most = 12): string => {
+  if (names.length > most) return `${names.slice(0, most).join(', ')} or ${names.length - most} more`
+  return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`
+}

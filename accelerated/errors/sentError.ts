@@ -1,8 +1,6 @@
 /** An error as plain data, so that a thread or a process can send it and the receiver can throw the same kind of error. */
-import { DeviceError } from './deviceError.js'
+import { DeviceError, SettingsError, TrainingError } from './expectedErrors.js'
 import { InputError } from './inputError.js'
-import { SettingsError } from './settingsError.js'
-import { TrainingError } from './trainingError.js'
 
 export type SentError =
   | ({ readonly type: 'InputError' } & Pick<InputError, 'where' | 'expected' | 'got' | 'kind'>)

@@ -1,6 +1,7 @@
 /** Validates JSON values with Zod schemas. An error map gives Zod's errors the words of an InputError. */
 import { z } from 'zod'
 import { inputError, quoted, shown } from './inputError.js'
+import { didYouMean } from './nearest.js'
 
 /**
  * The value, with the schema's type. `what` describes it, such as `a plain LoRA configuration`.
@@ -70,3 +71,12 @@ const valueAt = (issue: z.core.$ZodIssue, value: unknown): unknown =>
     (at, key) => (typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined),
     value,
   )
+
+// Keys that an object of a program may not have: a mistyped option would be ignored in silence.
+/** @throws InputError for the first key that is not among the names: `task: expected an option of a task (did you mean "label"?), got "labl"` */
+export const refuseOtherKeys = (given: object, names: ReadonlyArray<string>, where: string, what: string): void => {
+  const other = Object.keys(given).find((key) => !names.includes(key))
+  if (other === undefined) return
+  const remedy = didYouMean(other, names)
+  throw inputError(where, remedy === null ? what : `${what} (${remedy})`, quoted(other))
+}

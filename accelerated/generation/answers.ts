@@ -1,7 +1,6 @@
 /** Answers as text: each piece as soon as no later token can change it, and at the end the whole answer. */
 import { z } from 'zod'
-import { refuseOtherKeys } from '../errors/otherKeys.js'
-import { validate } from '../errors/validate.js'
+import { refuseOtherKeys, validate } from '../errors/validate.js'
 import type { Decoder } from './decoder.js'
 import { generate, type GenerationEnd } from './generate.js'
 import { generationSettings, resolveGeneration, type GenerationInput, type ResolvedGeneration } from './settings.js'

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { zodErrorMap } from '../errors/validate.js'
 import { settingGroup, type SettingValues } from '../settings/setting.js'
-import { SettingsError } from '../errors/settingsError.js'
+import { SettingsError } from '../errors/expectedErrors.js'
 import type { Sampling } from './sampling.js'
 
 const count = z.int().min(1)

@@ -13,3 +13,14 @@ export const node = (op: Op, inputs: ReadonlyArray<Expression>, shape: Shape, dt
 export const fail = (op: string, expected: string, got: string): never => {
   throw new Error(`${op}: expected ${expected}, got ${got}`)
 }
+
+/** What writing one expression as ONNX nodes starts from: the expression, the names of its inputs, and the name that its value gets. */
+export type PendingNode = {
+  readonly node: Expression
+  /** names of its inputs */
+  readonly x: ReadonlyArray<string>
+  /** the name for its value, unless that has one already */
+  readonly result: string
+  /** whether an OutputOf reads it */
+  readonly manyOutputs: boolean
+}

@@ -16,7 +16,7 @@ import type { AttributeValue } from './onnxProto.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
 import { unsignedZero } from './quantizedOperators.js'
-import type { PendingNode } from './pendingNode.js'
+import type { PendingNode } from './newNode.js'
 
 /** Adds the nodes that compute the value; → its name. */
 type Serializer = (pending: PendingNode, builder: OnnxBuilder, shapes: RuntimeShapes) => string

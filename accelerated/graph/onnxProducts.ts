@@ -4,7 +4,7 @@ import type { OnnxBuilder } from './onnxBuilder.js'
 import { bitsOfBlocks, blockSize, unsignedZero, zeroScale } from './quantizedOperators.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
-import type { PendingNode } from './pendingNode.js'
+import type { PendingNode } from './newNode.js'
 
 /** Emits the product of the values `left` and `right` as `result`. */
 export const emitProduct = (

@@ -1,5 +1,5 @@
 /** The start of a run's phases, for a model that supports the method. */
-import { SettingsError } from '../errors/settingsError.js'
+import { SettingsError } from '../errors/expectedErrors.js'
 import type { ModelSpec } from '../models/architecture.js'
 import { methods } from './index.js'
 import type { Method } from './method.js'

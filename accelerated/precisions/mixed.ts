@@ -8,7 +8,7 @@ import { cast } from '../graph/operators.js'
 import { halfMatMul, halfOf } from '../graph/quantizedOperators.js'
 import { withBias, type TensorSource } from '../models/host.js'
 import type { ModelSpec } from '../models/architecture.js'
-import { SettingsError } from '../errors/settingsError.js'
+import { SettingsError } from '../errors/expectedErrors.js'
 import type { Precision } from './precision.js'
 
 export const mixed: Precision = {

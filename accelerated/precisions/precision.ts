@@ -5,7 +5,7 @@ import type { OnnxTarget } from '../graph/onnx.js'
 import type { TensorSource, Wrap } from '../models/host.js'
 import type { Device } from '../engines/devices/device.js'
 import type { WeightSource } from '../engines/engine.js'
-import { SettingsError } from '../errors/settingsError.js'
+import { SettingsError } from '../errors/expectedErrors.js'
 
 /** Frozen tensors by canonical name, in the precision's dtype, and the folder of their files. */
 export type Frozen = { readonly tensor: TensorSource; readonly weights: WeightSource }

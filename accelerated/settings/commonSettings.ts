@@ -1,5 +1,5 @@
 /** Settings that every run has, whatever its method. A default is ours where the paper (§4.1, appendix B) gives none. */
-import { alternatives } from '../errors/alternatives.js'
+import { alternatives } from '../errors/nearest.js'
 import { z } from 'zod'
 import { precisions } from '../precisions/index.js'
 import type { Precision } from '../precisions/precision.js'
@@ -7,7 +7,7 @@ import * as defaults from './defaults.js'
 import { schedules, type ScheduleName } from '../schedules/index.js'
 import { devices } from '../engines/devices/index.js'
 import { settingGroup, type SettingTable, type SettingValues } from './setting.js'
-import { SettingsError } from '../errors/settingsError.js'
+import { SettingsError } from '../errors/expectedErrors.js'
 import type { AdamWSettings } from '../parameters/optimizerGroup.js'
 import { weightGroups, type WeightGroups } from '../parameters/optimizerGroup.js'
 

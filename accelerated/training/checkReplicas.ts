@@ -1,6 +1,6 @@
 /** Whether replicas can train apart with these settings: several of them, a method of one phase, and evaluations and checkpoints at the ends of rounds. */
-import { alternatives } from '../errors/alternatives.js'
-import { SettingsError } from '../errors/settingsError.js'
+import { alternatives } from '../errors/nearest.js'
+import { SettingsError } from '../errors/expectedErrors.js'
 import type { Method } from '../methods/method.js'
 import { synchronizes, type CommonSettings } from '../settings/commonSettings.js'
 

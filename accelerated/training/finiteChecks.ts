@@ -1,5 +1,5 @@
 /** Checks that numbers are finite: a run stops before NaN or infinity reaches its checkpoints or its result. */
-import { TrainingError } from '../errors/trainingError.js'
+import { TrainingError } from '../errors/expectedErrors.js'
 import type { Examples } from '../models/packing.js'
 import type { TrainingExample } from '../objectives/objective.js'
 import type { StepReport } from './events.js'

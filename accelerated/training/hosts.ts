@@ -1,6 +1,6 @@
 /** Hosts of an assembly: the base model, the adapted model, and their forward passes as an objective asks for them. */
 import type { Expression } from '../graph/expression.js'
-import { SettingsError } from '../errors/settingsError.js'
+import { SettingsError } from '../errors/expectedErrors.js'
 import type { BatchInputs } from '../models/batchInputs.js'
 import { plainHost, trainedOrFrozen, type Host, type TensorSource, type Wrap } from '../models/host.js'
 import type { Forward, Forwards, ModelOutput } from '../objectives/objective.js'

@@ -1,7 +1,6 @@
 /** The learning rate of each step, η_p: linear warm-up from 0 to the peak, then the schedule. Steps count from 0. */
-import { schedules } from '../schedules/index.js'
-import { SettingsError } from '../errors/settingsError.js'
-import type { Schedule } from '../schedules/schedule.js'
+import { schedules, type Schedule } from '../schedules/index.js'
+import { SettingsError } from '../errors/expectedErrors.js'
 import type { CommonSettings } from '../settings/commonSettings.js'
 
 export type LearningRateSettings = Pick<

@@ -2,15 +2,18 @@
 import { poolName, type DropoutSite } from '../models/layers/dropout.js'
 import type { Engine, Session, WeightSource } from '../engines/engine.js'
 import type { Feeds } from '../engines/feeds.js'
-import type { ParameterLayout } from '../parameters/layout.js'
+import { type ParameterLayout, blockInput } from '../parameters/layout.js'
 import type { Examples, TokenizedExample } from '../models/packing.js'
 import type { Assembly } from './assembly.js'
 import { largestBatch } from './batchFeeds.js'
 import { graphToOpen } from './countedGraph.js'
-import { carryOf, deviceState, type DeviceState } from './deviceState.js'
 import { dropoutPools, type Dimensions } from './dropoutFeeds.js'
 import { dimensionsInBlocks } from './longTexts.js'
 import { accumulates, synchronizes } from '../settings/commonSettings.js'
+import type { Expression } from '../graph/expression.js'
+import type { RunState } from '../parameters/runState.js'
+import { namedVectors } from '../parameters/vectors.js'
+import { collect, namesOfBlocks } from './stateBuffers.js'
 
 /** What parts of a step are computed with. */
 export type PartSessions = {
@@ -112,5 +115,57 @@ export const phaseSessionsOf = <S extends Pick<PartSessions, 'release'>>(
     /** null: none are open */
     current: (): S | null => current?.sessions ?? null,
     release: async (): Promise<void> => current?.sessions.release(),
+  }
+}
+
+/**
+ * The part of a run's state that stays on the device from step to step: the vectors of W, which are nearly all of it. From part to part of a step,
+ * the sums of their gradients stay too. The state's own vectors are older until `settle` copies the numbers back: for checkpoints, evaluations
+ * and changes of phase.
+ */
+type DeviceState = {
+  /** the feeds of a step from this state, without those that the device has */
+  readonly feeds: (state: RunState, feeds: Feeds) => Feeds
+  /** these sums of gradients without those that the device has after a step's first part */
+  readonly withoutSums: (sums: Feeds) => Feeds
+  /** the blocks that a step does not return */
+  readonly isKept: (block: ParameterLayout['blocks'][number]) => boolean
+  /** After a step: the device has the state `step`. */
+  readonly took: (step: number) => void
+  /** Copies the numbers of this state from the device into its vectors, if they are older. */
+  readonly settle: (state: RunState) => Promise<void>
+}
+
+const isKept: DeviceState['isKept'] = ({ group }) => group.isWeight
+
+/** By output of a step's graph, the input that takes it in the next step. */
+const carryOf = (layout: ParameterLayout, outputs: Readonly<Record<string, Expression>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    layout.blocks.filter(isKept).flatMap((block) => namesOfBlocks(block, Object.keys(outputs)).map(({ output, input }) => [output, input])),
+  )
+
+const without = (feeds: Feeds, names: ReadonlySet<string>): Feeds =>
+  Object.fromEntries(Object.entries(feeds).filter(([name]) => !names.has(name)))
+
+/** null: the session carries nothing, and each step returns the whole state */
+const deviceState = (session: Session, layout: ParameterLayout, carry: Readonly<Record<string, string>>): DeviceState | null => {
+  const { carried } = session
+  if (carried === undefined) return null
+  const inputs = new Set(Object.values(carry))
+  const summed = new Set(layout.blocks.filter(isKept).map((block) => blockInput('gradientSum', block)))
+  /** held: the step whose state is on the device · isAhead: whether the vectors are older */
+  let [held, isAhead]: [number | null, boolean] = [null, false]
+  return {
+    isKept,
+    withoutSums: (sums) => without(sums, summed),
+    feeds: (state, feeds) => (held === state.step ? without(feeds, inputs) : feeds),
+    took: (step) => {
+      ;[held, isAhead] = [step, true]
+    },
+    settle: async (state) => {
+      if (!isAhead || held !== state.step) return
+      collect(layout, namedVectors(state), await carried(), isKept)
+      isAhead = false
+    },
   }
 }

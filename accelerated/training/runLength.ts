@@ -4,7 +4,7 @@ import { maxRunSteps, type CommonSettings } from '../settings/commonSettings.js'
 import type { Method } from '../methods/method.js'
 import type { Model } from '../models/architecture.js'
 import { noVirtualTokens } from '../models/packing.js'
-import { SettingsError } from '../errors/settingsError.js'
+import { SettingsError } from '../errors/expectedErrors.js'
 
 export type RunLength = {
   readonly steps: number

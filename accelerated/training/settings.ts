@@ -11,7 +11,7 @@ import { methods } from '../methods/index.js'
 import type { SettingsInput } from '../settings/settingsInput.js'
 import type { Method } from '../methods/method.js'
 import type { SettingTable } from '../settings/setting.js'
-import { SettingsError } from '../errors/settingsError.js'
+import { SettingsError } from '../errors/expectedErrors.js'
 
 /** Every setting of a run. Those of other methods are absent. */
 export type Settings = Omit<SettingsInput, CommonName> & Required<Pick<SettingsInput, CommonName>>

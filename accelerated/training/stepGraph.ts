@@ -4,11 +4,10 @@
  */
 import type { Expression, FloatType } from '../graph/expression.js'
 import { gradient } from '../graph/gradient.js'
-import { add, div, input, minimum, mul, reduceSum, sqrt, square } from '../graph/operators.js'
+import { add, div, input, minimum, mul, reduceSum, sqrt, square, checkpoint } from '../graph/operators.js'
 import { batchInputs } from '../models/batchInputs.js'
-import type { TensorSource } from '../models/host.js'
+import type { TensorSource, Wrap } from '../models/host.js'
 import { pooledDropout, type DropoutSite } from '../models/layers/dropout.js'
-import { checkpointedLayers } from '../models/layers/gradientCheckpointing.js'
 import { blockInput, blockOutput, joinBlock, type Block, type ParameterLayout } from '../parameters/layout.js'
 import type { OptimizerExtension } from '../parameters/optimizerExtension.js'
 import { layoutOf, type Assembly } from './assembly.js'
@@ -180,3 +179,6 @@ const nextState = (
     ),
   }
 }
+
+/** Gradient checkpointing: a step stores only layer inputs and recomputes the rest in the backward pass. */
+const checkpointedLayers: Wrap = (host) => ({ ...host, layer: (name, body) => host.layer(name, (x) => checkpoint(body(x), x)) })

@@ -1,12 +1,15 @@
 /** A round of a run whose replicas train apart: the part of each replica, here or elsewhere, then the outer update from all of them. */
 import type { TrainingExample } from '../objectives/objective.js'
-import type { RunState } from '../parameters/runState.js'
+import type { RunState, RunProgress } from '../parameters/runState.js'
 import { outerUpdate } from './outerUpdate.js'
 import type { PartExecutor, PartGradient, PartSource, SpreadStep } from './partGradient.js'
 import type { PhaseSessions } from './phaseSessions.js'
 import { endOfRound, replicaMemory, replicaVectors } from './replicas.js'
 import { replicaReports, replicaRound, type RoundContext } from './replicaRound.js'
 import type { StepOutcome } from './trainStep.js'
+import { tensorOf } from '../parameters/vectors.js'
+import type { Assembly } from './assembly.js'
+import type { StepReport } from './events.js'
 
 /** Losses and the norm of the gradient are means of the replicas; tokens are theirs together. */
 export type RoundStep = Omit<StepOutcome, 'state'>
@@ -71,3 +74,38 @@ const stepsOf = (parts: ReadonlyArray<PartGradient>, count: number): ReadonlyArr
     results: { gradientNorm: Float64Array.of(meanOf('gradientNorm', step)) },
   }))
 }
+
+// The report of a step: losses, speed, and the method's own measures.
+/** The report of a step, and its measures by matrix. @param before the state before the step @param seconds what the step took */
+export const reportOf = (
+  { method }: Pick<Assembly, 'method'>,
+  { layout }: Pick<PhaseSessions, 'layout'>,
+  before: RunState,
+  { results, tokens, loss, taskLoss }: Omit<StepOutcome, 'state'>,
+  { learningRate, stepsPerEpoch, seconds }: { readonly learningRate: number; readonly stepsPerEpoch: number; readonly seconds: number },
+): { readonly report: StepReport; readonly byMatrix: RunProgress['byMatrix'] } => {
+  const numbers = (name: string): ReadonlyArray<number> | undefined =>
+    results[name] === undefined ? undefined : Array.from(results[name], Number)
+  const measures = method.reporting?.measures?.(before.phase, numbers, (name) => tensorOf(layout, before.parameters, name))
+  const report: StepReport = {
+    kind: 'step',
+    step: before.step + 1,
+    epoch: (before.step + 1) / stepsPerEpoch,
+    loss,
+    taskLoss,
+    columns: measures?.columns ?? {},
+    learningRate,
+    gradientNorm: numbers('gradientNorm')?.[0] ?? NaN,
+    tokens,
+    tokensPerSecond: tokens / seconds,
+  }
+  return { report, byMatrix: measures?.byMatrix ?? {} }
+}
+
+/** Expected ranks while the method searches for them; null before and after, and for a method that searches for none. */
+export const expectedRanksOf = (
+  { method, settings }: Pick<Assembly, 'method' | 'settings'>,
+  { layout }: Pick<PhaseSessions, 'layout'>,
+  { phase, parameters }: RunState,
+): Readonly<Record<string, number>> | null =>
+  method.reporting?.expectedRanks?.(phase, settings, (name) => tensorOf(layout, parameters, name)) ?? null

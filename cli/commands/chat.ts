@@ -5,11 +5,9 @@ import { openConversation, type Conversation } from '../../finetuning/adapters/c
 import { openGenerator } from '../../finetuning/adapters/generator.js'
 import { textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
-import { chatCommands, chatLine } from '../input/chatLine.js'
-import { standardInput } from '../input/standardInput.js'
+import { standardInput } from '../input/promptInput.js'
 import { lineText, textLines, unchanged } from '../input/textLines.js'
-import { adapterFlags, adapterMachineFlags } from '../options/adapterFlags.js'
-import { adapterRequest } from '../options/adapterRequest.js'
+import { adapterFlags, adapterMachineFlags, adapterRequest } from '../options/adapterRequest.js'
 import { generationFlags, generationRequest, stopFlags } from '../options/generationRequest.js'
 import { pickFlags } from '../options/settingFlags.js'
 import { defineCommand } from '../terminal/command.js'
@@ -111,4 +109,31 @@ const answer = async (conversation: Conversation, text: string, typed: boolean, 
     interrupt.release()
   }
   return interrupt.exitCode()
+}
+
+/** A line of a conversation: a message, or a command that begins with a slash. */
+
+const chatCommands = {
+  '/reset': 'forget the conversation, except the system message',
+  '/system TEXT': 'forget all of it, and begin with this system message',
+  '/help': 'show these commands',
+  '/exit': 'end (as Ctrl-D does)',
+} as const
+
+type ChatLine =
+  | { readonly kind: 'message' | 'system'; readonly text: string }
+  | { readonly kind: 'nothing' | 'reset' | 'help' | 'exit' }
+  | { readonly kind: 'unknown'; readonly command: string }
+
+/** A blank before the slash makes the line a message. */
+export const chatLine = (line: string): ChatLine => {
+  const text = line.trim()
+  if (text === '') return { kind: 'nothing' }
+  if (!line.startsWith('/')) return { kind: 'message', text }
+  const [command = ''] = text.split(/\s/, 1)
+  const rest = text.slice(command.length).trim()
+  if (command === '/system' && rest !== '') return { kind: 'system', text: rest }
+  if (rest === '' && (command === '/reset' || command === '/help' || command === '/exit'))
+    return { kind: command.slice(1) as 'reset' | 'help' | 'exit' }
+  return { kind: 'unknown', command: text }
 }

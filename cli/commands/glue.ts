@@ -7,12 +7,11 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
 import { glueSweep, type GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
 import type { Executor } from '../../evaluation/cells/executor.js'
-import type { GlueSweepOptions } from '../../evaluation/glue/sweepOptions.js'
+import type { GlueSweepOptions } from '../../evaluation/glue/plan.js'
 import { gridOfAppendixB } from '../../evaluation/glue/glueRecipes.js'
 import type { Grid } from '../../evaluation/glue/plan.js'
 import { rowOf } from '../../evaluation/glue/rows.js'
-import { sweeps } from '../../evaluation/glue/sweeps/index.js'
-import { table1 } from '../../evaluation/glue/sweeps/table1.js'
+import { sweeps, table1 } from '../../evaluation/glue/sweeps/index.js'
 import { sweepMarkdown } from '../../evaluation/glue/sweepTableText.js'
 import {
   choiceFlag,
@@ -27,7 +26,7 @@ import {
 } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { absoluteModel, absolutePath } from '../../finetuning/runs/absolutePath.js'
-import { failedRuns } from '../format/failedRuns.js'
+import { failedRuns, sweepProgress } from '../terminal/sweepProgress.js'
 import { plural } from '../format/numbers.js'
 import { executorFlags, queueOf } from '../options/executorFlags.js'
 import { givenOf, pickFlags, type Values } from '../options/settingFlags.js'
@@ -35,7 +34,6 @@ import { allTrainFlags, offlineFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
-import { sweepProgress } from '../terminal/sweepProgress.js'
 
 /** Settings of every run, except its seed. */
 const settingsOfRuns = [...Object.keys(trainingSettings), ...Object.keys(machineSettings)].filter((name) => name !== 'seed')

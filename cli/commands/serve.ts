@@ -6,11 +6,11 @@ import { countFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { defaultLimits } from '../../finetuning/serving/http/limits.js'
 import { startRunServer, type RunServer } from '../../finetuning/serving/http/server.js'
-import { adapterMachineFlags } from '../options/adapterFlags.js'
+import { adapterMachineFlags } from '../options/adapterRequest.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
-import { placementNote } from '../terminal/placementNote.js'
+import { placementNote } from '../terminal/output.js'
 
 /** A fixed port, so that clients need no other configuration. */
 const defaultPort = 8323

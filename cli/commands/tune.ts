@@ -2,13 +2,12 @@
 import { resolve } from 'node:path'
 import { machineSettings, trainingSettings } from '../../accelerated/settings/commonSettings.js'
 import { methods } from '../../accelerated/methods/index.js'
-import { tune, type TuneEvent, type TuneOptions } from '../../evaluation/tune/tune.js'
+import { tune, type TuneEvent, type TuneOptions, type Trial, type TuneResult } from '../../evaluation/tune/tune.js'
 import { countFlag, flag, hidden, listFlag, listOf, numberOf, required, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import { absoluteModel, absolutePath } from '../../finetuning/runs/absolutePath.js'
-import { failedRuns } from '../format/failedRuns.js'
-import { plural } from '../format/numbers.js'
-import { trainCommand, tuneTable } from '../format/tuneTable.js'
+import { failedRuns, sweepProgress } from '../terminal/sweepProgress.js'
+import { plural, duration } from '../format/numbers.js'
 import { executorFlags, queueOf } from '../options/executorFlags.js'
 import { givenOf, pickFlags } from '../options/settingFlags.js'
 import { taskOptions } from '../options/taskRequest.js'
@@ -16,7 +15,9 @@ import { allTrainFlags, trainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
-import { sweepProgress } from '../terminal/sweepProgress.js'
+import { flagsOf, inShell } from '../../finetuning/commandLine/shell.js'
+import type { TaskOptions } from '../../finetuning/tasks/index.js'
+import { alignedTable } from '../format/table.js'
 
 /** What the search varies is no setting of every run. */
 const searched = ['learningRate', 'method']
@@ -144,4 +145,35 @@ const tuneOptions = (flags: Flags): TuneOptions => {
     folds: Number(folds),
     jobs: Number(jobs ?? 1),
   }
+}
+
+// The result of a search: every candidate with its scores, and the command that trains with the best one.
+/** A row for each candidate, the best one first; a column for each number of steps. */
+export const tuneTable = ({ trials, rungs, best }: TuneResult): ReadonlyArray<string> => {
+  const names = [...new Set([...trials].sort(byLengthAndScore).map(({ name }) => name))]
+  const ordered = best === null ? names : [best.name, ...names.filter((name) => name !== best.name)]
+  return alignedTable([
+    ['candidate', ...rungs.map(({ steps }) => `${steps} steps`), 'time of a run'],
+    ...ordered.map((name) => {
+      const own = trials.filter((trial) => trial.name === name)
+      const cell = (steps: number): string => {
+        const trial = own.find((one) => one.steps === steps)
+        if (trial === undefined) return '–'
+        return `${trial.score === null ? 'failed' : trial.score.toFixed(4)}${trial === best ? ' *' : '  '}`
+      }
+      const seconds = own.at(-1)?.seconds ?? null
+      return [name, ...rungs.map(({ steps }) => cell(steps)), seconds === null ? '–' : duration(seconds)]
+    }),
+  ])
+}
+
+/** Those that went furthest first, then by score; of one length, those without a score come last. */
+const byLengthAndScore = (a: Trial, b: Trial): number => b.steps - a.steps || (b.score ?? -Infinity) - (a.score ?? -Infinity)
+
+type Tuned = { readonly model: string; readonly task: TaskOptions; readonly metric?: string }
+
+/** The command that trains with the settings of a candidate. */
+export const trainCommand = ({ model, task, metric }: Tuned, { settings, steps }: Trial): string => {
+  const { method, ...values } = { ...settings, maxSteps: steps }
+  return ['salora', 'train', ...flagsOf({ model, ...task, metric, method, ...values })].map(inShell).join(' ')
 }

@@ -11,7 +11,7 @@ import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
 import type { Terminal } from '../terminal/output.js'
-import { queueLine } from '../terminal/queueLine.js'
+import { queueLine } from '../terminal/progress.js'
 import { endedLine, waitingLine } from '../terminal/sweepProgress.js'
 
 const longestLease = 86_400

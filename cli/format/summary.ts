@@ -3,9 +3,10 @@ import { oneLine } from '../../accelerated/errors/inputError.js'
 import { inShell, resumeCommand } from '../../finetuning/commandLine/shell.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import type { TaskType } from '../../finetuning/tasks/taskType.js'
-import { taskTypeNamed } from '../../finetuning/tasks/taskTypeOf.js'
-import { heatMap } from './heatMap.js'
+import { taskTypeNamed } from '../../finetuning/tasks/table.js'
 import { counted, duration, megabytes, percent, plural } from './numbers.js'
+import { styleText } from 'node:util'
+import { matrixPlace, matrixTitles } from '../../reporting/charts/matrixNames.js'
 
 type Scores = Readonly<Record<string, number>>
 
@@ -110,4 +111,38 @@ const parameterLines = ({ trainableParameters, retainedParameters }: RunResult):
     ([part, count]) => `${counted(count)} in the ${part}${part === 'adapter' ? left : ''}`,
   )
   return [`parameters  ${parts.join(', ')}`]
+}
+
+// The ranks of a run, layers down and matrices across; on a terminal the background grows brighter with the rank.
+/** Dark to bright. */
+const shades = ['bgBlack', 'bgBlue', 'bgBlueBright', 'bgCyan', 'bgCyanBright', 'bgGreen', 'bgGreenBright'] as const
+/** From here on black text is easier to read than white. */
+const firstBright = shades.indexOf('bgCyan')
+
+const shaded = (text: string, fraction: number): string => {
+  const shade = Math.round(fraction * (shades.length - 1))
+  // the terminal was asked already whether it shows colors
+  return styleText([shade >= firstBright ? 'black' : 'white', shades[shade] ?? 'bgBlack'], text, { validateStream: false })
+}
+
+/** Lines of the map, columns in the order of the ranks; a dot marks a matrix without an adapter. */
+export const heatMap = (ranks: Readonly<Record<string, number>>, { color }: { readonly color: boolean }): ReadonlyArray<string> => {
+  const cells = Object.entries(ranks).map(([name, rank]) => ({ ...matrixPlace(name), rank }))
+  const layers = [...new Set(cells.map(({ layer }) => layer ?? 0))].sort((a, b) => a - b)
+  const columns = [...new Set(cells.map(({ column }) => column))]
+  const titles = matrixTitles(columns)
+  const largest = Math.max(1, ...Object.values(ranks))
+  const titleOf = (column: string): string => titles.get(column) ?? column
+  const width = (column: string): number => Math.max(titleOf(column).length, String(largest).length)
+  const cellText = (rank: number | undefined, column: string): string => {
+    const text = (rank === undefined ? '·' : String(rank)).padStart(width(column))
+    return rank === undefined || !color ? text : shaded(text, rank / largest)
+  }
+  return [
+    `layer  ${columns.map((column) => titleOf(column).padStart(width(column))).join('  ')}`,
+    ...layers.map(
+      (layer) =>
+        `${String(layer).padStart(5)}  ${columns.map((column) => cellText(cells.find((cell) => (cell.layer ?? 0) === layer && cell.column === column)?.rank, column)).join('  ')}`,
+    ),
+  ]
 }

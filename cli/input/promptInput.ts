@@ -6,8 +6,8 @@ import { decodeUtf8, parseJson, readText } from '../../accelerated/storage/bound
 import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
 import { longestSamplePrompt, mostSamplePrompts, samplePromptsLimit, type SamplePrompt } from '../../finetuning/runs/samplePrompts.js'
 import type { Prompt } from '../../finetuning/tasks/texts/prompts.js'
-import { standardInput } from './standardInput.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
+import { fstatSync } from 'node:fs'
 
 /** `where` names it in messages; `shown` is written beside its answer. */
 export type GivenPrompt = { readonly where: string; readonly prompt: Prompt; readonly shown: unknown }
@@ -102,4 +102,21 @@ const lineOf = (line: string, where: string, template: PromptTemplate | null): G
   if (instruction !== undefined)
     return { where, prompt: { ...(template === null ? {} : { template }), instruction, input: input ?? '' }, shown: instruction }
   throw inputError(where, '"prompt", "instruction" or "messages"', quoted(line))
+}
+
+// Standard input of a command. Node reads a folder there as an empty text, so it is refused here.
+/** The bytes of standard input. @throws InputError if it is a folder */
+export const standardInput = (): NodeJS.ReadStream => {
+  const { stdin } = process
+  if (isFolder(stdin.fd)) throw inputError('standard input', 'a text (from a pipe, or < FILE)', 'a folder')
+  return stdin
+}
+
+/** A stream that is no file of the system has no number, and a closed one no status. */
+const isFolder = (fd: number | undefined): boolean => {
+  try {
+    return fd !== undefined && fstatSync(fd).isDirectory()
+  } catch {
+    return false
+  }
 }

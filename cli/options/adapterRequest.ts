@@ -1,8 +1,8 @@
 /** From the flags of an adapter to the options that open it. */
-import { join } from 'node:path'
+import { join, dirname } from 'node:path'
 import { resolveAdapter } from '../../accelerated/checkpoints/hub/hubAdapter.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import type { Settings } from '../../accelerated/training/settings.js'
+import { type Settings, allSettings } from '../../accelerated/training/settings.js'
 import type { TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
@@ -10,10 +10,12 @@ import { absoluteModel } from '../../finetuning/runs/absolutePath.js'
 import { hasAdapter } from '../../finetuning/serving/runOptions.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { layer, settingsOf } from './layers.js'
-import { nearbyRun } from './nearbyRun.js'
-import type { Values } from './settingFlags.js'
+import { type Values, pickFlags } from './settingFlags.js'
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { taskOptions } from './taskRequest.js'
+import { readdir, stat } from 'node:fs/promises'
+import { flag, listFlag, textFlag, textOf } from '../../finetuning/commandLine/flag.js'
+import { allTrainFlags, offlineFlags } from './trainFlags.js'
 
 export type AdapterRequest = {
   readonly adapter: TrainedAdapterOptions
@@ -72,3 +74,51 @@ const runConfig = async (run: string) => {
 }
 
 const stringOf = (value: unknown): string | null => (typeof value === 'string' ? value : null)
+
+// The run that a wrong --run probably means: the folder around it, or the newest run in it.
+/** ` (did you mean --run runs/reviews?)`, or where the runs of a sweep are; empty if no run is near */
+const nearbyRun = async (folder: string): Promise<string> => {
+  for (const run of [dirname(folder), ...(await newestFirst(folder))]) if (await isRun(run)) return ` (did you mean --run ${inShell(run)}?)`
+  const cells = join(folder, 'cells')
+  return (await newestFirst(cells)).length > 0 ? ` (the folder of a sweep: its runs are in ${inShell(cells)})` : ''
+}
+
+/** A model has a config.json too, which is no run's. */
+const isRun = async (folder: string): Promise<boolean> => (await readRunConfig(folder).catch(() => null)) !== null
+
+/** At most this many folders are read. */
+const mostFolders = 100
+
+const newestFirst = async (folder: string): Promise<ReadonlyArray<string>> => {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => [])
+  const inside = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name))
+  const dated = await Promise.all(
+    inside
+      .slice(0, mostFolders)
+      .map(async (run) => ({ run, time: (await stat(join(run, 'config.json')).catch(() => null))?.mtimeMs ?? 0 })),
+  )
+  return dated.sort((a, b) => b.time - a.time).map(({ run }) => run)
+}
+
+/** The flags that name an adapter: --run for a run, --adapter and --model, or --model alone for a model with its own head. */
+export const adapterFlags = {
+  run: textFlag('folder', 'Run folder of salora train'),
+  model: flag({
+    placeholder: 'folder|id',
+    description: 'Model, instead of --run',
+    parse: (where, typed) => (typed === undefined ? undefined : textOf(where, String(typed))),
+  }),
+  adapter: textFlag('folder|id', "Adapter of --model, in PEFT's layout or that of the adapters library; a folder or a hub id"),
+}
+
+export const labelFlags = {
+  labels: listFlag('names', 'Class names in the order of the outputs, separated by commas, where the model names none'),
+}
+
+/** Settings of the machine; those of the run where the flags are absent. @param takesModels whether the command also takes a model without a run */
+export const adapterMachineFlags = <const Name extends string>(names: ReadonlyArray<Name>, { takesModels = true } = {}) => ({
+  ...pickFlags(allTrainFlags, names, Object.fromEntries(names.map((name) => [name, takesModels ? defaultTextOf(name) : "the run's"]))),
+  ...offlineFlags,
+})
+
+const defaultTextOf = (name: string): string => `the run's; without a run ${String(allSettings[name]?.schema.parse(undefined))}`

@@ -1,5 +1,5 @@
 /** The flags of generation, and the request that they make. */
-import { SettingsError } from '../../accelerated/errors/settingsError.js'
+import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 import { generationSettings, resolveGeneration, type GenerationInput } from '../../accelerated/generation/settings.js'
 import { repeatableFlag } from '../../finetuning/commandLine/flag.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'

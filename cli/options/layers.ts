@@ -1,6 +1,6 @@
 /** Values from several sources, the later above the earlier: an error can name the file or the flag that a value came from. */
 import { shown } from '../../accelerated/errors/inputError.js'
-import { SettingsError } from '../../accelerated/errors/settingsError.js'
+import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { allSettings, resolveSettings, type Settings } from '../../accelerated/training/settings.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'

@@ -1,5 +1,5 @@
 /** The flags of `train`: the settings of methods, training and machine, and those of model, data and run. */
-import { alternatives } from '../../accelerated/errors/alternatives.js'
+import { alternatives } from '../../accelerated/errors/nearest.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { architectures } from '../../accelerated/models/index.js'

@@ -1,6 +1,6 @@
 /** From flags, a --config file and (with --resume) the run's config.json to the options of one fine-tuning run. */
 import { join } from 'node:path'
-import { inputError } from '../../accelerated/errors/inputError.js'
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { readRankPattern } from '../../finetuning/adapters/rankPattern.js'
 import { choiceOf, listOf } from '../../finetuning/commandLine/flag.js'
@@ -8,16 +8,19 @@ import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { exchanges } from '../../finetuning/distributed/exchange.js'
 import { redisAddress } from '../../finetuning/distributed/redis.js'
 import { absoluteModel, absolutePath } from '../../finetuning/runs/absolutePath.js'
-import type { RunOptions } from '../../finetuning/runs/run.js'
-import { readRunConfig } from '../../finetuning/runs/runFiles.js'
+import type { RunOptions, RunConfig } from '../../finetuning/runs/run.js'
+import { readRunConfig, parseRunConfig, runFileLimit } from '../../finetuning/runs/runFiles.js'
 import type { SamplePrompt } from '../../finetuning/runs/samplePrompts.js'
 import { trackerNames } from '../../finetuning/runs/tracking/trackerNames.js'
 import { samplePromptsOf } from '../input/promptInput.js'
-import { configValues, runValues } from './configFile.js'
 import { layer, merged, settingsOf, type Layer } from './layers.js'
 import { presetValues } from './presets.js'
 import { givenOf, type Values } from './settingFlags.js'
 import { taskOptions } from './taskRequest.js'
+import type { SettingKind } from '../../accelerated/settings/setting.js'
+import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
+import { suggestSetting } from './suggestions.js'
+import { configKinds } from './trainFlags.js'
 
 /** One run as requested; `output` is null where the run gets a new folder. */
 export type TrainRequest = Omit<RunOptions, 'output'> & { readonly output: string | null }
@@ -136,3 +139,45 @@ const withPattern = async ({ source, values }: Layer): Promise<ReadonlyArray<Lay
 }
 
 const stringOf = (value: unknown): string | null => (typeof value === 'string' ? value : null)
+
+/** Values of --config files and of run folders, by the names of flags in camelCase. */
+const isText = (value: unknown): boolean => typeof value === 'string' && value !== ''
+
+const kinds: Readonly<Record<SettingKind, { readonly expected: string; readonly accepts: (value: unknown) => boolean }>> = {
+  text: { expected: 'a string', accepts: isText },
+  number: { expected: 'a number', accepts: (value) => typeof value === 'number' || value === null },
+  list: {
+    expected: 'a list of strings',
+    accepts: (value) => value === null || (Array.isArray(value) && value.every((part) => typeof part === 'string')),
+  },
+  file: { expected: 'a file name', accepts: isText },
+  switch: { expected: 'true or false', accepts: (value) => typeof value === 'boolean' },
+}
+
+/**
+ * The object in a --config file, or the model, the task and the settings of a run's config.json.
+ * @throws InputError if the file cannot be read, holds no object, has an unknown key or a value of another kind
+ */
+const configValues = async (file: string): Promise<Values> => {
+  const json = parseJson(await readText(file, runFileLimit), file)
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw inputError(file, 'an object of settings', quoted(JSON.stringify(json)))
+  const isRun = 'settings' in json && 'task' in json && typeof json.task === 'object'
+  const values = isRun ? runValues(parseRunConfig(JSON.stringify(json), file)) : (json as Values)
+  for (const [name, value] of Object.entries(values)) {
+    const kind = Object.hasOwn(configKinds, name) ? configKinds[name] : undefined
+    if (kind === undefined)
+      throw inputError(
+        file,
+        `a setting of salora train in camelCase (${suggestSetting(name, Object.keys(configKinds)) ?? 'see salora train --help-all'})`,
+        quoted(name),
+      )
+    const { expected, accepts } = kinds[kind]
+    // a run's settings are resolved: they hold a file's content in place of its name
+    if (!isRun && !accepts(value)) throw inputError(file, `${expected} for ${name}`, JSON.stringify(value))
+  }
+  return values
+}
+
+/** A run's choices by the names of flags. */
+const runValues = ({ model, adapter, task, settings }: RunConfig): Values => ({ model, adapter, ...task, ...settings })

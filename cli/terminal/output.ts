@@ -1,6 +1,6 @@
 /** Output: the result goes to standard output (text, or with --json one document), everything else to standard error. */
-
 import { oneLine } from '../../accelerated/errors/inputError.js'
+import type { PlacementReport } from '../../finetuning/runs/devicePlacement.js'
 
 /** Escapes control characters, because labels and paths are untrusted. JSON keeps its meaning. */
 export const printable = (text: string): string => text.split('\n').map(oneLine).join('\n')
@@ -42,3 +42,9 @@ export const openTerminal = ({ json = false, quiet = false }: OutputFlags): Term
     },
   }
 }
+
+/** How a terminal shows where a device's nodes ran: as a warning if some ran on the CPU. */
+export const placementNote =
+  (terminal: Pick<Terminal, 'note' | 'warn'>): PlacementReport =>
+  (line, warns) =>
+    warns ? terminal.warn(line) : terminal.note(line)

@@ -6,7 +6,7 @@ import { reportLines } from '../format/inspection.js'
 import { counted, duration, plural, short } from '../format/numbers.js'
 import { samplesText } from '../format/samples.js'
 import { placementLine, placementWarns } from '../../finetuning/runs/devicePlacement.js'
-import { queueLine } from './queueLine.js'
+import type { QueueEvent } from '../../finetuning/distributed/redis.js'
 import { etaEstimator } from './eta.js'
 import { printable, type Terminal } from './output.js'
 import { methods } from '../../accelerated/methods/index.js'
@@ -247,3 +247,9 @@ export const scoresText = (scores: Readonly<Record<string, number>>): string =>
   Object.entries(scores)
     .map(([name, value]) => `${name} ${value.toFixed(4)}`)
     .join(', ')
+
+/** One line for an outage, one for its end, and one for refused commands. */
+export const queueLine = ({ connected, refusal }: Pick<QueueEvent, 'connected' | 'refusal'>): string => {
+  if (refusal !== undefined) return `Redis refuses commands: retrying; running runs continue (${refusal})`
+  return connected ? 'Redis is reachable again' : 'Redis is unreachable: retrying; running runs continue'
+}

@@ -1,9 +1,8 @@
 /** A sweep's progress on standard error: a bar of all runs on a terminal, elsewhere a line for each run that ends. */
-import type { OnSweepEvent } from '../../evaluation/glue/sweepOptions.js'
+import type { OnSweepEvent } from '../../evaluation/glue/plan.js'
 import type { ExecutorEvent } from '../../evaluation/cells/executor.js'
 import { duration, plural } from '../format/numbers.js'
-import { countProgress } from './progress.js'
-import { queueLine } from './queueLine.js'
+import { countProgress, queueLine } from './progress.js'
 import type { Terminal } from './output.js'
 
 /** Parts of a run in the bar. */
@@ -66,3 +65,15 @@ export const endedLine = ({ cell, outcome }: Extract<ExecutorEvent, { readonly k
   const scores = Object.entries(outcome.result.last.scores).map(([metric, score]) => `${metric} ${score.toFixed(3)}`)
   return `${cell.id}: ${outcome.reused ? 'already done' : duration(outcome.result.seconds)}, ${scores.join(', ')}`
 }
+
+/** A sweep's failures, one line per message: if a task's folder is missing, all its runs fail alike. */
+type Failed = { readonly cell: string; readonly message: string; readonly attempts: number }
+
+/** One line for each message, in the order of the first run that has it. */
+export const failedRuns = (failed: ReadonlyArray<Failed>): ReadonlyArray<string> =>
+  [...new Set(failed.map(({ message }) => message))].map((message) => {
+    const alike = failed.filter((run) => run.message === message)
+    const attempts = plural(Math.max(...alike.map((run) => run.attempts)), 'attempt')
+    const others = alike.length > 1 ? ` and ${plural(alike.length - 1, 'more run')}` : ''
+    return `${alike[0]?.cell}${others} failed (${attempts}): ${message}`
+  })

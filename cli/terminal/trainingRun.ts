@@ -2,7 +2,6 @@
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { methodOf } from '../../accelerated/training/settings.js'
-import { lossStillFalling } from '../../finetuning/runs/lossStillFalling.js'
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import { finetune } from '../../finetuning/finetune.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
@@ -12,10 +11,10 @@ import { exitCodes } from './exitCodes.js'
 import { nextRunFolder, removeEmptyRun } from '../options/nextRunName.js'
 import { watchInterrupt, type Interrupt } from './interrupt.js'
 import { openProgress } from './progress.js'
-import { watchSuddenEnd } from './suddenEnd.js'
 import { summaryText } from '../format/summary.js'
-import type { Terminal } from './output.js'
+import { type Terminal, printable } from './output.js'
 import type { TrainRequest } from '../options/trainRequest.js'
+import { spawn } from 'node:child_process'
 
 /** Lines below the summary of a finished run. */
 export type Closing = (output: string) => Promise<ReadonlyArray<string>>
@@ -116,4 +115,47 @@ const finishedRun = async ({ output, model, adapter, task, settings, tensorboard
   const flag = tensorboard === true ? '--tensorboard' : reportTo === undefined ? null : '--report-to'
   if (flag !== null) throw inputError(flag, 'an unfinished run, whose events it can still record', `a finished one in ${output}`)
   return result
+}
+
+// One line after a process that could not say why it ended: it was killed, or a file that it had mapped got shorter.
+/** Reads until the pipe from this process closes, which only the end of this process does, and prints its argument. */
+const script = 'read -r line; printf "%s\\n" "$1" >&2'
+
+/**
+ * Prints `line` to standard error if the process ends before the returned function is called, and not by `process.exit`.
+ * A shell waits for that, because no handler runs in a process that is killed. Where there is no shell, nothing is printed.
+ */
+const watchSuddenEnd = (line: string): (() => void) => {
+  if (process.platform === 'win32') return () => undefined
+  // in a group of its own, which Ctrl-C does not reach
+  const shell = spawn('sh', ['-c', script, 'sh', printable(line)], { stdio: ['pipe', 'ignore', 'inherit'], detached: true })
+  for (const source of [shell, shell.stdin]) source.on('error', () => undefined)
+  shell.unref()
+  const end = (): void => {
+    process.removeListener('exit', end)
+    shell.kill('SIGKILL')
+  }
+  process.once('exit', end)
+  return end
+}
+
+/** Whether a run ended too early: its loss on the evaluation data was still falling. */
+type Evaluation = Extract<FinetuneEvent, { readonly kind: 'evaluation' }>
+type Moment = { readonly step: number; readonly loss: number }
+
+/** A fall of less than this fraction in the last third of a run promises little. */
+const noticeable = 0.05
+
+/**
+ * The last evaluation and the one two thirds of the way, if the loss is the lowest of all and fell noticeably in between.
+ * @param evaluations of a run that was not stopped, in their order @returns null if the loss had settled, or if there are too few evaluations
+ */
+export const lossStillFalling = (
+  evaluations: ReadonlyArray<Pick<Evaluation, 'step' | 'scores'>>,
+): { readonly from: Moment; readonly to: Moment } | null => {
+  const moments = evaluations.flatMap(({ step, scores: { loss } }) => (step > 0 && loss !== undefined ? [{ step, loss }] : []))
+  const to = moments.at(-1)
+  const from = moments.findLast(({ step }) => to !== undefined && 3 * step <= 2 * to.step)
+  if (to === undefined || from === undefined || moments.some(({ loss }) => loss < to.loss)) return null
+  return to.loss < (1 - noticeable) * from.loss ? { from, to } : null
 }

@@ -3,6 +3,6 @@
  *
  * Comparisons with other libraries belong in property-tests/golden/.
  */
-export { boundOf } from './bounds.js'
+export { boundOf } from './target.js'
 export { describeRow, describeSkipped, kindOf, worstOfEach, type Part, type Row } from './rows.js'
 export { verify, type VerifySettings } from './verify.js'

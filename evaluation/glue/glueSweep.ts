@@ -7,18 +7,16 @@ import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { versions } from '../../finetuning/runs/versions.js'
-import type { Cell } from './cell.js'
+import { type Cell, scoreOf } from './sweep.js'
+import type { GlueSweepOptions, OnSweepEvent } from './plan.js'
 import { checkLengths, refuseRunFolder } from '../cells/checkSweep.js'
 import { localExecutor, type CellOutcome, type Executor } from '../cells/executor.js'
-import { chooseRates, noChoice, type Choice } from './gridSearch.js'
-import { partialTable } from './partialTable.js'
-import { cellsOf, type Grid } from './plan.js'
+import { partialTable, type EndedCell, type SweepTable } from './sweepTable.js'
+import { cellsOf, type Grid, gridCells, rateKey, type ChosenRates } from './plan.js'
 import { writePlan } from './storedPlan.js'
 import { loadTests, writeSubmission, type Submission } from './submission.js'
-import type { GlueSweepOptions, OnSweepEvent } from './sweepOptions.js'
 import { openSweepModel } from '../cells/sweepModel.js'
 import { sweepPlan } from './sweepPlan.js'
-import type { EndedCell, SweepTable } from './sweepTable.js'
 import { sweepCsv, sweepLatex, sweepMarkdown } from './sweepTableText.js'
 
 export type GlueSweepResult = {
@@ -126,4 +124,38 @@ const writeResult = async (output: string, result: GlueSweepResult): Promise<voi
   await write('table.csv', sweepCsv(result.table))
   await write('table.tex', sweepLatex(result.table))
   await write('sweep.json', `${JSON.stringify(result, null, 2)}\n`)
+}
+
+/** The search for learning rates. Each rate of the grid is tried with one seed, which no reported run has; each task and row gets the best one. */
+type Choice = { readonly rates: ChosenRates; readonly ended: ReadonlyArray<EndedCell> }
+const noChoice: Choice = { rates: new Map(), ended: [] }
+
+type Context = {
+  readonly onEvent: OnSweepEvent
+  readonly run: (cells: ReadonlyArray<Cell>) => Promise<ReadonlyArray<CellOutcome>>
+  readonly signal: AbortSignal
+}
+
+/** The best rate of each task and row, the smallest of equal ones. If no rate has a score, the recipe's rate stays and a message says so. */
+const chooseRates = async (options: GlueSweepOptions, model: Model, grid: Grid, { onEvent, run, signal }: Context): Promise<Choice> => {
+  const cells = gridCells(options, model.spec, grid)
+  await writePlan(options.output, sweepPlan(options, model, 'grid', cells))
+  onEvent({ kind: 'planned', stage: 'grid', cells: cells.length })
+  const outcomes = await run(cells)
+  const best = new Map<string, { readonly rate: number; readonly score: number }>()
+  for (const [i, cell] of cells.entries()) {
+    const outcome = outcomes[i]
+    if (outcome?.kind !== 'done') continue
+    const [rate, score] = [cell.options.settings.learningRate, scoreOf(cell.task, options.reported, outcome.result)]
+    if (!Number.isFinite(score)) continue // the run diverged
+    const earlier = best.get(rateKey(cell))
+    if (earlier === undefined || score > earlier.score) best.set(rateKey(cell), { rate, score })
+  }
+  if (!signal.aborted)
+    for (const key of new Set(cells.map(rateKey)))
+      if (!best.has(key)) onEvent({ kind: 'message', text: `${key}: no rate of --grid has a score; using the recipe's rate` })
+  return {
+    rates: new Map([...best].map(([key, { rate }]) => [key, rate])),
+    ended: cells.flatMap((cell, i) => (outcomes[i] === undefined ? [] : [{ cell, outcome: outcomes[i] }])),
+  }
 }

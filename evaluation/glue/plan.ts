@@ -4,9 +4,9 @@ import { resolveSettings } from '../../accelerated/training/settings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
-import type { Cell } from './cell.js'
+import type { ExecutorEvent } from '../cells/executor.js'
+import type { Cell, Reported, Row, Sweep } from './sweep.js'
 import { recipeOf, type PaperSize } from './glueRecipes.js'
-import type { Row, Sweep } from './sweep.js'
 
 export type SweepRequest = {
   readonly sweep: Sweep
@@ -30,6 +30,26 @@ export const sizeOf = ({ hiddenSize }: Pick<ModelSpec, 'hiddenSize'>): PaperSize
 
 /** Learning rates to choose from, and the data that decides: a held-out tenth of the training examples, or the dev file. */
 export type Grid = { readonly rates: ReadonlyArray<number>; readonly on: 'train' | 'dev' }
+
+/** What a sweep over GLUE is asked for, and the events that it emits. */
+export type GlueSweepOptions = SweepRequest & {
+  readonly output: string
+  readonly jobs: number
+  readonly reported: Reported
+  /** the row that others are compared with; null: lora, if the table has it */
+  readonly baseline: string | null
+  /** learning rates to choose from, for each task and row, with a seed of its own; null: the recipe's rate */
+  readonly grid: Grid | null
+  /** a zip with one row's predictions for the test files (null: the last row); null: no zip. An aborted sweep writes none */
+  readonly submission: { readonly file: string; readonly row: string | null } | null
+}
+
+export type OnSweepEvent = (
+  event:
+    | ExecutorEvent
+    | { readonly kind: 'message'; readonly text: string }
+    | { readonly kind: 'planned'; readonly stage: 'grid' | 'table'; readonly cells: number },
+) => void
 
 /** The chosen learning rates, by `rateKey`. */
 export type ChosenRates = ReadonlyMap<string, number>

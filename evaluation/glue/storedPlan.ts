@@ -6,8 +6,7 @@ import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
-import type { Cell } from './cell.js'
-import type { Reported } from './score.js'
+import type { Cell, Reported } from './sweep.js'
 
 export type PlannedCell = Pick<Cell, 'id' | 'row' | 'task' | 'seed'>
 

@@ -11,7 +11,7 @@ import { GLUE_TASKS, type GlueName } from '../../finetuning/data/glueTasks.js'
 import { glueTests, glueTestsOnHub, submissionNames, type GlueTest } from '../../finetuning/data/glueTestSet.js'
 import { openTrainedAdapter, type Text } from '../../finetuning/adapters/trainedAdapter.js'
 import { cellFolder } from '../cells/cellFolder.js'
-import { scoreOf, type Reported } from './score.js'
+import { scoreOf, type Reported } from './sweep.js'
 import type { EndedCell } from './sweepTable.js'
 
 export type Submission = {

@@ -1,7 +1,9 @@
 /** A sweep: the runs of a table or a figure. A new one is a file in sweeps/ and a line in sweeps/index.ts. */
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
-import type { GlueName } from '../../finetuning/data/glueTasks.js'
+import { type GlueName, GLUE_TASKS } from '../../finetuning/data/glueTasks.js'
+import type { RunCell } from '../cells/cell.js'
+import type { RunResult, Scores } from '../../finetuning/runs/run.js'
 
 /** A row of a table, or a point of a figure: the settings that differ from the recipe. */
 export type Row = {
@@ -23,3 +25,22 @@ export type Sweep = {
   /** run one after another, whatever --jobs says: the table compares their times */
   readonly inTurn?: boolean
 }
+
+/** A cell of a sweep over GLUE: a run, and its row, task and seed. */
+export type Cell = RunCell & {
+  /** the table's row: a method, or a method with changed settings */
+  readonly row: string
+  readonly task: GlueName
+  readonly seed: number
+}
+
+// The score of a run in a sweep: Table 1's metric of its task, of the last or of the best evaluation, in percent.
+/** Which evaluation a table reports. The best one is chosen on the data that it is reported on. */
+export type Reported = 'last' | 'best'
+
+export const reportedScores = (reported: Reported, { best, last }: Pick<RunResult, 'best' | 'last'>): Scores =>
+  (reported === 'best' ? (best ?? last) : last).scores
+
+/** In percent; NaN if the run does not have this score. */
+export const scoreOf = (task: GlueName, reported: Reported, result: Pick<RunResult, 'best' | 'last'>): number =>
+  100 * (reportedScores(reported, result)[GLUE_TASKS[task].paperMetric] ?? NaN)

@@ -1,9 +1,9 @@
 /** The plan that a sweep writes for others to follow: its title, its baseline, and its cells. */
 import { basename, isAbsolute } from 'node:path'
 import type { Model } from '../../accelerated/models/architecture.js'
-import type { Cell } from './cell.js'
+import type { Cell } from './sweep.js'
+import type { GlueSweepOptions } from './plan.js'
 import type { PaperSize } from './glueRecipes.js'
-import type { GlueSweepOptions } from './sweepOptions.js'
 import { sizeOf, type Grid } from './plan.js'
 import type { SweepPlan } from './storedPlan.js'
 

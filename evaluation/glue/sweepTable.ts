@@ -3,12 +3,11 @@ import { mean } from 'simple-statistics'
 import { GLUE_TASKS, type GlueName } from '../../finetuning/data/glueTasks.js'
 import { secondSetMetric } from '../../finetuning/metrics/index.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
-import type { Cell } from './cell.js'
-import { differencesFrom, type Difference, type OverallDifference } from './differences.js'
+import { type Cell, reportedScores, scoreOf, type Reported } from './sweep.js'
 import type { CellOutcome } from '../cells/executor.js'
-import type { PaperScore } from './paperTables.js'
-import { reportedScores, scoreOf, type Reported } from './score.js'
-import { summaryOf, type Summary } from './statistics.js'
+import { type PaperScore, paperScore } from './paperTables.js'
+import { summaryOf, type Summary, clusteredDifference, tInterval, type ClusteredDifference, type Interval } from './statistics.js'
+import type { PlannedCell, SweepPlan } from './storedPlan.js'
 
 export type TableCell = {
   readonly task: GlueName
@@ -135,3 +134,62 @@ const secondScores = (task: GlueName, reported: Reported, done: ReadonlyArray<Se
   const summary = summaryOf(values.map(([, value]) => value))
   return summary === null ? undefined : { name: second.name, values: Object.fromEntries(values), summary }
 }
+
+// How rows of a sweep differ from its baseline: pairs of the same task and seed, task by task, then over all tasks.
+/** A row minus the baseline on one task, in percentage points. */
+type Difference = {
+  readonly row: string
+  readonly task: GlueName
+  readonly pairs: number
+  readonly mean: number
+  /** 95 % t interval over seeds; null for a single pair */
+  readonly interval: Interval | null
+}
+
+/** A row minus the baseline over all tasks, with an error clustered by task. */
+type OverallDifference = Omit<ClusteredDifference, 'effects'> & { readonly row: string; readonly tasks: number }
+
+type ComparedRow = {
+  readonly name: string
+  readonly cells: ReadonlyArray<{ readonly task: GlueName; readonly values: Readonly<Record<string, number>> }>
+}
+
+type Differences = { readonly differences: ReadonlyArray<Difference>; readonly overall: ReadonlyArray<OverallDifference> }
+
+const differencesFrom = (baseline: ComparedRow, rows: ReadonlyArray<ComparedRow>): Differences => {
+  const others = rows.filter(({ name }) => name !== baseline.name).map((row) => ({ row: row.name, byTask: pairedByTask(row, baseline) }))
+  return {
+    differences: others.flatMap(({ row, byTask }) =>
+      byTask.map(({ task, pairs }) => ({ row, task, pairs: pairs.length, mean: mean([...pairs]), interval: tInterval(pairs) })),
+    ),
+    overall: others.flatMap(({ row, byTask }) => {
+      const difference = clusteredDifference(byTask.map(({ pairs }) => pairs))
+      if (difference === null || byTask.length < 2) return []
+      const { effects, ...rest } = difference
+      return [{ row, tasks: effects.length, ...rest }]
+    }),
+  }
+}
+
+/** Differences of runs with the same seed, by task; only tasks with at least one pair. */
+const pairedByTask = (
+  row: ComparedRow,
+  baseline: ComparedRow,
+): ReadonlyArray<{ readonly task: GlueName; readonly pairs: ReadonlyArray<number> }> =>
+  row.cells.flatMap(({ task, values }) => {
+    const other = baseline.cells.find((cell) => cell.task === task)?.values ?? {}
+    const pairs = Object.entries(values).flatMap(([seed, value]) => (other[seed] === undefined ? [] : [value - other[seed]]))
+    return pairs.length === 0 ? [] : [{ task, pairs }]
+  })
+
+/** The table of a plan from the cells that are done so far. */
+export const partialTable = (
+  { sweep, title, reported, baseline, paper }: Omit<SweepPlan, 'stage' | 'cells'>,
+  ended: ReadonlyArray<{ readonly cell: PlannedCell; readonly outcome: CellOutcome }>,
+): SweepTable =>
+  sweepTable(ended, {
+    title,
+    reported,
+    baseline,
+    paper: (row, task) => (paper === null ? null : paperScore(sweep, row, task, paper)),
+  })

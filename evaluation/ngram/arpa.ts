@@ -1,11 +1,19 @@
 /** Reads an ARPA file, plain or gzip, line by line into a back-off model, and refuses one that contradicts itself. */
-import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { isBlank } from './arpaLine.js'
-import { arpaSections, type LineError, type Section } from './arpaSections.js'
-import type { BackoffModel } from './backoffModel.js'
+import { inputError, quoted, type InputError } from '../../accelerated/errors/inputError.js'
+import { isBlank, decimalAt, partsOf } from './arpaLine.js'
+import { type BackoffModel, largestLog10 } from './backoffModel.js'
 import { modelOfNgrams, type Complain } from './modelOfNgrams.js'
 import { eachTextLine, type TextSource } from './textLines.js'
-import { newVocabulary, sentenceEnd, sentenceStart, specialWords, type Vocabulary } from './vocabulary.js'
+import {
+  newVocabulary,
+  sentenceEnd,
+  sentenceStart,
+  specialWords,
+  type Vocabulary,
+  unknownWord,
+  type GrowingVocabulary,
+} from './vocabulary.js'
+import { float32List, uint32List } from './numberList.js'
 
 /** The highest order of a file: twice the highest trained order. */
 const highestOrder = 12
@@ -81,3 +89,101 @@ const complainer =
       ? lineError('each n-gram once', `${quoted(parts.join(' '))} a second time`, firstLine + listed)
       : lineError(`the context ${quoted(parts.slice(0, -1).join(' '))} among the ${order - 1}-grams`, 'none', firstLine + listed)
   }
+
+// The sections of an ARPA file while it is read: their headers, and the n-grams of each order as numbers.
+/** Makes the error for a line of the file; without a number, for the current line. */
+type LineError = (expected: string, got: string, line?: number) => InputError
+
+/** The n-grams of one order in the order of the file. */
+type Section = ReturnType<typeof newSection>
+
+const newSection = (order: number) => ({
+  order,
+  firstLine: 0,
+  words: uint32List(),
+  probabilities: float32List(),
+  backoffs: float32List(),
+  /** an empty line followed them */
+  isOver: false,
+})
+
+/** Collects sections. `counts`: the numbers of n-grams by order that `\data\` declares, complete before the first header. */
+const arpaSections = (vocabulary: GrowingVocabulary, counts: ReadonlyArray<number>, lineError: LineError) => {
+  const finished: Section[] = []
+  let section = newSection(0)
+  const parser = ngramParser(vocabulary, lineError)
+  const nextHeader = (): string => (section.order === counts.length ? '\\end\\' : `\\${section.order + 1}-grams:`)
+  return {
+    finished: (): ReadonlyArray<Section> => finished,
+    hasSpecial: parser.hasSpecial,
+    nextHeader,
+    /** Ends the current section and starts the next one. → false after `\end\` */
+    takeHeader: (line: string): boolean => {
+      if (line !== nextHeader()) throw lineError(nextHeader(), quoted(line))
+      if (section.order > 0) {
+        const [declared, actual] = [counts[section.order - 1], section.probabilities.length()]
+        if (actual !== declared) throw lineError(`${declared} ${section.order}-grams, as \\data\\ says`, `${actual}`)
+        finished.push(section)
+      }
+      if (section.order === counts.length) return false
+      section = newSection(section.order + 1)
+      return true
+    },
+    takeEmptyLine: (): void => {
+      if (section.probabilities.length() > 0) section.isOver = true
+    },
+    takeNgram: (bytes: Uint8Array, start: number, end: number, line: number): void => {
+      if (section.isOver) throw lineError(nextHeader(), quoted(Buffer.from(bytes.subarray(start, end)).toString()))
+      if (section.probabilities.length() === 0) section.firstLine = line
+      parser.parse(bytes, start, end, section, section.order === counts.length)
+    },
+  }
+}
+
+/** Parses lines of n-grams into a section: a probability, `order` words, and perhaps a back-off weight. */
+const ngramParser = (vocabulary: GrowingVocabulary, lineError: LineError) => {
+  let bounds = new Uint32Array(2 * 8) // where the line's parts begin and end
+  const seenSpecial = new Set<number>()
+  const textAt = (bytes: Uint8Array, part: number): string => Buffer.from(bytes.subarray(bounds[2 * part], bounds[2 * part + 1])).toString()
+  const numberAt = (bytes: Uint8Array, part: number, what: string): number => {
+    const value = decimalAt(bytes, bounds[2 * part] as number, bounds[2 * part + 1] as number)
+    if (!Number.isFinite(Math.fround(value))) throw lineError(`a finite number for ${what}`, quoted(textAt(bytes, part)))
+    if (Math.abs(value) > largestLog10) throw lineError(`a log10 from -${largestLog10} to ${largestLog10} for ${what}`, textAt(bytes, part))
+    return value
+  }
+  /** Like KenLM, reads <UNK> as <unk>. */
+  const isUnknown = (bytes: Uint8Array, part: number): boolean =>
+    (bounds[2 * part + 1] as number) - (bounds[2 * part] as number) === 5 && textAt(bytes, part).toLowerCase() === '<unk>'
+  const addWord = (bytes: Uint8Array): number => {
+    const before = vocabulary.size()
+    const word = isUnknown(bytes, 1) ? unknownWord : vocabulary.add(bytes, bounds[2] as number, bounds[3] as number)
+    const isNew = word <= sentenceEnd ? !seenSpecial.has(word) : word === before
+    if (!isNew) throw lineError('each n-gram once', `${quoted(textAt(bytes, 1))} a second time`)
+    if (word <= sentenceEnd) seenSpecial.add(word)
+    return word
+  }
+  const findWord = (bytes: Uint8Array, part: number): number => {
+    const word = vocabulary.find(bytes, bounds[2 * part] as number, bounds[2 * part + 1] as number)
+    if (word === unknownWord && !isUnknown(bytes, part)) throw lineError('words that are among the 1-grams', quoted(textAt(bytes, part)))
+    return word
+  }
+  const parse = (bytes: Uint8Array, start: number, end: number, section: Section, isHighest: boolean): void => {
+    const { order, words, probabilities, backoffs } = section
+    if (bounds.length < 2 * (order + 3)) bounds = new Uint32Array(2 * (order + 3))
+    const parts = partsOf(bytes, start, end, bounds, order + 3)
+    if (parts !== order + 1 && parts !== order + 2)
+      throw lineError(
+        `a probability, ${order === 1 ? 'a word' : `${order} words`} and at most a back-off weight`,
+        parts > order + 2 ? 'more' : `${parts} of them`,
+      )
+    const probability = numberAt(bytes, 0, 'the probability')
+    if (probability > 0) throw lineError('the log10 of a probability, at most 0', textAt(bytes, 0))
+    const backoff = parts === order + 2 ? numberAt(bytes, order + 1, 'the back-off weight') : 0
+    if (isHighest && backoff !== 0) throw lineError('no back-off weight at the highest order', `${backoff}`)
+    if (order === 1) words.push(addWord(bytes))
+    else for (let part = 1; part <= order; part++) words.push(findWord(bytes, part))
+    probabilities.push(probability)
+    backoffs.push(backoff)
+  }
+  return { parse, hasSpecial: (word: number): boolean => seenSpecial.has(word) }
+}

@@ -4,6 +4,7 @@ import { styleCorpora, styleFiles, type Style } from '../../finetuning/data/styl
 import { normalized } from './normalizedText.js'
 import { checkLines, linesOf, trainingFiles } from './textFile.js'
 import { otherStyle, type Direction, type TransferDataset } from './transferData.js'
+import type { SentenceScores } from './scores.js'
 
 const { styles, folder: domain } = styleCorpora.gyafc
 const people = [0, 1, 2, 3]
@@ -42,3 +43,16 @@ const direction = async (file: string, from: Style): Promise<Direction> => {
     references,
   }
 }
+
+/** Single transfers with their scores, for a reader who judges them by eye. */
+export type TransferExample = {
+  readonly source: string
+  readonly output: string
+  /** the first person's rewriting */
+  readonly reference: string
+  readonly scores: SentenceScores
+}
+
+export type ExampleGroup = { readonly direction: string; readonly examples: ReadonlyArray<TransferExample> }
+
+export type TransferExamples = { readonly title: string; readonly groups: ReadonlyArray<ExampleGroup> }

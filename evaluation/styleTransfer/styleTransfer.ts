@@ -6,10 +6,41 @@ import { describeModel, languageModels } from './languageModels.js'
 import { scoreDirection, unchanged, type Scored } from './scores.js'
 import { bothStyles, type Direction, type TransferData } from './transferData.js'
 import { openTransferFolder } from './transferFolder.js'
-import type { StyleTransferOptions, StyleTransferEvent } from './contract.js'
-import { outputsOf } from './transferOutputs.js'
-import { configOf } from './transferConfig.js'
+import type { StyleTransferOptions, StyleTransferEvent, TransferSource } from './contract.js'
+import { outputsOf } from './transfers.js'
 import { examplesOf, resultOf, writeResult } from './transferReport.js'
+import { createHash } from 'node:crypto'
+import { fileSha256 } from '../../accelerated/storage/sha256.js'
+import { adapterFiles } from '../../finetuning/runs/runFingerprint.js'
+
+// Everything that the outputs of a style transfer depend on: a folder of transfers is of one of these.
+/** Everything that the outputs depend on. */
+const configOf = async (
+  { source, dataset }: StyleTransferOptions,
+  { directions }: TransferData,
+): Promise<Readonly<Record<string, string>>> => ({
+  dataset: dataset.name,
+  sentences: createHash('sha256')
+    .update(JSON.stringify(directions.map(({ sources }) => sources)))
+    .digest('hex'),
+  ...('files' in source ? await filesConfig(source) : await decoderConfig(source)),
+})
+
+type Decoder = Extract<TransferSource, { readonly generator: object }>
+type Files = Extract<TransferSource, { readonly files: object }>
+
+const filesConfig = async ({ files, normalize }: Files): Promise<Readonly<Record<string, string>>> => ({
+  outputs: `${await fileSha256(files[0])} ${await fileSha256(files[1])}`,
+  form: normalize ? 'normalized' : 'as it is',
+})
+
+const decoderConfig = async ({ generator, template, generation }: Decoder): Promise<Readonly<Record<string, string>>> => ({
+  model: generator.model,
+  ...(generator.adapter == null ? { adapter: 'none' } : await adapterFiles(generator.adapter)),
+  precision: generator.precision ?? 'float32',
+  template,
+  generation: JSON.stringify(Object.fromEntries(Object.entries(generation).sort())),
+})
 
 /** Ends without a result where `signal` is aborted: the next call resumes from the transfers in `output`. @throws InputError, SettingsError or DeviceError */
 export async function* styleTransfer(

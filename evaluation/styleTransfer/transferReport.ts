@@ -1,12 +1,11 @@
 /** The output of the scores: the table, the examples for a reader, and the files of the result. */
 import { join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
-import type { TransferExamples } from './examples.js'
+import type { TransferExamples } from './gyafc.js'
 import { versions } from '../../finetuning/runs/versions.js'
-import { published } from './paperResults.js'
+import { published, csvTable, latexTable, markdownTable, publishedRow, type TableRow, type TransferTable } from './transferTable.js'
 import type { Scored } from './scores.js'
 import type { TransferData } from './transferData.js'
-import { csvTable, latexTable, markdownTable, publishedRow, type TableRow, type TransferTable } from './transferTable.js'
 import type { StyleTransferOptions, StyleTransferResult, Outputs } from './contract.js'
 
 type AllScored = Readonly<Record<'transfers' | 'copies' | 'human', readonly [Scored, Scored]>>

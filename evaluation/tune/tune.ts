@@ -20,8 +20,7 @@ import type { RunCell } from '../cells/cell.js'
 import { checkLengths, refuseRunFolder } from '../cells/checkSweep.js'
 import { openSweepModel } from '../cells/sweepModel.js'
 import { localExecutor, type CellOutcome, type Executor, type ExecutorEvent } from '../cells/executor.js'
-import { candidatesOf, type Candidate, type SearchSpace } from './searchSpace.js'
-import { rungsOf, survivors, type Rung } from './successiveHalving.js'
+import { candidatesOf, type Candidate, type SearchSpace, rungsOf, survivors, type Rung } from './searchSpace.js'
 
 export type TuneOptions = SearchSpace & {
   /** a folder in Hugging Face layout, or a hub id */

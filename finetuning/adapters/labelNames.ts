@@ -2,7 +2,7 @@
 import { checkLabelNames } from '../../accelerated/checkpoints/labelNames.js'
 import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
-import { taskTypeOf } from '../tasks/taskTypeOf.js'
+import { taskTypeOf } from '../tasks/table.js'
 
 /** The classes' names in the adapter or the model. transformers' placeholders (LABEL_0, …) do not count: undefined. */
 export const resolveLabels = ({ base, adapter }: TrainedModel): ReadonlyArray<string> | undefined => {

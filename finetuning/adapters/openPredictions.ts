@@ -1,18 +1,16 @@
 /** Opens a loaded model and its adapter for prediction, on any device. */
 import type { Device } from '../../accelerated/engines/devices/device.js'
-import { inputError } from '../../accelerated/errors/inputError.js'
+import { inputError, shown } from '../../accelerated/errors/inputError.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import { labelsOf } from '../../accelerated/formats/modelConfig.js'
 import type { CausalOutputs, ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { EncodedText, Text } from '../tasks/taskType.js'
-import { taskTypeOf } from '../tasks/taskTypeOf.js'
-import { givenText, givenTexts } from './givenText.js'
+import { taskTypeOf } from '../tasks/table.js'
 import { resolveLabels } from './labelNames.js'
 import { calledOf } from './modelWithAdapter.js'
 import { resolveMaxLength, type MachineOptions, type OnProgress } from './openModel.js'
 import { openReader, type Reader } from './reader.js'
 import type { TrainedModelOptions } from './trainedModel.js'
-import { untilRelease } from './untilRelease.js'
 
 export type TrainedAdapter = {
   /** Its name in messages: the adapter, or the model if that has its own head. */
@@ -76,5 +74,45 @@ export const openPredictions = async (
           taskType.predictions?.predict(output, names, { text: texts[i]?.text ?? '', ...encodings[i] }).json ?? { outputs: output },
       )
     },
+  }
+}
+
+// Texts that a program hands to an open model, checked: a caller in JavaScript has no types, and a number has no tokens.
+/** @throws InputError for what is no list, and for the first element that is no text */
+const givenTexts = (given: unknown): ReadonlyArray<Text> => {
+  if (!Array.isArray(given)) throw inputError('texts', 'a list such as [{ text: "…" }]', shown(given))
+  return given.map((one: unknown, i) => givenText(one, `texts[${i}]`))
+}
+
+/** @throws InputError */
+const givenText = (given: unknown, where = 'text'): Text => {
+  if (typeof given !== 'object' || given === null) throw inputError(where, 'an object with a text, such as { text: "…" }', shown(given))
+  const { text, textPair } = given as Readonly<Record<string, unknown>>
+  if (typeof text !== 'string')
+    throw inputError(where, 'an object with a text, such as { text: "…" }', shown(text === undefined ? given : text))
+  if (textPair !== undefined && typeof textPair !== 'string') throw inputError(`${where}.textPair`, 'a text, or none', shown(textPair))
+  return given as Text
+}
+
+/** Calls of a session until it is released: the release waits for those that run, and later ones are refused. */
+type UntilRelease = {
+  /** @throws InputError after release */
+  readonly call: <T>(work: () => Promise<T>) => Promise<T>
+  /** It may be called again. */
+  readonly release: () => Promise<void>
+}
+
+/** @param where names the session in messages */
+const untilRelease = (where: string, release: () => Promise<void>): UntilRelease => {
+  const running = new Set<Promise<unknown>>()
+  let releasing: Promise<void> | null = null
+  return {
+    call: async (work) => {
+      if (releasing !== null) throw inputError(where, 'calls before release', 'one after it')
+      const answer = work()
+      running.add(answer)
+      return answer.finally(() => running.delete(answer))
+    },
+    release: () => (releasing ??= Promise.allSettled(running).then(release)),
   }
 }

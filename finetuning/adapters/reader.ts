@@ -2,7 +2,7 @@
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import type { EncodedText, Reading } from '../tasks/taskType.js'
-import { taskTypeOf } from '../tasks/taskTypeOf.js'
+import { taskTypeOf } from '../tasks/table.js'
 import { openAnswers, type MachineOptions, type OnProgress } from './openModel.js'
 
 export type Reader = Pick<Reading, 'encode'> & {

@@ -1,8 +1,7 @@
 /** The command line of a script that is no command of `salora`: its values, or its --help, or one line that says what is wrong. */
 import { InputError, reason } from '../../accelerated/errors/inputError.js'
-import { SettingsError } from '../../accelerated/errors/settingsError.js'
+import { SettingsError, isExpected } from '../../accelerated/errors/expectedErrors.js'
 import { describeSystemError } from '../../accelerated/errors/systemError.js'
-import { isExpected } from '../../accelerated/errors/expectedErrors.js'
 import type { Definition, Values } from './definition.js'
 import type { FlagGroups } from './flag.js'
 import { helpText } from './help.js'

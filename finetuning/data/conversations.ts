@@ -1,8 +1,7 @@
 /** Reads conversations: one example a row, in any layout that conversationRows.ts knows. Fields that are not read are counted. */
 import type { Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
-import { alternatives } from '../../accelerated/errors/alternatives.js'
+import { alternatives, nearest } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { nearest } from '../../accelerated/errors/nearest.js'
 import type { Dataset, Example, SkippedRow } from './dataset.js'
 import { objectReaderOf } from './formats.js'
 import { promptOf, type PromptTemplate } from './promptTemplates.js'

@@ -1,5 +1,5 @@
 /** The formats of users' files, by the ending of the name: a new format is a line here. */
-import { alternatives } from '../../accelerated/errors/alternatives.js'
+import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted, type InputError } from '../../accelerated/errors/inputError.js'
 import { endingOf, unpackedName } from '../../accelerated/storage/paths.js'
 import { encodingNamed } from './encoding.js'

@@ -1,14 +1,14 @@
 /** GLUE's official files: which file of the user's folder it is, and its rows as examples. */
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, statSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { alternatives } from '../../accelerated/errors/alternatives.js'
+import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decimal, type Dataset, type Example } from './dataset.js'
-import { readLocalText } from './localText.js'
 import { GLUE_TASKS, type GlueColumns, type GlueName } from './glueTasks.js'
 import { pickNamed, pickPlaces, type CellRecord, type RaggedRows, type Table, type TableRow } from './table.js'
-import { tabSeparated } from './tabSeparated.js'
 import { atRow } from './errorText.js'
+import { textIn, lines } from './textFile.js'
+import { MAXIMUM_BYTES, tooLarge } from './textPieces.js'
 
 /** `second`: another dev file, where a task has one. */
 export type GlueSplit = 'train' | 'dev' | 'second'
@@ -95,3 +95,43 @@ const scoreReader =
       throw inputError(atRow(file, row), `a score of ${name} (a number from 0 to ${HIGHEST_SCORE})`, quoted(written))
     return score
   }
+
+// A text file of the disk, read at once: GLUE's files are read where nothing can wait.
+/** The bytes of a UTF-8 file without byte-order mark. @throws InputError as `readUtf8` */
+const readLocalText = (file: string): Buffer => {
+  const stat = readable(file, () => statSync(file, { throwIfNoEntry: false }))
+  if (stat === undefined) throw inputError(file, 'a file', 'none there')
+  if (stat.isDirectory()) throw inputError(file, 'a file', 'a folder')
+  if (!stat.isFile()) throw inputError(file, 'a regular file', 'a device or a pipe')
+  if (stat.size > MAXIMUM_BYTES) throw tooLarge(file, stat.size)
+  return textIn(
+    file,
+    readable(file, () => readFileSync(file)),
+  )
+}
+
+/** @throws InputError with the system's code if `read` throws */
+const readable = <T>(file: string, read: () => T): T => {
+  try {
+    return read()
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    throw inputError(file, 'a file that can be read', `an error of the system (${code})`)
+  }
+}
+
+/** GLUE's tab-separated values: a tab ends a cell, and a quotation mark is an ordinary character. */
+const TAB = 0x09
+
+/** The records of a UTF-8 text. In UTF-8 a tab byte is never part of another character, so bytes are split before they are decoded. */
+function* tabSeparated(bytes: Buffer): Generator<CellRecord> {
+  for (const { row, start, end } of lines(bytes)) {
+    const starts = [start]
+    for (let tab = bytes.indexOf(TAB, start); tab !== -1 && tab < end; tab = bytes.indexOf(TAB, tab + 1)) starts.push(tab + 1)
+    const cell = (column: number): string => {
+      const next = starts[column + 1]
+      return bytes.toString('utf8', starts[column], next === undefined ? end : next - 1)
+    }
+    yield { row, width: starts.length, cell }
+  }
+}

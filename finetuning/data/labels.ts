@@ -1,5 +1,5 @@
 /** Turns labels, as a user's file writes them, into class indices or scores. */
-import { alternatives } from '../../accelerated/errors/alternatives.js'
+import { alternatives } from '../../accelerated/errors/nearest.js'
 import { type InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decimal, isInteger } from './dataset.js'
 import { atRow } from './errorText.js'

@@ -1,5 +1,5 @@
 /** Prompt templates of instruction tuning: the text before the response that the model learns. */
-import { alternatives } from '../../accelerated/errors/alternatives.js'
+import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 
 /** paper: SaLoRA's Appendix C, one preamble with or without input · alpaca: Stanford's, whose preamble mentions an input · chat: the model's own */

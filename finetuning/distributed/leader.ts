@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { InputError, inputError, reason } from '../../accelerated/errors/inputError.js'
-import { TrainingError } from '../../accelerated/errors/trainingError.js'
+import { TrainingError } from '../../accelerated/errors/expectedErrors.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import type { AnswersExecutor } from '../../accelerated/training/answerParts.js'
 import type { PartExecutor } from '../../accelerated/training/partGradient.js'

@@ -1,5 +1,5 @@
 /** Metrics of predicted classes: accuracy, F1, macro F1 and Matthews' correlation coefficient, and the counts they come from. */
-import { assertSameLength } from './assertSameLength.js'
+import { assertSameLength } from './losses.js'
 
 type Classes = ReadonlyArray<number>
 

@@ -1,6 +1,6 @@
 /** Metrics of predicted scores: Pearson's and Spearman's correlation, each in [−1, 1]. */
 import { sampleCorrelation, sampleRankCorrelation } from 'simple-statistics'
-import { assertSameLength } from './assertSameLength.js'
+import { assertSameLength } from './losses.js'
 
 type Numbers = ReadonlyArray<number>
 

@@ -1,6 +1,6 @@
 /** What a run reports of the nodes that its device left to the CPU: once, and again if a later graph leaves others. */
 import { countOnCpu, type Placement } from '../../accelerated/engines/placement.js'
-import { SettingsError } from '../../accelerated/errors/settingsError.js'
+import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 
 /** onCpu: float nodes on the CPU, by operator · floatNodes: all float nodes of the graph; null: ONNX Runtime did not report them */
 export type PlacementEvent = {

@@ -1,6 +1,6 @@
 /** Errors for a program: they name options as a program writes them, where the command line has flags. */
 import { InputError } from '../../accelerated/errors/inputError.js'
-import { SettingsError } from '../../accelerated/errors/settingsError.js'
+import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 import { allSettings } from '../../accelerated/training/settings.js'
 import type { TaskFlag } from '../tasks/task.js'
 

@@ -3,9 +3,13 @@
  * no time and no output folder either, so that equal runs have equal cards.
  */
 import { cardBody, precisionSection, useSection, type RoundedScores } from './cardBody.js'
-import type { CardFacts } from './cardFacts.js'
-import { frontMatter } from './cardFrontMatter.js'
+import { type CardFacts, cardTitle, lastName, savedScores, sourceNames } from './cardFacts.js'
 import type { Opener, Usage } from './usage.js'
+import { parseDatasetAddress } from '../../accelerated/checkpoints/hub/datasetAddress.js'
+import { metricTitle } from '../metrics/index.js'
+import { mixedFiles } from '../tasks/index.js'
+import { glueSource } from '../tasks/datasets/glue.js'
+import { wellFormed } from './markdown.js'
 
 export const cardFile = 'README.md'
 
@@ -30,3 +34,63 @@ export const cardOfExport = (
   const rest = used.slice(head.length)
   return `---\nlibrary_name: ${opener === 'gguf-merged' ? 'gguf' : opener}\n${isWhole ? rest.replace(/^(base_model: .*\nbase_model_relation: )adapter\n/, '$1finetune\n') : rest}`
 }
+
+/** The YAML front matter of a model card, which the Hugging Face hub reads. */
+const glueDataset = 'nyu-mll/glue'
+
+/** Every text is in double quotes, so that YAML reads it as a text. */
+const frontMatter = (facts: CardFacts): string => {
+  const { options, hubId, library, data } = facts
+  const { task, settings } = options
+  const scores = finiteScores(facts)
+  const types = [...new Set(scores.map(([metric]) => metricTitle(metric).type))].filter((type) => type !== 'loss')
+  return [
+    `library_name: ${library}\n`,
+    hubId === null ? '' : `base_model: ${yamlText(hubId)}\nbase_model_relation: ${library === 'transformers' ? 'finetune' : 'adapter'}\n`,
+    `pipeline_tag: ${data.taskType.pipelineTag}\n`,
+    yamlList('tags', [...new Set(['salora', settings.method])]),
+    yamlList('datasets', datasetsOf(task)),
+    yamlList('metrics', types),
+    `model-index:\n- name: ${yamlText(cardTitle(facts))}\n`,
+    scores.length === 0 ? '  results: []\n' : resultsText(facts, scores),
+  ].join('')
+}
+
+/** The hub's ids of the training data. */
+const datasetsOf = ({ task, data = '', mixData }: CardFacts['options']['task']): ReadonlyArray<string> => {
+  if (glueSource.recognizes(task)) return [glueDataset]
+  return [...new Set([task, data, ...mixedFiles(mixData)].flatMap((file) => parseDatasetAddress(file)?.id ?? []))]
+}
+
+type NamedScores = ReadonlyArray<readonly [metric: string, value: number]>
+
+const finiteScores = ({ result }: CardFacts): NamedScores =>
+  Object.entries(result.test?.scores ?? savedScores(result)).filter(([, value]) => Number.isFinite(value))
+
+const resultsText = ({ options: { task }, data, result }: CardFacts, scores: NamedScores): string => {
+  const isGlue = glueSource.recognizes(task.task)
+  const [dataset = lastName(task.task)] = datasetsOf(task)
+  return [
+    `  results:\n  - task:\n      type: ${data.taskType.pipelineTag}\n`,
+    `    dataset:\n      name: ${yamlText(sourceNames((result.test === undefined ? null : data.test) ?? data.evaluation).join(', '))}\n      type: ${yamlText(dataset)}\n`,
+    isGlue ? `      config: ${yamlText(task.task)}\n` : '',
+    '    metrics:\n',
+    ...scores.map(([metric, value]) => {
+      const { type, title } = metricTitle(metric)
+      return `    - type: ${yamlText(type)}\n      name: ${yamlText(title)}\n      value: ${yamlNumber(value)}\n`
+    }),
+  ].join('')
+}
+
+const yamlList = (name: string, values: ReadonlyArray<string>): string =>
+  values.length === 0 ? '' : `${name}:\n${values.map((value) => `- ${yamlText(value)}\n`).join('')}`
+
+/** A JSON string is a double-quoted YAML string, once what YAML calls unprintable is escaped. */
+const yamlText = (text: string): string =>
+  JSON.stringify(wellFormed(text)).replace(
+    /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+
+/** YAML 1.1, which the hub's Python reads, takes 5e-7 for a text: a number needs a point. */
+const yamlNumber = (value: number): string => String(value).replace(/^(-?\d+)e/, '$1.0e')

@@ -1,5 +1,5 @@
 /** A task with a custom metric: its score is among the others, and may select the best checkpoint. */
-import { alternatives } from '../../accelerated/errors/alternatives.js'
+import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { LabelLoss } from '../../accelerated/objectives/sequenceClassification.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'

@@ -1,5 +1,5 @@
 /** Loads a task from a given source, with the test data, the positive class and the selection metric that the options choose. */
-import { alternatives } from '../../accelerated/errors/alternatives.js'
+import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Dataset } from '../data/dataset.js'
 import { labelIndexIn } from '../data/labels.js'

@@ -1,13 +1,12 @@
 /** Loads a task by its name or file: finds its source in the table and applies the options that every task has. */
-import { alternatives } from '../../accelerated/errors/alternatives.js'
+import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { flagOf } from '../commandLine/shell.js'
 import type { Dataset } from '../data/dataset.js'
 import { loadFrom, withChosenMetrics } from './loadFrom.js'
 import type { Evaluation, LoadedTask, TaskSource, TaskOptions } from './task.js'
 import { withLocalFiles } from './files/localFiles.js'
-import { checkTaskOptions, taskFlags } from './taskFlags.js'
-import { taskSources } from './sources.js'
+import { checkTaskOptions, taskFlags, taskSources } from './taskFlags.js'
 
 /** Every task that has a name. */
 export const taskNames: ReadonlyArray<string> = taskSources.flatMap(({ names }) => names)

@@ -1,7 +1,7 @@
 /** Each equation of the method by itself, over many values in one session: gates, density, orthogonality, the low-rank update, AdamW. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { adamw } from '../../accelerated/training/adamw.js'
+import { adamw } from '../../accelerated/training/optimizer.js'
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
 import { add, input, maximum, mul, reduceSum } from '../../accelerated/graph/operators.js'
@@ -10,7 +10,7 @@ import { density, densityPenalty, gateCosts } from '../../accelerated/methods/sa
 import { addLowRank } from '../../accelerated/methods/lowRank.js'
 import { orthogonality } from '../../accelerated/methods/salora/orthogonality.js'
 import { gatedRows } from '../../accelerated/methods/salora/stackedFactors.js'
-import { boundOf } from '../../evaluation/agreement/bounds.js'
+import { boundOf } from '../../evaluation/agreement/target.js'
 import * as reference from '../../reference/index.js'
 import { lowRankShape } from '../support/arbitraries/shapes.js'
 import { tensorOf } from '../support/arbitraries/tensors.js'

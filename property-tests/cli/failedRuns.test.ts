@@ -1,6 +1,6 @@
 /** The failures of a sweep: one line per message. */
 import { expect, it } from 'vitest'
-import { failedRuns } from '../../cli/format/failedRuns.js'
+import { failedRuns } from '../../cli/terminal/sweepProgress.js'
 
 it('runs that fail with the same message share a line with the first run, the number of others and the most attempts', () => {
   expect(

@@ -3,7 +3,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { exampleLines } from '../../cli/format/tokenView.js'
+import { exampleLines } from '../../cli/format/inspection.js'
 import { fixtures } from '../golden/golden.js'
 import { saloraIn } from './inProcess.js'
 

@@ -1,6 +1,6 @@
 /** An evaluation as text: columns as wide as their longest cell, shortened names, and a confusion matrix of up to twelve classes. */
 import { describe, expect, it } from 'vitest'
-import { scoreLines } from '../../cli/format/scores.js'
+import { scoreLines } from '../../cli/commands/evaluate.js'
 import { alignedTable } from '../../cli/format/table.js'
 import type { AdapterScore } from '../../finetuning/adapters/scoreAdapter.js'
 

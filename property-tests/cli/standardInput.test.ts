@@ -2,7 +2,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { expect, it, vi } from 'vitest'
-import { standardInput } from '../../cli/input/standardInput.js'
+import { standardInput } from '../../cli/input/promptInput.js'
 
 it('refuses a folder in one line, and takes what is none', () => {
   const folder = openSync(tmpdir(), 'r')

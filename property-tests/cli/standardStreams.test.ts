@@ -1,6 +1,6 @@
 /** Standard output that fails: a reader that is gone is the end of the work, and any other error is reported. */
 import { afterEach, expect, it, vi } from 'vitest'
-import { watchStandardStreams } from '../../cli/terminal/standardStreams.js'
+import { watchStandardStreams } from '../../cli/salora.js'
 
 afterEach(() => void vi.restoreAllMocks())
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { classNamesIn } from '../../finetuning/data/classNames.js'
+import { classNamesIn } from '../../finetuning/data/parquetRows.js'
 import { loadEvaluation } from '../../finetuning/tasks/index.js'
 import { refusalOf } from '../support/refusal.js'
 

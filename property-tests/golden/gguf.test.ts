@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { dequantize } from '../../accelerated/checkpoints/gguf/dequantize.js'
 import { tensorTypes, type TensorType } from '../../accelerated/checkpoints/gguf/ggufTypes.js'
-import { quantizeQ80 } from '../../accelerated/checkpoints/gguf/quantize.js'
+import { quantizeQ80 } from '../../accelerated/formats/gguf/exportGguf.js'
 import { fixtures } from './golden.js'
 
 type Pair = { readonly numbers: string; readonly bytes: string }

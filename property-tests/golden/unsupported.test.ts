@@ -6,7 +6,7 @@ import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { startPhase } from '../../accelerated/methods/startPhase.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import { architectures } from '../../accelerated/models/index.js'
-import { SettingsError } from '../../accelerated/errors/settingsError.js'
+import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { fixtures } from './golden.js'
 

@@ -1,4 +1,4 @@
-/** Tolerances of the tests beside evaluation/agreement/bounds.ts, which has the bounds of devices against the reference, each with its reason. */
+/** Tolerances of the tests beside evaluation/agreement/target.ts, which has the bounds of devices against the reference, each with its reason. */
 
 /** Central differences of the fourth order in float64 (finiteDifference.ts): rounding 4e-13 of the function, truncation 2e-15 of its fifth derivative. */
 export const differenceTolerance = { relative: 1e-8, absolute: 1e-9 } as const

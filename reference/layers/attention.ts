@@ -1,8 +1,10 @@
 /** Multi-head scaled dot-product self-attention (Vaswani et al., 2017), within each example of a batch. */
 import { matMul } from '../tensor/matMul.js'
-import { checkShape, matrixShape, reshape, scaleBy, slice, stackColumns, stackRows, type Tensor } from '../tensor/tensor.js'
+import { checkShape, matrixShape, reshape, scaleBy, slice, stackColumns, stackRows, type Tensor, add } from '../tensor/tensor.js'
 import { dropout, dropoutVjp } from './dropout.js'
 import { softmax, softmaxVjp } from './softmax.js'
+import { adaptedLinear, type ModelTensors } from './adaptedLinear.js'
+import { sequence, type Layer } from './layer.js'
 
 /** Queries, keys and values: each [tokens, hidden], the examples' tokens one after another. */
 export interface QueryKeyValue {
@@ -93,3 +95,26 @@ export const attentionVjp =
     const collect = (pick: (gradient: QueryKeyValue) => Tensor): Tensor => assemble(all.map((blocks) => blocks.map(pick)))
     return { query: collect((g) => g.query), key: collect((g) => g.key), value: collect((g) => g.value) }
   }
+
+// The attention block of an encoder layer: W_O attention(W_Q x, W_K x, W_V x).
+/** x: [tokens, hidden] → [tokens, hidden] */
+const mixing =
+  (model: ModelTensors, settings: AttentionSettings, layer: string): Layer =>
+  (x) => {
+    const query = adaptedLinear(model, `${layer}.attention.self.query`)(x)
+    const key = adaptedLinear(model, `${layer}.attention.self.key`)(x)
+    const value = adaptedLinear(model, `${layer}.attention.self.value`)(x)
+    const inputs = { query: query.value, key: key.value, value: value.value }
+    return {
+      value: attention(settings)(inputs),
+      pullback: (yBar) => {
+        const bars = attentionVjp(settings)(inputs, yBar)
+        const [q, k, v] = [query.pullback(bars.query), key.pullback(bars.key), value.pullback(bars.value)] as const
+        return { x: add(add(q.x, k.x), v.x), gradients: { ...q.gradients, ...k.gradients, ...v.gradients } }
+      },
+    }
+  }
+
+/** x: [tokens, hidden] → [tokens, hidden] */
+export const selfAttention = (model: ModelTensors, settings: AttentionSettings, layer: string): Layer =>
+  sequence(mixing(model, settings, layer), adaptedLinear(model, `${layer}.attention.output.dense`))

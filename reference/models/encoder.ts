@@ -1,15 +1,14 @@
 /** A RoBERTa or BERT encoder with gated adapters on its six matrices and a head: forwards, and backwards by hand-derived rules. */
-import { normalization, type ModelTensors } from '../layers/adaptedLinear.js'
+import { normalization, type ModelTensors, adaptedLinear } from '../layers/adaptedLinear.js'
 import { embeddings, type Tokens } from './embeddings.js'
-import { feedForward } from './feedForward.js'
-import { residual, sequence, type Layer } from '../layers/layer.js'
-import { selfAttention } from '../layers/selfAttention.js'
+import { residual, sequence, type Layer, plainLayer } from '../layers/layer.js'
+import { selfAttention } from '../layers/attention.js'
 import { dropoutLayer, sequenceHead } from './sequenceHead.js'
-import { tokenHead } from './tokenHead.js'
 import { merge, openGates } from '../layers/lowRank.js'
 import { named, type Tensors } from '../tensor/tensor.js'
 import { layerName, type EncoderConfig } from './encoderConfig.js'
 import { sortGradients, tensorsOf, type ModelOptions, type Operands, type TracedModel } from './model.js'
+import { gelu, geluVjp } from '../layers/gelu.js'
 
 /** x ← norm(x + dropout(attention(x))); x ← norm(x + dropout(feedForward(x))). x: [tokens, hidden] → [tokens, hidden] */
 const encoderLayer =
@@ -67,3 +66,17 @@ export const mergeAdapters =
       }),
     ),
   })
+
+// The position-wise feed-forward block of an encoder layer: W_D gelu(W_U x).
+/** x: [tokens, hidden] → [tokens, hidden], through [tokens, intermediate] */
+const feedForward = (model: ModelTensors, { activation }: EncoderConfig, layer: string): Layer =>
+  sequence(
+    adaptedLinear(model, `${layer}.intermediate.dense`),
+    plainLayer(gelu(activation), geluVjp(activation)),
+    adaptedLinear(model, `${layer}.output.dense`),
+  )
+
+// The head that turns every token of an encoder into the logits of its classes.
+/** dropout → classifier. x: [tokens, hidden] → [tokens, labels] */
+const tokenHead = (model: ModelTensors, masks: Tensors): Layer =>
+  sequence(dropoutLayer(masks, 'head.input'), adaptedLinear(model, 'classifier'))

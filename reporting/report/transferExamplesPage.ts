@@ -1,6 +1,6 @@
 /** examples.html of a style transfer: every sentence with its scores. The page opens from a file and loads nothing. */
 import { escapeHtml } from '../charts/escapeHtml.js'
-import type { ExampleGroup, TransferExample, TransferExamples } from '../../evaluation/styleTransfer/examples.js'
+import type { ExampleGroup, TransferExample, TransferExamples } from '../../evaluation/styleTransfer/gyafc.js'
 
 const style = `
 :root { color-scheme: light dark }

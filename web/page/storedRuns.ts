@@ -1,6 +1,7 @@
 /** The runs in the page's storage. */
 import { readRunConfig, readRunResult, type Storage } from 'salora/web'
 import type { StoredRun } from './messages.js'
+import { zipSync } from 'fflate'
 
 /** @returns the newest last; a folder that is no run is left out */
 export const storedRuns = async (storage: Storage): Promise<ReadonlyArray<StoredRun>> => {
@@ -63,3 +64,8 @@ export const removeRun = async (name: string): Promise<void> => {
     await folder.removeEntry(name, { recursive: true }).catch(() => undefined)
   }
 }
+
+// Files as one zip file.
+/** Weights do not get smaller, so nothing is compressed. */
+export const zipOf = (files: ReadonlyMap<string, Uint8Array>): Uint8Array<ArrayBuffer> =>
+  zipSync(Object.fromEntries(files), { level: 0 }) as Uint8Array<ArrayBuffer>

@@ -14,11 +14,10 @@ import {
   type Predictor,
   type Storage,
 } from 'salora/web'
-import { dataFileOf, filesBelow, removeRun, storedRuns } from './storedRuns.js'
+import { dataFileOf, filesBelow, removeRun, storedRuns, zipOf } from './storedRuns.js'
 import type { Request, Response, RunRequest } from './messages.js'
 import { megabytes, modelFiles, modelLine, type Download } from './models.js'
 import { deviceOf, gpuHere, runtimeVersion, threadsHere } from './runtime.js'
-import { zipOf } from './zip.js'
 
 const send = (response: Response): void => self.postMessage(response)
 

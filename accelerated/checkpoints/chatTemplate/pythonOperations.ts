@@ -1,8 +1,7 @@
 /** Operators, tests, filters and methods of templates where Python and the library differ. */
 import { Float } from '../../storage/float.js'
-import { blank, splitBlanks } from '../tokenizer/pythonBlanks.js'
+import { blank, splitBlanks, strip, type Sides } from '../tokenizer/pythonBlanks.js'
 import { pythonJson, pythonText, usualSeparators, type JsonLayout } from './pythonText.js'
-import { strip, type Sides } from '../tokenizer/strip.js'
 import { areEqual, isList, isMap, isNumber, isTrue, like, templateValue, type Value } from './templateValues.js'
 
 export type Test = (value: Value, argument: Value) => boolean

@@ -9,11 +9,9 @@
  */
 import * as library from '@huggingface/tokenizers'
 import { InputError, inputError, reason } from '../../errors/inputError.js'
-import { isWhiteSpace, lowercase, spacedChinese, withoutFinalSigma } from './normalizers.js'
 import { precompiledNormalizer, type Normalize } from './precompiledNormalizer.js'
-import { bytesWords, unicodePreTokenizer } from './preTokenizers.js'
 import { piecesOf, wordMark, type TokenizerFile, type UnigramModel } from './tokenizerFile.js'
-import { strip } from './strip.js'
+import { strip } from './pythonBlanks.js'
 import { unigram, type ScoredPieces } from './unigram.js'
 
 /** The parts of the library that we use. Its own declarations import files without their extension, which Node's resolution does not find. */
@@ -174,4 +172,57 @@ const within = (normalized: string, text: string, where: string): string => {
   const most = longestMultiple * text.length + longestAddition
   if (normalized.length <= most) return normalized
   throw inputError(where, `a normalizer that makes at most ${most} characters of ${text.length}`, `${normalized.length}`)
+}
+
+/**
+ * What Hugging Face's tokenizers do to a text before it is cut, where the library does it as JavaScript does.
+ * The blocks of Chinese characters that BERT's normalizer puts blanks around. The library misses those of two UTF-16 units.
+ */
+const chinese = /[\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF\u{20000}-\u{2A6DF}\u{2A700}-\u{2B81F}\u{2B920}-\u{2CEAF}\u{2F800}-\u{2FA1F}]/gu
+
+const spacedChinese = (text: string): string => text.replaceAll(chinese, ' $& ')
+
+/** Lowercases each letter alone. JavaScript makes ς of a Σ that ends a word; Hugging Face's tokenizers make σ of every Σ. */
+const lowercase = (text: string): string => withoutFinalSigma(text).toLowerCase()
+
+const withoutFinalSigma = (text: string): string => text.replaceAll('Σ', 'σ')
+
+/** Whether Unicode counts a character as white space. JavaScript's trim also takes U+FEFF, and leaves U+0085. */
+const isWhiteSpace = (character: string): boolean => /\p{White_Space}/u.test(character)
+
+/**
+ * Where a text is cut into words, as Hugging Face's tokenizers cut it: by Unicode. The library's own cuts are JavaScript's. Its \s has U+FEFF and
+ * lacks U+0085. Its \d has ten digits, and its \w no letter outside ASCII.
+ */
+type PreTokenizer = NonNullable<TokenizerFile['pre_tokenizer']>
+type Part = Exclude<PreTokenizer, { readonly type: 'Sequence' }>
+
+const [letters, punctuation] = [
+  '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}',
+  '\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E',
+]
+
+/** GPT-2's words, whose bytes a ByteLevel takes. */
+const bytesWords =
+  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu
+
+/** The words that these parts leave of a text. */
+const words: Readonly<Partial<Record<Part['type'], (part: Part) => string>>> = {
+  BertPreTokenizer: () => `[^\\s${punctuation}]+|[${punctuation}]`,
+  Digits: (part) => `[^\\p{N}]+|\\p{N}${'individual_digits' in part && part.individual_digits === true ? '' : '+'}`,
+  Whitespace: () => `[${letters}]+|[^${letters}\\s]+`,
+  WhitespaceSplit: () => '\\S+',
+}
+
+const byUnicode = (part: Part): object => {
+  const Regex = words[part.type]?.(part)
+  return Regex === undefined ? part : { type: 'Split', pattern: { Regex }, behavior: 'Removed', invert: true }
+}
+
+/** The file's pre-tokenizer, whose cuts the library makes by Unicode. */
+const unicodePreTokenizer = (preTokenizer: TokenizerFile['pre_tokenizer']): object | null => {
+  if (preTokenizer === null) return null
+  return preTokenizer.type === 'Sequence'
+    ? { type: 'Sequence', pretokenizers: preTokenizer.pretokenizers.map(byUnicode) }
+    : byUnicode(preTokenizer)
 }

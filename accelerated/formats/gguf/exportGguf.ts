@@ -1,7 +1,6 @@
 /** The `gguf-merged` export: a whole decoder in GGUF with tokenizer and chat template, for llama.cpp and what is built on it. */
 import { ggufName, ggufOffset, interleaveHeads, permutedHeads, requireGguf } from '../../checkpoints/gguf/decoderNames.js'
 import { tensorTypes, type TensorType } from '../../checkpoints/gguf/ggufTypes.js'
-import { quantizeQ80 } from '../../checkpoints/gguf/quantize.js'
 import { ggufChunks, type WrittenTensor } from '../../checkpoints/gguf/writeGguf.js'
 import { configLimit } from '../../checkpoints/configFile.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
@@ -17,6 +16,7 @@ import { mergedTensors, type MergedTensor, type TrainedModel } from '../mergedWe
 import type { OnnxPrecision } from '../onnxWeights.js'
 import { ggufModelFiles } from './ggufFiles.js'
 import { tokenizerKeys } from './ggufTokenizer.js'
+import { toFloat16 } from '../../storage/float16.js'
 
 /** The type of matrices by precision, and its number in the key general.file_type. */
 const written = { float32: ['F32', 0], float16: ['F16', 1], int8: ['Q8_0', 7] } as const
@@ -91,3 +91,30 @@ const modelfile = `# ollama create NAME -f Modelfile
 # A model that is merged, as this one, runs in every version. ADAPTER with an adapter in GGUF works up to version 0.34.0; 0.34.1 refuses it.
 FROM ./${ggufModelFiles.model}
 `
+
+/** Q8_0 of llama.cpp: blocks of 32 numbers, each a float16 scale and 32 int8 levels. */
+const [block, blockBytes] = [32, 34]
+
+/** The scale is the largest magnitude / 127; levels are rounded half away from zero, in float32 as ggml computes them. numbers: whole blocks */
+export const quantizeQ80 = (numbers: Float32Array): Uint8Array => {
+  const blocks = numbers.length / block
+  const bytes = new Uint8Array(blocks * blockBytes)
+  const levels = new Int8Array(bytes.buffer)
+  const scales = new Float32Array(blocks)
+  for (let i = 0; i < blocks; i++) {
+    let largest = 0
+    for (let j = i * block; j < (i + 1) * block; j++) largest = Math.max(largest, Math.abs(numbers[j] ?? NaN))
+    const scale = Math.fround(largest / 127)
+    scales[i] = scale
+    const inverse = scale === 0 ? 0 : Math.fround(1 / scale)
+    for (let j = 0; j < block; j++) {
+      const level = Math.fround((numbers[i * block + j] ?? NaN) * inverse)
+      const size = Math.abs(level)
+      const floor = Math.floor(size)
+      levels[i * blockBytes + 2 + j] = Math.sign(level) * (floor + Math.floor(2 * (size - floor)))
+    }
+  }
+  const halves = new Uint8Array(toFloat16(scales).buffer)
+  for (let i = 0; i < blocks; i++) bytes.set(halves.subarray(2 * i, 2 * i + 2), i * blockBytes)
+  return bytes
+}

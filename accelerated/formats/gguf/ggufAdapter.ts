@@ -1,7 +1,6 @@
 /** A low-rank adapter in GGUF, as llama.cpp reads it beside a base model: adapter.gguf. */
 import { findGguf, ggufName, interleaveHeads, permutedHeads, requireGguf, separateHeads } from '../../checkpoints/gguf/decoderNames.js'
-import type { GgufHeader } from '../../checkpoints/gguf/ggufHeader.js'
-import { readGguf } from '../../checkpoints/gguf/readGguf.js'
+import { type GgufHeader, readGguf } from '../../checkpoints/gguf/ggufHeader.js'
 import { ggufChunks, type WrittenTensor } from '../../checkpoints/gguf/writeGguf.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { encode } from '../../checkpoints/safetensors/writeSafetensors.js'

@@ -1,6 +1,6 @@
 /** AdaLoRA (Zhang et al., 2023), as PEFT has it: h = W x + b + α / (r + 1e-5) · B (E ⊙ A x). Unimportant E become 0 until a budget is met. */
 import { weightGroupsOf } from '../../settings/commonSettings.js'
-import { input, mul, reduceMean, reshape } from '../../graph/operators.js'
+import { input, mul, reduceMean, reshape, clip, concat, constant, matMul, reduceSum, sqrt, square, sub } from '../../graph/operators.js'
 import type { Trainable } from '../../parameters/layout.js'
 import { tensorOf } from '../../parameters/vectors.js'
 import { normalInitial, zeroInitial } from '../../parameters/initialization.js'
@@ -9,10 +9,10 @@ import type { TensorSource } from '../../models/host.js'
 import { adaptedMatrices, lowRankWrap, matrixOfWeight, mergeProduct, type AdaptedMatrix, type LowRankFactors } from '../lowRank.js'
 import type { LayoutContext, Method, TrainingProgress, Transition } from '../method.js'
 import { allocating, holding, strengths } from './allocation.js'
-import { distancesFromOrthonormal } from './orthogonality.js'
 import { adaloraPhase, validatePhase, ranksOf, tripletsOf, type AdaloraPhase } from './phase.js'
 import { allocationAt, checkSchedule, scheduleOf } from './schedule.js'
 import { adaloraSettings, type AdaloraSettings } from './settings.js'
+import type { Expression } from '../../graph/expression.js'
 
 export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
   name: 'adalora',
@@ -147,3 +147,27 @@ export const adaloraScale = ({ loraAlpha, initR }: Pick<AdaloraSettings, 'loraAl
 /** B diag(E). B: [d, r], E: [r] → [d, r] */
 export const scaledColumns = (B: ArrayLike<number>, E: ArrayLike<number>): Float64Array =>
   Float64Array.from(B, (b, i) => b * (E[i % E.length] ?? NaN))
+
+// AdaLoRA's regularizer in a graph: ‖AAᵀ − I‖ and ‖BᵀB − I‖ (Zhang et al., 2023, section 3.1), not squared, as in PEFT.
+/** A squared norm below it counts as 0. The norm has no derivative there; as in PyTorch it is 0 instead of 0/0. */
+const smallest = 1e-30
+
+/** ‖A Aᵀ − I‖_F and ‖Bᵀ B − I‖_F of matrices of one rank → [matrices, 2] */
+export const distancesFromOrthonormal = (matrices: ReadonlyArray<AdaptedMatrix>, parameter: TensorSource): Expression => {
+  const grams = matrices.flatMap(({ name }) => [
+    matMul(parameter(`${name}.A`), parameter(`${name}.A`), { transposeB: true }),
+    matMul(parameter(`${name}.B`), parameter(`${name}.B`), { transposeA: true }),
+  ])
+  const r = matrices[0]?.r ?? 0
+  const entries = r * r
+  const identity = constant(
+    Array.from({ length: entries }, (_, i) => Number(i % (r + 1) === 0)),
+    [entries],
+    (grams[0] as Expression).dtype,
+  )
+  const all = concat(
+    grams.map((gram) => reshape(gram, [1, entries])),
+    0,
+  )
+  return reshape(sqrt(clip(reduceSum(square(sub(all, identity)), [1]), smallest, Infinity)), [matrices.length, 2])
+}

@@ -1,5 +1,5 @@
 /** AdaLoRA's schedule: the number of triplets after each step (Zhang et al., 2023, section 3.3). Steps count from 0, as in PEFT. */
-import { SettingsError } from '../../errors/settingsError.js'
+import { SettingsError } from '../../errors/expectedErrors.js'
 import type { AdaloraSettings } from './settings.js'
 
 /** warmup: t_init, the last step that prunes nothing · final: t_final · last: T − t_final, the step of the last cut */

@@ -1,9 +1,13 @@
 /** A decoder with a table of positions as a model: its graph, and heads over the vocabulary and over classes. */
-import type { Model } from '../architecture.js'
-import { slotPositions } from '../batchInputs.js'
-import { wordsOf, type GptConfig, type GptNames } from './config.js'
-import { decoder } from './decoder.js'
-import { specOf } from './spec.js'
+import type { Model, Layer, Matrix, ModelSpec, TensorShape } from '../architecture.js'
+import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
+import { wordsOf, type GptConfig, type GptNames, layerNames } from './config.js'
+import type { Expression } from '../../graph/expression.js'
+import { add, gather, gelu, layerNormalization, relu, slice } from '../../graph/operators.js'
+import type { Host } from '../host.js'
+import { attention, causalBias } from '../layers/attention.js'
+import { geluTanh } from '../layers/gelu.js'
+import { linearTensors } from '../bert/heads.js'
 
 /** What differs between families beside sizes. */
 export type GptFamily = Pick<Model, 'type' | 'transposed' | 'ignored'> & {
@@ -46,3 +50,108 @@ export const gptModel = (family: GptFamily, config: GptConfig): Model => ({
   paddedPositions: slotPositions,
   withDropout: (p) => gptModel(family, { ...config, dropouts: { embeddings: family.embeddingDropout ? p : 0, attention: p, residual: p } }),
 })
+
+/** The decoder as an expression: embeddings of words and positions, then pre-norm layers of causal attention and a feed-forward block, with biases. */
+const activations = { gelu, gelu_tanh: geluTanh, relu } as const
+
+/** Hidden states of a batch: → [tokens, hidden], example after example, with padding if the batch keeps it */
+const decoder = (config: GptConfig, names: GptNames, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
+  const words = host.embedded(host.wordRows(`${names.words}.weight`, batch.inputIds), batch)
+  const rows = names.positionOffset === 0 ? batch.positions : add(batch.positions, names.positionOffset)
+  const embedded = host.dropout(
+    'embeddings',
+    add(words, gather(host.tensor(`${names.positions}.weight`), rows)),
+    config.dropouts.embeddings,
+  )
+  const bias = causalBias(batch, null)
+  const hidden = layerNames(config, names).reduce(
+    (x, name) => host.layer(name, decoderLayer(config, names, host, batch, bias, name))(x),
+    embedded,
+  )
+  return norm(config, host, names.norm)(hidden)
+}
+
+/** x ← x + dropout(W_O attention(norm(x))); x ← x + dropout(W_D act(W_U norm(x))) */
+const decoderLayer =
+  (config: GptConfig, { within }: GptNames, host: Host, batch: BatchInputs | PaddedInputs, bias: Expression, layer: string) =>
+  (x: Expression): Expression => {
+    const { heads, hiddenSize, dropouts } = config
+    const shape = { heads, headSize: hiddenSize / heads, layer, dropout: dropouts.attention, bias }
+    const operands = queryKeyValue(host, layer, within, norm(config, host, `${layer}.${within.attentionNorm}`)(x))
+    const attended = sublayer(config, host, `${layer}.${within.attentionOutput}`, x, attention(shape, host, batch, ...operands))
+    const wide = host.linear(`${layer}.${within.up}`, norm(config, host, `${layer}.${within.feedForwardNorm}`)(attended))
+    return sublayer(config, host, `${layer}.${within.down}`, attended, activations[config.activation](wide))
+  }
+
+type Three = readonly [query: Expression, key: Expression, value: Expression]
+
+/** x: [tokens, hidden] → [tokens, hidden] each */
+const queryKeyValue = (host: Host, layer: string, { queryKeyValue: names }: GptNames['within'], x: Expression): Three => {
+  const made = names.map((name) => host.linear(`${layer}.${name}`, x))
+  const width = x.shape[1]
+  const [fused] = made
+  if (fused === undefined || typeof width !== 'number')
+    throw new Error(`decoder: expected matrices of queries, keys and values in ${layer}`)
+  return (made.length === 3 ? made : [0, 1, 2].map((part) => slice(fused, 1, part * width, width))) as unknown as Three
+}
+
+/** residual + dropout(W x + b) */
+const sublayer = ({ dropouts }: GptConfig, host: Host, name: string, residual: Expression, x: Expression): Expression => {
+  const output = host.dropout(name, host.linear(name, x), dropouts.residual)
+  return add(residual, host.sublayer(name, output, { residual, norm: (y) => y })) // the next norm belongs to the next sublayer
+}
+
+const norm =
+  ({ layerNormEpsilon }: GptConfig, host: Host, name: string) =>
+  (x: Expression): Expression =>
+    layerNormalization(x, host.tensor(`${name}.weight`), host.tensor(`${name}.bias`), layerNormEpsilon)
+
+/** Names and shapes of a decoder with a table of positions: its tensors, the adaptable matrices of each layer, its sublayers. */
+const specOf = (config: GptConfig, names: GptNames): ModelSpec => {
+  const { hiddenSize: h, heads, vocabularySize, maxPositions } = config
+  const { attentionNorm, feedForwardNorm } = names.within
+  const layers = layerNames(config, names)
+  const matrices = layers.flatMap((at) => matricesOf(config, names, at))
+  const norms = [...layers.flatMap((at) => [`${at}.${attentionNorm}`, `${at}.${feedForwardNorm}`]), names.norm]
+  return {
+    hiddenSize: h,
+    embeddingSize: h,
+    words: `${names.words}.weight`,
+    tensors: new Map<string, TensorShape>([
+      [`${names.words}.weight`, [vocabularySize, h]],
+      [`${names.positions}.weight`, [maxPositions + names.positionOffset, h]],
+      ...matrices.flatMap(({ name, d, k }) => linearTensors(name, d, k)),
+      ...norms.flatMap(
+        (name): ReadonlyArray<[string, TensorShape]> => [
+          [`${name}.weight`, [h]],
+          [`${name}.bias`, [h]],
+        ],
+      ),
+    ]),
+    matrices,
+    layers: layers.map((name) => layerOf(names, name, { heads, headSize: h / heads })),
+    maxPositions,
+    kind: 'decoder',
+    supportedHooks: ['keyValue', 'embedded'],
+  }
+}
+
+const layerOf = ({ within }: GptNames, name: string, size: Pick<Layer, 'heads' | 'headSize'>): Layer => ({
+  name,
+  ...size,
+  sublayers: [
+    { name: `${name}.${within.attentionOutput}`, of: 'attention' },
+    { name: `${name}.${within.down}`, of: 'feedForward' },
+  ],
+})
+
+/** W_Q, W_K and W_V, in one matrix or in three; W_O, W_U and W_D. */
+const matricesOf = ({ hiddenSize: h, intermediateSize: i }: GptConfig, { within }: GptNames, at: string): ReadonlyArray<Matrix> => {
+  const { queryKeyValue, attentionOutput, up, down } = within
+  return [
+    ...queryKeyValue.map((name) => ({ name: `${at}.${name}`, d: (3 * h) / queryKeyValue.length, k: h })),
+    { name: `${at}.${attentionOutput}`, d: h, k: h },
+    { name: `${at}.${up}`, d: i, k: h },
+    { name: `${at}.${down}`, d: h, k: i },
+  ]
+}

@@ -1,12 +1,61 @@
 /** Phi-3 and Phi-4 (Abdin et al., 2024): LLaMA's layers with one matrix for queries, keys and values, and one for gate and up. */
-import type { Architecture, Model } from '../architecture.js'
-import { fusedHost, fusedSpec, type FusedNames } from '../layers/fusedMatrices.js'
+import type { Architecture, Model, Matrix, ModelSpec, TensorShape } from '../architecture.js'
 import { decoder } from '../llama/decoder.js'
-import type { DecoderConfig } from '../llama/family.js'
+import { type DecoderConfig, llama } from '../llama/family.js'
 import { decoderModel } from '../llama/llama.js'
 import { specOf } from '../llama/spec.js'
-import { phi3Config } from './config.js'
-import { phi3Gguf } from './gguf.js'
+import { phi3Config, openPhi3 } from './config.js'
+import type { Expression } from '../../graph/expression.js'
+import { slice } from '../../graph/operators.js'
+import type { Host } from '../host.js'
+import { fractionKeys, type GgufFamily } from '../gguf.js'
+import { decoderNames, readSizes, sizeKeys } from '../llama/gguf.js'
+
+/** Phi-3 in GGUF, with LongRoPE's factors. llama.cpp chooses between them by the length of its context. */
+export const phi3Gguf: GgufFamily = {
+  architecture: 'phi3',
+  names: { ...decoderNames(llama), 'self_attn.qkv_proj': 'attn_qkv', 'mlp.gate_up_proj': 'ffn_up' },
+  interleaved: null,
+  normOffset: 0,
+  write: (json, where) => {
+    const { config, longRope } = openPhi3(json, where)
+    return {
+      keys: [
+        // the context ends with the original positions, so that an ordinary one has the short factors
+        ...sizeKeys(config, false, {
+          'attention.sliding_window': 0,
+          'rope.dimension_count': config.rotarySize ?? config.headSize,
+          'rope.scaling.original_context_length': longRope?.originalPositions ?? config.maxPositions,
+        }),
+        ...fractionKeys({ 'rope.scaling.attn_factor': longRope?.attentionFactor ?? null }),
+      ],
+      factors: longRope === null ? {} : { 'rope_factors_long.weight': longRope.long, 'rope_factors_short.weight': longRope.short },
+    }
+  },
+  /** Files of llama.cpp's script give the size of a head by the number of heads alone. */
+  read: (gguf) => {
+    const { number, required, factors } = gguf
+    const headSize = number('attention.key_length') ?? required('embedding_length') / required('attention.head_count')
+    const [short, long] = [factors('rope_factors_short.weight'), factors('rope_factors_long.weight')]
+    const [window, attentionFactor] = [number('attention.sliding_window') ?? 0, number('rope.scaling.attn_factor')]
+    return {
+      architectures: ['Phi3ForCausalLM'],
+      model_type: 'phi3',
+      ...readSizes(gguf, headSize),
+      original_max_position_embeddings: number('rope.scaling.original_context_length') ?? required('context_length'),
+      partial_rotary_factor: (number('rope.dimension_count') ?? headSize) / headSize,
+      rope_theta: number('rope.freq_base') ?? 10_000,
+      rope_scaling:
+        short === undefined || long === undefined
+          ? null
+          : {
+              ...{ type: 'longrope', short_factor: [...short], long_factor: [...long] },
+              ...(attentionFactor === undefined ? {} : { attention_factor: attentionFactor }),
+            },
+      sliding_window: window > 0 ? window : null,
+    }
+  },
+}
 
 const fusedNames: FusedNames = {
   'self_attn.qkv_proj': ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'],
@@ -27,4 +76,68 @@ export const phi3Architecture: Architecture = {
   modelTypes: ['phi3'],
   open: (json, where) => phi3Model(phi3Config(json, where)),
   gguf: phi3Gguf,
+}
+
+// Matrices that a family keeps as one, such as those of queries, keys and values. The one is adapted; another family's layers read its parts.
+/** By the name of the fused matrix within a layer, those of its parts, whose rows follow one another. */
+type FusedNames = Readonly<Record<string, ReadonlyArray<string>>>
+
+type Part = { readonly fused: string; readonly start: number; readonly rows: number }
+
+/** The parts of each fused matrix by their names. */
+const partsOf = ({ matrices, layers }: ModelSpec, names: FusedNames): ReadonlyMap<string, Part> => {
+  const rowsOf = new Map(matrices.map(({ name, d }) => [name, d]))
+  return new Map(
+    layers.flatMap(({ name: layer }) =>
+      Object.entries(names).flatMap(([fused, parts]) => {
+        let start = 0
+        return parts.map((part): readonly [string, Part] => {
+          const rows = rowsOf.get(`${layer}.${part}`) ?? 0
+          start += rows
+          return [`${layer}.${part}`, { fused: `${layer}.${fused}`, start: start - rows, rows }]
+        })
+      }),
+    ),
+  )
+}
+
+/** The spec with the fused matrices in place of their parts, which have no biases. */
+const fusedSpec = (spec: ModelSpec, names: FusedNames): ModelSpec => {
+  const parts = partsOf(spec, names)
+  const rows = new Map<string, number>()
+  for (const { fused, rows: more } of parts.values()) rows.set(fused, (rows.get(fused) ?? 0) + more)
+  const matrixOf = ({ name, d, k }: Matrix): ReadonlyArray<Matrix> => {
+    const part = parts.get(name)
+    if (part === undefined) return [{ name, d, k }]
+    return part.start === 0 ? [{ name: part.fused, d: rows.get(part.fused) ?? 0, k }] : []
+  }
+  const matrices = spec.matrices.flatMap(matrixOf)
+  const isPart = (tensor: string): boolean => parts.has(tensor.replace(/\.weight$/, ''))
+  return {
+    ...spec,
+    matrices,
+    tensors: new Map<string, TensorShape>([
+      ...[...spec.tensors].filter(([name]) => !isPart(name)),
+      ...matrices.filter(({ name }) => rows.has(name)).map(({ name, d, k }): [string, TensorShape] => [`${name}.weight`, [d, k]]),
+    ]),
+  }
+}
+
+/** A host for layers that ask for the parts: each is a slice of one product of the fused matrix. @param spec with the parts */
+const fusedHost = (host: Host, spec: ModelSpec, names: FusedNames): Host => {
+  const parts = partsOf(spec, names)
+  const products = new Map<string, { readonly x: Expression; readonly product: Expression }>()
+  const productOf = (fused: string, x: Expression): Expression => {
+    const known = products.get(fused)
+    const product = known?.x === x ? known.product : host.linear(fused, x)
+    products.set(fused, { x, product })
+    return product
+  }
+  return {
+    ...host,
+    linear: (name, x) => {
+      const part = parts.get(name)
+      return part === undefined ? host.linear(name, x) : slice(productOf(part.fused, x), 1, part.start, part.rows)
+    },
+  }
 }

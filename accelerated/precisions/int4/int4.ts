@@ -4,13 +4,62 @@
  * matrix at a time, and none in float32. It is a wrap of the host, so models and methods do not know about it.
  */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
-import { blockSize, fourBitMatMul, fourBitOf } from '../../graph/quantizedOperators.js'
+import { blockSize, fourBitMatMul, fourBitOf, blockDequantize } from '../../graph/quantizedOperators.js'
 import { withBias } from '../../models/host.js'
 import { int8 } from '../int8/int8.js'
 import { layoutPrecision } from '../int8/layoutPrecision.js'
 import type { Precision } from '../precision.js'
-import { int4Blocks } from './blocks.js'
-import { fourBitLayout, hasFourBits } from './fourBitLayout.js'
+import { fourBitLayout, hasFourBits, fourBitMatrices } from './fourBitLayout.js'
+import { blockLayout, blockParts } from '../int8/blockLayout.js'
+import type { MatrixLayout } from '../int8/quantizedFile.js'
+import { fourBits, scalesOfBlocks } from './quantize.js'
+
+/** For generation: matrices of the layers in four bits with a float32 scale for each block. The head and the sensitive ones are in blocks of int8. */
+export const fourBitBlockLayout = (base: Pick<ModelFolder, 'model'>): MatrixLayout => {
+  const eight = blockLayout(base)
+  const four = fourBitMatrices(base)
+  return {
+    precision: 'int4',
+    version: ['blocks', 2, blockSize],
+    matrices: eight.matrices,
+    declare: (name, shape) => {
+      if (!four.has(name)) return eight.declare(name, shape)
+      const [[rows = 0, columns = 0], { levels, scales }] = [shape, blockParts(name)]
+      const blocks = Math.ceil(columns / blockSize)
+      return [
+        { name: scales, dtype: 'F32', shape: [rows, blocks] },
+        { name: levels, dtype: 'U8', shape: [rows, blocks, blockSize / 2] },
+      ]
+    },
+    parts: (W, shape, name) => {
+      if (!four.has(name)) return eight.parts(W, shape, name)
+      const rounded = fourBits(W, shape)
+      return [scalesOfBlocks(rounded), rounded.levels]
+    },
+    matrix: (name, [, columns = 0], stored) => {
+      const { levels, scales } = blockParts(name)
+      return blockDequantize(stored(levels), stored(scales), columns)
+    },
+  }
+}
+
+/**
+ * int4 for generation: the matrices in four bits have the values of training. The head over the vocabulary and the matrices in eight bits are in
+ * blocks of int8. The runtime multiplies single rows by packed blocks, which takes the time of reading them once.
+ */
+export const int4Blocks: Precision = {
+  ...layoutPrecision('int4', fourBitBlockLayout),
+  summary: 'frozen matrices in blocks of four and eight bits, the rest in float32',
+  weightBytes: ({ model, frozen }) => {
+    const { matrices } = fourBitBlockLayout({ model })
+    const four = fourBitMatrices({ model })
+    return [...frozen].reduce((sum, [name, { shape }]) => {
+      const numbers = shape.reduce((a, b) => a * b, 1)
+      return sum + numbers * (four.has(name) ? 0.5 + 4 / blockSize : matrices.has(name) ? 1 + 4 / blockSize : 4)
+    }, 0)
+  },
+  wrap: (host) => host, // lowering multiplies in blocks
+}
 
 export const int4: Precision = {
   ...layoutPrecision('int4', fourBitLayout),

@@ -3,13 +3,30 @@
  * without its third product, the gradient of the matrix, which a frozen matrix does not need. It is a wrap of the host, so models and methods do not
  * know about it.
  */
-import { quantizedMatMul, quantizedOf } from '../../graph/quantizedOperators.js'
+import { quantizedMatMul, quantizedOf, blockSize } from '../../graph/quantizedOperators.js'
 import { withBias } from '../../models/host.js'
-import { int8Blocks } from './blocks.js'
 import { layoutPrecision } from './layoutPrecision.js'
 import { largeLevels } from './quantize.js'
 import { rowLayout } from './rowLayout.js'
 import type { Precision } from '../precision.js'
+import { blockLayout } from './blockLayout.js'
+
+/**
+ * int8 for generation: each matrix, the head over the vocabulary included, in blocks of 32 values with a scale each. A step of generation multiplies
+ * single rows, so its time is that of reading the weights once. The layout of training multiplies many rows, and needs the transpose too.
+ */
+export const int8Blocks: Precision = {
+  ...layoutPrecision('int8', blockLayout),
+  summary: 'frozen matrices in blocks of eight bits, the rest in float32',
+  weightBytes: ({ model, frozen }) => {
+    const { matrices } = blockLayout({ model })
+    return [...frozen].reduce((sum, [name, { shape }]) => {
+      const numbers = shape.reduce((a, b) => a * b, 1)
+      return sum + numbers * (matrices.has(name) ? 1 + 4 / blockSize : 4)
+    }, 0)
+  },
+  wrap: (host) => host, // lowering multiplies in blocks
+}
 
 export const int8: Precision = {
   ...layoutPrecision('int8', (base, type) => rowLayout(base, type)),

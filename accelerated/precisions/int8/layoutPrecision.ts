@@ -1,6 +1,6 @@
 /** What the precisions of int8 and int4 share: the device's products, what they refuse, and weights whose matrices are in a layout. */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
-import { SettingsError } from '../../errors/settingsError.js'
+import { SettingsError } from '../../errors/expectedErrors.js'
 import type { Precision } from '../precision.js'
 import type { MatrixLayout } from './quantizedFile.js'
 import type { LevelsType } from './rowLayout.js'

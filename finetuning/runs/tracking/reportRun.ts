@@ -12,7 +12,7 @@ import { lineOf, numbersOf, scalarsOf, type Scalars } from '../metricsLine.js'
 import { senderLimits, startSender, type Sender, type SenderLimits } from './sender.js'
 import type { RunStatus, StoredRun, TrackerService } from './service.js'
 import { trackerFile, trackerNames, type TrackerName } from './trackerNames.js'
-import { trackers } from './trackers.js'
+import { mlflowService } from './mlflow.js'
 
 /**
  * The events of the run, with the trackers' notices among them. A resumed run continues the trackers' runs that its folder names.
@@ -145,3 +145,7 @@ function* noticesOf(senders: ReadonlyArray<Tracked>): Generator<FinetuneEvent> {
     for (const { kind, text } of sender.takeNotices())
       yield kind === 'url' ? { kind: 'tracking', tracker: name, url: text } : { kind: 'warning', message: text }
 }
+
+// The experiment trackers by their names in --report-to.
+/** @throws InputError if the environment does not name a server */
+const trackers: Readonly<Record<TrackerName, (environment: Environment) => TrackerService>> = { mlflow: mlflowService }

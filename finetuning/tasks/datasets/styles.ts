@@ -1,9 +1,37 @@
 /** Style classification: Yelp's sentiment and GYAFC's formality, from their official files. Evaluates on dev, or on the part that `evalData` names. */
-import type { TaskPreset, Scoring, TaskSource, TaskOptions } from '../task.js'
-import { inputError } from '../../../accelerated/errors/inputError.js'
+import type { TaskPreset, Scoring, TaskSource, TaskOptions, LoadedTask } from '../task.js'
+import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import type { Dataset } from '../../data/dataset.js'
 import { isStyleName, readStyles, styleCorpora, styleNames, styleParts, type StyleName } from '../../data/styles.js'
 import { singleLabel } from '../classification/index.js'
+import { readSentiment } from '../../data/sentiment.js'
+
+/** The embedded dataset of review sentences as a task. */
+const load = async ({ evalData, testData }: TaskOptions): Promise<LoadedTask> => {
+  if (testData !== undefined)
+    throw inputError('--test-data', 'no file with --task sentiment, whose sentences are embedded', quoted(testData))
+  if (evalData !== undefined)
+    throw inputError('--eval-data', 'no file with --task sentiment, whose dev sentences are embedded', quoted(evalData))
+  const { train, dev } = readSentiment()
+  return {
+    name: 'sentiment',
+    train,
+    evaluation: dev,
+    taskType: singleLabel,
+    metrics: ['accuracy'],
+    selectionMetric: 'accuracy',
+    labelNames: train.labelNames,
+    heldOut: false,
+  }
+}
+
+export const sentimentSource: TaskSource = {
+  names: ['sentiment'],
+  help: '3,000 sentences of reviews, which are embedded',
+  recognizes: (task) => task === 'sentiment',
+  load,
+  loadEvaluation: load,
+}
 
 export const tsstClassifier: TaskPreset = {
   method: 'full',

@@ -1,5 +1,5 @@
 /** A labeled file of the user as a task. Evaluates on a second file or on a held-out tenth. */
-import { alternatives } from '../../../accelerated/errors/alternatives.js'
+import { alternatives } from '../../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import type { Dataset, Example } from '../../data/dataset.js'
 import { contentEnding, fileHelp } from '../../data/formats.js'
@@ -8,7 +8,7 @@ import { foldOf, heldOutShare, holdOut, type HoldOutPart } from '../../data/hold
 import { taggedEndings } from '../tokenClassification/examples.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import type { Placed } from '../../data/rows.js'
-import { taskTypes } from '../taskTypeOf.js'
+import { taskTypes } from '../table.js'
 import { singleLabel } from '../classification/index.js'
 import type { Evaluation, Scoring, LoadedTask, TaskSource, TaskOptions } from '../task.js'
 import type { FileReading } from '../taskType.js'

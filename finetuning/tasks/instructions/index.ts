@@ -1,5 +1,5 @@
 /** Instruction tuning: the loss covers responses, given their prompts. */
-import { alternatives } from '../../../accelerated/errors/alternatives.js'
+import { alternatives } from '../../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { truncations, type Truncation } from '../texts/tokens.js'
 import type { Task, TaskOptions } from '../task.js'

@@ -1,5 +1,5 @@
 /** Reads multiple choice: a question, its answers, and which of them is right, as ARC and MMLU have them on the hub. */
-import { alternatives } from '../../../accelerated/errors/alternatives.js'
+import { alternatives } from '../../../accelerated/errors/nearest.js'
 import { inputError, quoted, shown } from '../../../accelerated/errors/inputError.js'
 import { parseExact } from '../../../accelerated/storage/exactJson.js'
 import type { Cell } from '../../data/rows.js'

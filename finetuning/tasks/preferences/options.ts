@@ -1,5 +1,5 @@
 /** The options of preference tuning: the loss and its numbers. */
-import { alternatives } from '../../../accelerated/errors/alternatives.js'
+import { alternatives } from '../../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { preferenceLosses } from './objective.js'
 import { decimal } from '../../data/dataset.js'

@@ -1,11 +1,9 @@
 /** Prompts for generation: a plain text, an instruction in its prompt template, or a conversation in the model's chat template. */
 import { z } from 'zod'
 import { loadChatTemplate, type ChatTemplate, type Message } from '../../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
-import { alternatives } from '../../../accelerated/errors/alternatives.js'
+import { alternatives, didYouMean } from '../../../accelerated/errors/nearest.js'
 import { InputError, inputError, shown } from '../../../accelerated/errors/inputError.js'
-import { didYouMean } from '../../../accelerated/errors/nearest.js'
-import { refuseOtherKeys } from '../../../accelerated/errors/otherKeys.js'
-import { validate } from '../../../accelerated/errors/validate.js'
+import { refuseOtherKeys, validate } from '../../../accelerated/errors/validate.js'
 import type { Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { promptOf, promptTemplates, type Instruction, type PromptTemplate } from '../../data/promptTemplates.js'
 

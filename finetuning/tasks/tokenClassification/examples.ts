@@ -1,5 +1,5 @@
 /** Reads words with tags into examples: CoNLL columns, JSON or Parquet, with the tags as classes. */
-import { alternatives } from '../../../accelerated/errors/alternatives.js'
+import { alternatives } from '../../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { iob2, isTag, outside, parseTag, tagOf } from './metrics.js'
 import { type StoredExample, exampleStore } from '../../data/compactExamples.js'

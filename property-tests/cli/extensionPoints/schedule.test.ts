@@ -1,6 +1,6 @@
 /** A learning-rate schedule is one entry of a table: settings, flag, help, type and training then know it. */
 import { describe, expect, it, vi } from 'vitest'
-import type { Schedule } from '../../../accelerated/schedules/schedule.js'
+import type { Schedule } from '../../../accelerated/schedules/index.js'
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
 import { learningRateAt } from '../../../accelerated/training/learningRate.js'
 import { resolveSettings } from '../../../accelerated/training/settings.js'

@@ -2,7 +2,7 @@
 import { appendFileSync, truncateSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parquetRows } from '../../../finetuning/data/parquetRows.js'
-import { structEnd } from '../../../finetuning/data/thriftBounds.js'
+import { structEnd } from '../../../finetuning/data/parquetBounds.js'
 import { parquetFile, plainTexts, type PageClaims } from '../../support/parquetFile.js'
 import { refusalOf } from '../../support/refusal.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'

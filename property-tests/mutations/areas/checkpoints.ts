@@ -150,20 +150,6 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/gguf'],
   },
   {
-    file: 'accelerated/checkpoints/gguf/quantize.ts',
-    mistake: 'Halves between levels are rounded up, also below zero.',
-    before: 'Math.sign(level) * (floor + Math.floor(2 * (size - floor)))',
-    after: 'Math.round(level)',
-    tests: ['golden/gguf'],
-  },
-  {
-    file: 'accelerated/checkpoints/gguf/quantize.ts',
-    mistake: 'Levels come from a division, not from the rounded inverse.',
-    before: 'Math.fround((numbers[i * block + j] ?? NaN) * inverse)',
-    after: 'scale === 0 ? 0 : Math.fround((numbers[i * block + j] ?? NaN) / scale)',
-    tests: ['golden/gguf'],
-  },
-  {
     file: 'accelerated/checkpoints/gguf/dequantize.ts',
     mistake: 'The minimum of Q4_1 is subtracted.',
     before: 'd * nibble(bytes, 4, i) + m',
@@ -220,7 +206,7 @@ export const checkpoints: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/ggufModel'],
   },
   {
-    file: 'accelerated/checkpoints/gguf/ggufConfig.ts',
+    file: 'accelerated/checkpoints/gguf/convertModel.ts',
     mistake: 'Only one token ends a text.',
     before: "[id('eos'), id('eot'), id('eom')]",
     after: "[id('eos')]",

@@ -164,7 +164,7 @@ export const checkpointsTokenizer: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/wordCache'],
   },
   {
-    file: 'accelerated/checkpoints/tokenizer/specialTokens.ts',
+    file: 'accelerated/checkpoints/tokenizer/tokenizer.ts',
     mistake: 'The second text has the token type of the first.',
     before: '...second.map(() => secondType)',
     after: '...second.map(() => 0)',
@@ -185,7 +185,7 @@ export const checkpointsTokenizer: ReadonlyArray<Mutation> = [
     tests: ['golden/chatTemplates'],
   },
   {
-    file: 'accelerated/checkpoints/tokenizer/preTokenizers.ts',
+    file: 'accelerated/checkpoints/tokenizer/libraryTokenizer.ts',
     mistake: 'Digits are those of decimal numbers alone.',
     before: '`[^\\\\p{N}]+|\\\\p{N}${',
     after: '`[^\\\\p{Nd}]+|\\\\p{Nd}${',
@@ -199,7 +199,7 @@ export const checkpointsTokenizer: ReadonlyArray<Mutation> = [
     tests: ['golden/characters', 'golden/decoderTokenizers'],
   },
   {
-    file: 'accelerated/checkpoints/tokenizer/normalizers.ts',
+    file: 'accelerated/checkpoints/tokenizer/libraryTokenizer.ts',
     mistake: 'The last Σ of a word becomes ς.',
     before: 'withoutFinalSigma(text).toLowerCase()',
     after: 'text.toLowerCase()',
@@ -353,14 +353,14 @@ export const checkpointsTokenizer: ReadonlyArray<Mutation> = [
     tests: ['golden/decoderTokenizers'],
   },
   {
-    file: 'accelerated/checkpoints/tokenizer/strip.ts',
+    file: 'accelerated/checkpoints/tokenizer/pythonBlanks.ts',
     mistake: 'A character of two units is looked up by its second half.',
     before: 'Math.max(start, end - 2)',
     after: 'Math.max(start, end - 1)',
     tests: ['golden/chatTemplates'],
   },
   {
-    file: 'accelerated/checkpoints/tokenizer/normalizers.ts',
+    file: 'accelerated/checkpoints/tokenizer/libraryTokenizer.ts',
     mistake: 'White space is what JavaScript takes for it.',
     before: '/\\p{White_Space}/u.test(character)',
     after: '/\\s/.test(character)',

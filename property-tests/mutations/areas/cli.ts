@@ -3,6 +3,20 @@ import type { Mutation } from '../mutation.js'
 
 export const cli: ReadonlyArray<Mutation> = [
   {
+    file: 'cli/terminal/trainingRun.ts',
+    mistake: 'A loss that rose again counts as falling.',
+    before: '|| moments.some(({ loss }) => loss < to.loss)',
+    after: '',
+    tests: ['property/finetuning/lossStillFalling'],
+  },
+  {
+    file: 'cli/terminal/trainingRun.ts',
+    mistake: 'The comparison is with the first evaluation.',
+    before: 'moments.findLast(({ step }) => to',
+    after: 'moments.find(({ step }) => to',
+    tests: ['property/finetuning/lossStillFalling'],
+  },
+  {
     file: 'cli/commands/doctor.ts',
     mistake: 'Products that saturate are called exact.',
     before: "saturates ? 'uint8 × uint8",
@@ -80,7 +94,7 @@ export const cli: ReadonlyArray<Mutation> = [
     tests: ['cli/scoreText'],
   },
   {
-    file: 'cli/format/tuneTable.ts',
+    file: 'cli/commands/tune.ts',
     mistake: 'The best candidate comes last.',
     before: '[best.name, ...names.filter((name) => name !== best.name)]',
     after: '[...names.filter((name) => name !== best.name), best.name]',
@@ -136,28 +150,28 @@ export const cli: ReadonlyArray<Mutation> = [
     tests: ['cli/surface'],
   },
   {
-    file: 'cli/format/heatMap.ts',
+    file: 'cli/format/summary.ts',
     mistake: 'Layers are sorted as text.',
     before: '.sort((a, b) => a - b)',
     after: '.sort()',
     tests: ['cli/surface'],
   },
   {
-    file: 'cli/format/heatMap.ts',
+    file: 'cli/format/summary.ts',
     mistake: 'Layers are in the order of the ranks.',
     before: '.sort((a, b) => a - b)',
     after: '',
     tests: ['cli/surface'],
   },
   {
-    file: 'cli/format/scores.ts',
+    file: 'cli/commands/evaluate.ts',
     mistake: 'The matrix of twelve classes is too wide.',
     before: 'confusion.length > widestMatrix',
     after: 'confusion.length >= widestMatrix',
     tests: ['cli/scoreText'],
   },
   {
-    file: 'cli/format/scores.ts',
+    file: 'cli/commands/evaluate.ts',
     mistake: 'A shortened name has 25 characters.',
     before: '.slice(0, 23)',
     after: '.slice(0, 24)',
@@ -178,7 +192,7 @@ export const cli: ReadonlyArray<Mutation> = [
     tests: ['cli/help'],
   },
   {
-    file: 'cli/options/valueSuggestions.ts',
+    file: 'cli/terminal/reportError.ts',
     mistake: 'A value in capitals is unknown.',
     before: 'typed.toLowerCase()',
     after: 'typed',
@@ -227,7 +241,7 @@ export const cli: ReadonlyArray<Mutation> = [
     tests: ['cli/inspectionText'],
   },
   {
-    file: 'cli/format/tokenView.ts',
+    file: 'cli/format/inspection.ts',
     mistake: 'Characters of two units count twice.',
     before: 'cut.length < text.length',
     after: 'cut.length < characters.length',
@@ -271,7 +285,7 @@ export const cli: ReadonlyArray<Mutation> = [
     tests: ['cli/errors'],
   },
   {
-    file: 'cli/options/valueSuggestions.ts',
+    file: 'cli/terminal/reportError.ts',
     mistake: 'A missing letter is taken for one too many.',
     before: 'b.length - a.length',
     after: 'a.length - b.length',
@@ -299,7 +313,7 @@ export const cli: ReadonlyArray<Mutation> = [
     tests: ['cli/sweepProgress'],
   },
   {
-    file: 'cli/input/chatLine.ts',
+    file: 'cli/commands/chat.ts',
     mistake: 'A message after a blank and a slash is a command.',
     before: "if (!line.startsWith('/'))",
     after: "if (!text.startsWith('/'))",
@@ -334,7 +348,7 @@ export const cli: ReadonlyArray<Mutation> = [
     tests: ['cli/help'],
   },
   {
-    file: 'cli/options/otherCommands.ts',
+    file: 'cli/program.ts',
     mistake: 'Names of other tools count only in small letters.',
     before: '.toLowerCase()',
     after: '',

@@ -45,7 +45,7 @@ export const engines: ReadonlyArray<Mutation> = [
     tests: ['web/webGpuEngine'],
   },
   {
-    file: 'accelerated/engines/profiledSession.ts',
+    file: 'accelerated/engines/onnxRuntimeNode.ts',
     mistake: 'The profile of a session is read only where its first user runs it.',
     before: 'return { ...own, run: watched(own.run) }',
     after: 'return own',
@@ -66,7 +66,7 @@ export const engines: ReadonlyArray<Mutation> = [
     tests: ['web/placement'],
   },
   {
-    file: 'accelerated/engines/profiledSession.ts',
+    file: 'accelerated/engines/onnxRuntimeNode.ts',
     mistake: 'The folder of the profile stays.',
     before: '      await remove()\n      report(found)',
     after: '      report(found)',
@@ -94,7 +94,7 @@ export const engines: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/cards'],
   },
   {
-    file: 'accelerated/engines/probeStep.ts',
+    file: 'accelerated/engines/deviceProbe.ts',
     mistake: 'A device that computes with the wrong sign works.',
     before: 'const tolerance = 1e-3',
     after: 'const tolerance = 3',
@@ -115,7 +115,7 @@ export const engines: ReadonlyArray<Mutation> = [
     tests: ['property/graph/kernels'],
   },
   {
-    file: 'accelerated/engines/idleOptimizers.ts',
+    file: 'accelerated/engines/sessionOptions.ts',
     mistake: 'An optimizer that changes our graphs is left out.',
     before: "'WhereDummyDq',",
     after: "'WhereDummyDq',\n  'CommonSubexpressionElimination',",

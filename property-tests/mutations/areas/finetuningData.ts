@@ -157,7 +157,7 @@ export const finetuningData: ReadonlyArray<Mutation> = [
     tests: ['property/finetuning/ownFiles'],
   },
   {
-    file: 'finetuning/data/classNames.ts',
+    file: 'finetuning/data/parquetRows.ts',
     mistake: 'A row without a label has the last class.',
     before: 'if (Number(value) === -1) return null',
     after: 'if (Number(value) === -1) return classes.at(-1)',

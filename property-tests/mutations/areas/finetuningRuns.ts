@@ -31,20 +31,6 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     tests: ['cli/tensorboard'],
   },
   {
-    file: 'finetuning/runs/lossStillFalling.ts',
-    mistake: 'A loss that rose again counts as falling.',
-    before: '|| moments.some(({ loss }) => loss < to.loss)',
-    after: '',
-    tests: ['property/finetuning/lossStillFalling'],
-  },
-  {
-    file: 'finetuning/runs/lossStillFalling.ts',
-    mistake: 'The comparison is with the first evaluation.',
-    before: 'moments.findLast(({ step }) => to',
-    after: 'moments.find(({ step }) => to',
-    tests: ['property/finetuning/lossStillFalling'],
-  },
-  {
     file: 'finetuning/runs/eventFile.ts',
     mistake: 'A new event file may have the name of the old one.',
     before: 'last + 1',
@@ -185,7 +171,7 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     tests: ['property/evaluation/queuedJob'],
   },
   {
-    file: 'finetuning/runs/cardFrontMatter.ts',
+    file: 'finetuning/runs/modelCard.ts',
     mistake: 'A card names no dataset but GLUE.',
     before: '.flatMap((file) => parseDatasetAddress(file)?.id ?? [])',
     after: '.flatMap(() => [])',

@@ -3,6 +3,20 @@ import type { Mutation } from '../mutation.js'
 
 export const formats: ReadonlyArray<Mutation> = [
   {
+    file: 'accelerated/formats/gguf/exportGguf.ts',
+    mistake: 'Levels come from a division, not from the rounded inverse.',
+    before: 'Math.fround((numbers[i * block + j] ?? NaN) * inverse)',
+    after: 'scale === 0 ? 0 : Math.fround((numbers[i * block + j] ?? NaN) / scale)',
+    tests: ['golden/gguf'],
+  },
+  {
+    file: 'accelerated/formats/gguf/exportGguf.ts',
+    mistake: 'Halves between levels are rounded up, also below zero.',
+    before: 'Math.sign(level) * (floor + Math.floor(2 * (size - floor)))',
+    after: 'Math.round(level)',
+    tests: ['golden/gguf'],
+  },
+  {
     file: 'accelerated/formats/peft/tokenRows.ts',
     mistake: "PEFT's rows are read in the order of the ids, not of its list.",
     before: 'ids.indexOf(id) * width, (ids.indexOf(id) + 1) * width',

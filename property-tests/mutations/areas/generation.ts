@@ -3,14 +3,14 @@ import type { Mutation } from '../mutation.js'
 
 export const generation: ReadonlyArray<Mutation> = [
   {
-    file: 'accelerated/generation/deviceCache.ts',
+    file: 'accelerated/generation/decoder.ts',
     mistake: 'Rows that are reordered have the numbers before those of the device.',
     before: 'if (isAhead) owner',
     after: 'if (isAhead && owner === null) owner',
     tests: ['property/accelerated/decoding'],
   },
   {
-    file: 'accelerated/generation/deviceCache.ts',
+    file: 'accelerated/generation/decoder.ts',
     mistake: 'Two texts use the cache of the device at once.',
     before: 'const turn = last.then(work)',
     after: 'const turn = work()',

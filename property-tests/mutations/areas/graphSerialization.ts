@@ -311,14 +311,14 @@ export const graphSerialization: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/countedGraph'],
   },
   {
-    file: 'accelerated/graph/protobufFields.ts',
+    file: 'accelerated/graph/onnxProto.ts',
     mistake: 'A float has the wire type of a number of any size.',
     before: 'key(field, wireType.fixed32)',
     after: 'key(field, wireType.varint)',
     tests: ['property/graph/onnxProto'],
   },
   {
-    file: 'accelerated/graph/protobufFields.ts',
+    file: 'accelerated/graph/onnxProto.ts',
     mistake: 'An empty list of numbers has a field.',
     before: 'if (values.length > 0) message',
     after: 'message',

@@ -178,7 +178,7 @@ export const methods: ReadonlyArray<Mutation> = [
     tests: ['agreement/retention'],
   },
   {
-    file: 'accelerated/methods/salora/validatePhase.ts',
+    file: 'accelerated/methods/salora/phases.ts',
     mistake: 'A checkpoint may have gates of another number of triplets.',
     before: 'values.length === matrices[i]?.r)',
     after: 'values.length > 0)',
@@ -199,7 +199,7 @@ export const methods: ReadonlyArray<Mutation> = [
     tests: ['golden/adalora'],
   },
   {
-    file: 'accelerated/methods/adalora/orthogonality.ts',
+    file: 'accelerated/methods/adalora/adalora.ts',
     mistake: 'The norm is squared.',
     before: 'reshape(sqrt(clip(reduceSum(square(sub(all, identity)), [1]), smallest, Infinity)), [matrices.length, 2])',
     after: 'reshape(reduceSum(square(sub(all, identity)), [1]), [matrices.length, 2])',
@@ -290,14 +290,14 @@ export const methods: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/targetedMatrices'],
   },
   {
-    file: 'accelerated/methods/salora/reporting.ts',
+    file: 'accelerated/methods/salora/salora.ts',
     mistake: 'Gates are announced after they closed.',
     before: "if (stage === 'after') return null",
     after: "if (stage === 'before') return null",
     tests: ['property/accelerated/methodReporting'],
   },
   {
-    file: 'accelerated/methods/salora/reporting.ts',
+    file: 'accelerated/methods/salora/salora.ts',
     mistake: 'λ is read in every phase.',
     before: "stage === 'gated' ? (parameter('lambda')[0] ?? null) : null",
     after: "parameter('lambda')[0] ?? null",

@@ -150,7 +150,7 @@ export const precisions: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/int4'],
   },
   {
-    file: 'accelerated/precisions/int4/blockLayout.ts',
+    file: 'accelerated/precisions/int4/int4.ts',
     mistake: 'The head has four bits too.',
     before: 'if (!four.has(name)) return eight.declare(name, shape)',
     after: '',

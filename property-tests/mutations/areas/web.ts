@@ -24,7 +24,7 @@ export const web: ReadonlyArray<Mutation> = [
     tests: ['web/finetune'],
   },
   {
-    file: 'web/inspect.ts',
+    file: 'web/predict.ts',
     mistake: 'Held-out rows do not count.',
     before: '[...train.examples, ...evaluation.examples]',
     after: '[...train.examples]',

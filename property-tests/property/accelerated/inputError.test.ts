@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { validate } from '../../../accelerated/errors/validate.js'
 import { inputError, quoted, shown } from '../../../accelerated/errors/inputError.js'
 import { fromSentError, toSentError } from '../../../accelerated/errors/sentError.js'
-import { SettingsError } from '../../../accelerated/errors/settingsError.js'
+import { SettingsError } from '../../../accelerated/errors/expectedErrors.js'
 import { SEED } from '../../support/seed.js'
 
 describe(`an InputError (seed ${SEED})`, () => {

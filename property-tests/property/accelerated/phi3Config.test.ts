@@ -1,11 +1,10 @@
 /** config.json of Phi-3 and Phi-4: sizes, the part of a head that is turned, LongRoPE's factors, and the settings that are refused by name. */
 import { describe, expect, it } from 'vitest'
 import { constant, input } from '../../../accelerated/graph/operators.js'
-import { ggufConfig } from '../../../accelerated/checkpoints/gguf/ggufConfig.js'
+import { ggufConfig } from '../../../accelerated/checkpoints/gguf/convertModel.js'
 import { rotaryFrequencies, rotateHeads } from '../../../accelerated/models/layers/rotary.js'
 import { openPhi3, phi3Config } from '../../../accelerated/models/phi3/config.js'
-import { phi3Gguf } from '../../../accelerated/models/phi3/gguf.js'
-import { phi3Architecture } from '../../../accelerated/models/phi3/phi3.js'
+import { phi3Gguf, phi3Architecture } from '../../../accelerated/models/phi3/phi3.js'
 import {
   fusedDecoder,
   fusedDecoderModules,

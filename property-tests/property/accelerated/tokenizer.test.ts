@@ -10,7 +10,7 @@ import type { EncoderConfig } from '../../../accelerated/models/bert/config.js'
 import { longestFirst } from '../../../accelerated/checkpoints/tokenizer/truncation.js'
 import { loadTokenizer, type Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import * as validFiles from '../../hostile/validFiles.js'
-import { SettingsError } from '../../../accelerated/errors/settingsError.js'
+import { SettingsError } from '../../../accelerated/errors/expectedErrors.js'
 import { SEED } from '../../support/seed.js'
 import { wordPieceJson } from '../../support/wordPieceJson.js'
 

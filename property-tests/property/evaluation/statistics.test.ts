@@ -1,8 +1,15 @@
 /** Statistics over runs: Student's t distribution, intervals, and differences with errors clustered by task, compared with SciPy and statsmodels. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { clusteredDifference, directionOf, standardError, summaryOf, tInterval } from '../../../evaluation/glue/statistics.js'
-import { tCumulative, tQuantile } from '../../../evaluation/glue/studentT.js'
+import {
+  clusteredDifference,
+  directionOf,
+  standardError,
+  summaryOf,
+  tInterval,
+  tCumulative,
+  tQuantile,
+} from '../../../evaluation/glue/statistics.js'
 import { SEED } from '../../support/seed.js'
 
 const degrees = [1, 2, 3, 4, 5, 7, 10, 23, 30, 100] as const

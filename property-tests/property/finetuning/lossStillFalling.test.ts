@@ -1,6 +1,6 @@
 /** The advice to train longer: given where the loss falls until the end, and nowhere else. */
 import { describe, expect, it } from 'vitest'
-import { lossStillFalling } from '../../../finetuning/runs/lossStillFalling.js'
+import { lossStillFalling } from '../../../cli/terminal/trainingRun.js'
 
 const evaluations = (...losses: ReadonlyArray<number>) => losses.map((loss, i) => ({ step: 10 * (i + 1), scores: { loss } }))
 

@@ -2,7 +2,7 @@
 import { resumeCommand } from '../../../finetuning/commandLine/shell.js'
 import type { Scores } from '../../../finetuning/runs/run.js'
 import type { RunWorkers } from '../../../finetuning/runs/workersFile.js'
-import { taskTypeNamed } from '../../../finetuning/tasks/taskTypeOf.js'
+import { taskTypeNamed } from '../../../finetuning/tasks/table.js'
 import { columnsOf } from '../../../finetuning/serving/runOptions.js'
 import { escapeText } from '../../charts/escapeText.js'
 import { bytesText, dateText, durationText, percentText, scoreText } from '../../charts/humanUnits.js'

@@ -1,8 +1,7 @@
 /** A sweep as a line of a list, and in detail: its cells by status, and its table so far. */
 import { join } from 'node:path'
-import { partialTable } from '../../../evaluation/glue/partialTable.js'
+import { partialTable, type SweepTable } from '../../../evaluation/glue/sweepTable.js'
 import type { SweepPlan } from '../../../evaluation/glue/storedPlan.js'
-import type { SweepTable } from '../../../evaluation/glue/sweepTable.js'
 import { escapeText } from '../../charts/escapeText.js'
 import { sweepTables } from '../../report/tables/sweeps.js'
 import { runStatuses, type RunStatus, type SweepLine, type SweepView, type TextTable } from '../events.js'

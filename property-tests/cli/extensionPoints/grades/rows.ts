@@ -1,5 +1,5 @@
 /** A file of essays: on each line a grade and the text, such as `good | An essay.` */
-import { alternatives } from '../../../../accelerated/errors/alternatives.js'
+import { alternatives } from '../../../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../../../accelerated/errors/inputError.js'
 import { exampleStore } from '../../../../finetuning/data/compactExamples.js'
 import type { Dataset, Example } from '../../../../finetuning/data/dataset.js'
