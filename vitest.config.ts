@@ -26,6 +26,7 @@ const release = files(
   'cli/estimate',
   'cli/memory',
   'cli/recompute',
+  'package/gpuTrial',
   'package/oneRuntime',
   'package/runtimes',
   'processors/trainedElsewhere',
@@ -34,7 +35,7 @@ const release = files(
   'web/otherBuild',
 )
 
-/** Kills, outages of the queue, peers in Python, tutorials, browsers, a GPU in software, and a process for each stage or script of the evaluation. */
+/** Kills, outages of the queue, peers in Python, tutorials, browsers, a GPU in software, and a process for each script. */
 const long = files(
   'board/boardInBrowser',
   'board/stop',
@@ -60,7 +61,6 @@ const long = files(
   'property/accelerated/folderLock',
   'property/finetuning/distributedRun',
   'property/accelerated/mixedOnGpu',
-  'property/evaluation/gpuTrial',
   'property/evaluation/scripts',
   'serving/serveProcess',
   'web/*InBrowser',

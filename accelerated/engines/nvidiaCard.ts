@@ -9,9 +9,6 @@ const timeout = 2_000
 export const nvidiaCard = async (deviceId: number): Promise<Card | null> =>
   cardOf(await queried(deviceId, 'name,memory.total,driver_version'))
 
-/** Bytes of the card that are in use, by any process; null as above. */
-export const cardMemoryInUse = async (deviceId: number): Promise<number | null> => bytesOf(await queried(deviceId, 'memory.used'))
-
 /** CUDA numbers the cards of that list from 0; nvidia-smi takes numbers and names. */
 export const visibleCard = (deviceId: number, visible: string | undefined): string => {
   const name = visible?.split(',')[deviceId]?.trim() ?? ''
@@ -21,11 +18,8 @@ export const visibleCard = (deviceId: number, visible: string | undefined): stri
 /** A line `NVIDIA H100, 81559, 550.54.15`, the memory in MiB; null for another text. */
 export const cardOf = (line: string): Card | null => {
   const [, name = '', memory = '', driver = ''] = /^\s*([^,\n]{1,100}),\s*(\d{1,9}),\s*([\w.]{1,40})\s*$/.exec(line) ?? []
-  const memoryBytes = bytesOf(memory)
-  return memoryBytes === null ? null : { name, memoryBytes, driver }
+  return memory === '' ? null : { name, memoryBytes: Number(memory) * 2 ** 20, driver }
 }
-
-const bytesOf = (text: string): number | null => (/^\s*\d{1,9}\s*$/.test(text) ? Number(text) * 2 ** 20 : null)
 
 /** One line about one card; empty where it cannot be had. */
 const queried = (deviceId: number, fields: string): Promise<string> =>

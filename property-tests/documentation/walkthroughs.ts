@@ -200,7 +200,7 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     page: 'docs/how-to/gpu.md',
     leaves: [],
     prints: [/^cpu/m],
-    notRun: { 'node dist': 'needs the built clone; property/evaluation/gpuTrial rehearses it' },
+    notRun: { 'node scripts': 'needs the built clone; property-tests/package/gpuTrial rehearses it' },
   },
   {
     page: 'docs/how-to/library.md',

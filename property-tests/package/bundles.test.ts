@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { bundledFiles } from '../../packaging/bundleProgram.js'
+import { bundledFiles } from '../../scripts/bundleProgram.js'
 
 const sources = ['accelerated', 'cli', 'evaluation', 'finetuning', 'reporting'].flatMap((folder) =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' })

@@ -10,8 +10,8 @@ import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { FinetuneEvent } from '../../finetuning/runs/run.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
-import { buildPage } from '../../packaging/webPage.js'
-import { pageServer } from '../../packaging/servePage.js'
+import { buildPage } from '../../scripts/webPage.js'
+import { pageServer } from '../../scripts/servePage.js'
 
 export type Served = { readonly url: string; readonly close: () => void }
 

@@ -3,20 +3,6 @@ import type { Mutation } from '../mutation.js'
 
 export const evaluation: ReadonlyArray<Mutation> = [
   {
-    file: 'evaluation/gpu/runStages.ts',
-    mistake: 'A stage that hangs holds the trial.',
-    before: "      child.kill('SIGKILL')\n",
-    after: '',
-    tests: ['property/evaluation/gpuTrial'],
-  },
-  {
-    file: 'evaluation/gpu/trialTable.ts',
-    mistake: "The ratio is our time over PEFT's.",
-    before: 'peer.milliseconds / ours.milliseconds',
-    after: 'ours.milliseconds / peer.milliseconds',
-    tests: ['property/evaluation/trialPage'],
-  },
-  {
     file: 'evaluation/bleu/smoothing.ts',
     mistake: 'The brevity penalty punishes long texts.',
     before: 'Math.exp(1 - referenceLength / hypothesisLength)',

@@ -66,27 +66,6 @@ export const finetuning: ReadonlyArray<Mutation> = [
     tests: ['property/finetuning/ownFiles'],
   },
   {
-    file: 'finetuning/embedded/bytePairEncoding.ts',
-    mistake: 'Of equally frequent pairs the latest is merged.',
-    before: 'best >= 0 && key < best',
-    after: 'best >= 0 && key > best',
-    tests: ['property/finetuning/bytePairEncoding'],
-  },
-  {
-    file: 'finetuning/embedded/bytePairEncoding.ts',
-    mistake: 'Overlapping pairs are merged twice.',
-    before: 'if (matches) i += 1',
-    after: '',
-    tests: ['property/finetuning/bytePairEncoding'],
-  },
-  {
-    file: 'finetuning/embedded/bytePairEncoding.ts',
-    mistake: 'A literal special token may become one token.',
-    before: 'if (SPECIAL_TOKENS.has(text)) {',
-    after: 'if (false) {',
-    tests: ['property/finetuning/bytePairEncoding'],
-  },
-  {
     file: 'finetuning/adapters/orderedOutput.ts',
     mistake: 'Of the answers that wait only the first comes out.',
     before: 'first !== undefined; first = waiting.get(++next)',

@@ -6,17 +6,16 @@ import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 const scripts = {
-  'evaluation/gpu/trial': ['--device', '--peer', '--model', '--data', '--repeats', '--only', '--small', '--output'],
-  'finetuning/embedded/buildTokenizer': ['--corpora', '--exclude', '--output'],
+  'scripts/embeddedModel/buildTokenizer': ['--corpora', '--exclude', '--output'],
   'property-tests/growth/growth': ['--only', '--seconds'],
   'property-tests/soak/soak': ['--part', '--predictions', '--runs', '--minutes'],
-  'finetuning/embedded/pretrain': ['--corpora', '--exclude', '--output', '--steps', '--threads'],
+  'scripts/embeddedModel/pretrain': ['--corpora', '--exclude', '--output', '--steps', '--threads'],
 } as const
 type Script = keyof typeof scripts
 /** Required flags, which are checked before the others. */
 const needed: Readonly<Partial<Record<Script, ReadonlyArray<string>>>> = {
-  'finetuning/embedded/buildTokenizer': ['--corpora', '.'],
-  'finetuning/embedded/pretrain': ['--corpora', '.', '--output', 'run'],
+  'scripts/embeddedModel/buildTokenizer': ['--corpora', '.'],
+  'scripts/embeddedModel/pretrain': ['--corpora', '.', '--output', 'run'],
 }
 
 let cwd = ''
@@ -58,10 +57,10 @@ describe.each(Object.keys(scripts) as Script[])('%s', (script) => {
 
 describe('a script with wrong input', () => {
   const cases: ReadonlyArray<readonly [Script, ReadonlyArray<string>, number, string]> = [
-    ['finetuning/embedded/buildTokenizer', ['--corpora', 'none'], 1, '--corpora none: expected '],
-    ['finetuning/embedded/pretrain', ['--corpora', 'none', '--output', 'run'], 1, '--corpora none: expected '],
-    ['finetuning/embedded/pretrain', ['--output', 'run'], 2, '--corpora is required'],
-    ['finetuning/embedded/pretrain', ['--corpora', '.', '--output', 'run', '--steps', 'many'], 2, '--steps: expected a number, got "many"'],
+    ['scripts/embeddedModel/buildTokenizer', ['--corpora', 'none'], 1, '--corpora none: expected '],
+    ['scripts/embeddedModel/pretrain', ['--corpora', 'none', '--output', 'run'], 1, '--corpora none: expected '],
+    ['scripts/embeddedModel/pretrain', ['--output', 'run'], 2, '--corpora is required'],
+    ['scripts/embeddedModel/pretrain', ['--corpora', '.', '--output', 'run', '--steps', 'many'], 2, '--steps: expected a number, got "many"'],
   ]
   it.each(cases)('ends with one line of error: %s %j', async (script, args, code, line) => {
     const outcome = await run(script, ...args)

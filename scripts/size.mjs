@@ -1,11 +1,11 @@
 /**
- * npm run size: lines and files of each room beside its budget (checks/budget.json). A room above its budget fails the check. Whoever raises a
+ * npm run size: lines and files of each room beside its budget (scripts/budget.json). A room above its budget fails the check. Whoever raises a
  * number says in the commit what left, or why nothing could.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 
-const budget = JSON.parse(readFileSync('checks/budget.json', 'utf8'))
+const budget = JSON.parse(readFileSync('scripts/budget.json', 'utf8'))
 const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { encoding: 'utf8' }).split('\n')
 const sources = listed.filter((file) => /\.(ts|mjs|css|md)$/.test(file) && existsSync(file))
 

@@ -1,15 +1,13 @@
 /**
  * Learns the embedded model's tokenizer from a folder of text and writes its three files:
- * `node dist/finetuning/embedded/buildTokenizer.js --corpora DIR [--exclude FILE]... [--output DIR]`
+ * `node dist/scripts/embeddedModel/buildTokenizer.js --corpora DIR [--exclude FILE]... [--output DIR]`
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { repeatableFlag, required, textFlag } from '../commandLine/flag.js'
-import { scriptValues } from '../commandLine/script.js'
-import { countWords, trainBytePairEncoding } from './bytePairEncoding.js'
-import { readCorpus } from './corpus.js'
-import { specialTokensMapJson, tokenizerConfigJson, tokenizerJson } from './tokenizerJson.js'
-import { tokenizeCorpus } from './tokenizeCorpus.js'
+import { repeatableFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
+import { scriptValues } from '../../finetuning/commandLine/script.js'
+import { countWords, trainBytePairEncoding, specialTokensMapJson, tokenizerConfigJson, tokenizerJson } from './bytePairEncoding.js'
+import { readCorpus, tokenizeCorpus } from './corpus.js'
 
 /** Small, for a small model; a multiple of 64. */
 const VOCABULARY_SIZE = 8192
@@ -17,7 +15,7 @@ const VOCABULARY_SIZE = 8192
 const {
   flags: { corpora, exclude, output },
 } = scriptValues({
-  name: 'node dist/finetuning/embedded/buildTokenizer.js',
+  name: 'node dist/scripts/embeddedModel/buildTokenizer.js',
   description: 'Train the tokenizer of the embedded model on a folder of texts and write its three files.',
   flags: {
     Options: {
@@ -28,7 +26,7 @@ const {
   },
   examples: [
     {
-      command: 'node dist/finetuning/embedded/buildTokenizer.js --corpora corpora',
+      command: 'node dist/scripts/embeddedModel/buildTokenizer.js --corpora corpora',
       result: 'Writes tokenizer.json and prints its statistics.',
     },
   ],

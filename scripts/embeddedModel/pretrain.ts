@@ -1,7 +1,7 @@
 /**
  * Pre-trains the embedded model by masked-language modeling, with `full` and the training loop of every run.
  *
- *   node dist/finetuning/embedded/pretrain.js --corpora DIR [--exclude FILE…] --output RUN [--steps 5000] [--threads 2]
+ *   node dist/scripts/embeddedModel/pretrain.js --corpora DIR [--exclude FILE…] --output RUN [--steps 5000] [--threads 2]
  *
  * RUN gets checkpoints, and the same command resumes from them. At the end the model is written to finetuning/embedded/model.
  */
@@ -17,17 +17,16 @@ import { saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
-import { countFlag, repeatableFlag, required, textFlag } from '../commandLine/flag.js'
-import { scriptValues } from '../commandLine/script.js'
-import { embeddedModel } from './quickstart.js'
-import { readCorpus } from './corpus.js'
+import { countFlag, repeatableFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
+import { scriptValues } from '../../finetuning/commandLine/script.js'
+import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
+import { readCorpus, tokenizeCorpus } from './corpus.js'
 import { longestLine, pretraining, special, writeEmbeddedModel } from './embeddedModel.js'
-import { tokenizeCorpus } from './tokenizeCorpus.js'
 
 const {
   flags: { corpora, exclude, output, steps, threads },
 } = scriptValues({
-  name: 'node dist/finetuning/embedded/pretrain.js',
+  name: 'node dist/scripts/embeddedModel/pretrain.js',
   description: 'Pre-train the embedded model by masked-language modeling and write it to finetuning/embedded/model.',
   flags: {
     Options: {
@@ -40,7 +39,7 @@ const {
   },
   examples: [
     {
-      command: 'node dist/finetuning/embedded/pretrain.js --corpora corpora --output runs/pretrain',
+      command: 'node dist/scripts/embeddedModel/pretrain.js --corpora corpora --output runs/pretrain',
       result: 'Writes checkpoints to runs/pretrain, and at the end the model.',
     },
   ],
