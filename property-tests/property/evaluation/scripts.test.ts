@@ -60,7 +60,12 @@ describe('a script with wrong input', () => {
     ['scripts/embeddedModel/buildTokenizer', ['--corpora', 'none'], 1, '--corpora none: expected '],
     ['scripts/embeddedModel/pretrain', ['--corpora', 'none', '--output', 'run'], 1, '--corpora none: expected '],
     ['scripts/embeddedModel/pretrain', ['--output', 'run'], 2, '--corpora is required'],
-    ['scripts/embeddedModel/pretrain', ['--corpora', '.', '--output', 'run', '--steps', 'many'], 2, '--steps: expected a number, got "many"'],
+    [
+      'scripts/embeddedModel/pretrain',
+      ['--corpora', '.', '--output', 'run', '--steps', 'many'],
+      2,
+      '--steps: expected a number, got "many"',
+    ],
   ]
   it.each(cases)('ends with one line of error: %s %j', async (script, args, code, line) => {
     const outcome = await run(script, ...args)

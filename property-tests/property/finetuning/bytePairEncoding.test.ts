@@ -6,8 +6,27 @@ import { fileURLToPath } from 'node:url'
 import { AutoTokenizer, env } from '@huggingface/transformers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { BYTE_TOKENS, countWords, splitWords, toPrintable, trainBytePairEncoding, type BytePairEncoding, specialTokensMapJson, tokenizerConfigJson, tokenizerJson } from '../../../scripts/embeddedModel/bytePairEncoding.js'
-import { corpusFromParagraphs, excludedForms, normalForm, readCorpus, sentimentSentences, restoreReview, restoreWikiText, tokenizeCorpus } from '../../../scripts/embeddedModel/corpus.js'
+import {
+  BYTE_TOKENS,
+  countWords,
+  splitWords,
+  toPrintable,
+  trainBytePairEncoding,
+  type BytePairEncoding,
+  specialTokensMapJson,
+  tokenizerConfigJson,
+  tokenizerJson,
+} from '../../../scripts/embeddedModel/bytePairEncoding.js'
+import {
+  corpusFromParagraphs,
+  excludedForms,
+  normalForm,
+  readCorpus,
+  sentimentSentences,
+  restoreReview,
+  restoreWikiText,
+  tokenizeCorpus,
+} from '../../../scripts/embeddedModel/corpus.js'
 import { SEED } from '../../support/seed.js'
 
 const BASE = 4 + 256 + 1
