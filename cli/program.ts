@@ -1,5 +1,5 @@
 /** The program: finds the command that was typed, loads it, runs it, and sets the exit code. */
-import { describeLoadingError, LoadingError } from '../accelerated/errors/loadingError.js'
+import { describeLoadingError, LoadingError } from '../accelerated/errors/systemError.js'
 import { nearest } from '../accelerated/errors/nearest.js'
 import { UsageError, usageError } from '../finetuning/commandLine/usageError.js'
 import { versions } from '../finetuning/runs/versions.js'

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The executable: runs the program, and prints one line for an error that escapes it or keeps it from loading. */
-import { describeLoadingError } from '../accelerated/errors/loadingError.js'
+import { describeLoadingError } from '../accelerated/errors/systemError.js'
 import { exitCodes } from './terminal/exitCodes.js'
 import { inputError, reason } from '../accelerated/errors/inputError.js'
 

@@ -1,13 +1,12 @@
 /** The worker thread of finetune.ts: runs the job and sends its events. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { systemCode, systemInputError } from '../accelerated/errors/systemError.js'
+import { systemCode, systemInputError, describeLoadingError } from '../accelerated/errors/systemError.js'
 import { onDownloadProgress } from '../accelerated/checkpoints/hub/downloadProgress.js'
 import { endThread } from '../accelerated/engines/endThread.js'
 import { countCalls } from '../accelerated/engines/nativeCallGuard.js'
 import type { WorkerData, WorkerMessage } from './finetune.js'
 import { onTokenizingProgress } from './tasks/tokenizingProgress.js'
 import { toSentError } from '../accelerated/errors/sentError.js'
-import { describeLoadingError } from '../accelerated/errors/loadingError.js'
 
 const send = (message: WorkerMessage): void => parentPort?.postMessage(message)
 const { options, calls } = workerData as WorkerData

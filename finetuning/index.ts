@@ -19,7 +19,7 @@ export const finetune = (options: FinetuneOptions, more: { readonly signal?: Abo
 export { finetuneJob } from './nodeMachine.js'
 export type { FinetuneEvent, FinetuneOptions, RunConfig, RunFacts, RunOptions, RunResult, Scores } from './runs/run.js'
 export type { SamplePrompt } from './runs/samplePrompts.js'
-export type { TrackerName } from './runs/tracking/trackerNames.js'
+export type { TrackerName } from './runs/tracking/service.js'
 export { readRunConfig, readRunResult } from './runs/runFiles.js'
 export { estimateRun, type Estimate } from './runs/estimate.js'
 export { embeddedModel, quickstartSettings, quickstartTask } from './embedded/quickstart.js'

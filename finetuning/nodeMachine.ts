@@ -17,7 +17,7 @@ import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunCo
 import { checkStorable } from './runs/runFiles.js'
 import { storedMetric, withMetricModule } from './runs/runMetric.js'
 import { checkSamplePrompts } from './runs/samplePrompts.js'
-import { withTokenFiles } from './runs/tokenFiles.js'
+import { withTokenFiles } from './runs/runTokens.js'
 import { checkTask, leavesPromptTemplate, loadTask, takesPromptTemplate, withModelTemplate, withTemplateOf } from './tasks/index.js'
 
 /** Runs a fine-tuning job in this thread. The events are those of `finetune`; it returns the result. @throws as `finetune` */

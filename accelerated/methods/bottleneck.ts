@@ -9,6 +9,7 @@ import { SettingsError } from '../errors/expectedErrors.js'
 import { normalInitial, zeroInitial } from '../parameters/initialization.js'
 import type { Trainable } from '../parameters/layout.js'
 import type { Method } from './method.js'
+import { add, mul, sigmoid, relu } from '../graph/operators.js'
 
 const settings = settingGroup('Bottleneck adapter options', {
   reductionFactor: {
@@ -107,3 +108,23 @@ const bottleneckTensors = ({ hiddenSize, neurons, sublayers }: BottleneckPhase, 
 
 /** The name of a sublayer's adapter. */
 const adapterOf = (sublayer: string): string => `${sublayer}.adapter`
+
+// Houlsby et al. (2019): an adapter after attention and one after the feed-forward block. y = norm(h + a(h) + x), x is the sublayer's input.
+/** The adapters library's DoubleSeqBnConfig. */
+export const houlsby = bottleneckMethod({
+  name: 'houlsby',
+  summary: 'a bottleneck after attention and one after the feed-forward',
+  after: ['attention', 'feedForward'],
+  activation: (x) => mul(x, sigmoid(x)), // SiLU
+  output: (a, h) => add(h, a(h)),
+})
+
+// Pfeiffer et al. (2020): an adapter after the feed-forward block. y = norm(h + a(norm(h + x)) + x), x is its input: the frozen norm acts twice.
+/** The adapters library's SeqBnConfig. */
+export const pfeiffer = bottleneckMethod({
+  name: 'pfeiffer',
+  summary: 'a bottleneck after the feed-forward',
+  after: ['feedForward'],
+  activation: relu,
+  output: (a, h, { residual, norm }) => add(h, a(norm(add(h, residual)))),
+})

@@ -1,10 +1,9 @@
 /** The methods of fine-tuning, the default first: one line each. A method is one file or folder; code that several methods share is a file beside them. Training loops and file formats are elsewhere. */
 import { adalora } from './adalora/adalora.js'
 import { full } from './full.js'
-import { houlsby } from './houlsby.js'
+import { houlsby, pfeiffer } from './bottleneck.js'
 import { lora } from './lora.js'
 import type { Method } from './method.js'
-import { pfeiffer } from './pfeiffer.js'
 import { prefix } from './prefix.js'
 import { prompt } from './prompt.js'
 import { salora } from './salora/salora.js'

@@ -3,9 +3,8 @@ import type { Expression, FloatType } from '../graph/expression.js'
 import { add, input, mul, reduceSum } from '../graph/operators.js'
 import type { Model } from '../models/architecture.js'
 import { floatFeed, scalarFeed } from '../engines/feeds.js'
-import { headTensors } from './headTensors.js'
+import { headTensors, type Objective } from './objective.js'
 import { labeledDimension, labeledFeeds, labeledRows, slices, tokenLosses, unlabeled, type LabeledText } from './labeledTokens.js'
-import type { Objective } from './objective.js'
 import { causalOutputs, headOf } from '../models/modelOutputs.js'
 
 export type TextExample = LabeledText & {

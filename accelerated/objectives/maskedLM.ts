@@ -8,8 +8,7 @@ import { selectionFeeds } from '../models/packing.js'
 import { int32Feed, scalarFeed } from '../engines/feeds.js'
 import { uniforms } from '../parameters/random.js'
 import { crossEntropies } from './losses.js'
-import { headTensors } from './headTensors.js'
-import type { Draw, ModelOutput, Objective, TrainingExample } from './objective.js'
+import { headTensors, type Draw, type ModelOutput, type Objective, type TrainingExample } from './objective.js'
 
 export type Masking = {
   /** fraction of the tokens to predict */

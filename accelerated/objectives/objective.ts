@@ -8,6 +8,8 @@ import type { Feeds } from '../engines/feeds.js'
 import type { WeightGroups } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
 import type { HeadInFiles } from './scoreScale.js'
+import type { TensorShape } from '../models/architecture.js'
+import { modelInitial } from '../parameters/initialization.js'
 
 /** An example as every objective has it: token ids, and its row in the file that it came from, for messages. */
 export type TrainingExample = TokenizedExample & { readonly row: number }
@@ -52,3 +54,11 @@ export type Objective<E extends TrainingExample = TrainingExample, O = unknown> 
   /** upper bounds of the objective's own dimensions, for a batch of this many tokens; absent: it has none */
   readonly dimensions?: (tokens: number) => Readonly<Record<string, number>>
 }
+
+// The trained tensors of a head, from the model's checkpoint where it has them.
+/** Matrices decay, vectors do not. */
+export const headTensors = (
+  head: { readonly tensors: ReadonlyMap<string, TensorShape> },
+  { decayed, undecayed }: WeightGroups,
+): ReadonlyArray<Trainable> =>
+  [...head.tensors].map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? decayed : undecayed, initial: modelInitial }))

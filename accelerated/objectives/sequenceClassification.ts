@@ -7,10 +7,9 @@ import { rowSelection } from '../models/batchInputs.js'
 import { selectionFeeds } from '../models/packing.js'
 import { floatFeed, int32Feed, scalarFeed, type Feed } from '../engines/feeds.js'
 import { binaryCrossEntropySum, crossEntropies, crossEntropySum, squaredErrorSum } from './losses.js'
-import { headTensors } from './headTensors.js'
+import { headTensors, type ModelOutput, type Objective, type TrainingExample } from './objective.js'
 import { headInFiles, representable, scaledInitial, toScaled, toUnit, type ScoreScale } from './scoreScale.js'
 import type { Trainable } from '../parameters/layout.js'
-import type { ModelOutput, Objective, TrainingExample } from './objective.js'
 import { outputTensors, type SequenceOutputs } from '../models/modelOutputs.js'
 
 /** label: a class, or the number of a regression · labels: the classes of a multi-label example */

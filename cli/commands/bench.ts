@@ -1,10 +1,8 @@
 /** salora bench: how fast this machine trains. */
-import type { BenchmarkResult, StepRate } from '../../evaluation/benchmark/machine.js'
-import { benchmark } from '../../evaluation/benchmark/machine.js'
-import { peers } from '../../evaluation/benchmark/comparePeft.js'
+import { type BenchmarkResult, type StepRate, benchmark } from '../../evaluation/benchmark/machine.js'
+import { peers, type PeerRow } from '../../evaluation/benchmark/comparePeft.js'
 import { peerModes, type PeerMode } from '../../evaluation/benchmark/pairings.js'
 import { ratesCells } from '../../evaluation/benchmark/productRates.js'
-import { peersTable } from '../../evaluation/benchmark/peersTable.js'
 import { choiceOf, countFlag, listFlag, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
@@ -15,6 +13,7 @@ import { allTrainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import type { Terminal } from '../terminal/output.js'
+import type { SideResult } from '../../evaluation/benchmark/turns.js'
 
 const names = listFlag('names', 'PEFT eager, by torch.compile (compile), or on int8 weights (torchao); separated by commas', {
   defaultText: 'eager',
@@ -129,3 +128,38 @@ const benchText = ({
 
 const rateText = ({ milliseconds, gigaflops, share, tokensPerSecond }: StepRate): string =>
   `${`${milliseconds.toFixed(1)} ms`.padStart(12)}  ${`${gigaflops.toFixed(1)} GFLOP/s`.padStart(15)}  ${percent(share)} of the product's rate, ${counted(tokensPerSecond)} tokens/s`
+
+/** The benchmark against PEFT as a Markdown table, for the terminal and README. */
+const header = [
+  'case',
+  'ours',
+  'ms a step',
+  'real tokens/s',
+  'peak memory',
+  'GFLOP/s',
+  'PEFT',
+  'ms a step',
+  'real tokens/s',
+  'peak memory',
+  'ratio (quartiles)',
+]
+
+export const peersTable = (rows: ReadonlyArray<PeerRow>): string =>
+  [header, header.map(() => '---'), ...rows.map(cellsOf)].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+
+const cellsOf = ({ case: name, method, precision, ours, peer, ratio }: PeerRow): ReadonlyArray<string> => [
+  name,
+  `${method}, ${precision}`,
+  ...numbersOf(ours),
+  ours.gigaflops === null ? '–' : ours.gigaflops.toFixed(0),
+  ...(peer === null
+    ? ['–', '–', '–', '–']
+    : [`${peer.method}, ${peer.precision}${peer.mode === 'eager' ? '' : `, ${peer.mode}`}`, ...numbersOf(peer)]),
+  ratio === null ? '–' : `**${ratio[1].toFixed(2)} ×**${ratio[0] === ratio[2] ? '' : ` (${ratio[0].toFixed(2)} … ${ratio[2].toFixed(2)})`}`,
+]
+
+const numbersOf = ({ milliseconds, tokensPerSecond, peakBytes, epochSeconds }: SideResult): ReadonlyArray<string> => [
+  milliseconds.toFixed(0) + (epochSeconds === null ? '' : ` (${epochSeconds.toFixed(0)} s in all)`),
+  tokensPerSecond.toFixed(0),
+  `${(peakBytes / 1e9).toFixed(2)} GB`,
+]

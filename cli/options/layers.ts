@@ -5,8 +5,7 @@ import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { allSettings, resolveSettings, type Settings } from '../../accelerated/training/settings.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { UsageError } from '../../finetuning/commandLine/usageError.js'
-import { givenOf, type Values } from './settingFlags.js'
-import { inFlags, settingNames } from './settingNames.js'
+import { givenOf, type Values, inFlags, settingNames } from './settingFlags.js'
 
 /** Values of one source: a file, a preset; null: flags. */
 export type Layer = { readonly source: string | null; readonly values: Values }

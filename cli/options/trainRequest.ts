@@ -11,7 +11,7 @@ import { absoluteModel, absolutePath } from '../../finetuning/runs/absolutePath.
 import type { RunOptions, RunConfig } from '../../finetuning/runs/run.js'
 import { readRunConfig, parseRunConfig, runFileLimit } from '../../finetuning/runs/runFiles.js'
 import type { SamplePrompt } from '../../finetuning/runs/samplePrompts.js'
-import { trackerNames } from '../../finetuning/runs/tracking/trackerNames.js'
+import { trackerNames } from '../../finetuning/runs/tracking/service.js'
 import { samplePromptsOf } from '../input/promptInput.js'
 import { layer, merged, settingsOf, type Layer } from './layers.js'
 import { presetValues } from './presets.js'

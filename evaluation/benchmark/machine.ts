@@ -16,7 +16,7 @@ import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { parseSettings, type Settings } from '../../accelerated/training/settings.js'
 import { evenCase } from './cases.js'
 import { benchmarkModel, smallVocabulary } from './model.js'
-import { productCount } from './productCount.js'
+import { productCount } from './productRates.js'
 import { steppedRun, type SteppedRunOptions } from './steppedRun.js'
 
 export type BenchmarkOptions = {

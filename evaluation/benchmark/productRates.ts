@@ -6,10 +6,11 @@ import { median } from 'simple-statistics'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
-import type { Expression } from '../../accelerated/graph/expression.js'
+import { type Expression, type Op, topologicalOrder } from '../../accelerated/graph/expression.js'
 import { constant, input, matMul } from '../../accelerated/graph/operators.js'
 import { quantizedMatMul } from '../../accelerated/graph/quantizedOperators.js'
 import { uniforms } from '../../accelerated/parameters/random.js'
+import { sizeOfDimension } from '../../accelerated/graph/dimension.js'
 
 /** In 10⁹ operations a second: a multiplication and an addition for each term. */
 export type ProductRates = {
@@ -94,3 +95,19 @@ export const ratesCells = ({ processor, float32, int8, bfloat16 }: ProductRates)
   ['products in int8', `${int8.toFixed(0)} GOP/s`],
   ...(bfloat16 === null ? [] : [['products in bfloat16 (PyTorch)', `${bfloat16.toFixed(0)} GFLOP/s`] as const]),
 ]
+
+/** Floating-point operations of a graph's matrix products, those of its blocks included: a multiplication and an addition for each term. */
+const products: ReadonlySet<Op> = new Set<Op>(['MatMul', 'QuantizedMatMul', 'FourBitMatMul', 'HalfMatMul'])
+
+/** Σ 2 · m · n · p over the products that `roots` need, each once. @param sizes of the named dimensions, such as `tokens` */
+export const productCount = (roots: ReadonlyArray<Expression>, sizes: Readonly<Record<string, number>>): number =>
+  topologicalOrder(roots).reduce((count, { op, inputs: [a], attributes, shape }) => {
+    const { body } = attributes
+    if (body !== undefined) {
+      const blocks = sizeOfDimension(a?.shape[0] ?? 1, sizes, 'productCount')
+      return count + blocks * productCount([...body.results, ...body.sums], sizes)
+    }
+    if (!products.has(op) || a === undefined) return count
+    const inner = a.shape.at(attributes.transposeA === true ? -2 : -1) ?? 1
+    return count + 2 * [...shape, inner].reduce<number>((product, d) => product * sizeOfDimension(d, sizes, 'productCount'), 1)
+  }, 0)

@@ -18,7 +18,7 @@ import { openPhaseSessions, type Runtime } from '../../accelerated/training/phas
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
-import { productCount } from './productCount.js'
+import { productCount } from './productRates.js'
 
 export type SteppedRunOptions<E extends TrainingExample> = {
   readonly base: ModelFolder

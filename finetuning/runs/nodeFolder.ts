@@ -13,7 +13,7 @@ import type { RunOptions } from './run.js'
 import { readRunConfig } from './runFiles.js'
 import { finishedResult, hasAdapter, planFolder, usedFolder, type FolderContent, type RunFolder, type RunSources } from './runFolder.js'
 import { rowsFile, writeRunRows } from './runRows.js'
-import { trackerFile, trackerNames } from './tracking/trackerNames.js'
+import { trackerFile, trackerNames } from './tracking/service.js'
 import { versions } from './versions.js'
 import { workersFile } from './workersFile.js'
 

@@ -13,7 +13,7 @@ import type { StoredMetric } from '../metrics/metricModule.js'
 import type { PlacementEvent } from './devicePlacement.js'
 import type { RunInputs } from './runFingerprint.js'
 import type { SamplePrompt } from './samplePrompts.js'
-import { trackerNames, type TrackerName } from './tracking/trackerNames.js'
+import { trackerNames, type TrackerName } from './tracking/service.js'
 
 export type FinetuneOptions = {
   /** A folder in Hugging Face layout, a hub id, or `embedded` for the model in this package. */

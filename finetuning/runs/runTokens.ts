@@ -3,7 +3,7 @@ import { extendedFolder } from '../../accelerated/checkpoints/extendedFolder.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { tableRows } from '../../accelerated/checkpoints/tableRows.js'
 import { tokenTable } from '../../accelerated/checkpoints/tokenizer/addedTokens.js'
-import { quoted } from '../../accelerated/errors/inputError.js'
+import { quoted, inputError } from '../../accelerated/errors/inputError.js'
 import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 import type { TokenRows } from '../../accelerated/methods/trainedTokens.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
@@ -61,4 +61,26 @@ const idOfNamed = (token: string, idOf: (token: string) => number | undefined, v
     "tokens of the model's tokenizer, as tokenizer.json writes them, or ids (newTokens adds tokens)",
     quoted(token),
   )
+}
+
+/** Tokens in a file: one a line, for tokens with commas and for many. A list of tokens may be the name of one `.txt` file instead. */
+type TokenLists = { readonly newTokens?: ReadonlyArray<string> | null; readonly trainableTokens?: ReadonlyArray<string> | null }
+
+/** Bytes of a file of tokens. */
+const limit = 1_000_000
+
+/** The same settings with the tokens of a `.txt` file in place of its name, which may be relative to the process's folder. @throws InputError */
+export const withTokenFiles = async <S extends TokenLists>(settings: S): Promise<S> => {
+  const [newTokens, trainableTokens] = [await tokensIn(settings.newTokens), await tokensIn(settings.trainableTokens)]
+  return { ...settings, ...(newTokens === null ? {} : { newTokens }), ...(trainableTokens === null ? {} : { trainableTokens }) }
+}
+
+/** null: the list names no file. */
+const tokensIn = async (list: ReadonlyArray<string> | null | undefined): Promise<ReadonlyArray<string> | null> => {
+  const [file] = list?.length === 1 ? list : []
+  if (typeof file !== 'string' || !file.endsWith('.txt')) return null
+  const lines = (await readText(file, limit)).replace(/^\uFEFF/, '').split(/\r?\n/)
+  const tokens = lines.filter((line) => line !== '')
+  if (tokens.length === 0) throw inputError(file, 'a token on each line', 'an empty file')
+  return tokens
 }

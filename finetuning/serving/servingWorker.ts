@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { onDownloadProgress } from '../../accelerated/checkpoints/hub/downloadProgress.js'
 import { endThread } from '../../accelerated/engines/endThread.js'
 import { countCalls } from '../../accelerated/engines/nativeCallGuard.js'
-import { describeLoadingError } from '../../accelerated/errors/loadingError.js'
+import { describeLoadingError } from '../../accelerated/errors/systemError.js'
 import { toSentError } from '../../accelerated/errors/sentError.js'
 import type { Reply, Request, ServingData } from './protocol.js'
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { describe, expect, it } from 'vitest'
 import { gradient } from '../../accelerated/graph/gradient.js'
 import { input, matMul, reduceSum, scan, transpose } from '../../accelerated/graph/operators.js'
-import { productCount } from '../../evaluation/benchmark/productCount.js'
+import { productCount } from '../../evaluation/benchmark/productRates.js'
 import { salora } from './spawnSalora.js'
 
 describe('productCount', () => {

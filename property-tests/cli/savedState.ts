@@ -6,10 +6,9 @@ import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { methodOf } from '../../accelerated/training/settings.js'
 import { assemble } from '../../accelerated/training/assembly.js'
-import { runOutline } from '../../accelerated/training/runOutline.js'
+import { runOutline, startOfRun } from '../../accelerated/training/initialState.js'
 import { newestCheckpoint } from '../../accelerated/checkpoints/newestCheckpoint.js'
 import type { Checkpoint } from '../../accelerated/checkpoints/checkpointContent.js'
-import { startOfRun } from '../../accelerated/training/initialState.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 
 /** Throws where there is none, or the newest is damaged. `modelFolder` has the run's model; the task has two labels. */

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { PeersResult } from '../../evaluation/benchmark/comparePeft.js'
-import { peersTable } from '../../evaluation/benchmark/peersTable.js'
+import { peersTable } from '../../cli/commands/bench.js'
 import { linksOf, pagesBelow } from './pages.js'
 
 const pages = pagesBelow('docs/results')

@@ -1,6 +1,6 @@
 /** tokenizer.json and tokenizer_config.json of a model in GGUF, from the keys of its header. */
 import { inputError, quoted } from '../../errors/inputError.js'
-import { knownWords } from '../tokenizer/knownWords.js'
+import { knownWords } from '../tokenizer/tokenizerSchema.js'
 import type { GgufHeader } from './ggufHeader.js'
 
 /** llama.cpp's numbers of kinds of tokens. */

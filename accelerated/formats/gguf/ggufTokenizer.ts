@@ -6,7 +6,7 @@ import { readChatTemplate } from '../../checkpoints/chatTemplate/chatTemplate.js
 import { namedEosTokenIds } from '../../checkpoints/tokenizer/eosToken.js'
 import { loadTokenizer } from '../../checkpoints/tokenizer/tokenizer.js'
 import { parseTokenizerFile, type TokenizerFile } from '../../checkpoints/tokenizer/tokenizerFile.js'
-import { knownWords } from '../../checkpoints/tokenizer/knownWords.js'
+import { knownWords } from '../../checkpoints/tokenizer/tokenizerSchema.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 import { readText } from '../../storage/boundedJson.js'
 import { requiredFile } from '../../storage/fileInFolder.js'

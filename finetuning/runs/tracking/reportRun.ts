@@ -10,8 +10,7 @@ import type { FinetuneEvent, FinetuneOptions, RunConfig, RunResult } from '../ru
 import { readRunConfig } from '../runFiles.js'
 import { lineOf, numbersOf, scalarsOf, type Scalars } from '../metricsLine.js'
 import { senderLimits, startSender, type Sender, type SenderLimits } from './sender.js'
-import type { RunStatus, StoredRun, TrackerService } from './service.js'
-import { trackerFile, trackerNames, type TrackerName } from './trackerNames.js'
+import { type RunStatus, type StoredRun, type TrackerService, trackerFile, trackerNames, type TrackerName } from './service.js'
 import { mlflowService } from './mlflow.js'
 
 /**

@@ -18,9 +18,8 @@ import { scalarFeed } from '../../../accelerated/engines/feeds.js'
 import type { Model } from '../../../accelerated/models/architecture.js'
 import { causalOutputs, headOf } from '../../../accelerated/models/modelOutputs.js'
 import { answerLogFeeds, answerLogs, twoTexts } from './answerLogs.js'
-import { headTensors } from '../../../accelerated/objectives/headTensors.js'
+import { headTensors, type Forwards, type Objective, type TrainingExample } from '../../../accelerated/objectives/objective.js'
 import { labeledDimension, type LabeledText } from '../../../accelerated/objectives/labeledTokens.js'
-import type { Forwards, Objective, TrainingExample } from '../../../accelerated/objectives/objective.js'
 
 /**
  *  - dpo: Rafailov et al., 2023, equation (7)

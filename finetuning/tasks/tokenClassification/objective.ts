@@ -5,9 +5,8 @@ import type { Model } from '../../../accelerated/models/architecture.js'
 import { tokenHeadOf, type TokenOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { floatFeed, int32Feed, scalarFeed } from '../../../accelerated/engines/feeds.js'
 import { unlabeled } from '../../../accelerated/objectives/labeledTokens.js'
-import { headTensors } from '../../../accelerated/objectives/headTensors.js'
+import { headTensors, type ModelOutput, type Objective, type TrainingExample } from '../../../accelerated/objectives/objective.js'
 import { crossEntropies } from '../../../accelerated/objectives/losses.js'
-import type { ModelOutput, Objective, TrainingExample } from '../../../accelerated/objectives/objective.js'
 
 /**
  * targets: for each token the class of the word that begins there, or `unlabeled`: what the loss reads.

@@ -1,7 +1,7 @@
 /** A tokenizer.json with too large ids, malformed tables or unsupported components is refused; unusual valid ones are read. */
 import { describe, expect, it } from 'vitest'
 import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
-import { knownWords } from '../../../accelerated/checkpoints/tokenizer/knownWords.js'
+import { knownWords } from '../../../accelerated/checkpoints/tokenizer/tokenizerSchema.js'
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { bytePair, roberta, unigram, wordPiece } from '../validFiles.js'
 import { model, place, put, refusal, usePlace } from './folder.js'

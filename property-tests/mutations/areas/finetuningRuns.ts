@@ -143,7 +143,7 @@ export const finetuningRuns: ReadonlyArray<Mutation> = [
     tests: ['cli/customMetric'],
   },
   {
-    file: 'finetuning/runs/tokenFiles.ts',
+    file: 'finetuning/runs/runTokens.ts',
     mistake: 'An empty line is a token.',
     before: "lines.filter((line) => line !== '')",
     after: 'lines',

@@ -185,14 +185,14 @@ export const methods: ReadonlyArray<Mutation> = [
     tests: ['hostile/checkpoint'],
   },
   {
-    file: 'accelerated/methods/adalora/allocation.ts',
+    file: 'accelerated/methods/adalora/adalora.ts',
     mistake: 'Pruned triplets are those with the highest scores.',
     before: 'reduceSum(cast(less(all, reshape(ofMatrix, [...ofMatrix.shape, 1])), all.dtype), [1])',
     after: 'reduceSum(cast(less(reshape(ofMatrix, [...ofMatrix.shape, 1]), all), all.dtype), [1])',
     tests: ['golden/adalora'],
   },
   {
-    file: 'accelerated/methods/adalora/allocation.ts',
+    file: 'accelerated/methods/adalora/adalora.ts',
     mistake: 'Uncertainty uses the old average of importance.',
     before: 'absolute(sub(now, importance))',
     after: 'absolute(sub(now, oldI as Expression))',

@@ -423,7 +423,7 @@ export const models: ReadonlyArray<Mutation> = [
     tests: ['property/accelerated/gguf'],
   },
   {
-    file: 'accelerated/models/llama/llama3Factors.ts',
+    file: 'accelerated/models/llama/gguf.ts',
     mistake: 'Factors that are no scaling of this kind are taken.',
     before: 'factors.length !== plain.length || !(low > 0) || !plain.every(isSame)',
     after: 'factors.length !== plain.length',

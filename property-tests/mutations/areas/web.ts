@@ -3,7 +3,7 @@ import type { Mutation } from '../mutation.js'
 
 export const web: ReadonlyArray<Mutation> = [
   {
-    file: 'web/runFolder.ts',
+    file: 'web/finetune.ts',
     mistake: 'A resumed run keeps the lines after its checkpoint.',
     before: '.slice(0, -1).slice(0, kept)',
     after: '.slice(0, -1)',

@@ -21,7 +21,7 @@ import {
 import { countNgrams } from '../../../evaluation/ngram/counts.js'
 import { readCorpus } from '../../../evaluation/ngram/corpus.js'
 import { countsOfCounts, estimatedDiscounts } from '../../../evaluation/ngram/discounts.js'
-import { decimalAt } from '../../../evaluation/ngram/arpaLine.js'
+import { decimalAt } from '../../../evaluation/ngram/arpa.js'
 import { sortedByKey } from '../../../evaluation/ngram/suffixOrder.js'
 import { newVocabulary } from '../../../evaluation/ngram/vocabulary.js'
 import { textOf } from '../../support/ngramText.js'

@@ -6,8 +6,7 @@ import { selectedRows } from '../../../../accelerated/graph/selectedRows.js'
 import type { Model } from '../../../../accelerated/models/architecture.js'
 import { rowSelection } from '../../../../accelerated/models/batchInputs.js'
 import { selectionFeeds } from '../../../../accelerated/models/packing.js'
-import { headTensors } from '../../../../accelerated/objectives/headTensors.js'
-import type { ModelOutput, Objective, TrainingExample } from '../../../../accelerated/objectives/objective.js'
+import { headTensors, type ModelOutput, type Objective, type TrainingExample } from '../../../../accelerated/objectives/objective.js'
 
 export type GradedExample = TrainingExample & { readonly grade: number }
 
