@@ -88,11 +88,12 @@ describe('an invalid chat template', () => {
     ['equal lists compared often', `{% set l = range(1000) %}${often('{{ l == l + [] }}')}`],
     ['a list printed often', `{% set l = range(1000) %}${often('{% set text %}{{ l }}{% endset %}')}`],
     ['a number sought often in a list', `{% set l = range(1000) %}${often('{{ 5000 in l }}')}`],
-  ])('is refused within seconds: %s', (what, template) => {
-    const began = performance.now()
+  ])('is refused within seconds of processor time: %s', (what, template) => {
+    const began = process.cpuUsage()
     expect(message(template)).toMatch(/more steps than a conversation needs|a value of \d+ characters|a namespace inside another value/)
+    const { user, system } = process.cpuUsage(began) // microseconds of this process, whatever else the machine does
     // without a charge for each character, 12 s
-    expect(performance.now() - began).toBeLessThan(/character.* of a text, often/.test(what) ? 8_000 : 20_000)
+    expect((user + system) / 1e6).toBeLessThan(/character.* of a text, often/.test(what) ? 8 : 20)
   })
 
   it('is given up in one pass through a conversation', () => {
