@@ -57,10 +57,10 @@ import type { SampleMemory } from './runs/sampleMemory.js'
 import { checkGenerates } from './runs/samplePrompts.js'
 import type { Sampler } from './runs/sampler.js'
 import { workersWriter } from './runs/workersFile.js'
-import { boundWithMetric, withMetric } from './tasks/chosenMetric.js'
+import { bindWithMetric, withMetric } from './tasks/chosenMetric.js'
 import { classWeightsOf } from './tasks/classification/classWeights.js'
 import type { LoadedTask, TaskOptions } from './tasks/task.js'
-import type { BoundTask, TaskData, TaskType } from './tasks/taskType.js'
+import type { Answer, BoundTask, TaskData, TaskType } from './tasks/taskType.js'
 import { reportTokenizing } from './tasks/tokenizingProgress.js'
 
 /** What a run asks of the place where it happens. */
@@ -223,22 +223,19 @@ async function* loadData(options: RunOptions, metric: LoadedMetric | null, machi
   return { ...rest, train: copied(train), evaluation: copied(evaluation), ...(test === undefined ? {} : { test: copied(test) }) }
 }
 
-/** The data's task type, bound to it; the run passes its examples and answers on without looking inside. */
-export type RunTask = BoundTask<TrainingExample, unknown>
-
 /** @throws InputError for class weights that the task type does not have */
-export const bindTask = (data: LoadedTask, { classWeights }: Pick<Settings, 'classWeights'>): RunTask => {
+export const bindTask = (data: LoadedTask, { classWeights }: Pick<Settings, 'classWeights'>): BoundTask => {
   const { taskType, labelNames, train, scalesScores } = data
   const labels = (): ReadonlyArray<number> => train.examples.map(({ label }) => label)
   if (classWeights !== null && taskType.refuses.classWeights !== undefined)
     throw inputError('--class-weights', taskType.refuses.classWeights, quoted(classWeights))
   const weights = classWeights === null ? {} : { classWeights: classWeightsOf(classWeights, labelNames ?? [], labels()) }
   const scale = classWeights === null && scalesScores === true ? { scoreScale: scoreScaleOf(labels()) } : {}
-  return boundWithMetric(data, { ...weights, ...scale })((adapter) => adapter as unknown as RunTask)
+  return bindWithMetric(data, { ...weights, ...scale })
 }
 
 /** What is computed from the texts themselves, which do not outlive their tokens. */
-const describeData = async (options: RunOptions, data: RunData, task: RunTask, base: ModelFolder) => {
+const describeData = async (options: RunOptions, data: RunData, task: BoundTask, base: ModelFolder) => {
   const { taskType, labelNames, heldOut, train, evaluation, test } = data
   const keys = rowKeysOf(data)
   const files = train.files === undefined ? {} : { files: train.files }
@@ -250,7 +247,7 @@ const describeData = async (options: RunOptions, data: RunData, task: RunTask, b
     test: test === undefined ? null : { source: test.source },
   }
   return {
-    score: (answers: ReadonlyArray<unknown>) => ({ ...task.score(answers), details: details(answers) }),
+    score: (answers: ReadonlyArray<Answer>) => ({ ...task.score(answers), details: details(answers) }),
     report: reportOf(data, keys, options.settings),
     rows: runRowsOf(data, keys),
     inputs: await runInputs(base, data, options.adapter),
@@ -269,7 +266,7 @@ type Tokenized = {
 /** Tokenizes the data and empties its lists, so that a large file's texts are released on the way. @throws InputError */
 export async function* tokenize(
   { train, evaluation, test }: RunData,
-  task: Pick<RunTask, 'tokenizer'>,
+  task: Pick<BoundTask, 'tokenizer'>,
   base: ModelFolder,
   { maxLength }: Pick<Settings, 'maxLength'>,
 ): AsyncGenerator<FinetuneEvent, Tokenized> {
@@ -308,7 +305,7 @@ type Place = { readonly machine: Machine; readonly device: Device; readonly prec
 async function* openModel(
   options: RunOptions,
   { taskType, train }: RunData,
-  { outputs }: RunTask,
+  { outputs }: BoundTask,
   place: Place,
   signal: AbortSignal,
 ): AsyncGenerator<FinetuneEvent, RunTokens & { readonly revision: string | null }> {
@@ -351,7 +348,7 @@ async function* checkSettings(
 }
 
 /** Model, method, precision and objective in one; the weights stay where the precision put them. */
-async function* assembleRun(base: ModelFolder, settings: Settings, tokens: RunTokens['tokens'], precision: Precision, task: RunTask) {
+async function* assembleRun(base: ModelFolder, settings: Settings, tokens: RunTokens['tokens'], precision: Precision, task: BoundTask) {
   const method = withTrainedTokens(methodOf(settings.method), tokens)
   const frozen = yield* asPreparing(precision.open(base))
   const parts = { model: base.model, frozen: frozen.tensor, method, settings, precision }

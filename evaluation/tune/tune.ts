@@ -14,7 +14,7 @@ import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { runInputs, type RunInputs } from '../../finetuning/runs/runFingerprint.js'
 import { storedMetric, withMetricModule } from '../../finetuning/runs/runMetric.js'
 import type { LoadedMetric } from '../../finetuning/metrics/metricModule.js'
-import { boundWithMetric, withMetric } from '../../finetuning/tasks/chosenMetric.js'
+import { bindWithMetric, withMetric } from '../../finetuning/tasks/chosenMetric.js'
 import { loadTask, type LoadedTask, type TaskOptions } from '../../finetuning/tasks/index.js'
 import type { RunCell } from '../cells/cell.js'
 import { checkLengths, refuseRunFolder } from '../cells/checkSweep.js'
@@ -118,7 +118,7 @@ const partsOf = async (tasks: ReadonlyArray<TaskOptions>, base: ModelFolder, met
 }
 
 /** @throws InputError if the task has a metric of this name, or predicts no labels */
-const checkMetric = (data: LoadedTask, metric: LoadedMetric): void => void boundWithMetric(withMetric(data, metric, true))(() => null)
+const checkMetric = (data: LoadedTask, metric: LoadedMetric): void => void bindWithMetric(withMetric(data, metric, true))
 
 type Plan = {
   readonly candidates: ReadonlyArray<Candidate>

@@ -2,11 +2,10 @@
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
-import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import { isAmong, type RunRows } from '../runs/runRows.js'
 import type { Evaluation } from '../tasks/index.js'
-import { boundWithMetric } from '../tasks/chosenMetric.js'
-import type { EvaluationReport, BoundTask, TaskData } from '../tasks/taskType.js'
+import { bindWithMetric } from '../tasks/chosenMetric.js'
+import type { Answer, BoundTask, EvaluationReport, TaskData } from '../tasks/taskType.js'
 import { alignLabels } from './alignLabels.js'
 import { resolveLabels } from './labelNames.js'
 import { openAnswers, resolveMaxLength, type OnProgress } from './openModel.js'
@@ -37,7 +36,7 @@ export type ScoringOptions = {
 }
 
 /** Opens a trained model and scores it. @throws InputError or SettingsError if the data is of another task type or other classes, or an output is not finite */
-export const scoreTrained = (
+export const scoreTrained = async (
   trained: TrainedModel,
   labeled: Evaluation,
   { maxLength, ...machine }: Pick<TrainedAdapterOptions, 'precision' | 'threads' | 'batchSize' | 'maxLength'>,
@@ -46,18 +45,17 @@ export const scoreTrained = (
 ): Promise<AdapterScore> => {
   const { model, method, outputs } = trained.adapter
   const data = alignLabels(labeled, { outputs, labelNames: resolveLabels(trained), called: calledOf(trained) })
-  return boundWithMetric(data)(async (task) => {
-    const tokenizer = await task.tokenizer(trained.base, resolveMaxLength(trained, maxLength))
-    const opened = await openAnswers(trained, task.objective(model, method), machine, device, 'scoring')
-    try {
-      const examples = tokenizer.evaluation(data.evaluation.examples)
-      tokenizer.warnings().forEach(onWarning)
-      const answers = await opened.answers(examples, onProgress)
-      return scoreAnswers(task, data, answers, (i) => examples.at(i)?.row, rows)
-    } finally {
-      await opened.release()
-    }
-  })
+  const task = bindWithMetric(data)
+  const tokenizer = await task.tokenizer(trained.base, resolveMaxLength(trained, maxLength))
+  const opened = await openAnswers(trained, task.objective(model, method), machine, device, 'scoring')
+  try {
+    const examples = tokenizer.evaluation(data.evaluation.examples)
+    tokenizer.warnings().forEach(onWarning)
+    const answers = await opened.answers(examples, onProgress)
+    return scoreAnswers(task, data, answers, (i) => examples.at(i)?.row, rows)
+  } finally {
+    await opened.release()
+  }
 }
 
 /** Scores an adapter that is open. @throws as scoreTrained */
@@ -70,16 +68,13 @@ export const scoreAdapter = async (
   const data = alignLabels(labeled, { outputs, labelNames, called })
   const { examples } = data.evaluation
   const answers = await adapter.predict(examples, onProgress)
-  return boundWithMetric(data)((task) => scoreAnswers(task as unknown as NumericTask, data, answers, (i) => examples[i]?.row, rows))
+  return scoreAnswers(bindWithMetric(data), data, answers, (i) => examples[i]?.row, rows)
 }
 
-/** A task type that predicts answers with rows of numbers. */
-type NumericTask = BoundTask<TrainingExample, ReadonlyArray<number>>
-
-const scoreAnswers = <E extends TrainingExample, O>(
-  task: BoundTask<E, O>,
+const scoreAnswers = (
+  task: BoundTask,
   { evaluation: { source, examples }, labelNames, positive }: TaskData,
-  answers: ReadonlyArray<O>,
+  answers: ReadonlyArray<Answer>,
   rowOf: (answer: number) => number | undefined,
   rows: RunRows | null,
 ): AdapterScore => {

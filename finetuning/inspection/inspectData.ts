@@ -68,19 +68,18 @@ const openBase = async (model: string): Promise<ModelFolder> => {
 }
 
 /** Lengths up to the positions of the model: a longer text counts as that long. */
-const tokenFacts = (loaded: LoadedSets, set: Dataset, base: ModelFolder, maxLength: number): Promise<LengthFacts | null> => {
+const tokenFacts = async (loaded: LoadedSets, set: Dataset, base: ModelFolder, maxLength: number): Promise<LengthFacts | null> => {
   const { text } = loaded
   // whole exchanges that do not fit would leave a length far below the positions
   const cut = text === undefined ? loaded : { ...loaded, text: { ...text, truncation: 'tokens' as const } }
-  return loaded.taskType.bind({ ...cut, evaluation: set })(async (task) => {
-    const tokenizer = await task.tokenizer(base, base.model.spec.maxPositions)
-    const examples = tokenizer.evaluation(set.examples)
-    const lengths = Int32Array.from({ length: examples.length }, (_, i) => examples.at(i)?.inputIds.length ?? 0)
-    if (text?.promptTemplate === null) return lengthFacts(lengths, 'tokens') // cut into pieces, which lose nothing
-    const longer = set.examples.filter((_, i) => (lengths[i] ?? 0) > maxLength)
-    const byTurns = text?.truncation === 'turns' ? { wholeExchanges: await withWholeExchanges(base, text, longer, maxLength) } : {}
-    return lengthFacts(lengths, 'tokens', { texts: longer.length, maxLength, ...byTurns })
-  })
+  const task = loaded.taskType.bind({ ...cut, evaluation: set })
+  const tokenizer = await task.tokenizer(base, base.model.spec.maxPositions)
+  const examples = tokenizer.evaluation(set.examples)
+  const lengths = Int32Array.from({ length: examples.length }, (_, i) => examples.at(i)?.inputIds.length ?? 0)
+  if (text?.promptTemplate === null) return lengthFacts(lengths, 'tokens') // cut into pieces, which lose nothing
+  const longer = set.examples.filter((_, i) => (lengths[i] ?? 0) > maxLength)
+  const byTurns = text?.truncation === 'turns' ? { wholeExchanges: await withWholeExchanges(base, text, longer, maxLength) } : {}
+  return lengthFacts(lengths, 'tokens', { texts: longer.length, maxLength, ...byTurns })
 }
 
 /** How many of the examples lose whole exchanges alone. */

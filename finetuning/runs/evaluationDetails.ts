@@ -12,7 +12,7 @@ import { joinPath } from '../../accelerated/storage/paths.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
 import { exampleStore } from '../data/compactExamples.js'
 import type { Example } from '../data/index.js'
-import type { EvaluationError, EvaluationReport, BoundTask } from '../tasks/taskType.js'
+import type { EvaluationError, EvaluationReport, TypedTask } from '../tasks/taskType.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 
 export const detailsFile = 'evaluation.json'
@@ -44,7 +44,7 @@ const cut = (text: string): string => (text.length > textLimit ? `${text.slice(0
  * call it before the examples are drained.
  */
 export const detailsFrom = <E extends TrainingExample, O>(
-  { report, worstErrors }: Pick<BoundTask<E, O>, 'report' | 'worstErrors'>,
+  { report, worstErrors }: Pick<TypedTask<E, O>, 'report' | 'worstErrors'>,
   examples: ReadonlyArray<Example>,
 ): ((answers: ReadonlyArray<O>) => Omit<EvaluationDetails, 'step'> | null) => {
   const store = exampleStore()

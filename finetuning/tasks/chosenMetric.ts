@@ -2,10 +2,9 @@
 import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { LabelLoss } from '../../accelerated/objectives/sequenceClassification.js'
-import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import { scoreOf } from '../metrics/customMetric.js'
 import type { LoadedMetric } from '../metrics/metricModule.js'
-import type { AnyBoundTask, ChosenMetric, Scoring, BoundTask, TaskData } from './taskType.js'
+import type { BoundTask, ChosenMetric, Scoring, TaskData } from './taskType.js'
 
 /** @param selects whether it selects the best checkpoint @throws InputError if the task has a metric of this name */
 export const withMetric = <T extends Scoring>(
@@ -20,17 +19,13 @@ export const withMetric = <T extends Scoring>(
 }
 
 /** The task's type, bound to it, with the scores of its metric. @throws InputError if the answers are no predictions of labels */
-export const boundWithMetric = (data: TaskData, loss: LabelLoss = {}): AnyBoundTask => {
+export const bindWithMetric = (data: TaskData, loss: LabelLoss = {}): BoundTask => {
   const { metric, taskType } = data
   const bound = taskType.bind(data, loss)
-  return metric === undefined ? bound : (use) => bound((task) => use(scoredBy(task, metric, taskType.noun)))
+  return metric === undefined ? bound : scoredBy(bound, metric, taskType.noun)
 }
 
-const scoredBy = <E extends TrainingExample, O>(
-  task: BoundTask<E, O>,
-  { definition, file, selects }: ChosenMetric,
-  noun: string,
-): BoundTask<E, O> => {
+const scoredBy = (task: BoundTask, { definition, file, selects }: ChosenMetric, noun: string): BoundTask => {
   const { compared, score } = task
   if (compared === undefined) throw inputError('--metric', `none with ${noun}, which predicts no labels`, quoted(file))
   const { name, higherIsBetter } = definition

@@ -50,8 +50,8 @@ export type TaskData = Scoring & {
   readonly preference?: PreferenceOptions
 }
 
-/** A task type bound to data: what a run and an evaluation need. E: examples; O: the model's answer to one example. */
-export type BoundTask<E extends TrainingExample, O> = {
+/** A task type bound to data, as its folder writes it. E: examples; O: the model's answer to one example. */
+export type TypedTask<E extends TrainingExample, O> = {
   readonly outputs: ModelOutputs
   readonly objective: (model: Model, method: Method) => Objective<E, O>
   /** @throws InputError */
@@ -68,8 +68,14 @@ export type BoundTask<E extends TrainingExample, O> = {
   readonly majority: { readonly label: string; readonly share: number } | null
 }
 
-/** A bound task of any examples and answers, for code that works with all of them. */
-export type AnyBoundTask = <R>(use: <E extends TrainingExample, O>(task: BoundTask<E, O>) => R) => R
+/** The model's answer to one example, which only its task reads. */
+export type Answer = unknown
+
+/** A task type bound to data: what a run and an evaluation need. They pass its examples and answers on without looking inside. */
+export type BoundTask = TypedTask<TrainingExample, Answer>
+
+/** Hides the types of a task's examples and answers, which it alone makes and reads. */
+export const sealTask = <E extends TrainingExample, O>(task: TypedTask<E, O>): BoundTask => task as unknown as BoundTask
 
 /** An example that the model got wrong. */
 export type EvaluationError = {
@@ -173,7 +179,7 @@ export type TaskType = {
   readonly file?: FileReading & Pick<Scoring, 'metrics' | 'selectionMetric'>
   /** what --positive-label, --class-weights and --labels expect instead of a value; absent: they are allowed */
   readonly refuses: Readonly<Partial<Record<'positiveLabel' | 'classWeights' | 'labelNames', string>>>
-  readonly bind: (data: TaskData, loss?: LabelLoss) => AnyBoundTask
+  readonly bind: (data: TaskData, loss?: LabelLoss) => BoundTask
   /** absent: the model generates text, and `salora predict` refuses it */
   readonly predictions?: PredictionFormat
   /** Opens what `predictions` are made from. Absent: the model generates text. @param maxLength tokens of each text */

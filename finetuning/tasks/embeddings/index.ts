@@ -18,7 +18,8 @@ import {
   type EvaluationError,
   type FileOptions,
   type PredictionFormat,
-  type BoundTask,
+  sealTask,
+  type TypedTask,
   type TaskData,
   type TaskType,
   worstOf,
@@ -81,7 +82,7 @@ const listed = (list: ReadonlyArray<PairExample>): Examples<PairExample> => ({ l
 const boundTo = (
   { name, loss, score, errors }: Definition,
   { selectionMetric, metrics, evaluation }: TaskData,
-): BoundTask<PairExample, ReadonlyArray<number>> => {
+): TypedTask<PairExample, ReadonlyArray<number>> => {
   const labels = evaluation.examples.map(({ label }) => label)
   const rows = evaluation.examples.map(({ row }, i) => row ?? i)
   return {
@@ -120,7 +121,7 @@ const embeddingType = (definition: Definition, isImplied: boolean): TaskType => 
     },
     metricNames: () => definition.metricNames,
     refuses: { positiveLabel: noClasses, classWeights: noClasses, labelNames: noClasses },
-    bind: (data) => (use) => use(boundTo(definition, data)),
+    bind: (data) => sealTask(boundTo(definition, data)),
     predictions,
     openReading: async ({ base: { folder, model, storage }, adapter }, _, maxLength) => {
       const tokenizer = await loadTokenizer(folder, model, storage)

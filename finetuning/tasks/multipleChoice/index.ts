@@ -15,7 +15,7 @@ const choice = textTaskType(
     noun: 'multiple choice',
     dataNoun: 'questions with choices',
     metricNames: () => choiceMetrics,
-    bind: (data) => (use) => use(bindTexts(data, { objective: choiceObjective, tokenizer: openChoiceTokens, scoreAll: scoreChoices })),
+    bind: (data) => bindTexts(data, { objective: choiceObjective, tokenizer: openChoiceTokens, scoreAll: scoreChoices }),
   },
   'none, as each question has answers of its own',
 )

@@ -32,10 +32,10 @@ const preference = textTaskType(
     noun: 'preference tuning',
     dataNoun: 'answers to prompts',
     metricNames: () => preferenceMetrics,
-    bind: (data) => (use) => {
+    bind: (data) => {
       const { preference: options } = data
       if (options === undefined) throw new Error('preference: expected the options of a preference task')
-      return options.loss === 'kto' ? use(bindTexts(data, ofRatings(options))) : use(bindTexts(data, ofPairs(options)))
+      return options.loss === 'kto' ? bindTexts(data, ofRatings(options)) : bindTexts(data, ofPairs(options))
     },
   },
   'none, as preferences have no classes',

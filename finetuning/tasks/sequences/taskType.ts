@@ -16,7 +16,8 @@ import {
   type EvaluationError,
   type EvaluationReport,
   type Scoring,
-  type BoundTask,
+  sealTask,
+  type TypedTask,
   type TaskData,
   type TaskType,
   worstOf,
@@ -79,10 +80,7 @@ export const sequenceTaskType = (definition: SequenceDefinition): TaskType => {
     outputs: outputsFor,
     isImpliedBy: definition.isImpliedBy ?? ((outputs) => outputs.head === 'sequence' && outputs.problemType === problemType),
     metricNames: ({ metrics, positive }) => [...new Set([...metrics, ...commonMetrics(positive !== undefined)])],
-    bind:
-      (data, loss = {}) =>
-      (use) =>
-        use(boundTo(definition, outputsFor(data.labelNames), data, loss)),
+    bind: (data, loss = {}) => sealTask(boundTo(definition, outputsFor(data.labelNames), data, loss)),
     openReading: async ({ base: { folder, model, storage }, adapter }, outputs, maxLength) => {
       if (outputs.head !== 'sequence') throw new Error(`${name}: expected a head over sequences, got ${outputs.head}`)
       const tokenizer = await loadTokenizer(folder, model, storage)
@@ -109,7 +107,7 @@ const boundTo = (
   outputs: SequenceOutputs,
   { metrics, selectionMetric, positive, labelNames, evaluation: { examples, second } }: TaskData,
   loss: LabelLoss,
-): BoundTask<LabeledExample, ReadonlyArray<number>> => {
+): TypedTask<LabeledExample, ReadonlyArray<number>> => {
   const scoring = { metrics, ...(positive === undefined ? {} : { positive }) }
   const truths = examples.map(truthOf)
   const firstTruths = truths.slice(0, second?.from)

@@ -5,7 +5,7 @@ import { causalOutputs, type CausalOutputs } from '../../../accelerated/models/m
 import type { TrainingExample } from '../../../accelerated/objectives/objective.js'
 import { selectionScore } from '../../metrics/index.js'
 import { openTextTokens, plainTextOptions } from './tokens.js'
-import type { Scoring, BoundTask, TaskData, TaskType } from '../taskType.js'
+import { sealTask, type BoundTask, type Scoring, type TaskData, type TaskType, type TypedTask } from '../taskType.js'
 
 /** loss: the mean of −log p over all tokens, in nats · perplexity: e^loss. @throws Error if there is no token */
 export const scoreTexts = (answers: ReadonlyArray<TextAnswer>): Readonly<Record<'loss' | 'perplexity', number>> => {
@@ -18,24 +18,27 @@ export const scoreTexts = (answers: ReadonlyArray<TextAnswer>): Readonly<Record<
 const outputsFor = (taskType: string): CausalOutputs => ({ ...causalOutputs, taskType })
 
 /** What binds a task of a decoder to its data. */
-export type TextBinding<E extends TrainingExample, O> = Pick<BoundTask<E, O>, 'objective' | 'tokenizer'> & {
+export type TextBinding<E extends TrainingExample, O> = Pick<TypedTask<E, O>, 'objective' | 'tokenizer'> & {
   readonly scoreAll: (answers: ReadonlyArray<O>) => Readonly<Record<string, number>>
+  /** how many tokens were predicted, for `salora evaluate` */
+  readonly countTokens?: (answers: ReadonlyArray<O>) => number
 }
 
 /** A task of a decoder, bound to its data: it has scores, and no classes. */
 export const bindTexts = <E extends TrainingExample, O>(
   { taskType, selectionMetric }: TaskData,
-  { scoreAll, ...bound }: TextBinding<E, O>,
-): BoundTask<E, O> => ({
-  ...bound,
-  outputs: outputsFor(taskType.name),
-  score: (answers) => {
-    const scores = scoreAll(answers)
-    return { scores, selection: selectionScore(selectionMetric)(scores), constant: null }
-  },
-  report: () => ({ byClass: null, confusion: null }),
-  majority: null,
-})
+  { scoreAll, countTokens, ...bound }: TextBinding<E, O>,
+): BoundTask =>
+  sealTask({
+    ...bound,
+    outputs: outputsFor(taskType.name),
+    score: (answers: ReadonlyArray<O>) => {
+      const scores = scoreAll(answers)
+      return { scores, selection: selectionScore(selectionMetric)(scores), constant: null }
+    },
+    report: (answers) => ({ byClass: null, confusion: null, ...(countTokens === undefined ? {} : { tokens: countTokens(answers) }) }),
+    majority: null,
+  })
 
 /** The type of a decoder's task. @param noClasses what options of classes expect instead of a value */
 export const textTaskType = (type: Pick<TaskType, 'name' | 'noun' | 'dataNoun' | 'metricNames' | 'bind'>, noClasses: string): TaskType => ({
@@ -51,14 +54,13 @@ export const textTaskType = (type: Pick<TaskType, 'name' | 'noun' | 'dataNoun' |
   command: 'generate',
 })
 
-const boundTo = (data: TaskData): BoundTask<TextExample, TextAnswer> => ({
-  ...bindTexts(data, {
+const bind = (data: TaskData): BoundTask =>
+  bindTexts<TextExample, TextAnswer>(data, {
     objective: causalObjective,
     tokenizer: (base, maxLength) => openTextTokens(base, data.text ?? plainTextOptions, maxLength),
     scoreAll: scoreTexts,
-  }),
-  report: (answers) => ({ byClass: null, confusion: null, tokens: answers.reduce((sum, { tokens }) => sum + tokens, 0) }),
-})
+    countTokens: (answers) => answers.reduce((sum, { tokens }) => sum + tokens, 0),
+  })
 
 export const causalLM: TaskType = {
   ...textTaskType(
@@ -67,7 +69,7 @@ export const causalLM: TaskType = {
       noun: 'language modeling',
       dataNoun: 'texts without labels',
       metricNames: () => ['loss', 'perplexity'],
-      bind: (data) => (use) => use(boundTo(data)),
+      bind,
     },
     'none, as text has no classes',
   ),

@@ -11,7 +11,7 @@ import { outside, reportByType, scoreEntities } from './metrics.js'
 import { encodeWords } from './tokens.js'
 import { wordsIn } from './words.js'
 import { truncationWarnings } from '../exampleTokenizer.js'
-import { toReading, type BoundTask, type TaskData, type TaskType, worstOf } from '../taskType.js'
+import { toReading, sealTask, type TypedTask, type TaskData, type TaskType, worstOf } from '../taskType.js'
 import { entityPredictions, rowsOf, tagsOf } from './predictions.js'
 import type { Task } from '../task.js'
 
@@ -25,7 +25,7 @@ const outputsFor = (labelNames: ReadonlyArray<string> | null): TokenOutputs => (
 
 const metricNames = ['precision', 'recall', 'f1', 'accuracy', 'loss']
 
-const boundTo = (data: TaskData): BoundTask<TaggedExample, ReadonlyArray<number>> => {
+const boundTo = (data: TaskData): TypedTask<TaggedExample, ReadonlyArray<number>> => {
   const { selectionMetric, evaluation, labelNames } = data
   const names = labelNames ?? []
   const truths = evaluation.examples.map(({ labels = [] }) => labels)
@@ -112,7 +112,7 @@ export const tokenClassification: TaskType = {
   metricNames: () => metricNames,
   file: { read: readTagged, noClasses: 'tags', endings: taggedEndings, strata: () => () => 0, metrics: [], selectionMetric: 'f1' },
   refuses: { positiveLabel: refused, classWeights: refused },
-  bind: (data) => (use) => use(boundTo(data)),
+  bind: (data) => sealTask(boundTo(data)),
   predictions: entityPredictions,
   openReading: async ({ base: { folder, model, storage }, adapter }, outputs, maxLength) => {
     if (outputs.head !== 'token') throw new Error(`${name}: expected a head over tokens, got ${outputs.head}`)

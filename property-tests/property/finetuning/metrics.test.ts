@@ -156,7 +156,7 @@ describe('scores and selection', () => {
     const examples = truths.map((label, row) => ({ text: '', label, row }))
     const evaluation = { source: 'data', examples, labelNames: null, skipped: [], ...(second === undefined ? {} : { second }) }
     const scoring = { taskType, metrics, selectionMetric: metrics[0] ?? 'loss', ...(positive === undefined ? {} : { positive }) }
-    return taskType.bind({ ...scoring, evaluation, labelNames: null })((task) => task.score(answers as ReadonlyArray<never>))
+    return taskType.bind({ ...scoring, evaluation, labelNames: null }).score(answers)
   }
 
   it('scores F1 only if a positive class is named, and macro F1 always', () => {

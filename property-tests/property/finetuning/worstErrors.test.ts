@@ -13,7 +13,7 @@ const worst = (
   count = 10,
 ): ReadonlyArray<EvaluationError> => {
   const data = { taskType, metrics: [], selectionMetric: 'f1', labelNames, evaluation: { source: 'x', examples, labelNames, skipped: [] } }
-  return taskType.bind(data)((adapter) => adapter.worstErrors?.(answers as never, count) ?? [])
+  return taskType.bind(data).worstErrors?.(answers, count) ?? []
 }
 const unit = (degrees: number): ReadonlyArray<number> => [Math.cos((degrees * Math.PI) / 180), Math.sin((degrees * Math.PI) / 180)]
 const pairOf = (first: number, second: number): ReadonlyArray<number> => [...unit(first), ...unit(second)]

@@ -5,7 +5,7 @@ import { scoreColumn } from '../../../../finetuning/data/labelColumn.js'
 import { readDelimited } from '../../../../finetuning/data/delimited.js'
 import { evalShare } from '../../../../finetuning/tasks/files/flags.js'
 import type { Task } from '../../../../finetuning/tasks/task.js'
-import { toReading, type BoundTask, type TaskData, type TaskType } from '../../../../finetuning/tasks/taskType.js'
+import { sealTask, toReading, type TypedTask, type TaskData, type TaskType } from '../../../../finetuning/tasks/taskType.js'
 import { textSource } from '../../../../finetuning/tasks/texts/source.js'
 import { gradeMetrics, scoreGrades, toGrade } from './metrics.js'
 import { logCosh, type GradedExample } from './objective.js'
@@ -16,7 +16,7 @@ const outputs: SequenceOutputs = { head: 'sequence', labels: 1, problemType: 're
 const refused = 'none, as grades have an order'
 const toName = (output: ReadonlyArray<number>): string => gradeNames[toGrade(output)] ?? ''
 
-const boundTo = ({ evaluation: { examples } }: TaskData): BoundTask<GradedExample, ReadonlyArray<number>> => {
+const boundTo = ({ evaluation: { examples } }: TaskData): TypedTask<GradedExample, ReadonlyArray<number>> => {
   const grades = examples.map(({ label }) => label)
   return {
     outputs,
@@ -56,7 +56,7 @@ const type: TaskType = {
     metrics: ['exactGrade'],
     selectionMetric: 'exactGrade',
   },
-  bind: (data) => (use) => use(boundTo(data)),
+  bind: (data) => sealTask(boundTo(data)),
   openReading: async ({ base: { folder, model, storage } }, _, maxLength) => {
     const { encode } = await loadTokenizer(folder, model, storage)
     return toReading(
