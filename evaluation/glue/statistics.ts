@@ -65,10 +65,6 @@ export const clusteredDifference = (byTask: ReadonlyArray<ReadonlyArray<number>>
   }
 }
 
-/** What an interval of a difference shows: 'none' if it includes zero or there is no interval. */
-export const directionOf = (interval: Interval | null): 'ahead' | 'behind' | 'none' =>
-  interval === null || (interval[0] <= 0 && interval[1] >= 0) ? 'none' : interval[0] > 0 ? 'ahead' : 'behind'
-
 /**
  * Student's t distribution for a whole number of degrees of freedom, in closed form.
  * P(T ≤ t) of Student's distribution with n degrees of freedom. Abramowitz & Stegun 1964, 26.7.3 (odd n) and 26.7.4 (even n).

@@ -1,6 +1,6 @@
 /** Scores of preferences: how often, and by how much, the chosen or desirable answer has the larger reward. */
 import { mean, wilcoxonRankSum } from 'simple-statistics'
-import { hasReference, type PreferenceAnswer, type PreferenceSettings } from './objective.js'
+import { hasReference, surest, type PreferenceAnswer, type PreferenceSettings } from './objective.js'
 import type { KtoSettings, RatedAnswer } from './kto.js'
 
 export const preferenceMetrics = ['accuracy', 'loss', 'margin', 'chosenReward', 'rejectedReward'] as const
@@ -19,7 +19,7 @@ const preferenceLoss = (settings: PreferenceSettings, answer: PreferenceAnswer):
   const { chosen, rejected, baseChosen, baseRejected } = answer
   const margin = chosen - rejected - (baseChosen - baseRejected)
   const smoothed = (x: number): number => (1 - labelSmoothing) * softplus(-x) + labelSmoothing * softplus(x)
-  const logOdds = (logProbability: number): number => logProbability - Math.log(-Math.expm1(logProbability))
+  const logOdds = (logProbability: number): number => logProbability - Math.log(-Math.expm1(Math.min(logProbability, surest)))
   switch (loss) {
     case 'dpo':
       return smoothed(beta * margin)

@@ -1,6 +1,7 @@
 /** Preference optimization: of two answers to a prompt, the chosen one becomes more likely than the rejected one. */
 import type { Expression } from '../../../accelerated/graph/expression.js'
 import {
+  clip,
   concat,
   constant,
   exp,
@@ -107,8 +108,8 @@ export const preference = (
   }
 }
 
-/** The loss of each pair. → [pairs] */
-const pairLosses = (
+/** The loss of each pair, of the log-probabilities of its answers. → [pairs] */
+export const pairLosses = (
   { loss, beta, labelSmoothing, gamma }: PreferenceSettings,
   [chosen, rejected]: readonly [Expression, Expression],
   base: readonly [Expression, Expression] | null,
@@ -129,8 +130,14 @@ const pairLosses = (
   }
 }
 
-/** log(1 − e^x) of x < 0 */
-const logComplement = (x: Expression): Expression => log(sub(1, exp(x)))
+/**
+ * Log-probabilities count as at most this in log odds. That of a sure answer is the difference of two sums that round apart, so in float32 it may be
+ * 0 or above, where its odds are not defined.
+ */
+export const surest = -(2 ** -20)
+
+/** log(1 − e^x) of a log-probability; below −1000, e^x is 0 in any precision */
+const logComplement = (x: Expression): Expression => log(sub(1, exp(clip(x, -1000, surest))))
 
 /** −(1 − ε) log σ(x) − ε log σ(−x). x: [pairs] → [pairs] */
 const smoothedLoss = (x: Expression, smoothing: number): Expression => {

@@ -45,7 +45,7 @@ export const finetuningMetrics: ReadonlyArray<Mutation> = [
     tests: ['property/finetuning/metrics'],
   },
   {
-    file: 'finetuning/metrics/metricModule.ts',
+    file: 'finetuning/metrics/baseline.ts',
     mistake: 'Of equally frequent labels the largest is the majority.',
     before: 'n - m || a - b',
     after: 'n - m || b - a',

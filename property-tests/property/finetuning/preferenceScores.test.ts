@@ -1,13 +1,19 @@
 /** Scores of preferences against the papers' formulas, and the laws that they follow. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Expression } from '../../../accelerated/graph/expression.js'
+import { gradient } from '../../../accelerated/graph/gradient.js'
+import { input, reduceSum } from '../../../accelerated/graph/operators.js'
 import {
   hasReference,
+  pairLosses,
   preferenceLosses,
+  surest,
   type PreferenceAnswer,
   type PreferenceSettings,
 } from '../../../finetuning/tasks/preferences/objective.js'
 import { scorePreferences } from '../../../finetuning/tasks/preferences/metrics.js'
+import { evaluate, float32, resultOf } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'
 
 const logProbability = fc.integer({ min: -4000, max: -1 }).map((n) => n / 100)
@@ -64,5 +70,36 @@ describe(`scores of preferences (seed ${SEED})`, () => {
     const { loss, accuracy, margin } = scorePreferences({ loss: 'dpo', beta: 0.1, labelSmoothing: 0, gamma: 0 }, [same])
     expect([loss, accuracy, margin]).toEqual([Math.log(2), 0.5, 0])
     expect(() => scorePreferences({ loss: 'dpo', beta: 0.1, labelSmoothing: 0, gamma: 0 }, [])).toThrow('expected at least one pair')
+  })
+})
+
+describe('orpo of sure answers', () => {
+  // Hong et al. (2024), equation (6), in float64: log p at most −2⁻²⁰ in the odds, since float32 rounds that of a sure answer to 0 or above
+  const logComplement = (x: number): number => Math.log(-Math.expm1(Math.min(x, surest)))
+  const byHand = (chosen: number, rejected: number): number =>
+    -chosen + 0.3 * Math.log1p(Math.exp(rejected - chosen + logComplement(chosen) - logComplement(rejected)))
+  const [chosen, rejected] = [
+    [0, 7.6e-6, -1e-5, -3, 2e-6],
+    [-4, 0, 3e-6, -1e-6, -2e-6],
+  ] as const
+
+  it('is finite, as its gradient is, and is its formula within the rounding of float32', async () => {
+    const [x, y] = [input('chosen', ['pairs'], 'float32'), input('rejected', ['pairs'], 'float32')]
+    const losses = pairLosses({ loss: 'orpo', beta: 0.3, labelSmoothing: 0, gamma: 0 }, [x, y], null)
+    const [dx, dy] = gradient(reduceSum(losses), [x, y])
+    const results = await evaluate(
+      { losses, dx: dx as Expression, dy: dy as Expression },
+      { chosen: float32(chosen), rejected: float32(rejected) },
+    )
+    // 1 − e^x has 2⁻²⁴ / 2⁻²⁰ of relative error at its smallest
+    resultOf(results, 'losses').forEach((loss, i) =>
+      expect(Math.abs(loss - byHand(chosen[i] ?? NaN, rejected[i] ?? NaN))).toBeLessThan(0.02),
+    )
+    expect([...resultOf(results, 'dx'), ...resultOf(results, 'dy')].every(Number.isFinite)).toBe(true)
+  })
+
+  it('scores an evaluation with a sure answer by a finite loss', () => {
+    const answers = chosen.map((one, i) => ({ chosen: one, rejected: rejected[i] ?? NaN, baseChosen: 0, baseRejected: 0 }))
+    expect(scorePreferences({ loss: 'orpo', beta: 0.3, labelSmoothing: 0, gamma: 0 }, answers).loss).toSatisfy(Number.isFinite)
   })
 })
