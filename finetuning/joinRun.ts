@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inputError } from '../accelerated/errors/inputError.js'
 import { validate } from '../accelerated/errors/validate.js'
-import { parseJson } from '../accelerated/storage/boundedJson.js'
+import { parseJson } from '../accelerated/storage/json.js'
 import { computeParts, type PartLoop } from './distributed/partLoop.js'
 import { openRedis, type QueueEvent } from './distributed/redis.js'
 import { ended, keysOf } from './distributed/runKeys.js'

@@ -2,7 +2,7 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { build, type Plugin } from 'esbuild'
-import { packageFile } from '../accelerated/storage/packageFile.js'
+import { packageFile } from '../accelerated/storage/packages.js'
 
 const root = packageFile('')
 /** Bundles are in this folder of dist/. */

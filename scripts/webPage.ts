@@ -4,7 +4,7 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { build } from 'esbuild'
-import { packageFile } from '../accelerated/storage/packageFile.js'
+import { packageFile } from '../accelerated/storage/packages.js'
 
 const root = packageFile('')
 /** Sentences of the sample. */

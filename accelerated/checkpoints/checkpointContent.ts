@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { inputError } from '../errors/inputError.js'
 import { validate } from '../errors/validate.js'
 import type { RunProgress, RunState } from '../parameters/runState.js'
-import { parseJson } from '../storage/boundedJson.js'
+import { parseJson } from '../storage/json.js'
 import type { Fingerprint } from './fingerprint.js'
 
 export type Checkpoint = RunProgress & {

@@ -5,7 +5,7 @@
 import { namedVectors } from '../parameters/vectors.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
 import { joinPath } from '../storage/paths.js'
-import { sha256 } from '../storage/sha256.js'
+import { sha256 } from '../storage/native.js'
 import type { Storage } from '../storage/storage.js'
 import { checkpointContent, type Checkpoint } from './checkpointContent.js'
 import { safetensorsChunks, type WritableTensor } from './safetensors/writeSafetensors.js'

@@ -7,7 +7,7 @@ import { validate } from '../errors/validate.js'
 import { labelName, namesLimit } from './labelNames.js'
 import { inputError, quoted, shown } from '../errors/inputError.js'
 import { nearest } from '../errors/nearest.js'
-import { parseJson } from '../storage/boundedJson.js'
+import { parseJson } from '../storage/json.js'
 
 /** Bytes of a config.json. */
 export const configLimit = namesLimit

@@ -1,7 +1,7 @@
 /** A model folder with new tokens: its tokenizer and its configuration have them, its weights stay as they are. */
-import { readText } from '../storage/boundedJson.js'
-import { withTexts } from '../storage/changedTexts.js'
-import { fileInFolder, requiredFile } from '../storage/fileInFolder.js'
+import { readText } from '../storage/text.js'
+import { withTexts } from '../storage/storage.js'
+import { fileInFolder, requiredFile } from '../storage/paths.js'
 import { configLimit } from './configFile.js'
 import type { ModelFolder } from './modelFolder.js'
 import { tokensBeyond, withListedTokens, withNewTokens } from './tokenizer/addedTokens.js'

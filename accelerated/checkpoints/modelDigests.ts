@@ -1,11 +1,8 @@
 /** The SHA-256 digests of a model's files: its configuration, tokenizer and weights, from which a run's numbers follow. */
-import { cacheOf } from '../storage/cacheFolder.js'
-import { fileInFolder } from '../storage/fileInFolder.js'
-import { nodeFiles } from '../storage/nodeFiles.js'
-import { joinPath, nameOf } from '../storage/paths.js'
-import { fileSha256 } from '../storage/sha256.js'
+import { cacheOf, nodeFiles } from '../storage/nodeFiles.js'
+import { fileInFolder, joinPath, nameOf } from '../storage/paths.js'
+import { fileSha256, storedSha256 } from '../storage/digests.js'
 import type { Storage } from '../storage/storage.js'
-import { storedSha256 } from '../storage/storedDigest.js'
 import type { ModelFolder } from './modelFolder.js'
 
 /** By file name. Each file is read once, whole. @throws InputError */

@@ -2,7 +2,7 @@
 import type * as binding from 'onnxruntime-node'
 import { reason } from '../errors/inputError.js'
 import { DeviceError } from '../errors/expectedErrors.js'
-import { isInstalled } from '../storage/optionalPackages.js'
+import { isInstalled } from '../storage/packages.js'
 import { guardNativeCall } from './nativeCallGuard.js'
 import './tf32.js' // switches TF32 off, which a thread cannot
 import { isMainThread } from 'node:worker_threads'

@@ -3,7 +3,7 @@ import type { Device } from './devices/device.js'
 import type { Engine, EngineSettings, OpenOptions, Session, WeightSource } from './engine.js'
 import type { Expression } from '../graph/expression.js'
 import { toOnnx } from '../graph/onnx.js'
-import { sha256 } from '../storage/sha256.js'
+import { sha256 } from '../storage/native.js'
 
 type Shared = { readonly session: Promise<Session>; openings: number }
 

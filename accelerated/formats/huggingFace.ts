@@ -2,7 +2,7 @@
 import { startPhase } from '../methods/startPhase.js'
 import { resolveSettings, methodOf } from '../training/settings.js'
 import { headTensor, openModelFolder } from '../checkpoints/modelFolder.js'
-import { fileInFolder } from '../storage/fileInFolder.js'
+import { fileInFolder } from '../storage/paths.js'
 import { inputError } from '../errors/inputError.js'
 import { headOf } from '../models/modelOutputs.js'
 import type { AdapterFormat, Weights } from './adapter.js'

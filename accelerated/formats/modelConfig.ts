@@ -2,7 +2,8 @@
 import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import type { Model } from '../models/architecture.js'
 import { bareClassOf, type ModelOutputs, type SequenceOutputs, type TokenOutputs } from '../models/modelOutputs.js'
-import { parseJson, readText } from '../storage/boundedJson.js'
+import { parseJson } from '../storage/json.js'
+import { readText } from '../storage/text.js'
 import { joinPath } from '../storage/paths.js'
 import type { Storage } from '../storage/storage.js'
 

@@ -1,9 +1,9 @@
 /** The tokenizer of an exported model: a copy of the base model's files, with the settings that other tools need. */
 import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import type { Model } from '../models/architecture.js'
-import { parseJson, readText } from '../storage/boundedJson.js'
-import { fileInFolder } from '../storage/fileInFolder.js'
-import { joinPath } from '../storage/paths.js'
+import { parseJson } from '../storage/json.js'
+import { readText } from '../storage/text.js'
+import { fileInFolder, joinPath } from '../storage/paths.js'
 import { withFile } from '../storage/storage.js'
 import { availablePositions } from '../training/runLength.js'
 import type { Adapter } from './adapter.js'

@@ -1,12 +1,12 @@
 /** Atomic writes: a file is written under a temporary name beside its target, flushed to the disk, and then renamed. */
 import { randomBytes } from 'node:crypto'
 import { closeSync, fsync, openSync, write } from 'node:fs'
-import { open, readdir, unlink } from 'node:fs/promises'
+import { open, readdir, unlink, rename } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { isAbsent, writeError } from '../errors/systemError.js'
-import { renameFile } from './renameFile.js'
-import type { Content } from './storage.js'
+import { isAbsent, writeError, systemCode } from '../errors/systemError.js'
+import { contentChunks, type Content } from './storage.js'
+import { setTimeout as pause } from 'node:timers/promises'
 
 /** The part of node:fs/promises that writing needs. A test passes one whose disk is full. */
 export type FileSystem = {
@@ -54,7 +54,7 @@ export const writeFileAtomically = async (
   const handle = await guarded(() => fileSystem.open(temporary, 'wx'))
   try {
     try {
-      for await (const chunk of chunksOf(content)) await guarded(() => writeAll(handle, chunk))
+      for await (const chunk of contentChunks(content)) await guarded(() => writeAll(handle, chunk))
       await guarded(() => handle.sync())
     } finally {
       await guarded(() => handle.close())
@@ -80,12 +80,6 @@ export const removeTemporaries = async (folder: string): Promise<void> => {
       })
 }
 
-async function* chunksOf(content: Content): AsyncGenerator<Uint8Array> {
-  if (typeof content === 'string') yield new TextEncoder().encode(content)
-  else if (content instanceof Uint8Array) yield content
-  else yield* content
-}
-
 /** Writes all of `chunk`, however many bytes the system takes at a time. */
 export const writeAll = async (handle: WritableFile, bytes: Uint8Array): Promise<void> => {
   for (let written = 0; written < bytes.length; ) {
@@ -99,4 +93,35 @@ const syncFolder = async (folder: string): Promise<void> => {
   if (handle === undefined) return
   await handle.sync().catch(() => undefined)
   await handle.close()
+}
+
+/** What Windows reports while another program has one of both files open. */
+const busy: ReadonlyArray<string | null> = ['EPERM', 'EACCES', 'EBUSY']
+
+/** Milliseconds before each further attempt, two seconds in all. A rename that is not permitted fails with the same codes. */
+const pauses: ReadonlyArray<number> = [10, 20, 50, 100, 200, 500, 1_100]
+
+type System = {
+  readonly rename: (from: string, to: string) => Promise<void>
+  readonly platform: NodeJS.Platform
+  readonly pauses: ReadonlyArray<number>
+}
+
+/**
+ * Renames a file or a folder. On Windows it waits for other programs: there, nobody can rename a file that a virus scanner or a reader has open.
+ * @throws the system's error
+ */
+export const renameFile = async (
+  from: string,
+  to: string,
+  system: System = { rename, platform: process.platform, pauses },
+): Promise<void> => {
+  for (const milliseconds of system.platform === 'win32' ? system.pauses : [])
+    try {
+      return await system.rename(from, to)
+    } catch (thrown) {
+      if (!busy.includes(systemCode(thrown))) throw thrown
+      await pause(milliseconds)
+    }
+  return system.rename(from, to)
 }

@@ -1,8 +1,8 @@
 /** A browser's Storage: the private file system of a page, and given files as one more folder, which is only read. */
 import { inputError, reason } from '../errors/inputError.js'
 import { SystemError } from '../errors/systemError.js'
-import { folderOf, joinPath, nameOf } from './paths.js'
-import type { Content, FileInfo, OpenFile, Storage } from './storage.js'
+import { folderOf, joinPath, nameOf, trimmed } from './paths.js'
+import { contentChunks, type Content, type FileInfo, type OpenFile, type Storage } from './storage.js'
 
 /** The part of FileSystemDirectoryHandle that is needed. */
 export type FolderHandle = {
@@ -80,7 +80,7 @@ const writeFile = async ({ folderAt, stat }: Handles, path: string, content: Con
   const [folder, before] = [await guarded(() => folderAt(folderOf(path))), await stat(path)]
   const writing = await guarded(async () => (await folder.getFileHandle(nameOf(path), { create: true })).createWritable())
   try {
-    for await (const chunk of chunksOf(content)) await guarded(() => writing.write(owned(chunk)))
+    for await (const chunk of contentChunks(content)) await guarded(() => writing.write(owned(chunk)))
     await guarded(() => writing.close())
   } catch (thrown) {
     await writing.abort().catch(() => undefined)
@@ -142,8 +142,6 @@ export const browserFiles = (root: FolderHandle): Storage => {
   }
 }
 
-const trimmed = (path: string): string => path.replace(/\/+$/, '')
-
 const folderInfo: FileInfo = { kind: 'folder', size: 0, version: '', attributesVersion: '' }
 
 const fileInfo = (file: Blob & { readonly lastModified?: number }): FileInfo => {
@@ -162,12 +160,6 @@ const opened = (path: string, file: Blob): OpenFile => ({
 
 /** The browser may read a chunk later, and the writer may use its buffer again. */
 const owned = (chunk: Uint8Array): Uint8Array<ArrayBuffer> => Uint8Array.from(chunk)
-
-async function* chunksOf(content: Content): AsyncGenerator<Uint8Array> {
-  if (typeof content === 'string') yield new TextEncoder().encode(content)
-  else if (content instanceof Uint8Array) yield content
-  else yield* content
-}
 
 /** The storage with these files as one more folder, which is only read: a model that the page downloaded, or that the visitor chose. */
 export const mounted = (storage: Storage, folder: string, files: ReadonlyMap<string, Blob>): Storage => {

@@ -14,7 +14,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { threadId } from 'node:worker_threads'
 import { z } from 'zod'
 import { writeFileAtomically } from './atomicFile.js'
-import { readText } from './boundedJson.js'
+import { readText } from './text.js'
 import { InputError, inputError } from '../errors/inputError.js'
 import { isAbsent, systemCode, SystemError, systemInputError } from '../errors/systemError.js'
 

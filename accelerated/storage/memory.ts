@@ -1,9 +1,8 @@
 /** A Storage in memory: files are byte arrays in a Map. For tests, browsers, and runs that must not touch a disk. */
-import { concatenated } from './concatenated.js'
+import { concatenate, type Content, type FileInfo, type OpenFile, type Storage } from './storage.js'
 import { inputError, type InputError } from '../errors/inputError.js'
 import { SystemError } from '../errors/systemError.js'
-import { folderOf, nameOf } from './paths.js'
-import type { Content, FileInfo, OpenFile, Storage } from './storage.js'
+import { folderOf, nameOf, trimmed } from './paths.js'
 
 /** An empty storage. As on a disk, a folder must exist before files are written into it; the root is ''. */
 export const memoryStorage = (): Storage => {
@@ -32,8 +31,6 @@ export const memoryStorage = (): Storage => {
 
 type MemoryFile = { readonly bytes: Uint8Array; readonly version: number }
 type Tree = { readonly files: Map<string, MemoryFile>; readonly folders: Set<string>; writes: number }
-
-const trimmed = (path: string): string => path.replace(/\/+$/, '')
 
 const absent = (path: string): InputError => new SystemError(path, 'a readable file', 'no such file or folder (ENOENT)', 'ENOENT')
 
@@ -79,5 +76,5 @@ const bytesOf = async (content: Content): Promise<Uint8Array> => {
   if (content instanceof Uint8Array) return new Uint8Array(content) // a Buffer's slice would be a view
   const chunks: Uint8Array[] = []
   for await (const chunk of content) chunks.push(new Uint8Array(chunk)) // the writer may reuse its buffer
-  return concatenated(chunks)
+  return concatenate(chunks)
 }

@@ -15,3 +15,6 @@ export const nodeFiles: Storage = {
   remove: refused,
   realPath: refused,
 }
+
+/** A folder of the caller's storage. */
+export const cacheOf = (): string => 'salora-cache'

@@ -1,12 +1,15 @@
-/** The disk as a Storage: atomic writes, regular files only, errors of the system in one line. */
-import type { BigIntStats } from 'node:fs'
-import { mkdir, readdir, realpath, stat, unlink } from 'node:fs/promises'
-import { sep } from 'node:path'
+/**
+ * The disk as a Storage, and where its cache is: atomic writes, regular files only, errors of the system in one line. A pipe or a device is refused,
+ * because reading it could wait forever or never end. A browser's bundle has noFiles.ts in its place ("browser" in package.json).
+ */
+import { constants, type BigIntStats } from 'node:fs'
+import { mkdir, open, readdir, realpath, stat, unlink, type FileHandle } from 'node:fs/promises'
+import { homedir, userInfo } from 'node:os'
+import { join, sep } from 'node:path'
+import { inputError } from '../errors/inputError.js'
 import { isAbsent, systemInputError, writeError } from '../errors/systemError.js'
-import { writeFileAtomically } from './atomicFile.js'
-import { makeFolder } from './makeFolder.js'
-import { openRegularFile, readBytes } from './regularFile.js'
-import { renameFile } from './renameFile.js'
+import { renameFile, writeFileAtomically } from './atomicFile.js'
+import { makeFolder } from './folders.js'
 import type { FileInfo, OpenFile, Storage } from './storage.js'
 
 const openFile = async (path: string): Promise<OpenFile> => {
@@ -31,6 +34,7 @@ const infoOf = (stats: BigIntStats): FileInfo => {
     size: Number(size),
     version: [dev, ino, size, mtimeNs].join(),
     attributesVersion: [dev, ino, size, mtimeNs, ctimeNs].join(),
+    changedAt: Number(ctimeNs) / 1e6,
   }
 }
 
@@ -74,3 +78,71 @@ export const nodeFiles: Storage = {
   },
   mapped: async (folder) => folder,
 }
+
+/** Without this flag, opening a pipe waits for a writer. Systems that lack the flag lack these pipes. */
+const nonBlocking = constants.O_NONBLOCK ?? 0
+
+/** Whether the path is a regular file, or a link to one. */
+export const isFile = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (stats) => stats.isFile(),
+    () => false,
+  )
+
+/** Opens `file` for reading; the caller closes it. @throws InputError if it is absent, not permitted, or not a regular file */
+export const openRegularFile = async (file: string): Promise<{ readonly handle: FileHandle; readonly size: number }> => {
+  const handle = await open(file, constants.O_RDONLY | nonBlocking).catch((thrown: unknown) => {
+    throw systemInputError(file, 'a readable file', thrown)
+  })
+  try {
+    const stats = await handle.stat()
+    if (!stats.isFile()) throw inputError(file, 'a regular file', stats.isDirectory() ? 'a folder' : 'a pipe, a device or a socket')
+    return { handle, size: stats.size }
+  } catch (thrown) {
+    await handle.close()
+    throw thrown
+  }
+}
+
+/** Opens the file, reads with `read` and closes it. @throws InputError if the system reports an error */
+export const withRegularFile = async <T>(file: string, read: (handle: FileHandle, size: number) => Promise<T>): Promise<T> => {
+  const { handle, size } = await openRegularFile(file)
+  try {
+    return await read(handle, size)
+  } catch (thrown) {
+    throw systemInputError(file, 'a readable file', thrown)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Exactly `length` bytes from `position`, alone in their ArrayBuffer. @throws InputError if the file ends before */
+export const readBytes = async (handle: FileHandle, file: string, position: number, length: number): Promise<Buffer<ArrayBuffer>> => {
+  const bytes = Buffer.alloc(length) // never from Node's pool, unlike allocUnsafe
+  for (let filled = 0; filled < length; ) {
+    const { bytesRead } = await handle.read(bytes, filled, length - filled, position + filled)
+    if (bytesRead === 0) throw inputError(file, `${position + length} bytes`, `${position + filled} (the file is truncated)`)
+    filled += bytesRead
+  }
+  return bytes
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** A variable without the white space around it; an empty one counts as unset. */
+export const given = (environment: Environment, name: string): string | undefined => {
+  const value = environment[name]?.trim()
+  return value === '' ? undefined : value
+}
+
+/** The folder of downloads and of what is computed once for all runs. Python's tools use it too, so that each finds the other's downloads. */
+export const cacheOf = (environment: Environment = process.env): string => {
+  const explicit = given(environment, 'SALORA_CACHE') ?? given(environment, 'HF_HUB_CACHE')
+  if (explicit !== undefined) return explicit
+  return join(homeOf(environment), 'hub')
+}
+
+/** The folder of Python's tools. */
+export const homeOf = (environment: Environment): string =>
+  given(environment, 'HF_HOME') ??
+  join(given(environment, 'XDG_CACHE_HOME') ?? join(homedir() || userInfo().homedir, '.cache'), 'huggingface')

@@ -15,6 +15,8 @@ export type FileInfo = {
   readonly version: string
   /** Changes with `version`, and when the file's attributes change, its time stamps included. */
   readonly attributesVersion: string
+  /** milliseconds since 1970 of the last change of `attributesVersion`, where the storage has such a time */
+  readonly changedAt?: number
 }
 
 /** A file that is open for reading. */
@@ -31,7 +33,7 @@ export type Storage = {
   /** What is at a path, behind links; null if nothing is. */
   readonly stat: (path: string) => Promise<FileInfo | null>
   /** The names in a folder; none if the folder is absent. */
-  readonly list: (folder: string) => Promise<ReadonlyArray<string>>
+  readonly list: (folder: string) => Promise<readonly string[]>
   /** Opens a regular file. */
   readonly open: (path: string) => Promise<OpenFile>
   /** Writes a file into an existing folder, entirely or not at all. An error of `content` itself passes through, and the old file stays. */
@@ -56,4 +58,33 @@ export const withFile = async <T>(storage: Storage, path: string, use: (file: Op
   } finally {
     await file.close()
   }
+}
+
+/** A storage some of whose files have another text than underneath. @param texts by path; each file exists underneath */
+export const withTexts = (under: Storage, texts: ReadonlyMap<string, string>): Storage => ({
+  ...under,
+  open: async (path): Promise<OpenFile> => {
+    const text = texts.get(path)
+    if (text === undefined) return under.open(path)
+    const bytes = new TextEncoder().encode(text)
+    return { size: bytes.length, read: async (position, length) => bytes.slice(position, position + length), close: async () => undefined }
+  },
+})
+
+/** A content as chunks of bytes. */
+export async function* contentChunks(content: Content): AsyncGenerator<Uint8Array> {
+  if (typeof content === 'string') yield new TextEncoder().encode(content)
+  else if (content instanceof Uint8Array) yield content
+  else yield* content
+}
+
+/** Chunks of bytes as one array. */
+export const concatenate = (chunks: readonly Uint8Array[]): Uint8Array => {
+  const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0))
+  let offset = 0
+  for (const chunk of chunks) {
+    whole.set(chunk, offset)
+    offset += chunk.length
+  }
+  return whole
 }

@@ -1,7 +1,7 @@
 /** The output of predict: a JSON object per line, one JSON array, or CSV with the text beside each prediction. */
 import { columnNamed } from '../../finetuning/data/columns.js'
 import { decimal } from '../../finetuning/data/dataset.js'
-import { exactJson } from '../../accelerated/storage/exactJson.js'
+import { exactJson } from '../../accelerated/storage/json.js'
 import type { TextColumns } from '../../finetuning/data/index.js'
 import type { WholeRow } from '../../finetuning/data/rows.js'
 import type { Prediction, PredictionFormat } from '../../finetuning/tasks/taskType.js'

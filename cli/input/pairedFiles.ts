@@ -1,7 +1,7 @@
 /** Lines of several files with the same line numbers, read side by side in pieces, so that no file is in memory as a whole. */
 import type { FileHandle } from 'node:fs/promises'
 import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
-import { openRegularFile } from '../../accelerated/storage/regularFile.js'
+import { openRegularFile } from '../../accelerated/storage/nodeFiles.js'
 import { counted } from '../format/numbers.js'
 import { lineText, type TextLine, textLines, unchanged } from './textLines.js'
 

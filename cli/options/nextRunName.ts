@@ -2,7 +2,7 @@
 import { mkdir, rmdir } from 'node:fs/promises'
 import { dirname, join, parse } from 'node:path'
 import { unpackedName } from '../../accelerated/storage/paths.js'
-import { makeFolder } from '../../accelerated/storage/makeFolder.js'
+import { makeFolder } from '../../accelerated/storage/folders.js'
 import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 
 /** Creates the folder at once, so that processes that start together get different ones. @throws InputError if it cannot be created */

@@ -2,7 +2,7 @@
 import { dirname, join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { lockFolder } from '../../accelerated/storage/folderLock.js'
-import { makeFolder } from '../../accelerated/storage/makeFolder.js'
+import { makeFolder } from '../../accelerated/storage/folders.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import type { Model } from '../../accelerated/models/architecture.js'

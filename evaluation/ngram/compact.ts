@@ -10,7 +10,7 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
-import { readBytes, withRegularFile } from '../../accelerated/storage/regularFile.js'
+import { readBytes, withRegularFile } from '../../accelerated/storage/nodeFiles.js'
 import type { Piece } from './arpaLines.js'
 import { blank, largestLog10, type BackoffModel, type Level } from './backoffModel.js'
 import { newVocabulary, specialWords, type Vocabulary } from './vocabulary.js'

@@ -1,8 +1,8 @@
 /** Reads the lines of a text, plain or gzip, as bytes. Text must be UTF-8; the length of lines and the gzip ratio are bounded. */
 import { isUtf8 } from 'node:buffer'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { gunzipped, isGzip } from '../../accelerated/storage/gunzip.js'
-import { openRegularFile, withRegularFile } from '../../accelerated/storage/regularFile.js'
+import { gunzipped, isGzip } from '../../accelerated/storage/text.js'
+import { openRegularFile, withRegularFile } from '../../accelerated/storage/nodeFiles.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 
 /** The source of a text. `bytes` is its size, or null if unknown. */

@@ -1,7 +1,7 @@
 /** A language model for each style: from a file, or trained on the dataset's sentences and cached beside the results. */
 import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { fileSha256 } from '../../accelerated/storage/sha256.js'
+import { fileSha256 } from '../../accelerated/storage/digests.js'
 import { defaultFallback, openNgramModel, trainNgram, writeNgramModel, ngramScorer, type NgramScorer } from '../ngram/index.js'
 import { normalized } from './normalizedText.js'
 import { linesOf } from './textFile.js'

@@ -10,7 +10,7 @@ import type { StyleTransferOptions, StyleTransferEvent, TransferSource } from '.
 import { outputsOf } from './transfers.js'
 import { examplesOf, resultOf, writeResult } from './transferReport.js'
 import { createHash } from 'node:crypto'
-import { fileSha256 } from '../../accelerated/storage/sha256.js'
+import { fileSha256 } from '../../accelerated/storage/digests.js'
 import { adapterFiles } from '../../finetuning/runs/runFingerprint.js'
 
 // Everything that the outputs of a style transfer depend on: a folder of transfers is of one of these.

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
-import { makeFolder } from '../../accelerated/storage/makeFolder.js'
+import { makeFolder } from '../../accelerated/storage/folders.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { lockFolder } from '../../accelerated/storage/folderLock.js'
 import { plannedSteps } from '../../accelerated/training/runLength.js'

@@ -5,9 +5,8 @@
 import { z } from 'zod'
 import type { Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { floatText, Float } from '../../accelerated/storage/float.js'
+import { floatText, Float, parseExact } from '../../accelerated/storage/json.js'
 import { validate } from '../../accelerated/errors/validate.js'
-import { parseExact } from '../../accelerated/storage/exactJson.js'
 import type { Cell } from './rows.js'
 import type { RequestedColumn } from './table.js'
 

@@ -7,7 +7,7 @@ import { objectReaderOf } from './formats.js'
 import { promptOf, type PromptTemplate } from './promptTemplates.js'
 import type { Cell } from './rows.js'
 import { exampleStore } from './compactExamples.js'
-import { exactJson, parseStored } from '../../accelerated/storage/exactJson.js'
+import { exactJson, parseStored } from '../../accelerated/storage/json.js'
 import { conversationColumns, conversationOf, roleNames, type Conversation, type UserMessage } from './conversationRows.js'
 import { atRow } from './errorText.js'
 

@@ -1,6 +1,6 @@
 /** A hold-out: the same part of the examples on every machine, in fixed proportions, with no text in both parts. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { digestOf } from '../../accelerated/storage/digest.js'
+import { textSha256 } from '../../accelerated/storage/native.js'
 import { decimal, type Example } from './dataset.js'
 
 /** Which texts of a stratum are held out. */
@@ -101,7 +101,7 @@ export const heldOutShare = ({
 
 /** The first 52 bits of the hash as a number: it sorts texts like their hashes, in an eighth of the memory. */
 const textKey = (seed: number, { text, textPair }: Pick<Example, 'text' | 'textPair'>): number => {
-  const digest = digestOf(JSON.stringify([seed, text, textPair ?? null]))
+  const digest = textSha256(JSON.stringify([seed, text, textPair ?? null]))
   return digest.subarray(0, 6).reduce((number, byte) => number * 256 + byte, 0) * 16 + ((digest[6] ?? 0) >> 4)
 }
 

@@ -3,7 +3,7 @@ import { InputError, inputError, quoted, reason, shown } from '../../accelerated
 import { eachLine } from './lineStream.js'
 import { renamedColumns } from './columns.js'
 import { utf8 } from './encoding.js'
-import { isLarge, mayHold, spelledJson, withDigits, type Kept } from '../../accelerated/storage/exactJson.js'
+import { isLarge, mayHold, spelledJson, withDigits, type Kept } from '../../accelerated/storage/json.js'
 import { cellsOf, isObject, longestRow, type ReadRows, type RowFormat, wholeRow } from './rows.js'
 import type { RequestedColumn } from './table.js'
 import { readUtf8 } from './textFile.js'

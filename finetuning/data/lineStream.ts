@@ -2,7 +2,7 @@
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import { withFile, type Storage } from '../../accelerated/storage/storage.js'
-import { isUtf8 } from '../../accelerated/storage/utf8.js'
+import { isUtf8 } from '../../accelerated/storage/native.js'
 import { longestRow, rowTooLong } from './rows.js'
 import { transcoder, utf8, utf8Expected } from './encoding.js'
 import { textPieces } from './textPieces.js'

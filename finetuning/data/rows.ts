@@ -4,7 +4,7 @@ import type { Storage } from '../../accelerated/storage/storage.js'
 import { checkColumns, columnNamed } from './columns.js'
 import type { RequestedColumn } from './table.js'
 import { atRow } from './errorText.js'
-import { exactJson } from '../../accelerated/storage/exactJson.js'
+import { exactJson } from '../../accelerated/storage/json.js'
 
 /** The text of a requested column in one row; null for JSON's and Parquet's null. */
 export type Cell = string | null

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { Dataset, Example } from './dataset.js'
 import { holdOut } from './holdOut.js'
-import { packageFile } from '../../accelerated/storage/packageFile.js'
+import { packageFile } from '../../accelerated/storage/packages.js'
 
 export const SENTIMENT_LABELS: ReadonlyArray<string> = ['negative', 'positive']
 

@@ -1,5 +1,5 @@
 /** Keys of texts: 64 bits of each row's hash, so that texts can be compared when they are no longer in memory. */
-import { digestOf } from '../../accelerated/storage/digest.js'
+import { textSha256 } from '../../accelerated/storage/native.js'
 import type { Example } from './dataset.js'
 
 export type Texts = Pick<Example, 'text' | 'textPair'>
@@ -9,7 +9,7 @@ export const textKeys = (rows: ReadonlyArray<Texts>): BigUint64Array => {
   const keys = new BigUint64Array(rows.length)
   const bytes = new Uint8Array(keys.buffer)
   rows.forEach(({ text, textPair }, i) => {
-    bytes.set(digestOf(JSON.stringify([text, textPair ?? null])).subarray(0, 8), 8 * i)
+    bytes.set(textSha256(JSON.stringify([text, textPair ?? null])).subarray(0, 8), 8 * i)
   })
   return keys
 }

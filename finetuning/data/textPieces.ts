@@ -1,6 +1,6 @@
 /** The bytes of a text file, piece by piece and within a bound. A gzip file is unpacked as it is read. */
 import { inputError, type InputError } from '../../accelerated/errors/inputError.js'
-import { gunzipped, isGzip } from '../../accelerated/storage/gunzip.js'
+import { gunzipped, isGzip } from '../../accelerated/storage/text.js'
 import type { OpenFile } from '../../accelerated/storage/storage.js'
 
 /** Node reads at most this many bytes at once (2 GiB less one). */

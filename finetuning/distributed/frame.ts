@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { validate } from '../../accelerated/errors/validate.js'
-import { parseJson } from '../../accelerated/storage/boundedJson.js'
+import { parseJson } from '../../accelerated/storage/json.js'
 
 /** Bytes of a header at most: the phase of a thousand matrices, or what a step reports of them. */
 const headerLimit = 16_000_000

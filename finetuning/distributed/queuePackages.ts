@@ -1,5 +1,5 @@
 /** bullmq and ioredis, which only a queue needs: optional peer dependencies, loaded when a queue is used. */
-import { loadOptional } from '../../accelerated/storage/optionalPackages.js'
+import { loadOptional } from '../../accelerated/storage/packages.js'
 
 const packages = { feature: '--redis', names: ['bullmq', 'ioredis'] }
 

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { inputError, quoted, reason } from '../../accelerated/errors/inputError.js'
-import { fileSha256 } from '../../accelerated/storage/sha256.js'
+import { fileSha256 } from '../../accelerated/storage/digests.js'
 import { metricIn, type MetricDefinition } from './customMetric.js'
 
 /** What config.json records of a metric. */

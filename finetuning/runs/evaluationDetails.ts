@@ -5,10 +5,10 @@
  */
 import { z } from 'zod'
 import { validate } from '../../accelerated/errors/validate.js'
-import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
-import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
+import { parseJson } from '../../accelerated/storage/json.js'
+import { readText } from '../../accelerated/storage/text.js'
+import { fileInFolder, joinPath } from '../../accelerated/storage/paths.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
-import { joinPath } from '../../accelerated/storage/paths.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
 import { exampleStore } from '../data/compactExamples.js'
 import type { Example } from '../data/index.js'

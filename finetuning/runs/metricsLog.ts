@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
-import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
+import { fileInFolder } from '../../accelerated/storage/paths.js'
 import { appendedFile } from './appendedFile.js'
 
 export type MetricsLog = {

@@ -7,8 +7,8 @@ import { quoted, inputError } from '../../accelerated/errors/inputError.js'
 import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 import type { TokenRows } from '../../accelerated/methods/trainedTokens.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
-import { readText } from '../../accelerated/storage/boundedJson.js'
-import { requiredFile } from '../../accelerated/storage/fileInFolder.js'
+import { readText } from '../../accelerated/storage/text.js'
+import { requiredFile } from '../../accelerated/storage/paths.js'
 import type { Settings } from '../../accelerated/training/settings.js'
 
 export type RunTokens = {

@@ -1,6 +1,6 @@
 /** Versions of the software that affects a run's numbers, as config.json records them. */
 import { createRequire } from 'node:module'
-import { packageFile } from '../../accelerated/storage/packageFile.js'
+import { packageFile } from '../../accelerated/storage/packages.js'
 
 const require = createRequire(import.meta.url)
 const manifest = require(packageFile('package.json')) as {

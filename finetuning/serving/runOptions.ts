@@ -1,7 +1,7 @@
 /** What a run's folder says about its adapter: the model, the settings of the machine, the length of texts, and the columns. */
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
+import { fileInFolder } from '../../accelerated/storage/paths.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { TrainedAdapterOptions } from '../adapters/trainedAdapter.js'

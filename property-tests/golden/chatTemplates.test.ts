@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { chatTemplate, type Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
-import { parseStored } from '../../accelerated/storage/exactJson.js'
+import { parseStored } from '../../accelerated/storage/json.js'
 import { fixtures } from './golden.js'
 
 type Golden = {

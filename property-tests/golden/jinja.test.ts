@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Template } from '@huggingface/jinja'
 import { describe, expect, it } from 'vitest'
 import { renderWithin } from '../../accelerated/checkpoints/chatTemplate/boundedTemplate.js'
-import { parseStored } from '../../accelerated/storage/exactJson.js'
+import { parseStored } from '../../accelerated/storage/json.js'
 
 const { values, cases } = parseStored(readFileSync(new URL('fixtures/jinja.json', import.meta.url), 'utf8')) as {
   readonly values: Readonly<Record<string, unknown>>

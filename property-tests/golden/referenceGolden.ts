@@ -1,7 +1,8 @@
 /** Golden checkpoints and parameters as the reference takes them. */
 import { join } from 'node:path'
 import { configLimit } from '../../accelerated/checkpoints/configFile.js'
-import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
+import { parseJson } from '../../accelerated/storage/json.js'
+import { readText } from '../../accelerated/storage/text.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { encoderConfig } from '../../accelerated/models/bert/config.js'

@@ -5,13 +5,11 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { browserFiles, mounted } from '../../accelerated/storage/browser.js'
-import { digestOf, sha256 } from '../../accelerated/storage/digestInBrowser.js'
+import { textSha256, sha256, isUtf8 as isUtf8InBrowser, inflate } from '../../accelerated/storage/nativeInBrowser.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { inflate } from '../../accelerated/storage/inflateInBrowser.js'
 import { memoryStorage } from '../../accelerated/storage/memory.js'
 import { endingOf } from '../../accelerated/storage/paths.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
-import { isUtf8 as isUtf8InBrowser } from '../../accelerated/storage/utf8InBrowser.js'
 import { extname } from 'node:path'
 import { fakeFolder } from './fakeFolder.js'
 
@@ -28,7 +26,7 @@ describe('the digests of a browser', () => {
       }),
     )
     const text = 'ä plain text'
-    expect(Buffer.from(digestOf(text)).toString('hex')).toBe(createHash('sha256').update(text).digest('hex'))
+    expect(Buffer.from(textSha256(text)).toString('hex')).toBe(createHash('sha256').update(text).digest('hex'))
   })
 })
 

@@ -1,6 +1,6 @@
 /** Charts as files: SVG, and PNG with resvg, an optional peer dependency that is loaded when there is something to draw. */
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { loadOptional } from '../../accelerated/storage/optionalPackages.js'
+import { loadOptional } from '../../accelerated/storage/packages.js'
 
 export type PngRenderer = (svg: string) => Uint8Array
 

@@ -1,8 +1,7 @@
 /** Curves and samples of a run, read from metrics.jsonl line by line. Down-sampling on the way bounds the memory that a long run needs. */
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
-import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
+import { fileInFolder, joinPath } from '../../accelerated/storage/paths.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
-import { joinPath } from '../../accelerated/storage/paths.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
 import { eachLine } from '../../finetuning/data/lineStream.js'
 import { downSampler, type Bucket, type DownSampler } from './downSample.js'

@@ -1,8 +1,9 @@
 /** Reads result.json of a style transfer. The folder may come from anyone, so types and sizes are validated. */
 import { z } from 'zod'
 import { validate } from '../../accelerated/errors/validate.js'
-import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
-import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
+import { parseJson } from '../../accelerated/storage/json.js'
+import { readText } from '../../accelerated/storage/text.js'
+import { fileInFolder } from '../../accelerated/storage/paths.js'
 import { runFileLimit } from '../../finetuning/runs/runFiles.js'
 import type { TransferTable } from '../../evaluation/styleTransfer/transferTable.js'
 

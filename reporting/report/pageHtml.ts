@@ -1,5 +1,5 @@
 /** The HTML of a report. It opens from a file, loads nothing, runs no script but its own, and shows whatever a folder contains as text. */
-import { digestOf } from '../../accelerated/storage/digest.js'
+import { textSha256 } from '../../accelerated/storage/native.js'
 import { escapeHtml } from '../charts/escapeHtml.js'
 import type { PageFiles } from '../pageFiles.js'
 import { chartData, figureSection, type PageFigure } from './figureHtml.js'
@@ -51,7 +51,7 @@ const policyOf = (script: string): string =>
     "form-action 'none'",
   ].join('; ')
 
-const hashOf = (text: string): string => `'sha256-${Buffer.from(digestOf(text)).toString('base64')}'`
+const hashOf = (text: string): string => `'sha256-${Buffer.from(textSha256(text)).toString('base64')}'`
 
 const skippedDetails = (skipped: ReadonlyArray<string>): string =>
   skipped.length === 0

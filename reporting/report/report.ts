@@ -5,7 +5,7 @@
  */
 import { basename, join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
-import { makeFolder } from '../../accelerated/storage/makeFolder.js'
+import { makeFolder } from '../../accelerated/storage/folders.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import { versions } from '../../finetuning/runs/versions.js'
 import { loadPngRenderer, svgFile } from '../charts/drawing.js'

@@ -1,5 +1,5 @@
 /** Operators, tests, filters and methods of templates where Python and the library differ. */
-import { Float } from '../../storage/float.js'
+import { Float } from '../../storage/json.js'
 import { blank, splitBlanks, strip, type Sides } from '../tokenizer/pythonBlanks.js'
 import { pythonJson, pythonText, usualSeparators, type JsonLayout } from './pythonText.js'
 import { areEqual, isList, isMap, isNumber, isTrue, like, templateValue, type Value } from './templateValues.js'

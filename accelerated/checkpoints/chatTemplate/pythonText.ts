@@ -1,5 +1,5 @@
 /** Values of a template as Python writes them: printed alone, printed within lists and dictionaries, and as JSON. */
-import { floatText } from '../../storage/float.js'
+import { floatText } from '../../storage/json.js'
 import { isList, isMap, type Value } from './templateValues.js'
 
 /** Python's str(): what `{{ value }}` writes. @throws Error for a function */

@@ -1,6 +1,6 @@
 /** The values of a template: JSON as the interpreter has it, with Python's numbers: integers of any size, and floats that may be whole. */
 import { Environment } from '@huggingface/jinja'
-import { Float } from '../../storage/float.js'
+import { Float } from '../../storage/json.js'
 
 /** A value of a template: the library's declarations do not resolve. */
 export type Value = { readonly type: string; readonly value: unknown }

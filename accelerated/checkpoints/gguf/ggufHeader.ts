@@ -1,7 +1,7 @@
 /** The header of a GGUF file, parsed from its first bytes: keys, and where the data of each tensor is. Every count is checked before memory is taken. */
 import { inputError, quoted } from '../../errors/inputError.js'
 import { showShape } from '../../graph/expression.js'
-import { decodeUtf8 } from '../../storage/boundedJson.js'
+import { decodeUtf8 } from '../../storage/text.js'
 import { elementCount } from '../safetensors/safetensorsHeader.js'
 import { bytesOfElements, defaultAlignment, tensorTypes, valueTypes, type TensorType } from './ggufTypes.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'

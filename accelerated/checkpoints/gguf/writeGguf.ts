@@ -1,6 +1,6 @@
 /** Writes GGUF files, version 3: a header of keys and tensors, then the tensors' data in the header's order, each aligned. */
 import type { WrittenKeys, WrittenValue } from '../../models/gguf.js'
-import { concatenated } from '../../storage/concatenated.js'
+import { concatenate } from '../../storage/storage.js'
 import { elementCount } from '../safetensors/safetensorsHeader.js'
 import { bytesOfElements, defaultAlignment, tensorTypes, valueTypes, type TensorType } from './ggufTypes.js'
 
@@ -43,8 +43,8 @@ export const ggufHeader = (keys: WrittenKeys, tensors: ReadonlyArray<Omit<Writte
       return parts
     }),
   ]
-  const header = concatenated(parts)
-  return concatenated([header, new Uint8Array(aligned(header.length) - header.length)])
+  const header = concatenate(parts)
+  return concatenate([header, new Uint8Array(aligned(header.length) - header.length)])
 }
 
 const checkTensor = (name: string, shape: ReadonlyArray<number>, type: TensorType): void => {
@@ -86,7 +86,7 @@ const utf8 = (value: string): Uint8Array => new TextEncoder().encode(value)
 
 const text = (value: string): Uint8Array => {
   const bytes = utf8(value)
-  return concatenated([uint64(bytes.length), bytes])
+  return concatenate([uint64(bytes.length), bytes])
 }
 
 /** Typed arrays have the machine's order of bytes, which is little-endian wherever ONNX Runtime runs. */

@@ -1,5 +1,5 @@
 /** The model in this package. Runs record its name, which other installations and later versions resolve to their own folder. */
-import { packageFile } from '../../storage/packageFile.js'
+import { packageFile } from '../../storage/packages.js'
 
 export const embeddedName = 'embedded'
 

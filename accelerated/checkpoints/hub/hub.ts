@@ -9,8 +9,8 @@
  */
 import { basename } from 'node:path'
 import { writeFileAtomically } from '../../storage/atomicFile.js'
-import { makeFolder as makeFolderAt } from '../../storage/makeFolder.js'
-import { nodeFiles } from '../../storage/nodeFiles.js'
+import { makeFolder as makeFolderAt } from '../../storage/folders.js'
+import { nodeFiles, isFile } from '../../storage/nodeFiles.js'
 import { joinPath } from '../../storage/paths.js'
 import { InputError, inputError, quoted } from '../../errors/inputError.js'
 import { systemInputError } from '../../errors/systemError.js'
@@ -22,8 +22,7 @@ import { isHubId, isRevision } from './hubId.js'
 import { proxiedFetch } from './proxiedFetch.js'
 import { optionalFiles } from './optionalFiles.js'
 import { cacheOf, endpointOf, type Environment, isOffline, tokenOf } from './hubEnvironment.js'
-import { readText } from '../../storage/boundedJson.js'
-import { isFile } from '../../storage/regularFile.js'
+import { readText } from '../../storage/text.js'
 import { indexLimit, parseShardIndex } from '../safetensors/weightFiles.js'
 
 /** How to reach the hub. Every part has a default from the environment. */

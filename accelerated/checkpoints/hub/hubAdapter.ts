@@ -1,10 +1,9 @@
 /** The folder of an adapter: a folder of this disk, or the adapter of a hub id, from the hub's cache or downloaded into it. */
 import { writeFileAtomically } from '../../storage/atomicFile.js'
-import { readText } from '../../storage/boundedJson.js'
-import { makeFolder } from '../../storage/makeFolder.js'
-import { nodeFiles } from '../../storage/nodeFiles.js'
+import { readText } from '../../storage/text.js'
+import { makeFolder } from '../../storage/folders.js'
+import { nodeFiles, isFile } from '../../storage/nodeFiles.js'
 import { joinPath } from '../../storage/paths.js'
-import { isFile } from '../../storage/regularFile.js'
 import { inputError } from '../../errors/inputError.js'
 import { systemInputError } from '../../errors/systemError.js'
 import { remoteOf, type HubOptions } from './hub.js'

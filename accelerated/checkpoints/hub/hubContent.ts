@@ -1,8 +1,9 @@
 /** Checks that a downloaded file is what its name says: a proxy or a login may answer with a web page of its own. */
 import { extname } from 'node:path'
-import { parseJson, readText } from '../../storage/boundedJson.js'
+import { parseJson } from '../../storage/json.js'
+import { readText } from '../../storage/text.js'
 import { InputError, inputError, shown } from '../../errors/inputError.js'
-import { readBytes, withRegularFile } from '../../storage/regularFile.js'
+import { readBytes, withRegularFile } from '../../storage/nodeFiles.js'
 import { readSafetensors } from '../safetensors/safetensors.js'
 
 const names: Readonly<Record<string, string>> = {

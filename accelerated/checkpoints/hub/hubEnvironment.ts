@@ -3,9 +3,9 @@ import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { inputError, quoted } from '../../errors/inputError.js'
 import { isAbsent, systemInputError } from '../../errors/systemError.js'
-import { given, homeOf, type Environment } from '../../storage/cacheFolder.js'
+import { given, homeOf, type Environment } from '../../storage/nodeFiles.js'
 
-export { cacheOf, given, type Environment } from '../../storage/cacheFolder.js'
+export { cacheOf, given, type Environment } from '../../storage/nodeFiles.js'
 
 /** The hub's address, without a slash at its end. @throws InputError */
 export const endpointOf = (environment: Environment): string =>

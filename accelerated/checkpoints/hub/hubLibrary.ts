@@ -2,7 +2,7 @@
  * The part of @huggingface/hub that uploads, an optional package. It knows the hub's storage protocols (LFS and Xet) and its commits.
  * Its requests go through a `fetch` of ours (uploadRequest.ts): the library neither waits, nor retries, nor times out.
  */
-import { loadOptional } from '../../storage/optionalPackages.js'
+import { loadOptional } from '../../storage/packages.js'
 
 type Access = { readonly hubUrl: string; readonly fetch: typeof fetch }
 type Repository = Access & { readonly repo: { readonly type: 'model'; readonly name: string } }

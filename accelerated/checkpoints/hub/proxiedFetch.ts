@@ -1,6 +1,6 @@
 /** `fetch` through the proxy that the environment names, as curl and Python's tools send their requests. Node's own `fetch` ignores these variables. */
 import { inputError } from '../../errors/inputError.js'
-import { given, type Environment } from '../../storage/cacheFolder.js'
+import { given, type Environment } from '../../storage/nodeFiles.js'
 
 export type Fetch = (url: URL, init?: RequestInit) => Promise<Response>
 

@@ -1,7 +1,7 @@
 /** The `fetch` of an upload: it adds the token, waits where the hub asks for it, retries what may pass, times out, and counts bytes. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { InputError, inputError } from '../../errors/inputError.js'
-import { concatenated } from '../../storage/concatenated.js'
+import { concatenate } from '../../storage/storage.js'
 import { waitBefore } from './passingAnswers.js'
 import { reasonOf, stallTimer, type RequestContext, type StallTimer } from './hubResponse.js'
 
@@ -68,7 +68,7 @@ const whole = async (response: Response, timer: StallTimer): Promise<Response> =
     chunks.push(chunk)
   }
   timer.stop()
-  const body = [204, 205, 304].includes(status) ? null : concatenated(chunks)
+  const body = [204, 205, 304].includes(status) ? null : concatenate(chunks)
   const copy = new Response(body, { status, statusText, headers })
   return Object.defineProperty(copy, 'url', { value: response.url.split('?')[0] }) // a query may be signed
 }

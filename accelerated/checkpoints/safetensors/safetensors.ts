@@ -1,6 +1,6 @@
 /** Reads safetensors files: only the header when a file is opened, and a tensor's numbers when they are needed. */
 import { inputError } from '../../errors/inputError.js'
-import { decodeUtf8 } from '../../storage/boundedJson.js'
+import { decodeUtf8 } from '../../storage/text.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { withFile, type Storage } from '../../storage/storage.js'
 import { fromBfloat16, fromFloat16 } from '../../storage/float16.js'

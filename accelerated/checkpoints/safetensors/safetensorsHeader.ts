@@ -2,7 +2,7 @@
 import { showShape } from '../../graph/expression.js'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
-import { parseJson } from '../../storage/boundedJson.js'
+import { parseJson } from '../../storage/json.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 
 /** Bytes of one element. Types smaller than a byte are not supported. */

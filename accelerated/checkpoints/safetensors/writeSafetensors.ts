@@ -1,5 +1,5 @@
 /** Writes safetensors files, byte for byte as the original library does. */
-import { concatenated } from '../../storage/concatenated.js'
+import { concatenate } from '../../storage/storage.js'
 import { showShape } from '../../graph/expression.js'
 import { toFloat16 } from '../../storage/float16.js'
 import { bytesOf, elementCount, type StoredType } from './safetensorsHeader.js'
@@ -65,7 +65,7 @@ export const safetensorsChunks = (
 export const writeSafetensors = (
   tensors: ReadonlyMap<string, WritableTensor>,
   metadata: Readonly<Record<string, string>> = {},
-): Uint8Array => concatenated([...safetensorsChunks(tensors, metadata)])
+): Uint8Array => concatenate([...safetensorsChunks(tensors, metadata)])
 
 const declare = (name: string, tensor: WritableTensor): Declaration => {
   if (name === '__metadata__') throw new Error('writeSafetensors: expected another name than __metadata__')

@@ -1,6 +1,6 @@
 /** New tokens in the files of a tokenizer, with the ids that the tokenizers library gives them, and the ids of tokens that are there. */
 import { inputError, quoted } from '../../errors/inputError.js'
-import { parseJson } from '../../storage/boundedJson.js'
+import { parseJson } from '../../storage/json.js'
 
 /** The part of a tokenizer.json that numbers tokens. The file has passed the tokenizer's schema, or will. */
 type TokenizerJson = {

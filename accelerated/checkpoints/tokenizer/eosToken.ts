@@ -2,12 +2,12 @@
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { configLimit } from '../configFile.js'
-import { parseJson, readText } from '../../storage/boundedJson.js'
+import { parseJson } from '../../storage/json.js'
+import { readText } from '../../storage/text.js'
 import { inputError } from '../../errors/inputError.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
-import { joinPath } from '../../storage/paths.js'
+import { joinPath, fileInFolder } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'
-import { fileInFolder } from '../../storage/fileInFolder.js'
 
 const schema = z.object({
   eos_token_id: z.union([z.int().min(0), z.array(z.int().min(0)).min(1).max(1_000)]).nullish(),

@@ -1,7 +1,7 @@
 /** tokenizer.json: validated, with token tables whose ids are rows of the vocabulary. */
 import { inputError, quoted } from '../../errors/inputError.js'
 import { validate } from '../../errors/validate.js'
-import { parseJson } from '../../storage/boundedJson.js'
+import { parseJson } from '../../storage/json.js'
 import { z } from 'zod'
 import { blankSplit, decoderSchema, tokenizerSchema, type DecoderJson, type TokenizerJson } from './tokenizerSchema.js'
 import type { ScoredPieces } from './unigram.js'

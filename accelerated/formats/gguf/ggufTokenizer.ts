@@ -8,9 +8,8 @@ import { loadTokenizer } from '../../checkpoints/tokenizer/tokenizer.js'
 import { parseTokenizerFile, type TokenizerFile } from '../../checkpoints/tokenizer/tokenizerFile.js'
 import { knownWords } from '../../checkpoints/tokenizer/tokenizerSchema.js'
 import { inputError, quoted } from '../../errors/inputError.js'
-import { readText } from '../../storage/boundedJson.js'
-import { requiredFile } from '../../storage/fileInFolder.js'
-import { joinPath } from '../../storage/paths.js'
+import { readText } from '../../storage/text.js'
+import { requiredFile, joinPath } from '../../storage/paths.js'
 import { sentencePieceKeys } from './sentencePieceKeys.js'
 
 /** A tokenizer's tokens and their kinds, by id. */

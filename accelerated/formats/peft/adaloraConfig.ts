@@ -1,7 +1,7 @@
 /** PEFT's adapter_config.json of AdaLoRA: LoRA's keys, the schedule of the run, and which triplets remain. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
-import { parseJson } from '../../storage/boundedJson.js'
+import { parseJson } from '../../storage/json.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 import { scheduleOf } from '../../methods/adalora/schedule.js'
 import { largestWeight, type AdaloraSettings } from '../../methods/adalora/settings.js'

@@ -1,8 +1,9 @@
 /** PEFT's adapter_config.json: every version of PEFT loads what we write, and we read plain LoRA. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
-import { parseJson, readText } from '../../storage/boundedJson.js'
-import { fileInFolder } from '../../storage/fileInFolder.js'
+import { parseJson } from '../../storage/json.js'
+import { readText } from '../../storage/text.js'
+import { fileInFolder } from '../../storage/paths.js'
 import { largestWrittenAlpha } from '../../methods/lowRankSettings.js'
 import type { Model } from '../../models/architecture.js'
 import type { ModelOutputs } from '../../models/modelOutputs.js'

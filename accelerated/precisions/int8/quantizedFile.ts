@@ -2,17 +2,17 @@
  * The cached file of a model whose matrices are in int8 or int4. It is made once, tensor by tensor, and its name follows from the digests of the
  * checkpoint's files. A checksum is compared before each use.
  */
-import { cacheOf } from '../../storage/cacheFolder.js'
+import { cacheOf } from '../../storage/nodeFiles.js'
 import { modelDigests } from '../../checkpoints/modelDigests.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { readSafetensors, readTensor, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
 import { headerOf, type Declaration } from '../../checkpoints/safetensors/writeSafetensors.js'
 import { inputError } from '../../errors/inputError.js'
 import { SystemError } from '../../errors/systemError.js'
-import { readText } from '../../storage/boundedJson.js'
-import { fileInFolder } from '../../storage/fileInFolder.js'
-import { joinPath } from '../../storage/paths.js'
-import { fileSha256, sha256 } from '../../storage/sha256.js'
+import { readText } from '../../storage/text.js'
+import { fileInFolder, joinPath } from '../../storage/paths.js'
+import { fileSha256 } from '../../storage/digests.js'
+import { sha256 } from '../../storage/native.js'
 import type { Expression } from '../../graph/expression.js'
 import type { TensorSource } from '../../models/host.js'
 import type { Storage } from '../../storage/storage.js'

@@ -1,7 +1,7 @@
 /** Reads multiple choice: a question, its answers, and which of them is right, as ARC and MMLU have them on the hub. */
 import { alternatives } from '../../../accelerated/errors/nearest.js'
 import { inputError, quoted, shown } from '../../../accelerated/errors/inputError.js'
-import { parseExact } from '../../../accelerated/storage/exactJson.js'
+import { parseExact } from '../../../accelerated/storage/json.js'
 import type { Cell } from '../../data/rows.js'
 import type { RequestedColumn } from '../../data/table.js'
 import { exampleStore } from '../../data/compactExamples.js'

@@ -1,7 +1,7 @@
 /** Rows of preferences, as TRL's datasets have them: a prompt with a chosen and a rejected answer, or an answer and whether it is desirable. */
 import type { Message } from '../../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
-import { exactJson, parseExact } from '../../../accelerated/storage/exactJson.js'
+import { exactJson, parseExact } from '../../../accelerated/storage/json.js'
 import { instructionMessage, turnsIn, type UserMessage } from '../../data/conversationRows.js'
 import type { Cell } from '../../data/rows.js'
 import type { RequestedColumn } from '../../data/table.js'

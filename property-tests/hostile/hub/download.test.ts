@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib'
 import { lstat, mkdir, readFile, readlink, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { fileInFolder } from '../../../accelerated/storage/fileInFolder.js'
+import { fileInFolder } from '../../../accelerated/storage/paths.js'
 import { resolveModel } from '../../../accelerated/checkpoints/hub/hub.js'
 import { place } from '../../../accelerated/checkpoints/hub/hubDownload.js'
 import {

@@ -14,9 +14,8 @@ import { writtenName } from '../../../accelerated/formats/gguf/exportGguf.js'
 import { readGgufAdapter, writeGgufAdapter } from '../../../accelerated/formats/gguf/ggufAdapter.js'
 import { readAdapter } from '../../../accelerated/formats/index.js'
 import { causalOutputs } from '../../../accelerated/models/modelOutputs.js'
-import { concatenated } from '../../../accelerated/storage/concatenated.js'
+import { concatenate, type Storage } from '../../../accelerated/storage/storage.js'
 import { memoryStorage } from '../../../accelerated/storage/memory.js'
-import type { Storage } from '../../../accelerated/storage/storage.js'
 import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
 import { fixtures } from '../../golden/golden.js'
 import { SEED } from '../../support/seed.js'
@@ -214,7 +213,7 @@ describe('a GGUF file', () => {
     const strings = Buffer.concat([uint32(8), uint64(3_999_999)])
     const storage = memoryStorage()
     const start = ggufFile({ keys: [key('k', 9, strings)], keyCount: 1 }).subarray(0, 57)
-    await storage.write('big.gguf', concatenated([start, new Uint8Array(1000), string('x'.repeat(70_000_000))]))
+    await storage.write('big.gguf', concatenate([start, new Uint8Array(1000), string('x'.repeat(70_000_000))]))
     const before = process.memoryUsage().heapUsed
     await expect(readGguf('big.gguf', storage)).rejects.toThrow(/^big.gguf: expected a header of at most 64000000 bytes, got a longer one$/)
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(200e6)
@@ -254,7 +253,7 @@ describe('written GGUF', () => {
       tensors: [tensor('x', [2, 3], 0, 0), tensor('y', [2], 1, 32)],
       data: Buffer.concat([float32s(1, 2, 3, 4, 5, 6), Buffer.alloc(8), Uint8Array.of(0, 60, 0, 64), Buffer.alloc(28)]),
     })
-    expect(concatenated(chunks)).toEqual(expected)
+    expect(concatenate(chunks)).toEqual(expected)
   })
 
   it('has no name that ggml cannot store, and no half block', () => {

@@ -12,7 +12,7 @@ import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js
 import { readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { rotaryFrequencies } from '../../../accelerated/models/layers/rotary.js'
-import { storedSha256 } from '../../../accelerated/storage/storedDigest.js'
+import { storedSha256 } from '../../../accelerated/storage/digests.js'
 import { exportAdapter } from '../../../finetuning/adapters/exportAdapter.js'
 import { saloraHere } from '../../cli/inProcess.js'
 import { fixtures } from '../../golden/golden.js'

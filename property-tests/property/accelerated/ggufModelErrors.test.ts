@@ -8,7 +8,7 @@ import { ggufChunks } from '../../../accelerated/checkpoints/gguf/writeGguf.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { tokenizerKeys } from '../../../accelerated/formats/gguf/ggufTokenizer.js'
 import { architectures } from '../../../accelerated/models/index.js'
-import { concatenated } from '../../../accelerated/storage/concatenated.js'
+import { concatenate } from '../../../accelerated/storage/storage.js'
 import { fixtures } from '../../golden/golden.js'
 import { ggufFile, key, string, tensor, uint32, uint64 } from '../../support/ggufFile.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -183,7 +183,7 @@ describe('a file that is no model in GGUF', () => {
       given,
     ))
       chunks.push(chunk)
-    await expect(converted(write('more.gguf', concatenated(chunks)))).rejects.toThrow(
+    await expect(converted(write('more.gguf', concatenate(chunks)))).rejects.toThrow(
       'expected only tensors of a model of type llama, got "blk.0.attn_sinks.weight"',
     )
   })

@@ -1,6 +1,6 @@
 /** Renames on Windows wait for a program that has the file open; elsewhere, and for other errors, the first error is final. */
 import { describe, expect, it } from 'vitest'
-import { renameFile } from '../../../accelerated/storage/renameFile.js'
+import { renameFile } from '../../../accelerated/storage/atomicFile.js'
 
 /** A system whose renames fail with these codes, one after another, and then succeed. */
 const failing = (platform: NodeJS.Platform, ...codes: ReadonlyArray<string>) => {

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { modelDigests } from '../../../accelerated/checkpoints/modelDigests.js'
 import type { ModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { nodeFiles } from '../../../accelerated/storage/nodeFiles.js'
-import { storedSha256 } from '../../../accelerated/storage/storedDigest.js'
+import { storedSha256 } from '../../../accelerated/storage/digests.js'
 
 let folder = ''
 beforeEach(async () => {

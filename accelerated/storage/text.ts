@@ -1,7 +1,28 @@
-/** Gzip files, unpacked as they are read: their first bytes, their errors in one line, and a bound on what they become. */
+/** Text files: UTF-8 of a bounded size, and gzip files, which are unpacked as they are read, with a bound on what they become. */
 import { inputError, reason } from '../errors/inputError.js'
 import { systemCode, systemInputError } from '../errors/systemError.js'
-import { inflate } from './inflate.js'
+import { inflate } from './native.js'
+import { nodeFiles } from './nodeFiles.js'
+import { withFile, type Storage } from './storage.js'
+
+/** The largest text that is read at once, in bytes, unless its reader has another bound. The largest tokenizers of the hub have 40 MB. */
+const textLimit = 64_000_000
+
+/** The text of a file. @throws InputError if it is unreadable, not a regular file, larger than `limit` bytes, or not UTF-8 */
+export const readText = (file: string, limit = textLimit, storage: Storage = nodeFiles): Promise<string> =>
+  withFile(storage, file, async ({ size, read }) => {
+    if (size > limit) throw inputError(file, `at most ${limit} bytes`, `${size}`)
+    return decodeUtf8(await read(0, size), file, 'text')
+  })
+
+/** @throws InputError if the bytes are not UTF-8 */
+export const decodeUtf8 = (bytes: Uint8Array, file: string, what: string): string => {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw inputError(file, `${what === 'text' ? 'text' : `a ${what}`} in UTF-8`, 'bytes that are not')
+  }
+}
 
 /** A higher ratio is refused as a bomb: models shrink to a fourth, texts to a third. */
 const largestRatio = 200

@@ -1,7 +1,8 @@
-/** Optional peer dependencies are loaded when they are used. If one is missing, the error has the command that installs it. */
+/** Packages: optional peer dependencies, loaded when they are used (the error for a missing one has the command that installs it); files of ours. */
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { InputError } from '../errors/inputError.js'
 
 export class MissingPackageError extends InputError {}
@@ -29,3 +30,9 @@ export const loadOptional = async <Module>(
 /** Node also reports a package as not found if the process has too many open files, so the folder decides. */
 export const isInstalled = (name: string): boolean =>
   (createRequire(import.meta.url).resolve.paths(name) ?? []).some((folder) => existsSync(join(folder, name)))
+
+/** The package's root: compiled code is in `dist`, and files that are not compiled are beside it. */
+const root = new URL(import.meta.url.includes('/dist/') ? '../../../' : '../../', import.meta.url)
+
+/** The absolute path of a file or folder of the package. @param path from the package's root */
+export const packageFile = (path: string): string => fileURLToPath(new URL(path, root))

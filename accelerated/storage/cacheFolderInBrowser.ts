@@ -1,3 +1,0 @@
-/** In place of cacheFolder.ts in a browser: a folder of the caller's storage. */
-
-export const cacheOf = (): string => 'salora-cache'
