@@ -1,7 +1,7 @@
 /** The worker thread of finetune.ts: runs the job and sends its events. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemCode, systemInputError, describeLoadingError } from '../accelerated/errors/systemError.js'
-import { onDownloadProgress } from '../accelerated/checkpoints/hub/downloadProgress.js'
+import { onDownloadProgress } from '../accelerated/checkpoints/hub/hubDownload.js'
 import { endThread } from '../accelerated/engines/endThread.js'
 import { countCalls } from '../accelerated/engines/nativeCallGuard.js'
 import type { WorkerData, WorkerMessage } from './finetune.js'

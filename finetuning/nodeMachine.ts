@@ -1,6 +1,6 @@
 /** Node as the place of a run: a folder on the disk, models of the hub, devices of this machine, and others through Redis. */
 import { resolveModel } from '../accelerated/checkpoints/hub/hub.js'
-import { hubIdOf } from '../accelerated/checkpoints/hub/snapshot.js'
+import { hubIdOf } from '../accelerated/checkpoints/hub/hubRules.js'
 import { openModelFolder } from '../accelerated/checkpoints/modelFolder.js'
 import { chooseDevice, deviceOf } from '../accelerated/engines/deviceProbe.js'
 import { InputError } from '../accelerated/errors/inputError.js'

@@ -1,10 +1,9 @@
 /** A model of the Hugging Face hub in a browser: its files at the addresses of transformers.js, from its cache or downloaded into it. */
 import { parseConfigFile } from '../accelerated/checkpoints/configFile.js'
-import { isHubId } from '../accelerated/checkpoints/hub/hubId.js'
-import { waitBefore } from '../accelerated/checkpoints/hub/passingAnswers.js'
-import { optionalFiles } from '../accelerated/checkpoints/hub/optionalFiles.js'
+import { sendUntilFinal } from '../accelerated/checkpoints/hub/hubRequest.js'
+import { isHubId, optionalFiles } from '../accelerated/checkpoints/hub/hubRules.js'
 import { indexLimit, parseShardIndex } from '../accelerated/checkpoints/safetensors/weightFiles.js'
-import { inputError, quoted, reason, type InputError } from '../accelerated/errors/inputError.js'
+import { InputError, inputError, quoted, reason } from '../accelerated/errors/inputError.js'
 
 /** The name of transformers.js' cache, so that each finds the other's downloads: `caches.open(hubCacheName)`. */
 export const hubCacheName = 'transformers-cache'
@@ -43,7 +42,7 @@ export type HubModel = {
   readonly id: string
   /** the model_type of its config.json */
   readonly family: string
-  readonly weights: ReadonlyArray<WeightFile>
+  readonly weights: readonly WeightFile[]
 }
 
 /** Bytes of one file so far; null: the server does not say how many there are. */
@@ -103,7 +102,7 @@ export const hubFiles = async (
 }
 
 /** model.safetensors, or the shards that an index names. */
-const weightsOf = async (id: string, place: HubPlace): Promise<ReadonlyArray<WeightFile>> => {
+const weightsOf = async (id: string, place: HubPlace): Promise<readonly WeightFile[]> => {
   const whole = await sized(id, single, place)
   if (whole !== null) return [whole]
   const shards = await loaded(id, index, place, indexLimit)
@@ -122,11 +121,11 @@ const weightsOf = async (id: string, place: HubPlace): Promise<ReadonlyArray<Wei
 }
 
 const hub = 'https://huggingface.co'
-const addressOf = (id: string, file: string, { origin = hub }: HubPlace): string => `${origin}/${id}/resolve/main/${file}`
+const fileAddress = (id: string, file: string, { origin = hub }: HubPlace): string => `${origin}/${id}/resolve/main/${file}`
 
 /** null: the cache does not have it, or cannot be read */
 const cachedFile = async (id: string, file: string, place: HubPlace): Promise<Blob | null> => {
-  const cached = await place.cache?.match(addressOf(id, file, place)).catch(() => undefined)
+  const cached = await place.cache?.match(fileAddress(id, file, place)).catch(() => undefined)
   return cached === undefined ? null : cached.blob()
 }
 
@@ -138,8 +137,8 @@ const sized = async (id: string, name: string, place: HubPlace): Promise<WeightF
   if (response === null) return null
   await response.body?.cancel().catch(() => undefined)
   const { status, headers } = response
-  const given = status === 206 ? /\/(\d+)$/.exec(headers.get('content-range') ?? '')?.[1] : headers.get('content-length')
-  return { name, bytes: given === null || given === undefined ? null : Number(given), cached: false }
+  const size = status === 206 ? /\/(\d+)$/.exec(headers.get('content-range') ?? '')?.[1] : headers.get('content-length')
+  return { name, bytes: size == null ? null : Number(size), cached: false }
 }
 
 /** A file from the cache, or from the hub and then in the cache. → null: there is none */
@@ -157,7 +156,7 @@ const loaded = async (
   const blob = await bodyOf(id, file, place, response, limit, report)
   const type = response.headers.get('content-type') ?? 'application/octet-stream'
   const kept = new Response(blob, { headers: { 'content-type': type, 'content-length': String(blob.size) } })
-  await place.cache?.put(addressOf(id, file, place), kept).catch(() => undefined) // a full storage only costs the next download
+  await place.cache?.put(fileAddress(id, file, place), kept).catch(() => undefined) // a full storage only costs the next download
   return blob
 }
 
@@ -202,7 +201,7 @@ const stopped = (id: string): InputError => inputError(id, 'a whole download', '
 
 /** Requests a file of a model. Returns null if the hub does not have the file. @throws InputError for every other failure */
 const ask = async (id: string, file: string, place: HubPlace, headers: Readonly<Record<string, string>> = {}): Promise<Response | null> => {
-  const response = await lasting(id, file, place, headers)
+  const response = await finalAnswer(id, file, place, headers)
   const { status } = response
   const isPage = response.ok && /^text\/html/.test(response.headers.get('content-type') ?? '')
   if (response.ok && !isPage) return response
@@ -216,31 +215,17 @@ const ask = async (id: string, file: string, place: HubPlace, headers: Readonly<
 }
 
 /** The answer to a request, which is repeated after a while where the answer may pass. */
-const lasting = async (id: string, file: string, place: HubPlace, headers: Readonly<Record<string, string>>): Promise<Response> => {
-  const { origin = hub, signal, onWait, firstDelay = 1_000 } = place
-  const address = addressOf(id, file, place)
-  for (let attempt = 1; ; attempt++) {
-    const response = await fetch(address, { headers, ...(signal === undefined ? {} : { signal }) }).catch(() => {
-      if (signal?.aborted === true) throw stopped(id)
-      throw inputError(id, `an answer of ${origin} (or a model's folder of this computer)`, 'none: no connection')
-    })
-    const seconds = waitBefore(response, attempt, firstDelay)
-    if (seconds === null) return response
-    await response.body?.cancel().catch(() => undefined)
-    onWait?.(`status ${response.status} from ${new URL(address).host}`, seconds)
-    if (!(await waited(seconds, signal))) throw stopped(id)
+const finalAnswer = async (id: string, file: string, place: HubPlace, headers: Readonly<Record<string, string>>): Promise<Response> => {
+  const { origin = hub, signal, onWait = () => undefined, firstDelay = 1_000 } = place
+  const address = fileAddress(id, file, place)
+  const stop = signal === undefined ? {} : { signal }
+  const send = async (): Promise<{ readonly response: Response }> => ({ response: await fetch(address, { headers, ...stop }) })
+  try {
+    const answer = await sendUntilFinal({ ...stop, onWait, firstDelay }, new URL(address).host, send)
+    if (answer instanceof InputError || signal?.aborted === true) throw stopped(id)
+    return answer.response
+  } catch {
+    if (signal?.aborted === true) throw stopped(id)
+    throw inputError(id, `an answer of ${origin} (or a model's folder of this computer)`, 'none: no connection')
   }
 }
-
-/** false: the signal ended it */
-const waited = (seconds: number, signal?: AbortSignal): Promise<boolean> =>
-  new Promise((resolve) => {
-    const end = (): void => resolve(signal?.aborted !== true)
-    const timer = setTimeout(end, seconds * 1000)
-    const abort = (): void => {
-      clearTimeout(timer)
-      end()
-    }
-    if (signal?.aborted === true) abort()
-    else signal?.addEventListener('abort', abort, { once: true })
-  })

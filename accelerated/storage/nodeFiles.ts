@@ -130,19 +130,19 @@ export const readBytes = async (handle: FileHandle, file: string, position: numb
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** A variable without the white space around it; an empty one counts as unset. */
-export const given = (environment: Environment, name: string): string | undefined => {
+export const variable = (environment: Environment, name: string): string | undefined => {
   const value = environment[name]?.trim()
   return value === '' ? undefined : value
 }
 
 /** The folder of downloads and of what is computed once for all runs. Python's tools use it too, so that each finds the other's downloads. */
 export const cacheOf = (environment: Environment = process.env): string => {
-  const explicit = given(environment, 'SALORA_CACHE') ?? given(environment, 'HF_HUB_CACHE')
+  const explicit = variable(environment, 'SALORA_CACHE') ?? variable(environment, 'HF_HUB_CACHE')
   if (explicit !== undefined) return explicit
   return join(homeOf(environment), 'hub')
 }
 
 /** The folder of Python's tools. */
 export const homeOf = (environment: Environment): string =>
-  given(environment, 'HF_HOME') ??
-  join(given(environment, 'XDG_CACHE_HOME') ?? join(homedir() || userInfo().homedir, '.cache'), 'huggingface')
+  variable(environment, 'HF_HOME') ??
+  join(variable(environment, 'XDG_CACHE_HOME') ?? join(homedir() || userInfo().homedir, '.cache'), 'huggingface')

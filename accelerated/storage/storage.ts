@@ -79,7 +79,7 @@ export async function* contentChunks(content: Content): AsyncGenerator<Uint8Arra
 }
 
 /** Chunks of bytes as one array. */
-export const concatenate = (chunks: readonly Uint8Array[]): Uint8Array => {
+export const concatenate = (chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> => {
   const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0))
   let offset = 0
   for (const chunk of chunks) {

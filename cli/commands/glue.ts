@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { trainingSettings, machineSettings } from '../../accelerated/settings/commonSettings.js'
-import { isHubAddress } from '../../accelerated/checkpoints/hub/datasetAddress.js'
+import { isHubAddress } from '../../accelerated/checkpoints/hub/hubRules.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
 import { glueSweep, type GlueSweepResult } from '../../evaluation/glue/glueSweep.js'

@@ -1,6 +1,6 @@
 /** salora quickstart: the embedded model on the embedded sentences, and a report of the run. */
 import { join } from 'node:path'
-import { embeddedName } from '../../accelerated/checkpoints/hub/embeddedModel.js'
+import { embeddedName } from '../../accelerated/checkpoints/hub/hub.js'
 import { quickstartSettings, quickstartTask } from '../../finetuning/embedded/quickstart.js'
 import { reason } from '../../accelerated/errors/inputError.js'
 import { hidden } from '../../finetuning/commandLine/flag.js'

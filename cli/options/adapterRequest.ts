@@ -1,6 +1,6 @@
 /** From the flags of an adapter to the options that open it. */
 import { join, dirname } from 'node:path'
-import { resolveAdapter } from '../../accelerated/checkpoints/hub/hubAdapter.js'
+import { resolveAdapter } from '../../accelerated/checkpoints/hub/hub.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { type Settings, allSettings } from '../../accelerated/training/settings.js'
 import type { TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'

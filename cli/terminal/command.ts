@@ -1,5 +1,5 @@
 /** A command of salora: its definition, and what it does with its flags. */
-import { onDownloadProgress } from '../../accelerated/checkpoints/hub/downloadProgress.js'
+import { onDownloadProgress } from '../../accelerated/checkpoints/hub/hubDownload.js'
 import type { Definition } from '../../finetuning/commandLine/definition.js'
 import { switchFlag, type FlagGroups, type FlagValues } from '../../finetuning/commandLine/flag.js'
 import { helpText } from '../../finetuning/commandLine/help.js'

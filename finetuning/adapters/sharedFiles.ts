@@ -2,7 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { isHubId } from '../../accelerated/checkpoints/hub/hubId.js'
+import { isHubId } from '../../accelerated/checkpoints/hub/hubRules.js'
 import type { UploadFile } from '../../accelerated/checkpoints/hub/hubUpload.js'
 import { inputError, quoted, reason, shown } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemInputError } from '../../accelerated/errors/systemError.js'

@@ -1,7 +1,7 @@
 /** Reads GLUE from the hub's dataset nyu-mll/glue: one folder per task with Parquet files, such as `mrpc/train-00000-of-00001.parquet`. */
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
+import type { WantedFiles } from '../../accelerated/checkpoints/hub/hub.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decimal, type Dataset, type Example } from './dataset.js'
 import type { TextColumns } from './delimited.js'

@@ -1,7 +1,7 @@
 /** GLUE's test files, which have no labels: the official ones or the hub's Parquet, and the names of their predictions in a submission. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
+import type { WantedFiles } from '../../accelerated/checkpoints/hub/hub.js'
 import type { TextColumns } from './delimited.js'
 import { parquetColumns, parquetParts } from './glueParquet.js'
 import { GLUE_TASKS, type GlueName } from './glueTasks.js'

@@ -2,7 +2,7 @@
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { TaskOptions } from '../tasks/index.js'
 
-export { embeddedModel } from '../../accelerated/checkpoints/hub/embeddedModel.js'
+export { embeddedModel } from '../../accelerated/checkpoints/hub/hub.js'
 
 export const quickstartTask: TaskOptions = { task: 'sentiment' }
 

@@ -1,7 +1,7 @@
 /** Absolute paths of models, data files and folders, so that a run can be resumed from any working folder. */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { embeddedModel, embeddedName } from '../../accelerated/checkpoints/hub/embeddedModel.js'
+import { embeddedModel, embeddedName } from '../../accelerated/checkpoints/hub/hub.js'
 
 /** The absolute path of an existing file or folder; a name that is no path, such as a hub id, is returned unchanged. */
 export const absolutePath = (path: string): string => (existsSync(path) ? resolve(path) : path)

@@ -1,6 +1,6 @@
 /** The facts of a model card, and the names and scores that its parts share. */
 import { basename } from 'node:path'
-import { isHubAddress } from '../../accelerated/checkpoints/hub/datasetAddress.js'
+import { isHubAddress } from '../../accelerated/checkpoints/hub/hubRules.js'
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { methodOf, settingsOfMethod } from '../../accelerated/training/settings.js'
 import type { Dataset } from '../data/index.js'

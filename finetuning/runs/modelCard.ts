@@ -5,7 +5,7 @@
 import { cardBody, precisionSection, useSection, type RoundedScores } from './cardBody.js'
 import { type CardFacts, cardTitle, lastName, savedScores, sourceNames } from './cardFacts.js'
 import type { Opener, Usage } from './usage.js'
-import { parseDatasetAddress } from '../../accelerated/checkpoints/hub/datasetAddress.js'
+import { parseDatasetAddress } from '../../accelerated/checkpoints/hub/hubRules.js'
 import { metricTitle } from '../metrics/index.js'
 import { mixedFiles } from '../tasks/index.js'
 import { glueSource } from '../tasks/datasets/glue.js'

@@ -1,5 +1,5 @@
 /** A task: its training data, its evaluation data, and its scores. sources.ts lists where data come from. */
-import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
+import type { WantedFiles } from '../../accelerated/checkpoints/hub/hub.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { Dataset } from '../data/dataset.js'
 import type { TextColumns } from '../data/delimited.js'

@@ -1,29 +1,28 @@
 /**
- * Finds the folder of a model: a folder on this disk, a snapshot in the hub's cache, or one that is downloaded into that cache.
+ * Finds models, adapters and datasets: a folder on this disk, a snapshot in the hub's cache, or one that is downloaded into it.
  *
- * Why not @huggingface/hub (studied: 2.17.5): its downloadFileToCacheDir restarts every interrupted download, and two processes write the same
- * .incomplete file. It compares neither length nor digest, bounds no size, and follows any redirect. It has no stall timeout and no AbortSignal.
- * It needs the hub's POST endpoint paths-info, which plain mirrors lack, and a request even for a cached branch, so nothing works offline.
- * A wrapper would have to replace the request, the stream, the checks and the file: all but the URL and three header names.
- * Uploads use it (hubUpload.ts): there it knows protocols that are worth more than these checks.
+ * Why not by @huggingface/hub, which uploads (studied and tried: 2.17.5): downloadFileToCacheDir accepts wrong bytes, 3 of 40,000 and twice as many,
+ * under the name of the right hash, where Python's tools find them too. It begins an interrupted download anew, and two processes write one file. It
+ * waits for a silent server without end, and not for a busy one. It asks paths-info, which plain mirrors lack, also for what is in the cache, so
+ * nothing works offline. A wrapper would have to replace the request, the stream, the checks and the file.
  */
 import { basename } from 'node:path'
-import { writeFileAtomically } from '../../storage/atomicFile.js'
-import { makeFolder as makeFolderAt } from '../../storage/folders.js'
-import { nodeFiles, isFile } from '../../storage/nodeFiles.js'
-import { joinPath } from '../../storage/paths.js'
+import { z } from 'zod'
 import { InputError, inputError, quoted } from '../../errors/inputError.js'
-import { systemInputError } from '../../errors/systemError.js'
-import { embeddedModel, embeddedName } from './embeddedModel.js'
-import { reportDownload, reportWait } from './downloadProgress.js'
-import { commitOfSnapshot } from './snapshot.js'
-import { commitOf, download, fileUrl, type DownloadProgress, type Remote } from './hubDownload.js'
-import { isHubId, isRevision } from './hubId.js'
-import { proxiedFetch } from './proxiedFetch.js'
-import { optionalFiles } from './optionalFiles.js'
-import { cacheOf, endpointOf, type Environment, isOffline, tokenOf } from './hubEnvironment.js'
-import { readText } from '../../storage/text.js'
+import { nearest } from '../../errors/nearest.js'
+import { validate } from '../../errors/validate.js'
+import { writeFileAtomically } from '../../storage/atomicFile.js'
+import { makeFolder } from '../../storage/folders.js'
+import { parseJson } from '../../storage/json.js'
+import { cacheOf, isFile, nodeFiles, type Environment } from '../../storage/nodeFiles.js'
+import { packageFile } from '../../storage/packages.js'
+import { folderOf, joinPath } from '../../storage/paths.js'
+import { decodeUtf8, readText } from '../../storage/text.js'
 import { indexLimit, parseShardIndex } from '../safetensors/weightFiles.js'
+import { currentCommit, download, fileUrl, statusInWords, threadReport, type DownloadProgress, type Remote } from './hubDownload.js'
+import { endpointOf, isOffline, proxiedFetch, tokenOf } from './hubEnvironment.js'
+import { dismiss, reasonOf, request, shortBody } from './hubRequest.js'
+import { isHubId, isPlainPath, isRevision, optionalFiles, parseDatasetAddress, snapshotCommit } from './hubRules.js'
 
 /** How to reach the hub. Every part has a default from the environment. */
 export type HubOptions = {
@@ -42,8 +41,11 @@ export type ResolvedModel = {
   readonly revision: string | null
 }
 
-/** Milliseconds without a byte after which a download times out, unless HF_HUB_DOWNLOAD_TIMEOUT (in seconds) replaces them. */
-const defaultTimeout = 30_000
+/** The model in this package. Runs record its name, which other installations and later versions resolve to their own folder. */
+export const embeddedName = 'embedded'
+
+/** Its folder in this installation. */
+export const embeddedModel: string = packageFile('finetuning/embedded/model')
 
 /**
  * `embedded` is the model in this package. An existing folder is used as it is, and a file in GGUF is converted; anything else must be a hub id.
@@ -54,104 +56,241 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   const { revision = 'main', environment = process.env } = options
   if (model === embeddedName) return { folder: embeddedModel, baseModelName: embeddedModel, revision: null } // other tools open a folder
   const kind = (await nodeFiles.stat(model).catch(() => null))?.kind ?? 'nothing'
-  if (kind === 'folder') return { folder: model, baseModelName: model, revision: await commitOfSnapshot(model) }
+  if (kind === 'folder') return { folder: model, baseModelName: model, revision: await snapshotCommit(model) }
   if (kind === 'file' && model.endsWith('.gguf')) {
     const { convertedModel } = await import('../gguf/convertModel.js')
     return { folder: await convertedModel(model, cacheOf(environment)), baseModelName: model, revision: null }
   }
   if (kind !== 'nothing' || !isHubId(model)) {
-    throw inputError(
-      `--model ${quoted(model)}`,
-      'a folder in Hugging Face layout, a hub id like FacebookAI/roberta-base, or embedded',
-      kind === 'nothing' ? 'neither' : 'a file',
-    )
+    const expected = 'a folder in Hugging Face layout, a hub id like FacebookAI/roberta-base, or embedded'
+    throw inputError(`--model ${quoted(model)}`, expected, kind === 'nothing' ? 'neither' : 'a file')
   }
   if (!isRevision(revision)) throw inputError(model, 'a revision of letters, digits, ".", "_" and "-"', quoted(revision))
-  const cache = joinPath(cacheOf(environment), `models--${model.replace('/', '--')}`)
-  const cached = await cachedSnapshot(cache, revision)
-  if (cached !== undefined) return { folder: cached, baseModelName: model, revision: basename(cached) }
+  const repository: Repository = { kind: 'models', id: model, revision, options: { ...options, environment } }
+  const cached = await cachedSnapshot(repository)
+  if (cached !== null && (await isWholeModel(cached))) return { folder: cached, baseModelName: model, revision: basename(cached) }
   const noFolder = model.includes('/') ? '' : `, and no folder ${model} here` // a name of one word may have meant a folder
-  if (isOffline(environment)) {
-    throw inputError(model, `the model in ${cache} (offline, by --offline or HF_HUB_OFFLINE)`, `no complete copy there${noFolder}`)
-  }
-  const folder = await downloadSnapshot(model, revision, cache, { ...options, environment }).catch((thrown: unknown) => {
+  checkOnline(repository, model, `the model in ${cacheFolder(repository)}`, noFolder)
+  const folder = await downloadModel(repository).catch((thrown: unknown) => {
     throw thrown instanceof InputError ? inputError(thrown.where, thrown.expected, `${thrown.got}${noFolder}`) : thrown
   })
   return { folder, baseModelName: model, revision: basename(folder) }
 }
 
-/** The folder of a revision if it is complete: refs/REVISION has the commit, snapshots/COMMIT its files. */
-const cachedSnapshot = async (cache: string, revision: string): Promise<string | undefined> => {
+const isWholeModel = async (folder: string): Promise<boolean> => {
+  const has = (name: string): Promise<boolean> => isFile(joinPath(folder, name))
+  if (!(await has('config.json')) || !(await has('tokenizer.json'))) return false
+  if (await has('model.safetensors')) return true
+  const index = joinPath(folder, 'model.safetensors.index.json')
+  const text = await readText(index, indexLimit).catch(() => null)
+  return text !== null && (await Promise.all(shardNames(text, index).map(has))).every(Boolean)
+}
+
+const shardNames = (index: string, where: string): readonly string[] => [...new Set(Object.values(parseShardIndex(index, where)))]
+
+/** Downloads the files of one commit, weights last, so that a small error shows before a large download. */
+const downloadModel = async (repository: Repository): Promise<string> => {
+  const remote = remoteOf(repository)
+  const snapshot = snapshotOf(repository, remote, await currentCommit(remote, 'config.json'))
+  for (const name of ['config.json', 'tokenizer.json'])
+    await need(snapshot, name, `${name} in the model's repository`, 'none (no such model or revision?)')
+  for (const name of optionalFiles) await get(snapshot, name)
+  if (!(await get(snapshot, 'model.safetensors'))) {
+    const index = 'model.safetensors.index.json'
+    if (!(await get(snapshot, index))) throw noWeights(snapshot, 'model.safetensors', 'weights in safetensors')
+    const path = joinPath(snapshot.folder, index)
+    for (const shard of shardNames(await readText(path, indexLimit), path))
+      await need(snapshot, shard, `${shard} in the model's repository`, 'none (no such model or revision?)')
+  }
+  return remember(repository, snapshot)
+}
+
+const adapterConfig = 'adapter_config.json'
+
+/** PEFT's weights, or those of the adapters library. One of them is needed; what follows describes the head, the classes and added tokens. */
+const adapterWeights = ['adapter_model.safetensors', 'adapter.safetensors'] as const
+const adapterFiles = ['salora.json', 'head_config.json', 'model_head.safetensors', 'tokenizer.json', ...optionalFiles]
+
+/**
+ * The folder of an adapter: a folder of this disk, or the adapter of a hub id. A name that is neither a folder nor OWNER/NAME is returned as it is.
+ * Environment variables: those of resolveModel. @throws InputError
+ */
+export const resolveAdapter = async (adapter: string, options: HubOptions = {}): Promise<string> => {
+  const { revision = 'main' } = options
+  const isHere = (await nodeFiles.stat(adapter).catch(() => null)) !== null
+  if (isHere || !isHubId(adapter) || !adapter.includes('/') || !isRevision(revision)) return adapter
+  const repository: Repository = { kind: 'models', id: adapter, revision, options }
+  const cached = await cachedSnapshot(repository)
+  if (cached !== null && (await isFile(joinPath(cached, adapterConfig))))
+    for (const name of adapterWeights) if (await isFile(joinPath(cached, name))) return cached
+  const noFolder = `, and no folder ${adapter} here`
+  checkOnline(repository, adapter, `the adapter in ${cacheFolder(repository)}`, noFolder)
+  const remote = remoteOf(repository)
+  const snapshot = snapshotOf(repository, remote, await currentCommit(remote, adapterConfig))
+  await need(snapshot, adapterConfig, `an adapter's ${adapterConfig}`, `none (no such repository or revision?)${noFolder}`)
+  for (const name of adapterFiles) await get(snapshot, name)
+  // weights last, so that a folder with weights is complete
+  const [ofPeft, ofAdapters] = adapterWeights
+  if (!(await get(snapshot, ofPeft)) && !(await get(snapshot, ofAdapters)))
+    throw noWeights(snapshot, ofPeft, "the adapter's weights in safetensors")
+  return remember(repository, snapshot)
+}
+
+/** The files of a dataset's repository that a task needs. */
+export type WantedFiles = {
+  /** by the path in the repository, such as `mrpc/train-00000-of-00001.parquet` */
+  readonly wants: (path: string) => boolean
+  /** whether this folder has all of them */
+  readonly isIn: (folder: string) => boolean
+}
+
+/**
+ * The folder of a dataset's files at one commit. Files in the cache are used without a request; the environment variables are resolveModel's.
+ * @param address hf://datasets/OWNER/NAME, optionally with @REVISION
+ * @throws InputError
+ */
+export const resolveDataset = async (address: string, { wants, isIn }: WantedFiles, options: HubOptions = {}): Promise<string> => {
+  const parsed = parseDatasetAddress(address)
+  if (parsed === null || parsed.path !== null)
+    throw inputError('--data', 'hf://datasets/OWNER/NAME, perhaps with @REVISION', quoted(address))
+  const repository: Repository = { kind: 'datasets', ...parsed, options }
+  const cached = await cachedSnapshot(repository)
+  if (cached !== null && isIn(cached)) return cached
+  checkOnline(repository, address, `its files in ${cacheFolder(repository)}`)
+  const remote = remoteOf(repository)
+  const { commit, paths } = await listFiles(remote)
+  const snapshot = snapshotOf(repository, remote, commit)
+  for (const file of paths.filter(wants)) await need(snapshot, file, 'a file that the hub lists', 'none')
+  if (!isIn(snapshot.folder)) throw inputError(address, 'the files of this task', 'none, or not all of them')
+  return remember(repository, snapshot)
+}
+
+/**
+ * One file of a dataset in the cache, downloaded if it is not there.
+ * @param address hf://datasets/OWNER/NAME/FILE, optionally with @REVISION after NAME; @~parquet is that of the hub's own Parquet files
+ * @param flag what the user typed it for, in errors
+ * @throws InputError
+ */
+export const resolveDatasetFile = async (address: string, flag: string, options: HubOptions = {}): Promise<string> => {
+  const parsed = parseDatasetAddress(address)
+  if (parsed === null) throw inputError(flag, 'hf://datasets/OWNER/NAME/FILE, perhaps with @REVISION after NAME', quoted(address))
+  const { path } = parsed
+  const repository: Repository = { kind: 'datasets', ...parsed, options }
+  const cached = await cachedSnapshot(repository)
+  if (path !== null && cached !== null && (await isFile(joinPath(cached, path)))) return joinPath(cached, path)
+  checkOnline(repository, address, `this file in ${cacheFolder(repository)}`)
+  const remote = remoteOf(repository)
+  if (path === null) throw noDatasetFile(address, path, (await listFiles(remote)).paths)
+  const snapshot = snapshotOf(repository, remote, await currentCommit(remote, path))
+  if (!(await get(snapshot, path))) throw noDatasetFile(address, path, (await listFiles(remote)).paths)
+  return joinPath(await remember(repository, snapshot), path)
+}
+
+/** Names the nearest file, or the first ones that hold rows. */
+const noDatasetFile = (address: string, path: string | null, paths: readonly string[]): InputError => {
+  const rows = paths.filter((name) => /\.(csv|tsv|jsonl|json|parquet|txt)(\.gz)?$/i.test(name))
+  const near = path === null ? null : nearest(path, rows)
+  const some = near === null ? rows.slice(0, 3) : [near]
+  const remedy = some.length === 0 ? '' : ` (it has ${some.join(', ')}${some.length < rows.length ? ', …' : ''})`
+  return inputError(address, 'a file of the dataset', `${path === null ? 'no path in it' : 'none of this name'}${remedy}`)
+}
+
+/** Bytes of a repository's file list. */
+const listLimit = 16_000_000
+
+const listSchema = z.looseObject({
+  sha: z.string().regex(/^[0-9a-f]{40}$/),
+  siblings: z.array(z.looseObject({ rfilename: z.string().max(1000) })).max(100_000),
+})
+
+const listFiles = async (remote: Remote): Promise<{ readonly commit: string; readonly paths: readonly string[] }> => {
+  const url = `${remote.endpoint}/api/${remote.model}/revision/${encodeURIComponent(remote.revision)}`
+  const answer = await request(remote, url, 'GET')
+  try {
+    if (answer.response.status !== 200) throw inputError(url, 'status 200', statusInWords(answer.response, 'dataset or revision'))
+    const text = decodeUtf8(await shortBody(answer, url, listLimit), url, 'text')
+    const list = validate(listSchema, parseJson(text, url), url, "the hub's list of a dataset's files")
+    return { commit: list.sha, paths: list.siblings.map(({ rfilename }) => rfilename).filter(isPlainPath) }
+  } catch (thrown) {
+    throw thrown instanceof InputError ? thrown : inputError(url, 'the whole of an answer', reasonOf(thrown, remote))
+  } finally {
+    await dismiss(answer)
+  }
+}
+
+type Repository = { readonly kind: 'models' | 'datasets'; readonly id: string; readonly revision: string; readonly options: HubOptions }
+
+/** A commit of a repository, and its folder in the cache. */
+type Snapshot = { readonly remote: Remote; readonly folder: string; readonly cache: string }
+
+const cacheFolder = ({ kind, id, options }: Repository): string =>
+  joinPath(cacheOf(options.environment), `${kind}--${id.replace('/', '--')}`)
+
+/** The folder of a revision in the cache, if it may be there: refs/REVISION has the commit, snapshots/COMMIT its files. */
+const cachedSnapshot = async (repository: Repository): Promise<string | null> => {
+  const { revision } = repository
+  const cache = cacheFolder(repository)
   const commit = await readText(joinPath(cache, 'refs', revision), 1_000).then(
     (text) => text.trim(),
     () => revision,
   )
-  if (!isRevision(commit)) return undefined
-  const folder = joinPath(cache, 'snapshots', commit)
-  const has = (name: string) => isFile(joinPath(folder, name))
-  const complete =
-    (await has('config.json')) && (await has('tokenizer.json')) && ((await has('model.safetensors')) || (await hasAllShards(folder, has)))
-  return complete ? folder : undefined
+  return isRevision(commit) ? joinPath(cache, 'snapshots', commit) : null
 }
 
-const hasAllShards = async (folder: string, has: (name: string) => Promise<boolean>): Promise<boolean> => {
-  const index = joinPath(folder, 'model.safetensors.index.json')
-  const text = await readText(index, indexLimit).catch(() => undefined)
-  if (text === undefined) return false
-  return (await Promise.all(shardsOf(text, index).map(has))).every(Boolean)
+const incomplete = 'no complete copy there'
+
+/** @param place what was looked for, and where @throws InputError without a network */
+const checkOnline = ({ options }: Repository, name: string, place: string, note = ''): void => {
+  if (isOffline(options.environment ?? process.env))
+    throw inputError(name, `${place} (offline, by --offline or HF_HUB_OFFLINE)`, `${incomplete}${note}`)
 }
 
-const shardsOf = (index: string, where: string): ReadonlyArray<string> => [...new Set(Object.values(parseShardIndex(index, where)))]
+/** Milliseconds without a byte after which a download times out, unless HF_HUB_DOWNLOAD_TIMEOUT (in seconds) replaces them. */
+const defaultTimeout = 30_000
 
 /** A repository of the environment's hub. @throws InputError if a variable is malformed */
-export const remoteOf = (repository: string, revision: string, { environment = process.env, onProgress, signal }: HubOptions): Remote => {
+const remoteOf = ({ kind, id, revision, options }: Repository): Remote => {
+  const { environment = process.env, onProgress = threadReport.onProgress, signal } = options
   const token = tokenOf(environment)
   const seconds = Number(environment['HF_HUB_DOWNLOAD_TIMEOUT'])
   return {
     endpoint: endpointOf(environment),
-    model: repository,
+    model: kind === 'datasets' ? `datasets/${id}` : id,
     revision,
     timeout: seconds > 0 && seconds < 86_400 ? seconds * 1000 : defaultTimeout,
     fetch: proxiedFetch(environment),
     firstDelay: 1_000,
-    onProgress: onProgress ?? reportDownload,
-    onWait: reportWait,
+    onProgress,
+    onWait: threadReport.onWait,
     ...(token === undefined ? {} : { token }),
     ...(signal === undefined ? {} : { signal }),
   }
 }
 
-/** Downloads the files of one commit, weights last, so that a small error shows before a large download. */
-const downloadSnapshot = async (model: string, revision: string, cache: string, options: HubOptions): Promise<string> => {
-  const remote = remoteOf(model, revision, options)
-  const commit = (await commitOf(remote)) ?? revision
-  const pinned = { ...remote, revision: commit }
-  const folder = joinPath(cache, 'snapshots', commit)
-  await makeFolder(folder)
-  const get = (name: string) => download(pinned, name, joinPath(folder, name), joinPath(cache, 'blobs'))
-  const need = async (name: string) => {
-    if (!(await get(name)))
-      throw inputError(fileUrl(pinned, name), `${name} in the model's repository`, 'none (no such model or revision?)')
-  }
-  await need('config.json')
-  await need('tokenizer.json')
-  for (const name of optionalFiles) await get(name)
-  if (!(await get('model.safetensors'))) {
-    if (!(await get('model.safetensors.index.json'))) {
-      throw inputError(fileUrl(pinned, 'model.safetensors'), 'weights in safetensors', 'none (pickled weights are not read)')
-    }
-    const index = joinPath(folder, 'model.safetensors.index.json')
-    for (const shard of shardsOf(await readText(index, indexLimit), index)) await need(shard)
-  }
-  if (commit !== revision) {
-    await makeFolder(joinPath(cache, 'refs'))
-    await writeFileAtomically(joinPath(cache, 'refs', revision), commit)
-  }
-  return folder
+/** @param commit undefined: the server gives none, so that the revision takes its place */
+const snapshotOf = (repository: Repository, remote: Remote, commit = repository.revision): Snapshot => {
+  const cache = cacheFolder(repository)
+  return { remote: { ...remote, revision: commit }, folder: joinPath(cache, 'snapshots', commit), cache }
 }
 
-const makeFolder = async (folder: string): Promise<void> => {
-  await makeFolderAt(folder).catch((thrown: unknown) => {
-    throw systemInputError(folder, 'to create the cache folder', thrown)
-  })
+/** Downloads a file. → false if the repository does not have it */
+const get = ({ remote, folder, cache }: Snapshot, file: string): Promise<boolean> =>
+  download(remote, file, folder, joinPath(cache, 'blobs'))
+
+/** @throws InputError if the repository does not have the file */
+const need = async (snapshot: Snapshot, file: string, expected: string, got: string): Promise<void> => {
+  if (!(await get(snapshot, file))) throw inputError(fileUrl(snapshot.remote, file), expected, got)
+}
+
+const noWeights = ({ remote }: Snapshot, file: string, expected: string): InputError =>
+  inputError(fileUrl(remote, file), expected, 'none (pickled weights are not read)')
+
+/** Remembers the commit of a branch, so that its files are found without a request. → the snapshot's folder */
+const remember = async ({ revision }: Repository, { remote, folder, cache }: Snapshot): Promise<string> => {
+  const ref = joinPath(cache, 'refs', revision)
+  if (remote.revision !== revision) {
+    await makeFolder(folderOf(ref))
+    await writeFileAtomically(ref, remote.revision)
+  }
+  return folder
 }

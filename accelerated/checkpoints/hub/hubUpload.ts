@@ -1,14 +1,17 @@
-/** Uploads files as one commit of a model repository on the hub. It creates the repository, and sends only what differs from it. */
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+/**
+ * Uploads files as one commit of a model repository on the hub, by @huggingface/hub, an optional package: it knows the hub's storage protocols (LFS and
+ * Xet). Its requests go through a `fetch` of ours, for the library neither waits, nor retries, nor times out. Creates the repository, and sends only
+ * what differs from it.
+ */
 import { pathToFileURL } from 'node:url'
 import { InputError, inputError, oneLine, quoted } from '../../errors/inputError.js'
 import { systemInputError } from '../../errors/systemError.js'
-import { isHubId, isRevision } from './hubId.js'
-import { endpointOf, isOffline, tokenFileOf, tokenOf, type Environment } from './hubEnvironment.js'
-import { loadHubLibrary, statusOf, type Addition, type HubLibrary, type RemoteFile } from './hubLibrary.js'
-import { proxiedFetch, proxyOf } from './proxiedFetch.js'
-import { uploadFetch } from './uploadRequest.js'
+import type { Environment } from '../../storage/nodeFiles.js'
+import { loadOptional } from '../../storage/packages.js'
+import { hashFile, hubHash } from './hubContent.js'
+import { endpointOf, isOffline, proxiedFetch, proxyOf, tokenFileOf, tokenOf } from './hubEnvironment.js'
+import { uploadFetch } from './hubRequest.js'
+import { isHubId, isRevision } from './hubRules.js'
 
 /** A file to upload: its bytes are in a file of this disk, or are given. */
 export type UploadFile = {
@@ -39,7 +42,7 @@ export type UploadOptions = {
 export type UploadEvent =
   | { readonly kind: 'created'; readonly repository: string }
   /** the files that differ from those of the repository, which are sent now */
-  | { readonly kind: 'begin'; readonly files: ReadonlyArray<UploadFile>; readonly unchanged: ReadonlyArray<string> }
+  | { readonly kind: 'begin'; readonly files: readonly UploadFile[]; readonly unchanged: readonly string[] }
   | { readonly kind: 'sent'; readonly bytes: number }
   | { readonly kind: 'waiting'; readonly reason: string; readonly seconds: number }
 
@@ -47,9 +50,9 @@ export type UploadResult = {
   readonly repository: string
   readonly revision: string
   readonly url: string
-  readonly uploaded: ReadonlyArray<string>
+  readonly uploaded: readonly string[]
   /** files that the repository had already, with the same bytes */
-  readonly unchanged: ReadonlyArray<string>
+  readonly unchanged: readonly string[]
   /** null: nothing differed, so there is no new commit */
   readonly commit: string | null
 }
@@ -58,12 +61,12 @@ export type UploadResult = {
 const defaultTimeout = 120_000
 
 /** @throws InputError with one line; an upload that failed can be repeated, and then sends only what is missing */
-export const uploadFiles = async (files: ReadonlyArray<UploadFile>, options: UploadOptions): Promise<UploadResult> => {
-  const { repository: asked, revision = 'main', environment = process.env, signal, onEvent = () => undefined } = options
-  checkRepository(asked, revision)
+export const uploadFiles = async (files: readonly UploadFile[], options: UploadOptions): Promise<UploadResult> => {
+  const { repository, revision = 'main', environment = process.env, signal, onEvent = () => undefined } = options
+  checkRepository(repository, revision)
   const { endpoint, token } = accessOf(environment)
   proxyOf(environment, new URL(endpoint)) // a malformed one fails here, and not after retries
-  const library = await loadHubLibrary()
+  const library = await loadOptional({ feature: 'salora push', names: ['@huggingface/hub'] }, () => import('@huggingface/hub'))
   const fetch = uploadFetch({
     fetch: proxiedFetch(environment),
     ...{ endpoint, token, timeout: options.timeout ?? defaultTimeout, firstDelay: options.firstDelay ?? 1_000 },
@@ -71,23 +74,27 @@ export const uploadFiles = async (files: ReadonlyArray<UploadFile>, options: Upl
     onSent: (bytes) => onEvent({ kind: 'sent', bytes }),
     onWait: (reason, seconds) => onEvent({ kind: 'waiting', reason, seconds }),
   })
-  const access = { hubUrl: endpoint, fetch }
-  let name = asked
+  const access = { hubUrl: endpoint, fetch } as Access
+  let name = repository
   try {
-    name = asked.includes('/') ? asked : `${accountOf(endpoint, await library.whoAmI(access))}/${asked}`
+    if (!name.includes('/')) name = `${accountOf(endpoint, await library.whoAmI(access))}/${name}`
     const target: Target = { ...access, repo: { type: 'model', name } }
     if (await createMissing(library, target, revision, options.isPrivate)) onEvent({ kind: 'created', repository: name })
     const { changed, unchanged } = await compare(library, target, revision, files)
     onEvent({ kind: 'begin', files: changed, unchanged })
-    const commit = changed.length === 0 ? null : await commitOf(library, target, revision, changed, options)
+    const id = changed.length === 0 ? null : await commit(library, target, revision, changed, options)
     const url = `${endpoint}/${name}${revision === 'main' ? '' : `/tree/${encodeURIComponent(revision)}`}`
-    return { repository: name, revision, url, uploaded: changed.map(({ path }) => path), unchanged, commit }
+    return { repository: name, revision, url, uploaded: changed.map(({ path }) => path), unchanged, commit: id }
   } catch (thrown) {
     throw explained(thrown, endpoint, name, revision)
   }
 }
 
-type Target = Parameters<HubLibrary['checkRepoAccess']>[0]
+type HubLibrary = typeof import('@huggingface/hub')
+
+/** How the library reaches the hub. Its types ask for the token, which our `fetch` adds. */
+type Access = { readonly hubUrl: string; readonly fetch: typeof fetch; readonly accessToken: string }
+type Target = Access & { readonly repo: { readonly type: 'model'; readonly name: string } }
 
 /** @throws InputError unless the hub allows names like these */
 export const checkRepository = (repository: string, revision: string): void => {
@@ -144,9 +151,9 @@ const compare = async (
   library: HubLibrary,
   target: Target,
   revision: string,
-  files: ReadonlyArray<UploadFile>,
-): Promise<{ readonly changed: ReadonlyArray<UploadFile>; readonly unchanged: ReadonlyArray<string> }> => {
-  const there = new Map<string, RemoteFile>()
+  files: readonly UploadFile[],
+): Promise<{ readonly changed: readonly UploadFile[]; readonly unchanged: readonly string[] }> => {
+  const there = new Map<string, { readonly type: string; readonly oid?: string; readonly lfs?: { readonly oid: string } }>()
   let listed = 0
   for await (const file of library.listFiles({ ...target, revision, recursive: true })) {
     if (++listed > listedLimit) throw inputError(target.repo.name, `at most ${listedLimit} files in the repository`, 'more')
@@ -156,43 +163,34 @@ const compare = async (
   for (const file of files) {
     const remote = there.get(file.path)
     if (remote?.type !== 'file') continue
-    const [hash, expected] = remote.lfs === undefined ? ['git' as const, remote.oid] : ['sha256' as const, remote.lfs.oid]
-    if ((await hashOf(file, hash)) === expected) same.add(file.path)
+    const [kind, expected] = remote.lfs === undefined ? ['git' as const, remote.oid] : ['sha256' as const, remote.lfs.oid]
+    if ((await uploadHash(file, kind)) === expected) same.add(file.path)
   }
   return { changed: files.filter(({ path }) => !same.has(path)), unchanged: [...same] }
 }
 
-/** SHA-256, or git's SHA-1 of a blob. */
-const hashOf = async ({ bytes, content }: UploadFile, kind: 'git' | 'sha256'): Promise<string> => {
-  const hash = kind === 'git' ? createHash('sha1').update(`blob ${bytes}\0`) : createHash('sha256')
-  if ('text' in content) return hash.update(content.text).digest('hex')
-  try {
-    for await (const chunk of createReadStream(content.file)) hash.update(chunk as Buffer)
-  } catch (thrown) {
+const uploadHash = async ({ bytes, content }: UploadFile, kind: 'git' | 'sha256'): Promise<string> => {
+  if ('text' in content) return hubHash(kind, bytes).update(content.text).digest('hex')
+  return hashFile(content.file, kind, bytes).catch((thrown: unknown) => {
     throw systemInputError(content.file, 'a readable file', thrown)
-  }
-  return hash.digest('hex')
+  })
 }
 
-const commitOf = async (
+/** → the id of the new commit */
+const commit = async (
   library: HubLibrary,
   target: Target,
   branch: string,
-  files: ReadonlyArray<UploadFile>,
+  files: readonly UploadFile[],
   { message, signal }: UploadOptions,
 ): Promise<string | null> => {
-  const operations = files.map(
-    ({ path, content }): Addition => ({
-      operation: 'addOrUpdate',
-      path,
-      content: 'text' in content ? new Blob([content.text]) : pathToFileURL(content.file),
-    }),
-  )
-  const result = await library.commit({
-    ...target,
-    ...{ title: message, branch, operations },
-    ...(signal === undefined ? {} : { abortSignal: signal }),
-  })
+  const operations = files.map(({ path, content }) => ({
+    operation: 'addOrUpdate' as const,
+    path,
+    content: 'text' in content ? new Blob([content.text]) : pathToFileURL(content.file), // a file is read in pieces
+  }))
+  const abort = signal === undefined ? {} : { abortSignal: signal }
+  const result = await library.commit({ ...target, title: message, branch, operations, ...abort })
   return result?.commit.oid ?? null
 }
 
@@ -206,6 +204,10 @@ const statuses: Readonly<Record<number, readonly [expected: string, got: string]
   413: ['files that the hub accepts', 'one that is too large'],
   429: ['to send requests (wait a few minutes, and run the command again)', 'too many requests'],
 }
+
+/** The status of an error that the library throws for a response; null for any other error. */
+const statusOf = (thrown: unknown): number | null =>
+  thrown instanceof Error && 'statusCode' in thrown && typeof thrown.statusCode === 'number' ? thrown.statusCode : null
 
 /** An error of the library as one line; the token is in none of them. */
 const explained = (thrown: unknown, endpoint: string, repository: string, revision: string): unknown => {
@@ -222,11 +224,11 @@ const explained = (thrown: unknown, endpoint: string, repository: string, revisi
     'the hub to accept the files (run the command again: it sends only what is missing)',
     'an error',
   ]
-  return inputError(where, expected, `${got} (status ${status}${saidBy(thrown)})`)
+  return inputError(where, expected, `${got} (status ${status}${serverText(thrown)})`)
 }
 
 /** What the server itself says, without the library's address and request id. */
-const saidBy = (thrown: unknown): string => {
-  const said = oneLine(thrown instanceof Error ? thrown.message : '').replace(/\.? ?(?:URL|Request ID): .*$/, '')
-  return said === '' || said.startsWith('Api error with status') ? '' : `: ${said.slice(0, 200)}`
+const serverText = (thrown: unknown): string => {
+  const text = oneLine(thrown instanceof Error ? thrown.message : '').replace(/\.? ?(?:URL|Request ID): .*$/, '')
+  return text === '' || text.startsWith('Api error with status') ? '' : `: ${text.slice(0, 200)}`
 }

@@ -4,8 +4,8 @@
  */
 import { z } from 'zod'
 import { inputError, reason } from '../../../accelerated/errors/inputError.js'
-import { given, secretOf, webAddress, type Environment } from '../../../accelerated/checkpoints/hub/hubEnvironment.js'
-import { proxiedFetch, type Fetch } from '../../../accelerated/checkpoints/hub/proxiedFetch.js'
+import { variable, type Environment } from '../../../accelerated/storage/nodeFiles.js'
+import { secretOf, webAddress, proxiedFetch, type Fetch } from '../../../accelerated/checkpoints/hub/hubEnvironment.js'
 import { TrackerError, type Point, type RunDescription, type RunStatus, type TrackedRun, type TrackerService } from './service.js'
 
 /** mlflow/utils/validation.py and the REST API's documentation; the older limit where versions differ. */
@@ -28,7 +28,7 @@ export const mlflowService = (environment: Environment): TrackerService => {
 }
 
 const serverOf = (environment: Environment): Server => {
-  const uri = given(environment, 'MLFLOW_TRACKING_URI')
+  const uri = variable(environment, 'MLFLOW_TRACKING_URI')
   if (uri === undefined) throw inputError('MLFLOW_TRACKING_URI', 'the address of an MLflow server, as http://localhost:5000', 'nothing')
   const [token, user, password] = ['MLFLOW_TRACKING_TOKEN', 'MLFLOW_TRACKING_USERNAME', 'MLFLOW_TRACKING_PASSWORD'].map((name) =>
     secretOf(environment, name),
@@ -36,7 +36,7 @@ const serverOf = (environment: Environment): Server => {
   const basic = user === undefined ? undefined : `Basic ${Buffer.from(`${user}:${password ?? ''}`).toString('base64')}`
   return {
     address: webAddress('MLFLOW_TRACKING_URI', uri, 'they go into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD'),
-    experiment: given(environment, 'MLFLOW_EXPERIMENT_NAME') ?? defaultExperiment,
+    experiment: variable(environment, 'MLFLOW_EXPERIMENT_NAME') ?? defaultExperiment,
     authorization: token === undefined ? basic : `Bearer ${token}`,
     fetch: proxiedFetch(environment),
   }

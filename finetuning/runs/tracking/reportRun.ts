@@ -1,7 +1,7 @@
 /** Reports the events of a run to experiment trackers, beside what the run writes itself. The run does not depend on them. */
 import { basename, join, resolve } from 'node:path'
 import { z } from 'zod'
-import type { Environment } from '../../../accelerated/checkpoints/hub/hubEnvironment.js'
+import type { Environment } from '../../../accelerated/storage/nodeFiles.js'
 import { InputError, reason } from '../../../accelerated/errors/inputError.js'
 import { writeFileAtomically } from '../../../accelerated/storage/atomicFile.js'
 import { parseJson } from '../../../accelerated/storage/json.js'

@@ -1,6 +1,6 @@
 /** Data of the hub as files on this machine: what a task names by hf:// becomes a path in the cache. */
-import { isHubAddress } from '../../../accelerated/checkpoints/hub/datasetAddress.js'
-import { resolveDataset, resolveDatasetFile } from '../../../accelerated/checkpoints/hub/hubDataset.js'
+import { isHubAddress } from '../../../accelerated/checkpoints/hub/hubRules.js'
+import { resolveDataset, resolveDatasetFile } from '../../../accelerated/checkpoints/hub/hub.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { flagOf } from '../../commandLine/shell.js'
 import { mixedFiles } from './mixture.js'

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { readFile, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
-import { request } from '../../../accelerated/checkpoints/hub/hubResponse.js'
+import { request } from '../../../accelerated/checkpoints/hub/hubRequest.js'
 import {
   answering,
   blobs,

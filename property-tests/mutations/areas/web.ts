@@ -62,15 +62,8 @@ export const web: ReadonlyArray<Mutation> = [
   {
     file: 'web/hubModel.ts',
     mistake: 'A stopped download is reported as a missing connection.',
-    before: '      if (signal?.aborted === true) throw stopped(id)\n      throw inputError(id, `an answer',
-    after: '      throw inputError(id, `an answer',
-    tests: ['web/hubModel'],
-  },
-  {
-    file: 'web/hubModel.ts',
-    mistake: 'The first answer of a busy hub ends a download.',
-    before: 'if (seconds === null) return response',
-    after: 'if (seconds !== 0) return response',
+    before: '    if (signal?.aborted === true) throw stopped(id)\n    throw inputError(id, `an answer',
+    after: '    throw inputError(id, `an answer',
     tests: ['web/hubModel'],
   },
 ]

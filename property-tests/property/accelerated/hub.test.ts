@@ -6,9 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { InputError } from '../../../accelerated/errors/inputError.js'
-import { downloadReporter, onDownloadProgress } from '../../../accelerated/checkpoints/hub/downloadProgress.js'
-import { resolveAdapter } from '../../../accelerated/checkpoints/hub/hubAdapter.js'
-import { resolveModel, type HubOptions } from '../../../accelerated/checkpoints/hub/hub.js'
+import { downloadReporter, onDownloadProgress } from '../../../accelerated/checkpoints/hub/hubDownload.js'
+import { resolveAdapter, resolveModel, type HubOptions } from '../../../accelerated/checkpoints/hub/hub.js'
 
 const commit = '0123456789abcdef0123456789abcdef01234567'
 /** Weights in safetensors that are ASCII throughout. */

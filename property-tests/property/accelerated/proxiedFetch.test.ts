@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { resolveModel } from '../../../accelerated/checkpoints/hub/hub.js'
 import { uploadFiles } from '../../../accelerated/checkpoints/hub/hubUpload.js'
 import { mlflowService } from '../../../finetuning/runs/tracking/mlflow.js'
-import { proxiedFetch, proxyOf } from '../../../accelerated/checkpoints/hub/proxiedFetch.js'
+import { proxiedFetch, proxyOf } from '../../../accelerated/checkpoints/hub/hubEnvironment.js'
 
 describe('the proxy of an address', () => {
   const proxy = 'http://proxy.test:3128/'

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { resolveDataset } from '../../../accelerated/checkpoints/hub/hubDataset.js'
+import { resolveDataset } from '../../../accelerated/checkpoints/hub/hub.js'
 import { loadEvaluation, loadTask } from '../../../finetuning/tasks/index.js'
 import { loadTests } from '../../../evaluation/glue/submission.js'
 
@@ -162,7 +162,7 @@ describe('GLUE on the hub', () => {
 
   it('is refused if the file list has more than 16 MB', async () => {
     instead = { 'revision/main': { body: Buffer.alloc(16_000_001, ' ') } }
-    expect(await refusal('mrpc')).toMatch(/revision\/main: expected at most 16000000 bytes, got more$/)
+    expect(await refusal('mrpc')).toMatch(/revision\/main: expected an answer of at most 16000000 bytes, got more$/)
   })
 
   it('is refused in one line if the file list is invalid, has paths outside the dataset, or lacks the task', async () => {
