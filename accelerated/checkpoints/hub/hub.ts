@@ -49,8 +49,8 @@ export const embeddedModel: string = packageFile('finetuning/embedded/model')
 
 /**
  * `embedded` is the model in this package. An existing folder is used as it is, and a file in GGUF is converted; anything else must be a hub id.
- * Environment variables: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT, and for the cache SALORA_CACHE, HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME.
- * A revision that is complete in the cache is used without a request. @throws InputError
+ * Environment variables: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT, and for the cache SALORA_CACHE, HF_HUB_CACHE, HF_HOME,
+ * XDG_CACHE_HOME. A revision that is complete in the cache is used without a request. @throws InputError
  */
 export const resolveModel = async (model: string, options: HubOptions = {}): Promise<ResolvedModel> => {
   const { revision = 'main', environment = process.env } = options

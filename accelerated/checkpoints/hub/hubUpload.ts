@@ -1,7 +1,7 @@
 /**
- * Uploads files as one commit of a model repository on the hub, by @huggingface/hub, an optional package: it knows the hub's storage protocols (LFS and
- * Xet). Its requests go through a `fetch` of ours, for the library neither waits, nor retries, nor times out. Creates the repository, and sends only
- * what differs from it.
+ * Uploads files as one commit of a model repository on the hub. Creates the repository, and sends only what differs from it. The optional package
+ * @huggingface/hub knows the hub's storage protocols (LFS and Xet). It neither waits, nor retries, nor times out, so its requests go through our
+ * `fetch`.
  */
 import { pathToFileURL } from 'node:url'
 import { InputError, inputError, oneLine, quoted } from '../../errors/inputError.js'

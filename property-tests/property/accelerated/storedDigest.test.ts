@@ -1,6 +1,6 @@
 /** A stored digest is used for the file it was computed from and for no other, and nothing in the cache stops a run. */
 import { createHash } from 'node:crypto'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -60,6 +60,14 @@ describe('a stored digest', () => {
     const other = join(folder, 'other.safetensors')
     await writeFile(other, 'weights')
     expect(await storedSha256(other, cache(), 1)).toBe(digest('weights'))
+  })
+
+  it('serves a link to the file, as a snapshot of the hub has it', async () => {
+    later()
+    await computed()
+    await writeFile(await stored(), planted)
+    await symlink(file(), join(folder, 'link'))
+    expect(await storedSha256(join(folder, 'link'), cache(), 1)).toBe(planted)
   })
 
   it('is not kept of a file that changed within the last seconds', async () => {
