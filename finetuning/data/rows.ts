@@ -47,11 +47,13 @@ export const longestRow = 2 ** 27
 export const rowTooLong = (file: string, row: number, bytes: number): InputError =>
   inputError(atRow(file, row), `at most ${longestRow} bytes in a row`, `${bytes}`)
 
-/** A JSON or Parquet value as text. Numbers and booleans are as in JSON, so that 1.0 is `1`. @throws InputError for lists, objects and dates */
+/** A JSON or Parquet value as text. Numbers and booleans are as in JSON, so that 1.0 is `1`. @throws InputError for lists, objects, dates and infinity */
 export const cellOf = (where: string, { name, list, json }: RequestedColumn, value: unknown): Cell => {
   if (value === null || value === undefined) return null
   if (json === true) return exactJson(value)
   if (typeof value === 'string') return value
+  // 1e400 of JSON: two such numbers would be one label
+  if (value === Infinity || value === -Infinity) throw inputError(where, `a number below 1.8e308 in column ${quoted(name)}`, String(value))
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value)
   if (list !== undefined && Array.isArray(value) && value.every((part) => typeof part === 'string' && !part.includes(list)))
     return value.join(list)

@@ -66,13 +66,6 @@ export const evaluation: ReadonlyArray<Mutation> = [
     tests: ['property/evaluation/statistics'],
   },
   {
-    file: 'evaluation/glue/statistics.ts',
-    mistake: 'An interval that touches zero shows a direction.',
-    before: 'interval[0] <= 0 && interval[1] >= 0',
-    after: 'interval[0] < 0 && interval[1] > 0',
-    tests: ['property/evaluation/statistics'],
-  },
-  {
     file: 'evaluation/glue/submission.ts',
     mistake: 'Of equal runs the last predicts.',
     before: 'best === null || score > best.score',

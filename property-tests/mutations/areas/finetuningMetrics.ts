@@ -33,8 +33,8 @@ export const finetuningMetrics: ReadonlyArray<Mutation> = [
   {
     file: 'finetuning/metrics/correlation.ts',
     mistake: 'Spearman does not rank.',
-    before: 'correlation(sampleRankCorrelation, predictions, labels)',
-    after: 'correlation(sampleCorrelation, predictions, labels)',
+    before: 'correlation(sampleRankCorrelation, predictions, labels',
+    after: 'correlation(sampleCorrelation, predictions, labels',
     tests: ['property/finetuning/metrics'],
   },
   {

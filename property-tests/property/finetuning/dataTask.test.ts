@@ -242,6 +242,13 @@ describe('a labeled file of the user', () => {
     )
   })
 
+  it('is refused with a number beyond float64: two of them would be one class', async () => {
+    const file = write('large.jsonl', '{"text":"a","label":1e400}\n{"text":"b","label":2e400}\n{"text":"c","label":1}')
+    await expect(loadTask({ task: file })).rejects.toThrow(
+      `${file}, row 1: expected a number below 1.8e308 in column "label", got Infinity`,
+    )
+  })
+
   it('is refused if nothing can be held out', async () => {
     expect(
       await line({

@@ -124,6 +124,13 @@ describe('metrics of worked examples', () => {
     expect(pearson([1e200, 2e200, 3e200], [1, 2, 3])).toBeCloseTo(1, 14)
     expect(pearson([1e-200, 2e-200, 3e-200], [3, 2, 1])).toBeCloseTo(-1, 14)
   })
+
+  it('keeps the digits of small differences beside a large offset: r does not change with a shift that rounds nothing', () => {
+    const [x, y] = [Array.from({ length: 40 }, (_, i) => ((i * 37) % 101) / 1024), Array.from({ length: 40 }, (_, i) => (i * 53) % 89)]
+    const shifted = x.map((one) => one + 1e12)
+    expect(shifted.map((one) => one - 1e12)).toEqual(x)
+    expect(pearson(shifted, y)).toBeCloseTo(pearson(x, y), 12)
+  })
 })
 
 describe('a metric', () => {
