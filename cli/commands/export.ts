@@ -11,7 +11,7 @@ import { choiceFlag, required, textFlag } from '../../finetuning/commandLine/fla
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import type { Evaluation, TaskOptions } from '../../finetuning/tasks/index.js'
-import { evaluationOfRun } from '../../finetuning/adapters/runEvaluation.js'
+import { evaluationOfRun } from '../../finetuning/adapters/scoreAdapter.js'
 import type { ScoreComparison } from '../../finetuning/adapters/exportComparison.js'
 import type { TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
 import { bytesText, counted, short } from '../format/numbers.js'

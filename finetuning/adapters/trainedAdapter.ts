@@ -3,12 +3,12 @@
  * The folder adapters/ holds what reads a finished adapter (prediction, generation, scores, exports); training one is in ../runs.
  */
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
-import type { PlacementReport } from '../runs/devicePlacement.js'
+import { type PlacementReport, devicePlacement, placementLine, placementWarns } from '../runs/devicePlacement.js'
 import type { DeviceName, MachineOptions } from './openModel.js'
 import type { Text } from '../tasks/taskType.js'
 import { openPredictions, type OpenAdapter, type TrainedAdapter } from './openPredictions.js'
 import { loadTrainedModel, type TrainedModelOptions } from './trainedModel.js'
-import { watchedDevice } from './watchedDevice.js'
+import type { Device } from '../../accelerated/engines/devices/device.js'
 
 export type { OpenAdapter, Text, TrainedAdapter }
 
@@ -38,4 +38,19 @@ export const openTrainedAdapter = async (
   const device = await chooseDevice(options.device)
   const watched = options.onPlacement === undefined ? device : watchedDevice(device, options.onPlacement)
   return openPredictions(trained, options, watched)
+}
+
+// A device that reports, at the first answer of each graph, how many float nodes ONNX Runtime ran on the CPU instead. The CPU reports nothing.
+/** @param report called once, and again if a later graph leaves other nodes */
+export const watchedDevice = (device: Device, report: PlacementReport): Device => {
+  const { onPlacement, news } = devicePlacement(device.name, false)
+  const engineOf: Device['engine'] = (settings) =>
+    device.engine({
+      ...settings,
+      onPlacement: (placement) => {
+        onPlacement(placement)
+        for (const event of news()) report(placementLine(event), placementWarns(event))
+      },
+    })
+  return { ...device, engine: engineOf }
 }

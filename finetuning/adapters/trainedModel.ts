@@ -7,8 +7,7 @@ import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import { causalOutputs } from '../../accelerated/models/modelOutputs.js'
 import { checkModelFiles, type RunInputs } from '../runs/runFingerprint.js'
 import { taskTypeOf } from '../tasks/table.js'
-import { withLabelNames } from './labelNames.js'
-import { adapterIn, completeHead, withCheckedHead } from './modelWithAdapter.js'
+import { withLabelNames, adapterIn, completeHead, withCheckedHead } from './modelWithAdapter.js'
 
 export type { TrainedModel }
 

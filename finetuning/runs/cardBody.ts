@@ -2,8 +2,21 @@
 import { flagsOf, inShell } from '../commandLine/shell.js'
 import { mixedFiles } from '../tasks/index.js'
 import { metricTitle } from '../metrics/index.js'
-import { cardTitle, changedSettings, lastName, savedScores, sourceName, sourceNames, type CardFacts } from './cardFacts.js'
-import { bulletList, code, codeBlock, codeList, escapeHeading, shellBlock } from './markdown.js'
+import {
+  cardTitle,
+  changedSettings,
+  lastName,
+  savedScores,
+  sourceName,
+  sourceNames,
+  type CardFacts,
+  bulletList,
+  code,
+  codeBlock,
+  codeList,
+  escapeHeading,
+  shellBlock,
+} from './cardFacts.js'
 import { usageCode, usageOf, type Usage } from './usage.js'
 import type { RunResult, Scores } from './run.js'
 

@@ -3,13 +3,12 @@
  * no time and no output folder either, so that equal runs have equal cards.
  */
 import { cardBody, precisionSection, useSection, type RoundedScores } from './cardBody.js'
-import { type CardFacts, cardTitle, lastName, savedScores, sourceNames } from './cardFacts.js'
+import { type CardFacts, cardTitle, lastName, savedScores, sourceNames, wellFormed } from './cardFacts.js'
 import type { Opener, Usage } from './usage.js'
 import { parseDatasetAddress } from '../../accelerated/checkpoints/hub/hubRules.js'
 import { metricTitle } from '../metrics/index.js'
 import { mixedFiles } from '../tasks/index.js'
 import { glueSource } from '../tasks/datasets/glue.js'
-import { wellFormed } from './markdown.js'
 
 export const cardFile = 'README.md'
 

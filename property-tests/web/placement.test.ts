@@ -13,7 +13,7 @@ import { placementOf, type Placement } from '../../accelerated/engines/placement
 import { add, erf, exp, gather, input } from '../../accelerated/graph/operators.js'
 import { placementNote, type Terminal } from '../../cli/terminal/output.js'
 import { openProgress } from '../../cli/terminal/progress.js'
-import { watchedDevice } from '../../finetuning/adapters/watchedDevice.js'
+import { watchedDevice } from '../../finetuning/adapters/trainedAdapter.js'
 import { devicePlacement, placementLine } from '../../finetuning/runs/devicePlacement.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'

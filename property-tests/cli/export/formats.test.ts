@@ -11,7 +11,7 @@ import { readSafetensors } from '../../../accelerated/checkpoints/safetensors/sa
 import { exportOnnx } from '../../../accelerated/formats/exportOnnx.js'
 import { messageType } from '../../../accelerated/graph/onnxSchema.js'
 import { trialTexts } from '../../../finetuning/adapters/exportComparison.js'
-import { resolveLabels } from '../../../finetuning/adapters/labelNames.js'
+import { resolveLabels } from '../../../finetuning/adapters/modelWithAdapter.js'
 import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
 import { loadTrainedModel } from '../../../finetuning/adapters/trainedModel.js'
 import { assertClose } from '../../support/assertClose.js'

@@ -3,7 +3,7 @@ import type { Mutation } from '../mutation.js'
 
 export const finetuning: ReadonlyArray<Mutation> = [
   {
-    file: 'finetuning/adapters/watchedDevice.ts',
+    file: 'finetuning/adapters/trainedAdapter.ts',
     mistake: 'A device that answers reports nothing.',
     before: 'for (const event of news()) report(',
     after: 'for (const event of news().slice(1)) report(',
