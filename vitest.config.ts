@@ -25,12 +25,12 @@ const release = files(
   'cli/benchmark',
   'cli/estimate',
   'cli/memory',
+  'cli/queueDisturbed',
   'cli/recompute',
   'package/gpuTrial',
   'package/oneRuntime',
   'package/runtimes',
   'processors/trainedElsewhere',
-  'serving/openRunMemory',
   'web/familiesOnGpu',
   'web/otherBuild',
 )
@@ -53,6 +53,7 @@ const long = files(
   'documentation/examples',
   'documentation/readme',
   'documentation/walkthroughs',
+  'growth/*',
   'llamacpp/*',
   'processors/processors',
   'package/start',
@@ -67,7 +68,7 @@ const long = files(
 )
 
 /** Of few lines and many tests: Vitest begins with the largest files, and these would run at the end, beside an idle process. */
-const slow = files('golden/bottleneck', 'golden/prefix', 'golden/prompt', 'soak/resources')
+const slow = files('golden/bottleneck', 'golden/prefix', 'golden/prompt')
 class SlowFirst extends BaseSequencer {
   override async sort(specifications: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(specifications)

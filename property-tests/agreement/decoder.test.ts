@@ -41,15 +41,9 @@ describe(`a decoder's step (seed ${SEED})`, () => {
 
   it('compares non-zero numbers of all seven matrices', async () => {
     const rows = await compareStep(drawDecoder(someDecoder()), { device: 'cpu', precision: 'float64' })
-    const matrices = [
-      'self_attn.q_proj',
-      'self_attn.k_proj',
-      'self_attn.v_proj',
-      'self_attn.o_proj',
-      'mlp.gate_proj',
-      'mlp.up_proj',
-      'mlp.down_proj',
-    ]
+    const matrices = 'self_attn.q_proj self_attn.k_proj self_attn.v_proj self_attn.o_proj mlp.gate_proj mlp.up_proj mlp.down_proj'.split(
+      ' ',
+    )
     expect(rows.map(({ quantity }) => quantity)).toEqual(
       expect.arrayContaining([
         'taskLoss',

@@ -1,9 +1,8 @@
 /** The optimizers of ONNX Runtime that salora leaves out would change no graph: every family of models, every method, every precision of the CPU. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as ort from 'onnxruntime-node'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import { idleOptimizers } from '../../accelerated/engines/sessionOptions.js'
@@ -20,12 +19,9 @@ import { inferenceGraph } from '../../accelerated/training/inferenceGraph.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { decoderFamilies, fixtures } from '../golden/golden.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
-let folder = ''
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'salora-optimizers-'))
-})
-afterAll(() => rm(folder, { recursive: true }))
+const { folder } = temporaryFolder('optimizers')
 
 /** The model as ONNX Runtime runs it. */
 const optimized = async (model: Uint8Array, weights: string, without: ReadonlyArray<string>): Promise<Buffer> => {

@@ -5,16 +5,10 @@ import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import { phaseIn, startOf, stepOutputs } from '../../evaluation/agreement/acceleratedSide.js'
 import { someOptions } from './modelOptions.js'
 
-const gateInputs = [
-  'u',
-  'targetDensity',
-  'controlLearningRate',
-  'multiplierLearningRate',
-  'gateCorrection1',
-  'gateCorrection2',
-  'multiplierCorrection1',
-  'multiplierCorrection2',
-]
+const gateInputs =
+  'u targetDensity controlLearningRate multiplierLearningRate gateCorrection1 gateCorrection2 multiplierCorrection1 multiplierCorrection2'.split(
+    ' ',
+  )
 
 const graphOf = (gating: 'open' | 'sampled', change: { readonly tau?: number; readonly beta?: number } = {}): string => {
   const model = drawModel(someOptions(change))

@@ -1,8 +1,6 @@
 /** A step with --gradient-checkpointing has the bits of one without: every method, every family of models, every precision. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { checkpointNumbers } from '../../accelerated/checkpoints/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
@@ -22,12 +20,9 @@ import { startOfRun } from '../../accelerated/training/initialState.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
 import { largestBatch } from '../../accelerated/training/batchFeeds.js'
 import { decoderFamilies, fixtures } from '../golden/golden.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
-let cache = ''
-beforeAll(async () => {
-  cache = await mkdtemp(join(tmpdir(), 'salora-recompute-'))
-})
-afterAll(() => rm(cache, { recursive: true }))
+const { folder: cache } = temporaryFolder('recompute')
 
 const lengths = [9, 4, 7, 1]
 

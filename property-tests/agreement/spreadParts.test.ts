@@ -1,9 +1,7 @@
 /** A run whose parts are computed elsewhere, in any order and some twice, has the bits of the run in one process. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { checkpointNumbers } from '../../accelerated/checkpoints/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
@@ -23,6 +21,7 @@ import { openPartWorker } from '../../accelerated/training/partWorker.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
 const texts = ['a good film', 'a bad film', 'good', 'bad bad', 'the film is good', 'the film is bad', 'a very good one', 'a poor one', 'ok']
 const outputs = { head: 'sequence', labels: 2, problemType: 'single_label_classification' } as const
@@ -71,12 +70,10 @@ const rounds: ReadonlyArray<SettingsInput> = [
   { method: 'pfeiffer', gradientAccumulationSteps: 2, syncEvery: 2, saveSteps: 2, outerLr: 1, outerMomentum: 0.5, precision: 'float64' },
 ]
 
-let root = ''
+const { folder: root } = temporaryFolder('spread')
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-spread-'))
   await writeTinyModel(join(root, 'tiny'))
 })
-afterAll(() => rm(root, { recursive: true }))
 
 /** Differs for other numbers, or another order. */
 const weightedSum = (numbers: ReadonlyArray<unknown>): number => numbers.reduce((sum: number, x, i) => sum + Number(x) * (i + 1), 0)

@@ -1,19 +1,15 @@
 /** Leaving the loop over a run's events ends its thread but not the process. Termination during a call of ONNX Runtime would abort the process. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { waitUntilIdle, callCount } from '../../accelerated/engines/nativeCallGuard.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { salora } from './spawnSalora.js'
 
-let cwd = ''
-beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-left-'))
-})
-afterAll(() => rm(cwd, { recursive: true }))
+const { folder: cwd } = temporaryFolder('left')
 
 const library = join(import.meta.dirname, '../../dist/index.js')
 

@@ -1,16 +1,13 @@
 /** The comparison with PEFT: both workers take turns on the same batches, and a worker that cannot start is reported in one line. */
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { PeersResult } from '../../evaluation/benchmark/comparePeft.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { salora } from './spawnSalora.js'
 
-let cwd = ''
-beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-peers-'))
-})
-afterAll(() => rm(cwd, { recursive: true }))
+const { folder: cwd } = temporaryFolder('peers')
 
 /** A program in the place of Python. Asked for the rate of its products with -c, it answers 7. */
 const stub = async (name: string, body: string): Promise<string> => {
@@ -102,12 +99,7 @@ describe('salora bench --peer', () => {
       ['int8', 'bfloat16', 'compile'],
       ['int8', 'int8', 'torchao'],
     ])
-    expect(
-      (await readFile(log, 'utf8'))
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line) as unknown),
-    ).toEqual([
+    expect(jsonLines<unknown>(await readFile(log, 'utf8'))).toEqual([
       ['lora', 'float32', 'eager', 3],
       ['lora', 'bfloat16', 'eager', 3],
       ['lora', 'float32', 'compile', 4],
@@ -168,22 +160,6 @@ describe('salora bench --peer', () => {
     },
     60_000,
   )
-
-  it.each([
-    [['--only', 'lora'], '--only: expected --peer beside it, got lora'],
-    [['--peer-mode', 'compile'], '--peer-mode: expected --peer beside it, got compile'],
-    [['--peer', 'none', '--peer-mode', 'jit'], '--peer-mode: expected one of eager, compile, torchao, got "jit"'],
-    [['--peer', 'none', '--precision', 'int8'], '--precision: expected none with --peer, which has its own cases, got int8'],
-    [
-      ['--peer', 'none', '--gradient-checkpointing'],
-      '--gradient-checkpointing: expected none with --peer, which has its own cases, got true',
-    ],
-    [['--peer', 'none', '--tf32'], '--tf32: expected none with --peer, which has its own cases, got true'],
-    [['--peer', 'none', '--batch-size', '8'], '--batch-size: expected none with --peer, which has its own cases, got 8'],
-  ])('refuses a flag that it would ignore: %s', async (flags, message) => {
-    const { code, stderr } = await salora(['bench', '--layers', '1', ...flags], { cwd })
-    expect([code, stderr.trim()]).toEqual([2, message])
-  })
 
   it('reports a missing Python in one line', async () => {
     const { code, stderr } = await bench('--peer', join(cwd, 'none-there'))

@@ -124,26 +124,7 @@ describe('an error of salora bleu', () => {
   }
   const files = async () => ['--hypotheses', await write('one.txt', 'a\nb\n'), '--references', await write('two.txt', 'a\nb\n')]
 
-  it.each<readonly [ReadonlyArray<string>, string]>([
-    [['--tokenize', 'char'], '--tokenize: expected one of 13a, none, words, got "char"'],
-    [['--smooth-method', 'epsilon'], '--smooth-method: expected one of none, floor, add-k, exp, got "epsilon"'],
-    [['--smooth-value', '1'], '--smooth-value: expected --smooth-method floor or add-k beside it, got exp'],
-    [['--smooth-method', 'floor', '--smooth-value', '0'], '--smooth-value: expected a number above 0, got 0'],
-    [['--smooth-method', 'add-k', '--smooth-value', 'one'], '--smooth-value: expected a number, got "one"'],
-  ])('salora bleu prints one line for the flags %j', async (flags, line) =>
-    expect(await failure(...(await files()), ...flags)).toEqual([2, line]),
-  )
-
-  it('salora bleu prints one line for missing --hypotheses or --references', async () => {
-    const [flag = '', hypothesesFile = ''] = await files()
-    expect(await failure()).toEqual([2, '--hypotheses is required: a file of lines to score'])
-    expect(await failure(flag, hypothesesFile)).toEqual([2, '--references is required: one or more files of reference lines'])
-    expect(await failure(flag, hypothesesFile, '--references')).toEqual([2, '--references: expected a value, got none'])
-  })
-
   it.each<readonly [string, string | Uint8Array, string]>([
-    ['an empty file', '', '@/other.txt: expected at least one line, got an empty file'],
-    ['fewer lines', 'a\n', '@/other.txt: expected 2 lines, as many as @/two.txt has, got 1'],
     ['a line that is not UTF-8', Buffer.from('a\ncaf\xe9\n', 'latin1'), '@/other.txt, line 2: expected text in UTF-8, got other bytes'],
     [
       'a line too long to be a sentence',
@@ -153,18 +134,6 @@ describe('an error of salora bleu', () => {
   ])('salora bleu prints one line for references with %s', async (_, content, line) => {
     const [flag = '', , references = '', two = ''] = await files()
     expect(await failure(flag, two, references, two, await write('other.txt', content))).toEqual([1, line])
-  })
-
-  it('salora bleu prints one line for hypotheses that are empty, missing or a folder', async () => {
-    const [flag = '', , ...references] = await files()
-    expect(await failure(flag, await write('empty.txt', ''), ...references)).toEqual([
-      1,
-      '@/empty.txt: expected at least one line, got an empty file',
-    ])
-    expect((await failure(flag, join(cwd, 'absent.txt'), ...references))[1]).toMatch(
-      /^@\/absent\.txt: expected a readable file, got ENOENT/,
-    )
-    expect(await failure(flag, cwd, ...references)).toEqual([1, '@: expected a regular file, got a folder'])
   })
 
   it('salora bleu prints one line for a file with one line of 200 MB, without keeping it in memory', async () => {

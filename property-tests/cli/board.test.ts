@@ -1,12 +1,11 @@
 /** salora board: its URL as JSON, Ctrl-C, the queue in a real redis-server, and one line for each user error. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Queue } from 'bullmq'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { queueName } from '../../evaluation/cells/cellJob.js'
 import { startBoard } from '../../reporting/board/server.js'
 import { follow } from '../board/boardClient.js'
@@ -15,15 +14,14 @@ import { hasRedis, startRedis } from '../support/redisServer.js'
 import { saloraHere } from './inProcess.js'
 import { program } from './spawnSalora.js'
 import { killedAfterEach } from '../support/childProcesses.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('board')
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-board-'))
   await writeRun(at('runs/one'), {})
   await writeFile(at('file'), '')
 })
-afterAll(() => rm(root, { recursive: true }))
 
 const tracked = killedAfterEach()
 

@@ -1,23 +1,22 @@
 /** A run whose task, model or settings changed after training is not resumed, scored or used as if they had not. */
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { treeOf } from '../hostile/survival.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraHere, saloraIn } from './inProcess.js'
 import { runJob } from './jobRun.js'
 import { tinyTensors, writeTinyModel } from './tinyModel.js'
 import { toyFile, toyRows } from './toyTask.js'
 
-let complete = ''
+const { folder: complete } = temporaryFolder('changed')
 let root = ''
 let made = 0
 const at = (...names: ReadonlyArray<string>): string => join(root, ...names)
 
 /** Model, task and a finished run beside each other. */
 beforeAll(async () => {
-  complete = await mkdtemp(join(tmpdir(), 'salora-changed-'))
   await writeTinyModel(join(complete, 'tiny'))
   await writeFile(join(complete, 'toy.tsv'), toyFile(60))
   const [model, task, output] = ['tiny', 'toy.tsv', 'run'].map((name) => join(complete, name))
@@ -41,7 +40,6 @@ beforeEach(async () => {
   // as if it had been trained where it is now
   await edit('run/config.json', (text) => text.replaceAll(`${complete}/`, `${root}/`))
 })
-afterAll(() => rm(complete, { recursive: true }))
 
 const edit = async (name: string, change: (text: string) => string): Promise<void> => {
   const before = await readFile(at(name), 'utf8')

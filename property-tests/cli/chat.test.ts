@@ -1,28 +1,26 @@
 /** salora chat: the answers of generate to the same messages, its commands, and one line per mistake. */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { chatLine } from '../../cli/commands/chat.js'
 import { openConversation } from '../../finetuning/adapters/conversation.js'
 import { openGenerator } from '../../index.js'
 import { fixtures } from '../golden/golden.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraIn } from './inProcess.js'
 import { program } from './spawnSalora.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('chat')
 const template =
   "{% for m in messages %}{{ '<s> ' + {'system': 'w47', 'user': 'w48', 'assistant': 'w49'}[m['role']] + ' ' + m['content'] + ' </s> ' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<s> w49 ' }}{% endif %}"
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-chat-'))
   await cp(join(fixtures, 'llama'), join(cwd, 'llama'), { recursive: true })
   await cp(join(fixtures, 'llama'), join(cwd, 'plain'), { recursive: true })
   await writeFile(join(cwd, 'llama', 'tokenizer_config.json'), JSON.stringify({ chat_template: template }))
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 const chat = (input: string | Uint8Array, ...args: ReadonlyArray<string>) =>
   saloraIn(['chat', '--model', 'llama', '--threads', '1', '--quiet', '--max-new-tokens', '5', ...args], { cwd, input })
@@ -76,15 +74,12 @@ describe('salora chat', () => {
 
   it.each<readonly [string, ReadonlyArray<string>, string | Uint8Array, RegExp]>([
     ['bytes that are not UTF-8', [], Uint8Array.of(0x77, 0xe9), /^standard input, line 1: expected text in UTF-8, got other bytes\n$/],
-    ['a model without a chat template, before any message', ['--model', 'plain'], '', /expected a chat template .*, got none/],
     [
       'more than the model’s positions',
       [],
       'w5 '.repeat(200),
       /^the conversation: expected a prompt of at most \d+ tokens .*, got at least \d+\n$/,
     ],
-    ['an empty system message', ['--system', ' '], 'w5', /--system: expected a text, got an empty one/],
-    ['no model', ['--model', 'nowhere'], 'w5', /nowhere/],
   ])('refuses %s in one line', async (_, args, input, message) => {
     const { code, stdout, stderr } = await chat(input, ...args)
     expect([code === 0, stdout]).toEqual([false, ''])

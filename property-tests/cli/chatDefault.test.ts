@@ -1,26 +1,24 @@
 /** The chat template of a model is the default of --task alpaca; a run keeps the template that it began with. */
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { FinetuneOptions, RunConfig, RunResult } from '../../finetuning/runs/run.js'
 import { openRun } from '../../index.js'
 import { fixtures } from '../golden/golden.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraIn } from './inProcess.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('chat')
 const template =
   "{% for m in messages %}{{ '<s> ' + ('w48' if m['role'] == 'user' else 'w49') + ' ' + m['content'] + ' </s> ' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<s> w49 ' }}{% endif %}"
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-chat-'))
   await cp(join(fixtures, 'llama'), join(cwd, 'llama'), { recursive: true })
   await writeFile(join(cwd, 'llama', 'tokenizer_config.json'), JSON.stringify({ chat_template: template }))
   const rows = Array.from({ length: 40 }, (_, i) => ({ instruction: `w${3 + i}`, output: i % 2 === 0 ? 'w10 w11' : 'w20 w21' }))
   await writeFile(join(cwd, 'rows.json'), JSON.stringify(rows))
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 const options = (output: string, task: Partial<FinetuneOptions['task']> = {}, more: Partial<FinetuneOptions> = {}): FinetuneOptions => ({
   model: join(cwd, 'llama'),

@@ -74,30 +74,6 @@ describe('salora train --task choice', () => {
     const { code, stderr } = await run('inspect', '--task', 'choice', '--data', 'rows.jsonl', '--model', 'llama')
     expect([code, stderr]).toEqual([0, ''])
   })
-
-  it.each<readonly [string, ReadonlyArray<string>, RegExp]>([
-    ['an encoder', ['--model', 'bert'], /^--model: expected a decoder/],
-    [
-      'questions that are all too long',
-      ['--max-length', '3'],
-      /^--max-length: expected a question that fits, got 3, and \d+ longer ones\n$/,
-    ],
-    ['another metric', ['--metric-for-best-model', 'f1'], /^--metric-for-best-model: expected --positive-label/],
-    [
-      'a file of cells',
-      ['--data', 'rows.csv'],
-      /^rows\.csv: expected a \.json, \.jsonl or \.parquet file of questions with choices, got another\n$|^.*rows\.csv/,
-    ],
-  ])('refuses %s in one line', async (_, args, message) => {
-    const { code, stdout, stderr } = await train('--output', 'refused', ...args)
-    expect([code === 0, stdout]).toEqual([false, ''])
-    expect(stderr).toMatch(message)
-    expect(stderr.trim().split('\n').length).toBe(1)
-  })
-
-  it('names the task for the names of other tools', async () => {
-    expect((await run('train', '--model', 'llama', '--task', 'mmlu')).stderr).toMatch(/did you mean --task choice\?/)
-  })
 })
 
 describe('rows of multiple choice', () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { summaryText } from '../../cli/format/summary.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { runJob } from './jobRun.js'
 import { toyFolder } from './toyFolder.js'
 
@@ -16,11 +17,7 @@ type Line = {
   readonly density?: number | null
   readonly ranks?: Readonly<Record<string, number>>
 }
-const linesOf = async (run: string): Promise<ReadonlyArray<Line>> =>
-  (await readFile(join(run, 'metrics.jsonl'), 'utf8'))
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Line)
+const linesOf = async (run: string): Promise<ReadonlyArray<Line>> => jsonLines<Line>(await readFile(join(run, 'metrics.jsonl'), 'utf8'))
 const flags = (output: string, more: object) => ({
   method: 'salora',
   model: at('tiny'),

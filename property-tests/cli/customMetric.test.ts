@@ -7,7 +7,6 @@ import type { RunResult } from '../../finetuning/runs/run.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { seriesOf } from '../../reporting/charts/series.js'
 import { bestRun, bestSeries } from '../../reporting/charts/bestRun.js'
-import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraIn } from './inProcess.js'
 import { writeTinyModel } from './tinyModel.js'
@@ -142,45 +141,6 @@ describe('a custom metric', () => {
     expect(unwarned(without.stderr)).toMatch(/^--metric: expected the module of stop, which the run began with, got none\n$/)
     const other = await run('train', '--resume', '--output', 'again', '--metric', 'errorRate.mjs')
     expect(unwarned(other.stderr)).toMatch(/^--metric: expected the module of stop, which the run began with, got errorRate\n$/)
-  })
-
-  it.each<readonly [string, string, string, RegExp]>([
-    ['a missing module', 'absent.mjs', '', /absent\.mjs: expected a readable file/],
-    ['a module that does not load', 'broken.mjs', 'export const name = ', /broken\.mjs: expected a module that loads, got "/],
-    ['a module that throws', 'throws.mjs', "throw new Error('not today')", /throws\.mjs: expected a module that loads, got "not today"\n$/],
-    ['another ending', 'metric.py', 'x', /^--metric .*metric\.py: expected a module whose name ends in \.js, \.mjs or \.cjs/],
-    ['no name', 'nameless.mjs', 'export const score = () => 1', /nameless\.mjs: expected an export "name" of .*, got nothing\n$/],
-    [
-      'no direction',
-      'direction.mjs',
-      "export const name = 'a'",
-      /direction\.mjs: expected an export "higherIsBetter", true or false, got nothing\n$/,
-    ],
-    [
-      'no function',
-      'function.mjs',
-      "export default { name: 'a', higherIsBetter: true, score: 1 }",
-      /function\.mjs: expected an export "score", a function .*, got 1\n$/,
-    ],
-    [
-      'the name of another metric',
-      'accuracy.mjs',
-      module('accuracy', '1'),
-      /accuracy\.mjs: expected a "name" other than accuracy, matthews, .*, got "accuracy"\n$/,
-    ],
-  ])('is refused in one line: %s', async (_, file, content, message) => {
-    if (content !== '') write(file, content)
-    const { code, stdout, stderr } = await train('--metric', file, '--output', 'refused')
-    expect([code === 0, stdout, stderr.trim().split('\n').length]).toEqual([false, '', 1])
-    expect(stderr).toMatch(message)
-  })
-
-  it('is refused for a task whose answers are texts', async () => {
-    write('any.mjs', module('any', '1'))
-    write('lines.txt', 'w5 w6\n\nw7 w8\n\nw9 w10\n')
-    const task = ['--model', join(fixtures, 'llama'), '--task', 'text', '--data', 'lines.txt', '--max-length', '32', '--output', 'texts']
-    const { stderr } = await run('train', ...task, '--metric', 'any.mjs')
-    expect(stderr).toMatch(/^--metric: expected none with language modeling, which predicts no labels, got ".*any\.mjs"\n$/)
   })
 
   it('has its direction in reports', () => {

@@ -13,6 +13,7 @@ import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { fixtures } from '../golden/golden.js'
 import { refusalOf } from '../support/refusal.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { runJob } from './jobRun.js'
 import { writeTinyModel } from './tinyModel.js'
@@ -97,10 +98,7 @@ describe('--problem-type similarity', () => {
 
   it('prints a vector of length 1 for a text, and the cosine for a pair', async () => {
     const { stdout } = await saloraIn(['predict', '--run', 'run', '--quiet'], { cwd, input: 'the film\na soup\nthe film\ta soup\n' })
-    const [one, other, both] = stdout
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { embedding: number[]; similarity: number })
+    const [one, other, both] = jsonLines<{ embedding: number[]; similarity: number }>(stdout)
     expect(dot(one?.embedding ?? [], one?.embedding ?? [])).toBeCloseTo(1, 5)
     expect(both?.similarity).toBeCloseTo(dot(one?.embedding ?? [], other?.embedding ?? []), 5)
     const csv = await saloraIn(['predict', '--run', 'run', '--to', 'csv', '--quiet'], { cwd, input: 'the film\n' })

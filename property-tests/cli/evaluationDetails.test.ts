@@ -1,15 +1,15 @@
 /** evaluation.json of a run: what evaluate and predict say of the kept checkpoint, with hostile texts in this file and in no other. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { errorLimit, readDetails, textLimit, type EvaluationDetails } from '../../finetuning/runs/evaluationDetails.js'
 import { readRunResult } from '../../finetuning/runs/runFiles.js'
 import { makeReport } from '../../reporting/report/report.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraIn } from './inProcess.js'
 import { writeTinyModel } from './tinyModel.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('details')
 const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
 const hostile = '</td><script>alert(1)</script><img src=x onerror=alert(2)> \u202e film'
 /** Texts that say nothing about their labels, so that many predictions are wrong. */
@@ -34,13 +34,11 @@ const train = async (output: string, ...more: ReadonlyArray<string>): Promise<Ev
 
 let details: EvaluationDetails
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-details-'))
   await writeTinyModel(at('tiny'))
   await writeFile(at('train.jsonl'), lines(rows(64, 0)))
   await writeFile(at('dev.jsonl'), lines(evaluation))
   details = await train('run')
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 describe('evaluation.json', () => {
   it('has the scores by class and the confusion matrix that salora evaluate computes from adapter/', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { linearSchedule, warmupStepsOf } from '../../reference/training/schedules.js'
 import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { toyFolder, toyTrain } from './toyFolder.js'
 
@@ -15,11 +16,7 @@ const begin = (output: string, ...flags: ReadonlyArray<string>) => train(output,
 const json = async <T>(output: string, file: string): Promise<T> => JSON.parse(await readFile(at(output, file), 'utf8')) as T
 const resultOf = (output: string): Promise<RunResult> => json<RunResult>(output, 'result.json')
 type Line = { readonly kind: string; readonly step: number; readonly learningRate?: number }
-const lines = async (output: string): Promise<ReadonlyArray<Line>> =>
-  (await readFile(at(output, 'metrics.jsonl'), 'utf8'))
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Line)
+const lines = async (output: string): Promise<ReadonlyArray<Line>> => jsonLines<Line>(await readFile(at(output, 'metrics.jsonl'), 'utf8'))
 const adapter = (output: string): Promise<Buffer> => readFile(at(output, 'adapter', 'adapter_model.safetensors'))
 const contents = async (output: string): Promise<Readonly<Record<string, string>>> => {
   const files = (await readdir(at(output), { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())

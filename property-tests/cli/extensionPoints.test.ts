@@ -2,10 +2,9 @@
  * A method, a kind of tasks or a device is one new file and one line in a table. The test adds one line of each and changes nothing else.
  * Settings, flags, help, messages, runs, their files and their summary then know the new ones.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { methods } from '../../accelerated/methods/index.js'
 import { chooseDevice, deviceOf, probeDevice, probeDevices } from '../../accelerated/engines/deviceProbe.js'
 import { devices } from '../../accelerated/engines/devices/index.js'
@@ -33,6 +32,8 @@ import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs
 import { parseRunResult } from '../../finetuning/runs/runFiles.js'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { someOptions } from '../agreement/modelOptions.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { beads } from './extensionPoints/abacus.js'
 import { writeTinyModel } from './tinyModel.js'
 
@@ -85,12 +86,10 @@ const written = async (stream: 'stdout' | 'stderr', ...args: ReadonlyArray<strin
 
 const others = methods.map(({ name }) => String(name)).filter((name) => name !== 'shift')
 
-let root = ''
+const { folder: root } = temporaryFolder('new')
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-new-'))
   await writeTinyModel(join(root, 'tiny'))
 })
-afterAll(() => rm(root, { recursive: true }))
 
 it('each table of extension points has one more entry', () => {
   expect(methods.map(({ name }) => String(name)).slice(-2)).toEqual([others.at(-1), 'shift'])
@@ -279,10 +278,7 @@ describe('a run with a new method, task source and device', () => {
       settings: { method: 'shift', shiftScale: 2, device: 'abacus' },
       device: 'abacus',
     })
-    const lines = (await readFile(join(root, 'run', 'metrics.jsonl'), 'utf8'))
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
+    const lines = jsonLines<Readonly<Record<string, unknown>>>(await readFile(join(root, 'run', 'metrics.jsonl'), 'utf8'))
     const steps = lines.filter(({ kind }) => kind === 'step')
     expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6])
     for (const step of steps) {

@@ -2,10 +2,9 @@
  * A task is one folder and one line in a table, and nothing else is changed. The folder extensionPoints/grades/ reads rows, makes tokens, has an
  * objective, metrics and predictions of its own. Every command that trains, looks at data, or uses a run then knows the task.
  */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { summaryText } from '../../cli/format/summary.js'
@@ -17,6 +16,7 @@ import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { loadTask } from '../../finetuning/tasks/index.js'
 import { refusalOf } from '../support/refusal.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraHere } from './inProcess.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyRows } from './toyTask.js'
@@ -31,13 +31,12 @@ const essays = (count: number): string =>
   toyRows(count).reduce((file, { text, label }) => `${file}${label === 'good' ? 'good' : 'poor'} | ${text}\n`, '')
 const scores = { exactGrade: 1, withinOne: 1 }
 
-let root = ''
+const { folder: root } = temporaryFolder('grades')
 let result: RunResult
 const warnings: string[] = []
 const at = (...names: ReadonlyArray<string>): string => join(root, ...names)
 const adapter = (): string => at('run', 'adapter')
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-grades-'))
   await writeTinyModel(at('tiny'))
   await writeFile(at('year.essays'), essays(24))
   await writeFile(at('day.essays'), essays(8))
@@ -49,7 +48,6 @@ beforeAll(async () => {
     if (event.kind === 'result') result = event.result
   }
 })
-afterAll(() => rm(root, { recursive: true }))
 
 describe('a new task', () => {
   it('trains, scores a run by its own metrics, selects by one of them, and is stored by its name', async () => {

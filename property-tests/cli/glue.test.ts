@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { unzipSync } from 'fflate'
 import { describe, expect, it } from 'vitest'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
-import { saloraHere, saloraIn } from './inProcess.js'
+import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 import { flags, machine, sweep, sweepFolder } from './sweepFolder.js'
 
@@ -12,21 +12,7 @@ const root = sweepFolder()
 
 describe('a run on MNLI', () => {
   it('reports both accuracies, which salora evaluate confirms on each file', async () => {
-    const mnli = [
-      '--model',
-      'tiny',
-      '--task',
-      'mnli',
-      '--data',
-      'glue',
-      '--max-length',
-      '16',
-      '--device',
-      'cpu',
-      '--threads',
-      '1',
-      '--json',
-    ]
+    const mnli = '--model tiny --task mnli --data glue --max-length 16 --device cpu --threads 1 --json'.split(' ')
     const train = await saloraIn(['train', ...mnli, '--method', 'lora', '--max-steps', '4', '--batch-size', '4', '--output', 'mnli'], {
       cwd: root,
     })
@@ -95,20 +81,7 @@ describe('salora glue --submission', () => {
     await mkdir(join(root, 'glue/diagnostic'))
     for (const file of ['MNLI/test_matched', 'MNLI/test_mismatched', 'diagnostic/diagnostic'])
       await writeFile(join(root, `glue/${file}.tsv`), test)
-    const args = [
-      '--tasks',
-      'mnli',
-      '--methods',
-      'lora',
-      '--seeds',
-      '1',
-      '--max-steps',
-      '2',
-      '--submission',
-      'mnli.zip',
-      '--json',
-      '--quiet',
-    ]
+    const args = '--tasks mnli --methods lora --seeds 1 --max-steps 2 --submission mnli.zip --json --quiet'.split(' ')
     const { code, stderr } = await salora(sweep('three', ...args), { cwd: root })
     expect([code, stderr]).toEqual([0, ''])
     const zip = unzipSync(await readFile(join(root, 'mnli.zip')))
@@ -119,78 +92,14 @@ describe('salora glue --submission', () => {
 })
 
 describe('salora glue prints one line for', () => {
-  const base = ['--model', 'tiny', '--data', 'glue', '--output', 'x', '--max-length', '32']
-  it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
-    ['no model', ['--data', 'glue', '--output', 'x'], /^--model is required: a folder in Hugging Face layout, a hub id, or embedded/, 2],
-    ['no data', ['--model', 'tiny', '--output', 'x'], /^--data is required: a folder/, 2],
-    ['no output', ['--model', 'tiny', '--data', 'glue'], /^--output is required: the folder of the sweep/, 2],
-    ['another sweep', [...base, '--sweep', 'table9'], /^--sweep: expected one of table1, .*got "table9"/, 2],
-    ['another task', [...base, '--tasks', 'imdb'], /^--tasks: expected some of cola, .*got imdb/, 2],
-    ['a task twice', [...base, '--tasks', 'cola,cola'], /^--tasks: expected each once, got cola twice/, 2],
-    ['another method', [...base, '--methods', 'ladder'], /^--methods: expected one or more of .* got "ladder"/, 2],
-    ['a method twice', [...base, '--methods', 'lora,lora'], /^--methods: expected each once, got lora twice/, 2],
-    [
-      'methods of a sweep that has its own',
-      [...base, '--sweep', 'table3', '--methods', 'lora'],
-      /^--methods: expected none with this sweep/,
-      2,
-    ],
-    ['no seeds', [...base, '--seeds', '0'], /^--seeds: expected a whole number of at least 1, got 0/, 2],
-    ['half a job', [...base, '--jobs', '0.5'], /^--jobs: expected a whole number/, 2],
-    [
-      'a baseline that is no row',
-      [...base, '--methods', 'lora', '--baseline', 'salora'],
-      /^--baseline: expected a row of the table \(lora\), got "salora"/,
-      2,
-    ],
-    [
-      'a submission of no row',
-      [...base, '--methods', 'lora', '--submission', 'x.zip', '--submission-row', 'full'],
-      /^--submission-row: expected a row of the table \(lora\), got "full"/,
-      2,
-    ],
-    [
-      'a submission without a test file',
-      [...base, '--tasks', 'rte', '--methods', 'lora', '--submission', 'x.zip'],
-      /^--submission: expected GLUE's test files in .*glue, got none for rte$/m,
-      2,
-    ],
-    [
-      'a submission below a file',
-      [...base, '--methods', 'lora', '--submission', join(import.meta.dirname, 'glue.test.ts', 'x.zip')],
-      /^--submission .*x\.zip: expected a folder that can be written, got /,
+  it('a submission below a file', async () => {
+    await writeFile(join(root, 'glue/CoLA/test.tsv'), 'index\tsentence\n0\tA sentence.\n')
+    const args = 'glue --model tiny --data glue --tasks cola --methods lora --max-length 32 --output x --quiet'.split(' ')
+    const { code, stderr } = await saloraIn([...args, '--submission', join(import.meta.dirname, 'glue.test.ts', 'x.zip')], { cwd: root })
+    expect([code, stderr]).toEqual([
       1,
-    ],
-    ['several jobs where runs are timed', [...base, '--sweep', 'table4', '--jobs', '2'], /^--jobs: expected 1 with this sweep, .*got 2/, 2],
-    ['a row of no submission', [...base, '--submission-row', 'lora'], /^--submission-row: expected --submission beside it/, 2],
-    [
-      'a submission that is no zip',
-      [...base, '--submission', 'x.txt'],
-      /^--submission: expected a file whose name ends in \.zip, got x\.txt/,
-      2,
-    ],
-    ['a part without a grid', [...base, '--select-on', 'dev'], /^--select-on: expected --grid beside it/, 2],
-    ['a grid of no number', [...base, '--grid', '1e-4,many'], /^--grid: expected a number, got "many"/, 2],
-    ['a grid that has a rate twice', [...base, '--grid', '1e-4,0.0001'], /^--grid: expected each once, got 0.0001 twice/, 2],
-    ['a grid of rates that teach nothing', [...base, '--grid', '0,1e-4'], /^--grid: expected learning rates above 0, got 0/, 2],
-    ['a rate beside a grid', [...base, '--grid', '--learning-rate', '1e-3'], /^--learning-rate: expected either a rate or --grid/, 2],
-    ['data that are not there', ['--model', 'tiny', '--data', 'nowhere', '--output', 'x'], /nowhere: expected a folder of .*, got none/, 1],
-    [
-      'data that are one file',
-      ['--model', 'tiny', '--data', 'glue/CoLA/dev.tsv', '--output', 'x'],
-      /dev\.tsv: expected a folder of .*, got a file/,
-      1,
-    ],
-    ['a model that is not there', ['--model', 'none', '--data', 'glue', '--output', 'x', '--offline'], /none: expected/, 1],
-  ])('%s', async (_, args, message, code) => {
-    const refused = await saloraHere(
-      'glue',
-      ...args.map((arg) => (['tiny', 'glue', 'glue/CoLA/dev.tsv', 'x'].includes(arg) ? join(root, arg) : arg)),
-      '--quiet',
-    )
-    expect(refused.stderr).toMatch(message)
-    expect(refused.stderr.trim().split('\n').length).toBe(1)
-    expect([refused.code, refused.stdout]).toEqual([code, ''])
+      expect.stringMatching(/^--submission .*x\.zip: expected a folder that can be written, got [^\n]*\n$/),
+    ])
   })
 
   it('all runs of a task whose folder is missing, while the others continue', async () => {

@@ -1,8 +1,5 @@
-/** --help: every command explains itself in the same form, and an unknown option, key or value names the nearest one that exists. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { commandGroups } from '../../cli/commandGroups.js'
 import { otherCommand, otherCommandNames } from '../../cli/program.js'
 import { otherNames, otherValues } from '../../cli/options/otherNames.js'
@@ -118,18 +115,7 @@ describe('salora train --help', () => {
     const { definition } = await load('train')
     const [short, long] = [false, true].map((all) => helpText(definition, { width: 100, all }))
     expect(linesOf(short ?? '').length).toBeLessThanOrEqual(60)
-    for (const flag of [
-      '--model',
-      '--task',
-      '--method',
-      '--learning-rate',
-      '--epochs',
-      '--batch-size',
-      '--rank',
-      '--lora-alpha',
-      '--density',
-      '--output',
-    ])
+    for (const flag of '--model --task --method --learning-rate --epochs --batch-size --rank --lora-alpha --density --output'.split(' '))
       expect(short).toContain(`\n  ${flag} `)
     for (const flag of ['--adam-beta1', '--tau', '--tfinal-ratio', '--reduction-factor', '--num-virtual-tokens']) {
       expect(short).not.toContain(flag)
@@ -150,46 +136,11 @@ describe('salora train --help', () => {
 })
 
 describe('an unknown option', () => {
-  const train = async (...args: ReadonlyArray<string>): Promise<string> => (await saloraHere('train', ...args)).stderr
-
-  it.each([
-    ['--lora-r', '--rank? PEFT: lora_r'],
-    ['--r', '--rank? PEFT: r'],
-    ['--lr', '--learning-rate? PyTorch: lr'],
-    ['--learning_rate', '--learning-rate? Trainer: learning_rate'],
-    ['--num-train-epochs', '--epochs? Trainer: num_train_epochs'],
-    ['--per-device-train-batch-size', '--batch-size? Trainer: per_device_train_batch_size'],
-    ['--cutoff-len', '--max-length? LLaMA-Factory: cutoff_len'],
-    ['--sequence-len', '--max-length? Axolotl: sequence_len'],
-    ['--micro-batch-size', '--batch-size? Axolotl: micro_batch_size'],
-    ['--lora-target-modules', '--target-modules? TRL: lora_target_modules'],
-    ['--fp16', '--precision mixed? Trainer: fp16'],
-    ['--load-in-8bit', '--precision int8? TRL: load_in_8bit'],
-    ['--report_to', '--report-to? Trainer: report_to'],
-    ['--output-dir', '--output? Trainer: output_dir'],
-    ['--dataset', '--task? LLaMA-Factory: dataset'],
-    ['--model-name-or-path', '--model? Trainer: model_name_or_path'],
-    ['--parts', '--gradient-accumulation-steps?'],
-    ['--workers', '--redis?'],
-  ])('%s names ours', async (flag, meant) => {
-    expect(await train(flag, '1')).toBe(`${flag}: unknown option (did you mean ${meant})\n`)
-  })
-
-  it("an unknown option without another tool's name names the nearest of ours, or --help", async () => {
-    expect(await train('--rnk', '1')).toBe('--rnk: unknown option (did you mean --rank?)\n')
-    expect(await train('--warmup-ration', '1')).toBe('--warmup-ration: unknown option (did you mean --warmup-ratio?)\n')
-    expect(await train('--deepspeed', 'x')).toBe('--deepspeed: unknown option (see salora train --help)\n')
-  })
-
   it("another tool's name may have capitals, underscores and any number of dashes", () => {
     for (const typed of ['--LORA_R', '-Lora-R', 'lora_r']) expect(suggestFlag(typed, ['rank'])).toBe('did you mean --rank? PEFT: lora_r')
     expect(suggestFlag('--FP16', ['precision'])).toBe('did you mean --precision mixed? Trainer: fp16')
     expect(suggestSetting('LORA_R', ['rank'])).toBe('did you mean "rank"? PEFT: lora_r')
     expect(withSuggestion('--device: expected auto or cpu or cuda, got "GPU"')).toMatch(/\(did you mean --device cuda\?\)$/)
-  })
-
-  it('names only flags that the command has', async () => {
-    expect((await saloraHere('bleu', '--lora-r', '8')).stderr).toBe('--lora-r: unknown option (see salora bleu --help)\n')
   })
 })
 
@@ -210,57 +161,9 @@ describe('the names of other tools', () => {
 })
 
 describe('an error about a value that does not exist', () => {
-  let folder = ''
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'salora-help-'))
-  })
-  afterAll(() => rm(folder, { recursive: true }))
-  const train = ['train', '--model', 'm', '--task', 'sentiment']
-
-  it.each<readonly [ReadonlyArray<string>, string]>([
-    [['export', '--run', 'r', '--output', 'o', '--format', 'onnx'], 'got "onnx" (did you mean --format transformers.js?)\n'],
-    [[...train, '--method', 'dpo'], 'got "dpo" (did you mean --task preference?)\n'],
-    [['train', '--model', 'm', '--task', 'chat', '--data', 'rows.jsonl'], 'got "chat" (did you mean --task alpaca?)\n'],
-    [[...train, '--method', 'qlora'], 'got "qlora" (did you mean --method lora --precision int4?)\n'],
-    [[...train, '--method', 'slora'], 'got "slora" (did you mean --method salora?)\n'],
-    [[...train, '--device', 'gpu'], 'got "gpu" (did you mean --device cuda?)\n'],
-    [[...train, '--device', 'mps'], 'got "mps" (did you mean --device webgpu?)\n'],
-    [[...train, '--precision', 'fp16'], 'got "fp16" (did you mean --precision mixed?)\n'],
-  ])('an unknown value gets the nearest known one as a suggestion: %j', async (args, end) => {
-    const { code, stderr } = await saloraHere(...args)
-    expect(code).toBe(2)
-    expect(stderr.endsWith(end), stderr).toBe(true)
-  })
-
   it('an unknown task gets a task file as a suggestion, though its error comes from the run', () => {
     const line = '--task: expected cola, sst2 or text, or a .csv file, got "classification"'
     expect(withSuggestion(line)).toBe(`${line} (did you mean --task FILE.csv?)`)
-  })
-
-  it('an unknown value gets no suggestion that the command lacks, and none if nothing is near', async () => {
-    const ngram = ['ngram', 'train', '--output', 'm', '--format', 'onnx']
-    expect((await saloraHere(...ngram)).stderr).toBe('--format: expected one of arpa, arpa.gz, compact, got "onnx"\n')
-    expect((await saloraHere(...train, '--device', 'abacus')).stderr).toMatch(/got "abacus"\n$/)
-  })
-
-  it('an unknown key or value in a --config file gets the nearest known one as a suggestion', async () => {
-    const config = async (content: object): Promise<string> => {
-      await writeFile(join(folder, 'settings.json'), JSON.stringify(content))
-      const { stderr } = await saloraHere('train', '--model', 'm', '--task', 'sentiment', '--config', join(folder, 'settings.json'))
-      return stderr.replace(`${folder}/`, '')
-    }
-    expect(await config({ lora_r: 8 })).toBe(
-      'settings.json: expected a setting of salora train in camelCase (did you mean "rank"? PEFT: lora_r), got "lora_r"\n',
-    )
-    expect(await config({ bf16: true })).toBe(
-      'settings.json: expected a setting of salora train in camelCase (did you mean "precision": "mixed"? Trainer: bf16), got "bf16"\n',
-    )
-    expect(await config({ constructor: 1 })).toBe(
-      'settings.json: expected a setting of salora train in camelCase (see salora train --help-all), got "constructor"\n',
-    )
-    expect(await config({ method: 'dpo' })).toMatch(
-      /^settings\.json: method: expected .*, got "dpo" \(did you mean --task preference\?\)\n$/,
-    )
   })
 
   it('suggestions for unknown values are values that exist', async () => {

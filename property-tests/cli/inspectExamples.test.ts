@@ -1,13 +1,13 @@
 /** salora inspect shows examples token by token: ids and learned tokens as written here by hand, and nothing that a terminal would obey. */
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { exampleLines } from '../../cli/format/inspection.js'
 import { fixtures } from '../golden/golden.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraIn } from './inProcess.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('examples')
 const template =
   "{% for m in messages %}{{ '<s> ' + ('w48' if m['role'] == 'user' else 'w49') + ' ' + m['content'] + ' </s> ' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<s> w49 ' }}{% endif %}"
@@ -17,7 +17,6 @@ const assistant = (content: string) => ({ role: 'assistant', content })
 const words = (from: number, to: number): string => Array.from({ length: to - from + 1 }, (_, i) => `w${from + i}`).join(' ')
 
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-examples-'))
   await cp(join(fixtures, 'llama'), join(cwd, 'llama'), { recursive: true })
   await writeFile(join(cwd, 'llama', 'tokenizer_config.json'), JSON.stringify({ chat_template: template }))
   // a word of the vocabulary that would turn a terminal red and a line around
@@ -30,7 +29,6 @@ beforeAll(async () => {
   ]
   await writeFile(join(cwd, 'chats.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'))
 })
-afterAll(() => rm(cwd, { recursive: true }))
 afterEach(() => vi.unstubAllEnvs())
 
 const inspect = (...args: ReadonlyArray<string>) =>

@@ -8,6 +8,7 @@ import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { savedState } from './savedState.js'
 import { program, salora } from './spawnSalora.js'
 import { toyFolder, toyTrain } from './toyFolder.js'
@@ -50,10 +51,7 @@ describe('Ctrl-C', () => {
     expect(resumed.code).toBe(0)
     expect(resumed.stderr).toContain(`resuming after step ${step} of 300`)
     expect(JSON.parse(await readFile(join(cwd, 'once', 'result.json'), 'utf8'))).toMatchObject({ interrupted: false, steps })
-    const lines = (await readFile(join(cwd, 'once', 'metrics.jsonl'), 'utf8'))
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { kind: string; step: number })
+    const lines = jsonLines<{ kind: string; step: number }>(await readFile(join(cwd, 'once', 'metrics.jsonl'), 'utf8'))
     expect(lines.filter(({ kind }) => kind === 'step').map((line) => line.step)).toEqual(Array.from({ length: steps }, (_, i) => i + 1))
   })
 

@@ -1,29 +1,27 @@
 /** Signals within an evaluation, before the first step and while texts are read; and the remaining time, which includes evaluations. */
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { etaEstimator } from '../../cli/terminal/eta.js'
 import { typedRequest } from './typedFlags.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { FinetuneEvent, RunResult } from '../../finetuning/runs/run.js'
 import { SEED } from '../support/seed.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { bytesIn } from './jobRun.js'
 import { salora } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('stop')
 const [steps, evaluated] = [6, 20]
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-stop-'))
   await writeTinyModel(join(cwd, 'tiny'))
   await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
   await writeFile(join(cwd, 'dev.tsv'), toyFile(evaluated))
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 /** A run that a signal stops at the first event for which `isMoment` is true. */
 const run = async (

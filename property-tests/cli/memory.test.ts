@@ -1,22 +1,21 @@
 /** Memory and large files: the memory of a run besides its weights, and files that are refused before they are read. */
-import { mkdir, mkdtemp, open, rm, writeFile, copyFile } from 'node:fs/promises'
-import { totalmem, tmpdir } from 'node:os'
+import { mkdir, open, writeFile, copyFile } from 'node:fs/promises'
+import { totalmem } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import { layOut } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { salora } from './spawnSalora.js'
 import { tinyConfig } from './tinyModel.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('memory')
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-memory-'))
   const rows = Array.from({ length: 40 }, (_, i) => `film ${i}\t${i % 2 === 0 ? 'good' : 'bad'}\n`)
   await writeFile(join(root, 'task.tsv'), `text\tlabel\n${rows.join('')}`)
 })
-afterAll(() => rm(root, { recursive: true }))
 
 /** A model whose weights are zeros that take no room on the disk. One number in each matrix differs from the other matrices. */
 const writeHollowModel = async (name: string, sizes: object): Promise<{ readonly folder: string; readonly bytes: number }> => {

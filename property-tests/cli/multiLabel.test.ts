@@ -1,46 +1,29 @@
 /** Multi-label classification, from the file to predictions and to other tools. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import type { RunResult } from '../../finetuning/runs/run.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { salora, type Finished } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('labels')
 let trained: Finished
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-labels-'))
   await writeTinyModel(join(cwd, 'tiny'))
   const rows = Array.from({ length: 80 }, (_, i) => {
     const label = [...(i % 2 === 0 ? ['good'] : []), ...(i % 4 < 2 ? ['long'] : [])]
     return JSON.stringify({ text: `${i % 2 === 0 ? 'good fine great' : 'poor'} film ${i % 4 < 2 ? 'hours and hours' : ''} ${i}`, label })
   })
   await writeFile(join(cwd, 'films.jsonl'), rows.join('\n'))
-  const flags = [
-    '--problem-type',
-    'multi-label',
-    '--metric-for-best-model',
-    'loss',
-    '--method',
-    'lora',
-    '--max-length',
-    '16',
-    '--max-steps',
-    '60',
-    '--batch-size',
-    '8',
-    '--learning-rate',
-    '0.005',
-    '--eval-steps',
-    '20',
-    '--device',
-    'cpu',
-  ]
+  const flags =
+    '--problem-type multi-label --metric-for-best-model loss --method lora --max-length 16 --max-steps 60 --batch-size 8 --learning-rate 0.005 --eval-steps 20 --device cpu'.split(
+      ' ',
+    )
   trained = await salora(['train', '--model', 'tiny', '--task', 'films.jsonl', '--output', 'run', '--quiet', '--json', ...flags], { cwd })
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 describe('--problem-type multi-label', () => {
   it('trains a head with an independent decision for each label', () => {
@@ -64,10 +47,7 @@ describe('--problem-type multi-label', () => {
       cwd,
       input: 'good fine great film hours and hours 1\npoor film 2\n',
     })
-    const answers = stdout
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { labels: string[]; scores: Record<string, number> })
+    const answers = jsonLines<{ labels: string[]; scores: Record<string, number> }>(stdout)
     for (const { labels, scores } of answers) {
       expect(Object.keys(scores)).toEqual(['good', 'long'])
       expect(labels).toEqual(Object.keys(scores).filter((name) => (scores[name] ?? 0) > 0.5))
@@ -81,20 +61,5 @@ describe('--problem-type multi-label', () => {
       problem_type: 'multi_label_classification',
       id2label: { 0: 'good', 1: 'long' },
     })
-  })
-
-  it('refuses class weights, and lists the other values of --problem-type', async () => {
-    const refused = async (...flags: ReadonlyArray<string>) =>
-      (
-        await saloraIn(['train', '--model', 'tiny', '--task', 'films.jsonl', '--max-length', '16', '--quiet', '--output', 'no', ...flags], {
-          cwd,
-        })
-      ).stderr
-    expect(await refused('--problem-type', 'multi-label', '--class-weights', 'balanced')).toBe(
-      '--class-weights: expected none with --problem-type multi-label, got "balanced"\n',
-    )
-    expect(await refused('--problem-type', 'multilabel')).toBe(
-      '--problem-type: expected classification, regression, multi-label, token-classification, similarity or pairs, got "multilabel"\n',
-    )
   })
 })

@@ -35,16 +35,9 @@ describe('numbers in text', () => {
   })
 
   it('losses have four digits, and an exponent where these would not show their size', () =>
-    expect([0, 0.123456, 12.34567, 999.96, 1_234.5, 0.00123456, 0.00012345, -0.5].map(short)).toEqual([
-      '0',
-      '0.1235',
-      '12.35',
-      '1000',
-      '1.23e+3',
-      '0.001235',
-      '1.23e-4',
-      '-0.5',
-    ]))
+    expect([0, 0.123456, 12.34567, 999.96, 1_234.5, 0.00123456, 0.00012345, -0.5].map(short)).toEqual(
+      '0 0.1235 12.35 1000 1.23e+3 0.001235 1.23e-4 -0.5'.split(' '),
+    ))
 })
 
 describe('the help', () => {

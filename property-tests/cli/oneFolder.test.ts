@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { RunOptions } from '../../finetuning/runs/run.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder, toyTrain } from './toyFolder.js'
 
@@ -12,10 +13,7 @@ const cwd = toyFolder('together')
 
 const train = (...args: ReadonlyArray<string>): ReadonlyArray<string> => [...toyTrain, ...['--threads', '1', '--save-steps', '2'], ...args]
 const linesOf = async (output: string) =>
-  (await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8'))
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as { readonly kind: string; readonly step: number })
+  jsonLines<{ readonly kind: string; readonly step: number }>(await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8'))
 const stepsOf = async (output: string) => (await linesOf(output)).filter(({ kind }) => kind === 'step').map(({ step }) => step)
 const upTo = (steps: number): ReadonlyArray<number> => Array.from({ length: steps }, (_, i) => i + 1)
 

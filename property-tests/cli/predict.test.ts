@@ -1,37 +1,32 @@
 /** salora predict: multi-line texts, one prediction per text in order, and complete documents after signals and errors. */
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'csv-parse/sync'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { textLines } from '../../cli/input/textLines.js'
 import { SEED } from '../support/seed.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { program } from './spawnSalora.js'
 import { writeAdapter } from './tinyAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('predict')
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-predict-'))
   await writeTinyModel(join(cwd, 'tiny'))
   await writeAdapter(join(cwd, 'adapter'), join(cwd, 'tiny'), ['bad', 'good, or so'])
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 const predict = ['predict', '--model', 'tiny', '--adapter', 'adapter', '--device', 'cpu', '--max-length', '16']
 const texts = ['two\nlines', 'a "quoted" word', 'a tab\there, a comma; and so on', 'naïve – 東京 🎬', '  blanks  ', 'plain']
 
 type Answer = { readonly label: string; readonly score: number; readonly scores?: Readonly<Record<string, number>> }
-const answersIn = (stdout: string): ReadonlyArray<Answer> =>
-  stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Answer)
+const answersIn = (stdout: string): ReadonlyArray<Answer> => jsonLines<Answer>(stdout)
 
 describe('multi-line texts of salora predict', () => {
   const fixture = (name: string): string => fileURLToPath(new URL(`../golden/fixtures/pandas/${name}`, import.meta.url))
@@ -177,20 +172,6 @@ describe('multi-line texts of salora predict', () => {
     expect(await idsOf('--escape-formulas')).toEqual(['id', "'=1+1", "'+a", "'-a", "'@a", "'\ta", '-5', '+1.5', 'a=b'])
   })
 
-  it('are refused in one line if flags exclude each other', async () => {
-    const refusal = async (...args: ReadonlyArray<string>): Promise<string> => {
-      const { code, stdout, stderr } = await saloraIn([...predict, ...args], { cwd, input: 'a' })
-      expect([code, stdout]).toEqual([2, ''])
-      return stderr
-    }
-    expect(await refusal('--from', 'xml')).toBe('--from: expected one of lines, jsonl, csv, tsv, got "xml"\n')
-    expect(await refusal('--text', 'review')).toBe(
-      '--from: expected one of jsonl, csv, tsv, or --input, where columns are named, got lines\n',
-    )
-    expect(await refusal('--escape-formulas')).toBe('--escape-formulas: expected it with --to csv, got jsonl\n')
-    expect(await refusal('--to', 'csv', '--json')).toBe('--to: expected jsonl, as --json is given, got csv\n')
-  })
-
   it('may begin with a byte-order mark in every format', async () => {
     for (const [format, before] of [
       ['csv', '"text"\n'],
@@ -281,6 +262,28 @@ describe('the lines of standard input', () => {
       ),
       { seed: SEED },
     )
+  })
+
+  it('give each text or pair with its line number', async () => {
+    expect(await collected([Buffer.from('one\r\ntwo\tthree\n\nlast')])).toEqual([
+      { line: 1, given: { text: 'one' } },
+      { line: 2, given: { text: 'two', textPair: 'three' } },
+      { line: 3, problem: 'expected a text, got an empty one' },
+      { line: 4, given: { text: 'last' } },
+    ])
+  })
+
+  it('lose a byte-order mark before the first line, and nowhere else', async () => {
+    const mark = Buffer.from('\ufeff')
+    const expected = [
+      { line: 1, given: { text: 'one' } },
+      { line: 2, given: { text: '\ufefftwo' } },
+      { line: 3, given: { text: 'th\ufeffree' } },
+    ]
+    const marked = Buffer.concat([mark, Buffer.from('one\n\ufefftwo\nth\ufeffree')])
+    expect(await collected([marked])).toEqual(expected)
+    expect(await collected([marked.subarray(0, 2), marked.subarray(2)])).toEqual(expected)
+    expect(await collected([Buffer.from('\ufeff\ufeffone')])).toEqual([{ line: 1, given: { text: '\ufeffone' } }])
   })
 
   it('take linear time for a line of 64 MiB in pieces of 64 KiB', async () => {

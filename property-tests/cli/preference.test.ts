@@ -1,15 +1,16 @@
 /** salora train --task preference: runs of every loss, rows in every layout, refusals, and the use of the result. */
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { preferenceLosses } from '../../finetuning/tasks/preferences/objective.js'
 import { readPreferences } from '../../finetuning/tasks/preferences/examples.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { fixtures } from '../golden/golden.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('preference')
 const template =
   "{% for m in messages %}{{ '<s> ' + {'system': 'w47', 'user': 'w48', 'assistant': 'w49'}[m['role']] + ' ' + m['content'] + ' </s> ' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<s> w49 ' }}{% endif %}"
@@ -20,14 +21,12 @@ const file = async (name: string, rows: ReadonlyArray<object>): Promise<string> 
 }
 const rows = Array.from({ length: 40 }, (_, i) => ({ prompt: `w${3 + i}`, chosen: 'w10 w11', rejected: `w20 w${21 + (i % 5)}` }))
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-preference-'))
   await cp(join(fixtures, 'llama'), join(cwd, 'llama'), { recursive: true })
   await cp(join(fixtures, 'llama'), join(cwd, 'chat'), { recursive: true })
   await cp(join(fixtures, 'bert'), join(cwd, 'bert'), { recursive: true })
   await writeFile(join(cwd, 'chat', 'tokenizer_config.json'), JSON.stringify({ chat_template: template }))
   await file('pairs.jsonl', rows)
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 const train = (...args: ReadonlyArray<string>) =>
   saloraIn(
@@ -48,11 +47,9 @@ describe('salora train --task preference', () => {
     const { last, taskType } = resultOf(stdout)
     expect(taskType).toBe('preference')
     expect(Object.keys(last.scores)).toEqual(['accuracy', 'loss', 'margin', 'chosenReward', 'rejectedReward'])
-    const evaluations = (await readFile(join(cwd, `run-${loss}`, 'metrics.jsonl'), 'utf8'))
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { readonly scores?: Readonly<Record<string, number>> })
-      .filter(({ scores }) => scores !== undefined)
+    const evaluations = jsonLines<{ readonly scores?: Readonly<Record<string, number>> }>(
+      await readFile(join(cwd, `run-${loss}`, 'metrics.jsonl'), 'utf8'),
+    ).filter(({ scores }) => scores !== undefined)
     expect(evaluations[0]?.scores?.['loss']).toBeGreaterThan(Number(last.scores['loss']))
     expect(last.scores['accuracy']).toBe(1)
     const { margin, chosenReward, rejectedReward } = last.scores
@@ -109,40 +106,6 @@ describe('salora train --task preference', () => {
     await file('long.jsonl', long)
     const { code, stderr } = await train('--model', 'chat', '--data', 'long.jsonl', '--output', 'long')
     expect([code, stderr]).toEqual([0, 'warning: 10 of 40 pairs are longer than --max-length 32 and are left out\n'])
-  })
-
-  it.each<readonly [string, ReadonlyArray<string>, RegExp]>([
-    ['an unknown loss', ['--loss', 'hinge'], /^--loss: expected dpo, ipo, orpo, simpo or kto, got "hinge"/],
-    ['β of 0', ['--loss-beta', '0'], /^--loss-beta: expected a number above 0, got "0"/],
-    ['smoothing of ipo', ['--loss', 'ipo', '--label-smoothing', '0.1'], /^--label-smoothing: expected none with --loss ipo, got "0.1"/],
-    ['smoothing of one half', ['--label-smoothing', '0.5'], /^--label-smoothing: expected a number from 0 to below 0.5, got "0.5"/],
-    ['γ without simpo', ['--simpo-gamma', '1'], /^--simpo-gamma: expected none with --loss dpo, got "1"/],
-    ['smoothing of kto', ['--loss', 'kto', '--label-smoothing', '0.1'], /^--label-smoothing: expected none with --loss kto, got "0.1"/],
-    ['a weight without kto', ['--desirable-weight', '2'], /^--desirable-weight: expected none with --loss dpo, got "2"/],
-    ['a weight of 0', ['--loss', 'kto', '--undesirable-weight', '0'], /^--undesirable-weight: expected a number above 0, got "0"/],
-    ['an encoder', ['--model', 'bert'], /^--model: expected a decoder/],
-    [
-      'virtual tokens',
-      ['--model', 'chat', '--method', 'prompt', '--max-length', '20'],
-      /--method: expected a method without virtual tokens, .* got prompt/,
-    ],
-    [
-      'pairs that are all too long',
-      ['--max-length', '3'],
-      /^--max-length: expected at least \d+, the tokens of the shortest prompt with both answers, got 3/,
-    ],
-  ])('refuses %s in one line', async (_, args, message) => {
-    const { code, stdout, stderr } = await train('--model', 'llama', '--data', 'pairs.jsonl', '--output', 'refused', ...args)
-    expect([code === 0, stdout]).toEqual([false, ''])
-    expect(stderr).toMatch(message)
-    expect(stderr.trim().split('\n').length).toBe(1)
-  })
-
-  it('names the task for the names of other tools', async () => {
-    expect((await train('--model', 'llama', '--method', 'dpo')).stderr).toMatch(/--task preference/)
-    expect((await train('--model', 'llama', '--pref-beta', '0.1')).stderr).toMatch(/--loss-beta/)
-    expect((await train('--model', 'llama', '--method', 'kto')).stderr).toMatch(/--task preference --loss kto/)
-    expect((await train('--model', 'llama', '--kto-rejected-weight', '2')).stderr).toMatch(/--undesirable-weight/)
   })
 })
 

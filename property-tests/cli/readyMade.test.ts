@@ -1,24 +1,23 @@
 /** A model with its own head, by --model alone: the scores and predictions of the model and adapter that it was merged from. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraHere, saloraIn } from './inProcess.js'
 import { writeAdapter } from './tinyAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('ready')
 const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
 const machine = ['--max-length', '16', '--device', 'cpu', '--quiet']
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-ready-'))
   await writeTinyModel(at('tiny'))
   await writeFile(at('toy.tsv'), toyFile(40))
   await writeAdapter(at('adapter'), at('tiny'), ['good', 'bad'])
   await saloraHere('export', '--model', at('tiny'), '--adapter', at('adapter'), '--format', 'merged', '--output', at('merged'), '--quiet')
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 type Scored = {
   readonly scores: Record<string, number>
@@ -56,10 +55,7 @@ describe('a merged classifier', () => {
         const { code, stdout } = await saloraIn(['predict', ...machine, ...flags], { cwd, input: 'good film\nawful\n' })
         return {
           code,
-          lines: stdout
-            .trimEnd()
-            .split('\n')
-            .map((line) => JSON.parse(line) as { label: string; score: number }),
+          lines: jsonLines<{ label: string; score: number }>(stdout),
         }
       }),
     )

@@ -1,8 +1,7 @@
 /** --gradient-checkpointing: the peak memory falls by most of the activations, and a run can be resumed with or without it. */
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { bytesIn, runJob } from './jobRun.js'
 import { salora } from './spawnSalora.js'
@@ -11,14 +10,13 @@ import { toyFile } from './toyTask.js'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('recompute')
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-recompute-'))
   await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
   await writeTinyModel(join(cwd, 'tiny'))
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 /** Few weights, many activations: the attention probabilities grow with layers × heads. */
 const deep = {

@@ -1,24 +1,21 @@
 /** salora report: the page, files of charts, the result as JSON, and one line for each user error. */
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import type { ReportResult } from '../../reporting/report/report.js'
 import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraHere } from './inProcess.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('report')
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-report-'))
   for (const seed of [0, 1]) await writeRun(at('runs', `seed-${seed}`), { seed, ranks: ranksOf(1, 2, 3, seed) })
-  await mkdir(at('empty'))
   await writeRun(at('some/good'), {})
   await writeRun(at('some/bad'), {})
   await writeFile(at('some/bad/result.json'), '{')
 })
-afterAll(() => rm(root, { recursive: true }))
 
 describe('salora report', () => {
   it('writes the page, and prints what it contains and its URL', async () => {
@@ -83,21 +80,6 @@ describe('salora report', () => {
   })
 
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
-    ['no folder', ['--output', 'x.html'], /^DIRS is required \(see salora report --help\)\n$/, 2],
-    ['no output', ['runs'], /^--output is required: a file whose name ends in \.html\n$/, 2],
-    [
-      'another file type',
-      ['runs', '--output', 'result.json'],
-      /^--output: expected a file whose name ends in \.html, got .*result\.json/,
-      2,
-    ],
-    ['a missing folder', ['absent', '--output', 'x.html'], /absent: expected a folder, got /, 1],
-    [
-      'an empty folder',
-      ['empty', '--output', 'x.html'],
-      /empty: expected a folder with runs, sweeps or style transfers, got none of these\n$/,
-      1,
-    ],
     [
       'an output folder that does not exist',
       ['runs', '--output', 'absent/x.html'],

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import { reportRun } from '../../finetuning/runs/tracking/reportRun.js'
 import { startMlflow, type MlflowServer, type StoredRun } from '../support/mlflowServer.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn, type Output } from './inProcess.js'
 import { toyFolder, toyTrain } from './toyFolder.js'
 import { typedRequest } from './typedFlags.js'
@@ -31,15 +32,11 @@ const runOf = async (output: string): Promise<StoredRun> => {
 type Line = Readonly<Record<string, unknown>> & { readonly kind: string; readonly step: number; readonly scores?: object }
 /** `STEP train/loss VALUE` of each finite number in metrics.jsonl. */
 const inFolder = async (output: string): Promise<ReadonlyArray<string>> =>
-  (await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8'))
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Line)
-    .flatMap(({ kind, step, scores = {}, ...columns }) =>
-      Object.entries(kind === 'step' ? columns : kind === 'evaluation' ? scores : {}).flatMap(([name, value]) =>
-        typeof value === 'number' ? [`${step} ${kind === 'step' ? 'train' : kind}/${name} ${value}`] : [],
-      ),
-    )
+  jsonLines<Line>(await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8')).flatMap(({ kind, step, scores = {}, ...columns }) =>
+    Object.entries(kind === 'step' ? columns : kind === 'evaluation' ? scores : {}).flatMap(([name, value]) =>
+      typeof value === 'number' ? [`${step} ${kind === 'step' ? 'train' : kind}/${name} ${value}`] : [],
+    ),
+  )
 const atServer = ({ metrics }: StoredRun): ReadonlyArray<string> =>
   metrics.filter(({ key }) => /^(train|evaluation)\//.test(key)).map(({ key, value, step }) => `${step} ${key} ${value}`)
 const timeless = (points: ReadonlyArray<string>): ReadonlyArray<string> => points.filter((point) => !point.includes('tokensPerSecond'))
@@ -56,14 +53,7 @@ describe('salora train --report-to mlflow', () => {
     expect(code, stderr).toBe(0)
     const run = await runOf('whole')
     expect(atServer(run)).toEqual(await inFolder('whole'))
-    for (const key of [
-      'train/taskLoss',
-      'train/learningRate',
-      'train/gradientNorm',
-      'train/density',
-      'evaluation/accuracy',
-      'best/accuracy',
-    ])
+    for (const key of 'train/taskLoss train/learningRate train/gradientNorm train/density evaluation/accuracy best/accuracy'.split(' '))
       expect(
         run.metrics.map((metric) => metric.key),
         key,
@@ -118,10 +108,6 @@ describe('salora train --report-to mlflow', () => {
     expect(await saloraIn(['train', '--resume', '--output', 'whole', '--report-to', 'mlflow'], { cwd })).toMatchObject({
       code: 2,
       stderr: '--report-to: expected an unfinished run, whose events it can still record, got a finished one in whole\n',
-    })
-    expect(await train('none', '--report-to', 'comet')).toMatchObject({
-      code: 2,
-      stderr: expect.stringMatching(/^--report-to: expected one of mlflow, .*tensorboard, got "comet"/),
     })
   })
 

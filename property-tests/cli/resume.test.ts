@@ -1,13 +1,13 @@
 /** A run that is killed at any moment, any number of times, ends in the same bits. */
-import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { uniforms } from '../../accelerated/parameters/random.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { RunOptions } from '../../finetuning/runs/run.js'
 import { SEED } from '../support/seed.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { killAgainAndAgain, outputOf, remains, trainOnce, type Killable, type Moment } from './killedRun.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
@@ -39,7 +39,7 @@ const mislabeled = (rows: number): string =>
     .replaceAll(/number (\d+)/g, 'scene $1')
     .replaceAll(/\t(good|bad)$/gm, (_, label) => (label === 'good' ? '\tbad' : '\tgood'))
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('resume')
 const runIn = (name: string, variant: keyof typeof variants = 'often'): Killable => ({
   folder: join(cwd, name),
   settings: variants[variant],
@@ -48,7 +48,6 @@ const file = (step: number): string => `checkpoints/step-${String(step).padStart
 
 const uninterrupted: Record<string, { readonly remains: Readonly<Record<string, string>>; readonly moments: ReadonlyArray<string> }> = {}
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-resume-'))
   await writeTinyModel(join(cwd, 'tiny'))
   await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
   await writeFile(join(cwd, 'dev.tsv'), mislabeled(16))
@@ -60,7 +59,6 @@ beforeAll(async () => {
     }),
   )
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 /** A moment that may come anywhere in what is left of the run. */
 const anywhere =

@@ -9,6 +9,7 @@ import { openOutput } from '../../cli/format/answers.js'
 import { wholeRow, type WholeRow } from '../../finetuning/data/rows.js'
 import { finetuneJob } from '../../index.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyRows } from './toyTask.js'
@@ -41,11 +42,7 @@ beforeAll(async () => {
 })
 
 const salora = (...args: ReadonlyArray<string>) => saloraIn([...args, '--run', 'run', '--quiet'], { cwd: folder })
-const lines = (stdout: string): ReadonlyArray<Readonly<Record<string, unknown>>> =>
-  stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
+const lines = (stdout: string): ReadonlyArray<Readonly<Record<string, unknown>>> => jsonLines<Readonly<Record<string, unknown>>>(stdout)
 
 describe('the columns of a run', () => {
   it('are those of predict, which keeps the others in JSON lines', async () => {

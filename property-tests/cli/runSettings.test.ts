@@ -1,31 +1,29 @@
 /** The settings of an existing run: resumed after its end or after an upgrade, or used for another run. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { taskOptions } from '../../cli/options/taskRequest.js'
 import { typedRequest } from './typedFlags.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { treeOf } from '../hostile/survival.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraHere } from './inProcess.js'
 import { runJob } from './jobRun.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('settings')
 const at = (...names: ReadonlyArray<string>): string => join(root, ...names)
 const flags = (output: string) => ({
   ...{ model: at('tiny'), task: at('toy.tsv'), output: at(output), maxSteps: '4', batchSize: '4', saveSteps: '2' },
   ...{ maxLength: '16', device: 'cpu', threads: '1' },
 })
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-settings-'))
   await writeTinyModel(at('tiny'))
   await writeFile(at('toy.tsv'), toyFile(40))
   await runJob(flags('run'))
 })
-afterAll(() => rm(root, { recursive: true }))
 
 describe('a finished run', () => {
   it('reports with --resume that it is finished', async () => {

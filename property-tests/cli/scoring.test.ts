@@ -1,20 +1,20 @@
 /** Scores that cannot mislead: the order of classes, the class of F1, the step of the adapter, and outputs that are not finite. */
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { writeAdapter } from './tinyAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile, toyRows } from './toyTask.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('scoring')
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-scoring-'))
   const model = await writeTinyModel(join(cwd, 'tiny'))
   await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
   // as PEFT leaves it: no file says what the outputs are called
@@ -27,7 +27,6 @@ beforeAll(async () => {
     tensors.set(name, { shape: entry.shape, data: (await readTensor(entry)).map((x) => (name.includes('lora_') ? 1e25 * x : x)) })
   await writeFile(file, writeSafetensors(tensors, { format: 'pt' }))
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 type Scored = {
   readonly scores: Record<string, number>
@@ -128,11 +127,9 @@ describe('the step of the saved adapter', () => {
     const { stdout } = await trained('by-loss', '--metric-for-best-model', 'loss', '--positive-label', 'good')
     expect(stdout).toMatch(/^ {2}f1 is for the class "good"$/m)
     const { best, selectedBy, kept } = JSON.parse(await readFile(join(cwd, 'by-loss', 'result.json'), 'utf8')) as RunResult
-    const evaluations = (await readFile(join(cwd, 'by-loss', 'metrics.jsonl'), 'utf8'))
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { kind: string; step: number; scores: Record<string, number> })
-      .filter(({ kind }) => kind === 'evaluation')
+    const evaluations = jsonLines<{ kind: string; step: number; scores: Record<string, number> }>(
+      await readFile(join(cwd, 'by-loss', 'metrics.jsonl'), 'utf8'),
+    ).filter(({ kind }) => kind === 'evaluation')
     const least = Math.min(...evaluations.map(({ scores }) => scores['loss'] ?? NaN))
     expect([best?.scores['loss'], selectedBy, kept]).toEqual([least, 'loss', { which: 'best', step: best?.step }])
     expect(stdout).toMatch(/^adapter +by-loss\/adapter \(step \d, the best loss; --no-load-best-model-at-end saves the last\)$/m)

@@ -1,9 +1,8 @@
 /** salora style-transfer: published outputs have their published BLEU, interrupted transfers resume, and one line per error. */
 import { existsSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { promptOf } from '../../finetuning/data/promptTemplates.js'
 import { transferDatasets } from '../../evaluation/styleTransfer/index.js'
 import { styleTransfer } from '../../evaluation/styleTransfer/styleTransfer.js'
@@ -11,11 +10,12 @@ import type { StyleTransferOptions, StyleTransferResult } from '../../evaluation
 import { transferAll, transfersIn, type Transferring } from '../../evaluation/styleTransfer/transfers.js'
 import { stopsAtLine } from '../../accelerated/generation/streamedText.js'
 import { fixtures } from '../golden/golden.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraHere } from './inProcess.js'
 
 const shared = join(import.meta.dirname, '../../../shared')
 const model = join(fixtures, 'llama')
-let root = ''
+const { folder: root } = temporaryFolder('transfer')
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
 const put = async (name: string, lines: ReadonlyArray<string> | Uint8Array): Promise<string> => {
   await mkdir(join(at(name), '..'), { recursive: true })
@@ -28,7 +28,6 @@ const [negative, positive] = [
   ['w4 was good', 'always again', 'the w9 is warm .'],
 ]
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-transfer-'))
   await put('yelp/test.0', negative)
   await put('yelp/test.1', positive)
   await put('yelp/reference.0', ['w3 was bad\tW3 was good!', 'never again\tAlways again', 'the w7 is cold .\tthe w7 is warm.'])
@@ -41,7 +40,6 @@ beforeAll(async () => {
     await put(`${domain}/informal.ref${person}`, ['hiya', `nope ${person}`])
   }
 })
-afterAll(() => rm(root, { recursive: true }))
 
 const transfer = (...args: ReadonlyArray<string>) => saloraHere('style-transfer', ...args, '--quiet')
 const scored = async (...args: ReadonlyArray<string>): Promise<StyleTransferResult> => {
@@ -61,14 +59,7 @@ describe('salora style-transfer of files', () => {
     expect(up?.bleu).toBeCloseTo(100 * ((11 / 12) * (7 / 9) * (4 / 6) * (1 / 3)) ** 0.25, 10)
     expect(down?.bleu).toBe(result.unchanged['positive to negative']?.bleu)
     expect(result.reference['negative to positive']?.bleu).toBe(100)
-    expect((await readdir(at('scored'))).sort()).toEqual([
-      'config.json',
-      'examples.html',
-      'result.json',
-      'table.csv',
-      'table.md',
-      'table.tex',
-    ])
+    expect((await readdir(at('scored'))).sort()).toEqual('config.json examples.html result.json table.csv table.md table.tex'.split(' '))
     const markdown = await readFile(at('scored', 'table.md'), 'utf8')
     expect(markdown).toMatch(/^Yelp\n\n\| {2}\| {2}\| negative to positive/)
     expect(markdown).toContain(`| a \\| b | here | – | ${up?.bleu.toFixed(2)} | – |`)
@@ -283,75 +274,11 @@ describe('the transfers of a decoder', () => {
 })
 
 describe('salora style-transfer prints one line for', () => {
-  const both = ['--outputs', 'up.txt', 'down.txt']
   const mistakes: ReadonlyArray<readonly [string, () => Promise<ReadonlyArray<string>>, RegExp, number]> = [
-    ['no dataset', async () => ['--data', at('yelp'), ...both], /^--dataset is required: yelp or gyafc/, 2],
-    ['another dataset', async () => ['--dataset', 'imdb'], /^--dataset: expected one of yelp, gyafc, got "imdb"/, 2],
-    ['no folder', async () => ['--dataset', 'yelp', ...both], /^--data is required: the folder of the test sentences/, 2],
-    ['nothing to score', async () => yelp(), /^--run is required: the folder of a run \(or --model, or --outputs\)/, 2],
-    [
-      'one file',
-      async () => yelp('--outputs', at('yelp/test.0')),
-      /^--outputs: expected two files, of style 0 and of style 1, got 1 file/,
-      2,
-    ],
-    [
-      'a model beside files',
-      async () => yelp('--outputs', at('yelp/test.0'), at('yelp/test.1'), '--model', model),
-      /^--outputs: expected either/,
-      2,
-    ],
-    ['half a sentence', async () => yelp(...both, '--limit', '0.5'), /^--limit: expected a whole number/, 2],
-    [
-      'a folder without sentences',
-      async () => ['--dataset', 'yelp', '--data', root, ...both],
-      /: expected test\.0 and test\.1 of .*, got neither/,
-      1,
-    ],
-    [
-      'no reference',
-      async () => {
-        await put('bare/test.0', negative)
-        await put('bare/test.1', positive)
-        return ['--dataset', 'yelp', '--data', at('bare'), ...both]
-      },
-      /reference\.0: expected/,
-      1,
-    ],
-    [
-      'GYAFC that is not there',
-      async () => ['--dataset', 'gyafc', '--data', at('yelp'), ...both],
-      /yelp: expected test\/informal and test\/formal of the Family_Relationships folder of GYAFC \(licensed: ask Yahoo.*got neither/,
-      1,
-    ],
-    [
-      'line counts that differ',
-      async () => yelp('--outputs', await put('short.txt', ['a', 'b']), at('yelp/test.1')),
-      /short\.txt: expected 3 lines, as many as .*test\.0 has, got 2/,
-      1,
-    ],
     [
       'a line that is not UTF-8',
       async () => yelp('--outputs', await put('latin.txt', Buffer.from('a\nb \xe9\nc\n', 'latin1')), at('yelp/test.1')),
       /latin\.txt, line 2: expected .*UTF-8/,
-      1,
-    ],
-    [
-      'an empty file',
-      async () => yelp('--outputs', await put('empty.txt', []), at('yelp/test.1')),
-      /empty\.txt: expected a sentence a line, got an empty file/,
-      1,
-    ],
-    [
-      'a model that is no decoder',
-      async () => yelp('--model', join(fixtures, 'bert'), '--output', at('encoder')),
-      /bert.*: expected .*decoder/,
-      1,
-    ],
-    [
-      'a folder that holds something else',
-      async () => yelp('--model', model, '--output', at('yelp')),
-      /^--output .*: expected a new folder, or one of an earlier transfer, got "reference\.0" in it/,
       1,
     ],
     [

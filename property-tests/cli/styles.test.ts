@@ -1,15 +1,15 @@
 /** The style classifier from its preset to its ACC: training, saving, scores on dev and test, and loading as a library. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { classifyStyles, linesByStyle, openStyleClassifier, readStyles } from '../../evaluation/index.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraHere } from './inProcess.js'
 import { runJob } from './jobRun.js'
 import { writeFamily } from './tinyAdapter.js'
 import { toyFile } from './toyTask.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('styles')
 const at = (name: string): string => join(root, name)
 const steps = 80
 
@@ -18,7 +18,6 @@ const lines = (style: 0 | 1, count: number, from: number): string =>
   Array.from({ length: count }, (_, i) => `${'aZ'[style]} `.repeat(1 + ((i + from) % 20)) + (i + from)).join('\n')
 
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-styles-'))
   await writeFamily(at('bert'), 'bert')
   await mkdir(at('yelp'))
   for (const [i, [part, count]] of (
@@ -34,7 +33,6 @@ beforeAll(async () => {
     ...{ maxSteps: String(steps), learningRate: '4e-3', evalSteps: '20' },
   })
 }, 60_000)
-afterAll(() => rm(root, { recursive: true }))
 
 describe('a run of --preset tsst-classifier', () => {
   it("has the learning rates of torch's linear schedule without warm-up, and saves the whole model with two styles", async () => {

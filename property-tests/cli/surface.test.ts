@@ -1,9 +1,7 @@
 /** Settings and flags, presets, resumed settings, lines of text, and the summary. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { adapterRequest } from '../../cli/options/adapterRequest.js'
 import { errorReport } from '../../cli/terminal/reportError.js'
@@ -11,14 +9,13 @@ import { inFlags, settingNames } from '../../cli/options/settingFlags.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { heatMap, summaryText } from '../../cli/format/summary.js'
 import { duration, short } from '../../cli/format/numbers.js'
-import { textLines, type TextLine } from '../../cli/input/textLines.js'
 import { trainFlags } from '../../cli/options/trainFlags.js'
 import type { FlagGroups } from '../../finetuning/commandLine/flag.js'
 import { settingsOfFlags } from '../../cli/options/layers.js'
 import { typedRequest, type TypedFlags } from './typedFlags.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
-import { SEED } from '../support/seed.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
 describe('the flags of salora train', () => {
   it('are one per setting, and none twice', () => {
@@ -147,66 +144,11 @@ describe('an existing run', () => {
   })
 })
 
-let folder = ''
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'salora-surface-'))
-})
-afterAll(() => rm(folder, { recursive: true }))
+const { folder } = temporaryFolder('surface')
 const file = async (name: string, content: object): Promise<string> => {
   await writeFile(join(folder, name), JSON.stringify(content))
   return join(folder, name)
 }
-
-describe(`lines of text (seed ${SEED})`, () => {
-  const read = async (chunks: ReadonlyArray<Uint8Array>): Promise<ReadonlyArray<TextLine>> => {
-    const lines: TextLine[] = []
-    for await (const some of textLines(
-      (async function* () {
-        yield* chunks
-      })(),
-    ))
-      lines.push(...some)
-    return lines
-  }
-
-  it('do not depend on how the bytes are cut into chunks', () =>
-    fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.string({ unit: 'grapheme', maxLength: 8 }), { maxLength: 6 }),
-        fc.array(fc.nat(), { maxLength: 5 }),
-        fc.boolean(),
-        async (texts, cuts, ended) => {
-          const bytes = Buffer.from(texts.join('\n') + (ended ? '\n' : ''))
-          const places = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b), bytes.length]
-          const pieces = places.slice(1).map((end, i) => bytes.subarray(places[i], end))
-          expect(await read(pieces)).toEqual(await read([bytes]))
-        },
-      ),
-      { seed: SEED, numRuns: 200 },
-    ))
-
-  it('give each text or pair with its line number', async () => {
-    expect(await read([Buffer.from('one\r\ntwo\tthree\n\nlast')])).toEqual([
-      { line: 1, given: { text: 'one' } },
-      { line: 2, given: { text: 'two', textPair: 'three' } },
-      { line: 3, problem: 'expected a text, got an empty one' },
-      { line: 4, given: { text: 'last' } },
-    ])
-  })
-
-  it('lose a byte-order mark before the first line, and nowhere else', async () => {
-    const mark = Buffer.from('\ufeff')
-    const expected = [
-      { line: 1, given: { text: 'one' } },
-      { line: 2, given: { text: '\ufefftwo' } },
-      { line: 3, given: { text: 'th\ufeffree' } },
-    ]
-    const marked = Buffer.concat([mark, Buffer.from('one\n\ufefftwo\nth\ufeffree')])
-    expect(await read([marked])).toEqual(expected)
-    expect(await read([marked.subarray(0, 2), marked.subarray(2)])).toEqual(expected)
-    expect(await read([Buffer.from('\ufeff\ufeffone')])).toEqual([{ line: 1, given: { text: '\ufeffone' } }])
-  })
-})
 
 describe('the output of salora train', () => {
   const ranks = { 'encoder.layer.0.attention.self.query': 8, 'encoder.layer.0.output.dense': 0, 'encoder.layer.10.output.dense': 3 }

@@ -1,16 +1,16 @@
 /** --tensorboard: an independent reader finds every number of metrics.jsonl once in the event files, also after a resume. */
-import { copyFile, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { copyFile, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import protobuf from 'protobufjs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import type { TypedFlags } from './typedFlags.js'
 import { crc32c } from '../../finetuning/runs/tensorBoardEvents.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { runJob } from './jobRun.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('tensorboard')
 const at = (...names: ReadonlyArray<string>): string => join(cwd, ...names)
 const flags = (output: string, method = 'salora'): TypedFlags => ({
   method,
@@ -29,12 +29,10 @@ const flags = (output: string, method = 'salora'): TypedFlags => ({
 })
 
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-tensorboard-'))
   await writeTinyModel(at('tiny'))
   await writeFile(at('toy.tsv'), toyFile(40))
   await runJob({ ...flags('whole'), tensorboard: true })
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 /** As tensorflow/core/util/event.proto and summary.proto have them. */
 const { root } = protobuf.parse(`syntax = "proto3";

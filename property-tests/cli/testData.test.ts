@@ -1,23 +1,22 @@
 /** --test-data: a split that is scored once, after training, and takes no part in choosing the step. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { writeTinyModel } from './tinyModel.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('test-data')
 const rows = (from: number, count: number, flip: number): string =>
   `text,label\n${Array.from({ length: count }, (_, i) => `${i % 2 === 0 ? 'fine' : 'poor'} film ${from + i},${(i % 2 === 0) === (i % flip !== 0) ? 'good' : 'bad'}`).join('\n')}\n`
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-test-data-'))
   await writeTinyModel(join(cwd, 'tiny'))
   await writeFile(join(cwd, 'train.csv'), rows(0, 80, 100))
   await writeFile(join(cwd, 'test.csv'), rows(1000, 20, 3))
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 const settings = {
   method: 'lora',
@@ -49,11 +48,12 @@ let stopAt: ((event: FinetuneEvent) => boolean) | undefined
 const json = async (...path: ReadonlyArray<string>): Promise<RunResult> =>
   JSON.parse(await readFile(join(cwd, ...path), 'utf8')) as RunResult
 const losses = async (output: string): Promise<ReadonlyArray<unknown>> =>
-  (await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8'))
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Record<string, unknown>)
-    .map(({ kind, step, loss, scores }) => ({ kind, step, loss, scores }))
+  jsonLines<Record<string, unknown>>(await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8')).map(({ kind, step, loss, scores }) => ({
+    kind,
+    step,
+    loss,
+    scores,
+  }))
 
 describe('--test-data', () => {
   it('has the scores that evaluate finds for the saved adapter, in result.json, the card and the summary; training is the same without it', async () => {

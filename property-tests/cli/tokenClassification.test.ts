@@ -13,6 +13,7 @@ import { loadEvaluation } from '../../finetuning/tasks/index.js'
 import { fixtures } from '../golden/golden.js'
 import { refusalOf } from '../support/refusal.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { runJob } from './jobRun.js'
 import { writeTinyModel } from './tinyModel.js'
@@ -94,10 +95,7 @@ describe('token classification', () => {
       cwd,
       input: 'Ann Bob went to Rome 1 .\n😀 Sue went to work 3 .\n\n',
     })
-    const answers = stdout
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { entities: Entity[]; error?: string })
+    const answers = jsonLines<{ entities: Entity[]; error?: string }>(stdout)
     expect(code).toBe(1)
     expect(stderr).toBe('standard input, line 3: expected a text, got an empty one\n')
     const [first] = answers

@@ -1,8 +1,7 @@
 /** Using a trained adapter: PEFT's scales, heads and class names give the same outputs in each form. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { adapterFiles, saveAdapter } from '../../accelerated/formats/peft/peft.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { normals } from '../../accelerated/parameters/random.js'
@@ -13,13 +12,12 @@ import { openGenerator } from '../../finetuning/adapters/generator.js'
 import { writeTinyModel } from './tinyModel.js'
 import { singleLabel } from '../../finetuning/tasks/classification/index.js'
 import { regression } from '../../finetuning/tasks/regression/index.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('adapter')
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-adapter-'))
   await writeTinyModel(join(root, 'tiny'))
 })
-afterAll(() => rm(root, { recursive: true }))
 
 /** Query adapters alone, in all layers, with random pairs and a random head. `factor` multiplies B of layer 0. */
 const write = async (name: string, factor: number, alphaOfLayer0: number | null, withHead = true): Promise<string> => {

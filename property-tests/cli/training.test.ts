@@ -1,20 +1,20 @@
 /** One run from end to end: the run folder, and evaluate, predict and --resume with it. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { loadLowRank } from '../../accelerated/formats/peft/loadPeft.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { salora, type Finished } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('cli')
 let trained: Finished
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-cli-'))
   await writeTinyModel(join(cwd, 'tiny'))
   await writeFile(join(cwd, 'toy.tsv'), toyFile(80))
   await writeFile(
@@ -35,7 +35,6 @@ beforeAll(async () => {
   const window = ['--gate-start', '0.2', '--gate-end', '0.5']
   trained = await salora(['train', '--config', 'settings.json', '--max-steps', '12', ...window, '--seed', '7', '--json'], { cwd })
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 const run = (...path: ReadonlyArray<string>): string => join(cwd, 'runs', 'toy-salora-1', ...path)
 const json = async (path: string): Promise<Record<string, unknown>> => JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
@@ -73,15 +72,9 @@ describe('salora train', () => {
   })
 
   it('writes the documented files of the run folder', async () => {
-    expect((await readdir(run())).sort()).toEqual([
-      'adapter',
-      'checkpoints',
-      'config.json',
-      'evaluation.json',
-      'metrics.jsonl',
-      'result.json',
-      'rows.json',
-    ])
+    expect((await readdir(run())).sort()).toEqual(
+      'adapter checkpoints config.json evaluation.json metrics.jsonl result.json rows.json'.split(' '),
+    )
     const config = await json(run('config.json'))
     expect(Object.keys(config)).toEqual(expect.arrayContaining(['model', 'task', 'settings', 'device', 'versions']))
     // the flag wins over the file, the file over the default
@@ -96,18 +89,9 @@ describe('salora train', () => {
     })
     expect(config['device']).toBe('cpu')
     const result = await json(run('result.json'))
-    for (const key of [
-      'best',
-      'last',
-      'trainableParameters',
-      'expectedDensity',
-      'retainedDensity',
-      'ranks',
-      'orthogonality',
-      'seconds',
-      'peakMemoryBytes',
-      'device',
-    ])
+    for (const key of 'best last trainableParameters expectedDensity retainedDensity ranks orthogonality seconds peakMemoryBytes device'.split(
+      ' ',
+    ))
       expect(result).toHaveProperty(key)
     const weights = await readFile(join(cwd, 'tiny', 'model.safetensors'))
     const header = JSON.parse(weights.subarray(8, 8 + Number(weights.readBigUInt64LE(0))).toString()) as Readonly<
@@ -120,27 +104,13 @@ describe('salora train', () => {
   })
 
   it('logs one line per step and one per evaluation', async () => {
-    const lines = (await readFile(run('metrics.jsonl'), 'utf8'))
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    const lines = jsonLines<Record<string, unknown>>(await readFile(run('metrics.jsonl'), 'utf8'))
     const steps = lines.filter(({ kind }) => kind === 'step')
     expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
     for (const step of steps) {
-      for (const key of [
-        'step',
-        'epoch',
-        'loss',
-        'taskLoss',
-        'orthogonality',
-        'orthogonalityA',
-        'orthogonalityB',
-        'density',
-        'lambda',
-        'learningRate',
-        'gradientNorm',
-        'tokensPerSecond',
-      ])
+      for (const key of 'step epoch loss taskLoss orthogonality orthogonalityA orthogonalityB density lambda learningRate gradientNorm tokensPerSecond'.split(
+        ' ',
+      ))
         expect(step).toHaveProperty(key)
     }
     expect(steps.filter(({ density }) => density !== null).map(({ step }) => step)).toEqual([4, 5, 6])
@@ -163,10 +133,7 @@ describe('salora train', () => {
     const args = ['train', '--config', 'settings.json', '--max-steps', '2', '--method', 'lora', '--output', 'plain', '--quiet', '--json']
     const { code, stdout } = await saloraIn(args, { cwd })
     expect(code).toBe(0)
-    const lines = (await readFile(join(cwd, 'plain', 'metrics.jsonl'), 'utf8'))
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as object)
+    const lines = jsonLines<object>(await readFile(join(cwd, 'plain', 'metrics.jsonl'), 'utf8'))
     const ofGates = ['density', 'lambda', 'orthogonality', 'targetDensity', 'expectedDensity', 'retainedDensity', 'retainedParameters']
     const { settings } = await json(join(cwd, 'plain', 'config.json'))
     for (const written of [...lines, JSON.parse(stdout) as object, settings as object])
@@ -218,10 +185,7 @@ describe('salora predict', () => {
   it('prints one JSON line per line, in order', async () => {
     const { code, stdout } = await predict('good fine great film\nbad awful poor film\na text with a second one')
     expect(code).toBe(0)
-    const answers = stdout
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { label: string; score: number; scores: Record<string, number> })
+    const answers = jsonLines<{ label: string; score: number; scores: Record<string, number> }>(stdout)
     expect(answers).toHaveLength(3)
     for (const { label, score, scores } of answers) {
       expect(Object.keys(scores)).toEqual(['bad', 'good'])

@@ -1,5 +1,3 @@
-/** salora tune with real runs in their own processes: its table, its command, and a second call. */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../support/temporaryFolder.js'
@@ -75,26 +73,5 @@ describe('salora tune', () => {
     expect([first.code, first.stderr.match(/fold-\d: .*accuracy/g)?.length], first.stderr).toEqual([0, 2])
     const second = await salora(short, { cwd })
     expect([second.stdout, second.stderr.match(/already done/g)?.length]).toEqual([first.stdout, 2])
-  })
-
-  it.each([
-    [['--methods', 'lara'], 2, '--methods: expected some of lora, salora, '],
-    [['--learning-rates', '0'], 2, '--learning-rates: expected numbers above 0, got 0'],
-    [['--folds', '0'], 2, '--folds: expected'],
-    [['--sample-prompts', 'prompts.txt'], 2, '--sample-prompts: expected none: a search prints scores'],
-    [
-      ['--metric', 'wrong.mjs', '--redis', 'redis://localhost'],
-      2,
-      '--metric: expected none with --redis: a worker runs no module that a job names, got ',
-    ],
-    [['--metric', 'none.mjs'], 1, 'none.mjs: expected'],
-    [['--metric', 'accuracy.mjs'], 1, 'accuracy.mjs: expected a "name" other than '],
-    [['--task', 'none.tsv'], 1, 'none.tsv: expected'],
-  ])('refuses %j in one line, before it writes anything', async (wrong, code, message) => {
-    const task = flags.filter((_, i) => !wrong.includes('--task') || ![3, 4].includes(i))
-    const got = await saloraIn([...task.map((word) => (word === 'search' ? 'refused' : word)), ...wrong], { cwd })
-    expect([got.code, got.stderr.trimEnd().split('\n').length]).toEqual([code, 1])
-    expect(got.stderr).toContain(message)
-    expect(existsSync(join(cwd, 'refused'))).toBe(false)
   })
 })

@@ -1,8 +1,7 @@
 /** LoRA's variants from flags to every export: a run with all three, interrupted and resumed, loaded and exported. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
@@ -10,17 +9,17 @@ import { exportAdapter } from '../../finetuning/adapters/exportAdapter.js'
 import type { ExportFormat } from '../../finetuning/adapters/exportFormats.js'
 import { rankPatternOfRun } from '../../finetuning/adapters/rankPattern.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { bytesIn, runJob } from './jobRun.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('variants')
 let result: RunResult
 const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
 const flags = (output: string) => ({ config: at('settings.json'), model: at('tiny'), task: at('toy.tsv'), output: at(output) })
 
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-variants-'))
   await writeTinyModel(at('tiny'))
   await writeFile(at('toy.tsv'), toyFile(40))
   const settings = {
@@ -37,7 +36,6 @@ beforeAll(async () => {
   await writeFile(at('settings.json'), JSON.stringify({ ...settings, targetModules: ['all-linear'], device: 'cpu', threads: 1 }))
   result = await runJob({ ...flags('whole'), useRslora: true })
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 const exported = (format: ExportFormat) =>
   exportAdapter({

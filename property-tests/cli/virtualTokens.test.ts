@@ -1,9 +1,8 @@
 /** Prefix and prompt tuning from data to export: training, interrupting, loading, exporting, and one line per error. */
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { env, pipeline } from '@huggingface/transformers'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
 import { encoderModel } from '../../accelerated/models/bert/bert.js'
@@ -18,15 +17,14 @@ import type { RunResult } from '../../finetuning/runs/run.js'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { folderOf } from '../golden/golden.js'
 import { assertClose } from '../support/assertClose.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { toyFile } from './toyTask.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('virtual')
 beforeAll(async () => {
   env.allowRemoteModels = false
-  root = await mkdtemp(join(tmpdir(), 'salora-virtual-'))
   await writeFile(join(root, 'toy.tsv'), toyFile(20))
 })
-afterAll(() => rm(root, { recursive: true }))
 
 const virtualTokens = 5
 const steps = 4
@@ -174,22 +172,5 @@ describe.each([
     const [line, code] = await as('LORA')
     expect([line, code]).toEqual([expect.stringContaining('adapter_config.json: expected a plain LoRA configuration whose r is'), 1])
     expect(await as('P_TUNING')).toEqual([expect.stringContaining('adapter_config.json: expected an adapter of a supported method'), 1])
-  })
-})
-
-describe('an invalid run with virtual tokens', () => {
-  it.each([
-    [{ numVirtualTokens: 600 }, "--num-virtual-tokens: expected at most 29, which leave 3 of the model's 32 positions to a text, got 600"],
-    [{ maxLength: 28 }, "--max-length: expected at most the 27 of the model's 32 positions that 5 virtual tokens leave, got 28"],
-  ])('a run with %o gives one line that names the flag to change, and writes nothing', async (change, message) => {
-    expect(await mistake(train(folderOf('roberta'), 'never', settingsOf('prefix', change)))).toEqual([message, 2])
-    expect(await readdir(root)).not.toContain('never')
-  })
-
-  it('is refused without virtual tokens, or with a method that has none', () => {
-    expect(() => settingsOf('prompt', { numVirtualTokens: 0 })).toThrow('numVirtualTokens: expected a whole number of at least 1, got 0')
-    expect(() => settingsOf('lora')).toThrow(
-      'numVirtualTokens: expected a setting of method lora, got 5 (it belongs to prefix, prompt: use method "prefix")',
-    )
   })
 })

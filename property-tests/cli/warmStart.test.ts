@@ -1,18 +1,18 @@
 /** --adapter: a run starts with the function of an adapter, whatever its rank, scale and order of classes. */
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { respelled } from '../../finetuning/data/labels.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { writeAdapter } from './tinyAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('warm')
 let expected = NaN // the loss of the adapter as it is
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-warm-'))
   const model = await writeTinyModel(join(cwd, 'tiny'))
   await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
   await writeAdapter(join(cwd, 'adapter'), model, ['good', 'bad']) // ranks 4, 3, 2, 1, 0, …; the data have bad first
@@ -22,7 +22,6 @@ beforeAll(async () => {
   const scored = await saloraIn(['evaluate', ...machine, '--model', 'tiny', '--adapter', 'adapter', '--task', 'toy.tsv', '--json'], { cwd })
   expected = (JSON.parse(scored.stdout) as { scores: { loss: number } }).scores.loss
 })
-afterAll(() => rm(cwd, { recursive: true }))
 
 const machine = ['--max-length', '16', '--device', 'cpu', '--quiet']
 // so small a rate that a step leaves the function what it was
@@ -52,11 +51,9 @@ const train = (output: string, ...flags: ReadonlyArray<string>) =>
     { cwd },
   )
 const firstLoss = async (output: string): Promise<number> =>
-  (await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8'))
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as { kind: string; scores: { loss: number } })
-    .find(({ kind }) => kind === 'evaluation')?.scores.loss ?? NaN
+  jsonLines<{ kind: string; scores: { loss: number } }>(await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8')).find(
+    ({ kind }) => kind === 'evaluation',
+  )?.scores.loss ?? NaN
 
 const oneStep = ['--method', 'lora', '--rank', '4', '--lora-alpha', '8', '--max-steps', '1']
 

@@ -135,13 +135,9 @@ describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', ()
 
     it('raw text has the BLEU of mteval-v13a.pl, with precisions of the same counts', () => {
       const score = corpusBleu(hypotheses(), [segments(`${folder}/newstest-2015-100sents.en-ru.ref.ru`, 100)])
-      expect([score.score / 100, ...score.precisions.map((precision) => precision / 100)].map((share) => share.toFixed(4))).toEqual([
-        '0.2318',
-        '0.5415',
-        '0.2972',
-        '0.1752',
-        '0.1025',
-      ])
+      expect([score.score / 100, ...score.precisions.map((precision) => precision / 100)].map((share) => share.toFixed(4))).toEqual(
+        '0.2318 0.5415 0.2972 0.1752 0.1025'.split(' '),
+      )
       expect([score.hypothesisLength, score.referenceLength]).toEqual([1998, 1862])
     })
   })

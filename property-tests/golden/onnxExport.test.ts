@@ -1,12 +1,11 @@
 /** The graph exported for transformers.js includes the method's parts beside the matrices. Its answers are those of the method's own library. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { Feed } from '../../accelerated/engines/feeds.js'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { exportAdapter } from '../../finetuning/adapters/exportAdapter.js'
 import type { ExportFormat } from '../../finetuning/adapters/exportFormats.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import {
   compareNumbers,
   expectAgreement,
@@ -18,11 +17,7 @@ import {
   type GoldenBatch,
 } from './golden.js'
 
-let root = ''
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-onnx-'))
-})
-afterAll(() => rm(root, { recursive: true }))
+const { folder: root } = temporaryFolder('onnx')
 
 const exported = async (method: Method, family: Family, format: ExportFormat): Promise<string> => {
   const output = join(root, `${family}-${method}-${format}`)

@@ -1,9 +1,8 @@
 /** Every run that is allowed can be read back: its files keep to the bounds of their readers. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { checkpointNumbers, frozenWeights } from '../../accelerated/checkpoints/frozenWeights.js'
 import { checkLabelNames } from '../../accelerated/checkpoints/labelNames.js'
@@ -24,15 +23,14 @@ import { toAdapter } from '../../finetuning/runs/runResult.js'
 import { checkStorable, parseRunConfig, runFormatVersion } from '../../finetuning/runs/runFiles.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { SEED } from '../support/seed.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('readable')
 let base: ModelFolder
 let made = 0
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-readable-'))
   base = await openModelFolder(await writeTinyModel(join(root, 'tiny')))
 })
-afterAll(() => rm(root, { recursive: true }))
 
 const number = fc.constantFrom(1e-300, 0.3, 0.5, 1, 2, 8, 1024, 65_536, 1e6, 2e9, 1e12, 1e300)
 /** A few of a method's numbers at any size: some are refused, and what is not must come back. */

@@ -1,16 +1,15 @@
 /** What starting costs: time, open files, libraries. */
 import { execFileSync } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { program, salora } from '../cli/spawnSalora.js'
 import { toyFile } from '../cli/toyTask.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
-let folder = ''
+const { folder } = temporaryFolder('start')
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'salora-start-'))
   await writeTinyModel(join(folder, 'model'))
   await writeFile(join(folder, 'toy.tsv'), toyFile(40))
   await writeFile(
@@ -18,7 +17,6 @@ beforeAll(async () => {
     `process.on('exit', () => require('node:fs').writeSync(2, process.report.getReport().sharedObjects.filter((f) => /onnxruntime_binding/.test(f)).length + ' bindings'))`,
   )
 })
-afterAll(() => rm(folder, { recursive: true }))
 
 /** Exit code, standard output and standard error of a line of bash. */
 const bash = (line: string): string =>

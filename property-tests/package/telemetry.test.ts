@@ -3,29 +3,27 @@
  * more. An empty home folder shows every file that was written.
  */
 import { execFile, spawn, spawnSync } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { toyFile } from '../cli/toyTask.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { program } from '../cli/spawnSalora.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
 const isolated = ['--user', '--map-root-user', '--net', '--']
 const possible = process.platform === 'linux' && spawnSync('unshare', [...isolated, 'true']).status === 0
 
-let folder = ''
+const { folder } = temporaryFolder('telemetry')
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'salora-telemetry-'))
   // without certificates ONNX Runtime would be silent for want of them
   await writeFile(join(folder, 'certificates.pem'), rootCertificates.join('\n'))
   await writeTinyModel(join(folder, 'model'))
   await writeFile(join(folder, 'toy.tsv'), toyFile(40))
 })
-afterAll(() => rm(folder, { recursive: true }))
 
 type Observed = { readonly lookUps: number; readonly written: ReadonlyArray<string>; readonly output: string; readonly seconds: number }
 

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll } from 'vitest'
+import { afterAll, beforeAll, vi } from 'vitest'
 
 export type TemporaryFolder = {
   readonly folder: string
@@ -21,4 +21,12 @@ export const temporaryFolder = (name: string): TemporaryFolder => {
       return path
     },
   }
+}
+
+/** The same, with salora's cache in it. */
+export const temporaryCache = (name: string): TemporaryFolder => {
+  const made = temporaryFolder(name)
+  beforeAll(() => void vi.stubEnv('SALORA_CACHE', join(made.folder, 'cache')))
+  afterAll(() => void vi.unstubAllEnvs())
+  return made
 }

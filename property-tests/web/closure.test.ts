@@ -66,13 +66,9 @@ const loadedFirst = ({ outputs }: Metafile): ReadonlyArray<string> => {
 describe('what a browser loads', () => {
   it('has the training loop, every method and every objective of sequences, and asks Node for nothing', () => {
     const files = Object.keys(metafile.inputs)
-    for (const file of [
-      'training/trainingLoop',
-      'methods/salora/salora',
-      'objectives/sequenceClassification',
-      'precisions/int8/',
-      'formats/peft/lora',
-    ])
+    for (const file of 'training/trainingLoop methods/salora/salora objectives/sequenceClassification precisions/int8/ formats/peft/lora'.split(
+      ' ',
+    ))
       expect(
         files.some((name) => name.startsWith(`accelerated/${file}`)),
         file,
@@ -82,16 +78,11 @@ describe('what a browser loads', () => {
     expect(loadedFirst(metafile).filter((name) => above.test(name))).toEqual([])
     // a report's charts and tables, which its first call loads
     const later = files.filter((name) => above.test(name)).map((name) => name.split('/').slice(0, 2).join('/'))
-    expect([...new Set(later)].sort()).toEqual([
-      'evaluation/glue',
-      'evaluation/styleTransfer',
-      'evaluation/tables',
-      'reporting/charts',
-      'reporting/groupBy.ts',
-      'reporting/pathName.ts',
-      'reporting/report',
-      'reporting/resultOrMessage.ts',
-    ])
+    expect([...new Set(later)].sort()).toEqual(
+      'evaluation/glue evaluation/styleTransfer evaluation/tables reporting/charts reporting/groupBy.ts reporting/pathName.ts reporting/report reporting/resultOrMessage.ts'.split(
+        ' ',
+      ),
+    )
   })
 
   it('is seen to ask, where it does: without the twins', async () => {

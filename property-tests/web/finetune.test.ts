@@ -1,8 +1,7 @@
 /** `salora/web` on Node's processor and in memory: the bits and the files of the same run on the disk, and predictions. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
@@ -24,6 +23,7 @@ import {
   type Storage,
 } from '../../web/index.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
 const csv = `text,label\n${Array.from({ length: 24 }, (_, i) => `the film is ${i % 2 === 0 ? 'good' : 'bad'} ${'very '.repeat(i % 5)},${i % 2 === 0 ? 'yes' : 'no'}`).join('\n')}\n`
 const settings = {
@@ -40,10 +40,9 @@ const modelFiles = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'm
 
 it('offers the default method first, which the page selects', () => expect(methodNames[0]).toBe(resolveSettings({}).method))
 
-let root = ''
+const { folder: root } = temporaryFolder('web')
 let onDisk: ReadonlyArray<FinetuneEvent> = []
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-web-'))
   await writeTinyModel(join(root, 'tiny'))
   await writeFile(join(root, 'films.csv'), csv)
   const options = {
@@ -54,7 +53,6 @@ beforeAll(async () => {
   }
   onDisk = await collected(finetuneJob(options, new AbortController().signal))
 })
-afterAll(() => rm(root, { recursive: true }))
 
 const collected = async (run: AsyncIterable<FinetuneEvent>): Promise<ReadonlyArray<FinetuneEvent>> => {
   const events: FinetuneEvent[] = []

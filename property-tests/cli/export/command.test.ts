@@ -1,9 +1,8 @@
 /** salora export: its output, and one line per error. */
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { AutoModelForSequenceClassification, AutoTokenizer, pipeline } from '@huggingface/transformers'
 import { describe, expect, it, vi } from 'vitest'
 import type { ExportReport } from '../../../finetuning/adapters/exportAdapter.js'
-import { exportFormats } from '../../../finetuning/adapters/exportFormats.js'
 import { runProgram } from '../../../cli/program.js'
 import { saloraIn } from '../inProcess.js'
 import { salora } from '../spawnSalora.js'
@@ -73,33 +72,6 @@ describe('salora export', () => {
     expect(report.comparison).toMatchObject({ texts: 6 })
     expect(report.usage).toBe('AutoModelForSequenceClassification.from_pretrained("printed")')
     expect(report.comparison.largestLogitDifference).toBeLessThan(1e-5 * report.comparison.largestLogit)
-  })
-
-  it('prints one line per user error, and writes nothing', async () => {
-    await mkdir(at('full'))
-    await writeFile(at('full', 'notes.txt'), 'mine')
-    const before = await readdir(place.root)
-    const merged = ['--format', 'merged', '--output']
-    expect(await refused(...merged, at('full'))).toBe('--output @/full: expected a new or an empty folder, got "notes.txt" in it\n')
-    expect(await refused(...merged, at('bert'))).toBe("--output @/bert: expected a folder of its own, got the model's folder\n")
-    expect(await refused(...merged, at('bert-adapter'))).toBe(
-      "--output @/bert-adapter: expected a folder of its own, got the adapter's folder\n",
-    )
-    expect(await refused(...merged, at('full', 'notes.txt'))).toBe(
-      '--output @/full/notes.txt: expected a new or an empty folder, got a file\n',
-    )
-    expect(await refused(...merged, at('full', 'notes.txt', 'out'))).toMatch(/^--output @\/full\/notes.txt\/out: expected .*, got .*\n$/)
-    expect(await refused('--format', 'onnx', '--output', 'out')).toBe(
-      `--format: expected one of ${exportFormats.join(', ')}, got "onnx" (did you mean --format transformers.js?)\n`,
-    )
-    expect(await refused('--format', 'peft', '--precision', 'float16', '--output', 'out')).toBe(
-      '--precision: expected float32 for --format peft, got "float16"\n',
-    )
-    expect(await refused('--format', 'merged', '--precision', 'float8', '--output', 'out')).toBe(
-      '--precision: expected float32 or float16 for --format merged, got "float8" (did you mean --precision float32?)\n',
-    )
-    expect(await refused('--format', 'peft')).toBe('--output is required: a folder to write\n')
-    expect(await readdir(place.root)).toEqual(before)
   })
 
   it("refuses PEFT's layouts for a fully fine-tuned model in one line", async () => {

@@ -1,9 +1,8 @@
 /** Exports of a decoder with an adapter: the pipeline of @huggingface/transformers generates the same tokens, and every format has the same logits. */
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AutoModelForCausalLM, AutoTokenizer, env, pipeline, type Tensor } from '@huggingface/transformers'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { loadChatTemplate } from '../../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { saveAdapter } from '../../../accelerated/formats/peft/peft.js'
@@ -15,11 +14,12 @@ import { openGenerator } from '../../../index.js'
 import { decoderFamilies as families, fixtures } from '../../golden/golden.js'
 import { readModel } from '../../support/runGraph.js'
 import { saloraHere } from '../inProcess.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 type Family = (typeof families)[number]
 const prompts = ['w8 w34 w33 w6 w29', 'w14', 'w11 w7 w49 w29 w29 w30 w5 w40 w41']
 
-let root = ''
+const { folder: root } = temporaryFolder('export-decoder')
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
 
 const random = (place: number, shape: readonly [number, number], scale: number) => ({
@@ -54,10 +54,8 @@ const write = async (family: Family): Promise<void> => {
 
 beforeAll(async () => {
   env.allowRemoteModels = false
-  root = await mkdtemp(join(tmpdir(), 'salora-export-decoder-'))
   for (const family of families) await write(family)
 })
-afterAll(() => rm(root, { recursive: true }))
 
 const exported = (family: Family, format: ExportFormat, precision: 'float32' | 'float16' | 'int8' = 'float32', name = '') =>
   exportAdapter({

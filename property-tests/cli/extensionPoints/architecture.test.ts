@@ -2,10 +2,9 @@
  * An architecture is one file and one line, even if its checkpoints store matrices as [in, out] and have buffers. The same model in either layout
  * trains to the same bits in every method and precision. Its exports are the same numbers, each in its family's layout.
  */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { readSafetensors, readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { writeSafetensors, type WritableTensor } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
@@ -16,6 +15,7 @@ import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.
 import { finetuneJob } from '../../../finetuning/nodeMachine.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from '../tinyModel.js'
 import { toyFile } from '../toyTask.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 vi.mock('../../../accelerated/models/index.js', async (original) => {
   const { insideOut } = await import('./insideOut.js')
@@ -25,7 +25,7 @@ vi.mock('../../../accelerated/models/index.js', async (original) => {
 const layouts = ['plain', 'inside-out'] as const
 type Layout = (typeof layouts)[number]
 
-let root = ''
+const { folder: root } = temporaryFolder('architecture')
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
 
 /** [rows, columns] → [columns, rows] */
@@ -36,7 +36,6 @@ const turnedOver = ({ shape: [rows = 0, columns = 0], data }: WritableTensor): W
 const isMatrix = (name: string): boolean => /\.(query|key|value|dense)\.weight$/.test(name) && name.includes('encoder.layer.')
 
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-architecture-'))
   await writeTinyModel(at('plain'))
   const buffers = [0, 1].map((i): [string, WritableTensor] => [
     `roberta.encoder.layer.${i}.attention.mask`,
@@ -49,7 +48,6 @@ beforeAll(async () => {
   })
   await writeFile(at('toy.tsv'), toyFile(24))
 })
-afterAll(() => rm(root, { recursive: true }))
 
 /** Losses and norms of each step of a run on the model in this layout. */
 const trained = async (layout: Layout, name: string, settings: Readonly<Record<string, unknown>>): Promise<ReadonlyArray<unknown>> => {

@@ -14,14 +14,14 @@ export const errors: ReadonlyArray<Mutation> = [
     mistake: 'Any name is near enough.',
     before: 'best.distance <= tolerance(typed)',
     after: 'best.distance <= typed.length',
-    tests: ['cli/help'],
+    tests: ['cli/mistakes'],
   },
   {
     file: 'accelerated/errors/inputError.ts',
     mistake: 'Overrides of direction reach the terminal.',
     before: '\\u202a-\\u202e',
     after: '',
-    tests: ['cli/printable'],
+    tests: ['cli/terminal'],
   },
   {
     file: 'accelerated/errors/nearest.ts',

@@ -105,7 +105,7 @@ export const finetuning: ReadonlyArray<Mutation> = [
     mistake: 'A model without a chat template fails at the first message only.',
     before: "  generator.encode({ messages: [...messages, { role: 'user', content: '?' }] }, 'the conversation')",
     after: '',
-    tests: ['cli/chat'],
+    tests: ['cli/mistakes'],
   },
   {
     file: 'finetuning/adapters/exportFormats.ts',
@@ -126,7 +126,7 @@ export const finetuning: ReadonlyArray<Mutation> = [
     mistake: 'A word is meant for an option that is typed already.',
     before: 'flags.find((one) => typed[one] === undefined)',
     after: 'flags[0]',
-    tests: ['cli/errors'],
+    tests: ['cli/mistakes'],
   },
   {
     file: 'finetuning/recipe.ts',

@@ -21,7 +21,7 @@ export const finetuningTasks: ReadonlyArray<Mutation> = [
     mistake: 'A custom metric may replace one of the task.',
     before: 'names.includes(definition.name) ||',
     after: '',
-    tests: ['cli/customMetric'],
+    tests: ['cli/mistakes'],
   },
   {
     file: 'finetuning/tasks/classification/classWeights.ts',
@@ -329,14 +329,14 @@ export const finetuningTasks: ReadonlyArray<Mutation> = [
     mistake: 'Ids of a large vocabulary take two bytes.',
     before: 'vocabularySize <= 65_536',
     after: 'vocabularySize <= 131_072',
-    tests: ['property/finetuning/tokenizedExamples'],
+    tests: ['property/finetuning/compactExamples'],
   },
   {
     file: 'finetuning/tasks/sequences/tokens.ts',
     mistake: 'A row starts where the one before it started.',
     before: 'return at === 0 ? 0 : (this.ends[at - 1] ?? 0)',
     after: 'return at === 0 ? 0 : (this.ends[at - 2] ?? 0)',
-    tests: ['property/finetuning/tokenizedExamples'],
+    tests: ['property/finetuning/compactExamples'],
   },
   {
     file: 'finetuning/tasks/texts/learnedTokens.ts',

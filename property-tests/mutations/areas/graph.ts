@@ -210,6 +210,6 @@ export const graph: ReadonlyArray<Mutation> = [
     mistake: 'Matrices of four and of eight bits share a product.',
     before: 'bitsOf(other) === bitsOf(node)',
     after: 'true',
-    tests: ['property/accelerated/int4'],
+    tests: ['property/accelerated/quantizedRuns'],
   },
 ]

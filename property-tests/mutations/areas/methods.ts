@@ -280,14 +280,14 @@ export const methods: ReadonlyArray<Mutation> = [
     mistake: 'A target may end in the middle of a path.',
     before: 'name === target || name.endsWith(`.${target}`)',
     after: 'name === target || name.includes(`.${target}`)',
-    tests: ['property/accelerated/targetedMatrices'],
+    tests: ['property/accelerated/peft/names'],
   },
   {
     file: 'accelerated/methods/lowRank.ts',
     mistake: 'A target may begin in the middle of a name.',
     before: 'name === target || name.endsWith(`.${target}`)',
     after: 'name.endsWith(target)',
-    tests: ['property/accelerated/targetedMatrices'],
+    tests: ['property/accelerated/peft/names'],
   },
   {
     file: 'accelerated/methods/salora/salora.ts',

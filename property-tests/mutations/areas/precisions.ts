@@ -49,7 +49,7 @@ export const precisions: ReadonlyArray<Mutation> = [
     mistake: 'Large matrices count in both orientations.',
     before: 'matrices * (matrices < largeLevels ? 2 : 1)',
     after: 'matrices * 2',
-    tests: ['property/accelerated/precisionBytes'],
+    tests: ['property/accelerated/mixed'],
   },
   {
     file: 'accelerated/precisions/mixed.ts',
@@ -77,14 +77,14 @@ export const precisions: ReadonlyArray<Mutation> = [
     mistake: 'Generation in int8 uses the layout of training.',
     before: '  decoding: int8Blocks,\n',
     after: '',
-    tests: ['property/accelerated/int8Generation'],
+    tests: ['property/accelerated/quantizedRuns'],
   },
   {
     file: 'accelerated/precisions/int8/blockLayout.ts',
     mistake: 'The head over the vocabulary stays in float32.',
     before: '...(words === undefined ? [] : [words])',
     after: '',
-    tests: ['property/accelerated/int8Generation'],
+    tests: ['property/accelerated/quantizedRuns'],
   },
   {
     file: 'accelerated/precisions/speedup.ts',
@@ -147,14 +147,14 @@ export const precisions: ReadonlyArray<Mutation> = [
     mistake: 'Generation in int4 uses the layout of training.',
     before: '  decoding: int4Blocks,\n',
     after: '',
-    tests: ['property/accelerated/int4'],
+    tests: ['property/accelerated/quantizedRuns'],
   },
   {
     file: 'accelerated/precisions/int4/int4.ts',
     mistake: 'The head has four bits too.',
     before: 'if (!four.has(name)) return eight.declare(name, shape)',
     after: '',
-    tests: ['property/accelerated/int4'],
+    tests: ['property/accelerated/quantizedRuns'],
   },
   {
     file: 'accelerated/precisions/int4/fourBitLayout.ts',

@@ -39,9 +39,8 @@ export const rooms: Readonly<Record<string, Room>> = {
     tests: [
       ...property(
         'accelerated/int8',
-        'accelerated/int8Generation',
+        'accelerated/quantizedRuns',
         'accelerated/mixed',
-        'accelerated/precisionBytes',
         'accelerated/frozenWeights',
         'accelerated/layers',
         'accelerated/speedup',

@@ -1,19 +1,15 @@
 /** Folders of the adapters library: supported adapters are read, and others are refused in one line that says why. */
 import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { readSafetensors, readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { writeSafetensors, type WritableTensor } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { readAdapter, writeAdapter } from '../../../accelerated/formats/index.js'
 import { folderOf, methodFolder, type Family } from '../../golden/golden.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let root = ''
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-adapters-'))
-})
-afterAll(() => rm(root, { recursive: true }))
+const { folder: root } = temporaryFolder('adapters')
 
 type Json = Readonly<Record<string, unknown>>
 type Change = (folder: string) => Promise<unknown>

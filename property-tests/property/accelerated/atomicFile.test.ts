@@ -1,21 +1,19 @@
 /** Atomic writes: after any failure the old file is intact, and no temporary file remains. */
-import { mkdtemp, open, readFile, readdir, rename, rm, unlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { open, readFile, readdir, rename, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { writeFileAtomically, type FileSystem } from '../../../accelerated/storage/atomicFile.js'
 import { InputError } from '../../../accelerated/errors/inputError.js'
 import { SEED } from '../../support/seed.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let folder = ''
+const { folder } = temporaryFolder('atomic')
 let path = ''
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'salora-atomic-'))
   path = join(folder, 'result.json')
 })
 beforeEach(() => writeFile(path, 'old'))
-afterAll(() => rm(folder, { recursive: true }))
 
 const failure = (code: string): Error => Object.assign(new Error(`${code}: from the system`), { code })
 

@@ -1,9 +1,7 @@
 /** Attention by blocks of queries against attention of all queries at once: values, gradients, whole steps, predictions, and when it is chosen. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { checkpointNumbers } from '../../../accelerated/checkpoints/frozenWeights.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
@@ -38,12 +36,9 @@ import { fixtures } from '../../golden/golden.js'
 import { assertClose } from '../../support/assertClose.js'
 import { resultOf, withGraph } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let cache = ''
-beforeAll(async () => {
-  cache = await mkdtemp(join(tmpdir(), 'salora-blocks-'))
-})
-afterAll(() => rm(cache, { recursive: true }))
+const { folder: cache } = temporaryFolder('blocks')
 
 const scans = (outputs: Readonly<Record<string, Expression>>): number =>
   topologicalOrder(Object.values(outputs)).filter(({ op }) => op === 'Scan').length

@@ -1,24 +1,22 @@
 /** State that stays on the device between steps: the same bits as state that crosses, few bytes, and fresh numbers wherever they are read. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import type { Device } from '../../../accelerated/engines/devices/device.js'
 import type { FinetuneEvent, FinetuneOptions } from '../../../finetuning/runs/run.js'
 import { finetune, memoryStorage, type Storage } from '../../../web/index.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { keepingEngine, type Traffic } from '../../support/keepingEngine.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 /** The CPU as a device that keeps what a session carries. */
 const keepingDevice = (traffic: Traffic[]): Device => ({ ...cpu, engine: (settings) => keepingEngine(cpu.engine(settings), traffic) })
 
-let root = ''
+const { folder: root } = temporaryFolder('device-state')
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-device-state-'))
   await writeTinyModel(join(root, 'tiny'))
 })
-afterAll(() => rm(root, { recursive: true }))
 
 const filled = async (): Promise<Storage> => {
   const storage = memoryStorage()

@@ -1,27 +1,23 @@
 /** Folder locks: one living process has the lock at a time, and a dead process loses it, wherever it ran. */
 import { spawn } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdtemp, readdir, readFile, stat, unlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { lockFolder, patience, releaseThread, type FolderLock } from '../../../accelerated/storage/folderLock.js'
 import { removeTemporaries } from '../../../accelerated/storage/atomicFile.js'
 import { InputError } from '../../../accelerated/errors/inputError.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('lock')
 let folder = ''
 const held: FolderLock[] = []
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-lock-'))
-})
 beforeEach(async () => {
   folder = await mkdtemp(join(root, 'f-'))
 })
 afterEach(async () => {
   for (const lock of held.splice(0)) await lock.release()
 })
-afterAll(() => rm(root, { recursive: true }))
 
 const lock = async (): Promise<FolderLock> => {
   const heldLock = await lockFolder(folder, 'F')

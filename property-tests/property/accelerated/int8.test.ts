@@ -1,38 +1,21 @@
-/** The precision int8: its file in the cache, what it refuses, and that every method which freezes the model trains and answers in it. */
-import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+/** The precision int8: its files in the cache, of training and of generation, and what it refuses. */
+import { chmod, mkdir, readdir, readFile, realpath, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
-import { methods } from '../../../accelerated/methods/index.js'
 import { quantizedFile } from '../../../accelerated/precisions/int8/quantizedFile.js'
 import { rowLayout, type LevelsType } from '../../../accelerated/precisions/int8/rowLayout.js'
-import { int8 } from '../../../accelerated/precisions/int8/int8.js'
+import { int8, int8Blocks } from '../../../accelerated/precisions/int8/int8.js'
 import { openFrozen } from '../../../accelerated/precisions/precision.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
-import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
-import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
-import { readSentiment } from '../../../finetuning/data/index.js'
-import { runJob } from '../../cli/jobRun.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
-import { toyFile } from '../../cli/toyTask.js'
-import { assertClose } from '../../support/assertClose.js'
+import { fixtures } from '../../golden/golden.js'
+import { temporaryCache } from '../../support/temporaryFolder.js'
 
-let root = ''
+const { folder: root } = temporaryCache('int8')
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
-const cacheBefore = process.env['SALORA_CACHE']
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-int8-'))
-  process.env['SALORA_CACHE'] = at('cache')
-  await writeTinyModel(at('tiny'))
-  await writeFile(at('toy.tsv'), toyFile(40))
-})
-afterAll(async () => {
-  if (cacheBefore === undefined) delete process.env['SALORA_CACHE']
-  else process.env['SALORA_CACHE'] = cacheBefore
-  await rm(root, { recursive: true })
-})
+beforeAll(() => writeTinyModel(at('tiny')))
 
 /** Opens the file of a model; its progress lines. */
 const opened = async (cache: string, model = at('tiny'), largeFrom?: number, type: LevelsType = 'int8') => {
@@ -150,98 +133,35 @@ describe('the file of quantized weights', () => {
   })
 })
 
-const settings = { model: 'tiny', task: 'toy.tsv', maxSteps: '6', batchSize: '4', maxLength: '16', device: 'cpu', threads: '1' } as const
-const flags = (method: string, more: Readonly<Record<string, string>> = {}) => ({
-  ...settings,
-  model: at('tiny'),
-  task: at('toy.tsv'),
-  output: at(`run-${method}`),
-  method,
-  precision: 'int8',
-  ...(method === 'salora' ? { gateStart: '0.2', gateEnd: '0.5' } : {}),
-  ...(method === 'prompt' || method === 'prefix' ? { virtualTokens: '3' } : {}),
-  ...more,
-})
-
-const results = new Map<string, ReturnType<typeof runJob>>()
-/** The run of a method, which tests share. */
-const trained = (method: string): ReturnType<typeof runJob> => {
-  const result = results.get(method) ?? runJob(flags(method))
-  results.set(method, result)
-  return result
-}
-
-describe('a run in int8', () => {
-  it.each(methods.map(({ name }) => name).filter((name) => name !== 'full'))(
-    'a run of %s in int8 trains, says so in result.json, and answers as it was scored',
-    async (method) => {
-      const result = await trained(method)
-      expect(result).toMatchObject({ precision: 'int8', stepsDone: 6, interrupted: false })
-      const rows = await (async () => {
-        const adapter = await openTrainedAdapter({
-          model: at('tiny'),
-          adapter: at(`run-${method}`, 'adapter'),
-          maxLength: 16,
-          device: 'cpu',
-          precision: 'int8',
-        })
-        return adapter.predict([{ text: 'a good film' }, { text: 'bad' }]).finally(adapter.release)
-      })()
-      expect(rows.flat().every(Number.isFinite)).toBe(true)
-    },
-  )
-
-  it('int8 with the method full is refused because it freezes nothing, and so is a device without int8 products', async () => {
-    await expect(runJob(flags('full'))).rejects.toMatchObject({
-      setting: 'precision',
-      expected: expect.stringContaining('method full') as unknown,
-    })
-    expect(await readdir(root)).not.toContain('run-full')
-    expect(int8.runsOn?.({ fusedMatMul: false })).toBe(false)
+describe('the file of blocks', () => {
+  it('has all other tensors unchanged, and is made once, beside the file of training', async () => {
+    const base = await openModelFolder(join(fixtures, 'llama'))
+    const lines: string[] = []
+    for (const precision of [int8Blocks, int8, int8Blocks]) {
+      const opening = precision.open(base, at('own'))
+      for (let next = await opening.next(); ; next = await opening.next()) {
+        if (next.done === true) break
+        lines.push(next.value)
+      }
+    }
+    expect(lines.length).toBe(2)
+    expect((await readdir(at('own', 'salora-int8'))).filter((name) => name.endsWith('.safetensors')).length).toBe(2)
+    const { tensor, weights } = await openFrozen(int8Blocks, base, at('own'))
+    const norms = [...base.tensors.keys()].filter((name) => name.includes('norm'))
+    const session = await cpu.engine({ threads: 1 }).open(Object.fromEntries(norms.map((name) => [name, tensor(name)])), weights)
+    const outputs = await session.run({})
+    await session.release()
+    for (const name of norms) expect(outputs[name], name).toEqual(await readTensor(base.tensors.get(name)!))
+    expect(norms.length).toBeGreaterThan(2)
   })
 
-  it('a run of DoRA in int8 trains, though it needs the matrix itself', async () => {
-    expect((await runJob(flags('lora', { dora: 'true', output: at('run-dora') }))).stepsDone).toBe(6)
-  })
-
-  it('resumes in the same bits', async () => {
-    const uninterrupted = await trained('salora')
-    await runJob(flags('salora', { output: at('cut') }), 3)
-    const rest = await runJob({ output: at('cut'), resume: true })
-    expect(rest.last).toEqual(uninterrupted.last)
-    expect(await readFile(at('cut', 'adapter', 'adapter_model.safetensors'))).toEqual(
-      await readFile(at('run-salora', 'adapter', 'adapter_model.safetensors')),
+  it('takes 9 bits for a weight', async () => {
+    const base = await openModelFolder(join(fixtures, 'llama'))
+    const quantized = new Set([...base.model.spec.matrices.map(({ name }) => `${name}.weight`), base.model.causalHead?.().words])
+    const bits = [...base.frozen].reduce(
+      (sum, [name, { shape }]) => sum + (quantized.has(name) ? 9 : 32) * shape.reduce((a, b) => a * b, 1),
+      0,
     )
+    expect(int8Blocks.weightBytes(base)).toBe(bits / 8)
   })
 })
-
-it("the embedded model's logits of real sentences in int8 are close to float32", async () => {
-  const texts = readSentiment().dev.examples.slice(0, 60)
-  const run = await runJob({
-    model: embeddedModel,
-    task: 'sentiment',
-    method: 'lora',
-    maxSteps: '30',
-    batchSize: '16',
-    maxLength: '32',
-    learningRate: '0.002',
-    device: 'cpu',
-    output: at('embedded'),
-    evalSteps: '30',
-  })
-  expect(run.stepsDone).toBe(30)
-  const logits = async (precision: string): Promise<ReadonlyArray<number>> => {
-    const adapter = await openTrainedAdapter({
-      model: embeddedModel,
-      adapter: at('embedded', 'adapter'),
-      maxLength: 32,
-      device: 'cpu',
-      precision,
-    })
-    return (await adapter.predict(texts).finally(adapter.release)).flat()
-  }
-  const [exact, coarse] = [await logits('float32'), await logits('int8')]
-  const largest = Math.max(...exact.map(Math.abs))
-  assertClose(coarse, exact, { relative: 0, absolute: 0.05 * largest })
-  expect(coarse).not.toEqual(exact)
-}, 60_000)

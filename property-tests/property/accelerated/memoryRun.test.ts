@@ -1,8 +1,7 @@
 /** A whole run without a disk: model, tokenizer, checkpoints and adapter are in memory. It has the bits of the same run on the disk. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { checkpointNumbers } from '../../../accelerated/checkpoints/frozenWeights.js'
 import { saveCheckpoint } from '../../../accelerated/checkpoints/checkpointFile.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
@@ -23,21 +22,20 @@ import { runOutline, startOfRun } from '../../../accelerated/training/initialSta
 import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
 import { train } from '../../../accelerated/training/trainingLoop.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const steps = 6
 const outputs = { head: 'sequence', labels: 2, problemType: 'single_label_classification' } as const
 const texts = ['a good film', 'a bad film', 'good', 'bad bad', 'the film is good', 'the film is bad', 'a very good one', 'a poor one']
 
-let root = ''
+const { folder: root } = temporaryFolder('memory')
 const memory = memoryStorage()
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-memory-'))
   await writeTinyModel(join(root, 'tiny'))
   await memory.makeFolder('/none/tiny', { recursive: true }) // the disk does not have this folder
   for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors'])
     await memory.write(`/none/tiny/${name}`, await readFile(join(root, 'tiny', name)))
 })
-afterAll(() => rm(root, { recursive: true }))
 
 /** Trains in `folder` of a storage to `until` steps, from its newest checkpoint if it has one. → the adapter after the last step */
 const trained = async (storage: Storage, folder: string, until = steps) => {

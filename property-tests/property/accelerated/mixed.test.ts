@@ -1,30 +1,29 @@
 /** The precision mixed: its float16 weights and its refusals. mixedOnGpu.test.ts trains in it. */
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
-import { cast } from '../../../accelerated/graph/operators.js'
-import { halfOf } from '../../../accelerated/graph/quantizedOperators.js'
-import { checkDevice, openFrozen } from '../../../accelerated/precisions/precision.js'
-import { float32 } from '../../../accelerated/precisions/floats.js'
-import { mixed } from '../../../accelerated/precisions/mixed.js'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type ModelFolder, openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { cuda } from '../../../accelerated/engines/devices/cuda.js'
 import { nativeDevice } from '../../../accelerated/engines/devices/nativeDevice.js'
 import { webgpu } from '../../../accelerated/engines/devices/webgpu.js'
+import { cast } from '../../../accelerated/graph/operators.js'
+import { halfOf } from '../../../accelerated/graph/quantizedOperators.js'
+import { float32 } from '../../../accelerated/precisions/floats.js'
+import { int8 } from '../../../accelerated/precisions/int8/int8.js'
+import { mixed } from '../../../accelerated/precisions/mixed.js'
+import { checkDevice, openFrozen } from '../../../accelerated/precisions/precision.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { runJob } from '../../cli/jobRun.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyFile } from '../../cli/toyTask.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('mixed')
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-mixed-'))
   await writeTinyModel(at('tiny'))
   await writeFile(at('toy.tsv'), toyFile(40))
 })
-afterAll(() => rm(root, { recursive: true }))
 
 const flags = (method: string, more: Readonly<Record<string, string>> = {}) => ({
   model: at('tiny'),
@@ -95,4 +94,24 @@ describe('mixed where it cannot work', () => {
     const trained = new Set(base.model.spec.matrices.map(({ name }) => `${name}.weight`))
     expect(() => mixed.check?.(trained, base, 'full')).toThrow(/float32 with method full/)
   })
+})
+
+/** A model with `count` matrices of [d, d] and a vector of 10 numbers. */
+const modelOf = (count: number, d: number) => {
+  const matrices = Array.from({ length: count }, (_, i) => ({ name: `m${i}`, d, k: d }))
+  const frozen = new Map<string, { readonly shape: ReadonlyArray<number> }>(
+    matrices.map(({ name }) => [`${name}.weight`, { shape: [d, d] }]),
+  )
+  frozen.set('bias', { shape: [10] })
+  return { model: { spec: { matrices } }, frozen } as unknown as Pick<ModelFolder, 'model' | 'frozen'>
+}
+
+it.each([
+  [2, 16, 2],
+  [2, 2 ** 14, 1], // 2²⁹ levels: each matrix is in one orientation only
+  [1, 2 ** 14, 2],
+])('%i matrices of %i² numbers have %i bytes a number in int8, and two in mixed', (count, d, ofLevels) => {
+  const numbers = count * d * d
+  const base = modelOf(count, d)
+  expect([int8.weightBytes(base), mixed.weightBytes(base)]).toEqual([ofLevels * numbers + 40, 2 * numbers + 40])
 })

@@ -1,24 +1,22 @@
 /** A run in mixed on a GPU, or on one in software: training, resumption and predictions. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { probeDevice } from '../../../accelerated/engines/deviceProbe.js'
 import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
 import { runJob } from '../../cli/jobRun.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyFile } from '../../cli/toyTask.js'
 import { assertClose } from '../../support/assertClose.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const { works } = await probeDevice('webgpu')
-let root = ''
+const { folder: root } = temporaryFolder('mixed-gpu')
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-mixed-gpu-'))
   await writeTinyModel(at('tiny'))
   await writeFile(at('toy.tsv'), toyFile(40))
 })
-afterAll(() => rm(root, { recursive: true }))
 
 const salora = (output: string) => ({
   model: at('tiny'),

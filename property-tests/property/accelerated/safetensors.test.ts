@@ -1,21 +1,17 @@
 /** The safetensors reader and writer: round trips, bytes fixed by hand, and every way to break a file. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { InputError } from '../../../accelerated/errors/inputError.js'
 import { fromFloat16, toFloat16 } from '../../../accelerated/storage/float16.js'
 import { nodeFiles } from '../../../accelerated/storage/nodeFiles.js'
 import { readChunks, readSafetensors, readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { layOut, writeSafetensors, type WritableTensor } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { SEED } from '../../support/seed.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let folder = ''
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'salora-safetensors-'))
-})
-afterAll(() => rm(folder, { recursive: true }))
+const { folder } = temporaryFolder('safetensors')
 
 const fileOf = async (bytes: Uint8Array): Promise<string> => {
   const file = join(folder, 'model.safetensors')

@@ -1,9 +1,8 @@
 /** Text to ids: special tokens and token types of both families, truncation, and ids of a real tokenizer. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { encoderModel } from '../../../accelerated/models/bert/bert.js'
 import type { EncoderConfig } from '../../../accelerated/models/bert/config.js'
@@ -13,6 +12,7 @@ import * as validFiles from '../../hostile/validFiles.js'
 import { SettingsError } from '../../../accelerated/errors/expectedErrors.js'
 import { SEED } from '../../support/seed.js'
 import { wordPieceJson } from '../../support/wordPieceJson.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const bert: EncoderConfig = {
   family: 'bert',
@@ -37,11 +37,7 @@ const wordPiece = wordPieceJson(['a', 'b', '##c', '!'])
 
 const bytePair = { ...validFiles.bytePair, model: { ...validFiles.bytePair.model, unk_token: null } }
 
-let folder = ''
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'salora-tokenizer-'))
-})
-afterAll(() => rm(folder, { recursive: true }))
+const { folder } = temporaryFolder('tokenizer')
 
 const load = async (json: object, config: EncoderConfig): Promise<Tokenizer> => {
   await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(json))

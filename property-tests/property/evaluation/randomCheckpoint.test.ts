@@ -1,9 +1,8 @@
 /** A checkpoint of random weights in fp16 shards: its content, its opening, and the messages about a wrong shard, index or config. */
-import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { mean, standardDeviation } from 'simple-statistics'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { weightSource } from '../../../accelerated/checkpoints/frozenWeights.js'
 import { InputError } from '../../../accelerated/errors/inputError.js'
 import { openModelFolder, type OpenOptions } from '../../../accelerated/checkpoints/modelFolder.js'
@@ -15,6 +14,7 @@ import { openFrozen } from '../../../accelerated/precisions/precision.js'
 import { checkWeightsFit } from '../../../accelerated/precisions/memoryCheck.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import { writeRandomCheckpoint } from '../../support/randomCheckpoint.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const config = {
   model_type: 'llama',
@@ -28,12 +28,8 @@ const ofLayer = 4 * 64 * 64 + 3 * 64 * 96 + 2 * 64
 const besides = 2 * 101 * 64 + 64
 const shardBytes = 60_000
 
-let root = ''
+const { folder: root } = temporaryFolder('random')
 let made = 0
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-random-'))
-})
-afterAll(() => rm(root, { recursive: true }))
 
 const written = async (seed = 0): Promise<string> => {
   const folder = join(root, `m${made++}`)

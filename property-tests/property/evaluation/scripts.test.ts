@@ -1,14 +1,12 @@
 /** Scripts of the evaluation: each explains itself by --help, and reports a wrong flag or input in one line. */
 import { spawn } from 'node:child_process'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const scripts = {
   'scripts/embeddedModel/buildTokenizer': ['--corpora', '--exclude', '--output'],
-  'property-tests/growth/growth': ['--only', '--seconds'],
-  'property-tests/soak/soak': ['--part', '--predictions', '--runs', '--minutes'],
   'scripts/embeddedModel/pretrain': ['--corpora', '--exclude', '--output', '--steps', '--threads'],
 } as const
 type Script = keyof typeof scripts
@@ -18,11 +16,7 @@ const needed: Readonly<Partial<Record<Script, ReadonlyArray<string>>>> = {
   'scripts/embeddedModel/pretrain': ['--corpora', '.', '--output', 'run'],
 }
 
-let cwd = ''
-beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-scripts-'))
-})
-afterAll(() => rm(cwd, { recursive: true }))
+const { folder: cwd } = temporaryFolder('scripts')
 
 type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string }
 const runFile = (file: string, ...args: ReadonlyArray<string>): Promise<Ended> =>

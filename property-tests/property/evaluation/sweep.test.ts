@@ -1,9 +1,8 @@
 /** Sweeps over GLUE: their plan, their execution, and their table. */
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import type { ModelSpec } from '../../../accelerated/models/architecture.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../../finetuning/runs/run.js'
@@ -19,15 +18,14 @@ import { sweepTable, type EndedCell } from '../../../evaluation/glue/sweepTable.
 import { sweeps } from '../../../evaluation/glue/sweeps/index.js'
 import { runCells, type ExecutorEvent } from '../../../evaluation/cells/executor.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('sweep')
 let spec: ModelSpec
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-sweep-'))
   await writeTinyModel(join(root, 'tiny'))
   spec = (await openModelFolder(join(root, 'tiny'))).model.spec
 })
-afterAll(() => rm(root, { recursive: true }))
 
 const sweepNamed = (name: string) => sweeps.find((sweep) => sweep.name === name)!
 const request = (change: Partial<GlueSweepOptions> = {}): GlueSweepOptions => ({
@@ -51,13 +49,9 @@ const request = (change: Partial<GlueSweepOptions> = {}): GlueSweepOptions => ({
 describe('the plan of a sweep', () => {
   it('has every row on every task with every seed, seed by seed, each with the recipe of its task', () => {
     const cells = cellsOf(request(), spec)
-    expect(cells.map(({ id }) => id).slice(0, 5)).toEqual([
-      'mrpc.lora.seed-0',
-      'mrpc.salora.seed-0',
-      'cola.lora.seed-0',
-      'cola.salora.seed-0',
-      'mrpc.lora.seed-1',
-    ])
+    expect(cells.map(({ id }) => id).slice(0, 5)).toEqual(
+      'mrpc.lora.seed-0 mrpc.salora.seed-0 cola.lora.seed-0 cola.salora.seed-0 mrpc.lora.seed-1'.split(' '),
+    )
     expect(new Set(cells.map(({ id }) => id)).size).toBe(12)
     expect(cells[1]?.options.settings).toMatchObject({
       method: 'salora',

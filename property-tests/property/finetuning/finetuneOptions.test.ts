@@ -1,8 +1,11 @@
-/** What a caller without types may give to finetune: each mistake is one line that names the option, and no file is written. */
+/** What a run is asked for: options that are refused, a finished run that is made longer, and the advice of one that still learns. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
+import { resolveSettings } from '../../../accelerated/training/settings.js'
 import type * as runs from '../../../finetuning/finetune.js'
+import { lossStillFalling } from '../../../cli/terminal/trainingRun.js'
+import { findExtension } from '../../../finetuning/runs/runFolder.js'
 import { refusalOf } from '../../support/refusal.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -39,5 +42,42 @@ describe('the options of finetune', () => {
   ])('are refused in one line: %s', async (_, options, message) => {
     expect(await refusalOf(() => finetune(options as never).next())).toBe(message)
     expect(existsSync(output)).toBe(false)
+  })
+})
+
+const settings = (maxSteps: number | null, epochs = 3) => resolveSettings({ method: 'lora', maxSteps, epochs } as object)
+const extended = (before: number | null, now: number | null, steps: number, done = 8, epochs = 3) =>
+  findExtension({ settings: settings(before) }, { steps: 10, stepsDone: done }, settings(now, epochs), steps)
+
+it('a finished run is extended to more steps than it took, with the length that it had', () => {
+  expect(extended(10, 12, 12)).toEqual({ epochs: 3, maxSteps: 10, steps: 10, after: 8 })
+  expect(extended(10, 9, 9)).toEqual({ epochs: 3, maxSteps: 10, steps: 10, after: 8 }) // it had stopped early
+  expect(() => extended(10, 8, 8)).toThrow('--max-steps: expected more than the 8 steps that the finished run took, got 8 steps')
+  expect(() => extended(10, null, 7, 8, 2)).toThrow('--epochs: expected more than the 8 steps that the finished run took, got 7 steps')
+})
+
+it('a run of the same length, or one that has not finished, is not extended', () => {
+  expect(extended(10, 10, 10)).toBe(null)
+  expect(findExtension({ settings: settings(10) }, null, settings(12), 12)).toBe(null)
+})
+
+const evaluations = (...losses: ReadonlyArray<number>) => losses.map((loss, i) => ({ step: 10 * (i + 1), scores: { loss } }))
+
+describe('lossStillFalling', () => {
+  it.each([
+    ['falls at a steady rate', [1.5, 1.2, 0.9], { from: { step: 20, loss: 1.2 }, to: { step: 30, loss: 0.9 } }],
+    ['falls at every of six evaluations', [6, 5, 4, 3, 2, 1], { from: { step: 40, loss: 3 }, to: { step: 60, loss: 1 } }],
+    ['has settled', [1.5, 0.9, 0.89], null],
+    ['rose again', [1.5, 0.5, 0.9], null],
+    ['rose in the middle and fell again, but was lower before', [1, 0.4, 0.9, 0.8, 0.7, 0.5], null],
+    ['was measured once', [1.5], null],
+    ['was measured twice, the first time in the middle', [1.5, 0.5], { from: { step: 10, loss: 1.5 }, to: { step: 20, loss: 0.5 } }],
+  ] as const)('of a loss that %s', (_, losses, expected) => {
+    expect(lossStillFalling(evaluations(...losses))).toEqual(expected)
+  })
+
+  it('looks neither at the evaluation before the first step nor at those without a loss', () => {
+    expect(lossStillFalling([{ step: 0, scores: { loss: 9 } }, ...evaluations(0.5)])).toBeNull()
+    expect(lossStillFalling([{ step: 10, scores: { accuracy: 1 } }])).toBeNull()
   })
 })

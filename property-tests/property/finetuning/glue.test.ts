@@ -70,18 +70,10 @@ describe('each task of GLUE in its official layout', () => {
   })
 
   it("reads MNLI's gold label, whether the file has twelve columns or sixteen", () => {
-    const head = [
-      'index',
-      'promptID',
-      'pairID',
-      'genre',
-      'sentence1_binary_parse',
-      'sentence2_binary_parse',
-      'sentence1_parse',
-      'sentence2_parse',
-      'sentence1',
-      'sentence2',
-    ]
+    const head =
+      'index promptID pairID genre sentence1_binary_parse sentence2_binary_parse sentence1_parse sentence2_parse sentence1 sentence2'.split(
+        ' ',
+      )
     const row = ['0', '1', '1n', 'fiction', '( a )', '( b )', '(ROOT a)', '(ROOT b)', 'A.', 'B.']
     const file = (votes: ReadonlyArray<string>): string =>
       `${[...head, ...votes.map((_, i) => `label${i + 1}`), 'gold_label'].join('\t')}\n${[...row, ...votes, 'contradiction'].join('\t')}\n`
@@ -121,13 +113,9 @@ describe("GLUE's text format", () => {
   })
 
   it('reads CRLF, a byte-order mark, a missing final newline and empty lines at the end alike', () => {
-    for (const content of [
-      'sentence\tlabel\r\nfine\t1\r\n"poor\t0\r\n',
-      '\ufeffsentence\tlabel\nfine\t1\n"poor\t0\n',
-      'sentence\tlabel\nfine\t1\n"poor\t0',
-      'sentence\tlabel\r\nfine\t1\r\n"poor\t0',
-      'sentence\tlabel\nfine\t1\n"poor\t0\n\n\r\n',
-    ])
+    for (const content of 'sentence\tlabel\r\nfine\t1\r\n"poor\t0\r\n \ufeffsentence\tlabel\nfine\t1\n"poor\t0\n sentence\tlabel\nfine\t1\n"poor\t0 sentence\tlabel\r\nfine\t1\r\n"poor\t0 sentence\tlabel\nfine\t1\n"poor\t0\n\n\r\n'.split(
+      ' ',
+    ))
       expect(read('sst2', content).examples).toEqual(tidy)
   })
 

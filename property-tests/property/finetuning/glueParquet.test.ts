@@ -1,18 +1,14 @@
 /** GLUE from the hub's Parquet files as pyarrow writes them, by task and split (fixtures/make_glue_parquet.py). */
-import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { loadEvaluation, loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { refusalOf } from '../../support/refusal.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const data = join(import.meta.dirname, 'fixtures/glue-parquet')
 const refusal = (options: TaskOptions): Promise<string> => refusalOf(() => loadTask(options))
-let root = ''
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-parquet-'))
-})
-afterAll(() => rm(root, { recursive: true }))
+const { folder: root } = temporaryFolder('parquet')
 
 describe("GLUE's Parquet", () => {
   it('reads the pairs and classes of a task, part after part, from the task folder or its parent', async () => {

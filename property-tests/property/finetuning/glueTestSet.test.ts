@@ -1,17 +1,13 @@
 /** GLUE's test files: which exist, their names in a submission, and their texts in order. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { readTexts } from '../../../finetuning/data/delimited.js'
 import type { GlueName } from '../../../finetuning/data/glueTasks.js'
 import { glueTests, type GlueTest } from '../../../finetuning/data/glueTestSet.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let root = ''
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-glue-tests-'))
-})
-afterAll(() => rm(root, { recursive: true }))
+const { folder: root } = temporaryFolder('glue-tests')
 
 const textsOf = async ({ files, columns }: GlueTest): Promise<ReadonlyArray<ReadonlyArray<string | null>>> => {
   const texts: (string | null)[][] = []

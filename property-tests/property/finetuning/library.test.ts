@@ -1,8 +1,7 @@
 /** The library's main calls with as few options as a user may give. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import {
   finetune,
   finetuneJob,
@@ -16,19 +15,18 @@ import {
 } from '../../../index.js'
 import { toyFile } from '../../cli/toyTask.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('library')
 const run = async (settings: Parameters<typeof resolveSettings>[0], model = join(root, 'tiny')): Promise<void> => {
   const options = { model, task: { task: join(root, 'toy.tsv') }, output: join(root, 'run'), settings }
   for await (const _ of finetuneJob(options, new AbortController().signal));
 }
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-library-'))
   await writeTinyModel(join(root, 'tiny'))
   await writeFile(join(root, 'toy.tsv'), toyFile(40))
   await run({ method: 'lora', maxSteps: 2, maxLength: 16, device: 'cpu' })
 })
-afterAll(() => rm(root, { recursive: true }))
 
 describe('finetune', () => {
   it('resolves the settings that are given, and starts a new run unless `resume` is set', async () => {

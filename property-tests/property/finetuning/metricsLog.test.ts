@@ -1,19 +1,20 @@
-/** metrics.jsonl of a resumed run: its first lines stay byte for byte, whatever a killed process appended. */
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+/** What a run logs: metrics.jsonl after a resume, the event file of TensorBoard, and the names of its numbers. */
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { withEventFile } from '../../../finetuning/runs/eventFile.js'
+import { scalarsOf } from '../../../finetuning/runs/metricsLine.js'
 import { openMetricsLog } from '../../../finetuning/runs/metricsLog.js'
+import { openingRecords, openings, scalarRecord, wallTimes } from '../../../finetuning/runs/tensorBoardEvents.js'
 import { SEED } from '../../support/seed.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('metrics')
 let file = ''
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-metrics-'))
   file = join(root, 'metrics.jsonl')
 })
-afterAll(() => rm(root, { recursive: true }))
 
 const lines = fc.array(
   fc.string({ unit: 'grapheme', maxLength: 20 }).map((text) => JSON.stringify(text)),
@@ -70,4 +71,49 @@ describe('a metrics log that can no longer be written', () => {
     for (let step = 1; step <= 40; step++) log.append({ kind: 'step', step }) // two groups
     for (let i = 0; i < 2; i++) await expect(log.flush()).rejects.toMatchObject({ message: message })
   })
+})
+
+const { folder } = temporaryFolder('event-file')
+const future = 9_999_999_990 // seconds since 1970
+const nameAt = (seconds: number): string => `events.out.tfevents.${seconds}.salora`
+
+/** A run with two logged steps, whose event file is named by a later moment than now. */
+const resumed = async (): Promise<string> => {
+  const output = await mkdtemp(join(folder, 'run-'))
+  await writeFile(join(output, 'metrics.jsonl'), [1, 2].map((step) => `{"kind":"step","step":${step},"loss":${step}}\n`).join(''))
+  const records = [openingRecords(100), scalarRecord(101, 1, [['train/loss', 1]]), scalarRecord(102, 2, [['train/loss', 2]])]
+  await writeFile(join(output, nameAt(future)), Buffer.concat(records))
+  return output
+}
+
+describe('the event file of a resumed run', () => {
+  it('has a name of its own, after that of the old one, which is removed', async () => {
+    const output = await resumed()
+    const log = await withEventFile(await openMetricsLog(output, 2), output, false)
+    await log.flush()
+    expect((await readdir(output)).sort()).toEqual([nameAt(future + 1), 'metrics.jsonl'].sort())
+  })
+
+  it('has the times of the kept lines, and those of the lines to come', async () => {
+    const output = await resumed()
+    const log = await withEventFile(await openMetricsLog(output, 1), output, false)
+    log.append({ kind: 'step', step: 2 })
+    const before = Date.now() / 1000
+    await log.flush()
+    const times = wallTimes(await readFile(join(output, nameAt(future + 1))))
+    expect(times.slice(0, openings + 1)).toEqual([100, 100, 101])
+    expect(times.length).toBe(openings + 2)
+    expect(Math.abs((times.at(-1) ?? 0) - before)).toBeLessThan(60)
+  })
+})
+
+it('steps, evaluations and tests have names of their own, without the step and what is no number', () => {
+  expect(scalarsOf({ kind: 'step', step: 3, loss: 0.5, density: null, note: 'x' })).toEqual([['train/loss', 0.5]])
+  const scores = { loss: 1, accuracy: 0.75, f1: null }
+  for (const kind of ['evaluation', 'test'])
+    expect(scalarsOf({ kind, step: 3, scores, best: true })).toEqual([
+      [`${kind}/loss`, 1],
+      [`${kind}/accuracy`, 0.75],
+    ])
+  expect(scalarsOf({ kind: 'prune', step: 3, scores })).toEqual([])
 })

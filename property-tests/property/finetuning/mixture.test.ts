@@ -159,20 +159,7 @@ describe('a run on several files', () => {
   })
 
   it('is begun by salora train with paths as typed, and reports the rows of each file before the first step', async () => {
-    const flags = [
-      '--max-steps',
-      '1',
-      '--batch-size',
-      '8',
-      '--max-length',
-      '12',
-      '--method',
-      'lora',
-      '--device',
-      'cpu',
-      '--output',
-      'typed',
-    ]
+    const flags = '--max-steps 1 --batch-size 8 --max-length 12 --method lora --device cpu --output typed'.split(' ')
     const mixture = ['--task', 'a.csv', '--mix-data', 'b.csv', '--mix-weights', '1,1']
     const { code, stderr } = await saloraIn(['train', '--model', join(fixtures, 'roberta'), ...mixture, ...flags], { cwd: folder })
     expect(code).toBe(0)

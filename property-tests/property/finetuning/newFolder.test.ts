@@ -1,24 +1,20 @@
 /** A new folder appears complete or not at all, and a failure leaves nothing behind. */
 import { existsSync, readdirSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { inNewFolder, removeStages } from '../../../finetuning/adapters/newFolder.js'
 import { runJob } from '../../cli/jobRun.js'
 import { salora } from '../../cli/spawnSalora.js'
 import { toyFile } from '../../cli/toyTask.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('new-folder')
 let cwd = ''
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-new-folder-'))
-})
 beforeEach(async () => {
   cwd = await mkdtemp(join(root, 'c-'))
 })
-afterAll(() => rm(root, { recursive: true }))
 
 describe('a new folder', () => {
   it('does not reuse the partial folder of a dead process with the same id', async () => {

@@ -1,24 +1,22 @@
 /** Tokens of preferences: the loss covers the last answer of each text, and both texts of a pair fit or none. */
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { unlabeled, type LabeledText } from '../../../accelerated/objectives/labeledTokens.js'
 import { openPreferenceTokens } from '../../../finetuning/tasks/preferences/tokens.js'
 import type { PreferenceText } from '../../../finetuning/tasks/preferences/examples.js'
 import { fixtures } from '../../golden/golden.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let folder = ''
+const { folder } = temporaryFolder('preference-tokens')
 const template =
   "{% for m in messages %}{{ '<s> ' + ('w48' if m['role'] == 'user' else 'w49') + ' ' + m['content'] + ' </s> ' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<s> w49 ' }}{% endif %}"
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'salora-preference-tokens-'))
   await cp(join(fixtures, 'llama'), folder, { recursive: true })
   await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify({ chat_template: template }))
 })
-afterAll(() => rm(folder, { recursive: true }))
 
 const example = (chosen: PreferenceText, rejected: PreferenceText, row = 1) => ({
   text: JSON.stringify(chosen),

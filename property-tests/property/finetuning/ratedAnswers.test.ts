@@ -1,22 +1,20 @@
 /** Rated answers: their rows, their tokens with those of the mismatched texts, and their scores. */
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { unlabeled, type LabeledText } from '../../../accelerated/objectives/labeledTokens.js'
 import { readRatedAnswers } from '../../../finetuning/tasks/preferences/examples.js'
 import { scoreRatedAnswers } from '../../../finetuning/tasks/preferences/metrics.js'
 import { openRatedTokens } from '../../../finetuning/tasks/preferences/tokens.js'
 import { fixtures } from '../../golden/golden.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let folder = ''
+const { folder } = temporaryFolder('rated')
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'salora-rated-'))
   await cp(join(fixtures, 'llama'), folder, { recursive: true })
 })
-afterAll(() => rm(folder, { recursive: true }))
 
 const read = async (...rows: ReadonlyArray<object>) => {
   const file = join(folder, 'rated.jsonl')

@@ -1,8 +1,7 @@
 /** The folder of a run: partial files of a killed process are removed, foreign files stay, and changed versions are reported. */
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
 import { finetuneJob } from '../../../finetuning/nodeMachine.js'
@@ -16,18 +15,17 @@ import { versions } from '../../../finetuning/runs/versions.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyFile } from '../../cli/toyTask.js'
 import { treeOf } from '../../hostile/survival.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('folder')
 let output = ''
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-folder-'))
   await writeTinyModel(join(root, 'tiny'))
   await writeFile(join(root, 'toy.tsv'), toyFile(40))
 })
 beforeEach(async () => {
   output = await mkdtemp(join(root, 'run-'))
 })
-afterAll(() => rm(root, { recursive: true }))
 
 const options = (resume: boolean): RunOptions => ({
   model: join(root, 'tiny'),

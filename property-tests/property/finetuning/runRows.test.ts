@@ -1,19 +1,15 @@
 /** rows.json contains all rows of a run, by their texts, and no others. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { isAmong, readRunRows, rowsDigest, runRowsOf, writeRunRows } from '../../../finetuning/runs/runRows.js'
 import type { Example } from '../../../finetuning/data/index.js'
 import type { LoadedTask } from '../../../finetuning/tasks/index.js'
 import { SEED } from '../../support/seed.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let folder = ''
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'salora-rows-'))
-})
-afterAll(() => rm(folder, { recursive: true }))
+const { folder } = temporaryFolder('rows')
 
 const example: fc.Arbitrary<Example> = fc
   .record({ text: fc.string(), textPair: fc.option(fc.string(), { nil: undefined }), label: fc.nat(1), row: fc.nat() })

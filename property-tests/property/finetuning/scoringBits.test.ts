@@ -1,8 +1,6 @@
 /** Scores of a trained decoder in int8 have the bits of its run's own evaluation. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
 import { causalLM } from '../../../accelerated/objectives/causalLM.js'
 import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
@@ -10,6 +8,7 @@ import { openPredictor } from '../../../accelerated/training/prediction.js'
 import { openAnswers, openAssembly } from '../../../finetuning/adapters/openModel.js'
 import { loadTextModel } from '../../../finetuning/adapters/trainedModel.js'
 import { writeRandomAdapter, writeRandomDecoder } from '../../llamacpp/decoders.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const config = {
   ...{
@@ -28,11 +27,7 @@ const rows = Array.from({ length: 4 }, (_, row) => {
   return { inputIds, row, label: 0, targets: inputIds }
 })
 
-let root = ''
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-scoring-'))
-})
-afterAll(() => rm(root, { recursive: true }))
+const { folder: root } = temporaryFolder('scoring')
 
 describe('a trained decoder in int8', () => {
   it('is scored with the bits of its run, and answers with others', async () => {

@@ -1,11 +1,10 @@
 /** System errors while a run is resumed: an unreadable checkpoint does not count as damaged, and nothing is changed. */
 import type * as plainFiles from 'node:fs'
 import * as files from 'node:fs/promises'
-import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { InputError } from '../../../accelerated/errors/inputError.js'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { finetuneJob } from '../../../finetuning/nodeMachine.js'
@@ -13,6 +12,7 @@ import type { RunOptions } from '../../../finetuning/runs/run.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyFile } from '../../cli/toyTask.js'
 import { treeOf } from '../../hostile/survival.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 type Operation = 'open' | 'read' | 'write' | 'readdir' | 'stat' | 'realpath' | 'rename' | 'unlink' | 'mkdir'
 /** Which operation on which path fails with which error of the system. */
@@ -72,7 +72,7 @@ vi.mock('node:fs/promises', async (original) => {
   }
 })
 
-let root = ''
+const { folder: root } = temporaryFolder('system')
 let output = ''
 let made = 0
 const optionsOf = (folder: string, resume: boolean): RunOptions => ({
@@ -89,7 +89,6 @@ const trained = async (folder: string, resume: boolean): Promise<ReadonlyArray<n
   return steps
 }
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-system-'))
   await writeTinyModel(join(root, 'tiny'))
   await writeFile(join(root, 'toy.tsv'), toyFile(40))
   await trained(join(root, 'whole'), false)
@@ -102,7 +101,6 @@ beforeEach(async () => {
 afterEach(() => {
   fault.now = null
 })
-afterAll(() => rm(root, { recursive: true }))
 
 /** The line that a resume ends with; everything in the folder is as it was. */
 const refusal = async (met: typeof fault.now): Promise<string> => {

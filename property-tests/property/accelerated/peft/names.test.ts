@@ -1,6 +1,8 @@
-/** PEFT's rules for the names of modules, in lists, expressions and patterns. */
+/** Names of modules: lists and expressions of PEFT, patterns of ranks, and the names of --target-modules. */
 import { describe, expect, it } from 'vitest'
 import { lookUpPattern, matchModules } from '../../../../accelerated/formats/peft/modulePattern.js'
+import { targetedMatrices } from '../../../../accelerated/methods/lowRank.js'
+import type { ModelSpec } from '../../../../accelerated/models/architecture.js'
 
 describe("PEFT's rules for names", () => {
   const names = [
@@ -26,5 +28,23 @@ describe("PEFT's rules for names", () => {
     expect(lookUpPattern({ 'output.dense': 1, 'attention.output.dense': 2 }, names, 'x')).toEqual([1, 1, 1])
     expect(lookUpPattern({ 'utput.dense': 1 }, names, 'x')).toEqual([undefined, undefined, undefined])
     expect(lookUpPattern({ [names[0]!]: 1 }, names, 'x')).toEqual([1, undefined, undefined])
+  })
+})
+
+const names = ['query', 'layer.0.query', 'layer.0.query_proj', 'layer.0.myquery', 'layer.0.query.dense', 'layer.0.output.dense', 'dense']
+const spec = { matrices: names.map((name) => ({ name, d: 2, k: 3 })) } as unknown as ModelSpec
+const targeted = (...targets: ReadonlyArray<string>): ReadonlyArray<string> => targetedMatrices(spec, targets).map(({ name }) => name)
+
+describe('a target', () => {
+  it('matches whole names at the end of a path, and no part of a name or of the middle of a path', () => {
+    expect(targeted('query')).toEqual(['query', 'layer.0.query'])
+    expect(targeted('dense')).toEqual(['layer.0.query.dense', 'layer.0.output.dense', 'dense'])
+    expect(targeted('output.dense')).toEqual(['layer.0.output.dense'])
+    expect(targeted('layer.0.myquery', 'query')).toEqual(['query', 'layer.0.query', 'layer.0.myquery'])
+  })
+
+  it('is refused if it names no matrix as a whole', () => {
+    for (const target of ['y', 'layer.0', 't.dense', 'query.', ''])
+      expect(() => targeted(target)).toThrow(/^targetModules: expected all-linear, or endings of query, /)
   })
 })

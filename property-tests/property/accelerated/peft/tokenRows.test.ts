@@ -1,19 +1,15 @@
 /** Rows of tokens in adapters that others wrote: each form of trainable_token_indices, and one line for each that does not fit. */
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { withListedTokens, withNewTokens } from '../../../../accelerated/checkpoints/tokenizer/addedTokens.js'
 import { rowsName } from '../../../../accelerated/methods/trainedTokens.js'
 import { loadTextModel } from '../../../../finetuning/adapters/trainedModel.js'
 import { fixtures } from '../../../golden/golden.js'
+import { temporaryFolder } from '../../../support/temporaryFolder.js'
 
-let folder = ''
+const { folder } = temporaryFolder('rows')
 let count = 0
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'salora-rows-'))
-})
-afterAll(() => rm(folder, { recursive: true }))
 
 type Change = { readonly family?: 'qwen3' | 'llama'; readonly indices?: unknown; readonly tokenizer?: ((text: string) => string) | null }
 

@@ -2,9 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { disturbances, openPlayground, type DisturbedRun } from '../support/disturbedRun.js'
+import { disturbances, openPlayground, type DisturbedRun } from './disturbedRun.js'
 
-/** Runs, the first seed, and one method alone: `node dist/property-tests/soak/spreadRuns.js 100 1 'lora --sync-every 5'` */
+/** Runs, the first seed, and one method alone: `node dist/property-tests/support/spreadRuns.js 100 1 'lora --sync-every 5'` */
 const [runs, firstSeed] = [Number(process.argv[2] ?? 100), Number(process.argv[3] ?? 1)]
 const methods = process.argv[4] === undefined ? ['lora', 'salora', 'adalora', 'pfeiffer', 'lora --sync-every 5'] : [process.argv[4]]
 const partCounts = [2, 4, 8]

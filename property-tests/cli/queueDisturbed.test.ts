@@ -6,11 +6,12 @@ import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
-import { program, salora } from '../cli/spawnSalora.js'
-import { writeTinyModel } from '../cli/tinyModel.js'
-import { startRedis, type RedisServer } from '../support/redisServer.js'
-import type { Check } from './resources.js'
+import { hasRedis, startRedis, type RedisServer } from '../support/redisServer.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { program, salora } from './spawnSalora.js'
+import { writeTinyModel } from './tinyModel.js'
 
 /** Seconds of a lease, and those for which a worker or Redis fails: longer than a lease. */
 const [lease, outage] = [4, 6]
@@ -18,6 +19,7 @@ const [lease, outage] = [4, 6]
 /** Milliseconds for a whole sweep. */
 const sweepLimit = 180_000
 
+type Disturb = (place: Place) => Promise<void>
 type Place = { readonly folder: string; readonly redis: RedisServer; readonly table: string; readonly children: ChildProcess[] }
 
 const rowsOf = (count: number, of: string): string =>
@@ -57,17 +59,17 @@ const worker = (
   return { child, started }
 }
 
-/** One sweep, and what happens while it runs. */
-const disturbed = async (place: Place, name: string, disturb: () => Promise<void>): Promise<Check> => {
-  const began = performance.now()
-  const running = salora(sweep(name, '--redis', place.redis.url), { cwd: place.folder, onStart: (child) => place.children.push(child) })
-  await disturb()
+/** The table of one sweep, and what happens while it runs. */
+const disturbed = async (place: Place, name: string, disturb: Disturb): Promise<string> => {
+  const running = salora(sweep(name.replaceAll(' ', '-'), '--redis', place.redis.url), {
+    cwd: place.folder,
+    onStart: (child) => place.children.push(child),
+  })
+  await disturb(place)
   const ended = await Promise.race([running, pause(sweepLimit, null, { ref: false })])
-  const seconds = `${Math.round((performance.now() - began) / 1000)} s`
-  const isSame = ended?.code === 0 && tableOf(ended.stdout) === place.table
-  const got = ended === null ? 'no end' : isSame ? 'the same' : `code ${ended.code}: ${ended.stderr.trim().split('\n').at(-1) ?? ''}`
   for (const child of place.children.splice(0)) child.kill('SIGKILL')
-  return { part: `sweep, ${name}`, check: 'table', got: `${got} after ${seconds}`, expected: 'the same as without Redis', ok: isSame }
+  expect([ended?.code, ended?.code === 0 ? '' : ended?.stderr]).toEqual([0, ''])
+  return tableOf(ended?.stdout ?? '')
 }
 
 const workersFail = async (place: Place): Promise<void> => {
@@ -132,7 +134,7 @@ const clockJumping =
 
 /** @throws Error unless Redis refuses a write in these words: a failure that does not happen tests nothing */
 const expectRefusal = async (admin: Redis, words: string): Promise<void> => {
-  const answer = await admin.set('salora-soak', '1').catch((thrown: unknown) => String(thrown))
+  const answer = await admin.set('salora-disturbed', '1').catch((thrown: unknown) => String(thrown))
   if (!answer.includes(words)) throw new Error(`a write to Redis: expected ${words}, got ${answer}`)
 }
 
@@ -159,53 +161,45 @@ const failures: Readonly<Record<string, (admin: Redis, redis: RedisServer) => Pr
   },
 }
 
-const redisFails = async (place: Place, fail: (admin: Redis, redis: RedisServer) => Promise<unknown>): Promise<void> => {
-  const admin = new Redis(place.redis.url, { maxRetriesPerRequest: null })
-  admin.on('error', () => undefined) // it reconnects by itself
-  try {
-    await worker(place).started
-    await fail(admin, place.redis)
-  } finally {
-    admin.disconnect()
+const redisFails =
+  (fail: (admin: Redis, redis: RedisServer) => Promise<unknown>): Disturb =>
+  async (place) => {
+    const admin = new Redis(place.redis.url, { maxRetriesPerRequest: null })
+    admin.on('error', () => undefined) // it reconnects by itself
+    try {
+      await worker(place).started
+      await fail(admin, place.redis)
+    } finally {
+      admin.disconnect()
+    }
   }
-}
 
-/** @param only the workers, or Redis; null: both */
-export const soakSweep = async (
-  folder: string,
-  only: 'workers' | 'redis' | 'clock' | null,
-  onProgress: (line: string) => void,
-): Promise<ReadonlyArray<Check>> => {
+const { folder } = temporaryFolder('disturbed')
+let place: Place
+beforeAll(async () => {
+  if (!hasRedis) return
   await writeTinyModel(join(folder, 'tiny'))
   await mkdir(join(folder, 'glue/CoLA'), { recursive: true })
   await writeFile(join(folder, 'glue/CoLA/train.tsv'), rowsOf(40, 'A'))
   await writeFile(join(folder, 'glue/CoLA/dev.tsv'), rowsOf(8, 'That'))
   await mkdir(join(folder, 'redis'))
   const local = await salora(sweep('local', '--quiet'), { cwd: folder })
-  if (local.code !== 0) throw new Error(`a sweep without Redis: expected code 0, got ${local.code}: ${local.stderr}`)
-  const place: Place = { folder, redis: await startRedis(join(folder, 'redis')), table: tableOf(local.stdout), children: [] }
-  const checks: Check[] = []
-  try {
-    if (only === 'workers' || only === null) {
-      onProgress('a sweep whose workers stop, continue, die and are replaced')
-      checks.push(await disturbed(place, 'workers fail', () => workersFail(place)))
-      onProgress('a sweep with a worker of another version')
-      checks.push(await disturbed(place, 'another version', () => versionsMix(place)))
-    }
-    if (only === 'clock' || only === null) {
-      if (clockLibrary === undefined) onProgress('clock: skipped without libfaketime')
-      else {
-        onProgress("a sweep while its worker's clock jumps")
-        checks.push(await disturbed(place, 'the clock jumps', () => clockJumping(clockLibrary)(place)))
-      }
-    }
-    for (const [name, fail] of only === 'redis' || only === null ? Object.entries(failures) : []) {
-      onProgress(`a sweep while ${name}`)
-      checks.push(await disturbed(place, name, () => redisFails(place, fail)))
-    }
-    return checks
-  } finally {
-    for (const child of place.children) child.kill('SIGKILL')
-    await place.redis.stop()
-  }
-}
+  expect([local.code, local.stderr]).toEqual([0, ''])
+  place = { folder, redis: await startRedis(join(folder, 'redis')), table: tableOf(local.stdout), children: [] }
+})
+afterAll(async () => {
+  if (!hasRedis) return
+  for (const child of place.children) child.kill('SIGKILL')
+  await place.redis.stop()
+})
+
+describe.skipIf(!hasRedis)('a sweep has the table of a local one (skipped without redis-server)', { timeout: 2 * sweepLimit }, () => {
+  it.each<readonly [string, Disturb]>([
+    ['workers stop, continue, die and are replaced', workersFail],
+    ['a worker of another version is there', versionsMix],
+    ...(clockLibrary === undefined ? [] : [["a worker's clock jumps", clockJumping(clockLibrary)] as const]),
+    ...Object.entries(failures).map(([name, fail]) => [name, redisFails(fail)] as const),
+  ])('while %s', async (name, disturb) => {
+    expect(await disturbed(place, name.replaceAll("'", ''), disturb)).toBe(place.table)
+  })
+})
