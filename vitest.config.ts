@@ -1,8 +1,8 @@
 /**
- * Which files are tests, in four projects. `shared`: many files, one after another, in one process. `isolated`: a process for each file that
- * replaces a module. `long`: what kills, waits or installs for minutes (`npm run test:long`, and continuous
- * integration). `release`: memory and speed of whole processes, other runtimes, and a GPU in software for minutes (`npm run test:release`, before
- * a release).
+ * Which files are tests, in four tiers. `quick`: functions, in less than a minute (`npm run test:quick`). `shared` and `isolated`: all that proves
+ * correctness (`npm test`), many files in one process, or a process for each file that replaces a module. `long`: what kills, waits, grows or
+ * installs for minutes (`npm run test:long`, and continuous integration). `release`: memory and speed of whole processes, other runtimes, and a GPU
+ * in software for minutes (`npm run test:release`, before a release).
  */
 import { configDefaults, defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
@@ -35,16 +35,20 @@ const release = files(
   'web/otherBuild',
 )
 
-/** Kills, outages of the queue, peers in Python, tutorials, browsers, a GPU in software, and a process for each script. */
+/** Kills, outages of the queue, installations, whole sweeps, every family once more, growth, tutorials, browsers, and a process for each script. */
 const long = files(
   'board/boardInBrowser',
   'board/stop',
   'board/watch',
   'cli/benchmarkPeers',
   'cli/board',
+  'cli/embeddedName',
+  'cli/families',
+  'cli/glue',
   'cli/glueKilled',
   'cli/interrupt',
   'cli/oneFolder',
+  'cli/optionalPackages',
   'cli/queue',
   'cli/reportInBrowser',
   'cli/resume',
@@ -56,6 +60,7 @@ const long = files(
   'growth/*',
   'llamacpp/*',
   'processors/processors',
+  'package/contents',
   'package/start',
   'package/tarball',
   'package/telemetry',
@@ -65,6 +70,19 @@ const long = files(
   'property/evaluation/scripts',
   'serving/serveProcess',
   'web/*InBrowser',
+)
+
+/** Of the folders of functions, those that take most of their time. */
+const notQuick = files(
+  'property/finetuning/bytePairEncoding',
+  'property/finetuning/compactExamples',
+  'property/finetuning/longConversations',
+  'property/finetuning/mixture',
+  'property/finetuning/runFolder',
+  'property/finetuning/scoringBits',
+  'property/graph/kernels',
+  'property/graph/liveness',
+  'property/reference/trainingStep',
 )
 
 /** Of few lines and many tests: Vitest begins with the largest files, and these would run at the end, beside an idle process. */
@@ -94,6 +112,16 @@ export default defineConfig({
           name: 'shared',
           include: files('**/*'),
           exclude: [...configDefaults.exclude, ...isolated, ...long, ...release],
+          isolate: false,
+          setupFiles,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'quick',
+          include: files('property/finetuning/*', 'property/graph/*', 'property/reference/*', 'property/reporting/*'),
+          exclude: [...configDefaults.exclude, ...isolated, ...long, ...release, ...notQuick],
           isolate: false,
           setupFiles,
         },

@@ -28,7 +28,7 @@ export const precisions: ReadonlyArray<Mutation> = [
     mistake: 'A transposed matrix is a copy.',
     before: 'transposed[column * rows + row] =',
     after: 'transposed[row * columns + column] =',
-    tests: ['property/accelerated/int8'],
+    tests: ['property/accelerated/quantizedRuns'],
   },
   {
     file: 'accelerated/precisions/int8/quantizedFile.ts',
