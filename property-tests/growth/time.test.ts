@@ -8,8 +8,6 @@ import { chatTemplate, type Message } from '../../accelerated/checkpoints/chatTe
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { loadTokenizer, type Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { simulateArena } from '../../accelerated/engines/arena.js'
-import { writeAdapter } from '../../accelerated/formats/index.js'
-import type { Adapter } from '../../accelerated/formats/adapter.js'
 import { streamedText } from '../../accelerated/generation/streamedText.js'
 import { allocations } from '../../accelerated/graph/liveness.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
@@ -19,27 +17,22 @@ import { sequenceClassification } from '../../accelerated/objectives/sequenceCla
 import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { assemble } from '../../accelerated/training/assembly.js'
-import { batchesOfEpoch } from '../../accelerated/training/batchOrder.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
-import { corpusBleu } from '../../evaluation/bleu/corpusBleu.js'
 import { rowOf } from '../../evaluation/glue/rows.js'
 import { cellsOf } from '../../evaluation/glue/plan.js'
 import { sweepTable } from '../../evaluation/glue/sweepTable.js'
 import { sweeps } from '../../evaluation/glue/sweeps/index.js'
-import { ngramScorer, openNgramModel, trainNgram, writeNgramModel } from '../../evaluation/ngram/index.js'
+import { openNgramModel, trainNgram, writeNgramModel } from '../../evaluation/ngram/index.js'
 import { readConversations } from '../../finetuning/data/conversations.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { inspectData } from '../../finetuning/inspection/inspectData.js'
-import { detailsFrom } from '../../finetuning/runs/evaluationDetails.js'
 import { openMetricsLog } from '../../finetuning/runs/metricsLog.js'
-import { runRowsOf } from '../../finetuning/runs/runRows.js'
 import { loadTask, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { tokenize } from '../../finetuning/tasks/sequences/tokens.js'
 import { conversationTokens, withinExchanges } from '../../finetuning/tasks/texts/conversationTokens.js'
 import { packed } from '../../finetuning/tasks/texts/packing.js'
 import { openWatch } from '../../reporting/board/watch.js'
-import { collectRuns } from '../../reporting/discovery/collectRuns.js'
 import { makeReport } from '../../reporting/report/report.js'
 import { tinyConfig, writeTinyModel } from '../cli/tinyModel.js'
 import { madeRun, ranksOf, writeRun } from '../property/reporting/reportRuns.js'
@@ -85,7 +78,6 @@ const csv = (rows: number, columns = 2, classes = 3): string =>
     ['text', 'label', ...times(columns - 2, (i) => `more ${i}`)].join(','),
     ...times(rows, (i) => [`"${sentence(i, 12)}"`, `class ${i % classes}`, ...times(columns - 2, (j) => `${i * j}`)].join(',')),
   ].join('\n')
-const jsonLine = (i: number): string => JSON.stringify({ text: sentence(i, 12), label: `class ${i % 3}` })
 const conllSentence = (i: number): string => times(12, (j) => `word${(i * j) % 977} ${j % 4 === 0 ? 'B-X' : 'O'}`).join('\n')
 const options = (task: string): TaskOptions => ({ task, text: 'text', label: 'label' }) as TaskOptions
 
@@ -109,7 +101,6 @@ const rows: ReadonlyArray<Case> = [
   ['read a CSV file', 'rows', 8_000, onFile('rows.csv', csv, read)],
   ['read a CSV file of 200 rows', 'columns', 400, onFile('rows.csv', (size) => csv(200, size), read)],
   ['read a CSV file of as many classes as rows', 'classes', 800, onFile('rows.csv', (size) => csv(4 * size, 2, size), read)],
-  ['read a JSON-lines file', 'rows', 8_000, onFile('rows.jsonl', (size) => times(size, jsonLine).join('\n'), read)],
   [
     'read a Parquet file',
     'rows',
@@ -118,7 +109,6 @@ const rows: ReadonlyArray<Case> = [
   ],
   ['read a CoNLL file', 'sentences', 2_000, onFile('rows.conll', (size) => times(size, conllSentence).join('\n\n'), readConll)],
   ['inspect a CSV file', 'rows', 8_000, onFile('rows.csv', csv, inspected)],
-  ['inspect a CSV file of many classes', 'classes', 200, onFile('rows.csv', (size) => csv(10 * size, 2, size), inspected)],
   [
     'tokenize rows',
     'rows',
@@ -129,15 +119,6 @@ const rows: ReadonlyArray<Case> = [
     },
   ],
   [
-    'order the batches of an epoch',
-    'rows',
-    16_000,
-    async (size) => {
-      const lengths = Int32Array.from({ length: size }, (_, i) => 5 + ((i * 7_919) % 120))
-      return () => batchesOfEpoch(0, 0, lengths, 16)
-    },
-  ],
-  [
     'pack texts into rows',
     'texts',
     4_000,
@@ -145,26 +126,6 @@ const rows: ReadonlyArray<Case> = [
       const texts = times(size, (row) => ({ inputIds: new Int32Array(5 + ((row * 7_919) % 120)), row }))
       const examples = texts.map((one) => ({ ...one, targets: one.inputIds }))
       return () => packed(examples, 256)
-    },
-  ],
-  [
-    'remember the rows of a run',
-    'rows',
-    2_000,
-    async (size, folder) => {
-      const task = await loaded(size, folder)
-      return () => runRowsOf(task)
-    },
-  ],
-  [
-    'report an evaluation and its worst errors',
-    'rows',
-    1_000,
-    async (size, folder) => {
-      const data = await loaded(10 * size, folder)
-      const { examples } = data.evaluation // a tenth is held out
-      const answers = examples.map((_, i) => [Math.sin(i), Math.cos(i), Math.sin(2 * i)] as never)
-      return data.taskType.bind(data)(async (task) => () => detailsFrom(task, examples)(answers))
     },
   ],
 ]
@@ -212,15 +173,6 @@ const texts: ReadonlyArray<Case> = [
       }
     },
   ],
-  [
-    'BLEU',
-    'sentences',
-    2_000,
-    async (size) => {
-      const [hypotheses, references] = [times(size, (i) => sentence(i, 20)), times(size, (i) => sentence(i, 21))]
-      return () => corpusBleu(hypotheses, [references])
-    },
-  ],
 ]
 
 const turns = (count: number): ReadonlyArray<Message> =>
@@ -263,7 +215,6 @@ const conversations: ReadonlyArray<Case> = [
     500,
     onFile('rows.jsonl', (size) => times(size, () => JSON.stringify({ messages: turns(6) })).join('\n'), readChat),
   ],
-  ['read one row of a long conversation', 'turns', 250, onFile('rows.jsonl', (n) => JSON.stringify({ messages: turns(n) }), readChat)],
 ]
 
 const outputs = { head: 'sequence', labels: 2, problemType: 'single_label_classification' } as const
@@ -307,19 +258,6 @@ const graphs: ReadonlyArray<Case> = [
     const built = step()
     return () => simulateArena(allocations(built.outputs, activations, true))
   }),
-  [
-    'write an adapter',
-    'layers',
-    16,
-    async (size, folder) => {
-      const { base, parts, phase } = await assembled(folder, size, 'lora')
-      const zeros = (shape: ReadonlyArray<number>) => ({ shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) })
-      const tensors = new Map(parts.method.train.tensors(phase, parts.settings).map(({ name, shape }) => [name, zeros(shape)] as const))
-      const head = new Map([...base.model.sequenceHead(2).tensors].map(([name, shape]) => [name, zeros(shape)] as const))
-      const adapter: Adapter = { ...parts, baseModelName: 'tiny', phase, tensors, outputs, head, labelNames: ['bad', 'good'] }
-      return () => writeAdapter(folder, adapter, base)
-    },
-  ],
 ]
 
 const ngramText = (sentences: number): string => times(sentences, (i) => sentence(i, 15)).join('\n')
@@ -336,16 +274,6 @@ const ngrams: ReadonlyArray<Case> = [
         await writeNgramModel(join(folder, 'model'), model, 'arpa')
         await openNgramModel(join(folder, 'model'))
       }
-    },
-  ],
-  [
-    'score sentences by an n-gram model',
-    'sentences',
-    1_000,
-    async (size) => {
-      const scorer = ngramScorer((await ngram(2_000)).model)
-      const sentences = times(size, (i) => sentence(i, 15))
-      return () => sentences.map((one) => scorer.sentence(one))
     },
   ],
 ]
@@ -365,7 +293,6 @@ const onRuns =
 const [one, four, same] = [() => 1, () => 4, (size: number) => size]
 const reports: ReadonlyArray<Case> = [
   ['report of a run', 'steps', 4_000, onRuns(one, same, (runs) => makeReport({ folders: [runs], output: `${runs}.html`, figures: null }))],
-  ['collect runs', 'runs', 50, onRuns(same, four, (runs) => collectRuns([runs]))],
   ['open the metrics of a resumed run', 'lines', 20_000, onRuns(one, same, (runs, size) => openMetricsLog(join(runs, 'run-0'), size))],
   // what is read so far is shown after each 100 runs, of at most 5,000
   ['board: find runs', 'runs', 50, onRuns(same, four, (runs) => openWatch(runs).refresh()), 1.5],
