@@ -28,13 +28,13 @@ export const errors: ReadonlyArray<Mutation> = [
     mistake: 'Swapped neighbors are two edits.',
     before: '(rows[i - 2]?.[j - 2] ?? 0) + 1 : Infinity',
     after: 'Infinity : Infinity',
-    tests: ['property/accelerated/nearest'],
+    tests: ['property/accelerated/inputError'],
   },
   {
     file: 'accelerated/errors/nearest.ts',
     mistake: 'Swapped neighbors are no edit.',
     before: '(rows[i - 2]?.[j - 2] ?? 0) + 1 : Infinity',
     after: '(rows[i - 2]?.[j - 2] ?? 0) : Infinity',
-    tests: ['property/accelerated/nearest'],
+    tests: ['property/accelerated/inputError'],
   },
 ]

@@ -7,7 +7,7 @@ export const objectives: ReadonlyArray<Mutation> = [
     mistake: 'The mean of a multi-label loss forgets the number of labels.',
     before: 'multiLabel ? whole * labels : whole',
     after: 'whole',
-    tests: ['agreement/multiLabel'],
+    tests: ['agreement/classWeights'],
   },
   {
     file: 'accelerated/objectives/causalLM.ts',
@@ -91,7 +91,7 @@ export const objectives: ReadonlyArray<Mutation> = [
     mistake: 'The two classes of a binary label are swapped.',
     before: 'concat([mul(column, 0), column], 1)',
     after: 'concat([column, mul(column, 0)], 1)',
-    tests: ['agreement/multiLabel'],
+    tests: ['agreement/classWeights'],
   },
   {
     file: 'accelerated/objectives/labeledTokens.ts',

@@ -238,7 +238,7 @@ export const reference: ReadonlyArray<Mutation> = [
     mistake: 'The first gated step is rounded down.',
     before: 'Math.ceil(fraction * steps - 1e-9)',
     after: 'Math.floor(fraction * steps + 1e-9)',
-    tests: ['property/reference/gateSchedule'],
+    tests: ['property/reference/gateControl'],
   },
   {
     file: 'reference/methods/salora/gateControl.ts',
