@@ -27,7 +27,11 @@ export const buildPage = async (folder: string): Promise<void> => {
   })
   await cp(page('index.html'), join(folder, 'index.html'))
   await copyRuntime(join(folder, 'runtime'))
-  for (const name of ['report.js', 'report.css']) await cp(join(root, 'dist/reporting/report/page', name), join(folder, 'report', name))
+  for (const [name, of] of [
+    ['report.js', 'report.js'],
+    ['page.css', 'report.css'],
+  ] as const)
+    await cp(join(root, 'dist/reporting/page', name), join(folder, 'report', of))
   await cp(join(root, 'finetuning/embedded/model'), join(folder, 'model'), { recursive: true })
   const sentences = await readFile(join(root, 'finetuning/data/sentiment/sentences.jsonl'), 'utf8')
   await writeFile(join(folder, 'sample.jsonl'), `${sentences.split('\n').slice(0, sampleRows).join('\n')}\n`)

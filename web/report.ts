@@ -5,7 +5,7 @@ import { readRunConfig, readRunResult } from '../finetuning/runs/runFiles.js'
 import type { Place } from './finetune.js'
 import { version } from './version.js'
 
-/** The built script and style of the report's page: dist/reporting/report/page/report.js and report.css. */
+/** The built script and style of the report's page: dist/reporting/page/report.js and page.css. */
 export type ReportFiles = { readonly script: string; readonly style: string }
 
 /** One HTML text that loads nothing. @throws InputError if the run is not finished, or its files are not those of a run */

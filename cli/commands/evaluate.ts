@@ -20,7 +20,7 @@ import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { countProgress } from '../terminal/progress.js'
 import { oneLine } from '../../accelerated/errors/inputError.js'
-import { alignedTable } from '../format/table.js'
+import { alignedTable } from '../../evaluation/tables/tableText.js'
 
 // An evaluation as text: scores, precision, recall and F1 by class, and the confusion matrix.
 /** Classes whose confusion matrix fits on a screen; --json has larger ones. */

@@ -17,7 +17,7 @@ import { exitCodes } from '../terminal/exitCodes.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
 import { flagsOf, inShell } from '../../finetuning/commandLine/shell.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
-import { alignedTable } from '../format/table.js'
+import { alignedTable } from '../../evaluation/tables/tableText.js'
 
 /** What the search varies is no setting of every run. */
 const searched = ['learningRate', 'method']

@@ -4,7 +4,7 @@ import type { ClassCount, DataFacts, LengthFacts, TruncationFacts } from '../../
 import type { ShownExample, ShownToken } from '../../finetuning/inspection/shownExamples.js'
 import type { DataReport } from '../../finetuning/inspection/runReport.js'
 import { counted, percent, plural, short } from './numbers.js'
-import { alignedTable } from './table.js'
+import { alignedTable } from '../../evaluation/tables/tableText.js'
 import { styleText } from 'node:util'
 
 /** Classes in a line, the largest first. */

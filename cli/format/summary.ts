@@ -6,7 +6,7 @@ import type { TaskType } from '../../finetuning/tasks/taskType.js'
 import { taskTypeNamed } from '../../finetuning/tasks/table.js'
 import { counted, duration, megabytes, percent, plural } from './numbers.js'
 import { styleText } from 'node:util'
-import { matrixPlace, matrixTitles } from '../../reporting/charts/matrixNames.js'
+import { matrixPlace, matrixTitles } from '../../reporting/figures/matrixNames.js'
 
 type Scores = Readonly<Record<string, number>>
 

@@ -84,23 +84,24 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
       ])
       expect(await cells.nth(6).getAttribute('title')).toBe(String(last.scores.accuracy))
     }
+    expect(await page.locator('th:empty').count()).toBe(0)
     expect(await page.getByRole('link', { name: hostile, exact: true }).count()).toBe(1)
     await page.getByRole('link', { name: hostile, exact: true }).click()
     await page.locator('figure svg').first().waitFor()
     expect(await page.getByRole('heading', { name: hostile, exact: true }).count()).toBe(1)
     expect(await page.locator('figcaption').first().textContent()).toBe(hostile)
-    expect(await page.locator('#figure-confusion svg text').allTextContents()).toEqual(
+    expect(await page.locator('#confusion svg text').allTextContents()).toEqual(
       expect.arrayContaining(['label', 'prediction', 'good', '17', '2', '3', '18']),
     )
-    expect(await page.locator('#table-classes tbody tr').first().locator('td').allTextContents()).toEqual([
+    expect(await page.locator('#classes tbody tr').first().locator('td').allTextContents()).toEqual([
       hostile,
       '50.0 %',
       '50.0 %',
       '50.0 %',
       '2',
     ])
-    expect(await page.locator('#table-errors tbody td').allTextContents()).toEqual(['3', '2.5', 'good', hostile, hostile])
-    expect(await page.locator('#table-scores, #table-runs').count()).toBe(2)
+    expect(await page.locator('#errors tbody td').allTextContents()).toEqual(['3', '2.5', 'good', hostile, hostile])
+    expect(await page.locator('#scores, #runs').count()).toBe(2)
     expect(await page.locator('#injected, main script').count()).toBe(0)
     await page.getByLabel('Try a sentence').fill('a good film')
     await page.keyboard.press('Enter')
@@ -131,16 +132,16 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     }
     await page.getByRole('button', { name: 'Compare 2 runs' }).focus()
     await page.keyboard.press('Enter')
-    await page.locator('#figure-loss svg').waitFor()
+    await page.locator('#loss svg').waitFor()
     const differing = page.getByRole('region', { name: 'Settings that differ' })
     expect(await differing.locator('tr').allTextContents()).toEqual(['settingsalora-1salora-0', 'seed10'])
-    expect(await page.locator('#figure-loss [role=img]').getAttribute('aria-label')).toBe(
+    expect(await page.locator('#loss [role=img]').getAttribute('aria-label')).toBe(
       'Training loss, mrpc: task loss over steps. salora-1: from 1 at step 1 to 0.025 at step 40. salora-0: from 1 at step 1 to 0.025 at step 40.',
     )
-    const numbers = page.locator('#figure-loss > details')
+    const numbers = page.locator('#loss > details')
     await numbers.getByText('Numbers', { exact: true }).focus()
     await page.keyboard.press('Enter')
-    const cells = page.getByRole('region', { name: 'Numbers: Training loss' }).locator('tbody tr')
+    const cells = page.getByRole('region', { name: 'Training loss', exact: true }).locator('tbody tr')
     await expect.poll(() => cells.count()).toBe(80)
     expect(await cells.nth(2).locator('td').allTextContents()).toEqual([
       'mrpc',
@@ -172,14 +173,14 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     expect(await width()).toBe(320)
     await page.getByRole('link', { name: 'salora-0', exact: true }).click()
     await page.getByRole('heading', { name: 'salora-0', exact: true }).waitFor() // the comparison has a figure of the same name
-    await page.locator('#figure-score svg text').first().waitFor()
-    await page.locator('#figure-score summary', { hasText: 'Numbers' }).click()
-    await page.locator('#figure-score table').waitFor()
+    await page.locator('#score svg text').first().waitFor()
+    await page.locator('#score summary', { hasText: 'Numbers' }).click()
+    await page.locator('#score table').waitFor()
     expect(await width()).toBe(320)
     const [ground, text, label] = await page.evaluate<ReadonlyArray<string>>(`[
       getComputedStyle(document.body).backgroundColor,
       getComputedStyle(document.body).color,
-      getComputedStyle(document.querySelector('#figure-score svg text')).fill,
+      getComputedStyle(document.querySelector('#score svg text')).fill,
     ]`)
     expect([label, ground]).toEqual([text, colorScheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(21, 23, 26)'])
     expect(errors).toEqual([])
@@ -194,12 +195,12 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     ]
     const child = tracked(spawn(process.execPath, [program, ...args, '--quiet'], { cwd, stdio: 'ignore' }))
     await page.getByRole('link', { name: 'live', exact: true }).click({ timeout: 60_000 })
-    const image = page.locator('#figure-loss [role=img]')
+    const image = page.locator('#loss [role=img]')
     const lastStep = async (): Promise<number> => Number(/at step (\d+)\.$/.exec((await image.getAttribute('aria-label')) ?? '')?.[1])
     await image.waitFor()
-    await page.locator('#figure-loss summary', { hasText: 'Numbers' }).click()
+    await page.locator('#loss summary', { hasText: 'Numbers' }).click()
     const lastNumber = async (): Promise<number> =>
-      Number((await page.locator('#figure-loss tbody tr').last().locator('td').nth(4).textContent())?.replaceAll(',', ''))
+      Number((await page.locator('#loss tbody tr').last().locator('td').nth(4).textContent())?.replaceAll(',', ''))
     const before = await lastStep()
     expect(await lastNumber()).toBeGreaterThanOrEqual(before)
     await expect.poll(lastStep).toBeGreaterThan(before)
@@ -305,7 +306,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     clearInterval(growing)
     await page.getByRole('link', { name: 'long', exact: true }).click()
     const drawing = performance.now()
-    await page.locator('#figure-loss svg').waitFor({ timeout: 60_000 })
+    await page.locator('#loss svg').waitFor({ timeout: 60_000 })
     process.stderr.write(
       `502 runs: listed after ${loaded.toFixed(0)} ms, longest frame ${longest.toFixed(0)} ms; 100,000 steps drawn after ${(performance.now() - drawing).toFixed(0)} ms\n`,
     )

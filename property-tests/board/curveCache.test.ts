@@ -1,15 +1,12 @@
-/** Live curves: down-sampling keeps every peak of a growing curve, ranks follow the gates, and a resume restarts the curves. */
+/** Live curves: they grow with the file, ranks follow the gates, and a resume restarts them. */
 import { appendFile, mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openCurveCache } from '../../reporting/board/curveCache.js'
-import { openChartRenderer } from '../../reporting/board/chartCache.js'
+import { openContent } from '../../reporting/board/content.js'
 import { openWatch } from '../../reporting/board/watch.js'
-import { coarsen, growingSampler } from '../../reporting/charts/downSample.js'
 import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
-import { SEED } from '../support/seed.js'
 
 let root = ''
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
@@ -17,35 +14,6 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'salora-curves-'))
 })
 afterAll(() => rm(root, { recursive: true }))
-
-describe('down-sampling a growing curve', () => {
-  it('keeps all extremes, means and steps in few buckets whose width is a power of two', () => {
-    fc.assert(
-      fc.property(
-        fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 900, size: 'max' }),
-        fc.integer({ min: 2, max: 40 }),
-        (values, points) => {
-          const sampler = growingSampler(points)
-          values.forEach((value, i) => sampler.add(i + 1, value))
-          const [buckets, width] = [sampler.buckets(), sampler.width()]
-          expect(buckets.length).toBeLessThanOrEqual(3 * points + 1)
-          expect(Math.log2(width) % 1).toBe(0)
-          expect(buckets.reduce((sum, { count }) => sum + count, 0)).toBe(values.length)
-          for (const { from, to, low, high, mean } of buckets) {
-            const inBucket = values.slice(from - 1, to)
-            expect(Math.floor(from / width)).toBe(Math.floor(to / width))
-            expect([low, high]).toEqual([Math.min(...inBucket), Math.max(...inBucket)])
-            expect(mean).toBeCloseTo(inBucket.reduce((a, b) => a + b, 0) / inBucket.length, 6)
-          }
-          const twice = coarsen(buckets, 2 * width)
-          expect(twice.reduce((sum, { count }) => sum + count, 0)).toBe(values.length)
-          expect(Math.max(...twice.map(({ high }) => high))).toBe(Math.max(...values))
-        },
-      ),
-      { seed: SEED, numRuns: 40 },
-    )
-  })
-})
 
 const step = (n: number, more: object = {}): string => `${JSON.stringify({ kind: 'step', step: n, taskLoss: 1 / n, ...more })}\n`
 
@@ -79,12 +47,7 @@ describe('the curves of a run', () => {
     await appendFile(file, `${step(3)}${ranks(3, 4, 3, 4, 1.25)}{"kind":"ste`)
     const second = await cache.read(run)
     expect(second.curves.steps.taskLoss.map(({ mean }) => mean)).toEqual([1, 1 / 2, 1 / 3])
-    expect([...second.ranks.values()].map((curve) => curve.map(({ mean }) => mean))).toEqual([
-      [4, 4],
-      [4, 3],
-      [4, 4],
-      [3.5, 1.25],
-    ])
+    expect(second.newestRanks).toEqual({ step: 3, ranks: ranksOf(4, 3, 4, 1.25) })
     expect(second.version).toBeGreaterThan(first.version)
     expect((await cache.read(run)).version).toBe(second.version)
     await truncate(file, kept)
@@ -97,32 +60,35 @@ describe('the curves of a run', () => {
   })
 
   it('are rendered once for all pages, and again when there are new lines', async () => {
-    for (const name of ['a', 'b']) await writeRun(at('drawn', name), { steps: 30 })
+    for (const name of ['a', 'b']) {
+      await writeRun(at('drawn', name), { steps: 30 })
+      await rm(at('drawn', name, 'result.json'))
+    }
     await appendFile(at('drawn/a/metrics.jsonl'), `${JSON.stringify({ kind: 'ranks', step: 30, ranks: ranksOf(1, 2, 3, 0.5) })}\n`)
     const watch = openWatch(at('drawn'))
     await watch.refresh()
-    const charts = openChartRenderer(openCurveCache())
+    const content = openContent(openCurveCache())
     const runs = [...watch.runs().values()]
-    const [one, other] = await Promise.all([charts.render(runs, null), charts.render(runs, null)])
+    const [one, other] = await Promise.all([content.read(runs, null), content.read(runs, null)])
     expect(one).toBe(other)
-    expect(await charts.render(runs, one?.version ?? '')).toBeNull()
+    expect(await content.read(runs, one?.version ?? '')).toBeNull()
     expect(one?.figures.map(({ name }) => name)).toEqual([
-      ...['score', 'loss', 'evaluation-loss'],
+      ...['score', 'ranks', 'loss', 'evaluation-loss'],
       ...['figure6-density', 'figure6-lambda', 'learning-rate', 'gradient-norm'],
-      ...['figure6-orthogonality-A', 'figure6-orthogonality-B', 'ranks'],
+      ...['figure6-orthogonality-A', 'figure6-orthogonality-B'],
     ])
     const [loss] = one?.figures.find(({ name }) => name === 'loss')?.panels ?? []
     expect(loss?.alternative).toMatch(/ a: from 1 at step 1 to 0\.03333 at step 30\. b: from 1 at step 1 to 0\.03333 at step 30\.$/)
-    expect(one?.figures.at(-1)?.panels.map(({ title }) => title)).toEqual(['mrpc: a, step 30'])
+    expect(one?.figures[1]?.panels.map(({ title }) => title)).toEqual(['mrpc: a, step 30'])
     await appendFile(at('drawn/b/metrics.jsonl'), step(31))
-    await expect.poll(() => charts.render(runs, one?.version ?? ''), { interval: 200 }).not.toBeNull()
+    await expect.poll(() => content.read(runs, one?.version ?? ''), { interval: 200 }).not.toBeNull()
   })
 
   it('of runs on two files of the same name are in two panels', async () => {
     for (const name of ['x', 'y']) await writeRun(at('files', name), { config: { task: { task: `/data/${name}/train.csv` } } })
     const watch = openWatch(at('files'))
     await watch.refresh()
-    const drawn = await openChartRenderer(openCurveCache()).render([...watch.runs().values()], null)
+    const drawn = await openContent(openCurveCache()).read([...watch.runs().values()], null)
     const panels = drawn?.figures.find(({ name }) => name === 'loss')?.panels.map(({ title }) => title)
     expect(panels?.toSorted()).toEqual(['x/train.csv', 'y/train.csv'])
   })

@@ -1,6 +1,6 @@
 /** The remaining time on the board: from the last ten minutes of observations, so that an earlier speed is forgotten. */
 import { expect, it } from 'vitest'
-import { etaEstimator } from '../../reporting/board/eta.js'
+import { etaEstimator } from '../../reporting/board/metrics.js'
 
 const unknown = { secondsPerStep: null }
 

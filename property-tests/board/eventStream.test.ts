@@ -5,9 +5,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { BoardState } from '../../reporting/board/events.js'
 import { openEventStream } from '../../reporting/board/eventStream.js'
-import { statusOf } from '../../reporting/board/runStatus.js'
+import { statusOf } from '../../reporting/board/watchRun.js'
 import type { Watch } from '../../reporting/board/watch.js'
-import { noMetrics } from '../../reporting/board/metricsSummary.js'
+import { noMetrics } from '../../reporting/board/metrics.js'
 import type { WatchedRun } from '../../reporting/board/watchRun.js'
 
 const runAt = (step: number): WatchedRun => ({
@@ -64,7 +64,7 @@ const connection = () => {
 describe('a connected page', () => {
   it('receives nothing while it does not read, and then the current state', async () => {
     const { watch, refreshes } = growing()
-    const stream = openEventStream(watch, { render: async () => null }, null)
+    const stream = openEventStream(watch, { read: async () => null }, null)
     const [stalled, other] = [connection(), connection()]
     stalled.setReading(false)
     for (const { response } of [stalled, other]) stream.addClient(response, { kind: 'list', ids: [] })
@@ -82,7 +82,7 @@ describe('a connected page', () => {
 
   it('ends all reading when it is the last one and closes', async () => {
     const { watch, refreshes } = growing()
-    const stream = openEventStream(watch, { render: async () => null }, null)
+    const stream = openEventStream(watch, { read: async () => null }, null)
     const only = connection()
     stream.addClient(only.response, { kind: 'list', ids: [] })
     await expect.poll(refreshes).toBeGreaterThan(0)

@@ -1,6 +1,8 @@
 /** What a list shows of a run's metrics.jsonl, from lines by hand. */
 import { describe, expect, it } from 'vitest'
-import { metricsSummarizer, noMetrics } from '../../reporting/board/metricsSummary.js'
+import { metricsSummarizer, noMetrics } from '../../reporting/board/metrics.js'
+import { runLine } from '../../reporting/board/runViews.js'
+import type { WatchedRun } from '../../reporting/board/watchRun.js'
 
 const summaryOf = (...events: ReadonlyArray<object | string>) => {
   const { onLine, summary, onReset } = metricsSummarizer()
@@ -33,6 +35,14 @@ describe('the summary of metrics', () => {
       { step: 2, scores: { accuracy: 0.75 } },
       { step: 3, scores: { accuracy: 0.25 } },
     ])
+  })
+
+  it('says by which metric a run is selected, where one of them is: of a loss, the smallest', () => {
+    const scores = { precision: 0.3, f1: 0.25, loss: 0.5 }
+    const selectedBy = (selection: number) => summaryOf({ kind: 'evaluation', step: 1, scores, selection }).last?.selectedBy
+    expect([0.25, -0.5, 0.275].map(selectedBy)).toEqual(['f1', 'loss', undefined])
+    const run = { name: 'tagged', config: null, result: null, metrics: summaryOf({ kind: 'evaluation', step: 1, scores, selection: 0.25 }) }
+    expect(runLine({ ...run, reason: null } as unknown as WatchedRun).score).toMatchObject({ metric: 'f1', value: 0.25 })
   })
 
   it('has the steps of an epoch, to the nearest', () => {

@@ -2,11 +2,11 @@
 import { appendFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { openChartRenderer, type RenderedFigures } from '../../reporting/board/chartCache.js'
+import { openContent, type RunContent } from '../../reporting/board/content.js'
 import { openCurveCache } from '../../reporting/board/curveCache.js'
 import { openWatch } from '../../reporting/board/watch.js'
 import { makeReport } from '../../reporting/report/report.js'
-import { tableHtml } from '../../reporting/report/tableHtml.js'
+import { tableSection } from '../../reporting/report/sections.js'
 import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 
@@ -33,11 +33,11 @@ const details = (step: number) => ({
   ],
 })
 
-const boardOf = async (name: string): Promise<RenderedFigures> => {
+const boardOf = async (name: string): Promise<RunContent> => {
   const watch = openWatch(at('runs'))
   await watch.refresh()
   const runs = [...watch.runs().values()].filter((run) => run.name === name)
-  const rendered = await openChartRenderer(openCurveCache()).render(runs, null)
+  const rendered = await openContent(openCurveCache()).read(runs, null)
   if (rendered === null) throw new Error(`expected figures of ${name}`)
   return rendered
 }
@@ -65,10 +65,7 @@ describe('the board, of a finished run', () => {
     const [{ tables, problems }, { result, page }] = [await boardOf(name), await reportOf(name)]
     expect(problems).toEqual([])
     expect(tables.map(({ name, title, table }) => ({ name, title, rows: table.rows.length }))).toEqual(result.tables)
-    for (const { title, table, csv } of tables) {
-      expect(page).toContain(tableHtml(table, title))
-      expect(page).toContain(csv.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;'))
-    }
+    for (const table of tables) expect(page).toContain(tableSection(table).html)
   })
 
   it('has scores by class, the worst errors with their texts, the kept score beside the last one, and costs', async () => {
@@ -94,14 +91,15 @@ describe('the board, of a finished run', () => {
     ])
   })
 
-  it('has the confusion matrix of the report', async () => {
+  it('has the charts of the report, the map of its ranks and its confusion matrix among them', async () => {
     const [{ figures }, { page }] = [await boardOf('whole'), await reportOf('whole')]
     const charts = JSON.parse(/<script[^>]*id="charts"[^>]*>([\s\S]*?)<\/script>/.exec(page)?.[1] ?? '') as Readonly<
       Record<string, unknown>
     >
-    const [panel] = figures.find(({ name }) => name === 'confusion')?.panels ?? []
-    expect(panel?.chart).toEqual(charts[panel?.name ?? ''])
-    expect(page).toContain(panel?.title)
+    const panels = figures.flatMap((figure) => figure.panels)
+    const rounded = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toPrecision(6)) : value)
+    expect(JSON.parse(JSON.stringify(Object.fromEntries(panels.map(({ name, chart }) => [name, chart])), rounded))).toEqual(charts)
+    expect(panels.map(({ name }) => name)).toEqual(expect.arrayContaining(['confusion-mrpc', 'figure7-ranks-1-mrpc']))
   })
 })
 

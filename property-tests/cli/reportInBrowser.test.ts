@@ -122,6 +122,26 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
     await page.context().close()
   })
 
+  it('cuts nothing on paper: its longest table is whole, and a folded one is open; what scrolls on a phone takes the focus', async () => {
+    const ranks = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`encoder.layer.0.matrix${i}`, i]))
+    for (let i = 0; i < 40; i++)
+      await writeRun(join(root, 'paper', `a-run-with-a-long-name-${i}`), { seed: i, settings: { rank: 1 + i }, ranks })
+    const output = join(root, 'paper.html')
+    await makeReport({ folders: [join(root, 'paper')], output, figures: null })
+    const { page } = await opened(pathToFileURL(output).href, { viewport: { width: 718, height: 1047 } }) // A4 within its margins
+    await page.emulateMedia({ media: 'print' })
+    const cut = `[...document.querySelectorAll('.wide, .chart')].filter((place) => place.checkVisibility() &&
+      (getComputedStyle(place).overflow !== 'visible' || place.scrollWidth > innerWidth)).map((place) => place.ariaLabel)`
+    expect(await page.evaluate(cut)).toEqual([])
+    expect(await page.locator('#runs tbody tr').last().isVisible()).toBe(true)
+    await page.emulateMedia({ media: 'screen' })
+    await page.setViewportSize({ width: 390, height: 800 })
+    const unreachable = `[...document.querySelectorAll('*')].filter((place) => place.tabIndex < 0 && place.scrollWidth > place.clientWidth + 1 &&
+      /auto|scroll/.test(getComputedStyle(place).overflowX)).map((place) => place.outerHTML.slice(0, 200))`
+    expect(await page.evaluate(unreachable), 'what scrolls takes the focus').toEqual([])
+    await page.context().close()
+  })
+
   it('smooths noisy curves by keyboard, keeps the raw ones, and shows the values under the pointer', async () => {
     const { page, errors } = await opened(url(), { viewport: { width: 1280, height: 800 } })
     const loss = page.locator('.chart[data-chart="loss-mrpc"]')

@@ -1,7 +1,7 @@
 /** An evaluation as text: columns as wide as their longest cell, shortened names, and a confusion matrix of up to twelve classes. */
 import { describe, expect, it } from 'vitest'
 import { scoreLines } from '../../cli/commands/evaluate.js'
-import { alignedTable } from '../../cli/format/table.js'
+import { alignedTable } from '../../evaluation/tables/tableText.js'
 import type { AdapterScore } from '../../finetuning/adapters/scoreAdapter.js'
 
 /** The lines of an evaluation whose classes have these names; every example of class i is predicted as class 0. */

@@ -1,18 +1,14 @@
 /** Caches the curves of the runs that pages show. Each read adds only new lines. The least recently shown runs are dropped. */
 import { join } from 'node:path'
 import { InputError } from '../../accelerated/errors/inputError.js'
-import { growingSampler, type Bucket, type GrowingSampler } from '../charts/downSample.js'
-import { curveCollector, type RunCurves } from '../charts/runCurves.js'
-import type { SampledStep } from '../charts/samples.js'
+import { curveCollector, type RunCurves } from '../runs/curves.js'
+import { downSampler, type DownSampler } from '../runs/downSample.js'
 import { openTail } from './tailFile.js'
 import type { WatchedRun } from './watchRun.js'
 
 export type LiveCurves = {
   readonly curves: RunCurves
-  /** expected rank over steps, by matrix */
-  readonly ranks: ReadonlyMap<string, ReadonlyArray<Bucket>>
   readonly newestRanks: RanksAtStep | null
-  readonly samples: ReadonlyArray<SampledStep>
   /** largest bucket width of all curves, a multiple of the others */
   readonly width: number
   /** grows with each read that finds new lines */
@@ -79,7 +75,7 @@ const curveState = (file: string) => {
     onLine: (line: Buffer): void => {
       try {
         state.collector.onLine(line, file)
-        addRanks(state, ranksIn(line))
+        state.newestRanks = ranksIn(line) ?? state.newestRanks
       } catch (thrown) {
         if (!(thrown instanceof InputError || thrown instanceof SyntaxError)) throw thrown
         state.problem = thrown instanceof InputError ? thrown.message : `${file}: expected an event of a run as JSON, got another line`
@@ -87,9 +83,7 @@ const curveState = (file: string) => {
     },
     curves: (): Omit<LiveCurves, 'version'> => ({
       curves: state.collector.curves(),
-      ranks: new Map([...state.ranks].map(([name, curve]) => [name, curve.buckets()])),
       newestRanks: state.newestRanks,
-      samples: state.collector.samples(),
       width: Math.max(1, ...state.samplers.map(({ width }) => width())),
       problem: state.problem,
     }),
@@ -97,33 +91,20 @@ const curveState = (file: string) => {
 }
 
 type CurveState = {
-  readonly samplers: GrowingSampler[]
-  readonly newSampler: () => GrowingSampler
+  readonly samplers: readonly DownSampler[]
   readonly collector: ReturnType<typeof curveCollector>
-  readonly ranks: Map<string, GrowingSampler>
   newestRanks: RanksAtStep | null
   problem: string | null
 }
 
 const emptyState = (): CurveState => {
-  const samplers: GrowingSampler[] = []
-  const newSampler = (): GrowingSampler => {
-    const sampler = growingSampler(points)
+  const samplers: DownSampler[] = []
+  const newSampler = (): DownSampler => {
+    const sampler = downSampler(1, points)
     samplers.push(sampler)
     return sampler
   }
-  const collector = curveCollector(newSampler, Number.MAX_SAFE_INTEGER)
-  return { samplers, newSampler, collector, ranks: new Map(), newestRanks: null, problem: null }
-}
-
-const addRanks = (state: CurveState, newest: RanksAtStep | null): void => {
-  if (newest === null) return
-  state.newestRanks = newest
-  for (const [name, rank] of Object.entries(newest.ranks)) {
-    const curve = state.ranks.get(name) ?? state.newSampler()
-    state.ranks.set(name, curve)
-    curve.add(newest.step, rank)
-  }
+  return { samplers, collector: curveCollector(newSampler, Number.MAX_SAFE_INTEGER), newestRanks: null, problem: null }
 }
 
 /** The ranks of a line: expected ranks during training, or the ranks that pruning has retained. */

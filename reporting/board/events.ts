@@ -1,6 +1,7 @@
 /** What the board sends to its pages, and the limits that both sides know. Page scripts import this file, so it imports no file that needs Node. */
-import type { Chart } from '../charts/chart.js'
-import type { Table } from '../charts/table.js'
+import type { Table } from '../../evaluation/tables/tableText.js'
+import type { PlottedFigure } from '../figures/figure.js'
+import type { ReportTable } from '../report/sections.js'
 
 /**
  * - running: a living process has locked the folder
@@ -65,16 +66,12 @@ export type RunView = {
   readonly resume: string | null
 }
 
-export type TextTable = {
-  readonly caption: string
-  readonly columns: ReadonlyArray<string>
-  readonly rows: ReadonlyArray<ReadonlyArray<string>>
-}
+export type CaptionedTable = Table & { readonly caption: string }
 
 export type CompareView = {
   readonly lines: ReadonlyArray<RunLine>
   /** settings in which the runs differ; – for a run without the setting */
-  readonly differences: TextTable
+  readonly differences: CaptionedTable
 }
 
 export type SweepLine = {
@@ -99,7 +96,7 @@ export type SweepView = {
   readonly line: SweepLine
   readonly cells: ReadonlyArray<ListedRun>
   /** the table of the finished cells; null without any */
-  readonly table: TextTable | null
+  readonly table: CaptionedTable | null
 }
 
 export const jobKinds = ['active', 'waiting', 'delayed', 'failed'] as const
@@ -119,25 +116,6 @@ export type QueueState = {
   readonly problem: string | null
 }
 
-/** A figure with its charts, which the page draws, and the numbers of all its panels. */
-export type RenderedFigure = {
-  readonly name: string
-  readonly title: string
-  readonly caption: string
-  readonly panels: ReadonlyArray<{ readonly name: string; readonly title: string; readonly alternative: string; readonly chart: Chart }>
-  readonly table: Table
-  readonly csv: string
-}
-
-/** A table of the run's report. */
-export type RenderedTable = {
-  readonly name: string
-  readonly title: string
-  readonly caption: string
-  readonly table: Table
-  readonly csv: string
-}
-
 /** Everything that a view shows. The first event has all parts, and later events have the changed ones. */
 export type BoardState = {
   readonly board?: { readonly problem: string | null; readonly queue: QueueState | null }
@@ -150,9 +128,9 @@ export type BoardState = {
   readonly sweep?: SweepView | null
   readonly figures?: { readonly names: ReadonlyArray<string>; readonly problems: ReadonlyArray<string> }
   /** what the run's report has below its figures */
-  readonly tables?: ReadonlyArray<RenderedTable>
+  readonly tables?: ReadonlyArray<ReportTable>
   readonly [run: `run ${string}`]: RunLine
-  readonly [figure: `figure ${string}`]: RenderedFigure
+  readonly [figure: `figure ${string}`]: PlottedFigure
 }
 
 /** The answer to a request that is not an event stream. */

@@ -11,14 +11,13 @@ import { basename } from 'node:path'
 import { z } from 'zod'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
-import { escapeText } from '../charts/escapeText.js'
-import { readPageFiles } from '../pageFiles.js'
+import { readPageFiles } from '../report/pageFiles.js'
+import { escapeText, html } from '../text/html.js'
 import { rejectionOf } from './auth.js'
-import { openChartRenderer } from './chartCache.js'
+import { openContent } from './content.js'
 import { openCurveCache } from './curveCache.js'
 import { compareLimit, viewKinds, type SentenceAnswer, type View } from './events.js'
 import { clientLimit, openEventStream, type EventStream } from './eventStream.js'
-import { pageHtml } from './pageHtml.js'
 import { sentenceLimit } from './sentenceModel.js'
 import { watchQueue } from './queueState.js'
 import { openWatch } from './watch.js'
@@ -69,7 +68,7 @@ export const startBoard = async ({ folder: path, port, redis }: BoardOptions): P
   const { script, style } = await readPageFiles('board')
   const queue = redis === null ? null : await watchQueue(redis)
   const token = randomBytes(32).toString('hex')
-  const stream = openEventStream(openWatch(folder), openChartRenderer(openCurveCache()), queue)
+  const stream = openEventStream(openWatch(folder), openContent(openCurveCache()), queue)
   const files = new Map<string, StaticFile>([
     ['/', { type: 'text/html', text: pageHtml(escapeText(basename(folder) || folder)) }],
     ['/board.js', { type: 'text/javascript', text: script }],
@@ -98,6 +97,16 @@ export const startBoard = async ({ folder: path, port, redis }: BoardOptions): P
     },
   }
 }
+
+/** It contains nothing of the folder but its name, and loads the board's script and style. */
+const pageHtml = (name: string): string =>
+  html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>salora board: ${name}</title><link rel="icon" href="data:,"><link rel="stylesheet" href="board.css"></head>
+<body class="board"><header><h1><a href="#/">salora board: ${name}</a></h1><p id="status" role="status">connecting …</p></header>
+<main id="main" tabindex="-1"></main><noscript><p>The board needs JavaScript.</p></noscript>
+<script src="board.js"></script></body></html>
+`.html
 
 const resolveFolder = async (path: string): Promise<string> => {
   const folder = await realpath(path).catch((thrown: unknown) => {

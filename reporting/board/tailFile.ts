@@ -1,6 +1,9 @@
-/** Follows a growing file. Each read costs only what is new. A file that was truncated or replaced is read again from its start. */
+/**
+ * Files that change while the board reads them. A small one is read whole, and a growing one is followed: each read costs only what is new.
+ * One that was truncated or replaced is read again from its start.
+ */
 import { constants } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import { lstat, open, type FileHandle } from 'node:fs/promises'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemInputError } from '../../accelerated/errors/systemError.js'
 
@@ -141,4 +144,20 @@ const lineSplitter = (onLine: (line: Buffer) => void, skipsFirst: boolean): Line
     if (pendingLength > maxLineLength) [pending, pendingLength, isSkipping] = [[], 0, true]
     else pending.push(Buffer.from(bytes.subarray(start)))
   }
+}
+
+/** Maximum bytes: ranks of a thousand layers need 1 MB. A larger file would delay all other runs. */
+const sizeLimit = 2_000_000
+
+/** Changes whenever the file changes. */
+export const stampOf = async (file: string): Promise<string> => {
+  const stats = await lstat(file).catch(() => null)
+  return stats === null ? '-' : `${stats.ino} ${stats.size} ${stats.mtimeMs}`
+}
+
+/** @throws InputError if the file is too large */
+export const readSmallFile = async <Content>(file: string, read: () => Promise<Content>): Promise<Content> => {
+  const { size } = (await lstat(file).catch(() => null)) ?? { size: 0 }
+  if (size > sizeLimit) throw inputError(file, `at most ${sizeLimit} bytes to be shown on a board`, `${size}`)
+  return read()
 }

@@ -1,11 +1,16 @@
 /** Watches all runs and sweeps below a folder. A refresh costs what has changed, not what exists. */
 import { createHash } from 'node:crypto'
-import { stat } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { readdir, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import pMap from 'p-map'
-import { folderLimit, openDiscovery, runLimit, type RunFolder } from '../discovery/discover.js'
-import { watchRun, type RunWatcher, type WatchedRun } from './watchRun.js'
-import { watchSweep, type SweepWatcher, type WatchedSweep } from './watchSweep.js'
+import { claimantsOf } from '../../accelerated/storage/folderLock.js'
+import { cellFailure, type CellFailure } from '../../evaluation/cells/cellFolder.js'
+import { planFile, readPlan, type SweepPlan } from '../../evaluation/glue/storedPlan.js'
+import { folderLimit, openDiscovery, runLimit, type RunFolder } from '../runs/discover.js'
+import { resultOrMessage } from '../runs/resultOrMessage.js'
+import { readSweep, type StoredSweep } from '../runs/stored.js'
+import { readSmallFile, stampOf } from './tailFile.js'
+import { statusOf, watchRun, type RunWatcher, type WatchedRun } from './watchRun.js'
 
 export type Watch = {
   readonly refresh: () => Promise<void>
@@ -129,4 +134,63 @@ const publish = (state: WatchState, found: ReadonlyArray<Found>): void => {
       return watcher === undefined ? [] : [[id, { ...watcher.sweep(), runs: bySweep.get(id) ?? [] }]]
     }),
   )
+}
+
+export type WatchedSweep = {
+  readonly id: string
+  readonly folder: string
+  /** path below the board's folder */
+  readonly name: string
+  readonly plan: SweepPlan | null
+  readonly stored: StoredSweep | null
+  /** message for an invalid file */
+  readonly problem: string | null
+  /** whether a process works on the sweep */
+  readonly isRunning: boolean
+  /** by cell */
+  readonly failures: ReadonlyMap<string, CellFailure>
+  readonly runs: ReadonlyArray<WatchedRun>
+}
+
+export type SweepWatcher = {
+  /** reads what has changed */
+  readonly refresh: () => Promise<void>
+  readonly sweep: () => Omit<WatchedSweep, 'runs'>
+}
+
+/** Maximum number of failures that are read. */
+const failureLimit = 10_000
+
+export const watchSweep = ({ id, folder, name }: Pick<WatchedSweep, 'id' | 'folder' | 'name'>): SweepWatcher => {
+  let stamps = ''
+  let sweep: Omit<WatchedSweep, 'runs'> = {
+    ...{ id, folder, name, plan: null, stored: null },
+    ...{ problem: null, isRunning: false, failures: new Map() },
+  }
+  return {
+    sweep: () => sweep,
+    refresh: async () => {
+      const stampsNow = (await Promise.all([planFile, 'sweep.json', 'failures'].map((file) => stampOf(join(folder, file))))).join()
+      const locks = await claimantsOf(folder)
+      const isRunning = statusOf({ hasConfig: true, result: null, locks, hasFailed: false, isDamaged: false }) === 'running'
+      sweep = { ...sweep, isRunning, ...(stampsNow === stamps ? {} : await readFiles(folder)) }
+      stamps = stampsNow
+    },
+  }
+}
+
+const readFiles = async (folder: string): Promise<Pick<WatchedSweep, 'plan' | 'stored' | 'problem' | 'failures'>> => {
+  const [plan, planProblem] = await resultOrMessage(() => readSmallFile(join(folder, planFile), () => readPlan(folder)))
+  const [stored, storedProblem] = await resultOrMessage(() => readSmallFile(join(folder, 'sweep.json'), () => readSweep(folder)))
+  return { plan, stored, problem: planProblem ?? storedProblem, failures: await readFailures(folder) }
+}
+
+const readFailures = async (folder: string): Promise<ReadonlyMap<string, CellFailure>> => {
+  const failures = new Map<string, CellFailure>()
+  for (const name of (await readdir(join(folder, 'failures')).catch(() => [])).slice(0, failureLimit)) {
+    const id = name.replace(/\.json$/, '')
+    const [failure] = await resultOrMessage(() => cellFailure(folder, { id }))
+    if (failure !== null) failures.set(id, failure)
+  }
+  return failures
 }

@@ -1,19 +1,16 @@
 /** Watches one run: reads the files that have changed, and determines the run's status and remaining time. */
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { claimantsOf, type Claimant } from '../../accelerated/storage/folderLock.js'
+import { claimantsOf, patience, type Claimant } from '../../accelerated/storage/folderLock.js'
 import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
 import { readRunConfig, readRunResult } from '../../finetuning/runs/runFiles.js'
 import { readWorkers, workersFile, type RunWorkers } from '../../finetuning/runs/workersFile.js'
 import type { CellFailure } from '../../evaluation/cells/cellFolder.js'
-import { plural } from '../charts/formatNumber.js'
-import { resultOrMessage } from '../resultOrMessage.js'
-import { etaEstimator, plannedSteps, type EtaEstimator } from './eta.js'
+import { resultOrMessage } from '../runs/resultOrMessage.js'
+import { plural } from '../text/units.js'
 import type { RunStatus } from './events.js'
-import { metricsSummarizer, type MetricsSummarizer, type MetricsSummary } from './metricsSummary.js'
-import { statusOf } from './runStatus.js'
-import { readSmallFile, stampOf } from './smallFile.js'
-import { openTail, type TailedFile } from './tailFile.js'
+import { etaEstimator, metricsSummarizer, plannedSteps, type EtaEstimator, type MetricsSummarizer, type MetricsSummary } from './metrics.js'
+import { openTail, readSmallFile, stampOf, type TailedFile } from './tailFile.js'
 
 export type WatchedRun = {
   /** identifies the run to pages; not a path, so that pages cannot request paths */
@@ -181,4 +178,27 @@ const reasonOf = (
     default:
       return invalid
   }
+}
+
+export type RunSigns = {
+  readonly hasConfig: boolean
+  readonly result: { readonly interrupted: boolean } | null
+  readonly locks: ReadonlyArray<Pick<Claimant, 'lives' | 'silent'>>
+  /** whether its sweep recorded an error for this cell */
+  readonly hasFailed: boolean
+  /** whether one of its files is invalid */
+  readonly isDamaged: boolean
+}
+
+/** If the process cannot be checked from here, its lock counts for as long as it is renewed. */
+const isHeld = ({ lives, silent }: RunSigns['locks'][number]): boolean => lives ?? silent <= patience.silence
+
+export const statusOf = ({ hasConfig, result, locks, hasFailed, isDamaged }: RunSigns): RunStatus => {
+  if (result?.interrupted === false) return 'finished'
+  if (locks.some(isHeld)) return 'running'
+  if (isDamaged) return 'unreadable'
+  if (result !== null) return 'interrupted'
+  if (hasFailed) return 'failed'
+  if (locks.length > 0) return 'crashed'
+  return hasConfig ? 'failed' : 'waiting' // a run that ends with an error removes its lock, and writes no result
 }

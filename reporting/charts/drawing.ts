@@ -1,16 +1,20 @@
 /** Charts as files: SVG, and PNG with resvg, an optional peer dependency that is loaded when there is something to draw. */
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { escapeHtml } from '../../evaluation/tables/tableText.js'
 import { loadOptional } from '../../accelerated/storage/packages.js'
 
 export type PngRenderer = (svg: string) => Uint8Array
 
 const resvgPackages = { feature: 'PNG files', names: ['@resvg/resvg-js'], install: ['@resvg/resvg-js'] }
 
-/** A chart as a file of its own: dark on light or light on dark, as the viewer prefers. */
-export const svgFile = (svg: string): string =>
+/** A chart as a file of its own: dark on light or light on dark, as the viewer prefers, with what it shows as its title. */
+export const svgFile = (svg: string, alternative: string): string =>
   svg
     .replace(/^<svg /, '<svg color="#1b1b1b" ')
-    .replace('>', '><style>@media (prefers-color-scheme: dark) { :root { color: #e6e6e6 } }</style>')
+    .replace(
+      '>',
+      () => `><style>@media (prefers-color-scheme: dark) { :root { color: #e6e6e6 } }</style><title>${escapeHtml(alternative)}</title>`,
+    )
 
 /**
  * Loads resvg. The renderer draws dark on white, with two pixels for each pixel of the chart.

@@ -1,9 +1,8 @@
-/** A chart in a page: drawn at the width of its place, again when that changes, with the values under the pointer. The report and the board use it. */
-import type { Chart, LineChart } from '../charts/chart.js'
-import { seriesColor } from '../charts/chartStyle.js'
-import { drawChart } from '../charts/svg/drawChart.js'
-import { lineFrame, lineNames } from '../charts/svg/lineSvg.js'
-import { smoothed } from '../charts/svg/smoothing.js'
+/** A chart in a page: drawn at the width of its place, again when that changes, with the values under the pointer. Report, board and web page use it. */
+import { least } from 'd3-array'
+import { seriesColor, type Chart, type LineChart } from '../charts/chart.js'
+import { drawChart } from '../charts/drawChart.js'
+import { lineFrame, lineNames, smoothed } from '../charts/lineSvg.js'
 
 export type ChartView = {
   readonly show: (chart: Chart) => void
@@ -46,6 +45,7 @@ export const chartView = (place: HTMLElement, smoothing = 0): ChartView => {
   })
   return {
     show: (chart) => {
+      if (chart === shown) return
       shown = chart
       draw()
     },
@@ -63,50 +63,35 @@ const short = (value: number): string => String(Number(value.toPrecision(4)))
 const showValues = (chart: LineChart, place: HTMLElement, tooltip: HTMLElement, clientX: number, width: number, weight: number): void => {
   const svg = place.querySelector('svg')
   if (svg === null) return
-  const frame = lineFrame(chart, { width, height: plotHeight(width) })
-  const x = clientX - svg.getBoundingClientRect().left
+  const { x, top, bottom } = lineFrame(chart, width, plotHeight(width))
+  const pointer = clientX - svg.getBoundingClientRect().left
   const positions = chart.lines.flatMap(({ points }) => points.map(([at]) => at))
-  const [first] = positions
-  if (first === undefined) return
-  const distance = (at: number): number => Math.abs(frame.x.at(at) - x)
-  const nearest = positions.reduce((best, at) => (distance(at) < distance(best) ? at : best), first)
+  const nearest = least(positions, (at) => Math.abs(x.at(at) - pointer))
+  if (nearest === undefined) return
   const names = lineNames(chart)
   const rows = chart.lines.flatMap(({ name, points }) => {
-    const i = points.findIndex(([at]) => at === nearest)
-    const raw = points[i]?.[1]
+    const values = points.slice(0, points.findIndex(([at]) => at === nearest) + 1).map(([, value]) => value)
+    const raw = values.at(-1)
     if (raw === undefined) return []
-    const value =
-      chart.isNoisy && weight > 0
-        ? (smoothed(
-            points.slice(0, i + 1).map(([, y]) => y),
-            weight,
-          ).at(-1) ?? raw)
-        : raw
-    return [{ name, value, raw, color: seriesColor(names.indexOf(name)) }]
+    const value = chart.isNoisy ? (smoothed(values, weight).at(-1) ?? raw) : raw
+    const row = document.createElement('span')
+    row.style.setProperty('--color', seriesColor(names.indexOf(name)))
+    row.textContent = `${names.length > 1 ? `${name} ` : ''}${short(value)}${value === raw ? '' : ` (${short(raw)})`}`
+    return [row]
   })
-  showGuide(svg, frame.x.at(nearest), frame.top, frame.bottom)
+  const left = x.at(nearest)
+  showGuide(svg, left, top, bottom)
   const head = document.createElement('b')
   head.textContent = `${chart.x.title} ${short(nearest)}`
-  tooltip.replaceChildren(
-    head,
-    ...rows.map(({ name, value, raw, color }) => {
-      const row = document.createElement('span')
-      row.style.setProperty('--color', color)
-      row.textContent = `${names.length > 1 ? `${name} ` : ''}${short(value)}${value === raw ? '' : ` (${short(raw)})`}`
-      return row
-    }),
-  )
+  tooltip.replaceChildren(head, ...rows)
   tooltip.hidden = false
-  const left = frame.x.at(nearest)
   tooltip.style.left = left > width / 2 ? '' : `${left + 12}px`
   tooltip.style.right = left > width / 2 ? `${width - left + 12}px` : ''
 }
 
 const showGuide = (svg: SVGSVGElement, x: number, top: number, bottom: number): void => {
   const guide = svg.querySelector('.guide') ?? document.createElementNS('http://www.w3.org/2000/svg', 'path')
-  guide.setAttribute('class', 'guide')
-  guide.setAttribute('d', `M${x} ${top}V${bottom}`)
-  guide.setAttribute('stroke', 'currentColor')
-  guide.setAttribute('stroke-opacity', '0.4')
+  const attributes = { class: 'guide', d: `M${x} ${top}V${bottom}`, stroke: 'currentColor', 'stroke-opacity': '0.4' }
+  for (const [name, value] of Object.entries(attributes)) guide.setAttribute(name, value)
   if (guide.parentNode === null) svg.append(guide)
 }

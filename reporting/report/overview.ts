@@ -1,26 +1,14 @@
 /** The first screen of a report: how good, how big, how long, each as one large number with its baseline. */
 import { mean } from 'simple-statistics'
 import { metricTitle } from '../../finetuning/metrics/index.js'
-import { bestSeries, scoredSeries, type Scored } from '../charts/bestRun.js'
-import { escapeText } from '../charts/escapeText.js'
-import { plural } from '../charts/formatNumber.js'
-import { bytesText, countText, dateText, differenceText, durationText, percentText, scoreText } from '../charts/humanUnits.js'
-import { namedConfigs } from '../charts/namedConfigs.js'
-import { compareScores } from '../charts/savedScore.js'
-import { lastScore, type Series } from '../charts/series.js'
-import type { FinishedRun } from '../discovery/collectRuns.js'
-import { trainedParameters } from './tables/runs.js'
-
-export type BigNumber = {
-  /** the question that the number answers */
-  readonly name: string
-  readonly value: string
-  readonly unit: string
-  /** short lines below the number: the baseline first */
-  readonly details: ReadonlyArray<string>
-  /** a bar: the share, and where the baseline is on it; null: no bar */
-  readonly bar: { readonly share: number; readonly baseline: number | null } | null
-}
+import type { FinishedRun } from '../runs/collectRuns.js'
+import { namedConfigs } from '../runs/names.js'
+import { bestSeries, compareScores, lastScore, scoredSeries, type Scored } from '../runs/scores.js'
+import type { Series } from '../runs/series.js'
+import { escapeText } from '../text/html.js'
+import { bytesText, countText, dateText, differenceText, durationText, percentText, plural, scoreText } from '../text/units.js'
+import { trainedParameters } from './runTables.js'
+import type { BigNumber } from './sections.js'
 
 export type Overview = {
   readonly heading: string

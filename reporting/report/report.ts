@@ -8,13 +8,13 @@ import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { makeFolder } from '../../accelerated/storage/folders.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import { versions } from '../../finetuning/runs/versions.js'
+import { drawChart } from '../charts/drawChart.js'
 import { loadPngRenderer, svgFile } from '../charts/drawing.js'
-import { escapeText } from '../charts/escapeText.js'
-import { drawChart } from '../charts/svg/drawChart.js'
-import { collectRuns } from '../discovery/collectRuns.js'
-import { readPageFiles } from '../pageFiles.js'
-import { resultOrMessage } from '../resultOrMessage.js'
-import type { PageFigure } from './figureHtml.js'
+import type { PlottedFigure } from '../figures/figure.js'
+import { readPageFiles } from './pageFiles.js'
+import { collectRuns } from '../runs/collectRuns.js'
+import { resultOrMessage } from '../runs/resultOrMessage.js'
+import { escapeText } from '../text/html.js'
 import { reportPage } from './reportPage.js'
 
 export type ReportOptions = {
@@ -91,7 +91,7 @@ const nameOf = ({ folders }: ReportOptions): string => escapeText(folders.map((f
 /** Writes each chart as SVG and, if resvg is installed, as PNG. @returns the files */
 const writeCharts = async (
   folder: string,
-  drawn: ReadonlyArray<PageFigure>,
+  drawn: ReadonlyArray<PlottedFigure>,
   warn: (message: string | null) => void,
 ): Promise<ReadonlyArray<string>> => {
   const panels = drawn.flatMap((figure) => figure.panels)
@@ -105,9 +105,9 @@ const writeCharts = async (
     await writeFileAtomically(join(folder, name), content)
     files.push(join(folder, name))
   }
-  for (const { name, chart } of panels) {
+  for (const { name, alternative, chart } of panels) {
     const svg = drawChart(chart)
-    await write(`${name}.svg`, svgFile(svg))
+    await write(`${name}.svg`, svgFile(svg, alternative))
     if (renderPng !== null) await write(`${name}.png`, renderPng(svg))
   }
   return files

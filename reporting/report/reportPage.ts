@@ -1,29 +1,30 @@
 /** The page of collected runs: their tables, curves and figures as one HTML text. It reads the runs' files from any storage. */
+import { textSha256 } from '../../accelerated/storage/native.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
 import { readDetails } from '../../finetuning/runs/evaluationDetails.js'
-import { bestRun, bestSeries } from '../charts/bestRun.js'
-import { confusionFigure, type EvaluatedRun } from '../charts/confusion.js'
-import { bucketWidth } from '../charts/downSample.js'
-import { escapeText } from '../charts/escapeText.js'
-import type { PlottedSeries } from '../charts/figure.js'
-import { plotFigures, type PlottedFigure } from '../charts/figures/plotFigures.js'
-import { plural } from '../charts/formatNumber.js'
-import { readRunCurves, type RunCurves } from '../charts/runCurves.js'
-import { keptStep } from '../charts/savedScore.js'
-import { seriesOf, type Series } from '../charts/series.js'
-import type { Collected, FinishedRun } from '../discovery/collectRuns.js'
-import type { PageFiles } from '../pageFiles.js'
-import { resultOrMessage } from '../resultOrMessage.js'
-import type { PageFigure } from './figureHtml.js'
-import { overviewOf } from './overview.js'
-import { pageHtml } from './pageHtml.js'
-import { tablesOf } from './tables/index.js'
-import type { ReportTable } from './tables/reportTable.js'
-import type { SampledRun } from './tables/samples.js'
+import { drawChart } from '../charts/drawChart.js'
+import type { PlottedFigure, PlottedSeries } from '../figures/figure.js'
+import { confusionFigure, type EvaluatedRun } from '../figures/heatMaps.js'
+import { plotFigures } from '../figures/index.js'
+import type { Collected, FinishedRun } from '../runs/collectRuns.js'
+import { readRunCurves, type RunCurves } from '../runs/curves.js'
+import { bucketWidth } from '../runs/downSample.js'
+import { resultOrMessage } from '../runs/resultOrMessage.js'
+import { bestRun, bestSeries, keptStep } from '../runs/scores.js'
+import { seriesOf, type Series } from '../runs/series.js'
+import { escapeText, html, type Html } from '../text/html.js'
+import { plural } from '../text/units.js'
+import { overviewOf, type Overview } from './overview.js'
+import { figureSection, numberList, tableSection, type ReportTable } from './sections.js'
+import { tablesOf } from './tables.js'
+import type { SampledRun } from './evaluationTables.js'
 
 /** Maximum number of points of one figure, and maximum and minimum of one series: pages stay fast, and finer curves look the same. */
 const [figurePoints, maxSeriesPoints, minSeriesPoints] = [2400, 240, 8]
+
+/** The built script of the report, and the style that report and board share. */
+export type PageFiles = { readonly script: string; readonly style: string }
 
 export type PageOptions = {
   /** of the page */
@@ -39,13 +40,13 @@ export type PageOptions = {
 
 export type ReportPage = {
   readonly html: string
-  readonly series: ReadonlyArray<Series>
-  readonly tables: ReadonlyArray<ReportTable>
-  readonly figures: ReadonlyArray<PageFigure>
+  readonly series: readonly Series[]
+  readonly tables: readonly ReportTable[]
+  readonly figures: readonly PlottedFigure[]
   /** one line for each run, sweep or style transfer that is not in the page, and for each part that could not be read */
-  readonly skipped: ReadonlyArray<string>
+  readonly skipped: readonly string[]
   /** figures that failed */
-  readonly warnings: ReadonlyArray<string>
+  readonly warnings: readonly string[]
 }
 
 export const reportPage = async (collected: Collected, options: PageOptions): Promise<ReportPage> => {
@@ -55,25 +56,25 @@ export const reportPage = async (collected: Collected, options: PageOptions): Pr
   const { evaluated, invalid } = await readEvaluations(series, storage)
   const skipped = [...collected.skipped, ...unreadable, ...invalid]
   const { plotted: all, failed: warnings } = plotFigures(plotted)
-  const figures = inOrder(all, evaluated)
+  const figures = inOrder(all, confusionFigure(evaluated))
   const { comparisons, details } = tablesOf(collected, series, evaluated, sampled)
   const overview = overviewOf(collected.runs, series, name)
-  const summary = summaryOf(collected.runs, series, version)
-  const texts = { title: `salora: ${name}`, overview, summary, warnings, skipped: skipped.map(escapeText) }
-  const html = pageHtml({ ...texts, tables: comparisons, figures, details }, files)
-  return { html, series, tables: [...comparisons, ...details], figures, skipped, warnings }
+  const tasks = new Set(series.map(({ task }) => task)).size
+  const summary = `${plural(collected.runs.length, 'run')}, ${series.length} series, ${plural(tasks, 'task')}. Written by salora ${version}. This file is complete and loads nothing.`
+  const page = pageHtml({ name, overview, summary, warnings, skipped: skipped.map(escapeText), comparisons, figures, details }, files)
+  return { html: page.html, series, tables: [...comparisons, ...details], figures, skipped, warnings }
 }
 
 /** A run without readable metrics stays in the tables, but has no curve. */
 const readCurves = async (
-  series: ReadonlyArray<Series>,
+  series: readonly Series[],
   storage: Storage,
   onProgress: (runs: number) => void,
 ): Promise<{
-  readonly plotted: ReadonlyArray<PlottedSeries>
+  readonly plotted: readonly PlottedSeries[]
   /** the best run of each task: the samples of all could be too many */
-  readonly sampled: ReadonlyArray<SampledRun>
-  readonly unreadable: ReadonlyArray<string>
+  readonly sampled: readonly SampledRun[]
+  readonly unreadable: readonly string[]
 }> => {
   const best = new Set(bestSeries(series).map((one) => bestRun(one)))
   const points = Math.max(minSeriesPoints, Math.min(maxSeriesPoints, Math.floor(figurePoints / Math.max(1, series.length))))
@@ -86,9 +87,8 @@ const readCurves = async (
       const [ofRun, message] = await resultOrMessage(() => readRunCurves(run.folder, lastStep(run), width, storage))
       if (ofRun === null) unreadable.push(message)
       else {
-        const { samples, ...ofSteps } = ofRun
-        curves.push(ofSteps)
-        if (best.has(run)) sampled.push({ task: one.task, name: run.name, samples })
+        curves.push(ofRun)
+        if (best.has(run)) sampled.push({ task: one.task, name: run.name, samples: ofRun.samples })
       }
       onProgress(++read)
     }
@@ -99,21 +99,17 @@ const readCurves = async (
 
 const lastStep = ({ result: { steps, last } }: FinishedRun): number => Math.max(steps, last.step)
 
-/** Figures of the first rows, before the curves. */
-const firstFigures: ReadonlySet<string> = new Set(['score', 'figure7-ranks'])
-
-const inOrder = (plotted: ReadonlyArray<PlottedFigure>, evaluated: ReadonlyArray<EvaluatedRun>): ReadonlyArray<PageFigure> => {
-  const first = plotted.filter(({ name }) => firstFigures.has(name))
-  return [...first, ...nonNull(confusionFigure(evaluated)), ...plotted.filter((figure) => !first.includes(figure))]
+/** The score, the ranks and the confusion matrix are before the other curves. @param confusion null: there is none */
+export const inOrder = (plotted: readonly PlottedFigure[], confusion: PlottedFigure | null): readonly PlottedFigure[] => {
+  const first = plotted.filter(({ name }) => ['score', 'figure7-ranks', 'ranks'].includes(name))
+  return [...first, ...(confusion === null ? [] : [confusion]), ...plotted.filter((figure) => !first.includes(figure))]
 }
-
-const nonNull = <Value>(value: Value | null): ReadonlyArray<Value> => (value === null ? [] : [value])
 
 /** The evaluation of the best run of each task, if it is of the checkpoint that the run kept. */
 const readEvaluations = async (
-  series: ReadonlyArray<Series>,
+  series: readonly Series[],
   storage: Storage,
-): Promise<{ readonly evaluated: ReadonlyArray<EvaluatedRun>; readonly invalid: ReadonlyArray<string> }> => {
+): Promise<{ readonly evaluated: readonly EvaluatedRun[]; readonly invalid: readonly string[] }> => {
   const [evaluated, invalid]: [EvaluatedRun[], string[]] = [[], []]
   for (const best of bestSeries(series)) {
     const run = bestRun(best)
@@ -125,7 +121,65 @@ const readEvaluations = async (
   return { evaluated, invalid }
 }
 
-const summaryOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>, version: string): string => {
-  const tasks = new Set(series.map(({ task }) => task)).size
-  return `${plural(runs.length, 'run')}, ${series.length} series, ${plural(tasks, 'task')}. Written by salora ${version}. This file is complete and loads nothing.`
+type Page = {
+  readonly name: string
+  readonly overview: Overview
+  /** one paragraph about the file */
+  readonly summary: string
+  readonly warnings: readonly string[]
+  readonly skipped: readonly string[]
+  /** the tables above the figures */
+  readonly comparisons: readonly ReportTable[]
+  readonly figures: readonly PlottedFigure[]
+  /** the tables below the figures */
+  readonly details: readonly ReportTable[]
+}
+
+/** It opens from a file, loads nothing, runs no script but its own, and shows whatever a folder contains as text. */
+const pageHtml = (
+  { name, overview, summary, warnings, skipped, comparisons, figures, details }: Page,
+  { script, style }: PageFiles,
+): Html => {
+  const { heading, lead, numbers } = overview
+  const hasNoise = figures.some(({ panels }) => panels.some(({ chart }) => chart.kind === 'line' && chart.isNoisy))
+  const options = { heading, draw: ({ chart }: PlottedFigure['panels'][number]) => drawChart(chart), hasNumbers: true }
+  return html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="${policyOf(script)}">
+<meta name="referrer" content="no-referrer">
+<title>salora: ${name}</title><link rel="icon" href="data:,"><style>${{ html: style }}</style></head>
+<body class="report">
+<header><p class="eyebrow">salora report</p>
+<h1>${heading}</h1>
+<p class="lead">${lead}</p>
+${numberList(numbers)}${warnings.map((line) => html`<p class="warning">${line}</p>`)}${skippedDetails(skipped)}</header>
+<main>
+${comparisons.map(tableSection)}${hasNoise ? html`<div id="smoothing"></div>` : null}
+<div class="figures">${figures.map((figure) => figureSection(figure, options))}</div>
+${details.map(tableSection)}</main>
+<footer><p>${summary}</p></footer>
+<script type="application/json" id="charts">${{ html: chartData(figures) }}</script>
+<script>${{ html: script }}</script>
+</body></html>
+`
+}
+
+/** Allows the page's own script, and nothing from elsewhere. */
+const policyOf = (script: string): string =>
+  [
+    ...["default-src 'none'", "style-src 'unsafe-inline'", `script-src 'sha256-${Buffer.from(textSha256(script)).toString('base64')}'`],
+    ...['img-src blob: data:', "base-uri 'none'", "form-action 'none'"],
+  ].join('; ')
+
+const skippedDetails = (skipped: readonly string[]): Html | null =>
+  skipped.length === 0
+    ? null
+    : html`<details><summary>${skipped.length} skipped</summary><ul>${skipped.map((line) => html`<li>${line}</li>`)}</ul></details>`
+
+/** The charts by name, which the page draws at its own width: JSON in which nothing can end the element. */
+const chartData = (figures: readonly PlottedFigure[]): string => {
+  const charts = Object.fromEntries(figures.flatMap(({ panels }) => panels.map(({ name, chart }) => [name, chart] as const)))
+  const short = (_: string, value: unknown): unknown =>
+    typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value
+  return JSON.stringify(charts, short).replaceAll('<', '\\u003c').replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029')
 }

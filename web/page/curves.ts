@@ -1,6 +1,6 @@
 /** The curves of a run as it trains: loss, score, density and ranks, by the charts of the report. */
 import type { FinetuneEvent } from 'salora/web'
-import { lineChart, type Point } from '../../reporting/charts/lineChart.js'
+import { lineChart, type Point } from '../../reporting/charts/chart.js'
 import { chartView, type ChartView } from '../../reporting/page/chartView.js'
 import { make } from './elements.js'
 

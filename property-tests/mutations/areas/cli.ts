@@ -87,13 +87,6 @@ export const cli: ReadonlyArray<Mutation> = [
     tests: ['cli/mistakes'],
   },
   {
-    file: 'cli/format/table.ts',
-    mistake: 'Numbers are aligned to the left.',
-    before: 'cell.padStart(widths[i] ?? 0)',
-    after: 'cell.padEnd(widths[i] ?? 0)',
-    tests: ['cli/scoreText'],
-  },
-  {
     file: 'cli/commands/tune.ts',
     mistake: 'The best candidate comes last.',
     before: '[best.name, ...names.filter((name) => name !== best.name)]',
@@ -175,13 +168,6 @@ export const cli: ReadonlyArray<Mutation> = [
     mistake: 'A shortened name has 25 characters.',
     before: '.slice(0, 23)',
     after: '.slice(0, 24)',
-    tests: ['cli/scoreText'],
-  },
-  {
-    file: 'cli/format/table.ts',
-    mistake: 'Columns are as wide as their first cell.',
-    before: 'rows.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0)',
-    after: 'rows[0]?.[column]?.length ?? 0',
     tests: ['cli/scoreText'],
   },
   {

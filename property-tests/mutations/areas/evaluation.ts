@@ -359,4 +359,25 @@ export const evaluation: ReadonlyArray<Mutation> = [
     after: '',
     tests: ['property/evaluation/tune'],
   },
+  {
+    file: 'evaluation/tables/tableText.ts',
+    mistake: 'Numbers are aligned to the left.',
+    before: 'cell.padStart(widths[i] ?? 0)',
+    after: 'cell.padEnd(widths[i] ?? 0)',
+    tests: ['cli/scoreText'],
+  },
+  {
+    file: 'evaluation/tables/tableText.ts',
+    mistake: 'Columns are as wide as their first cell.',
+    before: 'rows.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0)',
+    after: 'rows[0]?.[column]?.length ?? 0',
+    tests: ['cli/scoreText'],
+  },
+  {
+    file: 'evaluation/tables/tableText.ts',
+    mistake: 'Quotation marks stay in attributes.',
+    before: '/[&<>"\']/g',
+    after: '/[&<>]/g',
+    tests: ['property/reporting/report'],
+  },
 ]

@@ -2,7 +2,7 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { expect, it } from 'vitest'
-import { openDiscovery } from '../../../reporting/discovery/discover.js'
+import { openDiscovery } from '../../../reporting/runs/discover.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const { folder } = temporaryFolder('discovery')

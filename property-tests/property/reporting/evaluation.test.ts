@@ -1,7 +1,7 @@
 /** A kept checkpoint in detail: its confusion matrix as a figure, its scores by class, and its worst errors. */
 import { describe, expect, it } from 'vitest'
-import { confusionFigure, type EvaluatedRun } from '../../../reporting/charts/confusion.js'
-import { evaluationTables } from '../../../reporting/report/tables/evaluation.js'
+import { confusionFigure, type EvaluatedRun } from '../../../reporting/figures/heatMaps.js'
+import { evaluationTables } from '../../../reporting/report/evaluationTables.js'
 
 /** Three classes, two of the same name; of the 10 examples 6 are right. */
 const run: EvaluatedRun = {

@@ -1,14 +1,13 @@
 /** Figures from runs by hand: scores by rank, the agreement of seeds, and the places of lines, bands, levels and intervals. */
 import { describe, expect, it } from 'vitest'
-import { seriesColor } from '../../../reporting/charts/chartStyle.js'
-import type { PlottedSeries } from '../../../reporting/charts/figure.js'
-import { agreement } from '../../../reporting/charts/figures/agreement.js'
-import { byRank } from '../../../reporting/charts/figures/byRank.js'
-import { lineChart } from '../../../reporting/charts/lineChart.js'
-import { seriesOf } from '../../../reporting/charts/series.js'
-import { drawChart, fileLayout } from '../../../reporting/charts/svg/drawChart.js'
-import { lineFrame } from '../../../reporting/charts/svg/lineSvg.js'
-import type { FinishedRun } from '../../../reporting/discovery/collectRuns.js'
+import { lineChart, seriesColor } from '../../../reporting/charts/chart.js'
+import type { PlottedSeries } from '../../../reporting/figures/figure.js'
+import { agreement } from '../../../reporting/figures/heatMaps.js'
+import { settingFigures } from '../../../reporting/figures/settings.js'
+import { seriesOf } from '../../../reporting/runs/series.js'
+import { drawChart, fileLayout } from '../../../reporting/charts/drawChart.js'
+import { lineFrame } from '../../../reporting/charts/lineSvg.js'
+import type { FinishedRun } from '../../../reporting/runs/collectRuns.js'
 import { madeRun, ranksOf, type MadeRun } from './reportRuns.js'
 
 const plotted = (...made: ReadonlyArray<MadeRun>): ReadonlyArray<PlottedSeries> => {
@@ -21,7 +20,8 @@ const plotted = (...made: ReadonlyArray<MadeRun>): ReadonlyArray<PlottedSeries> 
 const ofRank = (rank: number, accuracy: number, seed = 0): MadeRun => ({ seed, accuracy, settings: { rank, loraAlpha: 2 * rank } })
 
 describe('the figure of scores by rank', () => {
-  const content = byRank.plot(plotted(ofRank(8, 0.75), ofRank(2, 0.25), ofRank(4, 0.5, 1), ofRank(4, 1, 2)))
+  const byRank = settingFigures.find(({ name }) => name === 'figure1-4-rank')
+  const content = byRank?.plot(plotted(ofRank(8, 0.75), ofRank(2, 0.25), ofRank(4, 0.5, 1), ofRank(4, 1, 2)))
 
   it('has its points in the order of the ranks, each with the mean and the range of its runs', () => {
     const [panel] = content?.panels ?? []
@@ -41,7 +41,7 @@ describe('the figure of scores by rank', () => {
     ])
   })
 
-  it('is none for runs of one rank', () => expect(byRank.plot(plotted(ofRank(4, 0.5, 1), ofRank(4, 1, 2)))).toBe(null))
+  it('is none for runs of one rank', () => expect(byRank?.plot(plotted(ofRank(4, 0.5, 1), ofRank(4, 1, 2)))).toBe(null))
 })
 
 describe('the figure of the agreement of seeds', () => {
@@ -73,10 +73,7 @@ describe('the figure of the agreement of seeds', () => {
 describe('a line chart', () => {
   it('has bands and levels within its frame', () => {
     const points = [0, 1].map((x) => ({ series: 'one', x, y: 5 + x, low: 0, high: 10 }))
-    const frame = lineFrame(lineChart(points, { title: 'x' }, { title: 'y' }, { levels: [{ series: 'two', y: 12 }] }), {
-      width: 400,
-      height: 200,
-    })
+    const frame = lineFrame(lineChart(points, { title: 'x' }, { title: 'y' }, { levels: [{ series: 'two', y: 12 }] }), 400, 200)
     for (const value of [0, 10, 12]) {
       expect(frame.y.at(value)).toBeGreaterThanOrEqual(frame.top)
       expect(frame.y.at(value)).toBeLessThanOrEqual(frame.bottom)
@@ -88,7 +85,7 @@ describe('a line chart', () => {
     const strokes = (name: string): number => {
       const chart = lineChart(points, { title: 'x' }, { title: 'y' }, { levels: [{ series: name, y: 0.5 }] })
       return drawChart(chart, { ...fileLayout, smoothing: 0 })
-        .split(`L`)
+        .split('<path')
         .filter((part) => part.includes(`stroke="${seriesColor(1)}"`)).length
     }
     expect(strokes('two') - strokes('one')).toBe(1)

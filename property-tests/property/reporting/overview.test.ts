@@ -1,7 +1,7 @@
 /** The first screen of a report: the best series of a task with the next one, its size, time and memory. */
 import { describe, expect, it } from 'vitest'
-import { seriesOf } from '../../../reporting/charts/series.js'
-import type { FinishedRun } from '../../../reporting/discovery/collectRuns.js'
+import { seriesOf } from '../../../reporting/runs/series.js'
+import type { FinishedRun } from '../../../reporting/runs/collectRuns.js'
 import { overviewOf, type Overview } from '../../../reporting/report/overview.js'
 import { madeRun, type MadeRun } from './reportRuns.js'
 
@@ -44,6 +44,12 @@ describe('the overview of several runs', () => {
 })
 
 describe('the overview of a run', () => {
+  it('begins with the score that selected its checkpoint, though its files have others first', () => {
+    const evaluation = { step: 4, scores: { precision: 0.3, recall: 0.2, f1: 0.25 } }
+    const tagged = overview(finished('tagged', { result: { best: evaluation, last: evaluation, selectedBy: 'f1' } }))
+    expect([tagged.numbers[0]?.name, tagged.numbers[0]?.value]).toEqual(['F1', '25.0'])
+  })
+
   it('has the share of the adapter that pruning kept, without its gates', () => {
     const { value, details, bar } = numberOf(overview(finished('pruned', { result: { retainedParameters: 250 } })), 'Parameters kept')
     expect([value, details, bar]).toEqual(['250', ["25.0 % of the adapter's 1,000", 'and 20 in the head'], { share: 0.25, baseline: null }])

@@ -94,7 +94,7 @@ describe('a report', () => {
   it('has a chart for each task, with an alternative text, and with text in the color of the page', async () => {
     const { page } = await reportOf(at('whole'))
     expect(page).toMatch(/role="img" aria-label="Training loss, mrpc: task loss over steps\. salora: from 2 at step 1 to 0\.5 at step 4\."/)
-    const charts = (page.split('<script')[0] ?? '').match(/<svg [\s\S]*?<\/svg>/g) ?? []
+    const charts = (page.split('<script')[0] ?? '').match(/<svg xmlns[\s\S]*?<\/svg>/g) ?? []
     expect(charts.length).toBe(11) // score, two losses, learning rate, gradient norm, four of Figure 6, ranks, agreement
     for (const chart of charts) {
       expect(chart).toContain('currentColor')

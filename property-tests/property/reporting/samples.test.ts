@@ -1,8 +1,8 @@
 /** Samples in report and board: which steps are kept, how texts are shown, and lines that no run writes. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { sampleCollector, sampledSteps } from '../../../reporting/charts/samples.js'
-import { samplesTables } from '../../../reporting/report/tables/samples.js'
+import { sampleCollector, sampledSteps } from '../../../reporting/runs/curves.js'
+import { samplesTables } from '../../../reporting/report/evaluationTables.js'
 import { SEED } from '../../support/seed.js'
 
 const sample = (prompt: unknown, text: string) => ({ prompt, text, tokens: 1, ended: 'end' })

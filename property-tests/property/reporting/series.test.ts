@@ -1,8 +1,8 @@
 /** Series: which runs share one, what their labels say, and the costs of a series in the tables. */
 import { describe, expect, it } from 'vitest'
-import { metricOf, seriesOf } from '../../../reporting/charts/series.js'
-import type { FinishedRun } from '../../../reporting/discovery/collectRuns.js'
-import { seriesTable } from '../../../reporting/report/tables/runs.js'
+import { metricOf, seriesOf } from '../../../reporting/runs/series.js'
+import type { FinishedRun } from '../../../reporting/runs/collectRuns.js'
+import { seriesTable } from '../../../reporting/report/runTables.js'
 import { madeRun, type MadeRun } from './reportRuns.js'
 
 const finished = (made: MadeRun): FinishedRun => {

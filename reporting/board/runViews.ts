@@ -1,0 +1,133 @@
+/** A run as a line of a list, in detail, and beside others. Names are escaped here; numbers are those of the run's files. */
+import { resumeCommand } from '../../finetuning/commandLine/shell.js'
+import type { RunConfig, Scores } from '../../finetuning/runs/run.js'
+import type { RunWorkers } from '../../finetuning/runs/workersFile.js'
+import { columnsOf } from '../../finetuning/serving/runOptions.js'
+import { taskTypeNamed } from '../../finetuning/tasks/table.js'
+import { metricOf, taskName } from '../runs/series.js'
+import { escapeText } from '../text/html.js'
+import { bytesText, dateText, durationText, percentText, scoreText } from '../text/units.js'
+import type { CompareView, RunLine, RunView } from './events.js'
+import type { RunProcess } from './runProcess.js'
+import type { WatchedRun } from './watchRun.js'
+
+export const runLine = (run: WatchedRun): RunLine => {
+  const { config, result, metrics } = run
+  return {
+    id: run.id,
+    name: escapeText(run.name),
+    task: config === null ? null : taskName(config),
+    method: config === null ? null : escapeText(String(config.settings.method)),
+    sweep: run.sweep,
+    status: run.status,
+    reason: run.reason === null ? null : escapeText(run.reason),
+    step: result?.stepsDone ?? metrics.step,
+    steps: run.steps,
+    secondsLeft: run.secondsLeft,
+    loss: metrics.loss,
+    score: scoreOf(run),
+    tokensPerSecond: metrics.tokensPerSecond,
+  }
+}
+
+/** The metric by which the run is selected; undefined: it is not a single one. */
+export const metricOfRun = ({ result, metrics }: Pick<WatchedRun, 'result' | 'metrics'>): string | undefined =>
+  result?.selectedBy ?? (metrics.best ?? metrics.last)?.selectedBy
+
+const scoreOf = (run: WatchedRun): RunLine['score'] => {
+  const { best, last } = run.result ?? run.metrics
+  const scores = best?.scores ?? last?.scores ?? {}
+  if (Object.keys(scores).length === 0) return null
+  const metric = metricOf(run.config === null ? '' : taskName(run.config), scores, metricOfRun(run))
+  const value = scores[metric]
+  return typeof value === 'number' ? { metric, value, evaluation: best === null ? 'last' : 'best' } : null
+}
+
+/** What happens to the run, and to others, when its process is stopped. */
+export const stopEffect = ({ command, pid }: RunProcess, { folder }: Pick<WatchedRun, 'folder'>): string =>
+  command === 'cell'
+    ? `Process ${pid} finishes the current step and saves. It only works on this run of a sweep; the sweep continues with the others. Run the same salora glue command to resume this run.`
+    : `Process ${pid} finishes the current step and saves, as after Ctrl-C. Resume with: ${resumeCommand(folder)}`
+
+/** @param process the run's process, or why the board cannot stop it; null if the run is not running */
+export const runView = (run: WatchedRun, process: RunProcess | string | null): RunView => ({
+  line: runLine(run),
+  numbers: numbersOf(run),
+  settings: run.config === null ? [] : settingsOf(run.config),
+  stopEffect: process === null || typeof process === 'string' ? null : stopEffect(process, run),
+  stopObstacle: typeof process === 'string' ? process : null,
+  ...sentenceOf(run),
+  resume: resumeHint(run),
+})
+
+/** A run has an adapter when it has ended after a step. */
+const sentenceOf = ({ config, result }: WatchedRun): Pick<RunView, 'sentence' | 'sentenceObstacle'> => {
+  if (config === null || result === null || result.stepsDone === 0) return { sentence: null, sentenceObstacle: null }
+  if (taskTypeNamed(result.taskType)?.command === 'generate')
+    return { sentence: null, sentenceObstacle: 'This run writes text: salora generate and salora serve answer its prompts.' }
+  return { sentence: columnsOf(config).textPair === undefined ? 'text' : 'pair', sentenceObstacle: null }
+}
+
+const numbersOf = ({ metrics, result, workers }: WatchedRun): RunView['numbers'] => {
+  const evaluations = result ?? metrics
+  const scores = (name: string, of: Scores = {}) =>
+    Object.entries(of).map(([metric, value]) => [`${name} ${metric}`, textOf(value, (score) => scoreText(metric, score))] as const)
+  const trained = Object.entries(result?.trainableParameters ?? {})
+  const numbers: ReadonlyArray<readonly [string, number | string | null | undefined]> = [
+    ['workers', workers?.workers],
+    ['parts per second', workers?.partsPerSecond],
+    ['slowest worker', textOf(workers?.slowest, slowestText)],
+    ['λ', result?.lambda ?? metrics.lambda],
+    ...scores('best', evaluations.best?.scores),
+    ...scores('last', evaluations.last?.scores),
+    ['target density', result?.targetDensity],
+    ['expected density', result?.expectedDensity ?? metrics.density],
+    ['retained density', textOf(result?.retainedDensity, percentText)],
+    ['retained parameters', result?.retainedParameters],
+    ...trained.map(([part, count]) => [`trained parameters: ${part}`, count] as const),
+    ['time', textOf(result?.seconds, durationText)],
+    ['peak memory', textOf(result?.peakMemoryBytes, bytesText)],
+    ['finished', textOf(result?.finishedAt, dateText)],
+  ]
+  return numbers.flatMap(([name, value]) => (value === null || value === undefined ? [] : [[escapeText(name), value] as const]))
+}
+
+const slowestText = ({ worker, seconds }: NonNullable<RunWorkers['slowest']>): string =>
+  escapeText(`${seconds.toFixed(2)} s a part (${worker})`)
+
+/** A score may be null in result.json, where JSON has no NaN. */
+const textOf = <Value>(value: Value | null | undefined, text: (value: Value) => string): string | null =>
+  value === null || value === undefined ? null : text(value)
+
+const resumeHint = ({ status, sweep, folder }: WatchedRun): string | null => {
+  if (status !== 'interrupted' && status !== 'crashed' && status !== 'failed') return null
+  return sweep === null ? resumeCommand(folder) : 'the same salora glue command'
+}
+
+/** The settings of a run, as its config.json has them, in one flat list. */
+const settingsOf = ({ model, revision, adapter, task, settings, device, versions }: RunConfig): RunView['settings'] =>
+  Object.entries({
+    model,
+    ...(revision == null ? {} : { revision }),
+    ...(adapter === undefined ? {} : { adapter }),
+    ...task,
+    ...settings,
+    device,
+    ...(versions?.['salora'] === undefined ? {} : { salora: versions['salora'] }),
+  }).map(([name, value]) => [escapeText(name), escapeText(typeof value === 'object' ? JSON.stringify(value) : String(value))])
+
+/** Several runs side by side, with the settings in which they differ. */
+export const compareView = (runs: ReadonlyArray<WatchedRun>): CompareView => {
+  const settings = runs.map(({ config }) => new Map(config === null ? [] : settingsOf(config)))
+  const names = [...new Set(settings.flatMap((ofRun) => [...ofRun.keys()]))]
+  const differing = names.filter((name) => new Set(settings.map((ofRun) => ofRun.get(name))).size > 1)
+  return {
+    lines: runs.map(runLine),
+    differences: {
+      caption:
+        differing.length === 0 ? 'The runs have the same settings.' : `The runs differ in ${differing.length} of ${names.length} settings.`,
+      columns: ['setting', ...runs.map(({ name }) => escapeText(name))],
+      rows: differing.map((name) => [name, ...settings.map((ofRun) => ofRun.get(name) ?? '–')]),
+    },
+  }
+}

@@ -1,0 +1,55 @@
+/** The types of figures, how many panels they have, and what captions and alternative texts say. A new figure is a line in index.ts. */
+import type { Table } from '../../evaluation/tables/tableText.js'
+import type { Chart } from '../charts/chart.js'
+import type { RunCurves } from '../runs/curves.js'
+import type { Series } from '../runs/series.js'
+import { escapeText } from '../text/html.js'
+
+/** A series with the curves of its runs. A run without a readable metrics.jsonl has no curves. */
+export type PlottedSeries = Series & {
+  readonly curves: readonly RunCurves[]
+  /** steps in one bucket of the curves */
+  readonly width: number
+}
+
+export type Panel = {
+  /** base name of the panel's files: letters, digits and hyphens */
+  readonly name: string
+  readonly title: string
+  /** alternative text: what a reader sees in the chart */
+  readonly alternative: string
+  readonly chart: Chart
+}
+
+export type FigureContent = {
+  readonly caption: string
+  readonly panels: readonly Panel[]
+  /** the numbers of all panels, and those beyond the limits */
+  readonly table: Table
+}
+
+/** A figure of a page; its name is its id there. */
+export type PlottedFigure = FigureContent & { readonly name: string; readonly title: string }
+
+export type Figure = Pick<PlottedFigure, 'name' | 'title'> & {
+  /** @returns null if these runs have nothing to show */
+  readonly plot: (series: readonly PlottedSeries[]) => FigureContent | null
+}
+
+/** Maximum number of panels in one figure. */
+export const panelLimit = 12
+
+/** A name as part of a file name: letters, digits and hyphens. */
+export const slug = (text: string): string =>
+  escapeText(text)
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, '-')
+    .replace(/^-|-$/g, '')
+    .slice(0, 60) || 'panel'
+
+/** A caption's sentence about series or panels beyond the limits. */
+export const omittedSentence = (count: number, noun: string): string =>
+  count <= 0 ? '' : ` The chart omits ${count} more ${noun}; the numbers below include them.`
+
+/** A number in an alternative text, which may be read aloud. */
+export const spokenNumber = (value: number): string => String(Number(value.toPrecision(4)))

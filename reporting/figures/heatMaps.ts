@@ -1,0 +1,249 @@
+/** Figures as heat maps: ranks by layer and matrix (Figure 7), their agreement between seeds, and confusion matrices. */
+import { mean, sampleCorrelation } from 'simple-statistics'
+import type { EvaluationDetails } from '../../finetuning/runs/evaluationDetails.js'
+import type { HeatMapAxis, HeatMapCell, HeatMapChart } from '../charts/chart.js'
+import { escapeText } from '../text/html.js'
+import { plural } from '../text/units.js'
+import {
+  omittedSentence,
+  panelLimit,
+  slug,
+  spokenNumber,
+  type Figure,
+  type FigureContent,
+  type Panel,
+  type PlottedFigure,
+  type PlottedSeries,
+} from './figure.js'
+import { matrixPlace, matrixTitles } from './matrixNames.js'
+
+const heatMap = (cells: readonly HeatMapCell[], rows: HeatMapAxis, columns: HeatMapAxis): HeatMapChart => ({
+  ...{ kind: 'heatMap', cells },
+  rows,
+  columns,
+})
+
+type Ranks = Readonly<Record<string, number>>
+export type RankedSeries = Pick<PlottedSeries, 'task' | 'label'> & {
+  /** ranks by matrix, for each run with ranks */
+  readonly ranks: readonly Ranks[]
+  readonly seeds: readonly number[]
+}
+
+/** The series whose method finds ranks. If all ranks are equal, as with LoRA, there is nothing to show. */
+const rankedSeries = (series: readonly PlottedSeries[]): readonly RankedSeries[] =>
+  series.flatMap(({ task, label, runs }) => {
+    const ranked = runs.flatMap(({ result: { ranks = {}, seed } }) => (Object.keys(ranks).length === 0 ? [] : [{ ranks, seed }]))
+    const distinct = new Set(ranked.flatMap(({ ranks }) => Object.values(ranks)))
+    return distinct.size < 2 ? [] : [{ task, label, ranks: ranked.map(({ ranks }) => ranks), seeds: ranked.map(({ seed }) => seed) }]
+  })
+
+export const ranks: Figure = {
+  name: 'figure7-ranks',
+  title: 'Ranks by matrix (Figure 7)',
+  plot: (series) =>
+    ranksContent(
+      rankedSeries(series),
+      'Ranks after pruning: mean over runs for each layer (row) and matrix (column). Rank 0: no update of the matrix.',
+    ),
+}
+
+const titleWithRuns = ({ task, label, seeds }: RankedSeries): string => `${task}: ${label} (${plural(seeds.length, 'run')})`
+
+/** A heat map for each series. @returns null if there are no series */
+export const ranksContent = (series: readonly RankedSeries[], caption: string, titleOf = titleWithRuns): FigureContent | null => {
+  if (series.length === 0) return null
+  const withMeans = series.map((one) => ({ one, means: meansOf(one) }))
+  return {
+    caption: caption + omittedSentence(series.length - panelLimit, 'series'),
+    panels: withMeans.slice(0, panelLimit).map(({ one, means }, i) => rankPanel(one, means, i, titleOf(one))),
+    table: {
+      columns: ['task', 'series', 'runs', 'layer', 'matrix', 'mean rank', 'min', 'max'],
+      rows: withMeans.flatMap(({ one: { task, label, seeds }, means }) =>
+        means.map(({ layer, matrix, value, low, high }) => [task, label, seeds.length, layer, matrix, value, low, high]),
+      ),
+    },
+  }
+}
+
+type MeanRank = {
+  readonly layer: number | null
+  readonly column: string
+  readonly matrix: string
+  readonly value: number
+  readonly low: number
+  readonly high: number
+}
+
+const meansOf = ({ ranks: byRun }: RankedSeries): readonly MeanRank[] =>
+  [...new Set(byRun.flatMap((run) => Object.keys(run)))].map((name) => {
+    const values = byRun.flatMap((run) => (Object.hasOwn(run, name) ? (run[name] ?? []) : []))
+    return { ...matrixPlace(name), matrix: escapeText(name), value: mean(values), low: Math.min(...values), high: Math.max(...values) }
+  })
+
+const rankPanel = ({ task, label }: RankedSeries, means: readonly MeanRank[], i: number, title: string): Panel => {
+  const columns = [...new Set(means.map(({ column }) => column))]
+  const titles = matrixTitles(columns)
+  const columnTitle = (column: string): string => escapeText(titles.get(column) ?? column)
+  const layers = [...new Set(means.map(({ layer }) => layer ?? -1))].sort((a, b) => a - b)
+  const rowOf = (layer: number | null): string => (layer === null || layer < 0 ? '–' : String(layer))
+  const sorted = [...means].sort((a, b) => b.value - a.value)
+  const [highest, lowest] = [sorted[0], sorted.at(-1)]
+  return {
+    name: `figure7-ranks-${i + 1}-${slug(task)}`,
+    title,
+    alternative:
+      `Heat map of ranks, ${task}, ${label}: ${layers.length} layers by ${columns.length} matrices.` +
+      (highest === undefined || lowest === undefined
+        ? ''
+        : ` Highest ${highest.value.toFixed(1)} in ${highest.matrix}, lowest ${lowest.value.toFixed(1)} in ${lowest.matrix}.`),
+    chart: heatMap(
+      means.map(({ layer, column, value }) => ({ row: rowOf(layer), column: columnTitle(column), value })),
+      { title: 'layer', order: layers.map(rowOf) },
+      { title: '', order: columns.map(columnTitle) },
+    ),
+  }
+}
+
+export type Agreement = {
+  readonly seeds: readonly [number, number]
+  /** Pearson's r of the ranks; null if all ranks of one run are equal, or the runs share fewer than two matrices */
+  readonly correlation: number | null
+  /** share of matrices with equal ranks */
+  readonly equal: number
+  /** Σ min / Σ max of the two ranks: 1 if all ranks are equal, 0 if no matrix has a rank in both runs. Null if all ranks are zero. */
+  readonly overlap: number | null
+}
+
+/** The agreement of each pair of runs of a series, over the matrices of both runs. */
+export const agreements = ({ ranks: byRun, seeds }: Pick<RankedSeries, 'ranks' | 'seeds'>): readonly Agreement[] =>
+  byRun.flatMap((first, i) =>
+    byRun.slice(i + 1).flatMap((second, j) => {
+      const measures = compareRanks(first, second)
+      return measures === null ? [] : [{ seeds: [seeds[i] ?? i, seeds[i + 1 + j] ?? i + 1 + j] as const, ...measures }]
+    }),
+  )
+
+const compareRanks = (first: Ranks, second: Ranks): Omit<Agreement, 'seeds'> | null => {
+  const names = Object.keys(first).filter((name) => Object.hasOwn(second, name))
+  if (names.length === 0) return null
+  const [a, b] = [names.map((name) => first[name] ?? 0), names.map((name) => second[name] ?? 0)]
+  const sumOf = (choose: (x: number, y: number) => number): number => a.reduce((sum, x, k) => sum + choose(x, b[k] ?? 0), 0)
+  const varies = (values: readonly number[]): boolean => values.some((value) => value !== values[0])
+  const sumOfMaxima = sumOf(Math.max)
+  return {
+    correlation: varies(a) && varies(b) ? sampleCorrelation(a, b) : null,
+    equal: a.filter((x, k) => x === b[k]).length / a.length,
+    overlap: sumOfMaxima === 0 ? null : sumOf(Math.min) / sumOfMaxima,
+  }
+}
+
+/** Maximum number of compared runs in a series: more pairs are neither legible nor listed quickly. */
+const runLimit = 20
+
+/** The first run of each seed: folds share one, and read other rows. */
+const distinctSeeds = ({ ranks: byRun, seeds, ...series }: RankedSeries): RankedSeries => {
+  const chosen = seeds.flatMap((seed, i) => (seeds.indexOf(seed) === i ? [i] : [])).slice(0, runLimit)
+  return { ...series, ranks: chosen.map((i) => byRun[i] ?? {}), seeds: chosen.map((i) => seeds[i] ?? i) }
+}
+
+type PairedSeries = RankedSeries & { readonly pairs: readonly Agreement[] }
+
+export const agreement: Figure = {
+  name: 'agreement',
+  title: 'Rank agreement between seeds',
+  plot: (series) => {
+    const paired = rankedSeries(series)
+      .map(distinctSeeds)
+      .map((one): PairedSeries => ({ ...one, pairs: agreements(one) }))
+      .filter(({ pairs }) => pairs.length > 0)
+    if (paired.length === 0) return null
+    return {
+      caption:
+        'Overlap of the ranks of two seeds in percent: Σ min / Σ max over matrices, 100 if all ranks are equal.' +
+        ` The numbers below add the correlation and the share of equal ranks. At most ${runLimit} runs of a series are compared.` +
+        omittedSentence(paired.length - panelLimit, 'series'),
+      panels: paired.slice(0, panelLimit).map(agreementPanel),
+      table: {
+        columns: ['task', 'series', 'first seed', 'second seed', 'overlap', 'correlation', 'share equal'],
+        rows: paired.flatMap(({ task, label, pairs }) =>
+          pairs.map(({ seeds: [a, b], overlap, correlation, equal }) => [task, label, a, b, overlap, correlation, equal]),
+        ),
+      },
+    }
+  },
+}
+
+const agreementPanel = ({ task, label, pairs }: PairedSeries, i: number): Panel => {
+  const seeds = [...new Set(pairs.flatMap((pair) => pair.seeds))].map(String)
+  const percents = pairs.flatMap(({ overlap }) => (overlap === null ? [] : [100 * overlap]))
+  const [low, high] = [Math.min(...percents), Math.max(...percents)]
+  const values =
+    percents.length === 0 ? '.' : `: mean ${spokenNumber(mean(percents))} %, from ${spokenNumber(low)} to ${spokenNumber(high)} %.`
+  return {
+    name: `agreement-${i + 1}-${slug(task)}`,
+    title: `${task}: ${label}`,
+    alternative: `Overlap of ranks between ${seeds.length} seeds, ${task}, ${label}${values}`,
+    chart: heatMap(
+      pairs.flatMap(({ seeds: [a, b], overlap }) =>
+        overlap === null ? [] : [{ row: String(b), column: String(a), value: Math.round(100 * overlap) }],
+      ),
+      { title: 'seed', order: seeds.slice(1) },
+      { title: 'seed', order: seeds.slice(0, -1) },
+    ),
+  }
+}
+
+/** The evaluation of the checkpoint that a run kept. */
+export type EvaluatedRun = {
+  readonly task: string
+  /** name of the run */
+  readonly name: string
+  readonly details: EvaluationDetails
+}
+
+/** Maximum number of classes in a chart; the numbers have all. */
+const classLimit = 24
+
+type Confusion = EvaluatedRun & { readonly labels: readonly string[]; readonly counts: readonly (readonly number[])[] }
+
+/** Labels by predictions. */
+export const confusionFigure = (runs: readonly EvaluatedRun[]): PlottedFigure | null => {
+  const confusions = runs.flatMap((run): readonly Confusion[] => {
+    const { byClass, confusion } = run.details
+    const isSquare = confusion !== null && confusion.length === byClass?.length && confusion.every((row) => row.length === confusion.length)
+    return isSquare ? [{ ...run, labels: byClass?.map(({ label }) => escapeText(label)) ?? [], counts: confusion }] : []
+  })
+  if (confusions.length === 0) return null
+  return {
+    name: 'confusion',
+    title: 'Confusion matrix',
+    caption: 'Evaluation examples by label (row) and prediction (column), of the kept checkpoint. Right answers are on the diagonal.',
+    panels: confusions
+      .filter(({ labels }) => labels.length <= classLimit)
+      .slice(0, panelLimit)
+      .map(confusionPanel),
+    table: {
+      columns: ['task', 'run', 'label', 'prediction', 'examples'],
+      rows: confusions.flatMap(({ task, name, labels, counts }) =>
+        counts.flatMap((row, i) => row.map((count, j) => [task, escapeText(name), labels[i] ?? '', labels[j] ?? '', count])),
+      ),
+    },
+  }
+}
+
+const confusionPanel = ({ task, name, labels, counts }: Confusion): Panel => {
+  const names = labels.map((label, i) => (labels.indexOf(label) === i ? label : `${label} (${i})`)) // two long labels may begin alike
+  const right = counts.reduce((sum, row, i) => sum + (row[i] ?? 0), 0)
+  const all = counts.flat().reduce((a, b) => a + b, 0)
+  return {
+    name: `confusion-${slug(task)}`,
+    title: `${task}: ${escapeText(name)}`,
+    alternative: `Confusion matrix, ${task}: ${labels.length} classes, ${spokenNumber(right)} of ${spokenNumber(all)} examples right.`,
+    chart: heatMap(
+      counts.flatMap((row, i) => row.map((value, j) => ({ row: names[i] ?? '', column: names[j] ?? '', value }))),
+      { title: 'label', order: names },
+      { title: 'prediction', order: names },
+    ),
+  }
+}

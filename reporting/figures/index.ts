@@ -1,0 +1,31 @@
+/** The figures of the page, in its order. One that fails is named, and the others are shown. */
+import { reason } from '../../accelerated/errors/inputError.js'
+import { curveFigure, losses, score, steps } from './curves.js'
+import type { Figure, PlottedFigure, PlottedSeries } from './figure.js'
+import { agreement, ranks } from './heatMaps.js'
+import { settingFigures } from './settings.js'
+
+const figures: readonly Figure[] = [
+  curveFigure(score),
+  ranks,
+  ...losses.map(curveFigure),
+  ...settingFigures,
+  ...steps.map(curveFigure),
+  agreement,
+]
+
+/** The figures that have something to show, and one line for each that failed. */
+export const plotFigures = (
+  series: readonly PlottedSeries[],
+  all: readonly Figure[] = figures,
+): { readonly plotted: readonly PlottedFigure[]; readonly failed: readonly string[] } => {
+  const [plotted, failed]: [PlottedFigure[], string[]] = [[], []]
+  for (const { name, title, plot } of all)
+    try {
+      const content = plot(series)
+      if (content !== null) plotted.push({ name, title, ...content })
+    } catch (thrown) {
+      failed.push(`the figure "${title}" is missing: ${reason(thrown)}`)
+    }
+  return { plotted, failed }
+}

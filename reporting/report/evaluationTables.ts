@@ -1,0 +1,120 @@
+/** What the model answered: scores by class and the worst errors of the kept checkpoint, and samples after each evaluation. */
+import { csvTable, type Cell } from '../../evaluation/tables/tableText.js'
+import type { EvaluatedRun } from '../figures/heatMaps.js'
+import type { SampledStep } from '../runs/curves.js'
+import { escapeText } from '../text/html.js'
+import { percentText } from '../text/units.js'
+import type { ReportTable } from './sections.js'
+
+export const evaluationTables = (runs: ReadonlyArray<EvaluatedRun>): ReadonlyArray<ReportTable> => [
+  ...classTable(runs),
+  ...errorTable(runs),
+]
+
+/** Columns that name the run, if there are several. */
+const contextOf = (runs: ReadonlyArray<EvaluatedRun>) => {
+  const isShown = runs.length > 1
+  return {
+    columns: isShown ? ['task', 'run'] : [],
+    cells: ({ task, name }: EvaluatedRun): ReadonlyArray<Cell> => (isShown ? [task, escapeText(name)] : []),
+  }
+}
+
+const checkpointOf = (runs: ReadonlyArray<EvaluatedRun>): string => {
+  const [run] = runs
+  return run === undefined || runs.length > 1
+    ? 'the kept checkpoints'
+    : `step ${run.details.step} of ${escapeText(run.name)}, the kept checkpoint`
+}
+
+const classTable = (runs: ReadonlyArray<EvaluatedRun>): ReadonlyArray<ReportTable> => {
+  const context = contextOf(runs)
+  const rows = runs.flatMap((run) => (run.details.byClass ?? []).map((report) => ({ run, ...report })))
+  if (rows.length === 0) return []
+  const columns = [...context.columns, 'class', 'precision', 'recall', 'F1', 'examples']
+  const share = (value: number | null): Cell => (value === null ? null : percentText(value))
+  const cellsOf = (show: (value: number | null) => Cell): ReadonlyArray<ReadonlyArray<Cell>> =>
+    rows.map(({ run, label, precision, recall, f1, examples }) => [
+      ...[...context.cells(run), escapeText(label), show(precision), show(recall), show(f1)],
+      examples,
+    ])
+  return [
+    {
+      name: 'classes',
+      title: 'Scores by class',
+      caption: `On the evaluation examples, at ${checkpointOf(runs)}.`,
+      table: { columns, rows: cellsOf(share) },
+      csv: csvTable({ columns, rows: cellsOf((value) => value) }),
+    },
+  ]
+}
+
+const errorTable = (runs: ReadonlyArray<EvaluatedRun>): ReadonlyArray<ReportTable> => {
+  const context = contextOf(runs)
+  const errors = runs.flatMap((run) => run.details.errors.map((error) => ({ run, ...error })))
+  if (errors.length === 0) return []
+  const columns = [...context.columns, 'row', 'loss', 'label', 'prediction', 'text']
+  const textOf = ({ text, textPair }: (typeof errors)[number]): string =>
+    text === undefined ? '' : escapeText(textPair === undefined ? text : `${text} | ${textPair}`)
+  const rows = errors.map((error): ReadonlyArray<Cell> => {
+    const { run, row, loss, label, predicted } = error
+    return [...context.cells(run), row, Number(loss.toPrecision(3)), escapeText(label), escapeText(predicted), textOf(error)]
+  })
+  return [
+    {
+      name: 'errors',
+      title: 'Worst errors',
+      caption: `The evaluation examples with the largest loss, at ${checkpointOf(runs)}. The texts are those of evaluation.json in the run's folder.`,
+      table: { columns, rows },
+    },
+  ]
+}
+
+export type SampledRun = { readonly task: string; readonly name: string; readonly samples: ReadonlyArray<SampledStep> }
+
+/** A text of a prompt, from one evaluation to another. */
+type Row = { readonly run: SampledRun; readonly prompt: string; readonly from: number; readonly to: number; readonly text: string }
+
+export const samplesTables = (runs: ReadonlyArray<SampledRun>): ReadonlyArray<ReportTable> => {
+  const every = runs.flatMap(rowsOf)
+  if (every.length === 0) return []
+  const several = new Set(every.map(({ run }) => run)).size > 1
+  const columns = [...(several ? ['task', 'run'] : []), 'prompt', 'step', 'text']
+  const cells = (rows: ReadonlyArray<Row>, promptOf: (row: Row, i: number) => Cell): ReadonlyArray<ReadonlyArray<Cell>> =>
+    rows.map((row, i) => [
+      ...(several ? [row.run.task, escapeText(row.run.name)] : []),
+      ...[promptOf(row, i), row.from === row.to ? row.from : `${row.from} – ${row.to}`, row.text === '' ? '(nothing)' : row.text],
+    ])
+  const rows = merged(every)
+  return [
+    {
+      name: 'samples',
+      title: 'Samples',
+      caption: 'What the model wrote after each evaluation, with the parameters of that step. Steps with the same text share a row.',
+      table: { columns, rows: cells(rows, (row, i) => (isSamePrompt(rows[i - 1], row) ? '' : row.prompt)) },
+      csv: csvTable({ columns, rows: cells(every, ({ prompt }) => prompt) }),
+    },
+  ]
+}
+
+/** By prompt, in the order of the newest evaluation, and within a prompt by step. */
+const rowsOf = (run: SampledRun): ReadonlyArray<Row> => {
+  const prompts = run.samples.at(-1)?.samples.map(({ prompt }) => prompt) ?? []
+  return [...new Set(prompts)].flatMap((prompt) =>
+    run.samples.flatMap(({ step, samples }) =>
+      samples.filter((sample) => sample.prompt === prompt).map(({ text }) => ({ run, prompt, from: step, to: step, text })),
+    ),
+  )
+}
+
+const isSamePrompt = (a: Row | undefined, b: Row): boolean => a?.run === b.run && a.prompt === b.prompt
+
+const merged = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> => {
+  const all: Row[] = []
+  for (const row of rows) {
+    const last = all.at(-1)
+    if (last !== undefined && isSamePrompt(last, row) && last.text === row.text) all[all.length - 1] = { ...last, to: row.to }
+    else all.push(row)
+  }
+  return all
+}

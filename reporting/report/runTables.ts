@@ -1,0 +1,198 @@
+/** Scores and costs: one row for each series, and one for each run. The page has human units, and the CSV every digit. */
+import { mean } from 'simple-statistics'
+import { summaryOf, type Summary } from '../../evaluation/glue/statistics.js'
+import { csvTable, type Cell } from '../../evaluation/tables/tableText.js'
+import type { FinishedRun } from '../runs/collectRuns.js'
+import { keptStep, lastScore, savedScore } from '../runs/scores.js'
+import type { Series } from '../runs/series.js'
+import { escapeText } from '../text/html.js'
+import { bytesText, countText, dateText, durationText, percentText, scoreText } from '../text/units.js'
+import type { ReportTable } from './sections.js'
+
+const meanOf = (values: ReadonlyArray<number>): number | null => (values.length === 0 ? null : mean([...values]))
+
+export const trainedParameters = ({ result: { trainableParameters } }: FinishedRun): { readonly method: number; readonly head: number } => {
+  const { head = 0, ...others } = trainableParameters
+  return { method: Object.values(others).reduce((a, b) => a + b, 0), head }
+}
+
+/** A column: its heading, its value with every digit, and its text for people (absent: the value). */
+type Column<Row> = {
+  readonly heading: string
+  readonly value: (row: Row) => Cell
+  readonly text?: (row: Row) => Cell
+  /** whether the column is in the CSV only */
+  readonly isDetail?: boolean
+  /** whether the page shows the column only if its values differ */
+  readonly isContext?: boolean
+}
+
+const tablesFrom = <Row>(columns: ReadonlyArray<Column<Row>>, rows: ReadonlyArray<Row>) => {
+  const distinct = ({ value }: Column<Row>): number => new Set(rows.map(value)).size
+  const shown = columns.filter(
+    (column) =>
+      column.isDetail !== true && rows.some((row) => column.value(row) !== null) && (column.isContext !== true || distinct(column) > 1),
+  )
+  return {
+    table: {
+      columns: shown.map(({ heading }) => heading),
+      rows: rows.map((row) => shown.map(({ value, text = value }) => text(row))),
+    },
+    csv: csvTable({ columns: columns.map(({ heading }) => heading), rows: rows.map((row) => columns.map(({ value }) => value(row))) }),
+  }
+}
+
+const textOf = <Value>(value: Value | null | undefined, text: (value: Value) => string): string | null =>
+  value === null || value === undefined ? null : text(value)
+
+type SummarizedSeries = Series & {
+  readonly kept: number | null
+  readonly last: Summary | null
+  readonly trained: { readonly method: number | null; readonly head: number | null }
+}
+
+const summarize = (series: Series): SummarizedSeries => {
+  const [first] = series.runs
+  return {
+    ...series,
+    kept: meanOf(series.runs.flatMap(({ result }) => savedScore(result, series.metric) ?? [])),
+    last: summaryOf(series.runs.flatMap(({ result }) => lastScore(result, series.metric) ?? [])),
+    trained: first === undefined ? { method: null, head: null } : trainedParameters(first),
+  }
+}
+
+/** A single run has no deviation. */
+const deviationOf = ({ last }: SummarizedSeries): number | null => (last === null || last.count < 2 ? null : last.maximumDeviation)
+const retainedOf = ({ runs }: Series): number | null => meanOf(runs.flatMap(({ result }) => result.retainedDensity ?? []))
+const secondsOf = ({ runs }: Series): number | null => meanOf(runs.map(({ result }) => result.seconds))
+const peakOf = ({ runs }: Series): number => Math.max(...runs.map(({ result }) => result.peakMemoryBytes))
+
+const intervalText = ({ last, metric }: SummarizedSeries): string | null =>
+  textOf(last?.interval, ([low, high]) => `${scoreText(metric, low).replace(/ %$/, '')} – ${scoreText(metric, high)}`)
+
+const seriesColumns: ReadonlyArray<Column<SummarizedSeries>> = [
+  { heading: 'task', value: ({ task }) => task, isContext: true },
+  { heading: 'series', value: ({ label }) => label },
+  { heading: 'runs', value: ({ runs }) => runs.length },
+  { heading: 'metric', value: ({ metric }) => metric, isContext: true },
+  { heading: 'kept', value: ({ kept }) => kept, text: ({ kept, metric }) => textOf(kept, (score) => scoreText(metric, score)) },
+  {
+    heading: 'last',
+    value: ({ last }) => last?.mean ?? null,
+    text: ({ last, metric }) => textOf(last?.mean, (score) => scoreText(metric, score)),
+  },
+  {
+    heading: 'max deviation',
+    value: deviationOf,
+    text: (row) => textOf(deviationOf(row), (deviation) => `± ${scoreText(row.metric, deviation)}`),
+  },
+  { heading: '95% from', value: ({ last }) => last?.interval?.[0] ?? null, isDetail: true },
+  { heading: '95% to', value: ({ last }) => last?.interval?.[1] ?? null, isDetail: true },
+  { heading: 'method parameters', value: ({ trained }) => trained.method, text: ({ trained }) => textOf(trained.method, countText) },
+  {
+    heading: 'head parameters',
+    value: ({ trained }) => trained.head,
+    text: ({ trained }) => textOf(trained.head, countText),
+    isDetail: true,
+  },
+  { heading: 'retained density', value: retainedOf, text: (row) => textOf(retainedOf(row), percentText) },
+  { heading: 'seconds', value: secondsOf, isDetail: true },
+  { heading: 'peak memory (bytes)', value: peakOf, isDetail: true },
+]
+
+/** Columns of the page alone, in the order of the page. */
+const seriesTexts: ReadonlyArray<Column<SummarizedSeries>> = [
+  { heading: '95 % interval', value: intervalText },
+  { heading: 'time', value: (row) => textOf(secondsOf(row), durationText) },
+  { heading: 'peak memory', value: (row) => bytesText(peakOf(row)) },
+]
+
+export const seriesTable = (series: ReadonlyArray<Series>): ReportTable => {
+  const rows = series.map(summarize)
+  const { csv } = tablesFrom(seriesColumns, rows)
+  const hasSeveral = rows.some(({ runs }) => runs.length > 1)
+  const hasFolds = rows.some(({ runs }) => runs.some(({ config }) => config.task.fold !== undefined))
+  return {
+    name: 'scores',
+    title: 'Scores and costs',
+    caption:
+      `${scoreOf(rows)}kept is the checkpoint in adapter/, and last is the last evaluation.` +
+      (hasSeveral
+        ? ` Runs that differ only in their seed${hasFolds ? ' or fold' : ''} form a series, whose scores are means. Deviation and interval (95 % t) are of the last scores.`
+        : ''),
+    table: tablesFrom([...seriesColumns, ...seriesTexts], rows).table,
+    csv,
+  }
+}
+
+/** The metric, if it has no column. */
+const scoreOf = (series: ReadonlyArray<Series>): string => {
+  const [metric = '', ...others] = new Set(series.map((one) => one.metric))
+  return others.length > 0 ? '' : `Scores are ${metric}: `
+}
+
+type RunOfSeries = FinishedRun & { readonly series: Series }
+
+const scoreCell = (row: RunOfSeries, score: number | null | undefined): string | null =>
+  textOf(score, (value) => scoreText(row.series.metric, value))
+const bestOf = ({ result, series }: RunOfSeries): number | null => result.best?.scores[series.metric] ?? null
+const testOf = ({ result, series }: RunOfSeries): number | null => result.test?.scores[series.metric] ?? null
+
+const runColumns: ReadonlyArray<Column<RunOfSeries>> = [
+  { heading: 'run', value: ({ name }) => escapeText(name) },
+  { heading: 'task', value: ({ series }) => series.task, isContext: true },
+  { heading: 'series', value: ({ series }) => series.label },
+  { heading: 'seed', value: ({ result }) => result.seed },
+  { heading: 'metric', value: ({ series }) => series.metric, isContext: true },
+  {
+    heading: 'kept',
+    value: ({ result, series }) => savedScore(result, series.metric),
+    text: (row) => scoreCell(row, savedScore(row.result, row.series.metric)),
+  },
+  { heading: 'kept step', value: ({ result }) => keptStep(result) },
+  {
+    heading: 'last',
+    value: ({ result, series }) => lastScore(result, series.metric),
+    text: (row) => scoreCell(row, lastScore(row.result, row.series.metric)),
+  },
+  { heading: 'last step', value: ({ result }) => result.last.step },
+  { heading: 'best', value: bestOf, isDetail: true },
+  { heading: 'best step', value: ({ result }) => result.best?.step ?? null, isDetail: true },
+  { heading: 'test', value: testOf, text: (row) => scoreCell(row, testOf(row)) },
+  { heading: 'status', value: ({ result }) => (result.interrupted ? 'interrupted' : 'finished'), isContext: true },
+  {
+    heading: 'finished',
+    value: ({ result }) => textOf(result.finishedAt, escapeText),
+    text: ({ result }) => textOf(result.finishedAt, dateText),
+  },
+  { heading: 'target density', value: ({ result }) => result.targetDensity ?? null },
+  { heading: 'expected density', value: ({ result }) => result.expectedDensity ?? null, isDetail: true },
+  {
+    heading: 'retained density',
+    value: ({ result }) => result.retainedDensity ?? null,
+    text: ({ result }) => textOf(result.retainedDensity, percentText),
+  },
+  { heading: 'retained parameters', value: ({ result }) => result.retainedParameters ?? null, isDetail: true },
+  { heading: 'lambda', value: ({ result }) => result.lambda ?? null, isDetail: true },
+  { heading: 'seconds', value: ({ result }) => result.seconds, isDetail: true },
+  { heading: 'peak memory (bytes)', value: ({ result }) => result.peakMemoryBytes, isDetail: true },
+  { heading: 'device', value: ({ result }) => escapeText(result.device), isContext: true },
+  { heading: 'precision', value: ({ result }) => textOf(result.precision, escapeText), isContext: true },
+]
+
+const runTexts: ReadonlyArray<Column<RunOfSeries>> = [
+  { heading: 'time', value: ({ result }) => durationText(result.seconds) },
+  { heading: 'peak memory', value: ({ result }) => bytesText(result.peakMemoryBytes) },
+]
+
+export const runsTable = (series: ReadonlyArray<Series>): ReportTable => {
+  const rows = series.flatMap((one) => one.runs.map((run) => ({ ...run, series: one })))
+  return {
+    name: 'runs',
+    title: 'Runs',
+    caption: 'The numbers of each result.json; the CSV has every digit.',
+    folded: true,
+    table: tablesFrom([...runColumns, ...runTexts], rows).table,
+    csv: tablesFrom(runColumns, rows).csv,
+  }
+}

@@ -1,0 +1,75 @@
+/** The tables of a report, in the order of the page: those of sweeps (Tables 1, 3 and 4 of the paper), of style transfers (Table 2), and of runs. */
+import { sweepCsv, tableHeader, tableLine } from '../../evaluation/glue/sweepTableText.js'
+import {
+  csvTable as transferCsv,
+  tableHeader as transferHeader,
+  tableLine as transferLine,
+} from '../../evaluation/styleTransfer/transferTable.js'
+import type { EvaluatedRun } from '../figures/heatMaps.js'
+import type { Collected } from '../runs/collectRuns.js'
+import type { Series } from '../runs/series.js'
+import { escapeText } from '../text/html.js'
+import { evaluationTables, samplesTables, type SampledRun } from './evaluationTables.js'
+import { runsTable, seriesTable } from './runTables.js'
+import type { ReportTable } from './sections.js'
+
+export type ReportTables = {
+  /** above the figures: what compares */
+  readonly comparisons: ReadonlyArray<ReportTable>
+  /** below the figures */
+  readonly details: ReadonlyArray<ReportTable>
+}
+
+/** The table of a single series repeats the first screen, so it is below the figures. */
+export const tablesOf = (
+  collected: Collected,
+  series: ReadonlyArray<Series>,
+  evaluated: ReadonlyArray<EvaluatedRun>,
+  sampled: ReadonlyArray<SampledRun>,
+): ReportTables => {
+  const scores = series.length === 0 ? [] : [seriesTable(series)]
+  const isComparison = series.length > 1
+  return {
+    comparisons: [...sweepTables(collected.sweeps), ...transferTables(collected.transfers), ...(isComparison ? scores : [])],
+    details: [
+      ...samplesTables(sampled),
+      ...evaluationTables(evaluated),
+      ...(isComparison ? [] : scores),
+      ...(series.length === 0 ? [] : [runsTable(series)]),
+    ],
+  }
+}
+
+/** `table1` → `Table 1`, `figure5` → `Runs of Figure 5` */
+const titleOf = (sweep: string): string => {
+  const [, kind, n] = /^(table|figure)(\d)$/.exec(sweep) ?? []
+  return kind === undefined ? escapeText(sweep) : `${kind === 'table' ? 'Table' : 'Runs of Figure'} ${n}`
+}
+
+/** The paper has scores for its own models only. */
+const hasPaperScores = ({ rows }: Collected['sweeps'][number]['table']): boolean =>
+  rows.some(({ cells }) => cells.some(({ paper }) => paper !== null))
+
+export const sweepTables = (sweeps: Collected['sweeps']): ReadonlyArray<ReportTable> =>
+  sweeps.map(({ sweep, name, table }, i) => ({
+    name: `sweep-${i + 1}`,
+    title: titleOf(sweep),
+    caption:
+      `${escapeText(name)}: ${escapeText(table.title)}. Percent: mean ± largest deviation over seeds` +
+      `${hasPaperScores(table) ? "; the paper's scores are in brackets" : ''}.`,
+    table: { columns: ['row', ...tableHeader(table).slice(1)], rows: table.rows.map((row) => tableLine(row).map(escapeText)) },
+    csv: sweepCsv(table),
+  }))
+
+/** Table 2 of the paper: style transfer. */
+export const transferTables = (transfers: Collected['transfers']): ReadonlyArray<ReportTable> =>
+  transfers.map(({ name, table }, i) => ({
+    name: `transfer-${i + 1}`,
+    title: 'Table 2',
+    caption: `${escapeText(name)}: ${escapeText(table.title)}.`,
+    table: {
+      columns: ['method', 'source', ...transferHeader(table).slice(2).map(escapeText)],
+      rows: table.rows.map((row) => transferLine(row).map(escapeText)),
+    },
+    csv: transferCsv(table),
+  }))
