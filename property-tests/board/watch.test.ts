@@ -10,7 +10,6 @@ import { runView } from '../../reporting/board/runViews.js'
 import { sweepLine, sweepView } from '../../reporting/board/viewState.js'
 import { openWatch, type Watch } from '../../reporting/board/watch.js'
 import type { WatchedRun } from '../../reporting/board/watchRun.js'
-import { etaEstimator, plannedSteps } from '../../reporting/board/metrics.js'
 import { writeRun } from '../property/reporting/reportRuns.js'
 import { program } from '../cli/spawnSalora.js'
 import { toyFolder, toyTrain } from '../cli/toyFolder.js'
@@ -204,25 +203,5 @@ describe('a sweep', () => {
       problem: expect.stringMatching(/plan\.json: expected the plan of a sweep whose cells\.0\.id is /),
       cells: 1,
     })
-  })
-})
-
-describe('the remaining time', () => {
-  it('comes from the times of the steps, then from the last ten minutes, and again from the steps after a resume', () => {
-    const eta = etaEstimator()
-    const steps = { secondsPerStep: 0.5 }
-    eta.observe(1, 0)
-    expect(eta.secondsFor(10, steps)).toBe(5)
-    for (let i = 1; i <= 4; i++) eta.observe(1 + 5 * i, 10_000 * i) // a step takes two seconds, including evaluations
-    expect(eta.secondsFor(10, steps)).toBe(20)
-    eta.observe(8, 50_000)
-    expect(eta.secondsFor(10, steps)).toBe(5)
-    expect(eta.secondsFor(10, { secondsPerStep: null })).toBeNull()
-  })
-
-  it('needs the planned steps, which come from max steps or from epochs', () => {
-    expect(plannedSteps({ settings: { maxSteps: 7, epochs: 3 } as never }, null)).toBe(7)
-    expect(plannedSteps({ settings: { maxSteps: null, epochs: 2.5 } as never }, 4)).toBe(10)
-    expect(plannedSteps({ settings: { maxSteps: null, epochs: 3 } as never }, null)).toBeNull()
   })
 })

@@ -239,14 +239,7 @@ const jsonIn = (body: string): unknown => {
   }
 }
 
-const idIn = (body: string): string => {
-  try {
-    const { id } = JSON.parse(body) as { readonly id?: unknown }
-    return typeof id === 'string' ? id : ''
-  } catch {
-    return ''
-  }
-}
+const idIn = (body: string): string => z.object({ id: z.string() }).safeParse(jsonIn(body)).data?.id ?? ''
 
 const viewOf = (query: URLSearchParams): View | null => {
   const kind = viewKinds.find((one) => one === query.get('view'))
