@@ -27,11 +27,7 @@ export const buildPage = async (folder: string): Promise<void> => {
   })
   await cp(page('index.html'), join(folder, 'index.html'))
   await copyRuntime(join(folder, 'runtime'))
-  for (const [name, of] of [
-    ['report.js', 'report.js'],
-    ['page.css', 'report.css'],
-  ] as const)
-    await cp(join(root, 'dist/reporting/page', name), join(folder, 'report', of))
+  for (const name of ['report.js', 'page.css']) await cp(join(root, 'dist/reporting/page', name), join(folder, 'report', name))
   await cp(join(root, 'finetuning/embedded/model'), join(folder, 'model'), { recursive: true })
   const sentences = await readFile(join(root, 'finetuning/data/sentiment/sentences.jsonl'), 'utf8')
   await writeFile(join(folder, 'sample.jsonl'), `${sentences.split('\n').slice(0, sampleRows).join('\n')}\n`)

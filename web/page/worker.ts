@@ -126,7 +126,7 @@ const answers: { readonly [K in Request['kind']]: (request: Extract<Request, { r
   },
   report: async ({ run }) => {
     const [script = '', style = ''] = await Promise.all(
-      ['report.js', 'report.css'].map(async (name) => (await fetch(`report/${name}`)).text()),
+      ['report.js', 'page.css'].map(async (name) => (await fetch(`report/${name}`)).text()),
     )
     const page = await report(`runs/${run}`, { storage: await storage() }, { script, style })
     send({ kind: 'download', name: `${run}-report.html`, bytes: new TextEncoder().encode(page) })
