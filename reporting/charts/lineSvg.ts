@@ -55,11 +55,11 @@ const valueScale = (chart: LineChart, ends: Ends): Scale => {
   return linearScale(domain, ends, 5)
 }
 
-/** Values that hardly differ are one value in the middle: d3 has no ticks between neighboring numbers. @param count of the ticks, about */
+/** Values that hardly differ are one value in the middle: the labels of their ticks would be the same. @param count of the ticks, about */
 const linearScale = ([low, high]: Ends, ends: Ends, count: number): Scale => {
   const isFlat = high - low <= 1e-9 * Math.max(Math.abs(low), Math.abs(high))
   const at = scaleLinear([low, isFlat ? low : high], ends)
-  return { at, ticks: isFlat ? [low] : at.ticks(count) }
+  return { at, ticks: at.ticks(count) }
 }
 
 /** From the lowest to the highest value with bands and levels, and a little air: a curve does not touch the frame. */

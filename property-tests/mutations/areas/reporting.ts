@@ -53,9 +53,9 @@ export const reporting: ReadonlyArray<Mutation> = [
   },
   {
     file: 'reporting/charts/lineSvg.ts',
-    mistake: 'Values that hardly differ make an endless axis.',
-    before: 'ticks: isFlat ? [low] : at.ticks(count)',
-    after: 'ticks: at.ticks(count)',
+    mistake: 'Values that hardly differ have several ticks of one label.',
+    before: 'isFlat ? low : high',
+    after: 'high',
     tests: ['property/reporting/charts'],
   },
   {

@@ -168,6 +168,11 @@ describe('the axis of a chart', () => {
     expect(x.at(4)).toBeCloseTo((left + right) / 2, 9)
   })
 
+  it('has one value of several that hardly differ', () => {
+    const points = [0, 1].map((x) => ({ series: 'one', x, y: 0.5 + 1e-13 * x }))
+    expect(lineFrame(lineChart(points, { title: 'step' }, { title: 'loss' }), 400, 200).y.ticks).toHaveLength(1)
+  })
+
   it('has whole steps as ticks, though a resumed run has few of them', () => {
     const points = [26, 27].map((x) => ({ series: 'one', x, y: x }))
     expect(lineFrame(lineChart(points, { title: 'step' }, { title: 'loss' }), 1200, 200).x.ticks).toEqual([26, 27])
