@@ -177,7 +177,6 @@ export {
   type Tensors,
 } from './tensor/tensor.js'
 export { adamw, initMoments, type AdamWSettings, type AdamWStep, type Moments } from './training/adamw.js'
-export { outerUpdate, type OuterSettings } from './training/diloco.js'
 export { normal, uniform, type Seed } from './training/random.js'
 export { batchesOfEpoch, type EpochOrder } from './training/batchOrder.js'
 export {

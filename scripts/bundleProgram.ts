@@ -14,7 +14,6 @@ export const bundledFiles = [
   'cli/doctor/examineProcess',
   'evaluation/benchmark/saloraWorker',
   'evaluation/cells/cellProcess',
-  'evaluation/cells/partProcess',
   'finetuning/finetuneWorker',
   'finetuning/serving/servingWorker',
 ]

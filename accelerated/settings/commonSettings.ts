@@ -105,24 +105,6 @@ export const trainingSettings = settingGroup('Training', {
     common: true,
     schema: count.max(65536).default(1),
   },
-  syncEvery: {
-    kind: 'number',
-    placeholder: 'steps',
-    description: 'Steps that replicas train apart before their mean is taken (DiLoCo, for slow links); 1 adds gradients in each step',
-    schema: count.max(maxRunSteps).default(1),
-  },
-  outerLr: {
-    kind: 'number',
-    placeholder: 'rate',
-    description: "Learning rate of --sync-every's outer step",
-    schema: positive.default(0.7),
-  },
-  outerMomentum: {
-    kind: 'number',
-    placeholder: 'number',
-    description: "Nesterov momentum of --sync-every's outer step",
-    schema: share.default(0.9),
-  },
   maxLength: {
     kind: 'number',
     placeholder: 'tokens',
@@ -266,12 +248,9 @@ export const numericallyNeutralSettings: ReadonlyArray<string> = [
 
 export type CommonSettings = SettingValues<typeof commonSettings>
 
-/** Whether each batch of a step belongs to a replica that trains apart, and not to one sum of gradients. */
-export const synchronizes = ({ syncEvery }: Pick<CommonSettings, 'syncEvery'>): boolean => syncEvery > 1
-
 /** Whether the gradients of several batches are added before an update. */
-export const accumulates = (settings: Pick<CommonSettings, 'syncEvery' | 'gradientAccumulationSteps'>): boolean =>
-  settings.gradientAccumulationSteps > 1 && !synchronizes(settings)
+export const accumulates = ({ gradientAccumulationSteps }: Pick<CommonSettings, 'gradientAccumulationSteps'>): boolean =>
+  gradientAccumulationSteps > 1
 
 export const precisionOf = (name: string): Precision => {
   const precision = precisions.find((one) => one.name === name)

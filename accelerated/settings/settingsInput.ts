@@ -47,12 +47,6 @@ export type SettingsInput = {
   readonly batchSize?: number
   /** Batches per optimizer step. Default: 1 */
   readonly gradientAccumulationSteps?: number
-  /** Steps that replicas train apart before their mean is taken (DiLoCo, for slow links); 1 adds gradients in each step. Default: 1 */
-  readonly syncEvery?: number
-  /** Learning rate of `syncEvery`'s outer step. Default: 0.7 */
-  readonly outerLr?: number
-  /** Nesterov momentum of `syncEvery`'s outer step. Default: 0.9 */
-  readonly outerMomentum?: number
   /** Maximum tokens per example, special tokens included; longer examples are truncated. Default: 128 */
   readonly maxLength?: number
   /** Class weights of the loss: balanced, or LABEL=WEIGHT pairs separated by commas. Default: equal weights */

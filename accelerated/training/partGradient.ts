@@ -4,7 +4,7 @@ import type { TrainingProgress } from '../methods/method.js'
 import type { Results } from '../engines/engine.js'
 import { blockOutput, type ParameterLayout } from '../parameters/layout.js'
 import type { RunState } from '../parameters/runState.js'
-import { zeros, type MomentVectors, type Vector } from '../parameters/vectors.js'
+import { zeros, type Vector } from '../parameters/vectors.js'
 import type { PartSessions } from './phaseSessions.js'
 import { blockFeeds, collect, resultsInto } from './stateBuffers.js'
 import type { PartFeeds } from './stepParts.js'
@@ -15,20 +15,10 @@ export type PartGradient = {
   readonly tokens: number
   /** the losses of the part, and what the method reports */
   readonly results: Results
-  /** of a replica after its part of a round; absent: the part is no round */
-  readonly moments?: MomentVectors
 }
 
 /** What a part's gradient follows from, beside the run's settings, model and data. */
 export type PartSource = Pick<RunState, 'step' | 'phase' | 'parameters'> & { readonly progress: TrainingProgress }
-
-/** What the parts of a round have beside those of a step. */
-export type SpreadRound = {
-  /** of each replica, before the round */
-  readonly moments: ReadonlyArray<MomentVectors>
-  /** Computes the first step of a part here. */
-  readonly begin: (part: number) => Promise<PartGradient>
-}
 
 /** A step whose parts may be computed anywhere. */
 export type SpreadStep = PartSource & {
@@ -37,10 +27,8 @@ export type SpreadStep = PartSource & {
   readonly parts: number
   /** Computes the part with this number here. */
   readonly compute: (part: number) => Promise<PartGradient>
-  /** Whether a part has the form of this step's. Absent: any of the step's size has. */
+  /** Whether outputs of an evaluation have the form of their batch. Absent: any of the step's size has. */
   readonly fits?: (part: number, computed: PartGradient) => boolean
-  /** The parts are those of a round. Absent: they are gradients. */
-  readonly round?: SpreadRound
 }
 
 /** Finds the gradients of all parts, in the order of their numbers. */

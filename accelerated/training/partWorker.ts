@@ -1,4 +1,4 @@
-/** Computes parts of a run from the trained numbers alone, and those of rounds from a replica's moments too: the work of another machine. */
+/** Computes parts of a run from the trained numbers alone: the work of another machine. */
 import { inputError } from '../errors/inputError.js'
 import type { TrainingExample } from '../objectives/objective.js'
 import { answersPart } from './answerParts.js'
@@ -8,11 +8,7 @@ import { evaluationPredictor } from './evaluation.js'
 import type { TrainingTask } from './events.js'
 import { forLengths } from './longTexts.js'
 import { partGradient, type PartGradient, type PartSource } from './partGradient.js'
-import { learningRateAt } from './learningRate.js'
-import { openPartSessions, openPhaseSessions, phaseSessionsOf } from './phaseSessions.js'
-import type { MomentVectors } from '../parameters/vectors.js'
-import { synchronizes } from '../settings/commonSettings.js'
-import { replicaRound } from './replicaRound.js'
+import { openPartSessions, phaseSessionsOf } from './phaseSessions.js'
 import { runLength } from './runLength.js'
 import { stepParts } from './stepParts.js'
 
@@ -20,15 +16,13 @@ import { stepParts } from './stepParts.js'
 export type PartComputer = {
   /** Opens the sessions of a phase before its first part. @throws InputError if it is no phase of the method */
   readonly open: (phase: unknown) => Promise<void>
-  /** One part of what a leader published. @param moments of a round: those of the replica @throws InputError if the parameters do not fit the phase */
-  readonly compute: (source: PartSource, part: number, moments?: MomentVectors) => Promise<PartGradient>
+  /** One part of what a leader published. @throws InputError if the parameters do not fit the phase */
+  readonly compute: (source: PartSource, part: number) => Promise<PartGradient>
 }
 
 export type PartWorker = {
   /** gradients of the parts of steps */
   readonly gradients: PartComputer
-  /** parts of rounds, each of a replica */
-  readonly rounds: PartComputer
   /** outputs of the batches of evaluations */
   readonly answers: PartComputer
   readonly release: () => Promise<void>
@@ -38,13 +32,12 @@ const where = 'the published step'
 
 /** The run's task on this machine: the same model, data and settings. */
 export const openPartWorker = <E extends TrainingExample, O>(task: TrainingTask<E, O>): PartWorker => {
-  const [gradients, rounds, answers] = [gradientsOf(task), roundsOf(task), answersOf(task)]
+  const [gradients, answers] = [gradientsOf(task), answersOf(task)]
   return {
     gradients,
-    rounds,
     answers,
     release: async () => {
-      for (const { release } of [gradients, rounds, answers]) await release()
+      for (const { release } of [gradients, answers]) await release()
     },
   }
 }
@@ -85,27 +78,6 @@ const gradientsOf = <E extends TrainingExample, O>(given: TrainingTask<E, O>): R
       if (prepared?.source !== source)
         prepared = { source, feedsOf: stepParts({ assembly: task, objective, progress }, opened, { step, phase }, batches(step)) }
       return partGradient(opened, parameters, prepared.feedsOf(part), precision.dtype)
-    },
-    release: sessions.release,
-  }
-}
-
-const roundsOf = <E extends TrainingExample, O>(given: TrainingTask<E, O>): Released => {
-  const phaseOf = phasesOf(given)
-  const task = forLengths(given, given.training, given.runtime.engine)
-  const { method, settings, model, objective, training } = task
-  const { steps, stepsPerEpoch } = runLength(method, settings, model, training.length)
-  const [batches, learningRate] = [stepBatches(training, settings, stepsPerEpoch), learningRateAt(settings, steps)]
-  const sessions = phaseSessionsOf(task, openPhaseSessions)
-  return {
-    open: async (phase) => void (await sessions.of(phaseOf(phase))),
-    compute: async (source, replica, moments) => {
-      if (moments === undefined || !synchronizes(settings))
-        throw inputError(where, 'a part of a run with these settings', 'a part of a round')
-      const phase = phaseOf(source.phase)
-      const opened = await sessions.of(phase)
-      checkSize(method, opened.layout.size, source)
-      return replicaRound({ assembly: task, objective, batches, learningRate, steps }, opened, { ...source, phase }, replica, moments)
     },
     release: sessions.release,
   }

@@ -9,7 +9,7 @@ import { largestBatch } from './batchFeeds.js'
 import { graphToOpen } from './countedGraph.js'
 import { dropoutPools, type Dimensions } from './dropoutFeeds.js'
 import { dimensionsInBlocks } from './longTexts.js'
-import { accumulates, synchronizes } from '../settings/commonSettings.js'
+import { accumulates } from '../settings/commonSettings.js'
 import type { Expression } from '../graph/expression.js'
 import type { RunState } from '../parameters/runState.js'
 import { namedVectors } from '../parameters/vectors.js'
@@ -26,7 +26,7 @@ export type PartSessions = {
 }
 
 export type PhaseSessions = Omit<PartSessions, 'add'> & {
-  /** The whole step, or its last part with accumulation. A spread step has the update alone. A step of a replica is whole. */
+  /** The whole step, or its last part with accumulation. A spread step has the update alone. */
   readonly update: Session
   /** With accumulation, the parts before the last. A spread step has all parts here. */
   readonly add: Session | null
@@ -51,10 +51,9 @@ export const openPhaseSessions = async (
   carries = false,
 ): Promise<PhaseSessions> => {
   const { engine, weights } = runtime
-  const inReplicas = synchronizes(assembly.settings)
-  const inParts = !inReplicas && (spread || accumulates(assembly.settings))
+  const inParts = spread || accumulates(assembly.settings)
   const { outputs, layout, sites } = graphToOpen(assembly, phase, !inParts ? 'whole' : spread ? 'apply' : 'finish')
-  const carriedIn = carries && !spread && !inReplicas ? {} : null // replicas take turns: each has a state
+  const carriedIn = carries && !spread ? {} : null
   const carry = carriedIn === null ? {} : carryOf(layout, outputs)
   const update = await engine.open(outputs, weights, { prepack: false, carry, fixed: poolNames(sites), ...(carriedIn && { carriedIn }) })
   const device = deviceState(update, layout, carry)

@@ -34,11 +34,9 @@ export const runLength = (method: Method, settings: CommonSettings, model: Model
   const chosenEpochs = maxSteps === null && epochs === null ? epochsFor(stepsPerEpoch) : null
   if (steps > maxRunSteps) throw new SettingsError('epochs', `at most ${maxRunSteps} steps of ${stepsPerEpoch} an epoch`, String(epochs))
   method.check?.(settings, steps)
-  const { syncEvery } = settings
-  if (syncEvery > steps) throw new SettingsError('syncEvery', `at most the ${steps} steps of the run`, String(syncEvery))
   checkPositions(method, settings, model)
   const evalSteps = settings.evalSteps ?? evalStepsFor(chosenEpochs, stepsPerEpoch)
-  return { steps, stepsPerEpoch, evalSteps: Math.ceil(evalSteps / syncEvery) * syncEvery, chosenEpochs } // at the end of a round
+  return { steps, stepsPerEpoch, evalSteps, chosenEpochs }
 }
 
 /** @throws SettingsError if the model has too few positions for the virtual tokens, or for texts of `maxLength` tokens */

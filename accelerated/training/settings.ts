@@ -6,7 +6,6 @@ import { quoted } from '../errors/inputError.js'
 import { didYouMean } from '../errors/nearest.js'
 import { zodErrorMap } from '../errors/validate.js'
 import { checkLearningRate } from './learningRate.js'
-import { checkReplicas } from './checkReplicas.js'
 import { methods } from '../methods/index.js'
 import type { SettingsInput } from '../settings/settingsInput.js'
 import type { Method } from '../methods/method.js'
@@ -59,7 +58,6 @@ export const parseSettings = ({ method: name = defaultMethod.value, ...values }:
     const settings = { method: name, ...parsed.data } as Settings
     checkLearningRate(settings)
     method.check?.(settings, null)
-    checkReplicas(method, settings, table)
     return settings
   }
   const issue = parsed.error.issues[0] as z.core.$ZodIssue // a refused value has an issue

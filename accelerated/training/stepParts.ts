@@ -12,8 +12,6 @@ export type PartsContext<E extends TrainingExample> = {
   readonly assembly: Assembly
   readonly objective: Objective<E>
   readonly progress: TrainingProgress
-  /** the number that the first of these parts has in its step (default: 0): a replica computes one part alone */
-  readonly firstPart?: number
 }
 
 /** What a part's graph is fed, except the state and the sum of gradients. */
@@ -21,14 +19,14 @@ export type PartFeeds = { readonly feeds: Feeds; readonly tokens: number }
 
 /** @param parts the examples of each part @returns the feeds of the part with this number */
 export const stepParts = <E extends TrainingExample>(
-  { assembly, objective, progress, firstPart = 0 }: PartsContext<E>,
+  { assembly, objective, progress }: PartsContext<E>,
   { sites, pools }: Pick<PhaseSessions, 'sites' | 'pools'>,
   state: Pick<RunState, 'step' | 'phase'>,
   parts: ReadonlyArray<ReadonlyArray<E>>,
 ): ((part: number) => PartFeeds) => {
   const { settings } = assembly
   const constant: Feeds = { ...controlFeeds(assembly, state.phase, progress), ...pools }
-  const drawOf = (part: number): number => state.step * settings.gradientAccumulationSteps + firstPart + part
+  const drawOf = (part: number): number => state.step * settings.gradientAccumulationSteps + part
   const prepared = parts.map((part, i) => objective.prepare(part, { seed: settings.seed, step: drawOf(i) }))
   const whole = prepared.reduce((sum, { weight }) => sum + weight, 0)
   return (i) => {

@@ -17,8 +17,7 @@ import { forLengths } from './longTexts.js'
 import { openPhaseSessions, phaseSessionsOf, type PhaseSessions } from './phaseSessions.js'
 import { runLength, type RunLength } from './runLength.js'
 import { learningRateAt } from './learningRate.js'
-import { expectedRanksOf, reportOf, trainRound } from './trainRound.js'
-import { synchronizes } from '../settings/commonSettings.js'
+import { expectedRanksOf, reportOf } from './stepReport.js'
 import { trainStep } from './trainStep.js'
 
 /** At most this many `ranks` events a run: a curve needs no more, and a large model has hundreds of matrices. */
@@ -58,7 +57,7 @@ export async function* train<E extends TrainingExample, O>(
     if (needsEvaluation(run)) yield* evaluateAndSave(run)
     while (run.state.step < run.steps && !signal.aborted && !isOutOfPatience(run)) {
       yield* advancePhase(run)
-      yield* synchronizes(task.settings) ? round(run) : step(run)
+      yield* step(run)
       if (run.state.step === run.steps) yield* advancePhase(run) // the result is in the method's last phase
       yield* evaluateAndSave(run)
     }
@@ -152,23 +151,6 @@ const step = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGen
   yield report
   const ranks = run.state.step % Math.ceil(progressOf(run).steps / rankEvents) === 0 ? expectedRanksOf(task, sessions, run.state) : null
   if (ranks !== null) yield { kind: 'ranks', step: run.state.step, ranks }
-}
-
-/** Takes the steps of a round in all replicas, then reports them. */
-const round = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGenerator<TrainingEvent> {
-  const { task, state, stepsPerEpoch } = run
-  const sessions = await run.sessions.of(state.phase)
-  const started = performance.now()
-  const context = { assembly: task, objective: task.objective, batches: run.batches, learningRate: run.learningRate, steps: run.steps }
-  const outcome = await trainRound(context, sessions, state, progressOf(run), task.executor ?? null)
-  const seconds = (performance.now() - started) / 1_000 / outcome.steps.length
-  run.state = outcome.state
-  for (const [i, taken] of outcome.steps.entries()) {
-    const before = { ...state, step: state.step + i }
-    const { report } = reportOf(task, sessions, before, taken, { learningRate: run.learningRate(before.step), stepsPerEpoch, seconds })
-    checkStep(report, sessions.layout, run.state, run.batches(before.step).flat())
-    yield report
-  }
 }
 
 const isEvaluationStep = <E extends AnyExample, O>({ state, steps, evalSteps }: Run<E, O>): boolean =>

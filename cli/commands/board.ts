@@ -1,6 +1,7 @@
 /** salora board: runs and sweeps of a folder, live, in a browser on this machine. */
 import { hostname } from 'node:os'
 import { startBoard } from '../../reporting/board/server.js'
+import { readRedisAddress } from '../../finetuning/machines/redis.js'
 import { countFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { defineCommand } from '../terminal/command.js'
@@ -18,14 +19,15 @@ export const board = defineCommand({
   flags: {
     Server: {
       port: countFlag('n', 'Port; 0 takes any free one', { from: 0, to: 65_535, default: defaultPort }),
-      redis: textFlag('url', 'Also show the queue of salora glue and salora worker'),
+      redis: textFlag('url', 'Also show the queue of salora glue and salora worker; @FILE or env (SALORA_REDIS) to hide a password'),
     },
   },
   examples: [
     { command: 'salora board runs', result: 'Prints the URL to open.' },
     { command: 'ssh -t -L 8322:127.0.0.1:8322 trainer salora board runs', result: 'Shows the runs of another machine at the printed URL.' },
   ],
-  run: async ({ port, redis }, terminal, [folder = '']) => {
+  run: async ({ port, redis: given }, terminal, [folder = '']) => {
+    const redis = given === null ? null : await readRedisAddress(given)
     const interrupt = watchInterrupt(
       () => terminal.note('closing'),
       () => undefined,

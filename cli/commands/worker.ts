@@ -1,7 +1,7 @@
 /** salora worker: trains the runs that salora glue --redis and salora tune --redis have queued, and computes parts of salora train --redis. */
 import { quoted } from '../../accelerated/errors/inputError.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
-import { redisAddress, redactedAddress } from '../../finetuning/distributed/redis.js'
+import { readRedisAddress, redactedAddress } from '../../finetuning/machines/redis.js'
 import { workQueue } from '../../evaluation/cells/worker.js'
 import { countFlag, numberFlag, required, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
@@ -27,7 +27,7 @@ export const worker = defineCommand({
       redis: required(
         textFlag(
           'url',
-          'Queue: redis://[USER:PASSWORD@]HOST:PORT, or rediss:// for TLS. Protect it: its writers control what workers read and write below --root',
+          'Queue: redis://[USER:PASSWORD@]HOST:PORT, rediss:// for TLS, @FILE, or env (SALORA_REDIS). Protect it: its writers control what workers read and write below --root',
         ),
         'redis://HOST:PORT',
       ),
@@ -47,8 +47,8 @@ export const worker = defineCommand({
       result: 'Prints a line when a run starts, resumes, fails or ends.',
     },
   ],
-  run: async ({ redis, lease, untilEmpty, jobs, root, localRoot }, terminal) => {
-    redisAddress(redis)
+  run: async ({ redis: given, lease, untilEmpty, jobs, root, localRoot }, terminal) => {
+    const redis = await readRedisAddress(given)
     if (localRoot !== null && root !== null) throw usageError('--local-root', 'either --root or --local-root', 'both')
     await checkFolder('--root', root, 'an existing folder')
     await checkFolder('--local-root', localRoot, 'a folder')

@@ -1,13 +1,15 @@
 /** Where the runs of a sweep or of a search are made: in processes of this machine, or on workers. */
 import type { Executor } from '../../evaluation/cells/executor.js'
-import { loadBullmq } from '../../finetuning/distributed/queuePackages.js'
-import { redisAddress } from '../../finetuning/distributed/redis.js'
+import { loadBullmq, readRedisAddress } from '../../finetuning/machines/redis.js'
 import { countFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 export const executorFlags = {
   jobs: countFlag('n', 'Parallel runs, each in its own process', { defaultText: '1' }),
-  redis: textFlag('url', 'Queue the runs for salora worker on machines that see the same folders; rediss:// for TLS'),
+  redis: textFlag(
+    'url',
+    'Queue the runs for salora worker on machines that see the same folders; rediss:// for TLS, @FILE or env (SALORA_REDIS) to hide a password',
+  ),
 } as const
 
 type ExecutorFlags = { readonly jobs: number | null; readonly redis: string | null }
@@ -16,7 +18,7 @@ type ExecutorFlags = { readonly jobs: number | null; readonly redis: string | nu
 export const queueOf = async ({ redis, jobs }: ExecutorFlags): Promise<Executor | undefined> => {
   if (redis === null) return undefined
   if (jobs !== null) throw usageError('--jobs', 'none with --redis: each worker has its own', String(jobs))
-  redisAddress(redis)
+  const address = await readRedisAddress(redis)
   await loadBullmq()
-  return (await import('../../evaluation/cells/queueExecutor.js')).queueExecutor(redis)
+  return (await import('../../evaluation/cells/queueExecutor.js')).queueExecutor(address)
 }

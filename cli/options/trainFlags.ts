@@ -93,7 +93,7 @@ export const trainFlags = {
     redis: advanced(
       text(
         'url',
-        'Let salora worker on other machines compute parts of each step, --gradient-accumulation-steps of them; the same numbers',
+        'Let salora worker on other machines compute parts of each step, --gradient-accumulation-steps of them; the same numbers. @FILE or env (SALORA_REDIS) hides a password',
       ),
     ),
     exchange: advanced(text('type', 'With --redis, how gradients travel: float32, or float16 for half the bytes', 'float32')),

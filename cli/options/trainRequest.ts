@@ -5,8 +5,8 @@ import { methods } from '../../accelerated/methods/index.js'
 import { readRankPattern } from '../../finetuning/adapters/rankPattern.js'
 import { choiceOf, listOf } from '../../finetuning/commandLine/flag.js'
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
-import { exchanges } from '../../finetuning/distributed/exchange.js'
-import { redisAddress } from '../../finetuning/distributed/redis.js'
+import { exchanges } from '../../finetuning/machines/exchange.js'
+import { readRedisAddress } from '../../finetuning/machines/redis.js'
 import { absoluteModel, absolutePath } from '../../finetuning/runs/absolutePath.js'
 import type { RunOptions, RunConfig } from '../../finetuning/runs/run.js'
 import { readRunConfig, parseRunConfig, runFileLimit } from '../../finetuning/runs/runFiles.js'
@@ -54,7 +54,7 @@ export const trainRequest = async (flags: Values, defaults: Values = {}): Promis
     settings: settingsOf(layers),
     ...reportOptions(values),
     ...(metric === null ? {} : { metric: absolutePath(metric) }),
-    ...machineOptions(values),
+    ...(await machineOptions(values)),
     ...(samplePrompts === null ? {} : { samplePrompts: (await samplePromptsOf(samplePrompts)).map(asLine) }),
   }
 }
@@ -63,13 +63,10 @@ export const trainRequest = async (flags: Values, defaults: Values = {}): Promis
 const asLine = (prompt: SamplePrompt): SamplePrompt => (typeof prompt === 'object' && 'text' in prompt ? prompt.text : prompt)
 
 /** --redis and --exchange. @throws UsageError for another type; InputError for another address, or if an optional package is missing */
-const machineOptions = ({ redis, exchange }: Values): Pick<RunOptions, 'redis' | 'exchange'> => {
-  if (typeof redis === 'string') redisAddress(redis)
-  return {
-    ...(typeof redis === 'string' ? { redis } : {}),
-    ...(typeof exchange === 'string' ? { exchange: choiceOf('--exchange', exchange, exchanges) } : {}),
-  }
-}
+const machineOptions = async ({ redis, exchange }: Values): Promise<Pick<RunOptions, 'redis' | 'exchange'>> => ({
+  ...(typeof redis === 'string' ? { redis: await readRedisAddress(redis) } : {}),
+  ...(typeof exchange === 'string' ? { exchange: choiceOf('--exchange', exchange, exchanges) } : {}),
+})
 
 /** --tensorboard and --report-to. @throws UsageError for an unknown name */
 const reportOptions = ({ tensorboard, reportTo }: Values): Pick<RunOptions, 'tensorboard' | 'reportTo'> => {

@@ -10,10 +10,21 @@ import { makeFolder } from '../../accelerated/storage/folders.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { fileInFolder } from '../../accelerated/storage/paths.js'
 import { differing } from '../../accelerated/checkpoints/fingerprint.js'
-import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
-import { decisiveSettings, defaultsOf } from '../../finetuning/runs/runFingerprint.js'
+import type { StoredMetric } from '../../finetuning/metrics/metricModule.js'
+import type { RunConfig, RunOptions, RunResult } from '../../finetuning/runs/run.js'
+import { decisiveSettings, defaultsOf, type RunInputs } from '../../finetuning/runs/runFingerprint.js'
 import { readRunConfig, readRunResult } from '../../finetuning/runs/runFiles.js'
-import type { RunCell } from './cell.js'
+
+/** One run of a sweep or of a search. */
+export type RunCell = {
+  /** names the run's folder and its lines in logs: `mrpc.salora.seed-0` */
+  readonly id: string
+  readonly options: Omit<RunOptions, 'output' | 'resume'>
+  /** the digests that the run's inputs must have; absent: any */
+  readonly inputs?: RunInputs
+  /** what config.json must record of the module in `options.metric` */
+  readonly metric?: StoredMetric
+}
 
 export type CellState =
   | { readonly kind: 'new' }

@@ -6,7 +6,7 @@ import { validate } from '../../accelerated/errors/validate.js'
 import { checkVersion, remoteOptionsOf, remoteOptionsSchema } from '../../finetuning/runs/remoteRun.js'
 import { inputsSchema } from '../../finetuning/runs/runFiles.js'
 import { versions } from '../../finetuning/runs/versions.js'
-import type { RunCell } from './cell.js'
+import type { RunCell } from './cellFolder.js'
 
 /** One queue for all sweeps and searches of a version of salora. Another version may train other numbers. */
 export const queueName = `salora-sweeps-${versions['salora']}`

@@ -1,7 +1,8 @@
-/** The child process of one cell: receives the run's options and sends its events. It stops like any run, and dies with its parent. */
-import { finetune } from '../../finetuning/finetune.js'
+/** The child process of one run, or of a worker's parts of one run. It stops like any run, and dies with its parent. */
 import { toSentError } from '../../accelerated/errors/sentError.js'
-import type { ToCell, FromCell } from './childProcessRun.js'
+import { finetune } from '../../finetuning/finetune.js'
+import { joinRun } from '../../finetuning/joinRun.js'
+import type { FromChild, ToChild } from './childProcess.js'
 
 const stop = new AbortController()
 // from a terminal, which signals its whole group, or from a board, which signals this process only
@@ -10,22 +11,20 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 const die = (): void => void process.kill(process.pid, 'SIGKILL')
 process.on('disconnect', die)
 
-const send = (message: FromCell): Promise<void> => new Promise((resolve) => process.send?.(message, undefined, undefined, () => resolve()))
+const send = (message: FromChild): Promise<void> => new Promise((resolve) => process.send?.(message, undefined, undefined, () => resolve()))
 
-const run = async ({ options }: Extract<ToCell, { readonly kind: 'run' }>): Promise<void> => {
+const work = async (message: Exclude<ToChild, { readonly kind: 'stop' }>): Promise<void> => {
+  let last: FromChild = { kind: 'end' }
+  const { signal } = stop
   try {
-    for await (const event of finetune(options, { signal: stop.signal })) await send({ kind: 'event', event })
-    await finish({ kind: 'end' })
+    if (message.kind === 'join') await joinRun(message.options, { signal, onEvent: (event) => void send({ kind: 'event', event }) })
+    else for await (const event of finetune(message.options, { signal })) await send({ kind: 'event', event })
   } catch (thrown) {
-    await finish({ kind: 'error', error: toSentError(thrown) })
+    last = { kind: 'error', error: toSentError(thrown) }
   }
-}
-
-/** After the run the process ends by itself, whichever side disconnects first. */
-const finish = async (last: FromCell): Promise<void> => {
-  process.off('disconnect', die)
+  process.off('disconnect', die) // now the process ends by itself, whichever side disconnects first
   await send(last)
   if (process.connected) process.disconnect()
 }
 
-process.on('message', (message: ToCell) => (message.kind === 'run' ? void run(message) : stop.abort()))
+process.on('message', (message: ToChild) => (message.kind === 'stop' ? stop.abort() : void work(message)))

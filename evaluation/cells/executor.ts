@@ -1,10 +1,10 @@
 /** Runs the cells of a sweep, several at a time: finished runs are reused, started ones resume, and a failure ends its own cell only. */
 import pMap from 'p-map'
-import type { QueueEvent } from '../../finetuning/distributed/redis.js'
+import type { QueueEvent } from '../../finetuning/machines/redis.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
-import type { RunCell } from './cell.js'
+import type { RunCell } from './cellFolder.js'
 import { cellFailure, cellFolder, cellStates, clearFailure, writeFailure } from './cellFolder.js'
-import { childProcessRun } from './childProcessRun.js'
+import { childProcessRun } from './childProcess.js'
 
 export type CellOutcome =
   /** `reused`: the run was finished before this call */

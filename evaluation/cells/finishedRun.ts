@@ -8,7 +8,7 @@ import { makeFolder } from '../../accelerated/storage/folders.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { parseRunConfig, parseRunResult, readRunConfig, readRunResult, runFileLimit } from '../../finetuning/runs/runFiles.js'
-import type { RunCell } from './cell.js'
+import type { RunCell } from './cellFolder.js'
 import { cellFolder, cellState, checkSameRun } from './cellFolder.js'
 
 /** The JSON text of a finished cell. */

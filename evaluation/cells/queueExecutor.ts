@@ -5,13 +5,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job, Queue } from 'bullmq'
 import { InputError, inputError } from '../../accelerated/errors/inputError.js'
-import type { RunCell } from './cell.js'
+import type { RunCell } from './cellFolder.js'
 import { cellFolder, cellState, cellStates } from './cellFolder.js'
 import { jobDataOf, jobIdOf, queueName, type CellJob } from './cellJob.js'
 import type { CellOutcome, Executor, ExecutorOptions } from './executor.js'
 import { keepFinishedRun } from './finishedRun.js'
 import { versions } from '../../finetuning/runs/versions.js'
-import { loadBullmq } from '../../finetuning/distributed/queuePackages.js'
+import { loadBullmq } from '../../finetuning/machines/redis.js'
 import {
   aborted,
   checkConnected,
@@ -22,7 +22,7 @@ import {
   refusalReports,
   refusedError,
   reportOutages,
-} from '../../finetuning/distributed/redis.js'
+} from '../../finetuning/machines/redis.js'
 
 /** Attempts of a run, and milliseconds before the second one; each further one waits twice as long. */
 const retries = { attempts: 3, delay: 5_000 }

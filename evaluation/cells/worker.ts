@@ -8,7 +8,7 @@ import { localFolder, parseCellJob, queueName, type CellJob } from './cellJob.js
 import { attempt, type ExecutorEvent, type Run } from './executor.js'
 import { finishedRun } from './finishedRun.js'
 import { openRunParts, type PartsEvent, type RunParts, type Turns } from './runParts.js'
-import { loadBullmq } from '../../finetuning/distributed/queuePackages.js'
+import { loadBullmq } from '../../finetuning/machines/redis.js'
 import {
   aborted,
   checkConnected,
@@ -18,7 +18,7 @@ import {
   refusalReports,
   reportOutages,
   settlesWithin,
-} from '../../finetuning/distributed/redis.js'
+} from '../../finetuning/machines/redis.js'
 
 /** What happens to a cell, or to a run whose parts this worker computes. */
 export type WorkerEvent = ExecutorEvent | PartsEvent

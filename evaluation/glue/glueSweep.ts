@@ -9,12 +9,11 @@ import type { Model } from '../../accelerated/models/architecture.js'
 import { versions } from '../../finetuning/runs/versions.js'
 import { type Cell, scoreOf } from './sweep.js'
 import { type GlueSweepOptions, type OnSweepEvent, cellsOf, type Grid, gridCells, rateKey, type ChosenRates, sweepPlan } from './plan.js'
-import { checkLengths, refuseRunFolder } from '../cells/checkSweep.js'
+import { checkLengths, openSweepModel, refuseRunFolder } from '../cells/checkSweep.js'
 import { localExecutor, type CellOutcome, type Executor } from '../cells/executor.js'
 import { partialTable, type EndedCell, type SweepTable } from './sweepTable.js'
 import { writePlan } from './storedPlan.js'
 import { loadTests, writeSubmission, type Submission } from './submission.js'
-import { openSweepModel } from '../cells/sweepModel.js'
 import { sweepCsv, sweepLatex, sweepMarkdown } from './sweepTableText.js'
 
 export type GlueSweepResult = {

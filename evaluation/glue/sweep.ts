@@ -2,7 +2,7 @@
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import { type GlueName, GLUE_TASKS } from '../../finetuning/data/glueTasks.js'
-import type { RunCell } from '../cells/cell.js'
+import type { RunCell } from '../cells/cellFolder.js'
 import type { RunResult, Scores } from '../../finetuning/runs/run.js'
 
 /** A row of a table, or a point of a figure: the settings that differ from the recipe. */

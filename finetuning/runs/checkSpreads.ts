@@ -1,6 +1,5 @@
 /** Whether a run can spread over machines: its steps have parts, and what travels for each part is small enough. */
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { synchronizes } from '../../accelerated/settings/commonSettings.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import type { RunOptions } from './run.js'
 
@@ -14,19 +13,18 @@ export const checkExchange = ({ redis, exchange, settings }: Pick<RunOptions, 'r
     throw inputError('--redis', '--gradient-accumulation-steps of at least 2, the parts of a step that workers compute', '1')
 }
 
-/** @throws InputError if --redis is given for a run that trains too many numbers. After a round, moments travel beside them: three times as many. */
+/** @throws InputError if --redis is given for a run that trains too many numbers. */
 export const checkSpreads = (
-  { redis, settings }: Pick<RunOptions, 'redis' | 'settings'>,
+  { redis }: Pick<RunOptions, 'redis'>,
   {
     start: { parameters },
     task: { method },
   }: { readonly start: Pick<RunState, 'parameters'>; readonly task: { readonly method: { readonly name: string } } },
 ): void => {
-  const most = synchronizes(settings) ? Math.floor(mostNumbers / 3) : mostNumbers
-  if (redis !== undefined && parameters.length > most)
+  if (redis !== undefined && parameters.length > mostNumbers)
     throw inputError(
       '--redis',
-      `at most ${most.toLocaleString('en-US')} trained numbers, since all of them travel for each part of each step`,
+      `at most ${mostNumbers.toLocaleString('en-US')} trained numbers, since all of them travel for each part of each step`,
       `${parameters.length.toLocaleString('en-US')} of method ${method.name}`,
     )
 }

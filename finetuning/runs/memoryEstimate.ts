@@ -7,13 +7,12 @@ import { simulateArena } from '../../accelerated/engines/arena.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import { hasFixedOutputs } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { prepacks } from '../../accelerated/engines/sessionOptions.js'
-import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { layoutOf, memoryNames, type Assembly } from '../../accelerated/training/assembly.js'
 import { graphToCount } from '../../accelerated/training/countedGraph.js'
 import { inferenceGraph } from '../../accelerated/training/inferenceGraph.js'
 import type { StepGraph } from '../../accelerated/training/stepGraph.js'
 import { dimensionsInBlocks, forSequence } from '../../accelerated/training/longTexts.js'
-import { memoryNames } from '../../accelerated/training/replicas.js'
-import { accumulates, synchronizes } from '../../accelerated/settings/commonSettings.js'
+import { accumulates } from '../../accelerated/settings/commonSettings.js'
 import { slack, type Dimensions } from '../../accelerated/training/dropoutFeeds.js'
 
 /** In bytes. */
@@ -81,13 +80,12 @@ const valuesOf = (outputs: Outputs, sizes: Dimensions): number => {
   return simulateArena([...events, ...events])
 }
 
-/** Parameters of two steps, the moments, the method's optimizer vectors, those of replicas before and after a round, and the best parameters. */
+/** Parameters of two steps, the moments, the method's optimizer vectors, and the best parameters. */
 const stateOf = (assembly: Assembly, phase: unknown): number => {
-  const { settings, precision } = assembly
+  const { precision } = assembly
   const vector = bytesOf({ shape: [layoutOf(assembly, phase).size], dtype: precision.dtype }, {})
   const perStep = 3 + memoryNames(assembly, phase).length
-  const ofRound = synchronizes(settings) ? 3 * settings.gradientAccumulationSteps : 0
-  return vector * (perStep + 1 + 1 + ofRound)
+  return vector * (perStep + 1 + 1)
 }
 
 const poolsOf = ({ precision }: Assembly, { sites }: StepGraph, sizes: Dimensions): number =>

@@ -55,24 +55,25 @@ export const remoteRunSchema = z.strictObject({
   inputs: inputsSchema,
   device: z.string().max(100),
   revision: z.string().max(201).nullable(),
+  /** the public key of the leader, new in each process: it signs what it publishes */
+  key: z.string().max(200),
 })
 export type RemoteRun = z.infer<typeof remoteRunSchema>
 
 /**
  * @param inputs the digests of the run's inputs; those of an adapter that it starts from do not matter to parts
- * @param revision the model's commit on the hub, which workers open too; null: it is a folder
+ * @param leader.revision the model's commit on the hub, which workers open too; null: it is a folder
  */
 export const remoteRunOf = (
   { output, model, task, settings }: Pick<RunOptions, 'output' | 'model' | 'task' | 'settings'>,
-  { inputs, device, revision }: { readonly inputs: RunInputs; readonly device: string; readonly revision: string | null },
+  { inputs, ...leader }: { readonly inputs: RunInputs } & Pick<RemoteRun, 'device' | 'revision' | 'key'>,
 ): RemoteRun => ({
   version: versions['salora'] ?? '',
   versions: decisiveVersions as RemoteRun['versions'],
   output: resolve(output),
   options: { model, task: task as object as RemoteRun['options']['task'], settings: { ...settings } },
   inputs: ofParts(inputs),
-  device,
-  revision,
+  ...leader,
 })
 
 const ofParts = (inputs: RunInputs): RunInputs =>
@@ -93,8 +94,8 @@ export const checkRemoteInputs = (run: RemoteRun, found: { readonly inputs: RunI
   if (run.device !== found.device) throw inputError(where, `one on ${found.device}, the device of this machine`, `one on ${run.device}`)
 }
 
-/** The run's id in Redis: the same each time that it starts or resumes on its machine. */
-export const remoteRunId = (run: RemoteRun, host: string): string =>
+/** The run's place in Redis, its folder on this machine: the same each time that it starts or resumes. */
+export const remoteRunPlace = (run: RemoteRun, host: string): string =>
   createHash('sha256')
     .update(JSON.stringify([host, run.output]))
     .digest('hex')

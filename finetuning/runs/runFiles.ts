@@ -118,8 +118,16 @@ export const checkStorable = ({ output, model, adapter, task, settings }: RunOpt
 }
 
 /** Parses the text of a run's config.json. @param where the file's name in messages. @throws InputError if the text is invalid */
-export const parseRunConfig = (written: string, where: string): RunConfig =>
-  validate(configSchema, ofThisVersion(parseJson(written, where), where), where, 'the config.json of a run') as object as RunConfig
+export const parseRunConfig = (written: string, where: string): RunConfig => {
+  const config = validate(configSchema, ofThisVersion(parseJson(written, where), where), where, 'the config.json of a run')
+  return { ...config, settings: withoutRounds(config.settings) } as object as RunConfig
+}
+
+/** A run of a revision before --sync-every left has its settings, which meant nothing with the default of 1. Others cannot resume. */
+const withoutRounds = (settings: Readonly<Record<string, unknown>>): object => {
+  const { syncEvery, outerLr: _rate, outerMomentum: _momentum, ...rest } = settings
+  return syncEvery === undefined || syncEvery === 1 ? rest : settings
+}
 
 /** @throws InputError for a run folder of an older salora, whose settings have other names */
 const ofThisVersion = (json: unknown, where: string): unknown => {

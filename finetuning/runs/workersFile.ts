@@ -6,7 +6,7 @@ import { readText } from '../../accelerated/storage/text.js'
 import { fileInFolder, joinPath } from '../../accelerated/storage/paths.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
-import type { WorkersReport } from '../distributed/pace.js'
+import type { WorkersReport } from '../machines/pace.js'
 
 export const workersFile = 'workers.json'
 

@@ -7,6 +7,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import * as bullmq from 'bullmq'
 import type { Redis } from 'ioredis'
 import { expect, it } from 'vitest'
 import type { Examples } from '../../accelerated/models/packing.js'
@@ -14,8 +15,8 @@ import type { LabeledExample } from '../../accelerated/objectives/sequenceClassi
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { stepBatches } from '../../accelerated/training/batchOrder.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
-import { openRedis } from '../../finetuning/distributed/redis.js'
-import { runIndex } from '../../finetuning/distributed/runKeys.js'
+import { openRedis } from '../../finetuning/machines/redis.js'
+import { liveRuns } from '../../finetuning/machines/runKeys.js'
 import { finetuneJob, nodeMachine } from '../../finetuning/nodeMachine.js'
 import { joinRun } from '../../finetuning/joinRun.js'
 import { prepareRun } from '../../finetuning/recipe.js'
@@ -77,15 +78,15 @@ const batchesOf = async (options: RunOptions) => {
 const workerAt = async (redis: string, client: Redis): Promise<number> => {
   let kept = 0
   for (;;) {
-    const [id] = await client.smembers(runIndex)
-    if (id === undefined) {
+    const [run] = await liveRuns(bullmq, client)
+    if (run === undefined) {
       await pause(20)
       continue
     }
     const onEvent: Parameters<typeof joinRun>[1]['onEvent'] = (event) => {
       if (event.kind === 'part' && event.kept) kept++
     }
-    await joinRun({ redis, id, worker: 'the other', root: null }, { signal, onEvent })
+    await joinRun({ ...run, redis, worker: 'the other', root: null }, { signal, onEvent })
     return kept
   }
 }

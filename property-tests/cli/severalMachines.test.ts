@@ -3,12 +3,13 @@
  * killed and stopped at random moments, and Redis is restarted. Skipped, by name, where there is no redis-server.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { keysOf, runIndex } from '../../finetuning/distributed/runKeys.js'
+import { offerRun, runIdOf } from '../../finetuning/machines/runKeys.js'
 import { versions } from '../../finetuning/runs/versions.js'
 import { codeBlocksOf } from '../documentation/pages.js'
 import { saloraWords, shellCommands, shellLines } from '../documentation/shellCommands.js'
@@ -21,6 +22,9 @@ import { toyFile, toyRows } from './toyTask.js'
 
 const page = 'docs/how-to/several-machines.md'
 const tracked = killedAfterEach()
+
+/** The row with the other label. */
+const flipped = (row: string): string => row.replace(/(good|bad)$/, (label) => (label === 'good' ? 'bad' : 'good'))
 
 /** A process of the program, and what it has printed. */
 const started = (words: ReadonlyArray<string>, cwd: string): { readonly child: ChildProcess; output: string } => {
@@ -108,6 +112,20 @@ describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-ser
       '--exchange: expected --redis too, whose workers exchange gradients, got none\n',
     ])
     expect(await lineOf('--redis', 'here', ...inParts)).toEqual([2, expect.stringMatching(/^--redis: expected redis:\/\/HOST:PORT, .*\n$/)])
+    for (const option of ['path=/tmp/other', 'sentinels=[]'])
+      expect(await lineOf('--redis', `${redis.url}?${option}`, ...inParts)).toEqual([
+        2,
+        `--redis: expected an address without options, but for ?family=6, got "?${option.split('=')[0]}="\n`,
+      ])
+    expect(await lineOf('--redis', 'env', ...inParts)).toEqual([2, '--redis: expected an address in SALORA_REDIS for env, got nothing\n'])
+    await writeFile(join(root, 'address'), `${wrong}\n`)
+    const hidden = await salora([...train('refused', '--quiet'), ...inParts, '--redis', 'env'], {
+      cwd: root,
+      environment: { SALORA_REDIS: wrong },
+    })
+    for (const line of [await lineOf('--redis', '@address', ...inParts), [hidden.code, hidden.stderr]])
+      expect(line).toEqual([1, expect.stringMatching(/^--redis redis:\/\/127\.0\.0\.1:\d+: expected a Redis that answers, got WRONGPASS/)])
+    expect((await lineOf('--redis', '@nowhere', ...inParts))[1]).toMatch(/^nowhere: expected .*\n$/)
     for (const url of [wrong, without])
       expect(await lineOf('--redis', url, ...inParts)).toEqual([
         1,
@@ -123,33 +141,57 @@ describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-ser
       inputs: {},
       device: 'cpu',
       revision: null,
+      key: 'k',
     }
-    const offer = async (id: string, run: object): Promise<void> => {
-      await client.set(keysOf(id).setup, JSON.stringify(run))
-      await client.set(keysOf(id).leader, 'somebody')
-      await client.sadd(runIndex, id)
+    const names = new Map<string, string>()
+    const offer = async (place: string, run: object, stored = JSON.stringify(run)): Promise<void> => {
+      const id = runIdOf(JSON.stringify(run))
+      names.set(id, place)
+      await offerRun(client, { place, id }, stored)
     }
     const { node: _, ...decisive } = versions
-    await offer('00000000000000aa', { ...setup, version: '0.0.1' })
-    await offer('00000000000000bb', { ...setup, version: versions['salora'], versions: { ...decisive, 'onnxruntime-node': '1.0.0' } })
-    await offer('00000000000000cc', { ...setup, version: versions['salora'], versions: decisive, output: '/elsewhere' })
+    const current = { ...setup, version: versions['salora'], versions: decisive }
+    await offer('aa', { ...setup, version: '0.0.1' })
+    await offer('bb', { ...current, versions: { ...decisive, 'onnxruntime-node': '1.0.0' } })
+    await offer('cc', { ...current, output: '/elsewhere' })
     const options = { model: join(root, 'encoder'), task: { task: join(root, 'toy.tsv') }, settings: { method: 'lora', maxLength: 16 } }
-    const inputs = { 'training rows': '0'.repeat(64) }
-    await offer('00000000000000dd', { ...setup, version: versions['salora'], versions: decisive, options, inputs })
-    await offer('00000000000000ee', { nonsense: true })
+    await offer('dd', { ...current, options, inputs: { 'training rows': '0'.repeat(64) } })
+    await offer('ee', { nonsense: true })
+    await offer('ff', { ...current, options }, JSON.stringify({ ...current, options: { ...options, model: 'another' } }))
     const worker = started(['worker', '--redis', redis.url, '--root', '.', '--quiet'], root)
-    await expect.poll(() => worker.output.split('\n').length).toBeGreaterThan(5)
-    const lines = worker.output.trim().split('\n').sort()
-    const of = (id: string, text: string) => expect.stringMatching(new RegExp(`^warning: run 0+${id}: ${text}`))
-    expect(lines).toEqual([
-      of('aa', `run ${root}/x: expected one of salora ${versions['salora']}, which this worker has, got one of salora 0.0.1`),
-      of('bb', `run ${root}/x: expected one of the versions that this worker has, got onnxruntime-node was "1.0.0" and is`),
-      of('cc', `--root ${root}: expected jobs whose folder is inside it, got a job for /elsewhere$`),
-      of('dd', `run ${root}/x: expected the model and the data of this machine, got training rows was`),
-      of('ee', 'run 0+ee: expected the setup of a run'),
+    await expect.poll(() => worker.output.split('\n').length).toBeGreaterThan(6)
+    const lines = worker.output.replaceAll(/[0-9a-f]{32}/g, (id) => names.get(id) ?? id)
+    expect(lines.trim().split('\n').sort()).toEqual([
+      `warning: run aa: run ${root}/x: expected one of salora ${versions['salora']}, which this worker has, got one of salora 0.0.1 (start both with the same version)`,
+      expect.stringContaining(`run bb: run ${root}/x: expected one of the versions that this worker has, got onnxruntime-node was "1.0.0"`),
+      `warning: run cc: --root ${root}: expected jobs whose folder is inside it, got a job for /elsewhere`,
+      expect.stringContaining(`run dd: run ${root}/x: expected the model and the data of this machine, got training rows was`),
+      expect.stringContaining('run ee: run ee: expected the setup of a run'),
+      'warning: run ff: run ff: expected the setup of this run, got another one',
     ])
-    await client.del(runIndex)
+    await client.del('salora-runs')
   }, 60_000)
+
+  it('has the data of its own run, although a worker still served a dead leader in the same folder', async () => {
+    const args = train('again', '--max-steps', '3000', '--eval-steps', '3000', '--gradient-accumulation-steps', '4', '--redis', redis.url)
+    await writeFile(join(root, 'changing.tsv'), toyFile(200))
+    const changing = (words: ReadonlyArray<string>) => words.map((word) => (word === 'toy.tsv' ? 'changing.tsv' : word))
+    const dead = started(changing(args), root)
+    const worker = started(['worker', '--redis', redis.url, '--root', '.'], root)
+    await expect.poll(() => dead.output).toMatch(/[2-9] workers, /)
+    dead.child.kill('SIGKILL')
+    await once(dead.child, 'exit')
+    const rows = toyFile(200).split('\n')
+    await writeFile(join(root, 'changing.tsv'), rows.map((row, i) => (i >= 100 && i < 104 ? flipped(row) : row)).join('\n'))
+    await rm(join(root, 'again'), { recursive: true })
+    const short = (output: string) => changing(train(output, '--max-steps', '60', '--gradient-accumulation-steps', '4'))
+    const led = await salora([...short('again'), '--redis', redis.url], { cwd: root })
+    expect(led.code, led.stderr).toBe(0)
+    expect((await salora(short('anew'), { cwd: root })).code).toBe(0)
+    expect(await tracesOf(join(root, 'again'))).toEqual(await tracesOf(join(root, 'anew')))
+    expect(worker.output.match(/again: joined\n/g)?.length).toBeGreaterThan(0)
+    await expect.poll(() => worker.output).toMatch(/again: the run ended; [\d,]+ parts? computed\n/)
+  }, 120_000)
 })
 
 describe.skipIf(!hasRedis)('a disturbed run on several machines (skipped without redis-server)', () => {
@@ -157,7 +199,7 @@ describe.skipIf(!hasRedis)('a disturbed run on several machines (skipped without
   let playground: Playground
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'salora-disturbed-'))
-    playground = await openPlayground(folder, 60)
+    playground = await openPlayground(folder, 480)
   })
   afterAll(async () => {
     await playground.close()

@@ -11,8 +11,8 @@ import { resolveSettings } from '../../accelerated/training/settings.js'
 import { adapterRequest } from '../../cli/options/adapterRequest.js'
 import { runProgram } from '../../cli/program.js'
 import type { ExportReport } from '../../finetuning/adapters/exportAdapter.js'
-import { openRedis } from '../../finetuning/distributed/redis.js'
-import { keysOf } from '../../finetuning/distributed/runKeys.js'
+import { openRedis } from '../../finetuning/machines/redis.js'
+import { keysOf, runIdOf } from '../../finetuning/machines/runKeys.js'
 import { finetuneJob, nodeMachine } from '../../finetuning/nodeMachine.js'
 import { joinRun } from '../../finetuning/joinRun.js'
 import { prepareRun } from '../../finetuning/recipe.js'
@@ -107,14 +107,15 @@ it.skipIf(!hasRedis)('a worker opens the commit of its leader, although the bran
   const stop = new AbortController()
   const client = await openRedis(redis.url, { signal: stop.signal, onEvent: () => undefined })
   try {
-    const id = '00000000000000aa'
-    await client.set(keysOf(id).setup, JSON.stringify(remoteRunOf(options, { inputs, device: 'cpu', revision: commit })))
+    const setup = JSON.stringify(remoteRunOf(options, { inputs, device: 'cpu', revision: commit, key: 'k' }))
+    const id = runIdOf(setup)
+    await client.set(keysOf(id).setup, setup)
     const joined: string[] = []
     const onEvent = ({ kind }: { readonly kind: string }): void => {
       joined.push(kind)
       if (kind === 'joined') stop.abort()
     }
-    await joinRun({ redis: redis.url, id, worker: 'a worker', root: null }, { signal: stop.signal, onEvent }) // another commit has other digests
+    await joinRun({ redis: redis.url, place: 'here', id, worker: 'a worker', root: null }, { signal: stop.signal, onEvent }) // another commit has other digests
     expect(joined).toEqual(['joining', 'joined', 'left'])
   } finally {
     client.disconnect()

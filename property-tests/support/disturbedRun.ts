@@ -1,60 +1,56 @@
-/** Runs on several machines whose workers are killed, stopped and added at random moments, and whose Redis is restarted: real processes. */
+/**
+ * Runs on several machines whose workers and leader are killed, stopped, ended and added at random moments, and whose Redis is restarted, loses
+ * everything or some keys: real processes, compared with the same run in one process.
+ */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { Redis } from 'ioredis'
 import { uniforms } from '../../accelerated/parameters/random.js'
-import { program, salora } from '../cli/spawnSalora.js'
+import { exitCodes } from '../../cli/terminal/exitCodes.js'
+import { program, salora, type Finished } from '../cli/spawnSalora.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
 import { startRedis, type RedisServer } from './redisServer.js'
 
-/** What happens to a run, in the order of a table's columns. */
-export const disturbances = ['kill', 'stop', 'add', 'restart', 'lose'] as const
+/** What happens to a run, in the order of a table's columns. A leader that ended is started again with `--resume`. */
+export const disturbances = ['kill', 'end', 'stop', 'add', 'restart', 'lose', 'flush', 'killLeader', 'endLeader'] as const
 export type Disturbance = (typeof disturbances)[number]
+
+/** Those who leave are replaced as often. */
+const drawn = [...disturbances, 'add', 'add'] as const
 
 export type DisturbedRun = {
   readonly method: string
   readonly parts: number
   readonly workers: number
   readonly happened: Readonly<Record<Disturbance, number>>
-  /** the most workers that the leader reported at once, itself included */
-  readonly seen: number
+  /** the frames that workers returned, and the parts of steps and evaluations in all */
+  readonly returned: number
   readonly seconds: number
   /** '' where everything has the bits of one process, otherwise what differs */
   readonly difference: string
 }
 
-/** Milliseconds for a run, and of a stop: a lease of short parts is one second. */
-const [runLimit, stopped] = [120_000, 2_500]
+/** Milliseconds for a run, until the first worker is at work, and of a stop: longer than the leader waits for a short part. */
+const [runLimit, joinLimit, stopped] = [240_000, 20_000, 2_500]
 
-const mostWorkers = 3
+const [mostWorkers, mostLeaders] = [3, 3]
 
-/** @param method with its further options, as `lora --sync-every 5` @param steps a multiple of 20 */
-const trainArguments = (method: string, parts: number, steps: number, output: string): ReadonlyArray<string> => [
-  ...['train', '--model', 'tiny', '--task', 'toy.tsv', '--method', ...method.split(' '), '--gradient-accumulation-steps', String(parts)],
-  ...['--max-steps', String(steps), '--eval-steps', String(steps / 2), '--save-steps', String(steps / 4)],
-  ...[
-    '--batch-size',
-    '16',
-    '--max-length',
-    '32',
-    '--threads',
-    '1',
-    '--device',
-    'cpu',
-    '--seed',
-    '3',
-    '--dropout',
-    '0.1',
-    '--output',
-    output,
-  ],
-]
-
-const nameOf = (method: string): string => method.replaceAll(/[ -]+/g, '-')
+/** @param steps a multiple of 20 */
+const trainArguments = (method: string, parts: number, steps: number, output: string): ReadonlyArray<string> => {
+  const settings = {
+    ...{ model: 'tiny', task: 'toy.tsv', method, 'gradient-accumulation-steps': parts, output },
+    ...{ 'max-steps': steps, 'eval-steps': steps / 2, 'save-steps': steps / 10 },
+    ...{ 'batch-size': 32, 'max-length': 32, threads: 1, device: 'cpu', seed: 3, dropout: 0.1 },
+  }
+  return ['train', ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)])]
+}
 
 const sha256 = (content: string | Uint8Array): string => createHash('sha256').update(content).digest('hex')
 
@@ -64,18 +60,14 @@ export const tracesOf = async (folder: string): Promise<ReadonlyMap<string, stri
   const without = (json: string, names: ReadonlyArray<string>): string =>
     JSON.stringify({ ...(JSON.parse(json) as object), ...Object.fromEntries(names.map((name) => [name, null])) })
   const metrics = (await text('metrics.jsonl')).trim().split('\n')
+  const adapter = (await readdir(join(folder, 'adapter'))).filter((name) => name !== 'README.md').sort() // it has times and the folder's name
+  const digests = adapter.map(async (name) => [name, sha256(await readFile(join(folder, 'adapter', name)))] as const)
   return new Map([
-    ...(await adapterTraces(join(folder, 'adapter'))),
+    ...(await Promise.all(digests)),
     ['config.json', await text('config.json')],
     ['metrics.jsonl', metrics.map((line) => without(line, ['tokensPerSecond'])).join('\n')],
     ['result.json', without(await text('result.json'), ['seconds', 'peakMemoryBytes', 'finishedAt', 'output'])],
   ])
-}
-
-/** Digests of an adapter's files; its README.md has times and the folder's name. */
-const adapterTraces = async (folder: string): Promise<ReadonlyArray<readonly [string, string]>> => {
-  const names = (await readdir(folder)).filter((name) => name !== 'README.md').sort()
-  return Promise.all(names.map(async (name) => [name, sha256(await readFile(join(folder, name)))] as const))
 }
 
 export type Playground = {
@@ -86,99 +78,159 @@ export type Playground = {
   readonly close: () => Promise<void>
 }
 
-/** @param steps of each run */
-export const openPlayground = async (folder: string, steps: number): Promise<Playground> => {
+const signal = (child: ChildProcess | undefined, name: NodeJS.Signals): void => {
+  try {
+    process.kill(-(child?.pid ?? NaN), name) // with the process that computes
+  } catch {
+    // it has ended
+  }
+}
+
+const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null
+
+/** Counts the frames that workers return, by MONITOR at a server that may restart at any time. */
+const countFrames = (url: string): { readonly count: () => number; readonly close: () => void } => {
+  let [frames, line, isClosed] = [0, '', false]
+  const open = (): Socket => {
+    const opened = connect(Number(new URL(url).port), '127.0.0.1', () => opened.write('MONITOR\r\n'))
+    opened.setEncoding('latin1').on('data', (text: string) => {
+      const lines = (line + text).split('\n')
+      line = lines.pop() ?? ''
+      frames += lines.filter((each) => /^\S+ \[.*\] "rpush" "salora-run:/.test(each)).length
+    })
+    opened.on('error', () => undefined)
+    opened.on('close', () => {
+      if (isClosed) return
+      setTimeout(() => {
+        socket = open()
+      }, 50)
+    })
+    return opened
+  }
+  let socket = open()
+  return {
+    count: () => frames,
+    close: () => {
+      isClosed = true
+      socket.destroy()
+    },
+  }
+}
+
+/** @param partsOfRun parts of all steps of a run: a multiple of 160 */
+export const openPlayground = async (folder: string, partsOfRun: number): Promise<Playground> => {
   await mkdir(join(folder, 'redis'), { recursive: true })
   await writeTinyModel(join(folder, 'tiny'))
-  await writeFile(join(folder, 'toy.tsv'), toyFile(200))
+  await writeFile(join(folder, 'toy.tsv'), toyFile(800))
   const redis = await startRedis(join(folder, 'redis'))
+  const client = new Redis(redis.url, { maxRetriesPerRequest: null })
+  client.on('error', () => undefined) // it reconnects by itself
+  const frames = countFrames(redis.url)
   const workers: ChildProcess[] = []
-  const signal = (child: ChildProcess, name: NodeJS.Signals): void => {
-    try {
-      process.kill(-(child.pid ?? 0), name) // with the process that computes
-    } catch {
-      // it has ended
-    }
-  }
+  let leader: ChildProcess | undefined
   const addWorker = (): void => {
     const args = [program, 'worker', '--redis', redis.url, '--root', folder, '--quiet']
     workers.push(spawn(process.execPath, args, { cwd: folder, stdio: 'ignore', detached: true }))
   }
-  const remove = async (child: ChildProcess | undefined): Promise<void> => {
+  const remove = async (child: ChildProcess | undefined, by: NodeJS.Signals = 'SIGKILL'): Promise<void> => {
     if (child === undefined) return
     workers.splice(workers.indexOf(child), 1)
-    const exit = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null
-    signal(child, 'SIGKILL')
+    const exit = hasEnded(child) ? null : once(child, 'exit')
+    signal(child, by)
     await exit
+  }
+  /** Deletes each second key of runs and their queues. */
+  const flush = async (): Promise<void> => {
+    const keys = (await client.keys('*salora-run*')).sort().filter((_, i) => i % 2 === 0)
+    if (keys.length > 0) await client.del(...keys)
+  }
+  const onWorker: Partial<Record<Disturbance, (child: ChildProcess) => unknown>> = {
+    kill: (child) => remove(child),
+    end: (child) => remove(child, 'SIGTERM'),
+    stop: (child) => {
+      signal(child, 'SIGSTOP')
+      setTimeout(() => signal(child, 'SIGCONT'), stopped).unref()
+    },
+  }
+  const onRun: Partial<Record<Disturbance, () => unknown>> = {
+    ...{ add: addWorker, restart: redis.restart, lose: redis.lose, flush },
+    killLeader: () => leader?.kill('SIGKILL'),
+    endLeader: () => leader?.kill('SIGTERM'),
   }
   /** @returns whether there was something to disturb */
   const apply = async (what: Disturbance, child: ChildProcess | undefined): Promise<boolean> => {
-    if (what === 'restart') await redis.restart()
-    if (what === 'lose') await redis.lose()
-    if (what === 'restart' || what === 'lose') return true
-    if (what === 'add' ? workers.length === mostWorkers : child === undefined) return false
-    if (what === 'add') addWorker()
-    if (what === 'kill') await remove(child)
-    if (what === 'stop' && child !== undefined) {
-      signal(child, 'SIGSTOP')
-      setTimeout(() => signal(child, 'SIGCONT'), stopped).unref()
-    }
+    if (onWorker[what] !== undefined ? child === undefined : what === 'add' && workers.length === mostWorkers) return false
+    if (child !== undefined) await onWorker[what]?.(child)
+    await onRun[what]?.()
     return true
   }
-  const alone = new Map<string, ReadonlyMap<string, string>>()
+  const alone = new Map<string, Promise<ReadonlyMap<string, string>>>()
   const aloneOf = async (method: string, parts: number): Promise<ReadonlyMap<string, string>> => {
-    const name = `alone-${nameOf(method)}-${parts}`
-    const known = alone.get(name)
-    if (known !== undefined) return known
-    const { code, stderr } = await salora(trainArguments(method, parts, steps, name), { cwd: folder })
+    const name = `alone-${method}-${parts}`
+    const { code, stderr } = await salora(trainArguments(method, parts, partsOfRun / parts, name), { cwd: folder })
     if (code !== 0) throw new Error(`the run in one process: expected an end, got ${stderr}`)
-    const traces = await tracesOf(join(folder, name))
-    alone.set(name, traces)
-    return traces
+    return tracesOf(join(folder, name))
+  }
+  /** The run, resumed as often as its leader ends before it. */
+  const lead = async (args: ReadonlyArray<string>, output: string): Promise<Finished> => {
+    for (;;) {
+      const resumes = existsSync(join(folder, output, 'config.json')) ? ['--resume'] : []
+      const onStart = (child: ChildProcess): void => {
+        leader = child
+      }
+      const ended = await salora([...args, '--redis', redis.url, ...resumes], { cwd: folder, onStart })
+      if (ended.signal === null && ended.code !== exitCodes.terminated) return ended
+    }
   }
   return {
     folder,
     redis,
     run: async (seed, method, parts) => {
-      const expected = await aloneOf(method, parts)
-      const draws = uniforms(seed, 'split', 0, 64)
+      const key = `${method}-${parts}`
+      if (!alone.has(key)) alone.set(key, aloneOf(method, parts))
+      const expected = (await alone.get(key)) as ReadonlyMap<string, string>
+      const draws = uniforms(seed, 'split', 0, 256)
       let at = 0
       const draw = (below: number): number => Math.floor((draws[at++ % draws.length] ?? 0) * below)
-      const wanted = draw(4)
+      const wanted = 2 + draw(mostWorkers - 1)
       while (workers.length > wanted) await remove(workers[0])
       while (workers.length < wanted) addWorker()
-      const happened = { kill: 0, stop: 0, add: 0, restart: 0, lose: 0 }
-      const output = `spread-${seed}-${nameOf(method)}-${parts}`
+      const happened = Object.fromEntries(disturbances.map((name) => [name, 0])) as Record<Disturbance, number>
+      const output = `spread-${seed}-${key}`
       const began = performance.now()
-      let seen = 0
-      let hasEnded = false
-      const running = salora([...trainArguments(method, parts, steps, output), '--redis', redis.url], {
-        cwd: folder,
-        onError: (text) => {
-          for (const [, count] of text.matchAll(/ (\d+) workers?, /g)) seen = Math.max(seen, Number(count))
-        },
-      }).finally(() => {
-        hasEnded = true
+      let isOver = false
+      const before = frames.count()
+      const running = lead(trainArguments(method, parts, partsOfRun / parts, output), output).finally(() => {
+        isOver = true
       })
       const disturb = async (): Promise<void> => {
-        await pause(2_000 + draw(3_000))
-        while (!hasEnded) {
-          const what = disturbances[draw(disturbances.length)] ?? 'add'
-          const child = workers[draw(Math.max(1, workers.length))]
-          if (await apply(what, child)) happened[what]++
-          await pause(500 + draw(3_500))
+        while (!isOver && frames.count() === before && performance.now() - began < joinLimit) await pause(100)
+        await pause(draw(3_000))
+        while (!isOver) {
+          const what = drawn[draw(drawn.length)] ?? 'add'
+          const isSpared = what.endsWith('Leader') && happened.killLeader + happened.endLeader + 1 >= mostLeaders
+          if (!isSpared && (await apply(what, workers[draw(Math.max(1, workers.length))]))) happened[what]++
+          await pause(1_000 + draw(4_000))
         }
       }
       const [ended] = await Promise.all([Promise.race([running, pause(runLimit, null, { ref: false })]), disturb()])
-      const seconds = (performance.now() - began) / 1_000
-      const row = { method, parts, workers: wanted, happened, seen, seconds }
+      const row = {
+        method,
+        parts,
+        workers: wanted,
+        happened,
+        returned: frames.count() - before,
+        seconds: (performance.now() - began) / 1_000,
+      }
       if (ended === null) return { ...row, difference: 'no end' }
-      if (ended.code !== 0) return { ...row, difference: ended.stderr.trim().split('\n').at(-1) ?? 'no message' }
+      if (ended.code !== 0) return { ...row, difference: `code ${ended.code}: ${ended.stderr.trim().split('\n').at(-1)}` }
       const traces = await tracesOf(join(folder, output))
       return { ...row, difference: [...expected.keys()].filter((name) => traces.get(name) !== expected.get(name)).join(', ') }
     },
     close: async () => {
       while (workers.length > 0) await remove(workers[0])
+      frames.close()
+      client.disconnect()
       await redis.stop()
     },
   }

@@ -4,43 +4,45 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { disturbances, openPlayground, type DisturbedRun } from './disturbedRun.js'
 
-/** Runs, the first seed, and one method alone: `node dist/property-tests/support/spreadRuns.js 100 1 'lora --sync-every 5'` */
-const [runs, firstSeed] = [Number(process.argv[2] ?? 100), Number(process.argv[3] ?? 1)]
-const methods = process.argv[4] === undefined ? ['lora', 'salora', 'adalora', 'pfeiffer', 'lora --sync-every 5'] : [process.argv[4]]
+/** Runs, the first seed, and the parts of each: `node dist/property-tests/support/spreadRuns.js 34 1 800` */
+const [runs = 34, firstSeed = 1, partsOfRun = 800] = process.argv.slice(2).map(Number)
+const methods = ['lora', 'salora', 'adalora', 'pfeiffer']
 const partCounts = [2, 4, 8]
 
-const line = ({ method, parts, workers, happened, seen, seconds, difference }: DisturbedRun, seed: number): string =>
-  [
-    `${seed}`.padStart(4),
-    method.padEnd(19),
-    `${parts} parts`,
-    `${workers} workers`,
-    ...disturbances.map((name) => `${happened[name]} ${name}`),
-    `${seen} at once`,
-    `${seconds.toFixed(1)} s`,
-    difference === '' ? 'same bits' : `DIFFERS: ${difference}`,
-  ].join('  ')
+const sum = (rows: ReadonlyArray<DisturbedRun>, of: (row: DisturbedRun) => number): number =>
+  rows.reduce((total, row) => total + of(row), 0)
+const line = (cells: ReadonlyArray<string | number>): string => `| ${cells.join(' | ')} |`
+const columns = ['run', 'method', 'parts', 'workers', ...disturbances, 'parts by workers', 'seconds', 'bits']
 
 const folder = await mkdtemp(join(tmpdir(), 'salora-spread-'))
-const playground = await openPlayground(folder, 100)
+const playground = await openPlayground(folder, partsOfRun)
 const rows: DisturbedRun[] = []
+console.log(`${line(columns)}\n${line(columns.map(() => '---'))}`)
 try {
   for (let i = 0; i < runs; i++) {
     const seed = firstSeed + i
     const row = await playground.run(seed, methods[seed % methods.length] ?? 'lora', partCounts[seed % partCounts.length] ?? 2)
     rows.push(row)
-    console.log(line(row, seed))
+    const { method, parts, workers, happened, returned, seconds, difference } = row
+    const counts = disturbances.map((name) => happened[name])
+    console.log(line([seed, method, parts, workers, ...counts, returned, seconds.toFixed(1), difference === '' ? 'same' : difference]))
   }
 } finally {
   await playground.close()
   await rm(folder, { recursive: true, force: true })
 }
-const total = (of: (row: DisturbedRun) => number): number => rows.reduce((sum, row) => sum + of(row), 0)
-console.log(`\n| parts | runs | ${disturbances.join(' | ')} | same bits |\n| ---: | ---: |${' ---: |'.repeat(disturbances.length + 1)}`)
-for (const parts of partCounts) {
-  const of = rows.filter((row) => row.parts === parts)
-  const sums = disturbances.map((name) => of.reduce((sum, { happened }) => sum + happened[name], 0))
-  console.log(`| ${[parts, of.length, ...sums, of.filter(({ difference }) => difference === '').length].join(' | ')} |`)
-}
-console.log(`${rows.length} runs, ${total(({ seconds }) => seconds).toFixed(0)} s`)
-process.exitCode = rows.every(({ difference }) => difference === '') ? 0 : 1
+const same = rows.filter(({ difference }) => difference === '').length
+const totals = disturbances.map((name) => sum(rows, ({ happened }) => happened[name]))
+console.log(
+  line([
+    'all',
+    '',
+    '',
+    '',
+    ...totals,
+    sum(rows, ({ returned }) => returned),
+    sum(rows, ({ seconds }) => seconds).toFixed(0),
+    `${same} same`,
+  ]),
+)
+process.exitCode = same === rows.length ? 0 : 1

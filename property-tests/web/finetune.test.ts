@@ -173,8 +173,8 @@ describe('salora/web', () => {
     await expect(error({ redis: 'redis://127.0.0.1' })).rejects.toThrow('redis: expected none in a browser')
     await expect(error({ exchange: 'float16' })).rejects.toThrow('exchange: expected none in a browser')
     await expect(error({ task: { task: 'sst2' } })).rejects.toThrow(/^task: expected a \.tsv, \.csv/)
-    await expect(error({ settings: { ...settings, method: 'lora', syncEvery: 2 } })).rejects.toThrow(
-      /^gradientAccumulationSteps: expected at least 2 with syncEvery: .*, got 1$/,
+    await expect(error({ settings: { method: 'salora', gateStart: 0.6 } })).rejects.toThrow(
+      'gateStart: expected a fraction below gateEnd, got',
     )
     await expect(error({ model: 'none' })).rejects.toThrow('none: expected a folder in Hugging Face layout, got nothing')
     await storage.write('data/other.csv', 'text,class\na,b\n')

@@ -2,8 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { queueName } from '../../evaluation/cells/cellJob.js'
-import { loadBullmq, loadIoredis } from '../../finetuning/distributed/queuePackages.js'
-import { redisAddress, redactedAddress } from '../../finetuning/distributed/redis.js'
+import { loadBullmq, loadIoredis } from '../../finetuning/machines/redis.js'
+import { redisAddress, redactedAddress } from '../../finetuning/machines/redis.js'
 import { jobKinds, type JobKind, type QueueState } from './events.js'
 
 export type WatchedQueue = { readonly read: () => Promise<QueueState>; readonly close: () => Promise<void> }

@@ -8,7 +8,7 @@ import { errors } from './errors.js'
 import { evaluation } from './evaluation.js'
 import { finetuning } from './finetuning.js'
 import { finetuningData } from './finetuningData.js'
-import { finetuningDistributed } from './finetuningDistributed.js'
+import { machines } from './machines.js'
 import { finetuningMetrics } from './finetuningMetrics.js'
 import { finetuningRuns } from './finetuningRuns.js'
 import { finetuningServing } from './finetuningServing.js'
@@ -51,7 +51,7 @@ export const areas: Areas = {
   'finetuning/tasks': finetuningTasks,
   'finetuning/runs': finetuningRuns,
   'finetuning/serving': finetuningServing,
-  'finetuning/distributed': finetuningDistributed,
+  'finetuning/machines': machines,
   evaluation,
   reporting,
   web,

@@ -68,8 +68,8 @@ export const training: ReadonlyArray<Mutation> = [
   {
     file: 'accelerated/training/stepParts.ts',
     mistake: 'Every part of a step has the same draw.',
-    before: 'settings.gradientAccumulationSteps + firstPart + part',
-    after: 'settings.gradientAccumulationSteps + firstPart',
+    before: 'settings.gradientAccumulationSteps + part',
+    after: 'settings.gradientAccumulationSteps',
     tests: ['agreement/trainStep'],
   },
   {
@@ -421,41 +421,6 @@ export const training: ReadonlyArray<Mutation> = [
     before: 'if (thrown instanceof InputError) yield',
     after: 'if (false) yield',
     tests: ['cli/customMetric'],
-  },
-  {
-    file: 'accelerated/training/outerUpdate.ts',
-    mistake: "The outer step has plain momentum in place of Nesterov's.",
-    before: '(mean + outerMomentum * velocity)',
-    after: 'velocity',
-    tests: ['golden/outer'],
-  },
-  {
-    file: 'accelerated/training/replicaRound.ts',
-    mistake: 'A part of a round overwrites the moments that it began with.',
-    before: 'firstMoment: firstMoment.slice()',
-    after: 'firstMoment',
-    tests: ['agreement/spreadParts'],
-  },
-  {
-    file: 'accelerated/training/replicas.ts',
-    mistake: 'Rounds of an extended run end where evaluations do not.',
-    before: '(Math.floor(step / syncEvery) + 1) * syncEvery',
-    after: 'step + syncEvery',
-    tests: ['property/accelerated/replicas'],
-  },
-  {
-    file: 'accelerated/training/stepParts.ts',
-    mistake: 'All replicas have the same noise.',
-    before: 'firstPart + part',
-    after: 'part',
-    tests: ['agreement/trainStep'],
-  },
-  {
-    file: 'accelerated/training/trainRound.ts',
-    mistake: 'The loss of a step is the sum of its replicas.',
-    before: 'sumOf(name, step) / parts.length',
-    after: 'sumOf(name, step)',
-    tests: ['agreement/replicas'],
   },
   {
     file: 'accelerated/training/countedGraph.ts',

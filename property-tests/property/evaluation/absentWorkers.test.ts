@@ -1,6 +1,6 @@
 /** A sweep on the queue says that no worker is connected: once, and again after one came and left. */
 import { expect, it } from 'vitest'
-import type { RunCell } from '../../../evaluation/cells/cell.js'
+import type { RunCell } from '../../../evaluation/cells/cellFolder.js'
 import { queueName } from '../../../evaluation/cells/cellJob.js'
 import { absenceOfWorkers } from '../../../evaluation/cells/queueExecutor.js'
 import { versions } from '../../../finetuning/runs/versions.js'

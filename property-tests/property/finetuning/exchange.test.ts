@@ -2,8 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { byteLengthOf, bytesOf, numbersOf, traveled } from '../../../finetuning/distributed/exchange.js'
-import { fromFrame, gradientHeader, stepHeader, toFrame } from '../../../finetuning/distributed/frame.js'
+import { byteLengthOf, bytesOf, numbersOf, traveled } from '../../../finetuning/machines/exchange.js'
+import { fromFrame, newSigner, partHeader, stepHeader, toFrame } from '../../../finetuning/machines/frame.js'
 
 /** Below float32's largest numbers, which may round to infinity. */
 const float32s = fc.float32Array({ minLength: 0, maxLength: 2_500, min: Math.fround(-1e38), max: Math.fround(1e38), noNaN: true })
@@ -45,6 +45,10 @@ describe('the bytes of a gradient', () => {
     )
   })
 
+  it("in float16 stay finite just below the end of float16's range", () => {
+    for (const x of [65_519, 65_520, 65_535]) expect(traveled(Float32Array.of(x), 'float32', 'float16')[0]).toBeCloseTo(x, -2)
+  })
+
   it('of another number are refused, and numbers that are not finite stay so', () => {
     for (const exchange of ['float32', 'float16'] as const) {
       const numbers = Float32Array.of(1, NaN, -Infinity, 2)
@@ -57,37 +61,39 @@ describe('the bytes of a gradient', () => {
 })
 
 describe('a frame', () => {
-  const anything = z.unknown()
+  const signer = newSigner()
+  const formOf = <T>(schema: z.ZodType<T>) => ({ schema, keyOf: () => signer.key, where: 'here', what: 'a frame' })
+
   it('carries a header and bytes', () => {
     fc.assert(
       fc.property(fc.json(), fc.uint8Array(), (json, body) => {
         const header = { json }
-        const read = fromFrame(toFrame(header, body), anything, 'here', 'a frame')
+        const read = fromFrame(toFrame(header, body, signer), formOf(z.unknown()))
         expect(read.header).toEqual(header)
         expect([...read.body]).toEqual([...body])
       }),
+      { numRuns: 50 },
     )
   })
 
   it('of any bytes is read or refused in one line', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), fc.boolean(), (bytes, isStep) => {
-        try {
-          fromFrame(Buffer.from(bytes), (isStep ? stepHeader : gradientHeader) as z.ZodType<unknown>, 'run 1', 'a step')
-        } catch (thrown) {
-          expect((thrown as Error).message).toMatch(/^run 1: expected .*, got .*$/)
-        }
+        expect(() => fromFrame(Buffer.from(bytes), formOf<unknown>(isStep ? stepHeader : partHeader))).toThrow(
+          /^here: expected .*, got .*$/,
+        )
       }),
     )
   })
 
-  it('names what is wrong in its header', () => {
-    const frame = toFrame({ worker: 'w', tokens: -1, seconds: 1, results: {} }, new Uint8Array(0))
-    expect(() => fromFrame(frame, gradientHeader, 'step 3, part 1', 'a gradient')).toThrow(
-      /^step 3, part 1: expected a gradient whose tokens is .* at least 0, got -1$/,
+  it('names what is wrong in its header, and is of one signer', () => {
+    const header = { run: 'r', token: '1', part: 0, key: 'k', worker: 'w', tokens: -1, seconds: 1, results: {} }
+    expect(() => fromFrame(toFrame(header, new Uint8Array(0), signer), formOf(partHeader))).toThrow(
+      /^here: expected a frame whose tokens is .* at least 0, got -1$/,
     )
-    expect(() => fromFrame(Buffer.from([255, 255, 255, 255]), gradientHeader, 'step 3', 'a gradient')).toThrow(
-      'got 4 bytes of another form',
-    )
+    for (const key of [newSigner().key, 'no key', ''])
+      expect(() => fromFrame(toFrame({}, new Uint8Array(1), signer), { ...formOf(z.unknown()), keyOf: () => key })).toThrow(
+        'here: expected a frame as its sender signed it, got an altered one',
+      )
   })
 })

@@ -1,7 +1,7 @@
 /** Trained numbers and gradients as bytes: as they are, or rounded to float16 with a power of two for every thousand numbers. */
 import { fromFloat16, toFloat16 } from '../../accelerated/storage/float16.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
-import { zeros, type MomentVectors, type Vector } from '../../accelerated/parameters/vectors.js'
+import { zeros, type Vector } from '../../accelerated/parameters/vectors.js'
 
 /** How gradients travel. `float32`: in the precision of the run */
 export type Exchange = 'float32' | 'float16'
@@ -57,16 +57,6 @@ export const numbersOf = (bytes: Uint8Array, size: number, dtype: FloatType, exc
     for (let i = c * chunk; i < end; i++) numbers[i] = (numbers[i] ?? 0) * scale
   }
   return numbers
-}
-
-/** Both moments, one after the other: a part of the state, which is never rounded. */
-export const momentBytes = ({ firstMoment, secondMoment }: MomentVectors): Uint8Array =>
-  Buffer.concat([bytesOf(firstMoment, 'float32'), bytesOf(secondMoment, 'float32')])
-
-/** The moments of `momentBytes`; null for another number of bytes. */
-export const momentsOf = (bytes: Uint8Array, size: number, dtype: FloatType): MomentVectors | null => {
-  const both = numbersOf(bytes, 2 * size, dtype, 'float32')
-  return both === null ? null : { firstMoment: both.subarray(0, size), secondMoment: both.subarray(size) }
 }
 
 /** What a gradient is after it has traveled. */

@@ -1,4 +1,4 @@
-/** The pace of a run's workers: how long parts take, how long a lease is, and what to report. */
+/** The pace of a run's workers: how long parts take, how long to wait for one, and what to report. */
 
 export type WorkersReport = {
   /** workers that delivered a part recently, this process included */
@@ -10,41 +10,37 @@ export type WorkersReport = {
 
 export type Pace = {
   readonly add: (worker: string, seconds: number) => void
-  /** Milliseconds after which a worker that does not deliver counts as gone. */
-  readonly lease: () => number
+  /** Milliseconds without a part after which the leader computes one that a worker has. */
+  readonly patience: () => number
   /** What happened since the last report; null: it is too early for another. */
   readonly report: () => WorkersReport | null
 }
 
-/** Milliseconds: of the shortest lease, and between two reports. */
-const [shortestLease, reportInterval] = [1_000, 1_000]
+/** Milliseconds: of the least patience, of that before any part has come, and between two reports. */
+const [leastPatience, firstPatience, reportInterval] = [1_000, 60_000, 1_000]
 
-/** Milliseconds of a lease before any part is known. A part of a round has many steps. */
-export const firstLease = { part: 60_000, round: 600_000 } as const
-
-/** A lease in parts of the slowest worker. */
-export const partsOfLease = 4
+/** Parts of the slowest worker that the leader waits for one. */
+const patienceInParts = 4
 
 /** Milliseconds after which a worker without a part is no longer counted, if parts are short. */
 const memory = 10_000
 
-/** @param first milliseconds of a lease before any part is known */
-export const openPace = (now: () => number = () => performance.now(), first: number = firstLease.part): Pace => {
+export const openPace = (now: () => number = () => performance.now()): Pace => {
   const last = new Map<string, { readonly seconds: number; readonly at: number }>()
   let [since, parts] = [now(), 0]
   const slowest = (): readonly [string, number] =>
     [...last].reduce<readonly [string, number]>((most, [worker, { seconds }]) => (seconds > most[1] ? [worker, seconds] : most), ['', 0])
-  const lease = (): number => (last.size === 0 ? first : Math.max(shortestLease, partsOfLease * 1_000 * slowest()[1]))
+  const patience = (): number => (last.size === 0 ? firstPatience : Math.max(leastPatience, patienceInParts * 1_000 * slowest()[1]))
   const forget = (): void => {
-    const patience = Math.max(memory, 2 * lease())
-    for (const [worker, { at }] of [...last]) if (now() - at > patience) last.delete(worker)
+    const longest = Math.max(memory, 2 * patience())
+    for (const [worker, { at }] of [...last]) if (now() - at > longest) last.delete(worker)
   }
   return {
     add: (worker, seconds) => {
       parts++
       last.set(worker, { seconds, at: now() })
     },
-    lease,
+    patience,
     report: () => {
       const elapsed = now() - since
       if (elapsed < reportInterval || parts === 0) return null

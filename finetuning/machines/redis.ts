@@ -1,10 +1,22 @@
-/** Connections to Redis: its address (`redis://`, or `rediss://` with TLS), whether it answers, its outages and refusals, and closing. */
+/**
+ * Connections to Redis: its address (`redis://`, or `rediss://` with TLS), whether it answers, its outages and refusals, and closing. bullmq and
+ * ioredis are optional peer dependencies, loaded when a queue is used.
+ */
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { inputError, oneLine, quoted } from '../../accelerated/errors/inputError.js'
-import { loadIoredis } from './queuePackages.js'
+import { readText } from '../../accelerated/storage/text.js'
+import { loadOptional } from '../../accelerated/storage/packages.js'
+
+const packages = { feature: '--redis', names: ['bullmq', 'ioredis'] }
+
+/** @throws InputError if bullmq or ioredis is not installed */
+export const loadBullmq = (): Promise<typeof import('bullmq')> => loadOptional(packages, () => import('bullmq'))
+
+/** @throws InputError if bullmq or ioredis is not installed */
+export const loadIoredis = (): Promise<Pick<typeof import('ioredis'), 'Redis'>> => loadOptional(packages, () => import('ioredis'))
 
 export type RedisAddress = { readonly url: string; readonly maxRetriesPerRequest: null }
 
@@ -19,7 +31,24 @@ export const redisAddress = (url: string): RedisAddress => {
     )
   if (!/^\/?\d*$/.test(parsed.pathname))
     throw inputError('--redis', 'the number of a database after the port, as in redis://HOST:PORT/0', quoted(parsed.pathname))
+  // ioredis takes any of its options from a query: another host of sentinels, or a socket of this machine
+  const [option] = [...parsed.searchParams.keys()].filter((name) => name !== 'family')
+  if (option !== undefined) throw inputError('--redis', 'an address without options, but for ?family=6', quoted(`?${option}=`))
   return { url: parsed.href, maxRetriesPerRequest: null } // without white space around it, as a file may have
+}
+
+/** Bytes of a file with an address at most. */
+const addressLimit = 10_000
+
+/**
+ * The address that a flag names: itself, the content of a file (`@FILE`), or the environment variable SALORA_REDIS (`env`). The list of processes
+ * shows neither of the latter. @throws InputError
+ */
+export const readRedisAddress = async (flag: string): Promise<string> => {
+  const stored = process.env['SALORA_REDIS']
+  if (flag === 'env' && (stored ?? '') === '') throw inputError('--redis', 'an address in SALORA_REDIS for env', 'nothing')
+  const address = flag === 'env' ? (stored ?? '') : flag.startsWith('@') ? await readText(flag.slice(1), addressLimit) : flag
+  return redisAddress(address.trim()).url
 }
 
 /** The address for messages, without user and password. */

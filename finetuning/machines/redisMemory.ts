@@ -11,17 +11,14 @@ export type RunFootprint = {
   readonly parts: number
   readonly dtype: FloatType
   readonly exchange: Exchange
-  /** whether parts are those of rounds: the moments of each replica travel too, in both directions */
-  readonly rounds: boolean
 }
 
-/** Bytes beside the numbers: headers, keys, and the setup. */
-const overhead = 100_000
+/** Bytes beside the numbers: headers, the setup and the queue's scripts, and a job. */
+const [overhead, jobBytes] = [1_000_000, 2_000]
 
-/** Bytes of a run in Redis at most: the trained numbers, the next ones while they arrive, and a gradient for each part. Rounds add moments twice. */
-export const footprintOf = ({ size, parts, dtype, exchange, rounds }: RunFootprint): number => {
-  const vector = byteLengthOf(size, dtype, 'float32')
-  return 2 * vector + parts * (byteLengthOf(size, dtype, exchange) + (rounds ? 4 * vector : 0)) + overhead
+/** Bytes of a run in Redis at most: the trained numbers, the next ones while they arrive, and a gradient and a job for each part. */
+export const footprintOf = ({ size, parts, dtype, exchange }: RunFootprint): number => {
+  return 2 * byteLengthOf(size, dtype, 'float32') + parts * (byteLengthOf(size, dtype, exchange) + jobBytes) + overhead
 }
 
 /** What INFO says, in bytes; null: there is no limit, or this user may not ask. */

@@ -1,0 +1,96 @@
+/** Mutations of runs on several machines: what travels, who has a part, and what the leader takes. */
+import type { Mutation } from '../mutation.js'
+
+export const machines: ReadonlyArray<Mutation> = [
+  {
+    file: 'finetuning/machines/exchange.ts',
+    mistake: 'The largest numbers of a chunk are beyond float16.',
+    before: 'Math.ceil(Math.log2(most))',
+    after: 'Math.floor(Math.log2(most))',
+    tests: ['property/finetuning/exchange'],
+  },
+  {
+    file: 'finetuning/machines/spreadParts.ts',
+    mistake: 'The gradients of the leader are not rounded as those of workers are.',
+    before: 'gradient: traveled(own.gradient, dtype, exchange)',
+    after: 'gradient: own.gradient',
+    tests: ['property/finetuning/distributedRun'],
+  },
+  {
+    file: 'finetuning/machines/spreadParts.ts',
+    mistake: 'The leader waits without end for a worker that hangs.',
+    before: 'performance.now() - spread.doneAt > leading.paces[work].patience()',
+    after: 'false',
+    tests: ['property/finetuning/distributedRun'],
+  },
+  {
+    file: 'finetuning/machines/runKeys.ts',
+    mistake: 'Two leaders in one folder have the same id.',
+    before: ".update(setup).digest('hex')",
+    after: ".update(setup.length > 0 ? 'run' : '').digest('hex')",
+    tests: ['property/finetuning/distributedRun'],
+  },
+  {
+    file: 'finetuning/machines/serveParts.ts',
+    mistake: 'A worker stays with a leader that another one has replaced.',
+    before: "typeof now === 'string') && now !== id",
+    after: 'false) && now !== id',
+    tests: ['property/finetuning/distributedRun'],
+  },
+  {
+    file: 'finetuning/machines/frame.ts',
+    mistake: 'Nobody checks who signed a frame.',
+    before: "publicKey.asymmetricKeyType === 'ed25519' && verify(null, digest(content), publicKey, signature)",
+    after: "publicKey.asymmetricKeyType === 'ed25519'",
+    tests: ['property/finetuning/acceptPart'],
+  },
+  {
+    file: 'finetuning/machines/acceptPart.ts',
+    mistake: 'A gradient of an earlier step counts for this one.',
+    before: 'header.token !== token || ',
+    after: '',
+    tests: ['property/finetuning/acceptPart'],
+  },
+  {
+    file: 'finetuning/machines/acceptPart.ts',
+    mistake: 'Only the first gradient of a worker is checked.',
+    before: 'trusted.has(key) && !isChecked()',
+    after: 'trusted.has(key)',
+    tests: ['property/finetuning/acceptPart'],
+  },
+  {
+    file: 'finetuning/machines/acceptPart.ts',
+    mistake: 'The first gradient of a worker is not checked.',
+    before: 'finite && trusted.has(key) &&',
+    after: 'finite &&',
+    tests: ['property/finetuning/acceptPart'],
+  },
+  {
+    file: 'finetuning/machines/acceptPart.ts',
+    mistake: 'NaN is taken from a worker.',
+    before: 'const finite = isWhole(received)',
+    after: 'const finite = true',
+    tests: ['property/finetuning/acceptPart'],
+  },
+  {
+    file: 'finetuning/machines/acceptPart.ts',
+    mistake: 'Answers that do not fit their batch are taken.',
+    before: '(step.fits?.(part, one) ?? true)',
+    after: 'true',
+    tests: ['property/finetuning/acceptPart'],
+  },
+  {
+    file: 'finetuning/machines/acceptPart.ts',
+    mistake: 'Answers are read as if they were rounded to float16.',
+    before: "numbersOf(body, size, dtype, work === 'answers' ? 'float32' : exchange)",
+    after: 'numbersOf(body, size, dtype, exchange)',
+    tests: ['property/finetuning/acceptPart'],
+  },
+  {
+    file: 'finetuning/machines/redisMemory.ts',
+    mistake: 'Room in Redis is what it has in all.',
+    before: 'memory.limit - memory.used',
+    after: 'memory.limit',
+    tests: ['property/finetuning/distributedRun'],
+  },
+]
