@@ -12,15 +12,15 @@
 export { attention, attentionVjp, type AttentionSettings, type QueryKeyValue } from './layers/attention.js'
 export { causalAttention, causalAttentionVjp, type CausalAttentionSettings } from './layers/causalAttention.js'
 export { causalLoss, causalLossVjp, unlabeled } from './layers/causalLoss.js'
-export { crossEntropy, crossEntropyVjp } from './layers/crossEntropy.js'
+export { crossEntropy, crossEntropyVjp } from './layers/losses.js'
 export { dropout, dropoutMask, dropoutVjp } from './layers/dropout.js'
 export { embedding, embeddingVjp } from './layers/embedding.js'
 export type { Tokens } from './models/embeddings.js'
-export { erf, erfc } from './layers/erf.js'
+export { erf, erfc } from './layers/gelu.js'
 export { gelu, geluVjp, type Activation } from './layers/gelu.js'
 export { layerNorm, layerNormVjp } from './layers/layerNorm.js'
 export { exactLinear, linear, linearBiasVjp, linearInputVjp, linearWeightVjp, type FrozenLinear } from './layers/linear.js'
-export { meanSquaredError, meanSquaredErrorVjp } from './layers/meanSquaredError.js'
+export { meanSquaredError, meanSquaredErrorVjp } from './layers/losses.js'
 export {
   dequantize,
   int8Linear,

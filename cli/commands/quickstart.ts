@@ -41,7 +41,7 @@ export const quickstart = defineCommand({
 const reportLines = async (output: string, terminal: Terminal): Promise<ReadonlyArray<string>> => {
   try {
     const { makeReport } = await import('../../reporting/report/report.js')
-    const { resultLines } = await import('../format/report.js')
+    const { resultLines } = await import('./report.js')
     const options = { folders: [output], output: join(output, 'report.html'), figures: null }
     return resultLines(
       await makeReport(options, (event) => {

@@ -1,11 +1,13 @@
 /** salora report: tables and charts of finished runs, as one page. */
-import { makeReport } from '../../reporting/report/report.js'
+import { makeReport, type ReportResult } from '../../reporting/report/report.js'
 import { required, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { countProgress } from '../terminal/progress.js'
-import { resultLines } from '../format/report.js'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { plural } from '../format/numbers.js'
 
 export const report = defineCommand({
   name: 'salora report',
@@ -39,3 +41,11 @@ export const report = defineCommand({
     return exitCodes.success
   },
 })
+
+// A report in two lines of text.
+/** Its contents, and the URL that opens it. */
+export const resultLines = ({ output, runs, tables, figures, files }: ReportResult): ReadonlyArray<string> => [
+  `report      ${output}: ${[plural(runs, 'run'), plural(tables.length, 'table'), plural(figures.length, 'figure')].join(', ')}` +
+    (files.length === 0 ? '' : `; ${plural(files.length, 'file')} of charts`),
+  `open it     ${pathToFileURL(resolve(output)).href}`,
+]

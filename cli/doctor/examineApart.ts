@@ -1,8 +1,9 @@
 /** Examines a device in a process of its own: a driver may write what it likes to the terminal, and may end the process. */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import type { Examined } from './examineDevice.js'
+import { deviceOf, probeDevice, type DeviceReport } from '../../accelerated/engines/deviceProbe.js'
+import { precisions } from '../../accelerated/precisions/index.js'
+import { checkDevice } from '../../accelerated/precisions/precision.js'
 
 /** The program as it is built, also where this file runs as source. */
 const program = fileURLToPath(
@@ -40,3 +41,25 @@ const withReason = ({ report, speedups }: Examined, reason: string): Examined =>
   report: report.works ? report : { ...report, detail: `${report.detail} (${reason})` },
   speedups,
 })
+
+/** What a device can do here: whether it takes a training step, and the speed of each precision that it has arithmetic for. */
+export type Speedup = { readonly precision: string; readonly device: string; readonly speedup: number }
+
+/** speedups: over float32, of products */
+export type Examined = { readonly report: DeviceReport; readonly speedups: ReadonlyArray<Speedup> }
+
+export const examineDevice = async (name: string): Promise<Examined> => {
+  const report = await probeDevice(name)
+  if (!report.works) return { report, speedups: [] }
+  const device = deviceOf(name)
+  const speedups: Speedup[] = []
+  for (const precision of precisions) {
+    if (precision.speedup === undefined) continue
+    const isSupported = await checkDevice(precision, device).then(
+      () => true,
+      () => false,
+    )
+    if (isSupported) speedups.push({ precision: precision.name, device: name, speedup: await precision.speedup(device) })
+  }
+  return { report, speedups }
+}

@@ -1,8 +1,9 @@
 /** The three metrics of style transfer (SaLoRA, section 4.3): accuracy of the style, BLEU against human rewritings, perplexity in the target style. */
 import { corpusBleu, sentenceBleu } from '../bleu/index.js'
-import { fluency, type Scorers, type StylePrediction } from './scorers.js'
 import { normalized } from './normalizedText.js'
 import { otherStyle, type Direction } from './transferData.js'
+import { textScore, type NgramScorer } from '../ngram/index.js'
+import type { Style } from '../../finetuning/data/styles.js'
 
 export type DirectionScores = {
   readonly lines: number
@@ -75,4 +76,26 @@ const predictStyles = async (
   const predictions = await classify(outputs.filter((_, i) => isEmpty[i] !== true))
   let next = 0
   return isEmpty.map((empty) => (empty ? null : (predictions[next++] ?? null)))
+}
+
+// The scorers of transfers: a classifier of the two styles, and a language model of each style.
+/** The style that the classifier assigns to a sentence, and the probability of each style. */
+type StylePrediction = { readonly style: Style; readonly probabilities: readonly [number, number] }
+
+export type Classify = (sentences: ReadonlyArray<string>) => Promise<ReadonlyArray<StylePrediction>>
+
+type Scorers = {
+  /** null: no accuracy */
+  readonly classify: Classify | null
+  /** by style; null: no perplexity for this style */
+  readonly models: readonly [NgramScorer | null, NgramScorer | null]
+}
+
+/** Perplexity of sentences by the formula of TSST's evaluator (null without words), and the share of unknown words. */
+const fluency = (
+  model: NgramScorer,
+  sentences: ReadonlyArray<string>,
+): { readonly perplexity: number | null; readonly perplexityWithoutUnknown: number | null; readonly unknownShare: number } => {
+  const { perplexity, perplexityWithoutUnknown, unknown, words } = textScore(sentences.map(model.sentence))
+  return { perplexity, perplexityWithoutUnknown, unknownShare: words === 0 ? 0 : unknown / words }
 }

@@ -1,9 +1,8 @@
 /** Style transfer (SaLoRA, section 4.3): a decoder rewrites sentences, or files have the rewritings; three metrics score them beside the paper's rows. */
 import { inputError } from '../../accelerated/errors/inputError.js'
-import type { Classify } from './scorers.js'
+import { type Classify, scoreDirection, unchanged, type Scored } from './scores.js'
 import { classifyStyles, openStyleClassifier, type StyleClassifier } from './styleClassifier.js'
 import { describeModel, languageModels } from './languageModels.js'
-import { scoreDirection, unchanged, type Scored } from './scores.js'
 import { bothStyles, type Direction, type TransferData } from './transferData.js'
 import { openTransferFolder } from './transferFolder.js'
 import type { StyleTransferOptions, StyleTransferEvent, TransferSource } from './contract.js'

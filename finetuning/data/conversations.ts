@@ -2,14 +2,13 @@
 import type { Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { alternatives, nearest } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import type { Dataset, Example, SkippedRow } from './dataset.js'
+import { type Dataset, type Example, type SkippedRow, atRow } from './dataset.js'
 import { objectReaderOf } from './formats.js'
 import { promptOf, type PromptTemplate } from './promptTemplates.js'
 import type { Cell } from './rows.js'
 import { exampleStore } from './compactExamples.js'
 import { exactJson, parseStored } from '../../accelerated/storage/json.js'
 import { conversationColumns, conversationOf, roleNames, type Conversation, type UserMessage } from './conversationRows.js'
-import { atRow } from './errorText.js'
 
 /** The messages and tools of a `chat` example. Its text is their JSON: only the model's own template can render them. */
 export const conversationIn = (text: string): Pick<Conversation, 'turns' | 'tools'> => {

@@ -58,3 +58,9 @@ export const isInteger = (written: string): boolean => INTEGER.test(written)
 /** The finite number of a decimal numeral, or null. `Number` alone would accept '', '0x10' and 'Infinity'. */
 export const decimal = (written: string): number | null =>
   DECIMAL.test(written) && Number.isFinite(Number(written)) ? Number(written) : null
+
+/**
+ * The place of an error in a file of examples.
+ * `FILE, row 12`: the line of the file, counted from 1 as in an editor, its header included.
+ */
+export const atRow = (file: string, row: number): string => `${file}, row ${row}`

@@ -1,7 +1,7 @@
 /** A file of the user's own with named columns, as labeled examples. formats.ts lists the formats. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { endingOf } from '../../accelerated/storage/paths.js'
-import type { Dataset, SkippedRow } from './dataset.js'
+import { type Dataset, type SkippedRow, atRow } from './dataset.js'
 import { encodingNamed } from './encoding.js'
 import { delimiterOf, readerOf } from './formats.js'
 import { classColumn, type LabelColumn } from './labelColumn.js'
@@ -9,7 +9,6 @@ import type { Cell, Placed, RowFormat } from './rows.js'
 import { exampleStore, type StoredExample } from './compactExamples.js'
 import type { RequestedColumn } from './table.js'
 import { checkSize } from './textFile.js'
-import { atRow } from './errorText.js'
 
 export type TextColumns = {
   /** Column of the text; `text` by default. */

@@ -3,13 +3,12 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { WantedFiles } from '../../accelerated/checkpoints/hub/hub.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { decimal, type Dataset, type Example } from './dataset.js'
+import { decimal, type Dataset, type Example, atRow } from './dataset.js'
 import type { TextColumns } from './delimited.js'
 import { labelNamesOf, type GlueSplit } from './glue.js'
 import { GLUE_TASKS, type GlueName } from './glueTasks.js'
 import { parquetRows } from './parquetRows.js'
 import { exampleStore } from './compactExamples.js'
-import { atRow } from './errorText.js'
 
 /** The text columns of each task. */
 const texts: Readonly<Record<GlueName, readonly [string, string?]>> = {

@@ -7,7 +7,7 @@ import { isLarge, mayHold, spelledJson, withDigits, type Kept } from '../../acce
 import { cellsOf, isObject, longestRow, type ReadRows, type RowFormat, wholeRow } from './rows.js'
 import type { RequestedColumn } from './table.js'
 import { readUtf8 } from './textFile.js'
-import { atRow } from './errorText.js'
+import { atRow } from './dataset.js'
 
 type JsonObject = Readonly<Record<string, unknown>>
 

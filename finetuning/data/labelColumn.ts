@@ -1,8 +1,7 @@
 /** How the label column of a file is read: one class per row, any number of classes, or a number. */
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { StoredExample } from './compactExamples.js'
-import type { Example } from './dataset.js'
-import { atRow } from './errorText.js'
+import { type Example, atRow } from './dataset.js'
 import { classesOf, classesOfSets, classIndex, labelSeparator, labelsIn, scoreOf, type Classes } from './labels.js'
 
 export type LabelColumn = {

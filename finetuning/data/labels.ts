@@ -1,8 +1,7 @@
 /** Turns labels, as a user's file writes them, into class indices or scores. */
 import { alternatives } from '../../accelerated/errors/nearest.js'
 import { type InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { decimal, isInteger } from './dataset.js'
-import { atRow } from './errorText.js'
+import { decimal, isInteger, atRow } from './dataset.js'
 
 /** The classes of a file, and the class index of each written label. */
 export type Classes = {

@@ -7,7 +7,7 @@ import { longestRow, rowTooLong } from './rows.js'
 import { transcoder, utf8, utf8Expected } from './encoding.js'
 import { textPieces } from './textPieces.js'
 import { utf16Mark } from './textFile.js'
-import { atRow } from './errorText.js'
+import { atRow } from './dataset.js'
 
 const [lineFeed, carriageReturn] = [0x0a, 0x0d]
 

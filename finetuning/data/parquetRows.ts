@@ -5,7 +5,7 @@ import { withFile } from '../../accelerated/storage/storage.js'
 import { checkColumns, columnNamed, renamedColumns } from './columns.js'
 import { cellsOf, type ReadRows } from './rows.js'
 import type { RequestedColumn } from './table.js'
-import { atRow } from './errorText.js'
+import { atRow } from './dataset.js'
 import { z } from 'zod'
 
 /** Rows decoded at a time. A page that holds more is decompressed once for each portion. */

@@ -3,7 +3,7 @@ import { type InputError, inputError, quoted } from '../../accelerated/errors/in
 import type { Storage } from '../../accelerated/storage/storage.js'
 import { checkColumns, columnNamed } from './columns.js'
 import type { RequestedColumn } from './table.js'
-import { atRow } from './errorText.js'
+import { atRow } from './dataset.js'
 import { exactJson } from '../../accelerated/storage/json.js'
 
 /** The text of a requested column in one row; null for JSON's and Parquet's null. */

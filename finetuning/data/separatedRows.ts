@@ -7,7 +7,7 @@ import { checkColumns, columnNamed, renamedColumns } from './columns.js'
 import { utf8 } from './encoding.js'
 import { columnCount, columnsFound, type RequestedColumn } from './table.js'
 import { readUtf8 } from './textFile.js'
-import { atRow } from './errorText.js'
+import { atRow } from './dataset.js'
 
 type Separated = Omit<RowFormat, 'quote'>
 

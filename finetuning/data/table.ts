@@ -1,7 +1,6 @@
 /** A table: the requested columns of records of cells. A malformed record is an error or, if the caller says so, is skipped and listed. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import type { SkippedRow } from './dataset.js'
-import { atRow } from './errorText.js'
+import { type SkippedRow, atRow } from './dataset.js'
 
 /** One line of cells. `cell(i)` decodes cell i when it is called. */
 export type CellRecord = { readonly row: number; readonly width: number; readonly cell: (column: number) => string }

@@ -5,7 +5,7 @@ import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import { withFile, type Storage } from '../../accelerated/storage/storage.js'
 import { isUtf8 } from '../../accelerated/storage/native.js'
 import { transcoder, utf8, utf8Expected } from './encoding.js'
-import { atRow } from './errorText.js'
+import { atRow } from './dataset.js'
 import { MAXIMUM_BYTES, tooLarge, wholeText } from './textPieces.js'
 
 const LINE_FEED = 0x0a

@@ -1,9 +1,9 @@
 /** Metrics of predictions against labels: pure functions of two lists. No data, no model, no task. */
 export { accuracy, confusionMatrix, f1, f1Of, macroF1, matthews, reportByClass, type ClassReport } from './classification.js'
 export { pearson, spearman } from './correlation.js'
-export { constantPrediction, majorityClass, type MajorityClass } from './baseline.js'
+export { constantPrediction, majorityClass, type MajorityClass } from './classification.js'
 export { crossEntropy, mae, mse } from './losses.js'
-export { metricTitle } from './metricTitles.js'
+export { metricTitle } from './score.js'
 export {
   isLowerBetter,
   isPredictionMetric,

@@ -1,5 +1,5 @@
 /** How other tools open an adapter or an export: a few lines for a model card, and the call that a command prints. */
-import { ggufAdapterFile, ggufModelFiles } from '../../accelerated/formats/gguf/ggufFiles.js'
+import { ggufAdapterFile, ggufModelFiles } from '../../accelerated/checkpoints/gguf/ggufHeader.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 import { inShell } from '../commandLine/shell.js'
 import type { TaskType } from '../tasks/taskType.js'

@@ -1,7 +1,7 @@
 /** The loss of a language model: mean cross-entropy of each token's logits and the next token, over tokens with a label. */
 import { mismatch } from '../tensor/shape.js'
 import { scatterRows, selectRows, type Tensor } from '../tensor/tensor.js'
-import { crossEntropy, crossEntropyVjp } from './crossEntropy.js'
+import { crossEntropy, crossEntropyVjp } from './losses.js'
 
 /** The label of a token after which nothing is to be learned: a prompt's, say, and the last of each text. */
 export const unlabeled = -100

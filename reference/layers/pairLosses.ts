@@ -12,7 +12,7 @@ import {
   transpose,
   type Tensor,
 } from '../tensor/tensor.js'
-import { crossEntropy, crossEntropyVjp } from './crossEntropy.js'
+import { crossEntropy, crossEntropyVjp } from './losses.js'
 
 /** |x| of each row: [rows] */
 const lengthsOf = (x: Tensor): Tensor => map(Math.sqrt)(rowSums(multiply(x, x)))

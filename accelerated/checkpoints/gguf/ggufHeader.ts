@@ -219,3 +219,8 @@ export const readGguf = (file: string, storage: Storage = nodeFiles): Promise<Gg
       if (bytes.length === headerLimit) throw inputError(file, `a header of at most ${headerLimit} bytes`, 'a longer one')
     }
   })
+
+/** The names of the files that exports in GGUF write. */
+
+export const ggufAdapterFile = 'adapter.gguf'
+export const ggufModelFiles = { model: 'model.gguf', ollama: 'Modelfile' } as const

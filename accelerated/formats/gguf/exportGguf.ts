@@ -15,7 +15,7 @@ import type { Storage } from '../../storage/storage.js'
 import { checkFloat16 } from '../float16Range.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from '../mergedWeights.js'
 import type { OnnxPrecision } from '../onnxWeights.js'
-import { ggufModelFiles } from './ggufFiles.js'
+import { ggufModelFiles } from '../../checkpoints/gguf/ggufHeader.js'
 import { tokenizerKeys } from './ggufTokenizer.js'
 import { toFloat16 } from '../../storage/float16.js'
 

@@ -1,6 +1,6 @@
 /** A low-rank adapter in GGUF, as llama.cpp reads it beside a base model: adapter.gguf. */
 import { findGguf, ggufName, interleaveHeads, permutedHeads, requireGguf, separateHeads } from '../../checkpoints/gguf/decoderNames.js'
-import { type GgufHeader, readGguf } from '../../checkpoints/gguf/ggufHeader.js'
+import { type GgufHeader, readGguf, ggufAdapterFile } from '../../checkpoints/gguf/ggufHeader.js'
 import { ggufChunks, type WrittenTensor } from '../../checkpoints/gguf/writeGguf.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { encode } from '../../checkpoints/safetensors/writeSafetensors.js'
@@ -21,7 +21,6 @@ import { checkFloat16 } from '../float16Range.js'
 import type { WrittenPrecision } from '../modelConfig.js'
 import { emptyPair, padPair, rankOf, type LowRankPair } from '../peft/lowRankAdapter.js'
 import { lowRankOf } from '../peft/lora.js'
-import { ggufAdapterFile } from './ggufFiles.js'
 
 /** Why llama.cpp cannot have a model, as `a model of …`; null if it has. */
 export const noModelOfLlamaCpp = ({ model, outputs }: Pick<Adapter, 'model' | 'outputs'>): string | null => {

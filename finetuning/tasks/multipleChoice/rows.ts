@@ -5,8 +5,7 @@ import { parseExact } from '../../../accelerated/storage/json.js'
 import type { Cell } from '../../data/rows.js'
 import type { RequestedColumn } from '../../data/table.js'
 import { exampleStore } from '../../data/compactExamples.js'
-import type { Dataset, Example } from '../../data/dataset.js'
-import { atRow } from '../../data/errorText.js'
+import { type Dataset, type Example, atRow } from '../../data/dataset.js'
 import { objectReaderOf } from '../../data/formats.js'
 
 const fields = ['question', 'choices', 'answer', 'answerKey'] as const

@@ -1,13 +1,12 @@
 /** Reads plain text for language modeling: the paragraphs of a .txt file, or a text column of a file with rows. */
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
-import type { Dataset, Example } from '../../data/dataset.js'
+import { type Dataset, type Example, atRow } from '../../data/dataset.js'
 import { readTexts, type TextColumns } from '../../data/delimited.js'
 import { encodingNamed, utf8 } from '../../data/encoding.js'
 import { eachLine } from '../../data/lineStream.js'
 import { contentEnding } from '../../data/formats.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import { checkSize } from '../../data/textFile.js'
-import { atRow } from '../../data/errorText.js'
 
 /** One example per paragraph of a .txt file (an empty line ends it), or per cell of another file's text column. @throws InputError */
 export const readPlainText = async (file: string, columns: TextColumns): Promise<Dataset> => {

@@ -45,7 +45,7 @@ export const finetuningMetrics: ReadonlyArray<Mutation> = [
     tests: ['property/finetuning/metrics'],
   },
   {
-    file: 'finetuning/metrics/baseline.ts',
+    file: 'finetuning/metrics/classification.ts',
     mistake: 'Of equally frequent labels the largest is the majority.',
     before: 'n - m || a - b',
     after: 'n - m || b - a',

@@ -59,14 +59,14 @@ export const reference: ReadonlyArray<Mutation> = [
     tests: ['property/reference/decoder'],
   },
   {
-    file: 'reference/layers/crossEntropy.ts',
+    file: 'reference/layers/losses.ts',
     mistake: 'The loss is a sum instead of a mean.',
     before: 'losses.reduce((total, loss) => total + loss, 0) / labels.length',
     after: 'losses.reduce((total, loss) => total + loss, 0)',
     tests: ['property/reference/layers'],
   },
   {
-    file: 'reference/layers/crossEntropy.ts',
+    file: 'reference/layers/losses.ts',
     mistake: 'The gradient of the loss is not divided by the batch.',
     before: '((p.data[i]! - onehot(i)) / batch) * lossBar',
     after: '(p.data[i]! - onehot(i)) * lossBar',

@@ -1,9 +1,8 @@
 /** The objective L(W, Θ, λ) and its gradient with respect to everything that is trained. Equation (12). */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import { causalLoss, causalLossVjp } from '../../layers/causalLoss.js'
-import { crossEntropy, crossEntropyVjp } from '../../layers/crossEntropy.js'
+import { crossEntropy, crossEntropyVjp, meanSquaredError, meanSquaredErrorVjp } from '../../layers/losses.js'
 import type { Tokens } from '../../models/embeddings.js'
-import { meanSquaredError, meanSquaredErrorVjp } from '../../layers/meanSquaredError.js'
 import type { ModelOptions } from '../../models/model.js'
 import { modelOf, type ModelConfig } from '../../models/models.js'
 import { add, named, zerosLike, type Tensor, type Tensors } from '../../tensor/tensor.js'

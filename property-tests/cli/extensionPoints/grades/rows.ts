@@ -2,8 +2,7 @@
 import { alternatives } from '../../../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../../../accelerated/errors/inputError.js'
 import { exampleStore } from '../../../../finetuning/data/compactExamples.js'
-import type { Dataset, Example } from '../../../../finetuning/data/dataset.js'
-import { atRow } from '../../../../finetuning/data/errorText.js'
+import { type Dataset, type Example, atRow } from '../../../../finetuning/data/dataset.js'
 import { eachLine } from '../../../../finetuning/data/lineStream.js'
 
 export const gradeNames: ReadonlyArray<string> = ['poor', 'fair', 'good']

@@ -1,5 +1,18 @@
-/** The loss of a classifier: mean cross-entropy between the labels and the softmax of the logits. */
-import { checkShape, generate, map, matrixShape, rowMaxima, rowSums, subtractColumn, type Tensor } from '../tensor/tensor.js'
+/** Losses of a batch: a classifier's mean cross-entropy of softmax, and a regression's mean squared error. */
+import {
+  checkShape,
+  generate,
+  map,
+  matrixShape,
+  rowMaxima,
+  rowSums,
+  subtractColumn,
+  type Tensor,
+  squaredNorm,
+  subtract,
+  scaleBy,
+  tensor,
+} from '../tensor/tensor.js'
 import { softmax } from './softmax.js'
 
 const checkLabels = (classes: number, labels: ReadonlyArray<number>): void => {
@@ -24,3 +37,14 @@ export const crossEntropyVjp = (logits: Tensor, labels: ReadonlyArray<number>, l
   const onehot = (i: number): number => (labels[Math.floor(i / classes)] === i % classes ? 1 : 0)
   return generate(logits.shape, (i) => ((p.data[i]! - onehot(i)) / batch) * lossBar)
 }
+
+const errors = (outputs: Tensor, labels: ReadonlyArray<number>): Tensor =>
+  subtract(checkShape('meanSquaredError', outputs, [labels.length, 1]), tensor([labels.length, 1], labels))
+
+/** Mean over the batch of (x − label)². outputs: [batch, 1], labels: batch numbers */
+export const meanSquaredError = (outputs: Tensor, labels: ReadonlyArray<number>): number =>
+  squaredNorm(errors(outputs, labels)) / labels.length
+
+/** x̄ = 2 (x − label) / batch · l̄. → [batch, 1] */
+export const meanSquaredErrorVjp = (outputs: Tensor, labels: ReadonlyArray<number>, lossBar: number): Tensor =>
+  scaleBy((2 * lossBar) / labels.length)(errors(outputs, labels))
