@@ -1,5 +1,5 @@
 /** The site: its navigation, its search, and what becomes of links to files of the repository that are no pages. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { defineConfig, type DefaultTheme } from 'vitepress'
 
@@ -14,16 +14,6 @@ const titleOf = (page: string): string => /^# (.+)$/m.exec(readFileSync(join(doc
 const pages = (folder: string, names: ReadonlyArray<string>): DefaultTheme.SidebarItem[] =>
   names.map((name) => ({ text: titleOf(`${folder}/${name}.md`), link: `/${folder}/${name}` }))
 
-/** Every page of a folder whose pages are generated, by name. */
-const generated = (folder: string): DefaultTheme.SidebarItem[] =>
-  pages(
-    folder,
-    readdirSync(join(docs, folder))
-      .filter((file) => file.endsWith('.md') && file !== 'index.md')
-      .map((file) => file.replace(/\.md$/, ''))
-      .sort(),
-  )
-
 const sidebar: DefaultTheme.SidebarItem[] = [
   { text: 'Tutorials', items: pages('tutorials', ['first-classifier', 'instruction-model', 'reproduce-a-table']) },
   {
@@ -32,25 +22,19 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       'your-own-data',
       'token-classification',
       'sentence-embeddings',
-      'preference-tuning',
-      'multiple-choice',
+      'decoders',
       'choose-a-method',
       'training',
       'add-tokens',
-      'tune',
-      'resume',
-      'low-memory',
-      'gpu',
-      'exports',
-      'browser',
-      'llama-cpp',
-      'share',
-      'library',
-      'serve',
-      'report-and-board',
-      'sweeps-and-workers',
+      'memory-and-gpus',
       'several-machines',
-      'style-transfer',
+      'report-and-board',
+      'compare-methods',
+      'exports',
+      'llama-cpp',
+      'serve',
+      'library',
+      'browser',
       'from-peft',
       'troubleshooting',
     ]),
@@ -58,14 +42,13 @@ const sidebar: DefaultTheme.SidebarItem[] = [
   {
     text: 'Reference',
     items: [
-      { text: 'Commands', link: '/reference/commands/', collapsed: true, items: generated('reference/commands') },
-      ...pages('reference', ['settings', 'models-and-methods', 'processors', 'run-folder', 'kernels', 'glossary']),
+      ...pages('reference', ['commands', 'settings', 'models-and-methods', 'processors', 'run-folder', 'kernels', 'glossary']),
       { text: 'API', link: '/api/', collapsed: true, items: apiPages() },
     ],
   },
   {
     text: 'Explanation',
-    items: pages('explanation', ['paper', 'graphs-and-gradients', 'int8', 'int4', 'exactness', 'bounds', 'growth']),
+    items: pages('explanation', ['paper', 'graphs-and-gradients', 'low-precision', 'exactness', 'bounds', 'growth']),
   },
   { text: 'Results', items: pages('results', ['salora-and-lora', 'speed', 'memory', 'agreement', 'several-machines']) },
 ]
@@ -90,7 +73,7 @@ export default defineConfig({
     nav: [
       { text: 'Tutorials', link: '/tutorials/first-classifier' },
       { text: 'How-to', link: '/how-to/your-own-data' },
-      { text: 'Commands', link: '/reference/commands/' },
+      { text: 'Commands', link: '/reference/commands' },
       { text: 'API', link: '/api/' },
       { text: 'Results', link: '/results/salora-and-lora' },
     ],

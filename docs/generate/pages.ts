@@ -1,4 +1,5 @@
 /** Pages that follow from the code: the commands' reference, the settings, and the names of other tools. Text in, text out. */
+import { group } from 'd3-array'
 import { otherNames } from '../../cli/options/otherNames.js'
 import { commandGroups } from '../../cli/commandGroups.js'
 import type { Definition } from '../../finetuning/commandLine/definition.js'
@@ -37,62 +38,108 @@ const flagTable = (
   return [titles, titles.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`)
 }
 
-const commandPage = ({ name, description, arguments: words = [], flags, examples }: Definition): string =>
-  [
-    `# ${name}`,
-    generatedBy,
+const trainDefinition = async (): Promise<Definition> => {
+  const entry = commandGroups.flatMap(({ commands }) => commands).find(({ name }) => name === 'train')
+  if (entry === undefined) throw new Error('trainDefinition: expected a command train')
+  return (await entry.load()).definition
+}
+
+/** The options of a command by name, in the order of --help. */
+const visibleFlags = ({ flags }: Definition): FlagTable =>
+  Object.fromEntries(Object.values(flags).flatMap((table) => Object.entries(table).filter(([, flag]) => !flag.hidden)))
+
+type FlagEntry = readonly [name: string, flag: FlagTable[string]]
+
+/** Options that mean the same in `salora train`, as sentences: those with its defaults, and those with others. */
+const sharedOptions = (entries: ReadonlyArray<FlagEntry>, train: FlagTable): ReadonlyArray<string> => {
+  const byDefault = group(entries, ([name, { defaultText }]) => (defaultText === train[name]?.defaultText ? '' : (defaultText ?? '')))
+  const list = (some: ReadonlyArray<FlagEntry>): string => some.map(([name]) => code(flagOf(name))).join(', ')
+  const others = [...byDefault].filter(([text]) => text !== '').map(([text, some]) => `${list(some)} (${cell(text)})`)
+  return [
+    ...(byDefault.has('') ? [`Accepts these [settings](settings.md): ${list(byDefault.get('') ?? [])}.`] : []),
+    ...(others.length === 0 ? [] : [`Accepts these with another default: ${others.join(', ')}.`]),
+  ]
+}
+
+/** A command's description, arguments, options and examples, without what `salora train` and all commands share. */
+const commandSection = (definition: Definition, train: FlagTable, general: FlagTable): ReadonlyArray<string> => {
+  const { name, description, arguments: words = [], examples } = definition
+  const isTrain = name === 'salora train'
+  const entries = Object.entries(visibleFlags(definition)).filter(([flag]) => !(flag in general))
+  // a default that others have not, or that says something in words, is easier to see in the table
+  const isShared = ([flag, { description: text, defaultText }]: FlagEntry): boolean =>
+    train[flag]?.description === text && (defaultText !== null || train[flag].defaultText === null)
+  const [shared, particular] = [entries.filter(isShared), entries.filter((entry) => !isShared(entry))]
+  const rows = [
+    ...words.map((word) => `| ${code(word.name)} | ${cell(word.description)} | – |`),
+    ...(isTrain ? [] : flagTable(Object.fromEntries(particular)).slice(2)),
+  ]
+  return [
+    '',
+    `### ${name.replace(/^salora /, '')}`,
+    '',
+    '```sh',
+    ...examples.flatMap(({ command, result }) => [`# ${result}`, command]),
+    '```',
     '',
     cell(description),
-    ...(words.length === 0
-      ? []
-      : [
-          '',
-          '## Arguments',
-          '',
-          '| argument | description |',
-          '| --- | --- |',
-          ...words.map((word) => `| ${code(word.name)} | ${cell(word.description)} |`),
-        ]),
-    ...Object.entries(flags).flatMap(([heading, table]) => ['', `## ${heading}`, '', ...flagTable(table)]),
-    '',
-    examples.length === 1 ? '## Example' : '## Examples',
-    ...examples.flatMap(({ command, result }) => ['', '```sh', command, '```', '', cell(result)]),
-    '',
-  ].join('\n')
+    ...(isTrain ? ['Its options are the [settings](settings.md).'] : sharedOptions(shared, train)),
+    ...(rows.length === 0 ? [] : ['', '| option | description | default |', '| --- | --- | --- |', ...rows]),
+  ]
+}
 
-const fileName = (name: string): string => name.replaceAll(' ', '-')
-
-/** One page for each command, and one that lists them. */
-export const commandPages = async (): Promise<ReadonlyArray<Page>> => {
-  const pages: Page[] = []
-  const index = [
+/** All commands on one page: a table of them, then each with its examples and options. */
+export const commandsPage = async (): Promise<Page> => {
+  const groups = await Promise.all(
+    commandGroups.map(async ({ heading, commands }) => ({
+      heading,
+      commands: await Promise.all(
+        commands.map(async ({ name, summary, load }) => ({ name, summary, definition: (await load()).definition })),
+      ),
+    })),
+  )
+  const definitions = groups.flatMap(({ commands }) => commands.map(({ definition }) => definition))
+  const train = visibleFlags(await trainDefinition())
+  const general = Object.fromEntries(
+    Object.entries(train).filter(([name, { description }]) =>
+      definitions.every((definition) => visibleFlags(definition)[name]?.description === description),
+    ),
+  )
+  const text = [
     '# Commands',
     generatedBy,
     '',
-    'Run a command as `npx salora COMMAND`. `--help` prints the common options of a command, `--help-all` all of them.',
-  ]
-  for (const { heading, commands } of commandGroups) {
-    index.push('', `## ${heading}`, '', '| command | what it does |', '| --- | --- |')
-    for (const { name, summary, load } of commands) {
-      index.push(`| [\`${name}\`](${fileName(name)}.md) | ${cell(summary)} |`)
-      pages.push({ file: `docs/reference/commands/${fileName(name)}.md`, text: commandPage((await load()).definition) })
-    }
-  }
-  index.push('', 'Exit codes: 0 success, 1 failure, 2 wrong usage, 129 lost terminal, 130 stopped by Ctrl-C.', '')
-  return [...pages, { file: 'docs/reference/commands/index.md', text: index.join('\n') }]
+    'Run a command as `npx salora COMMAND`. `--help` prints its common options, `--help-all` all of them.',
+    'Exit codes: 0 success, 1 failure, 2 wrong usage, 129 lost terminal, 130 stopped by Ctrl-C.',
+    '',
+    '| command | what it does |',
+    '| --- | --- |',
+    ...groups.flatMap(({ commands }) =>
+      commands.map(({ name, summary }) => `| [\`${name}\`](#${name.replace(' ', '-')}) | ${cell(summary)} |`),
+    ),
+    '',
+    'Every command accepts these options:',
+    '',
+    ...flagTable(general),
+    ...groups.flatMap(({ heading, commands }) => [
+      '',
+      `## ${heading}`,
+      ...commands.flatMap(({ definition }) => commandSection(definition, train, general)),
+    ]),
+    '',
+  ].join('\n')
+  return { file: 'docs/reference/commands.md', text }
 }
 
 /** The settings of a run by their names in config.json, from the options of `salora train`. */
 export const settingsPage = async (): Promise<Page> => {
-  const entry = commandGroups.flatMap(({ commands }) => commands).find(({ name }) => name === 'train')
-  if (entry === undefined) throw new Error('settingsPage: expected a command train')
-  const { flags } = (await entry.load()).definition
+  const { flags } = await trainDefinition()
   const groups = Object.entries(flags).filter(([heading]) => !['General', 'Help'].includes(heading))
   const lines = groups.flatMap(([heading, table]) => [
     '',
     `## ${heading}`,
     '',
-    ...flagTable(table, { setting: (name) => name, option: flagOf }),
+    ...flagTable(table, { setting: (name) => name, option: shownFlag }),
   ])
   const intro =
     'A setting has one name everywhere. In kebab-case it is an option of `salora train`. In camelCase it is a key of `config.json`, of `--config` files and of `resolveSettings`.'
@@ -127,18 +174,17 @@ const sourcedDefaults = (): ReadonlyArray<string> => {
 export const otherNamesTables = (): string =>
   Object.entries(otherNames)
     .map(([tool, names]) => {
-      const rows = Object.entries(names)
-        .map(([theirs, ours]) => {
-          const [setting = '', value] = ours.split(' ')
-          return { theirs, shown: `${flagOf(setting)}${value === undefined ? '' : ` ${value}`}` }
-        })
-        .filter(({ theirs, shown }) => `--${theirs.replaceAll('_', '-')}` !== shown)
+      const shown = ([setting = '', value]: ReadonlyArray<string>): string => `${flagOf(setting)}${value === undefined ? '' : ` ${value}`}`
+      const pairs = Object.entries(names)
+        .map(([theirs, ours]) => ({ theirs, ours: shown(ours.split(' ')) }))
+        .filter(({ theirs, ours }) => `--${theirs.replaceAll('_', '-')}` !== ours)
+      const rows = [...group(pairs, ({ ours }) => ours)]
       return [
         `### ${tool}`,
         '',
         `| ${tool} | salora |`,
         '| --- | --- |',
-        ...rows.map(({ theirs, shown }) => `| \`${theirs}\` | \`${shown}\` |`),
+        ...rows.map(([ours, same]) => `| ${same.map(({ theirs }) => code(theirs)).join(', ')} | ${code(ours)} |`),
       ].join('\n')
     })
     .join('\n\n')

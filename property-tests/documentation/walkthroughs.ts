@@ -111,15 +111,34 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     prints: [/salora:retain=random/],
   },
   {
-    page: 'docs/how-to/preference-tuning.md',
+    page: 'docs/how-to/decoders.md',
     files: {
+      'chats.jsonl': lines(...Array.from({ length: 24 }, (_, i) => JSON.stringify({ prompt: `Name ${i}.`, completion: ` Red is ${i}.` }))),
       'preferences.jsonl': lines(
         ...Array.from({ length: 24 }, (_, i) => JSON.stringify({ prompt: `Write ${i}.`, chosen: `It is ${i}.`, rejected: 'No.' })),
       ),
+      'questions.jsonl': lines(
+        ...Array.from({ length: 24 }, (_, i) =>
+          JSON.stringify({ question: `What is ${i}?`, choices: ['A number.', 'A word.'], answer: 'A' }),
+        ),
+      ),
     },
-    leaves: ['runs/preferred/adapter/adapter_model.safetensors'],
-    prints: [/^ *accuracy/m],
+    leaves: ['runs/chats/adapter', 'runs/preferred/adapter/adapter_model.safetensors', 'runs/choices/adapter/adapter_model.safetensors'],
+    prints: [/⟦/, /^ *accuracy/m, /^accuracyNorm/m],
   },
+  {
+    page: 'docs/how-to/choose-a-method.md',
+    files: { 'reviews.csv': reviews },
+    replaced: [
+      [
+        '--output runs/tune',
+        '--methods lora --ranks 2 --learning-rates 1e-3,1e-2 --max-steps 3 --max-length 16 --threads 1 --output runs/tune',
+      ],
+    ],
+    leaves: ['runs/tune/tune.json'],
+    prints: [/^lora, rank 2, 1e-[23] .*\*/m, /^salora train --model /m],
+  },
+  { page: 'docs/how-to/browser.md', notRun: { npm: 'runs until Ctrl-C; property-tests/web serves the page' }, leaves: [] },
   {
     page: 'docs/how-to/add-tokens.md',
     files: {
@@ -128,18 +147,6 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     replaced: [["'<|im_start|>,2'", "'2,Ġfilm'"]],
     leaves: ['runs/dialogs/adapter/tokenizer.json', 'runs/marks/adapter/adapter_model.safetensors'],
     prints: [/parameters +[\d,]+ in the adapter, [\d,]+ in the tokens/],
-  },
-  {
-    page: 'docs/how-to/multiple-choice.md',
-    files: {
-      'questions.jsonl': lines(
-        ...Array.from({ length: 24 }, (_, i) =>
-          JSON.stringify({ question: `What is ${i}?`, choices: ['A number.', 'A word.'], answer: 'A' }),
-        ),
-      ),
-    },
-    leaves: ['runs/choices/adapter/adapter_model.safetensors'],
-    prints: [/^accuracyNorm/m],
   },
   {
     page: 'docs/how-to/sentence-embeddings.md',
@@ -162,8 +169,14 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     files: { 'reviews.csv': reviews },
     before: [`${trainReviews} --method salora`],
     replaced: [['rank-pattern', 'rank-pattern --force']], // ranks of four steps mean nothing
+    notRun: {
+      'npx salora push runs': 'needs the network and an account; property-tests/cli/push.test.ts pushes to a server on the loopback',
+      npm: npmOnly,
+      echo: 'needs the network',
+      export: 'is for the command after it',
+    },
     leaves: ['exported/reviews/onnx/model.onnx'],
-    prints: [/rank_pattern/],
+    prints: [/rank_pattern/, /for my-reviews-web \(--dry-run: nothing was sent\)/],
   },
   {
     page: 'docs/how-to/llama-cpp.md',
@@ -175,19 +188,6 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     prints: [/to use it: llama-cli --model BASE\.gguf --lora exported\/answers\/adapter\.gguf/],
   },
   {
-    page: 'docs/how-to/share.md',
-    files: { 'reviews.csv': reviews },
-    before: [trainReviews],
-    notRun: {
-      'npx salora push runs': 'needs the network and an account; property-tests/cli/push.test.ts pushes to a server on the loopback',
-      npm: npmOnly,
-      echo: 'needs the network',
-      export: 'is for the command after it',
-    },
-    leaves: ['exported/reviews/onnx/model.onnx'],
-    prints: [/for my-reviews-web \(--dry-run: nothing was sent\)/],
-  },
-  {
     page: 'docs/how-to/from-peft.md',
     files: glue,
     before: [
@@ -197,21 +197,16 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     leaves: ['runs/mrpc/adapter/adapter_config.json', 'runs/continued/adapter/adapter_config.json'],
   },
   {
-    page: 'docs/how-to/gpu.md',
-    leaves: [],
-    prints: [/^cpu/m],
+    page: 'docs/how-to/memory-and-gpus.md',
+    files: instructions,
     notRun: { 'node scripts': 'needs the built clone; property-tests/package/gpuTrial rehearses it' },
+    leaves: ['runs/answers/adapter'],
+    prints: [/activations/, /^cpu/m],
   },
   {
     page: 'docs/how-to/library.md',
     notRun: { npm: 'needs a packed clone; property-tests/package packs and installs it' },
     leaves: [],
-  },
-  {
-    page: 'docs/how-to/low-memory.md',
-    files: instructions,
-    leaves: ['runs/answers/adapter'],
-    prints: [/activations/],
   },
   { page: 'docs/how-to/serve.md', notRun: { 'npx salora serve': serveRuns }, leaves: [] },
   {
@@ -225,16 +220,9 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     leaves: ['report.html'],
   },
   {
-    page: 'docs/how-to/resume.md',
-    files: glue,
-    before: ['salora train --model encoder --task mrpc --data glue/MRPC --method lora --output runs/mrpc'],
-    replaced: [['--epochs 30', '--epochs 3']],
-    leaves: ['runs/mrpc/adapter'],
-  },
-  {
-    page: 'docs/how-to/style-transfer.md',
+    page: 'docs/how-to/compare-methods.md',
     files: {
-      ...yelp,
+      ...{ ...yelp, ...glue },
       ...instructions,
       'outputs.txt': styleLines('good', 2),
       'human1.txt': styleLines('good', 2),
@@ -246,7 +234,8 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
       'salora train --model decoder --task alpaca --data instructions.json --output runs/answers',
       'salora train --model encoder --task yelp --data yelp --preset tsst-classifier --output runs/styles',
     ],
-    leaves: ['transfers/table.md', 'transfers/examples.html', 'model.arpa'],
+    replaced: [['--seeds 5', '--seeds 1 --tasks mrpc --epochs 3 --batch-size 8 --max-length 32']],
+    leaves: ['runs/table1/table.md', 'transfers/table.md', 'transfers/examples.html', 'model.arpa'],
     prints: [/BLEU/, /perplexity/],
   },
   {
@@ -254,46 +243,19 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
     notRun: {
       'npx salora train': 'needs Redis; property-tests/cli/severalMachines.test.ts follows the page',
       'npx salora worker': 'needs Redis; property-tests/cli/severalMachines.test.ts follows the page',
+      'npx salora glue': 'needs Redis; see property-tests/cli/queue.test.ts',
     },
     leaves: [],
   },
   {
-    page: 'docs/how-to/sweeps-and-workers.md',
-    files: glue,
-    replaced: [['--seeds 5', '--seeds 1 --tasks mrpc --epochs 3 --batch-size 8 --max-length 32']],
-    notRun: {
-      'npx salora glue --model FacebookAI/roberta-base --data glue --output runs/table1 --redis':
-        'needs Redis; see property-tests/cli/queue.test.ts',
-      'npx salora glue --model FacebookAI/roberta-base --data hf://datasets/nyu-mll/glue': 'needs the network and Redis',
-      'npx salora worker': 'needs Redis; see property-tests/cli/queue.test.ts',
-    },
-    leaves: ['runs/table1/table.md'],
-  },
-  {
-    page: 'docs/how-to/tune.md',
-    files: { 'reviews.csv': reviews },
-    replaced: [
-      [
-        '--output runs/tune',
-        '--methods lora --ranks 2 --learning-rates 1e-3,1e-2 --max-steps 3 --max-length 16 --threads 1 --output runs/tune',
-      ],
-    ],
-    notRun: {
-      'npx salora tune --model FacebookAI/roberta-base --task reviews.csv --text review --label stars --output runs/tune --redis':
-        'needs Redis; see property-tests/cli/queue.test.ts',
-      'npx salora worker': 'needs Redis; see property-tests/cli/queue.test.ts',
-    },
-    leaves: ['runs/tune/tune.json'],
-    prints: [/^lora, rank 2, 1e-[23] .*\*/m, /^salora train --model /m],
-  },
-  {
     page: 'docs/how-to/training.md',
-    files: yelp,
+    files: { ...yelp, ...glue },
+    replaced: [['--epochs 30', '--epochs 3']],
     notRun: {
       'export MLFLOW_TRACKING_URI': 'it names a server',
       'npx salora train --model FacebookAI/roberta-base --task mrpc --data glue/MRPC --report-to': 'it needs a server',
     },
-    leaves: ['runs/styles/adapter'],
+    leaves: ['runs/styles/adapter', 'runs/more/adapter'],
   },
   {
     page: 'docs/how-to/your-own-data.md',
@@ -301,7 +263,6 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
       ...{ ...glue, 'reviews.csv': reviews, 'new.csv': 'review\na good film\na bad film\n' },
       ...{ 'train.csv': csvRows(40), 'test.csv': csvRows(8) },
       'more.csv': csvRows(24),
-      'chats.jsonl': lines(JSON.stringify({ prompt: 'Name a color.', completion: ' Red is one.' })),
     },
     before: [
       'salora train --model encoder --task reviews.csv --text review --label stars --method lora --output runs/lora',
@@ -313,10 +274,14 @@ export const walkthroughs: ReadonlyArray<Walkthrough> = [
         'needs the network; see property-tests/property/finetuning/hubFile.test.ts',
     },
     leaves: ['runs/reviews/adapter', 'runs/mrpc/adapter'],
-    prints: [/"label":"[15]"/, /^review,label,score,score_1,score_5,error\r?$/m, /accuracy/, /⟦/],
+    prints: [/"label":"[15]"/, /^review,label,score,score_1,score_5,error\r?$/m, /accuracy/],
   },
-  { page: 'docs/explanation/int8.md', leaves: [], prints: [/^cpu/m] },
-  { page: 'docs/explanation/int4.md', files: instructions, leaves: ['runs/answers/adapter'] },
+  {
+    page: 'docs/explanation/low-precision.md',
+    files: instructions,
+    leaves: ['runs/answers/adapter'],
+    prints: [/^cpu/m],
+  },
   {
     page: 'docs/explanation/exactness.md',
     replaced: [['salora verify', 'salora verify --cases 1']],
