@@ -287,7 +287,7 @@ export const models: ReadonlyArray<Mutation> = [
     mistake: 'A float64 cap is a factor that the runtime rounds to float32.',
     before: "x.dtype === 'float64' ? add(x, mul(x, factor - 1)) : mul(x, factor)",
     after: 'mul(x, factor)',
-    tests: ['golden/decoders'],
+    tests: ['property/accelerated/layers'],
   },
   {
     file: 'accelerated/models/layers/attention.ts',

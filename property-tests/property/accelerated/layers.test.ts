@@ -1,11 +1,11 @@
 /** GELU, linear layers and losses against their formulas. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { input } from '../../../accelerated/graph/operators.js'
+import { input, matMul } from '../../../accelerated/graph/operators.js'
 import { lowRankWrap, type LowRankFactors } from '../../../accelerated/methods/lowRank.js'
 import { plainHost } from '../../../accelerated/models/host.js'
 import { gelu } from '../../../accelerated/graph/operators.js'
-import { geluTanh } from '../../../accelerated/models/layers/gelu.js'
+import { geluTanh, softCapped } from '../../../accelerated/models/layers/gelu.js'
 import { crossEntropies, crossEntropySum, squaredErrorSum } from '../../../accelerated/objectives/losses.js'
 import { evenlyMany } from '../../support/arbitraries/graphNumbers.js'
 import { assertClose } from '../../support/assertClose.js'
@@ -21,6 +21,17 @@ const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_,
 const sum = (x: ReadonlyArray<number>): number => x.reduce((a, b) => a + b, 0)
 
 describe(`layers (seed ${SEED})`, () => {
+  it('cap the scores of a product to float64, by a cap that float32 does not hold', async () => {
+    const product = matMul(input('a', [2, 3], 'float64'), input('b', [3, 2], 'float64'))
+    const feeds = { a: float64([1, 2, 3, 4, 5, 6], [2, 3]), b: float64([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [3, 2]) }
+    const y = resultOf(await evaluate({ y: softCapped(product, 30) }, feeds), 'y')
+    close(
+      'soft cap',
+      y,
+      [2.2, 2.8, 4.9, 6.4].map((x) => 30 * Math.tanh(x / 30)),
+    )
+  })
+
   it('compute GELU as x Φ(x)', async () => {
     const { y } = await evaluate({ y: gelu(input('x', [7], 'float64')) }, { x: float64([-4, -2, -1, 0, 1, 2, 4]) })
     // x · (1 + erf(x / √2)) / 2 by mpmath 1.3.0
