@@ -2,7 +2,7 @@
 import { settingsOfFlags } from '../options/layers.js'
 import { givenOf, type Values } from '../options/settingFlags.js'
 import type { MachineChoice } from '../../finetuning/serving/runOptions.js'
-import { countFlag, textFlag } from '../../finetuning/commandLine/flag.js'
+import { countFlag, listFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { defaultLimits } from '../../finetuning/serving/http/limits.js'
 import { startRunServer, type RunServer } from '../../finetuning/serving/http/server.js'
@@ -30,6 +30,9 @@ export const serve = defineCommand({
         default: defaultLimits.queue,
       }),
       maxBody: countFlag('bytes', "Bytes of a request's body", { from: 1_000, to: 1_000_000_000, default: defaultLimits.bodyBytes }),
+      allowOrigin: listFlag('origins', 'Origins of pages that may use it beside those of this machine, such as https://app.example', {
+        defaultText: 'none',
+      }),
       timeout: countFlag('seconds', 'Seconds that a request may take', { from: 1, to: 3_600, default: defaultLimits.timeout / 1000 }),
     },
     Machine: adapterMachineFlags(['device', 'precision', 'threads', 'batchSize'], { takesModels: false }),
@@ -41,7 +44,7 @@ export const serve = defineCommand({
       result: '{"label":"positive","score":0.98,"scores":{"negative":0.02,"positive":0.98}}',
     },
   ],
-  run: async ({ port, host, maxQueue, maxBody, timeout, ...machine }, terminal, runs) => {
+  run: async ({ port, host, allowOrigin, maxQueue, maxBody, timeout, ...machine }, terminal, runs) => {
     const interrupt = watchInterrupt(
       () => terminal.note('finishing the requests that run; press Ctrl-C again to exit at once'),
       () => undefined,
@@ -49,7 +52,7 @@ export const serve = defineCommand({
     try {
       const limits = { queue: maxQueue, bodyBytes: maxBody, timeout: timeout * 1000 }
       const notes = { onProgress: (what: string) => terminal.note(`${what} …`), onPlacement: placementNote(terminal) }
-      const server = await startRunServer({ runs, machine: machineOf(machine), host, port, limits }, notes)
+      const server = await startRunServer({ runs, machine: machineOf(machine), host, port, limits, origins: allowOrigin ?? [] }, notes)
       terminal.result(listText(server), { url: server.url, models: [...server.runs].map(([name, info]) => ({ name, ...info })) })
       terminal.note(tryLine(server))
       const stopped = new Promise<null>((resolve) => {

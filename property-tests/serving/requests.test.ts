@@ -58,7 +58,12 @@ const writer = (over: Partial<RunInfo> = {}, pieces: ReadonlyArray<string> = ['H
 })
 
 const appOf = (runs: Readonly<Record<string, ServedRun>>, limits: Partial<Limits> = {}): ServingApp =>
-  servingApp({ runs: new Map(Object.entries(runs)), limits: { ...defaultLimits, ...limits }, isLocal: true })
+  servingApp({
+    runs: new Map(Object.entries(runs)),
+    limits: { ...defaultLimits, ...limits },
+    isLocal: true,
+    origins: ['https://app.example'],
+  })
 const app = appOf({ reviews: classifier() })
 const pairsInfo: RunInfo = { ...info, columns: { text: 'premise', textPair: 'hypothesis' } }
 const pairsApp = appOf({ pairs: classifier({ info: pairsInfo }) })
@@ -380,6 +385,38 @@ describe('the limits', () => {
     expect((await ask(app, '/health', undefined, { headers: { host: 'evil.example' } })).status).toBe(403)
     expect((await ask(app, '/nothing')).status).toBe(404)
     expect((await ask(app, '/classify')).text).toBe('{"error":"expected POST /classify"}\n')
+  })
+
+  it('refuse pages of other machines, which a browser lets post without asking, and admit those that are named', async () => {
+    const post = (origin?: string) =>
+      ask(app, '/classify', { text: 'a' }, { headers: { host: '127.0.0.1:8323', ...(origin === undefined ? {} : { origin }) } })
+    const statuses = async (...origins: readonly (string | undefined)[]) =>
+      (await Promise.all(origins.map(post))).map(({ status }) => status)
+    expect(await statuses('https://evil.example', 'null', 'http://localhost.evil.example', 'https://app.example.evil')).toEqual([
+      403, 403, 403, 403,
+    ])
+    expect(await statuses(undefined, 'http://localhost:3000', 'https://[::1]', 'https://app.example')).toEqual([200, 200, 200, 200])
+    expect((await post('https://app.example')).headers.get('access-control-allow-origin')).toBe('https://app.example')
+    const asked = { host: '127.0.0.1:8323', origin: 'https://app.example', 'access-control-request-method': 'POST' }
+    expect((await ask(app, '/classify', undefined, { method: 'OPTIONS', headers: asked })).status).toBe(204)
+  })
+
+  it('bound the bytes of all bodies together, but not small requests', async () => {
+    const { run, answerAll } = held()
+    const busy = appOf({ a: run }, { bodyBytes: 2 ** 20 })
+    const headers = { host: '127.0.0.1:8323', 'content-length': String(2 ** 20) }
+    const large = Array.from({ length: 64 }, () => ask(busy, '/classify', { text: 'a' }, { headers }))
+    await expect.poll(() => busy.places.taken()).toBe(64)
+    const refused = await ask(busy, '/classify', { text: 'a' }, { headers })
+    expect([refused.status, refused.text, refused.headers.get('retry-after')]).toEqual([
+      503,
+      '{"error":"other requests fill the memory"}\n',
+      '1',
+    ])
+    const small = ask(busy, '/classify', { text: 'a' }, { headers: { ...headers, 'content-length': '13' } })
+    await expect.poll(() => busy.places.taken()).toBe(65)
+    answerAll()
+    expect(new Set((await Promise.all([...large, small])).map(({ status }) => status))).toEqual(new Set([200]))
   })
 
   it('name the methods of a path, as HTTP asks for with 405, and answer HEAD as GET without a body', async () => {

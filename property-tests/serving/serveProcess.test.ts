@@ -73,6 +73,18 @@ describe('salora serve', () => {
     },
   )
 
+  it('ends within seconds of SIGTERM beside a client that has sent half of a request', async () => {
+    const { child, url } = await started()
+    const half = connect(Number(new URL(url).port), '127.0.0.1').on('error', () => undefined)
+    half.write('POST /classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{"text":')
+    await expect.poll(() => classify(url, 'good')).toBe(200)
+    const began = performance.now()
+    const exited = once(child, 'exit')
+    child.kill('SIGTERM')
+    expect(await exited).toEqual([0, null])
+    expect(performance.now() - began).toBeLessThan(10_000)
+  })
+
   it('serves others beside clients that vanish, and closes one that sends nothing', async () => {
     const { url } = await started('--max-queue', '40')
     const { port } = new URL(url)

@@ -1,6 +1,7 @@
 /** The routes of the server: requests are checked, take their places in the queue, and get their answers in the shape of their API. */
 import { Hono, type Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import { cors } from 'hono/cors'
 import { streamSSE, type SSEStreamingApi } from 'hono/streaming'
 import { isExpected } from '../../../accelerated/errors/expectedErrors.js'
 import { inputError, oneLine, reason } from '../../../accelerated/errors/inputError.js'
@@ -10,7 +11,7 @@ import { checkTextCount } from '../openRun.js'
 import type { ServedRun } from '../openRuns.js'
 import { chatRequest, completion, promptOfChat, usageOf, type ChatRequest } from './chat.js'
 import { classifyRequest } from './classify.js'
-import { places, Rejection, withinTime, type Limits, type Places } from './limits.js'
+import { bodyBudget, places, Rejection, withinTime, type Limits, type Places } from './limits.js'
 import { openMetrics, type Metrics } from './metrics.js'
 
 export type Serving = {
@@ -19,6 +20,8 @@ export type Serving = {
   readonly limits: Limits
   /** whether only names of this machine are valid hosts: another name that leads here is an attack (DNS rebinding) */
   readonly isLocal: boolean
+  /** further origins whose pages may use a server that is for this machine, as `https://app.example` */
+  readonly origins: readonly string[]
 }
 
 export type ServingApp = { readonly fetch: Hono['fetch']; readonly request: Hono['request']; readonly places: Places }
@@ -54,6 +57,9 @@ export const servingApp = (serving: Serving): ServingApp => {
     checkRequest(c, serving)
     await next()
   })
+  if (serving.origins.length > 0) app.use(cors({ origin: [...serving.origins] }))
+  const bodies = bodyBudget(serving.limits)
+  app.use(async (c, next) => bodies.within(Number(c.req.header('content-length') ?? serving.limits.bodyBytes), next))
   app.use(
     bodyLimit({
       maxSize: serving.limits.bodyBytes,
@@ -85,11 +91,15 @@ type State = Serving & { readonly queue: Places; readonly metrics: Metrics }
 const prometheusType = ['text/plain', 'version=0.0.4', 'charset=utf-8'].join('; ')
 
 const localHost = /^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/
+const localOrigin = /^https?:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/
 
-/** @throws Rejection */
-const checkRequest = (c: Context, { isLocal }: Serving): void => {
-  const host = c.req.header('host') ?? ''
+/** A browser names the page's origin with each POST, which it sends without asking. Other clients name none. @throws Rejection */
+const checkRequest = (c: Context, { isLocal, origins }: Serving): void => {
+  const [host, origin] = [c.req.header('host') ?? '', c.req.header('origin')]
   if (isLocal && !localHost.test(host)) throw new Rejection(403, 'expected 127.0.0.1 or localhost as host')
+  if (isLocal && origin !== undefined && !localOrigin.test(origin) && !origins.includes(origin))
+    throw new Rejection(403, `expected a page of this machine, got one of ${origin.slice(0, 200)} (salora serve --allow-origin admits it)`)
+  if (c.req.method === 'OPTIONS' && origins.length > 0) return // the preflight of a page
   const method = methodOf(c.req.path)
   if (method === undefined) throw new Rejection(404, `expected one of ${Object.keys(methods).join(', ')}`)
   const asked = c.req.method === 'HEAD' ? 'GET' : c.req.method // health checks ask for the status alone

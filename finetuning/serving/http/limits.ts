@@ -59,6 +59,27 @@ export const places = ({ queue }: Pick<Limits, 'queue'>): Places => {
   }
 }
 
+/** Bytes of all bodies together that may be on their way, and of a body that always may. */
+const [allBodies, smallBody] = [2 ** 26, 2 ** 12]
+
+/** Room for bodies: a thousand clients that send half of a large one must not fill the memory. */
+export const bodyBudget = ({ bodyBytes }: Pick<Limits, 'bodyBytes'>) => {
+  let taken = 0
+  return {
+    /** @param announced bytes of the body @throws Rejection (503) if there is no room */
+    within: async <T>(announced: number, work: () => Promise<T>): Promise<T> => {
+      const bytes = Math.min(Number.isFinite(announced) ? announced : bodyBytes, bodyBytes)
+      if (bytes > smallBody && taken + bytes > Math.max(allBodies, bodyBytes)) throw new Rejection(503, 'other requests fill the memory', 1)
+      taken += bytes
+      try {
+        return await work()
+      } finally {
+        taken -= bytes
+      }
+    },
+  }
+}
+
 /** Runs `work` with a signal that is aborted after the timeout, or when the client goes away. @throws Rejection in place of what the signal caused */
 export const withinTime = async <T>(milliseconds: number, client: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
   const stop = new AbortController()

@@ -20,6 +20,8 @@ export type RunServerOptions = {
   /** 0: any free port */
   readonly port?: number
   readonly limits?: Partial<Limits>
+  /** Pages of other machines that may use a server that is for this one, by their origin. */
+  readonly origins?: readonly string[]
 }
 
 export type RunServer = {
@@ -31,17 +33,20 @@ export type RunServer = {
   readonly died: Promise<Error>
 }
 
+/** Milliseconds that a connection may stay after the last answer, once the server stops. */
+const lingerTime = 2_000
+
 const loopback = ['127.0.0.1', 'localhost', '::1']
 
 /** @throws InputError, SettingsError or DeviceError with one line if a run does not open or the port is in use */
 export const startRunServer = async (
-  { runs: folders, machine = {}, host = '127.0.0.1', port = 0, limits = {} }: RunServerOptions,
+  { runs: folders, machine = {}, host = '127.0.0.1', port = 0, limits = {}, origins = [] }: RunServerOptions,
   notes: ThreadNotes = {},
 ): Promise<RunServer> => {
   const names = namesOf(folders)
   const opened = await openRuns({ runs: folders, machine }, notes)
   const runs = new Map(opened.runs.map((run, i) => [names[i] ?? '', run]))
-  const app = servingApp({ runs, limits: { ...defaultLimits, ...limits }, isLocal: loopback.includes(host) })
+  const app = servingApp({ runs, limits: { ...defaultLimits, ...limits }, isLocal: loopback.includes(host), origins })
   try {
     const server = await listening(app, host, port)
     return runServer(server, app, opened, runs, host)
@@ -104,7 +109,10 @@ const runServer = (
     server.closeIdleConnections()
     await opened.release()
     server.closeIdleConnections() // those whose request has just ended
+    // a client that does not read its answer, or sends half of a request, must not keep the server
+    const timer = setTimeout(() => server.closeAllConnections(), lingerTime)
     await closed
+    clearTimeout(timer)
   }
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
