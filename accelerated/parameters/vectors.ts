@@ -12,9 +12,6 @@ export type Vectors = {
   readonly memory: Readonly<Record<string, Vector>>
 }
 
-/** The moments of AdamW. */
-export type MomentVectors = Pick<Vectors, 'firstMoment' | 'secondMoment'>
-
 export const zeros = (size: number, dtype: FloatType): Vector => (dtype === 'float64' ? new Float64Array(size) : new Float32Array(size))
 
 /** A flat vector with `values` at their offsets and 0 elsewhere. */

@@ -43,6 +43,8 @@ describe('an invalid chat template', () => {
     expect(message("{{ raise_exception('only system first') }}")).toBe(
       'T: expected a chat template that takes these messages (or --prompt-template paper, for instructions), got one that fails (only system first)',
     )
+    for (const number of ['1e9', '1E0', '0x1', '1_0'])
+      expect(message(`{{ messages[${number}].content }}`), number).toMatch(/is no number here\)$/)
     for (const inherited of [
       "{{ 'a' | constructor }}",
       "{{ 'a'.toString() }}",

@@ -1,5 +1,5 @@
 /** Chat templates: the Jinja template beside a model's tokenizer, rendered within bounds. */
-import { Template } from '@huggingface/jinja'
+import { Template, tokenize } from '@huggingface/jinja'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { parseJson, parseExact } from '../../storage/json.js'
@@ -88,6 +88,21 @@ export const readChatTemplate = async (
 
 const contentOf = (value: string | { readonly content: string }): string => (typeof value === 'string' ? value : value.content)
 
+/** The library reads `1e9` as 1 and ignores the rest, so `messages[1e9]` would be `messages[1]`. @throws Error */
+const parseTemplate = (text: string): Template => {
+  const tokens: readonly Token[] = tokenize(text, { lstrip_blocks: true, trim_blocks: true })
+  const at = tokens.findIndex(({ type }, i) => type === 'NumericLiteral' && /^(e\d*|[xob]\w+|_\w+)$/i.test(nameAfter(tokens, i)))
+  if (at >= 0) throw new Error(`${tokens[at]?.value}${nameAfter(tokens, at)} is no number here`)
+  return new Template(text)
+}
+
+type Token = { readonly type: string; readonly value: string }
+
+const nameAfter = (tokens: readonly Token[], at: number): string => {
+  const next = tokens[at + 1]
+  return next?.type === 'Identifier' ? next.value : ''
+}
+
 /** What works without a chat template. */
 const otherTemplate = 'or --prompt-template paper, for instructions'
 
@@ -95,7 +110,7 @@ const otherTemplate = 'or --prompt-template paper, for instructions'
 export const chatTemplate = (text: string, special: Readonly<Record<string, string>>, where: string): ChatTemplate => {
   if (new RegExp(`\\s{${longestBlanks + 1}}`).test(text))
     throw inputError(where, `a chat template with at most ${longestBlanks} blanks in a row (${otherTemplate})`, 'one with more')
-  const { parsed } = attempt(where, `a chat template in Jinja (${otherTemplate})`, () => new Template(text.replace(/\r\n?/g, '\n')))
+  const { parsed } = attempt(where, `a chat template in Jinja (${otherTemplate})`, () => parseTemplate(text.replace(/\r\n?/g, '\n')))
   const given = (messages: ReadonlyArray<Message>, addGenerationPrompt: boolean, tools: ReadonlyArray<unknown>) => ({
     variables: {
       ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },

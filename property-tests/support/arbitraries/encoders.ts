@@ -8,7 +8,6 @@ import {
   normal,
   tensor,
   uniform,
-  zerosLike,
   type Activation,
   type Adapter,
   type Batch,
@@ -130,11 +129,3 @@ export const tiny = (options: TinyOptions): Tiny => {
     },
   }
 }
-
-/** The same parameters with B = 0: every increment is 0. */
-export const withoutIncrements = ({ parameters }: Tiny): Parameters => ({
-  ...parameters,
-  adapters: Object.fromEntries(
-    Object.entries(parameters.adapters).map(([name, adapter]) => [name, { ...adapter, B: zerosLike(adapter.B) }]),
-  ),
-})
