@@ -42,6 +42,13 @@ const ownAddresses: Plugin = {
     }),
 }
 
+/** The executable of a bundle. A process that may open few files cannot load it, and has only this file to say so. */
+const programOf = (bundle: string): string => `await import('${bundle}').catch((error) => {
+  process.stderr.write(\`salora: expected its own files, got \${error.message}\${error.code === 'EMFILE' ? ' (more open files must be allowed: ulimit -n)' : ''}\\n\`)
+  process.exit(1)
+})
+`
+
 /** Writes the bundles into dist/, which tsc has filled. */
 export const bundleProgram = async (): Promise<void> => {
   await rm(destination, { recursive: true, force: true })
@@ -64,7 +71,7 @@ export const bundleProgram = async (): Promise<void> => {
     const started = join(root, 'dist', `${file}.js`)
     const bundle = withSlashes(relative(dirname(started), join(destination, `${basename(file)}.js`)))
     const [first = ''] = (await readFile(started, 'utf8')).split('\n')
-    await writeFile(started, `${first.startsWith('#!') ? `${first}\n` : ''}import '${bundle}'\n`)
+    await writeFile(started, first.startsWith('#!') ? `${first}\n${programOf(bundle)}` : `import '${bundle}'\n`)
   }
 }
 

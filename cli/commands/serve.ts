@@ -2,6 +2,7 @@
 import { settingsOfFlags } from '../options/layers.js'
 import { givenOf, type Values } from '../options/settingFlags.js'
 import type { MachineChoice } from '../../finetuning/serving/runOptions.js'
+import { oneLine } from '../../accelerated/errors/inputError.js'
 import { countFlag, listFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { defaultLimits } from '../../finetuning/serving/http/limits.js'
@@ -81,7 +82,7 @@ const listText = ({ url, runs }: RunServer): string =>
     `listening on ${url}`,
     ...[...runs].map(
       ([name, { taskType, answers, model }]) =>
-        `  ${answers === 'predict' ? '/classify' : '/v1/chat/completions'}  ${name}, ${taskType} on ${model}`,
+        `  ${answers === 'predict' ? '/classify' : '/v1/chat/completions'}  ${oneLine(name)}, ${taskType} on ${oneLine(model)}`,
     ),
   ].join('\n')
 
