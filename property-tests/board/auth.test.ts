@@ -106,16 +106,16 @@ describe('the board rejects', () => {
     const { status, text, headers: received } = await send(board, path, { method, headers: headers() })
     expect([status, text]).not.toEqual([200, expect.anything()])
     expect(status).toBe(expected)
-    expect(text).toMatch(/^\{"message":"[^"]+"\}\n$/)
+    expect(text).toMatch(/^\{"message":"[^"]+"\}$/)
     expect(text).not.toContain('secret')
     expect(received).not.toHaveProperty('access-control-allow-origin')
   })
 
   it('a body of more than a kilobyte, a path as id, and a request that is not HTTP', async () => {
     const sendStop = (body: string) => send(board, '/stop', { method: 'POST', headers: pageHeaders(board), body })
-    expect((await sendStop(JSON.stringify({ id: 'x'.repeat(2_000) }))).status).toBe(500)
+    expect((await sendStop(JSON.stringify({ id: 'x'.repeat(2_000) }))).status).toBe(413)
     for (const id of ['../runs/secretive', 'secretive', '', '__proto__'])
-      expect(await sendStop(JSON.stringify({ id }))).toMatchObject({ status: 409, text: '{"message":"unknown run"}\n' })
+      expect(await sendStop(JSON.stringify({ id }))).toMatchObject({ status: 409, text: '{"message":"unknown run"}' })
     const socket = connect(board.port, '127.0.0.1')
     socket.write('nonsense\r\n\r\n')
     await new Promise((resolve) =>
@@ -142,7 +142,7 @@ describe('a page with the token', () => {
     const views = await Promise.all(Array.from({ length: 16 }, () => follow(board, 'view=list')))
     expect(await send(board, '/events?view=list', { headers: pageHeaders(board) })).toMatchObject({
       status: 503,
-      text: '{"message":"expected at most 16 open pages; close one"}\n',
+      text: '{"message":"expected at most 16 open pages; close one"}',
     })
     views.pop()?.close()
     await expect.poll(async () => (await send(board, '/events?view=list', { headers: pageHeaders(board) })).status).toBe(200)

@@ -135,7 +135,7 @@ describe('a sentence on the board', () => {
     ['a run without an adapter', { id: idOf('empty'), text: 'good' }, 409, /empty: expected a run with an adapter, got one without/],
     ['an empty text', { id: idOf('toy'), text: ' ' }, 400, /^expected a text of 1 to 5000 characters$/],
     ['a long text', { id: idOf('toy'), text: 'x'.repeat(sentenceLimit + 1) }, 400, /^expected a text of 1 to 5000 characters$/],
-    ['a body that is too long', { id: idOf('toy'), text: 'x'.repeat(9 * sentenceLimit) }, 500, /^expected at most 40000 bytes$/],
+    ['a body that is too long', { id: idOf('toy'), text: 'x'.repeat(9 * sentenceLimit) }, 413, /^expected at most 40000 bytes$/],
     ['no object', 3, 400, /^expected a text of 1 to 5000 characters$/],
   ])('has one line for %s', async (_, body, status, message) => {
     expect(await ask(body)).toEqual({ status, answer: { message: expect.stringMatching(message) } })

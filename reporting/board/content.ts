@@ -1,5 +1,6 @@
-/** The figures and tables of the runs that pages show: those of a report, also of unfinished runs. They are made again when curves have grown. */
+/** What pages show of runs' metrics.jsonl: the figures and tables of a report, also of unfinished runs. They are made again when curves have grown. */
 import { join } from 'node:path'
+import { InputError } from '../../accelerated/errors/inputError.js'
 import { detailsFile, readDetails } from '../../finetuning/runs/evaluationDetails.js'
 import type { PlottedFigure, PlottedSeries } from '../figures/figure.js'
 import { confusionFigure, ranksContent } from '../figures/heatMaps.js'
@@ -8,16 +9,15 @@ import { inOrder } from '../report/reportPage.js'
 import type { ReportTable } from '../report/sections.js'
 import { tablesOf } from '../report/tables.js'
 import type { FinishedRun } from '../runs/collectRuns.js'
-import type { RunCurves } from '../runs/curves.js'
-import { coarsen } from '../runs/downSample.js'
+import { curveCollector, type RunCurves } from '../runs/curves.js'
+import { coarsen, downSampler, type DownSampler } from '../runs/downSample.js'
 import { namedConfigs } from '../runs/names.js'
 import { resultOrMessage } from '../runs/resultOrMessage.js'
 import { keptStep } from '../runs/scores.js'
 import { metricOf, seriesOf, taskName } from '../runs/series.js'
 import { escapeText } from '../text/html.js'
-import type { CurveCache, LiveCurves } from './curveCache.js'
 import { metricOfRun } from './runViews.js'
-import { stampOf } from './tailFile.js'
+import { openTail, stampOf } from './tailFile.js'
 import type { WatchedRun } from './watchRun.js'
 
 export type RunContent = {
@@ -30,41 +30,119 @@ export type RunContent = {
 }
 
 export type ContentSource = {
-  /** @returns null if `knownVersion` is current, or it is too early to make the figures again */
-  readonly read: (runs: readonly WatchedRun[], knownVersion: string | null) => Promise<RunContent | null>
+  /** @returns null if `shownVersion` is current. A figure that grows is made again after ten times the time that it takes */
+  readonly read: (runs: readonly WatchedRun[], shownVersion: string | null) => Promise<RunContent | null>
 }
 
-/** A growing figure is made again after this multiple of the time that it takes. */
 const restFactor = 10
-/** Maximum number of cached contents. */
-const cacheSize = 16
+/** Maximum number of cached contents, and of runs whose curves are in memory: two comparisons. */
+const [contentLimit, curveLimit] = [16, 24]
+/** Points of a curve, as in a report, and maximum number of matrices in one run. */
+const [points, matrixLimit] = [240, 10_000]
 
 /** Requests are handled one after another. */
-export const openContent = (curves: CurveCache): ContentSource => {
-  const cache = new Map<string, { readonly content: RunContent; readonly validUntil: number }>()
-  const read = async (runs: readonly WatchedRun[], knownVersion: string | null): Promise<RunContent | null> => {
-    const key = runs.map(({ id }) => id).join()
-    const live = await Promise.all(runs.map(async (run): Promise<LiveRun> => ({ run, live: await curves.read(run) })))
-    const stamps = runs.map(async ({ folder, result }) => [await stampOf(join(folder, detailsFile)), result])
-    const version = JSON.stringify([live.map(({ run, live: ofRun }) => [run.id, ofRun.version, run.status]), await Promise.all(stamps)])
-    const cached = cache.get(key)
-    if (cached !== undefined && (cached.content.version === version || performance.now() < cached.validUntil))
-      return knownVersion === cached.content.version ? null : cached.content
-    const started = performance.now()
-    const content = { ...(await contentOf(live)), version }
-    cache.delete(key)
-    cache.set(key, { content, validUntil: performance.now() + restFactor * (performance.now() - started) })
-    for (const [oldest] of cache) if (cache.size > cacheSize) cache.delete(oldest)
-    return content
-  }
+export const openContent = (): ContentSource => {
+  const [curves, contents] = [recentlyUsed(curveLimit, openCurves), recentlyUsed(contentLimit, openRunContent)]
   let queue: Promise<unknown> = Promise.resolve()
+  const read = async (runs: readonly WatchedRun[]): Promise<RunContent> => {
+    const live = await Promise.all(runs.map(async (run) => ({ run, live: await curves(run.folder)() })))
+    return contents(runs.map(({ id }) => id).join())(live)
+  }
   return {
-    read: (runs, knownVersion) => {
-      const next = queue.then(() => read(runs, knownVersion))
+    read: (runs, shownVersion) => {
+      const next = queue.then(() => read(runs)).then((content) => (content.version === shownVersion ? null : content))
       queue = next.catch(() => undefined)
       return next
     },
   }
+}
+
+/** Keeps what `make` made for the last `limit` keys. */
+const recentlyUsed = <Value>(limit: number, make: (key: string) => Value): ((key: string) => Value) => {
+  const cache = new Map<string, Value>()
+  return (key) => {
+    const value = cache.get(key) ?? make(key)
+    cache.delete(key)
+    cache.set(key, value) // a map keeps the order of insertion: the first one is the least recently used
+    for (const oldest of cache.keys()) if (cache.size > limit) cache.delete(oldest)
+    return value
+  }
+}
+
+const openRunContent = () => {
+  let [content, validUntil]: [RunContent | null, number] = [null, 0]
+  return async (runs: readonly LiveRun[]): Promise<RunContent> => {
+    const stamps = await Promise.all(runs.map(({ run: { folder } }) => stampOf(join(folder, detailsFile))))
+    const version = JSON.stringify(runs.map(({ run, live }, i) => [run.id, live.version, run.status, run.result, stamps[i]]))
+    const started = performance.now()
+    if (content !== null && (content.version === version || started < validUntil)) return content
+    content = { ...(await contentOf(runs)), version }
+    validUntil = performance.now() + restFactor * (performance.now() - started)
+    return content
+  }
+}
+
+type LiveCurves = {
+  readonly curves: RunCurves
+  readonly newestRanks: RanksAtStep | null
+  /** largest bucket width of all curves, a multiple of the others */
+  readonly width: number
+  /** grows with each read that finds new lines */
+  readonly version: number
+  /** message for a line that is not an event of a run */
+  readonly problem: string | null
+}
+
+type RanksAtStep = { readonly step: number; readonly ranks: Readonly<Record<string, number>> }
+
+/** The curves of a run; each read adds only new lines. The read throws an InputError if metrics.jsonl cannot be read. */
+const openCurves = (folder: string): (() => Promise<LiveCurves>) => {
+  const file = join(folder, 'metrics.jsonl')
+  let [state, version] = [emptyCurves(), 0]
+  const onLine = (line: Buffer): void => {
+    try {
+      state.collector.onLine(line, file)
+      state.newestRanks = ranksIn(line) ?? state.newestRanks
+    } catch (thrown) {
+      if (!(thrown instanceof InputError || thrown instanceof SyntaxError)) throw thrown
+      state.problem = thrown instanceof InputError ? thrown.message : `${file}: expected an event of a run as JSON, got another line`
+    }
+  }
+  const onReset = (): void => {
+    state = emptyCurves()
+  }
+  const tail = openTail(file, { onLine, onReset })
+  return async () => {
+    if (await tail.read()) version += 1
+    const width = Math.max(1, ...state.samplers.map((sampler) => sampler.width()))
+    return { curves: state.collector.curves(), newestRanks: state.newestRanks, problem: state.problem, width, version }
+  }
+}
+
+type CurveState = {
+  readonly samplers: readonly DownSampler[]
+  readonly collector: ReturnType<typeof curveCollector>
+  newestRanks: RanksAtStep | null
+  problem: string | null
+}
+
+const emptyCurves = (): CurveState => {
+  const samplers: DownSampler[] = []
+  const newSampler = (): DownSampler => {
+    const sampler = downSampler(1, points)
+    samplers.push(sampler)
+    return sampler
+  }
+  return { samplers, collector: curveCollector(newSampler, Number.MAX_SAFE_INTEGER), newestRanks: null, problem: null }
+}
+
+/** The ranks of a line: expected ranks during training, or the ranks that pruning has retained. */
+const ranksIn = (line: Buffer): RanksAtStep | null => {
+  if (!line.includes('"ranks"')) return null
+  const { step, ranks } = JSON.parse(line.toString()) as { readonly step: number; readonly ranks?: unknown }
+  if (typeof ranks !== 'object' || ranks === null || Array.isArray(ranks)) return null
+  const entries = Object.entries(ranks).flatMap(([name, rank]) => (typeof rank === 'number' ? [[name, rank] as const] : []))
+  return entries.length === 0 || entries.length > matrixLimit ? null : { step, ranks: Object.fromEntries(entries) }
 }
 
 type LiveRun = { readonly run: WatchedRun; readonly live: LiveCurves }

@@ -5,22 +5,26 @@
  */
 import { randomBytes } from 'node:crypto'
 import { realpath, stat } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { basename } from 'node:path'
+import { serve, type HttpBindings } from '@hono/node-server'
+import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { streamSSE } from 'hono/streaming'
 import { z } from 'zod'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 import { readPageFiles } from '../report/pageFiles.js'
 import { escapeText, html } from '../text/html.js'
 import { rejectionOf } from './auth.js'
-import { openContent } from './content.js'
-import { openCurveCache } from './curveCache.js'
-import { compareLimit, viewKinds, type SentenceAnswer, type View } from './events.js'
-import { clientLimit, openEventStream, type EventStream } from './eventStream.js'
-import { sentenceLimit } from './sentenceModel.js'
+import { compareLimit, viewKinds, type View } from './events.js'
+import { clientLimit, openPages, type Pages } from './pages.js'
 import { watchQueue } from './queueState.js'
-import { openWatch } from './watch.js'
+import { stopRunProcess } from './runProcess.js'
+import { stopEffect } from './runViews.js'
+import { openSentenceModel, sentenceLimit, type SentenceModel } from './sentenceModel.js'
+import { openWatch, type Watch } from './watch.js'
 
 export type BoardOptions = {
   readonly folder: string
@@ -38,8 +42,8 @@ export type Board = {
   readonly close: () => Promise<void>
 }
 
-/** Maximum bytes of a request's body, and of one with a sentence. */
-const [bodyLimit, sentenceBytes] = [1_000, 8 * sentenceLimit]
+/** Maximum bytes of a request that stops a run, and of one with a sentence. */
+const [stopBytes, sentenceBytes] = [1_000, 8 * sentenceLimit]
 
 const policy = [
   "default-src 'none'",
@@ -67,20 +71,17 @@ export const startBoard = async ({ folder: path, port, redis }: BoardOptions): P
   const folder = await resolveFolder(path)
   const { script, style } = await readPageFiles('board')
   const queue = redis === null ? null : await watchQueue(redis)
-  const token = randomBytes(32).toString('hex')
-  const stream = openEventStream(openWatch(folder), openContent(openCurveCache()), queue)
-  const files = new Map<string, StaticFile>([
-    ['/', { type: 'text/html', text: pageHtml(escapeText(basename(folder) || folder)) }],
-    ['/board.js', { type: 'text/javascript', text: script }],
-    ['/board.css', { type: 'text/css', text: style }],
-  ])
-  const server = newServer({ token, files, stream })
-  try {
-    await listen(server, port)
-  } catch (thrown) {
+  const [token, watch, model, strangers] = [randomBytes(32).toString('hex'), openWatch(folder), openSentenceModel(), new Set<Socket>()]
+  const files = {
+    '/': { type: 'text/html', text: pageHtml(escapeText(basename(folder) || folder)) },
+    '/board.js': { type: 'text/javascript', text: script },
+    '/board.css': { type: 'text/css', text: style },
+  }
+  const app = boardApp({ token, files, watch, model, pages: openPages(watch, queue), onToken: (socket) => strangers.delete(socket) })
+  const server = await listen(app.fetch, port, strangers).catch(async (thrown: unknown) => {
     await queue?.close()
     throw thrown
-  }
+  })
   const address = server.address()
   const actualPort = typeof address === 'object' && address !== null ? address.port : port
   return {
@@ -88,11 +89,9 @@ export const startBoard = async ({ folder: path, port, redis }: BoardOptions): P
     port: actualPort,
     url: `http://127.0.0.1:${actualPort}/#token=${token}`,
     close: async () => {
-      const released = stream.close()
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
-      await closed
-      await released
+      await Promise.all([closed, model.close()])
       await queue?.close()
     },
   }
@@ -116,130 +115,103 @@ const resolveFolder = async (path: string): Promise<string> => {
   return folder
 }
 
-type StaticFile = { readonly type: string; readonly text: string }
-type Context = { readonly token: string; readonly files: ReadonlyMap<string, StaticFile>; readonly stream: EventStream }
-
 /** Milliseconds for a request, and between the looks at which one takes longer. Node's own are 60 and 30 seconds. */
 const [slowest, lookEvery] = [10_000, 1_000]
 
 /** Connections that have not shown the token yet. The oldest gives way to a new one, so that silent ones never lock the owner out. */
 const strangerLimit = 2 * clientLimit
 
-const newServer = (context: Context): Server => {
-  const strangers = new Set<Socket>()
-  const server = createServer(
-    { maxHeaderSize: 8_192, requestTimeout: slowest, headersTimeout: slowest, connectionsCheckingInterval: lookEvery },
-    (request, response) => {
-      respond(request, response, context, () => strangers.delete(request.socket)).catch((thrown: unknown) =>
-        answer(response, 500, reason(thrown)),
-      )
-    },
-  )
-  server.maxConnections = 4 * clientLimit
-  server.on('connection', (socket) => {
-    strangers.add(socket)
-    socket.once('close', () => strangers.delete(socket))
-    const [oldest] = strangers
-    if (strangers.size > strangerLimit) oldest?.destroy()
-  })
-  server.on('clientError', (_, socket) => socket.destroy())
-  return server
-}
-
-const listen = (server: Server, port: number): Promise<void> =>
+const listen = (fetch: Hono<Node>['fetch'], port: number, strangers: Set<Socket>): Promise<Server> =>
   new Promise((resolve, reject) => {
+    const times = { requestTimeout: slowest, headersTimeout: slowest, connectionsCheckingInterval: lookEvery }
+    const options = { fetch, hostname: '127.0.0.1', port, serverOptions: { maxHeaderSize: 8_192, ...times } }
+    const server = serve(options, () => resolve(server)) as Server
+    server.maxConnections = 4 * clientLimit
+    server.on('connection', (socket) => {
+      strangers.add(socket)
+      socket.once('close', () => strangers.delete(socket))
+      const [oldest] = strangers
+      if (strangers.size > strangerLimit) oldest?.destroy()
+    })
+    server.on('clientError', (_, socket) => socket.destroy())
     server.once('error', (thrown) => {
       const got = systemCode(thrown) === 'EADDRINUSE' ? 'one in use' : reason(thrown)
       reject(systemInputError(`--port ${port}`, 'a free port (--port 0 takes any)', thrown, got))
     })
-    server.listen({ host: '127.0.0.1', port }, () => resolve())
   })
 
-/** Answers with one line, as JSON. */
-const answer = (response: ServerResponse, status: number, message: string, more: Omit<SentenceAnswer, 'message'> = {}): void => {
-  if (response.headersSent) {
-    response.destroy()
-    return
-  }
-  const body: SentenceAnswer = { message, ...more }
-  response.writeHead(status, { ...securityHeaders, 'Content-Type': 'application/json; charset=utf-8' }).end(`${JSON.stringify(body)}\n`)
+type Node = { readonly Bindings: HttpBindings }
+
+type Context = {
+  readonly token: string
+  readonly files: Readonly<Record<string, { readonly type: string; readonly text: string }>>
+  readonly watch: Watch
+  readonly model: SentenceModel
+  readonly pages: Pages
+  /** called with the connection of a request that shows the token */
+  readonly onToken: (socket: Socket) => void
 }
 
-/** @param hasToken called for a request that shows the token */
-const respond = async (
-  request: IncomingMessage,
-  response: ServerResponse,
-  { token, files, stream }: Context,
-  hasToken: () => void,
-): Promise<void> => {
-  const [path, base] = [request.url ?? '', 'http://127.0.0.1']
-  const url = URL.canParse(path, base) ? new URL(path, base) : null
-  const rejection =
-    url === null
-      ? { status: 400, message: 'expected a URL' }
-      : rejectionOf({ method: request.method ?? '', path: url.pathname, headers: request.headers }, token)
-  if (rejection !== null || url === null) {
-    response.setHeader('Connection', 'close') // do not wait for the rest of the request
-    return answer(response, rejection?.status ?? 400, rejection?.message ?? '')
-  }
-  const file = files.get(url.pathname)
-  if (file !== undefined) {
-    response.writeHead(200, { ...securityHeaders, 'Content-Type': `${file.type}; charset=utf-8` }).end(file.text)
-    return
-  }
-  hasToken()
-  if (url.pathname === '/stop') {
-    const { isStopped, message } = await stream.stopRun(idIn(await bodyOf(request)))
-    return answer(response, isStopped ? 200 : 409, message)
-  }
-  if (url.pathname === '/predict') return answerSentence(request, response, stream)
-  const view = viewOf(url.searchParams)
-  if (view === null) return answer(response, 400, `expected a view with at most ${compareLimit} runs`)
-  if (!stream.hasCapacity()) return answer(response, 503, `expected at most ${clientLimit} open pages; close one`)
-  response.writeHead(200, { ...securityHeaders, 'Content-Type': 'text/event-stream; charset=utf-8' })
-  stream.addClient(response, view)
+const boardApp = ({ token, files, watch, model, pages, onToken }: Context): Hono<Node> => {
+  const app = new Hono<Node>()
+  app.use(async (c, next) => {
+    const { incoming } = c.env
+    const rejection = rejectionOf({ method: c.req.method, path: c.req.path, headers: incoming.headers }, token)
+    if (rejection === null && !(c.req.path in files)) onToken(incoming.socket)
+    if (rejection === null) await next()
+    else c.res = c.json({ message: rejection.message }, rejection.status, { Connection: 'close' }) // do not wait for the rest of the request
+    for (const [name, value] of Object.entries(securityHeaders)) c.res.headers.set(name, value)
+  })
+  app.onError((thrown, c) => c.json({ message: reason(thrown) }, 500))
+  for (const [path, { type, text }] of Object.entries(files))
+    app.get(path, (c) => c.body(text, 200, { 'Content-Type': `${type}; charset=utf-8` }))
+  app.post('/stop', atMost(stopBytes), async (c) => {
+    const { data } = z.object({ id: z.string() }).safeParse(await jsonOf(c))
+    const { isStopped, message } = await stopRun(watch, data?.id ?? '')
+    return c.json({ message }, isStopped ? 200 : 409)
+  })
+  app.post('/predict', atMost(sentenceBytes), async (c) => {
+    const { data } = sentenceSchema.safeParse(await jsonOf(c))
+    if (data === undefined) return c.json({ message: `expected a text of 1 to ${sentenceLimit} characters` }, 400)
+    const { id, ...sentence } = data
+    const run = watch.runs().get(id)
+    const unknown = inputError('the board', 'a run of this folder', 'an unknown one').message
+    if (run === undefined) return c.json({ message: unknown }, 409)
+    const [prediction, problem] = await model.classify(run, sentence).then(
+      (one) => [one, null] as const,
+      (thrown) => [null, reason(thrown)] as const,
+    )
+    return prediction === null ? c.json({ message: problem }, 409) : c.json({ message: '', prediction })
+  })
+  app.get('/events', (c) => {
+    const view = viewOf(new URL(c.req.url).searchParams)
+    if (view === null) return c.json({ message: `expected a view with at most ${compareLimit} runs` }, 400)
+    if (!pages.hasCapacity()) return c.json({ message: `expected at most ${clientLimit} open pages; close one` }, 503)
+    return streamSSE(c, (stream) => pages.serve(stream, view, () => c.env.outgoing.destroy()))
+  })
+  return app
 }
 
-/** @throws Error if the body is too long */
-const bodyOf = async (request: IncomingMessage, limit = bodyLimit): Promise<string> => {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of request) {
-    length += (chunk as Buffer).length
-    if (length > limit) throw new Error(`expected at most ${limit} bytes`)
-    chunks.push(chunk as Buffer)
-  }
-  return Buffer.concat(chunks).toString()
-}
+const atMost = (maxSize: number) =>
+  bodyLimit({ maxSize, onError: (c) => c.json({ message: `expected at most ${maxSize} bytes` }, 413, { Connection: 'close' }) })
+
+const jsonOf = (c: { readonly req: { readonly json: () => Promise<unknown> } }): Promise<unknown> => c.req.json().catch(() => null)
 
 const sentenceSchema = z.object({
   id: z.string().max(100),
   text: z.string().trim().min(1).max(sentenceLimit),
-  textPair: z.string().trim().min(1).max(sentenceLimit).optional(),
+  textPair: z.string().trim().min(1).max(sentenceLimit).exactOptional(),
 })
 
-const answerSentence = async (request: IncomingMessage, response: ServerResponse, stream: EventStream): Promise<void> => {
-  const body = await bodyOf(request, sentenceBytes)
-  const { success, data } = sentenceSchema.safeParse(jsonIn(body))
-  if (!success) return answer(response, 400, `expected a text of 1 to ${sentenceLimit} characters`)
-  const { id, text, textPair } = data
-  try {
-    const prediction = await stream.classify(id, textPair === undefined ? { text } : { text, textPair })
-    answer(response, 200, '', { prediction })
-  } catch (thrown) {
-    answer(response, 409, reason(thrown))
-  }
+const stopRun = async (watch: Watch, id: string): Promise<{ readonly isStopped: boolean; readonly message: string }> => {
+  if (!watch.runs().has(id)) await watch.refresh() // no page has been open yet
+  const run = watch.runs().get(id)
+  if (run === undefined) return { isStopped: false, message: 'unknown run' }
+  const stopped = await stopRunProcess(run.folder)
+  return typeof stopped === 'string'
+    ? { isStopped: false, message: `not stopped: ${stopped}` }
+    : { isStopped: true, message: `Stopping. ${stopEffect(stopped, run)}` }
 }
-
-const jsonIn = (body: string): unknown => {
-  try {
-    return JSON.parse(body)
-  } catch {
-    return null
-  }
-}
-
-const idIn = (body: string): string => z.object({ id: z.string() }).safeParse(jsonIn(body)).data?.id ?? ''
 
 const viewOf = (query: URLSearchParams): View | null => {
   const kind = viewKinds.find((one) => one === query.get('view'))

@@ -1,67 +1,13 @@
-/** The state of a view: what a page that shows it needs to know, of all runs, of one, of several, or of a sweep. */
+/** A sweep on the board: its line in the list, and its view with every cell and the table so far. */
 import { join } from 'node:path'
-import { partialTable, type SweepTable } from '../../evaluation/glue/sweepTable.js'
 import type { SweepPlan } from '../../evaluation/glue/storedPlan.js'
+import { partialTable, type SweepTable } from '../../evaluation/glue/sweepTable.js'
 import { sweepTables } from '../report/tables.js'
 import { escapeText } from '../text/html.js'
-import type { ContentSource } from './content.js'
-import {
-  runStatuses,
-  type BoardState,
-  type QueueState,
-  type RunStatus,
-  type RunView,
-  type SweepLine,
-  type SweepView,
-  type View,
-} from './events.js'
-import { findRunProcess } from './runProcess.js'
-import { compareView, runLine, runView } from './runViews.js'
-import type { Watch, WatchedSweep } from './watch.js'
+import { runStatuses, type RunStatus, type SweepLine, type SweepView } from './events.js'
+import { runLine } from './runViews.js'
+import type { WatchedSweep } from './watch.js'
 import type { WatchedRun } from './watchRun.js'
-
-export type StateSources = {
-  readonly watch: Watch
-  readonly content: ContentSource
-  readonly board: { readonly problem: string | null; readonly queue: QueueState | null }
-}
-
-/** A view's state, and the version of its figures. */
-export type ViewState = { readonly state: BoardState; readonly figuresVersion: string | null }
-
-/** @param knownFigures version of the figures that the page has: the state only contains newer ones */
-export const viewState = async (
-  { kind, ids }: View,
-  { watch, content, board }: StateSources,
-  knownFigures: string | null,
-): Promise<ViewState> => {
-  if (kind === 'list') return { state: { board, ...listState(watch) }, figuresVersion: knownFigures }
-  if (kind === 'sweep') {
-    const sweep = watch.sweeps().get(ids[0] ?? '')
-    return { state: { board, sweep: sweep === undefined ? null : sweepView(sweep) }, figuresVersion: knownFigures }
-  }
-  const runs = ids.flatMap((id) => watch.runs().get(id) ?? [])
-  const text = kind === 'compare' ? { compare: compareView(runs) } : { run: await runState(runs[0]) }
-  const rendered = runs.length === 0 ? null : await content.read(runs, knownFigures)
-  if (rendered === null) return { state: { board, ...text }, figuresVersion: knownFigures }
-  const figures = { names: rendered.figures.map(({ name }) => name), problems: rendered.problems.map(escapeText) }
-  const byName = Object.fromEntries(rendered.figures.map((figure) => [`figure ${figure.name}`, figure]))
-  return { state: { board, ...text, figures, tables: rendered.tables, ...byName }, figuresVersion: rendered.version }
-}
-
-const listState = (watch: Watch): BoardState => {
-  const lines = [...watch.runs().values()].map(runLine)
-  return {
-    sweeps: [...watch.sweeps().values()].map(sweepLine),
-    order: lines.map(({ id }) => id),
-    ...Object.fromEntries(lines.map((line) => [`run ${line.id}`, line])),
-  }
-}
-
-const runState = async (run: WatchedRun | undefined): Promise<RunView | null> => {
-  if (run === undefined) return null
-  return runView(run, run.status === 'running' ? await findRunProcess(run.folder) : null)
-}
 
 export const sweepView = (sweep: WatchedSweep): SweepView => ({
   line: sweepLine(sweep),

@@ -1,0 +1,87 @@
+/** Open pages: each receives only changes, events do not pile up for one that reads slowly, and nothing is read without one. */
+import { appendFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Hono } from 'hono'
+import { streamSSE } from 'hono/streaming'
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { BoardState } from '../../reporting/board/events.js'
+import { clientLimit, openPages } from '../../reporting/board/pages.js'
+import { idOf, openWatch } from '../../reporting/board/watch.js'
+import { writeRun } from '../property/reporting/reportRuns.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+
+const { folder } = temporaryFolder('pages')
+const line = `run ${idOf('grows')}` as const
+let step = 4
+beforeAll(async () => {
+  for (const name of ['grows', 'rests']) await writeRun(join(folder, name), {})
+  await rm(join(folder, 'grows/result.json'))
+  const lock = { host: 'elsewhere', boot: 'another', numbers: 'pid:[1]', pid: 5, born: '1', thread: 1 }
+  await writeFile(join(folder, 'grows/lock-0123456789ab.json'), JSON.stringify(lock))
+})
+const grow = (): Promise<void> =>
+  appendFile(join(folder, 'grows/metrics.jsonl'), `${JSON.stringify({ kind: 'step', step: ++step, taskLoss: 1 / step })}\n`)
+
+/** Pages of the folder, and the number of times that it was read. */
+const opened = () => {
+  const watch = openWatch(folder)
+  let reads = 0
+  const refresh = (): Promise<void> => {
+    reads++
+    return watch.refresh()
+  }
+  const pages = openPages({ ...watch, refresh }, null)
+  const app = new Hono().get('/', (c) => streamSSE(c, (stream) => pages.serve(stream, { kind: 'list', ids: [] }, () => undefined)))
+  const open = async () => {
+    const { body } = await app.request('/')
+    const reader = (body ?? new ReadableStream<Uint8Array>()).pipeThrough(new TextDecoderStream()).getReader()
+    const next = async (): Promise<BoardState> => {
+      const { value = '', done } = await reader.read()
+      if (done) throw new Error('expected another event')
+      return value.startsWith('data: ') ? (JSON.parse(value.slice('data: '.length)) as BoardState) : next()
+    }
+    return { next, close: () => reader.cancel() }
+  }
+  return { pages, open, reads: () => reads }
+}
+
+describe('an open page', () => {
+  it('receives everything once, and then only what has changed', async () => {
+    const page = await opened().open()
+    const first = await page.next()
+    expect(first.order?.toSorted()).toEqual([idOf('grows'), idOf('rests')].toSorted())
+    expect(first[line]).toMatchObject({ step, status: 'running' })
+    for (let i = 0; i < 2; i++) {
+      await grow()
+      const changed = await page.next()
+      expect([Object.keys(changed), changed[line]?.step]).toEqual([[line], step])
+    }
+    await page.close()
+  })
+
+  it('receives at most two outdated events after it did not read for a while', async () => {
+    const page = await opened().open()
+    for (let i = 0; i < 14; i++) {
+      await grow()
+      await pause(500)
+    }
+    const steps: (number | undefined)[] = []
+    while (steps.at(-1) !== step) steps.push((await page.next())[line]?.step)
+    expect(steps.length).toBeLessThanOrEqual(3)
+    await page.close()
+  })
+
+  it('is one of at most sixteen, and nothing is read after the last one has closed', async () => {
+    const { pages, open, reads } = opened()
+    const all = await Promise.all(Array.from({ length: clientLimit }, open))
+    expect(pages.hasCapacity()).toBe(false)
+    await expect.poll(reads).toBeGreaterThan(1)
+    for (const { close } of all) await close()
+    expect(pages.hasCapacity()).toBe(true)
+    await pause(1_500) // for an update that has started
+    const after = reads()
+    await pause(2_500)
+    expect(reads()).toBe(after)
+  })
+})
