@@ -1,7 +1,7 @@
 /** What a list shows of a run: the numbers of its metrics.jsonl, its status, and the remaining time. */
 import { describe, expect, it } from 'vitest'
 import { etaEstimator, metricsSummarizer, noMetrics, plannedSteps } from '../../reporting/board/metrics.js'
-import { runLine } from '../../reporting/board/runViews.js'
+import { runLine } from '../../reporting/board/views.js'
 import { statusOf, type WatchedRun } from '../../reporting/board/watchRun.js'
 
 const summaryOf = (...events: ReadonlyArray<object | string>) => {

@@ -1,12 +1,11 @@
 /** The board's field for a sentence: the answer of salora predict, one model at a time, within bounds, and one line for each error. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import type { OpenRun } from '../../finetuning/serving/openRun.js'
-import { shownAnswer } from '../../reporting/views/sentence.js'
+import { shownAnswer } from '../../reporting/views/board.js'
 import { openSentenceModel, sentenceLimit, waitingLimit } from '../../reporting/board/sentenceModel.js'
 import { startBoard, type Board } from '../../reporting/board/server.js'
 import { idOf } from '../../reporting/board/watch.js'
@@ -15,6 +14,7 @@ import { writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
 import { writeRun } from '../property/reporting/reportRuns.js'
 import { SEED } from '../support/seed.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 import { follow, pageHeaders, send } from './boardClient.js'
 import { nearly } from '../support/nearly.js'
 
@@ -22,8 +22,8 @@ const pairRows = ['a,b,label', ...Array.from({ length: 40 }, (_, i) => `the film
   '\n',
 )
 const asPairs = ['--text', 'a', '--text-pair', 'b']
-/** Runs of the other types of tasks. */
-const others = {
+const trained = {
+  toy: { file: 'toy.tsv', content: toyFile(40), flags: [] },
   pair: { file: 'pair.csv', content: pairRows, flags: [...asPairs, '--labels-as-text'] },
   similar: { file: 'similar.csv', content: pairRows, flags: [...asPairs, '--problem-type', 'similarity'] },
   found: { file: 'found.csv', content: pairRows, flags: [...asPairs, '--problem-type', 'pairs'] },
@@ -34,18 +34,12 @@ const others = {
   },
 }
 
-let cwd = ''
+const { folder: cwd } = temporaryFolder('sentence')
 let board: Board
 beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-sentence-'))
   await writeTinyModel(join(cwd, 'tiny'))
-  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
   const settings = ['--max-length', '16', '--max-steps', '6', '--batch-size', '8', '--method', 'lora', '--device', 'cpu', '--quiet']
-  const { code } = await saloraIn(['train', '--model', join(cwd, 'tiny'), '--task', 'toy.tsv', ...settings, '--output', 'runs/toy'], {
-    cwd,
-  })
-  expect(code).toBe(0)
-  for (const [name, { file, content, flags }] of Object.entries(others)) {
+  for (const [name, { file, content, flags }] of Object.entries(trained)) {
     await writeFile(join(cwd, file), content)
     const run = ['train', '--model', join(cwd, 'tiny'), '--task', file, ...settings, ...flags, '--output', `runs/${name}`]
     const { code, stderr } = await saloraIn(run, { cwd })
@@ -55,10 +49,7 @@ beforeAll(async () => {
   await writeRun(join(cwd, 'runs/writes'), { result: { taskType: 'causal' } })
   board = await startBoard({ folder: join(cwd, 'runs'), port: 0, redis: null })
 })
-afterAll(async () => {
-  await board.close()
-  await rm(cwd, { recursive: true })
-})
+afterAll(() => board.close())
 
 const ask = async (body: unknown) => {
   const { status, text } = await send(board, '/predict', { method: 'POST', headers: pageHeaders(board), body: JSON.stringify(body) })
@@ -66,18 +57,6 @@ const ask = async (body: unknown) => {
 }
 
 describe('a sentence on the board', () => {
-  it('has the prediction of salora predict', async () => {
-    const view = await follow(board, `view=run&id=${idOf('toy')}`)
-    await expect.poll(() => view.state().run?.sentence).toBe('text')
-    view.close()
-    const { stdout } = await saloraIn(['predict', '--run', 'runs/toy', '--json', '--quiet'], { cwd, input: 'good fine film' })
-    const [{ row: _, ...expected }] = JSON.parse(stdout) as readonly [{ readonly row?: unknown }]
-    expect(await ask({ id: idOf('toy'), text: ' good fine film ' })).toEqual({
-      status: 200,
-      answer: { message: '', prediction: nearly(expected) },
-    })
-  })
-
   const viewOf = async (name: string) => {
     const view = await follow(board, `view=run&id=${idOf(name)}`)
     await expect.poll(() => view.state().run ?? null).not.toBeNull()
@@ -90,6 +69,15 @@ describe('a sentence on the board', () => {
     const [{ row: _, ...prediction }] = JSON.parse(stdout) as readonly [{ readonly row?: unknown }]
     return prediction
   }
+
+  it('has the prediction of salora predict', async () => {
+    expect(await viewOf('toy')).toEqual({ sentence: 'text', obstacle: null })
+    const { status, answer } = await ask({ id: idOf('toy'), text: ' good fine film ' })
+    expect({ status, answer }).toEqual({
+      status: 200,
+      answer: { message: '', prediction: nearly(await predicted('toy', 'good fine film')) },
+    })
+  })
 
   it.each(['pair', 'similar', 'found'])(
     'has two texts where the run was trained on pairs, with the prediction of salora predict: %s',

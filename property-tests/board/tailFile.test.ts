@@ -1,18 +1,14 @@
 /** Tailing a file: whatever is appended, truncated or replaced between two reads, the result is the file's complete lines, each passed once. */
-import { appendFile, mkdtemp, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { appendFile, readFile, rename, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { openTail } from '../../reporting/board/tailFile.js'
 import { SEED } from '../support/seed.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
-let root = ''
+const { folder: root } = temporaryFolder('tail')
 let files = 0
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-tail-'))
-})
-afterAll(() => rm(root, { recursive: true }))
 
 const newTail = (options: { readonly lastBytes?: number; readonly maxBytes?: number } = {}) => {
   const file = join(root, `${files++}.jsonl`)
@@ -76,27 +72,6 @@ describe('tailing a file', () => {
     await appendFile(file, ' a line\nand ano')
     await read()
     expect([state.calls, state.lines.at(-1), state.resets]).toEqual([200_001, 'half a line', 1])
-  })
-
-  it('starts again if a resume has truncated the file and it has grown beyond the old position', async () => {
-    const { file, state, read } = newTail()
-    await writeFile(file, 'one\ntwo\nthree\n')
-    await read()
-    await truncate(file, 4)
-    await appendFile(file, '2\n3\n4\n5\n6\n7\n8\n9\n')
-    await read()
-    expect(state.lines).toEqual(['one', '2', '3', '4', '5', '6', '7', '8', '9'])
-  })
-
-  it('starts again if another file with the same end has replaced the file', async () => {
-    const { file, state, read } = newTail()
-    const end = `${'the same'.repeat(100)}\n`
-    await writeFile(file, `one\n${end}`)
-    await read()
-    await writeFile(`${file}.new`, `two\n${end}more\n`)
-    await rename(`${file}.new`, file)
-    await read()
-    expect(state.lines).toEqual(['two', end.trimEnd(), 'more'])
   })
 
   it('ignores an incomplete last line, and a line that is too long for memory', async () => {

@@ -16,7 +16,7 @@ import { resultOrMessage } from '../runs/resultOrMessage.js'
 import { keptStep } from '../runs/scores.js'
 import { metricOf, seriesOf, taskName } from '../runs/series.js'
 import { escapeText } from '../text/html.js'
-import { metricOfRun } from './runViews.js'
+import { metricOfRun } from './views.js'
 import { openTail, stampOf } from './tailFile.js'
 import type { WatchedRun } from './watchRun.js'
 

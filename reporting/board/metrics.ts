@@ -1,4 +1,5 @@
 /** What a list shows of a run's metrics.jsonl: the newest step, the evaluations, the time of a step, and the remaining time. */
+import { mean } from 'd3-array'
 import { plannedSteps as stepsOfSettings } from '../../accelerated/training/runLength.js'
 import type { RunConfig } from '../../finetuning/runs/run.js'
 
@@ -25,13 +26,6 @@ export type MetricsSummary = {
   readonly invalidLines: number
 }
 
-export type MetricsSummarizer = {
-  readonly onLine: (line: Buffer) => void
-  /** forgets all lines */
-  readonly onReset: () => void
-  readonly summary: () => MetricsSummary
-}
-
 /** Of a file without a line. */
 export const noMetrics: MetricsSummary = {
   step: 0,
@@ -51,73 +45,64 @@ const timedSteps = 32
 /** Maximum number of metrics in one evaluation. */
 const metricLimit = 100
 
-export const metricsSummarizer = (): MetricsSummarizer => {
-  let summary = noMetrics
-  let seconds: ReadonlyArray<number> = []
+export const metricsSummarizer = () => {
+  let [summary, seconds]: [MetricsSummary, readonly number[]] = [noMetrics, []]
   return {
-    onReset: () => {
+    /** forgets all lines */
+    onReset: (): void => {
       ;[summary, seconds] = [noMetrics, []]
     },
-    summary: () => ({ ...summary, secondsPerStep: seconds.length === 0 ? null : seconds.reduce((a, b) => a + b, 0) / seconds.length }),
-    onLine: (line) => {
-      const event = eventOf(line)
-      if (event === null) summary = { ...summary, invalidLines: summary.invalidLines + 1 }
-      if (event?.fields['kind'] === 'evaluation') summary = withEvaluation(summary, event)
-      if (event?.fields['kind'] !== 'step') return
-      summary = withStep(summary, event)
-      const duration = secondsOf(event)
-      if (duration !== null) seconds = [...seconds.slice(1 - timedSteps), duration]
+    summary: (): MetricsSummary => ({ ...summary, secondsPerStep: mean(seconds) ?? null }),
+    onLine: (line: Buffer): void => {
+      const fields = fieldsIn(line)
+      if (fields === null) summary = { ...summary, invalidLines: summary.invalidLines + 1 }
+      else if (fields['kind'] === 'evaluation') {
+        const last = evaluationIn(fields)
+        summary = { ...summary, last, best: fields['best'] === true ? last : summary.best }
+      } else if (fields['kind'] === 'step') {
+        summary = { ...summary, ...stepIn(fields), stepsPerEpoch: stepsPerEpochIn(fields) ?? summary.stepsPerEpoch }
+        const tokens = numberOf(fields['tokens'])
+        if (tokens !== null && (summary.tokensPerSecond ?? 0) > 0)
+          seconds = [...seconds.slice(1 - timedSteps), tokens / (summary.tokensPerSecond ?? 1)]
+      }
     },
   }
 }
 
-type MetricsEvent = { readonly step: number; readonly fields: Readonly<Record<string, unknown>> }
+type Fields = Readonly<Record<string, unknown>> & { readonly step: number }
 
-const withEvaluation = (summary: MetricsSummary, { step, fields }: MetricsEvent): MetricsSummary => {
-  const scores = scoresOf(fields['scores'])
-  const selection = numberOf(fields['selection'])
-  const selectedBy = Object.keys(scores).find((metric) => selection !== null && Math.abs(scores[metric] ?? NaN) === Math.abs(selection)) // −loss
-  const evaluation = { step, scores, ...(selectedBy === undefined ? {} : { selectedBy }) }
-  return { ...summary, last: evaluation, ...(fields['best'] === true ? { best: evaluation } : {}) }
-}
-
-const withStep = (summary: MetricsSummary, { step, fields }: MetricsEvent): MetricsSummary => {
-  const epoch = numberOf(fields['epoch'])
-  return {
-    ...summary,
-    step,
-    loss: numberOf(fields['taskLoss']),
-    density: numberOf(fields['density']),
-    lambda: numberOf(fields['lambda']),
-    tokensPerSecond: numberOf(fields['tokensPerSecond']),
-    stepsPerEpoch: epoch !== null && epoch > 0 ? Math.max(1, Math.round(step / epoch)) : summary.stepsPerEpoch,
-  }
-}
-
-const secondsOf = ({ fields }: MetricsEvent): number | null => {
-  const [tokens, tokensPerSecond] = [numberOf(fields['tokens']), numberOf(fields['tokensPerSecond'])]
-  return tokens !== null && tokensPerSecond !== null && tokensPerSecond > 0 ? tokens / tokensPerSecond : null
-}
-
-const numberOf = (value: unknown): number | null => (typeof value === 'number' && Number.isFinite(value) ? value : null)
-
-const eventOf = (line: Buffer): MetricsEvent | null => {
+/** null for a line that is no event of a run */
+const fieldsIn = (line: Buffer): Fields | null => {
   try {
     const fields: unknown = JSON.parse(line.toString())
     if (typeof fields !== 'object' || fields === null || !('step' in fields) || !Number.isSafeInteger(fields.step)) return null
-    const step = Number(fields.step)
-    return step < 0 ? null : { step, fields: fields as MetricsEvent['fields'] }
+    return Number(fields.step) < 0 ? null : (fields as Fields)
   } catch {
     return null
   }
 }
 
-const scoresOf = (scores: unknown): Evaluation['scores'] => {
-  if (typeof scores !== 'object' || scores === null) return {}
-  const finite = Object.entries(scores)
-    .slice(0, metricLimit)
-    .flatMap(([metric, value]) => (numberOf(value) === null ? [] : [[metric, Number(value)] as const]))
-  return Object.fromEntries(finite)
+const numberOf = (value: unknown): number | null => (typeof value === 'number' && Number.isFinite(value) ? value : null)
+
+const stepIn = ({ step, ...fields }: Fields) => ({
+  step,
+  loss: numberOf(fields['taskLoss']),
+  density: numberOf(fields['density']),
+  lambda: numberOf(fields['lambda']),
+  tokensPerSecond: numberOf(fields['tokensPerSecond']),
+})
+
+const stepsPerEpochIn = ({ step, epoch: value }: Fields): number | null => {
+  const epoch = numberOf(value)
+  return epoch !== null && epoch > 0 ? Math.max(1, Math.round(step / epoch)) : null
+}
+
+const evaluationIn = ({ step, scores: found, selection: value }: Fields): Evaluation => {
+  const entries = typeof found === 'object' && found !== null ? Object.entries(found).slice(0, metricLimit) : []
+  const scores = Object.fromEntries(entries.filter(([, score]) => numberOf(score) !== null)) as Evaluation['scores']
+  const selection = numberOf(value)
+  const selectedBy = Object.keys(scores).find((metric) => selection !== null && Math.abs(scores[metric] ?? NaN) === Math.abs(selection)) // −loss
+  return { step, scores, ...(selectedBy === undefined ? {} : { selectedBy }) }
 }
 
 /** Steps of the whole run; null if it counts epochs and has not logged a step yet. */
@@ -129,13 +114,6 @@ export const plannedSteps = ({ settings }: Pick<RunConfig, 'settings'>, stepsPer
     : stepsOfSettings({ maxSteps: null, epochs }, stepsPerEpoch)
 }
 
-export type EtaEstimator = {
-  /** @param now time of the step in milliseconds */
-  readonly observe: (step: number, now: number) => void
-  /** seconds for `steps` more steps; null if no speed is known */
-  readonly secondsFor: (steps: number, metrics: Pick<MetricsSummary, 'secondsPerStep'>) => number | null
-}
-
 /** Milliseconds of the longest observation, and of the shortest one that is used. */
 const [maxSpan, minSpan] = [600_000, 20_000]
 /** Fewest steps of an observation that is used. */
@@ -143,16 +121,18 @@ const minSteps = 5
 /** Maximum number of observations. */
 const maxObservations = 120
 
-export const etaEstimator = (): EtaEstimator => {
+export const etaEstimator = () => {
   let observations: ReadonlyArray<{ readonly step: number; readonly now: number }> = []
   return {
-    observe: (step, now) => {
+    /** @param now time of the step in milliseconds */
+    observe: (step: number, now: number): void => {
       const last = observations.at(-1)
       if (last !== undefined && step < last.step) observations = [] // resumed from an earlier step
       if (last?.step === step || (last !== undefined && step >= last.step && now - last.now < maxSpan / maxObservations)) return
       observations = [...observations, { step, now }].filter((one) => now - one.now <= maxSpan)
     },
-    secondsFor: (steps, { secondsPerStep }) => {
+    /** seconds for `steps` more steps; null if no speed is known */
+    secondsFor: (steps: number, { secondsPerStep }: Pick<MetricsSummary, 'secondsPerStep'>): number | null => {
       const [first, last] = [observations[0], observations.at(-1)]
       if (first !== undefined && last !== undefined && last.now - first.now >= minSpan && last.step - first.step >= minSteps)
         return (steps * (last.now - first.now)) / (last.step - first.step) / 1000

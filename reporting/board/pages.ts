@@ -12,8 +12,7 @@ import { openContent } from './content.js'
 import type { BoardState, QueueState, View } from './events.js'
 import type { WatchedQueue } from './queueState.js'
 import { findRunProcess } from './runProcess.js'
-import { compareView, runLine, runView } from './runViews.js'
-import { sweepLine, sweepView } from './sweepViews.js'
+import { compareView, runLine, runView, sweepLine, sweepView } from './views.js'
 import type { Watch } from './watch.js'
 
 /** Maximum number of open pages. */

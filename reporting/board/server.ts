@@ -22,7 +22,7 @@ import { compareLimit, viewKinds, type View } from './events.js'
 import { clientLimit, openPages, type Pages } from './pages.js'
 import { watchQueue } from './queueState.js'
 import { stopRunProcess } from './runProcess.js'
-import { stopEffect } from './runViews.js'
+import { stopEffect } from './views.js'
 import { openSentenceModel, sentenceLimit, type SentenceModel } from './sentenceModel.js'
 import { openWatch, type Watch } from './watch.js'
 

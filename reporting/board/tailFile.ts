@@ -2,7 +2,7 @@
  * Files that change while the board reads them. A small one is read whole, and a growing one is followed: each read costs only what is new.
  * One that was truncated or replaced is read again from its start.
  */
-import { constants } from 'node:fs'
+import { constants, type Stats } from 'node:fs'
 import { lstat, open, type FileHandle } from 'node:fs/promises'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemInputError } from '../../accelerated/errors/systemError.js'
@@ -39,43 +39,51 @@ const maxLineLength = 1 << 20
 /** Links are not followed, and a named pipe does not block. */
 const openFlags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0)
 
-type FileStats = { readonly ino: number; readonly size: number; readonly mtimeMs: number }
-
-type Position = {
-  /** stats at the last read; null if there was no file */
-  stats: FileStats | null
-  /** bytes read so far */
-  offset: number
-  /** the last bytes before the offset */
-  context: Buffer
-}
-
 export const openTail = (file: string, { onLine, onReset, lastBytes, maxBytes = defaultMaxBytes }: TailOptions): TailedFile => {
-  const position: Position = { stats: null, offset: 0, context: Buffer.alloc(0) }
-  let splitter = lineSplitter(onLine, false)
+  /** ino, size and mtime at the last read; null if there was no file */
+  let stats: Pick<Stats, 'ino' | 'size' | 'mtimeMs'> | null = null
+  /** bytes read so far, and the last ones of them */
+  let [offset, context] = [0, Buffer.alloc(0)]
+  let split = lineSplitter(onLine, false)
   const restart = (size: number): void => {
     onReset()
-    position.offset = lastBytes === undefined ? 0 : Math.max(0, size - lastBytes)
-    position.context = Buffer.alloc(0)
-    splitter = lineSplitter(onLine, position.offset > 0)
+    ;[offset, context] = [lastBytes === undefined ? 0 : Math.max(0, size - lastBytes), Buffer.alloc(0)]
+    split = lineSplitter(onLine, offset > 0)
+  }
+  /** Whether the bytes before the offset are still the ones that were read. */
+  const isSame = async (handle: FileHandle, now: Stats): Promise<boolean> => {
+    if (now.ino !== stats?.ino || now.size < offset) return false
+    const bytes = Buffer.alloc(context.length)
+    await handle.read(bytes, 0, bytes.length, offset - context.length)
+    return bytes.equals(context)
   }
   const readOpen = async (handle: FileHandle): Promise<boolean> => {
-    const stats = await handle.stat()
-    if (!stats.isFile()) throw inputError(file, 'a regular file', 'something else')
-    if (isUnchanged(position, stats)) return false
-    const isRestarted = !(await isSameFile(handle, position, stats))
-    if (isRestarted) restart(stats.size)
-    position.stats = { ino: stats.ino, size: stats.size, mtimeMs: stats.mtimeMs }
-    const before = position.offset
-    await readChunks(handle, position, Math.min(stats.size, before + maxBytes), splitter)
-    return isRestarted || position.offset > before
+    const now = await handle.stat()
+    if (!now.isFile()) throw inputError(file, 'a regular file', 'something else')
+    if (stats?.ino === now.ino && stats.size === now.size && stats.mtimeMs === now.mtimeMs && offset === now.size) return false
+    const isRestarted = !(await isSame(handle, now))
+    if (isRestarted) restart(now.size)
+    stats = { ino: now.ino, size: now.size, mtimeMs: now.mtimeMs }
+    const [before, end] = [offset, Math.min(now.size, offset + maxBytes)]
+    const buffer = Buffer.allocUnsafe(Math.min(chunkSize, Math.max(1, end - offset)))
+    while (offset < end) {
+      const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, end - offset), offset)
+      if (bytesRead === 0) break // truncated meanwhile: the next read notices it
+      split(buffer.subarray(0, bytesRead))
+      offset += bytesRead
+      context = Buffer.concat([context, buffer.subarray(0, bytesRead)].map((bytes) => bytes.subarray(-contextSize))).subarray(-contextSize)
+    }
+    return isRestarted || offset > before
   }
   return {
     read: async () => {
-      const handle = await openFile(file)
+      const handle = await open(file, openFlags).catch((thrown: unknown) => {
+        if (isAbsent(thrown)) return null
+        throw systemInputError(file, 'a file within the folder', thrown)
+      })
       if (handle === null) {
-        const existed = position.stats !== null
-        position.stats = null
+        const existed = stats !== null
+        stats = null
         if (existed) restart(0)
         return existed
       }
@@ -90,59 +98,19 @@ export const openTail = (file: string, { onLine, onReset, lastBytes, maxBytes = 
   }
 }
 
-const openFile = (file: string): Promise<FileHandle | null> =>
-  open(file, openFlags).catch((thrown: unknown) => {
-    if (isAbsent(thrown)) return null
-    throw systemInputError(file, 'a file within the folder', thrown)
-  })
-
-const isUnchanged = ({ stats, offset }: Position, now: FileStats): boolean =>
-  stats?.ino === now.ino && stats.size === now.size && stats.mtimeMs === now.mtimeMs && offset === now.size
-
-/** Whether the bytes before the offset are still the ones that were read. */
-const isSameFile = async (handle: FileHandle, { stats, offset, context }: Position, now: FileStats): Promise<boolean> => {
-  if (stats === null || now.ino !== stats.ino || now.size < offset) return false
-  const bytes = Buffer.alloc(context.length)
-  await handle.read(bytes, 0, bytes.length, offset - context.length)
-  return bytes.equals(context)
-}
-
-/** Reads up to `end`, and advances the position. */
-const readChunks = async (handle: FileHandle, position: Position, end: number, splitter: LineSplitter): Promise<void> => {
-  const buffer = Buffer.allocUnsafe(Math.min(chunkSize, Math.max(1, end - position.offset)))
-  let { context } = position
-  while (position.offset < end) {
-    const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, end - position.offset), position.offset)
-    if (bytesRead === 0) break // truncated meanwhile: the next read notices it
-    const bytes = buffer.subarray(0, bytesRead)
-    splitter(bytes)
-    position.offset += bytesRead
-    context = Buffer.concat([context, bytes]).subarray(-contextSize)
-  }
-  position.context = Buffer.from(context) // a copy, which does not keep the whole chunk in memory
-}
-
-type LineSplitter = (bytes: Buffer) => void
-
-const lineFeed = 0x0a
-
-/** Splits chunks into lines, and keeps an incomplete line until its end arrives. @param skipsFirst whether the first line is incomplete */
-const lineSplitter = (onLine: (line: Buffer) => void, skipsFirst: boolean): LineSplitter => {
-  let pending: Buffer[] = []
-  let pendingLength = 0
-  let isSkipping = skipsFirst
-  return (bytes) => {
+/** Splits chunks into lines, and keeps an incomplete line until its end arrives. @param isSkipping whether the first line is incomplete */
+const lineSplitter = (onLine: (line: Buffer) => void, isSkipping: boolean): ((chunk: Buffer) => void) => {
+  let pending = Buffer.alloc(0)
+  return (chunk) => {
     let start = 0
-    for (let end = bytes.indexOf(lineFeed); end !== -1; end = bytes.indexOf(lineFeed, start)) {
-      const rest = bytes.subarray(start, end)
-      if (!isSkipping) onLine(pendingLength === 0 ? rest : Buffer.concat([...pending, rest]))
-      ;[pending, pendingLength, isSkipping] = [[], 0, false]
+    for (let end = chunk.indexOf('\n'); end !== -1; end = chunk.indexOf('\n', start)) {
+      const rest = chunk.subarray(start, end)
+      if (!isSkipping) onLine(pending.length === 0 ? rest : Buffer.concat([pending, rest]))
+      ;[pending, isSkipping] = [Buffer.alloc(0), false]
       start = end + 1
     }
-    if (start === bytes.length || isSkipping) return
-    pendingLength += bytes.length - start
-    if (pendingLength > maxLineLength) [pending, pendingLength, isSkipping] = [[], 0, true]
-    else pending.push(Buffer.from(bytes.subarray(start)))
+    if (!isSkipping) pending = Buffer.concat([pending, chunk.subarray(start)]) // a copy: the chunk is read into again
+    if (pending.length > maxLineLength) [pending, isSkipping] = [Buffer.alloc(0), true]
   }
 }
 

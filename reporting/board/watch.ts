@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { group } from 'd3-array'
 import pMap from 'p-map'
 import { claimantsOf } from '../../accelerated/storage/folderLock.js'
 import { cellFailure, type CellFailure } from '../../evaluation/cells/cellFolder.js'
@@ -10,130 +11,16 @@ import { folderLimit, openDiscovery, runLimit, type RunFolder } from '../runs/di
 import { resultOrMessage } from '../runs/resultOrMessage.js'
 import { readSweep, type StoredSweep } from '../runs/stored.js'
 import { readSmallFile, stampOf } from './tailFile.js'
-import { statusOf, watchRun, type RunWatcher, type WatchedRun } from './watchRun.js'
+import { isHeld, openRunFiles, type WatchedRun } from './watchRun.js'
 
 export type Watch = {
+  /** Reads what has changed. Concurrent refreshes share one. */
   readonly refresh: () => Promise<void>
+  /** by id, in the order of their folders: what has been read so far, also during a refresh */
   readonly runs: () => ReadonlyMap<string, WatchedRun>
   readonly sweeps: () => ReadonlyMap<string, WatchedSweep>
   /** a problem with the folder, in one line */
   readonly problem: () => string | null
-}
-
-/** Runs that are read at the same time. */
-const concurrency = 8
-/** Runs that neither run nor wait are refreshed every fourth time. */
-const idleInterval = 4
-/** Runs after which the board shows what it has read so far. */
-const publishInterval = 100
-
-export const idOf = (name: string): string => createHash('sha256').update(name).digest('hex').slice(0, 16)
-
-/** A run or a sweep with its name and id on the board. */
-type Found = RunFolder & { readonly id: string; readonly name: string }
-
-type WatchState = {
-  readonly runs: Map<string, RunWatcher>
-  readonly sweeps: Map<string, SweepWatcher>
-  shownRuns: ReadonlyMap<string, WatchedRun>
-  shownSweeps: ReadonlyMap<string, WatchedSweep>
-  problem: string | null
-  refreshes: number
-}
-
-/** Concurrent refreshes share one. */
-export const openWatch = (root: string): Watch => {
-  const discover = openDiscovery(root)
-  const state: WatchState = {
-    ...{ runs: new Map(), sweeps: new Map(), shownRuns: new Map(), shownSweeps: new Map() },
-    ...{ problem: null, refreshes: 0 },
-  }
-  const refresh = async (): Promise<void> => {
-    const { folders, truncated } = await discover()
-    state.problem = await problemOf(root, truncated)
-    await refreshAll(
-      state,
-      folders.map((folder) => named(root, folder)),
-    )
-  }
-  let refreshing: Promise<void> | null = null
-  return {
-    runs: () => state.shownRuns,
-    sweeps: () => state.shownSweeps,
-    problem: () => state.problem,
-    refresh: () => {
-      refreshing ??= refresh().finally(() => {
-        refreshing = null
-      })
-      return refreshing
-    },
-  }
-}
-
-const problemOf = async (root: string, truncated: boolean): Promise<string | null> => {
-  const stats = await stat(root).catch(() => null)
-  if (stats?.isDirectory() !== true) return `${root} no longer exists`
-  return truncated ? `only the first ${runLimit} runs and ${folderLimit} folders are shown` : null
-}
-
-const named = (root: string, folder: RunFolder): Found => {
-  const name = folder.path || basename(root) || root
-  return { ...folder, name, id: idOf(name) }
-}
-
-const refreshAll = async (state: WatchState, found: ReadonlyArray<Found>): Promise<void> => {
-  const ids = new Set(found.map(({ id }) => id))
-  for (const watchers of [state.runs, state.sweeps]) for (const id of watchers.keys()) if (!ids.has(id)) watchers.delete(id)
-  for (const sweep of found.filter(({ kind }) => kind === 'sweep')) {
-    const watcher = state.sweeps.get(sweep.id) ?? watchSweep(sweep)
-    state.sweeps.set(sweep.id, watcher)
-    await watcher.refresh()
-  }
-  const turn = state.refreshes++
-  const runs = found.filter(({ kind }) => kind === 'run')
-  const due = runs.filter(({ id }, i) => isActive(state.runs.get(id)) || (turn + i) % idleInterval === 0)
-  const sweepIds = new Map(found.map(({ folder, id }) => [folder, id]))
-  await pMap(
-    due,
-    async (run, i) => {
-      await refreshRun(state, run, run.sweep === null ? null : (sweepIds.get(run.sweep) ?? null))
-      if (i % publishInterval === publishInterval - 1) publish(state, found)
-    },
-    { concurrency },
-  )
-  publish(state, found)
-}
-
-const refreshRun = async (state: WatchState, { id, folder, name }: Found, sweep: string | null): Promise<void> => {
-  const watcher = state.runs.get(id) ?? watchRun()
-  state.runs.set(id, watcher)
-  const failures = sweep === null ? undefined : state.sweeps.get(sweep)?.sweep().failures
-  await watcher.refresh({ id, folder, name, sweep, failure: failures?.get(basename(folder)) ?? null })
-}
-
-/** New runs are active too. */
-const isActive = (watcher: RunWatcher | undefined): boolean => {
-  const status = watcher?.run()?.status
-  return status === undefined || status === 'running' || status === 'waiting'
-}
-
-/** Shows what has been read so far. */
-const publish = (state: WatchState, found: ReadonlyArray<Found>): void => {
-  const runs = [...state.runs.values()].flatMap((watcher) => watcher.run() ?? [])
-  const bySweep = new Map<string, WatchedRun[]>()
-  for (const run of runs) {
-    if (run.sweep === null) continue
-    const others = bySweep.get(run.sweep)
-    if (others === undefined) bySweep.set(run.sweep, [run])
-    else others.push(run)
-  }
-  state.shownRuns = new Map(runs.map((run) => [run.id, run]))
-  state.shownSweeps = new Map(
-    found.flatMap(({ kind, id }) => {
-      const watcher = kind === 'sweep' ? state.sweeps.get(id) : undefined
-      return watcher === undefined ? [] : [[id, { ...watcher.sweep(), runs: bySweep.get(id) ?? [] }]]
-    }),
-  )
 }
 
 export type WatchedSweep = {
@@ -149,40 +36,86 @@ export type WatchedSweep = {
   readonly isRunning: boolean
   /** by cell */
   readonly failures: ReadonlyMap<string, CellFailure>
-  readonly runs: ReadonlyArray<WatchedRun>
+  readonly runs: readonly WatchedRun[]
 }
 
-export type SweepWatcher = {
-  /** reads what has changed */
-  readonly refresh: () => Promise<void>
-  readonly sweep: () => Omit<WatchedSweep, 'runs'>
-}
-
+/** Runs that are read at the same time. */
+const concurrency = 8
+/** Runs that neither run nor wait are refreshed every fourth time. */
+const idleInterval = 4
 /** Maximum number of failures that are read. */
 const failureLimit = 10_000
 
-export const watchSweep = ({ id, folder, name }: Pick<WatchedSweep, 'id' | 'folder' | 'name'>): SweepWatcher => {
-  let stamps = ''
-  let sweep: Omit<WatchedSweep, 'runs'> = {
-    ...{ id, folder, name, plan: null, stored: null },
-    ...{ problem: null, isRunning: false, failures: new Map() },
+export const idOf = (name: string): string => createHash('sha256').update(name).digest('hex').slice(0, 16)
+
+/** A run or a sweep with its name and id on the board. */
+type Place = RunFolder & Pick<WatchedRun, 'id' | 'name'>
+type SweepFiles = Omit<WatchedSweep, 'runs'> & { readonly stamps: string }
+
+export const openWatch = (root: string): Watch => {
+  const discover = openDiscovery(root)
+  const readers = new Map<string, ReturnType<typeof openRunFiles>>()
+  const [runs, sweeps] = [new Map<string, WatchedRun>(), new Map<string, SweepFiles>()]
+  let [problem, turn, order]: [string | null, number, readonly string[]] = [null, 0, []]
+  const isDue = ({ id }: Place, i: number): boolean => {
+    const status = runs.get(id)?.status
+    return status === undefined || status === 'running' || status === 'waiting' || (turn + i) % idleInterval === 0
   }
+  const refreshRun = async ({ id, folder, name, sweep }: Place, sweepIds: ReadonlyMap<string, string>): Promise<void> => {
+    const sweepId = sweep === null ? null : (sweepIds.get(sweep) ?? null)
+    const failure = sweeps.get(sweepId ?? '')?.failures.get(basename(folder)) ?? null
+    const read = readers.get(id) ?? openRunFiles()
+    readers.set(id, read)
+    runs.set(id, await read({ id, folder, name, sweep: sweepId, failure }))
+  }
+  const refresh = async (): Promise<void> => {
+    const { folders, truncated } = await discover()
+    problem = await problemOf(root, truncated)
+    const places = folders.map((folder): Place => {
+      const name = folder.path || basename(root) || root
+      return { ...folder, name, id: idOf(name) }
+    })
+    order = places.map(({ id }) => id)
+    const ids = new Set(order)
+    for (const map of [readers, runs, sweeps]) for (const id of map.keys()) if (!ids.has(id)) map.delete(id)
+    const sweepPlaces = places.filter(({ kind }) => kind === 'sweep')
+    for (const place of sweepPlaces) sweeps.set(place.id, await readSweepFiles(place, sweeps.get(place.id)))
+    const sweepIds = new Map(sweepPlaces.map(({ folder, id }) => [folder, id]))
+    const due = places.filter(({ kind }) => kind === 'run').filter(isDue)
+    turn++
+    await pMap(due, (place) => refreshRun(place, sweepIds), { concurrency })
+  }
+  let refreshing: Promise<void> | null = null
   return {
-    sweep: () => sweep,
-    refresh: async () => {
-      const stampsNow = (await Promise.all([planFile, 'sweep.json', 'failures'].map((file) => stampOf(join(folder, file))))).join()
-      const locks = await claimantsOf(folder)
-      const isRunning = statusOf({ hasConfig: true, result: null, locks, hasFailed: false, isDamaged: false }) === 'running'
-      sweep = { ...sweep, isRunning, ...(stampsNow === stamps ? {} : await readFiles(folder)) }
-      stamps = stampsNow
+    runs: () => new Map(order.flatMap((id) => runs.get(id) ?? []).map((run) => [run.id, run])),
+    sweeps: () => {
+      const bySweep = group(runs.values(), ({ sweep }) => sweep)
+      return new Map([...sweeps].map(([id, { stamps: _, ...sweep }]) => [id, { ...sweep, runs: bySweep.get(id) ?? [] }]))
+    },
+    problem: () => problem,
+    refresh: () => {
+      refreshing ??= refresh().finally(() => {
+        refreshing = null
+      })
+      return refreshing
     },
   }
 }
 
-const readFiles = async (folder: string): Promise<Pick<WatchedSweep, 'plan' | 'stored' | 'problem' | 'failures'>> => {
+const problemOf = async (root: string, truncated: boolean): Promise<string | null> => {
+  const stats = await stat(root).catch(() => null)
+  if (stats?.isDirectory() !== true) return `${root} no longer exists`
+  return truncated ? `only the first ${runLimit} runs and ${folderLimit} folders are shown` : null
+}
+
+const readSweepFiles = async ({ id, folder, name }: Place, before: SweepFiles | undefined): Promise<SweepFiles> => {
+  const stamps = (await Promise.all([planFile, 'sweep.json', 'failures'].map((file) => stampOf(join(folder, file))))).join()
+  const isRunning = (await claimantsOf(folder)).some(isHeld)
+  if (before?.stamps === stamps) return { ...before, isRunning }
   const [plan, planProblem] = await resultOrMessage(() => readSmallFile(join(folder, planFile), () => readPlan(folder)))
   const [stored, storedProblem] = await resultOrMessage(() => readSmallFile(join(folder, 'sweep.json'), () => readSweep(folder)))
-  return { plan, stored, problem: planProblem ?? storedProblem, failures: await readFailures(folder) }
+  const failures = await readFailures(folder)
+  return { id, folder, name, plan, stored, problem: planProblem ?? storedProblem, isRunning, failures, stamps }
 }
 
 const readFailures = async (folder: string): Promise<ReadonlyMap<string, CellFailure>> => {

@@ -1,15 +1,15 @@
-/** Watches one run: reads the files that have changed, and determines the run's status and remaining time. */
+/** Reads the files of one run that have changed, and determines the run's status and remaining time. */
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { claimantsOf, patience, type Claimant } from '../../accelerated/storage/folderLock.js'
+import type { CellFailure } from '../../evaluation/cells/cellFolder.js'
 import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
 import { readRunConfig, readRunResult } from '../../finetuning/runs/runFiles.js'
 import { readWorkers, workersFile, type RunWorkers } from '../../finetuning/runs/workersFile.js'
-import type { CellFailure } from '../../evaluation/cells/cellFolder.js'
 import { resultOrMessage } from '../runs/resultOrMessage.js'
 import { plural } from '../text/units.js'
 import type { RunStatus } from './events.js'
-import { etaEstimator, metricsSummarizer, plannedSteps, type EtaEstimator, type MetricsSummarizer, type MetricsSummary } from './metrics.js'
+import { etaEstimator, metricsSummarizer, plannedSteps, type MetricsSummary } from './metrics.js'
 import { openTail, readSmallFile, stampOf, type TailedFile } from './tailFile.js'
 
 export type WatchedRun = {
@@ -34,128 +34,70 @@ export type WatchedRun = {
   readonly secondsLeft: number | null
 }
 
-/** A run's place on the board, and what its sweep knows about it. */
+/** A run's place on the board, and what its sweep recorded about it. */
 export type RunPlace = Pick<WatchedRun, 'id' | 'folder' | 'name' | 'sweep'> & { readonly failure: CellFailure | null }
-
-export type RunWatcher = {
-  /** reads what has changed */
-  readonly refresh: (place: RunPlace) => Promise<void>
-  /** the run at the last refresh; null before the first one */
-  readonly run: () => WatchedRun | null
-}
 
 /** Bytes at the end of a finished run's metrics.jsonl that contain its last step. Everything else is in its result.json. */
 const lastStepBytes = 65_536
 
-/** Of a folder without workers.json. */
-const noWorkers = { stamp: '-', report: null } as const
-
-type WatcherState = {
-  readonly metrics: MetricsSummarizer
-  readonly eta: EtaEstimator
-  tail: TailedFile | null
-  /** whether only the end of metrics.jsonl was read */
-  isPartial: boolean
-  stamps: string
-  config: RunConfig | null
-  result: RunResult | null
-  workers: { readonly stamp: string; readonly report: RunWorkers | null }
+type RunFiles = Pick<WatchedRun, 'config' | 'result' | 'workers'> & {
+  readonly stamps: string
   /** message for an invalid file */
-  damage: string | null
-  /** time of the newest line of metrics.jsonl, in milliseconds */
-  updated: number | null
+  readonly damage: string | null
 }
 
-export const watchRun = (): RunWatcher => {
-  const state: WatcherState = {
-    metrics: metricsSummarizer(),
-    eta: etaEstimator(),
-    tail: null,
-    isPartial: false,
-    stamps: '',
-    config: null,
-    result: null,
-    workers: noWorkers,
-    damage: null,
-    updated: null,
+/** @returns a function that reads what has changed since its last call */
+export const openRunFiles = (): ((place: RunPlace) => Promise<WatchedRun>) => {
+  const [metrics, eta] = [metricsSummarizer(), etaEstimator()]
+  let files: RunFiles = { stamps: '', config: null, result: null, workers: null, damage: null }
+  let tail: (TailedFile & { readonly isPartial: boolean }) | null = null
+  return async ({ failure, ...place }) => {
+    const locks = await locksOf(place.folder, files)
+    files = locks.stamps === files.stamps ? files : await readFiles(place.folder, locks.stamps)
+    const { config, result, workers, damage } = files
+    const isFinished = result?.interrupted === false
+    const file = join(place.folder, 'metrics.jsonl')
+    if (tail === null || (tail.isPartial && !isFinished)) {
+      metrics.onReset()
+      tail = { ...openTail(file, { ...metrics, ...(isFinished ? { lastBytes: lastStepBytes } : {}) }), isPartial: isFinished }
+    }
+    const [hasNews, unreadable] = await resultOrMessage(tail.read)
+    const summary = metrics.summary()
+    const signs = { hasConfig: config !== null, result, locks: locks.claimants, hasFailed: failure !== null, isDamaged: damage !== null }
+    const status = statusOf(signs)
+    const isRunning = status === 'running' && summary.step > 0
+    const written = isRunning && hasNews === true ? await lstat(file).catch(() => null) : null
+    if (written !== null) eta.observe(summary.step, written.mtimeMs)
+    const steps = result?.steps ?? (config === null ? null : plannedSteps(config, summary.stepsPerEpoch))
+    return {
+      ...{ ...place, status, config, result, metrics: summary, steps },
+      reason: unreadable ?? damage ?? reasonOf(status, locks.claimants, failure, summary),
+      workers: status === 'running' ? workers : null,
+      secondsLeft: isRunning && steps !== null ? eta.secondsFor(Math.max(0, steps - summary.step), summary) : null,
+    }
   }
-  let run: WatchedRun | null = null
-  return {
-    run: () => run,
-    refresh: async (place) => {
-      const locks = await readFiles(state, place.folder)
-      const unreadable = await readMetrics(state, place.folder)
-      await readReport(state, place.folder)
-      run = runOf(state, place, locks, unreadable)
-    },
-  }
 }
 
-/** Reads config.json and result.json if they have changed. @returns the run's locks */
-const readFiles = async (state: WatcherState, folder: string): Promise<ReadonlyArray<Claimant>> => {
-  const { stamps, locks } = await consistentSigns(state, folder)
-  if (stamps === state.stamps) return locks
-  const [configFile, resultFile] = [join(folder, 'config.json'), join(folder, 'result.json')]
-  const [config, configDamage] = await resultOrMessage(() => readSmallFile(configFile, () => readRunConfig(folder)))
-  const [result, resultDamage] = await resultOrMessage(() => readSmallFile(resultFile, () => readRunResult(folder)))
-  Object.assign(state, { stamps, config, result, damage: configDamage ?? resultDamage })
-  return locks
-}
-
-/** Stamps and locks of one moment. Otherwise a run that starts or ends in between would look like a failed one. */
-const consistentSigns = async ({ stamps: before, result }: Pick<WatcherState, 'stamps' | 'result'>, folder: string) => {
+/** Locks, and stamps of the files, of one moment. Otherwise a run that starts or ends in between would look like a failed one. */
+const locksOf = async (folder: string, { stamps: before, result }: RunFiles) => {
   const stampsNow = async (): Promise<string> =>
-    `${await stampOf(join(folder, 'config.json'))}, ${await stampOf(join(folder, 'result.json'))}`
+    (await Promise.all(['config.json', 'result.json', workersFile].map((file) => stampOf(join(folder, file))))).join()
   for (let attempt = 1; ; attempt++) {
     const stamps = await stampsNow()
-    if (stamps === before && result?.interrupted === false) return { stamps, locks: [] }
-    const locks = await claimantsOf(folder)
-    if (attempt === 3 || (await stampsNow()) === stamps) return { stamps, locks }
+    if (stamps === before && result?.interrupted === false) return { stamps, claimants: [] }
+    const claimants = await claimantsOf(folder)
+    if (attempt === 3 || (await stampsNow()) === stamps) return { stamps, claimants }
   }
 }
 
-/** Reads the new lines of metrics.jsonl. @returns a message if it cannot be read */
-const readMetrics = async (state: WatcherState, folder: string): Promise<string | null> => {
-  const file = join(folder, 'metrics.jsonl')
-  const isFinished = state.result?.interrupted === false
-  if (state.tail === null || (state.isPartial && !isFinished)) {
-    state.metrics.onReset()
-    state.isPartial = isFinished
-    state.tail = openTail(file, { ...state.metrics, ...(isFinished ? { lastBytes: lastStepBytes } : {}) })
-  }
-  const [hasNews, unreadable] = await resultOrMessage(state.tail.read)
-  if (hasNews === true) state.updated = (await lstat(file).catch(() => null))?.mtimeMs ?? null
-  return unreadable
-}
-
-/** Reads workers.json if it has changed. A damaged one counts as none: the run itself is not damaged. */
-const readReport = async (state: WatcherState, folder: string): Promise<void> => {
-  const file = join(folder, workersFile)
-  const stamp = state.result?.interrupted === false ? noWorkers.stamp : await stampOf(file)
-  if (stamp === state.workers.stamp) return
-  const [report] = await resultOrMessage(() => readSmallFile(file, () => readWorkers(folder)))
-  state.workers = { stamp, report }
-}
-
-const runOf = (state: WatcherState, place: RunPlace, locks: ReadonlyArray<Claimant>, unreadable: string | null): WatchedRun => {
-  const { config, result, damage, eta, updated, workers } = state
-  const { failure, ...identity } = place
-  const metrics = state.metrics.summary()
-  const status = statusOf({ hasConfig: config !== null, result, locks, hasFailed: failure !== null, isDamaged: damage !== null })
-  const isRunning = status === 'running' && metrics.step > 0
-  if (isRunning && updated !== null) eta.observe(metrics.step, updated)
-  const steps = result?.steps ?? (config === null ? null : plannedSteps(config, metrics.stepsPerEpoch))
-  return {
-    ...identity,
-    status,
-    reason: unreadable ?? damage ?? reasonOf(status, locks, failure, metrics),
-    config,
-    result,
-    metrics,
-    workers: status === 'running' ? workers.report : null,
-    steps,
-    secondsLeft: isRunning && steps !== null ? eta.secondsFor(Math.max(0, steps - metrics.step), metrics) : null,
-  }
+/** A damaged workers.json counts as none: the run itself is not damaged. */
+const readFiles = async (folder: string, stamps: string): Promise<RunFiles> => {
+  const read = <Content>(file: string, parse: (folder: string) => Promise<Content>) =>
+    resultOrMessage(() => readSmallFile(join(folder, file), () => parse(folder)))
+  const [config, configDamage] = await read('config.json', readRunConfig)
+  const [result, resultDamage] = await read('result.json', readRunResult)
+  const [workers] = await read(workersFile, readWorkers)
+  return { stamps, config, result, workers, damage: configDamage ?? resultDamage }
 }
 
 const reasonOf = (
@@ -191,7 +133,7 @@ export type RunSigns = {
 }
 
 /** If the process cannot be checked from here, its lock counts for as long as it is renewed. */
-const isHeld = ({ lives, silent }: RunSigns['locks'][number]): boolean => lives ?? silent <= patience.silence
+export const isHeld = ({ lives, silent }: RunSigns['locks'][number]): boolean => lives ?? silent <= patience.silence
 
 export const statusOf = ({ hasConfig, result, locks, hasFailed, isDamaged }: RunSigns): RunStatus => {
   if (result?.interrupted === false) return 'finished'

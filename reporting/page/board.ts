@@ -1,8 +1,7 @@
 /** The script of the board: it follows the events of one view, renders it again with each, and does what the reader asks for. */
 import morphdom from 'morphdom'
 import { compareLimit, type Answer, type BoardState, type SentenceAnswer, type View } from '../board/events.js'
-import { figuresIn, viewHtml, viewTitle, type Reader } from '../views/board.js'
-import { answerHtml } from '../views/sentence.js'
+import { figuresIn, viewHtml, viewTitle, type Reader, answerHtml } from '../views/board.js'
 import { html } from '../text/html.js'
 import { listenToButtons, showCharts, smoothingControl } from './charts.js'
 import { followEvents, request, showConnection, takeToken } from './connection.js'

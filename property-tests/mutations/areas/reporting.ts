@@ -110,8 +110,8 @@ export const reporting: ReadonlyArray<Mutation> = [
   {
     file: 'reporting/board/tailFile.ts',
     mistake: 'An incomplete line is passed on.',
-    before: 'else pending.push(Buffer.from(bytes.subarray(start)))',
-    after: 'else onLine(bytes.subarray(start))',
+    before: 'if (!isSkipping) pending = Buffer.concat([pending, chunk.subarray(start)])',
+    after: 'if (!isSkipping) onLine(chunk.subarray(start))',
     tests: ['board/tailFile'],
   },
   {
@@ -390,8 +390,8 @@ export const reporting: ReadonlyArray<Mutation> = [
   {
     file: 'reporting/board/metrics.ts',
     mistake: 'Times of forgotten lines are kept.',
-    before: '[noMetrics, []]',
-    after: '[noMetrics, seconds]',
+    before: ';[summary, seconds] = [noMetrics, []]',
+    after: ';[summary, seconds] = [noMetrics, seconds]',
     tests: ['board/runState'],
   },
   {
@@ -460,8 +460,8 @@ export const reporting: ReadonlyArray<Mutation> = [
   {
     file: 'reporting/board/watchRun.ts',
     mistake: 'The board shows the workers of a run that has ended.',
-    before: "workers: status === 'running' ? workers.report : null",
-    after: 'workers: workers.report',
+    before: "workers: status === 'running' ? workers : null",
+    after: 'workers',
     tests: ['board/workers'],
   },
 ]
