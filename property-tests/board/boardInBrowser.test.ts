@@ -301,7 +301,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     // while events arrive
     const longest = await longestFrame(page)
     await expect
-      .poll(async () => Number((await lineOf(page, 'grows').locator('td').nth(3).textContent())?.split(' ')[0]))
+      .poll(async () => Number((await lineOf(page, 'grows').locator('td').nth(3).textContent())?.split(' ')[0]?.replaceAll(',', '')))
       .toBeGreaterThan(1)
     clearInterval(growing)
     await page.getByRole('link', { name: 'long', exact: true }).click()

@@ -138,7 +138,7 @@ describe('the curves of a run', () => {
     const read = (run: WatchedRun) => content.read([run], null)
     for (const run of [first, second, ...others.slice(1), first, ...others.slice(0, 1)]) await read(run)
     for (const { folder: one } of [first, second]) await appendFile(join(one, 'metrics.jsonl'), step(2))
-    await expect.poll(async () => readsOf(await read(first)), { message: 'grown since it was shown' }).toBe(2)
+    await expect.poll(async () => readsOf(await read(first)), { message: 'grown since it was shown', timeout: 3_000 }).toBe(2)
     expect(readsOf(await read(second)), 'read from its start').toBe(1)
   })
 

@@ -1,11 +1,11 @@
 /** Open pages: each receives only changes, events do not pile up for one that reads slowly, and nothing is read without one. */
-import { appendFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Hono } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { BoardState } from '../../reporting/board/events.js'
+import type { BoardState, View } from '../../reporting/board/events.js'
 import { openPages } from '../../reporting/board/pages.js'
 import { idOf, openWatch } from '../../reporting/board/watch.js'
 import { writeRun } from '../property/reporting/reportRuns.js'
@@ -24,7 +24,7 @@ const grow = (): Promise<void> =>
   appendFile(join(folder, 'grows/metrics.jsonl'), `${JSON.stringify({ kind: 'step', step: ++step, taskLoss: 1 / step })}\n`)
 
 /** Pages of the folder, and the number of times that it was read. */
-const opened = () => {
+const opened = (view: View = { kind: 'list', ids: [] }) => {
   const watch = openWatch(folder)
   let reads = 0
   const refresh = (): Promise<void> => {
@@ -32,7 +32,7 @@ const opened = () => {
     return watch.refresh()
   }
   const pages = openPages({ ...watch, refresh }, null)
-  const app = new Hono().get('/', (c) => streamSSE(c, (stream) => pages.serve(stream, { kind: 'list', ids: [] }, () => undefined)))
+  const app = new Hono().get('/', (c) => streamSSE(c, (stream) => pages.serve(stream, view, () => undefined)))
   const open = async () => {
     const { body } = await app.request('/')
     const reader = (body ?? new ReadableStream<Uint8Array>()).pipeThrough(new TextDecoderStream()).getReader()
@@ -57,6 +57,17 @@ describe('an open page', () => {
       const changed = await page.next()
       expect([Object.keys(changed), changed[line]?.step]).toEqual([[line], step])
     }
+    await page.close()
+  })
+
+  it('shows a run whose metrics cannot be read, with one line about them', async () => {
+    const metrics = join(folder, 'rests/metrics.jsonl')
+    await rename(metrics, join(folder, 'elsewhere'))
+    await symlink(join(folder, 'elsewhere'), metrics)
+    const page = await opened({ kind: 'run', ids: [idOf('rests')] }).open()
+    const { run, figures, board } = await page.next()
+    expect([run?.line.name, board?.problem, figures?.names]).toEqual(['rests', null, []])
+    expect(figures?.problems).toEqual([expect.stringMatching(/metrics\.jsonl: expected a file within the folder, got ELOOP/)])
     await page.close()
   })
 
