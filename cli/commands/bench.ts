@@ -1,7 +1,7 @@
 /** salora bench: how fast this machine trains. */
 import { type BenchmarkResult, type StepRate, benchmark } from '../../evaluation/benchmark/machine.js'
 import { peers, type PeerRow } from '../../evaluation/benchmark/comparePeft.js'
-import { peerModes, type PeerMode } from '../../evaluation/benchmark/pairings.js'
+import { peerModes, type PeerMode } from '../../evaluation/benchmark/cases.js'
 import { ratesCells } from '../../evaluation/benchmark/productRates.js'
 import { choiceOf, countFlag, listFlag, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
@@ -13,7 +13,7 @@ import { allTrainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import type { Terminal } from '../terminal/output.js'
-import type { SideResult } from '../../evaluation/benchmark/turns.js'
+import type { SideResult } from '../../evaluation/benchmark/worker.js'
 
 const names = listFlag('names', 'PEFT eager, by torch.compile (compile), or on int8 weights (torchao); separated by commas', {
   defaultText: 'eager',

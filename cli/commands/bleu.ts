@@ -12,7 +12,7 @@ import {
   bleuTokenizers,
   noStatistics,
   smoothValues,
-} from '../../evaluation/bleu/index.js'
+} from '../../evaluation/bleu/bleu.js'
 import { choiceFlag, numberFlag, required, severalFlag, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { versions } from '../../finetuning/runs/versions.js'

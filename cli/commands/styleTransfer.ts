@@ -2,7 +2,7 @@
 import { basename, join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { promptTemplates, templateOf } from '../../finetuning/data/promptTemplates.js'
-import { transferDatasets } from '../../evaluation/styleTransfer/index.js'
+import { transferDatasets } from '../../evaluation/styleTransfer/datasets.js'
 import { styleTransfer } from '../../evaluation/styleTransfer/styleTransfer.js'
 import type { StyleTransferResult, TransferSource } from '../../evaluation/styleTransfer/contract.js'
 import { markdownTable } from '../../evaluation/styleTransfer/transferTable.js'

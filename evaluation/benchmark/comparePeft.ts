@@ -5,12 +5,20 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { evenCase, mrpcBatches, mrpcCases, mrpcEpoch, type BenchmarkCase, type BenchmarkKind } from './cases.js'
+import {
+  evenCase,
+  mrpcBatches,
+  mrpcCases,
+  mrpcEpoch,
+  type BenchmarkCase,
+  type BenchmarkKind,
+  chosenCases,
+  type Pairing,
+  type PeerMode,
+} from './cases.js'
 import { benchmarkModel, decoderVocabulary, wholeVocabulary } from './model.js'
-import { chosenCases, type Pairing, type PeerMode } from './pairings.js'
 import { productRates, type ProductRates } from './productRates.js'
-import { takeTurns, type Ratio, type SideResult } from './turns.js'
-import { openSide, peerFile, saloraFile, type Side, type SideRequest } from './worker.js'
+import { takeTurns, type Ratio, type SideResult, openSide, peerFile, saloraFile, type Side, type SideRequest } from './worker.js'
 
 export type PeersOptions = {
   /** a Python with torch, transformers and peft; null: ours alone */

@@ -8,11 +8,20 @@ import { systemInputError } from '../../accelerated/errors/systemError.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { versions } from '../../finetuning/runs/versions.js'
 import { type Cell, scoreOf } from './sweep.js'
-import { type GlueSweepOptions, type OnSweepEvent, cellsOf, type Grid, gridCells, rateKey, type ChosenRates, sweepPlan } from './plan.js'
+import {
+  type GlueSweepOptions,
+  type OnSweepEvent,
+  cellsOf,
+  type Grid,
+  gridCells,
+  rateKey,
+  type ChosenRates,
+  sweepPlan,
+  writePlan,
+} from './plan.js'
 import { checkLengths, openSweepModel, refuseRunFolder } from '../cells/checkSweep.js'
 import { localExecutor, type CellOutcome, type Executor } from '../cells/executor.js'
 import { partialTable, type EndedCell, type SweepTable } from './sweepTable.js'
-import { writePlan } from './storedPlan.js'
 import { loadTests, writeSubmission, type Submission } from './submission.js'
 import { sweepCsv, sweepLatex, sweepMarkdown } from './sweepTableText.js'
 

@@ -3,12 +3,17 @@ import { createHash } from 'node:crypto'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { ModelSpec, Model } from '../../accelerated/models/architecture.js'
-import type { GlueName } from '../../finetuning/data/glueTasks.js'
+import { type GlueName, GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
 import type { ExecutorEvent } from '../cells/executor.js'
 import type { Cell, Reported, Row, Sweep } from './sweep.js'
-import { recipeOf, type PaperSize } from './glueRecipes.js'
-import { basename, isAbsolute } from 'node:path'
-import type { SweepPlan } from './storedPlan.js'
+import { recipeOf, type PaperSize } from './paperTables.js'
+import { basename, isAbsolute, join } from 'node:path'
+import { z } from 'zod'
+import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
+import { validate } from '../../accelerated/errors/validate.js'
+import { parseJson } from '../../accelerated/storage/json.js'
+import { readText } from '../../accelerated/storage/text.js'
+import { fileInFolder } from '../../accelerated/storage/paths.js'
 
 export type SweepRequest = {
   readonly sweep: Sweep
@@ -173,4 +178,54 @@ const paperSizeOf = ({ type, vocabularySize, spec }: Model): PaperSize | null =>
   if (type !== 'roberta' || vocabularySize !== 50_265) return null
   const shape = `${spec.layers.length} x ${spec.hiddenSize}`
   return shape === '12 x 768' || shape === '24 x 1024' ? sizeOf(spec) : null
+}
+
+/** plan.json of a sweep: its planned cells and how its table is made, so that a board can show the sweep's progress. */
+export type PlannedCell = Pick<Cell, 'id' | 'row' | 'task' | 'seed'>
+
+export type SweepPlan = {
+  readonly sweep: string
+  readonly title: string
+  readonly reported: Reported
+  readonly baseline: string | null
+  /** the paper's model whose scores the table shows */
+  readonly paper: 'base' | 'large' | null
+  /** 'grid': these runs choose learning rates, and the table's runs are planned after them */
+  readonly stage: 'grid' | 'table'
+  readonly cells: ReadonlyArray<PlannedCell>
+}
+
+/** Limits on what is read: bytes of the file, and cells in it. */
+const [fileLimit, cellLimit] = [16_000_000, 100_000]
+
+const text = z.string().max(10_000)
+const schema = z.object({
+  sweep: text,
+  title: text,
+  reported: z.enum(['last', 'best']),
+  baseline: text.nullable(),
+  paper: z.enum(['base', 'large']).nullable(),
+  stage: z.enum(['grid', 'table']),
+  cells: z
+    .array(
+      z.object({
+        // the name of a folder, without a path
+        id: z.string().regex(/^[^/\\\0]{1,255}$/),
+        row: text,
+        task: z.enum(GLUE_NAMES),
+        seed: z.int().min(0),
+      }),
+    )
+    .max(cellLimit),
+})
+
+export const planFile = 'plan.json'
+
+export const writePlan = (output: string, plan: SweepPlan): Promise<void> =>
+  writeFileAtomically(join(output, planFile), `${JSON.stringify(plan)}\n`)
+
+/** plan.json of a sweep's folder; null if it has none. @throws InputError if the file is no plan */
+export const readPlan = async (folder: string): Promise<SweepPlan | null> => {
+  const file = await fileInFolder(folder, planFile)
+  return file === undefined ? null : validate(schema, parseJson(await readText(file, fileLimit), file), file, 'the plan of a sweep')
 }

@@ -7,7 +7,7 @@ import { type Cell, reportedScores, scoreOf, type Reported } from './sweep.js'
 import type { CellOutcome } from '../cells/executor.js'
 import { type PaperScore, paperScore } from './paperTables.js'
 import { summaryOf, type Summary, clusteredDifference, tInterval, type ClusteredDifference, type Interval } from './statistics.js'
-import type { PlannedCell, SweepPlan } from './storedPlan.js'
+import type { PlannedCell, SweepPlan } from './plan.js'
 
 export type TableCell = {
   readonly task: GlueName

@@ -1,7 +1,6 @@
 /** Reads an ARPA file, plain or gzip, line by line into a back-off model, and refuses one that contradicts itself. */
 import { inputError, quoted, type InputError } from '../../accelerated/errors/inputError.js'
-import { type BackoffModel, largestLog10 } from './backoffModel.js'
-import { modelOfNgrams, type Complain } from './modelOfNgrams.js'
+import { type BackoffModel, type Complain, largestLog10, type Level, ngramTables } from './backoffModel.js'
 import { eachTextLine, type TextSource } from './textLines.js'
 import {
   newVocabulary,
@@ -11,8 +10,9 @@ import {
   type Vocabulary,
   unknownWord,
   type GrowingVocabulary,
+  float32List,
+  uint32List,
 } from './vocabulary.js'
-import { float32List, uint32List } from './numberList.js'
 
 /** The highest order of a file: twice the highest trained order. */
 const highestOrder = 12
@@ -59,7 +59,11 @@ export const readArpa = async (source: TextSource, signal?: AbortSignal): Promis
   if ((state as string) !== 'end') throw lineError(sections.nextHeader(), 'the end of the file')
   for (const special of [sentenceStart, sentenceEnd])
     if (!sections.hasSpecial(special)) throw inputError(name, `${specialWords[special]} among the 1-grams`, 'none')
-  return modelOfNgrams(vocabulary, sections.finished().map(numbersOf), complainer(sections.finished(), vocabulary, lineError))
+  const finished = sections.finished()
+  const levels = finished.map((section, i) =>
+    i === 0 ? wordsByNumber(vocabulary.size(), section, finished.length) : levelOf(section, finished.length),
+  )
+  return { vocabulary, levels, tables: ngramTables(levels, complainer(finished, vocabulary, lineError)) }
 }
 
 /** `ngram 2=123` → 123 */
@@ -70,13 +74,30 @@ const parseCount = (line: string, expectedOrder: number, lineError: LineError): 
   return Number(count)
 }
 
-const numbersOf = ({ words, probabilities, backoffs }: Section) => ({
+const levelOf = ({ order, words, probabilities, backoffs }: Section, highest: number): Level => ({
   words: words.numbers(),
   probabilities: probabilities.numbers(),
-  backoffs: backoffs.numbers(),
+  backoffs: order === highest ? new Float32Array(0) : backoffs.numbers(),
 })
 
-/** Errors of the tree, with the line of the n-gram. */
+/** log10 p of an unknown word where a model has no <unk>, as KenLM has it. */
+const withoutUnknown = -100
+
+const wordsByNumber = (size: number, listed: Section, highest: number): Level => {
+  const { words, probabilities, backoffs } = levelOf(listed, highest)
+  const byNumber = {
+    words: Uint32Array.from({ length: size }, (_, word) => word),
+    probabilities: new Float32Array(size).fill(withoutUnknown),
+    backoffs: new Float32Array(backoffs.length > 0 ? size : 0),
+  }
+  words.forEach((word, i) => {
+    byNumber.probabilities[word] = probabilities[i] as number
+    byNumber.backoffs[word] = backoffs[i] as number
+  })
+  return byNumber
+}
+
+/** Errors of the tables, with the line of the n-gram. */
 const complainer =
   (sections: ReadonlyArray<Section>, vocabulary: Vocabulary, lineError: LineError): Complain =>
   (order, listed, problem) => {

@@ -1,7 +1,7 @@
 /** All n-grams of a corpus with their counts, raw and adjusted (Heafield et al. 2013, section 3), from one sort of its places. */
-import type { Corpus } from './corpus.js'
-import { sortedByKey } from './suffixOrder.js'
-import { sentenceStart } from './vocabulary.js'
+import { sentenceStart, newVocabulary, sentenceEnd, specialWords, type Vocabulary, uint32List } from './vocabulary.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { eachTextLine, type TextSource } from './textLines.js'
 
 /** The n-grams of one order in suffix order; those of order 1 are the words by number. */
 export type Counted = {
@@ -104,4 +104,91 @@ const countOrder = (
 
 const increment = (counts: Uint32Array, at: number): void => {
   counts[at] = (counts[at] as number) + 1
+}
+
+/** A training text as numbers. Each sentence starts with as many <s> as the longest context has words, and ends with </s>. */
+export type Corpus = {
+  readonly vocabulary: Vocabulary
+  /** words by number; before each sentence `order` − 1 times <s> */
+  readonly tokens: Uint32Array
+  readonly order: number
+  readonly sentences: number
+  /** without <s> and </s> */
+  readonly words: number
+}
+
+type CorpusOptions = {
+  readonly order: number
+  /** read <s>, </s> and <unk> in the text as blanks instead of refusing them */
+  readonly skipSymbols: boolean
+}
+
+/** The separators of words, as in lmplz; a line feed ends the line. */
+const isBlank = new Uint8Array(256)
+for (const byte of Buffer.from('\0\t\r ')) isBlank[byte] = 1
+
+/** Maximum length of an array of numbers. */
+const mostTokens = 2 ** 32 - 2
+
+/**
+ * Reads a text of one sentence a line; an empty line is an empty sentence, as for lmplz.
+ * @throws InputError for an empty text, a special word in it (unless they are skipped), bytes that are not UTF-8
+ */
+export const readCorpus = async (source: TextSource, { order, skipSymbols }: CorpusOptions, signal?: AbortSignal): Promise<Corpus> => {
+  const vocabulary = newVocabulary()
+  const tokens = uint32List()
+  let [sentences, words] = [0, 0]
+  const takeWord = (bytes: Uint8Array, start: number, end: number, line: number): void => {
+    const word = vocabulary.add(bytes, start, end)
+    if (word > sentenceEnd) {
+      tokens.push(word)
+      words++
+    } else if (!skipSymbols)
+      throw inputError(
+        `${source.name}, line ${line}`,
+        `words of a text (--skip-symbols takes ${specialWords.join(', ')} for blanks)`,
+        `${specialWords[word]}`,
+      )
+  }
+  const takeLine = (bytes: Uint8Array, start: number, end: number, line: number): void => {
+    for (let i = 1; i < order; i++) tokens.push(sentenceStart)
+    for (let at = start; at < end; ) {
+      if (isBlank[bytes[at] as number] === 1) at++
+      else {
+        const from = at
+        do at++
+        while (at < end && isBlank[bytes[at] as number] === 0)
+        takeWord(bytes, from, at, line)
+      }
+    }
+    tokens.push(sentenceEnd)
+    sentences++
+    if (tokens.length() > mostTokens) throw inputError(source.name, `at most ${mostTokens} words`, 'more')
+  }
+  await eachTextLine(source, takeLine, signal)
+  if (words === 0) throw inputError(source.name, 'a text of at least one word', 'none')
+  return { vocabulary, tokens: tokens.numbers(), order, sentences, words }
+}
+
+/** Suffix order: n-grams sorted by their last word, then the one before it, and so on. N-grams with the same ending are neighbors. */
+
+/**
+ * One pass of a radix sort: `places` in the order of keys[place · scale + offset]. The sort is stable. Keys are below `bound`.
+ */
+export const sortedByKey = (places: Uint32Array, keys: Uint32Array, scale: number, offset: number, bound: number): Uint32Array => {
+  const next = new Uint32Array(bound + 1)
+  for (let i = 0; i < places.length; i++) {
+    const key = keys[(places[i] as number) * scale + offset] as number
+    next[key + 1] = (next[key + 1] as number) + 1
+  }
+  for (let key = 1; key <= bound; key++) next[key] = (next[key] as number) + (next[key - 1] as number)
+  const sorted = new Uint32Array(places.length)
+  for (let i = 0; i < places.length; i++) {
+    const place = places[i] as number
+    const key = keys[place * scale + offset] as number
+    const to = next[key] as number
+    sorted[to] = place
+    next[key] = to + 1
+  }
+  return sorted
 }

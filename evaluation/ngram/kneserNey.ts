@@ -1,9 +1,8 @@
 /** Interpolated modified Kneser-Ney smoothing (Chen & Goodman 1998, section 4; Heafield et al. 2013, section 3): from counts to a back-off model. */
 import type { BackoffModel, Level } from './backoffModel.js'
-import type { Corpus } from './corpus.js'
-import type { Counted } from './counts.js'
-import type { Discounts } from './discounts.js'
+import type { Corpus, Counted } from './counts.js'
 import { newVocabulary, sentenceEnd, sentenceStart, unknownWord, type Vocabulary } from './vocabulary.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
 
 /** A model's numbers have seven decimals, as in its ARPA file. */
 const decimals = 1e7
@@ -43,23 +42,22 @@ export const kneserNey = async (
     )
   }
   const { grams: words, placeOf: numberOf } = kept[0] as Kept // pruned words have no number any more
-  const levels = counted.map((order, i): Level => {
-    const keptGrams = kept[i] as Kept
-    const [above, aboveKept, gammas] = [counted[i + 1], kept[i + 1], estimates[i + 1]?.gammas]
-    const logarithms = (values: Float64Array): Float32Array =>
-      Float32Array.from(keptGrams.grams, (gram) => logarithm(values[gram] as number))
+  const levels = counted.map(({ places }, i): Level => {
+    const { grams } = kept[i] as Kept
+    const logarithms = (values: Float64Array | undefined): Float32Array =>
+      Float32Array.from(values === undefined ? [] : grams, (gram) => logarithm(values?.[gram] as number))
+    const order = i + 1
+    const wordAt = (_: unknown, at: number): number => {
+      const gram = grams[Math.floor(at / order)] as number
+      return numberOf[i === 0 ? gram : (tokens[(places[gram] as number) - i + (at % order)] as number)] as number
+    }
     return {
-      words:
-        i === 0
-          ? new Uint32Array(0)
-          : Uint32Array.from(keptGrams.grams, (gram) => numberOf[tokens[(order.places[gram] as number) - i] as number] as number),
+      words: Uint32Array.from({ length: order * grams.length }, wordAt),
       probabilities: logarithms((estimates[i] as Estimate).probabilities),
-      backoffs: gammas === undefined ? new Float32Array(0) : logarithms(gammas),
-      children:
-        above === undefined || aboveKept === undefined ? new Uint32Array(0) : childrenOf(keptGrams, order.endingAt, above, aboveKept),
+      backoffs: logarithms(estimates[i + 1]?.gammas),
     }
   })
-  return { vocabulary: words.length === vocabulary.size() ? vocabulary : vocabularyOf(vocabulary, words), levels }
+  return { vocabulary: words.length === vocabulary.size() ? vocabulary : vocabularyOf(vocabulary, words), levels, tables: null }
 }
 
 const vocabularyOf = (vocabulary: Vocabulary, words: Uint32Array): Vocabulary => {
@@ -141,14 +139,65 @@ const estimateOrder = (
   return { probabilities, gammas }
 }
 
-/** Where the kept n-grams of the order above begin that end in each one of this order: both are in suffix order. */
-const childrenOf = ({ grams, placeOf }: Kept, endingAt: Uint32Array, above: Counted, aboveKept: Kept): Uint32Array => {
-  const children = new Uint32Array(grams.length + 1)
-  for (const gram of aboveKept.grams) {
-    // what an n-gram that stays ends in occurs as often, and its threshold is no higher: it stays too
-    const parent = placeOf[endingAt[above.places[gram] as number] as number] as number
-    children[parent + 1] = (children[parent + 1] as number) + 1
+// Discounts of modified Kneser-Ney smoothing from counts of counts (Chen & Goodman 1998, equation 26), and their fallback.
+/** The discounts of adjusted counts 1, 2, and 3 or more. */
+export type Discounts = readonly [number, number, number]
+
+export type DiscountReport = {
+  readonly order: number
+  readonly discounts: Discounts
+  /** why the fallback replaced the estimate; null if it did not */
+  readonly replaced: string | null
+}
+
+/** lmplz's, for `--discount-fallback` without values. */
+export const defaultFallback: Discounts = [0.5, 1, 1.5]
+
+/** n₁ … n₄: how many n-grams have an adjusted count of 1, 2, 3 and 4. */
+type CountsOfCounts = readonly [number, number, number, number]
+
+/**
+ * As in lmplz. <unk> and <s> have a count of 0, and pruned n-grams count. At the end of its sorted corpus, lmplz still holds one n-gram of each order
+ * below the highest. That n-gram counts by its raw count.
+ */
+export const countsOfCounts = ({ adjusted, raw, last }: Counted): CountsOfCounts => {
+  const totals: [number, number, number, number, number] = [0, 0, 0, 0, 0]
+  const add = (count: number, by: number): void => {
+    if (count < 5) totals[count as 0] += by
   }
-  for (let i = 1; i < children.length; i++) children[i] = (children[i] as number) + (children[i - 1] as number)
-  return children
+  for (const count of adjusted) add(count, 1)
+  if (last !== null && last !== unknownWord) {
+    add(adjusted[last] as number, -1)
+    add(raw[last] as number, 1)
+  }
+  return [totals[1], totals[2], totals[3], totals[4]]
+}
+
+/** In float32 as lmplz: a discount that is 0 there may be negative in float64. */
+const float32 = Math.fround
+
+/** D₁, D₂, D₃₊: Dⱼ = j − (j + 1) Y nⱼ₊₁ / nⱼ with Y = n₁ / (n₁ + 2 n₂); or in words why there are none. Equation 26 of Chen & Goodman 1998. */
+export const estimatedDiscounts = (n: CountsOfCounts): Discounts | string => {
+  const absent = n.slice(0, 3).indexOf(0)
+  if (absent !== -1) return `none with an adjusted count of ${absent + 1}`
+  const y = float32(n[0] / float32(n[0] + 2 * n[1]))
+  const discount = (j: 1 | 2 | 3): number => float32(j - float32(float32(float32((j + 1) * y) * n[j]) / (n[j - 1] as number)))
+  const discounts: Discounts = [discount(1), discount(2), discount(3)]
+  const wrong = discounts.findIndex((amount, i) => amount < 0 || amount > i + 1)
+  return wrong === -1 ? discounts : `a discount of ${discounts[wrong]?.toFixed(3)} for an adjusted count of ${wrong + 1}`
+}
+
+/**
+ * The discounts of one order. @throws InputError if they cannot be estimated and there is no fallback
+ * @param name of the text, for the message
+ */
+export const discountsOf = (name: string, order: number, counted: Counted, fallback: Discounts | null): DiscountReport => {
+  const estimated = estimatedDiscounts(countsOfCounts(counted))
+  if (typeof estimated !== 'string') return { order, discounts: estimated, replaced: null }
+  if (fallback !== null) return { order, discounts: fallback, replaced: estimated }
+  throw inputError(
+    name,
+    `enough text for the discounts of ${order}-grams (--discount-fallback replaces them; is the text small, or artificial?)`,
+    estimated,
+  )
 }

@@ -1,8 +1,9 @@
 /** log10 p of words one after another under a back-off model, as KenLM's `query` gives it. */
-import { blank, type BackoffModel, type Level } from './backoffModel.js'
-import { sentenceStart } from './vocabulary.js'
+import { blank, extendedHash, ngramTables, nobody, placeIn, startHash, type BackoffModel, type NgramTable } from './backoffModel.js'
+import { sentenceStart, sentenceEnd, unknownWord } from './vocabulary.js'
+import { eachTextLine, type TextSource } from './textLines.js'
 
-export type Scorer = {
+type Scorer = {
   /** resets the context: to <s>, the start of a sentence, or to an empty context */
   readonly begin: (context?: 'sentence' | 'nothing') => void
   /** log10 p(word | context); the word becomes part of the context */
@@ -15,9 +16,11 @@ export type Scorer = {
  * p(w | h) = p(longest n-gram in the model that h w ends in) × the back-off weights of all longer contexts (Katz 1987). The weights were read when the
  * context's last word was scored, so no context is looked up. The tables are built first.
  */
-export const openScorer = ({ levels }: BackoffModel): Scorer => {
-  const order = levels.length
-  const tables = ngramTables(levels)
+const openScorer = (model: BackoffModel): Scorer => {
+  const order = model.levels.length
+  const tables =
+    model.tables ??
+    ngramTables(model.levels, (...wrong) => new Error(`ngramScorer: expected a consistent model, got n-gram ${wrong.join(' ')}`))
   const { values: ofWords } = tables[0] as NgramTable
   const history = new Uint32Array(order + 1) // history[0]: the word before
   const contexts = new Float64Array(order) // contexts[k]: log10 of the weight of the context of k + 1 words
@@ -37,19 +40,13 @@ export const openScorer = ({ levels }: BackoffModel): Scorer => {
     matched = 1
     met[0] = ofWords[4 * word + 3] as number
     while (matched <= length) {
-      const { numbers, values, mask } = tables[matched] as NgramTable
+      const table = tables[matched] as NgramTable
       const before = history[matched - 1] as number
       hash = extendedHash(hash, before)
-      let slot = firstPlace(hash, mask)
-      let ends = numbers[4 * slot] as number
-      while (ends !== nobody && (ends !== place || numbers[4 * slot + 1] !== before)) {
-        slot = (slot + 1) & mask
-        ends = numbers[4 * slot] as number
-      }
-      if (ends === nobody) break
-      place = slot
-      const probability = values[4 * slot + 2] as number
-      met[matched] = values[4 * slot + 3] as number
+      place = placeIn(table, hash, place, before)
+      if (table.numbers[4 * place] === nobody) break
+      const probability = table.values[4 * place + 2] as number
+      met[matched] = table.values[4 * place + 3] as number
       matched++
       if (probability === blank) continue
       log10 = probability
@@ -66,71 +63,113 @@ export const openScorer = ({ levels }: BackoffModel): Scorer => {
   return { begin, next, matched: () => matched }
 }
 
-// A model's n-grams in one hash table per order, for scoring. The place of an n-gram follows from its words alone. So the processor can
-// look up the next longer n-gram while it waits for this one. An entry stores the place of its suffix, which identifies the n-gram.
-/** One order. At place p, numbers[4 p] is the place of the suffix in the table of its order, or `nobody`. And numbers[4 p + 1] is the first word. */
-type NgramTable = {
-  readonly numbers: Uint32Array
-  /** the same bytes: [4 p + 2] is log10 p, [4 p + 3] log10 of the back-off weight */
-  readonly values: Float32Array
-  readonly mask: number
+export type SentenceScore = {
+  /** log10 p of the words and of the end of the sentence */
+  readonly log10: number
+  /** without <s> and </s> */
+  readonly words: number
+  /** words that the model does not know */
+  readonly unknown: number
+  /** the part of `log10` that is theirs */
+  readonly unknownLog10: number
 }
 
-const nobody = 0xffffffff
-
-/** Places for each n-gram, at least. */
-const room = 1.5
-
-/** The hash of a word, and of a word before what has the hash `rest`. */
-const startHash = (word: number): number => extendedHash(0x2545f491, word)
-const extendedHash = (rest: number, word: number): number => {
-  const mixed = Math.imul(rest ^ word, 0x9e3779b1)
-  return mixed ^ (mixed >>> 15)
+export type TextScore = {
+  readonly sentences: number
+  readonly words: number
+  readonly unknown: number
+  readonly log10: number
+  /** 10^(−Σ log10 p / words): the ends of sentences are in the sum, and not counted. Null without words */
+  readonly perplexity: number | null
+  /** the same without the unknown words, in sum and count */
+  readonly perplexityWithoutUnknown: number | null
+  /** KenLM's, "including OOVs": each end of a sentence is counted as a word */
+  readonly kenlmPerplexity: number | null
+  /** KenLM's, "excluding OOVs" */
+  readonly kenlmPerplexityWithoutUnknown: number | null
 }
-/** Where to look first. */
-const firstPlace = (hash: number, mask: number): number => (Math.imul(hash, 0x85ebca6b) >>> 3) & mask
 
-/** By order; the place of a word is its number. */
-const ngramTables = (levels: ReadonlyArray<Level>): ReadonlyArray<NgramTable> => {
-  const words = (levels[0] as Level).probabilities.length
-  const tables: NgramTable[] = [tableOf(words, 0)]
-  let places = Uint32Array.from({ length: words }, (_, word) => word) // of each n-gram of the current order
-  let hashes = Int32Array.from({ length: words }, (_, word) => startHash(word))
-  places.forEach((place) => fill(tables[0] as NgramTable, place, levels[0] as Level, place))
-  for (let order = 2; order <= levels.length; order++) {
-    const [below, level] = [levels[order - 2] as Level, levels[order - 1] as Level]
-    const count = level.probabilities.length
-    const size = 2 ** Math.ceil(Math.log2(room * count + 1))
-    const table = tableOf(size, size - 1)
-    const [ownPlaces, ownHashes] = [new Uint32Array(count), new Int32Array(count)]
-    for (let parent = 0; parent + 1 < below.children.length; parent++) {
-      const end = below.children[parent + 1] as number
-      for (let gram = below.children[parent] as number; gram < end; gram++) {
-        const word = level.words[gram] as number
-        const hash = extendedHash(hashes[parent] as number, word)
-        let place = firstPlace(hash, table.mask)
-        while (table.numbers[4 * place] !== nobody) place = (place + 1) & table.mask
-        table.numbers[4 * place] = places[parent] as number
-        table.numbers[4 * place + 1] = word
-        fill(table, place, level, gram)
-        ownPlaces[gram] = place
-        ownHashes[gram] = hash
+export type WordScore = {
+  readonly log10: number
+  /** how long the n-gram is that was found, as KenLM counts */
+  readonly matched: number
+  readonly isKnown: boolean
+}
+
+export type NgramScorer = {
+  /** a sentence whose words have blanks between them, from <s> to </s>, as KenLM's `score` */
+  readonly sentence: (text: string) => SentenceScore
+  /** words one after another, as KenLM's `full_scores`, after <s> or after nothing; </s> is a word like others */
+  readonly words: (words: ReadonlyArray<string>, after?: 'sentence' | 'nothing') => ReadonlyArray<WordScore>
+  /** each line of a text, as a sentence; `take` receives each score. Rejects with InputError for a line that is not UTF-8 or too long */
+  readonly lines: (source: TextSource, take: (score: SentenceScore) => void, signal?: AbortSignal) => Promise<void>
+}
+
+/** The separators of words: the white space of C, as in KenLM's `query`. */
+const isBlank = (byte: number): boolean => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
+
+/** Makes tables of the model's n-grams, of about 30 bytes each, and scores by them. */
+export const ngramScorer = (model: BackoffModel): NgramScorer => {
+  const { begin, next, matched } = openScorer(model)
+  const { find } = model.vocabulary
+  const scoreBytes = (bytes: Uint8Array, start: number, end: number): SentenceScore => {
+    let [log10, words, unknown, unknownLog10] = [0, 0, 0, 0]
+    begin()
+    for (let at = start; at < end; ) {
+      if (isBlank(bytes[at] as number)) {
+        at++
+        continue
       }
+      const from = at
+      do at++
+      while (at < end && !isBlank(bytes[at] as number))
+      const word = find(bytes, from, at)
+      const logProbability = next(word)
+      log10 += logProbability
+      words++
+      if (word !== unknownWord) continue
+      unknown++
+      unknownLog10 += logProbability
     }
-    tables.push(table)
-    places = ownPlaces
-    hashes = ownHashes
+    return { log10: log10 + next(sentenceEnd), words, unknown, unknownLog10 }
   }
-  return tables
+  return {
+    sentence: (text) => {
+      const bytes = Buffer.from(text)
+      return scoreBytes(bytes, 0, bytes.length)
+    },
+    words: (words, after = 'sentence') => {
+      begin(after)
+      return words.map((text) => {
+        const bytes = Buffer.from(text)
+        const word = find(bytes, 0, bytes.length)
+        return { log10: next(word), matched: matched(), isKnown: word !== unknownWord }
+      })
+    },
+    lines: (source, take, signal) => eachTextLine(source, (bytes, start, end) => take(scoreBytes(bytes, start, end)), signal),
+  }
 }
 
-const tableOf = (places: number, mask: number): NgramTable => {
-  const numbers = new Uint32Array(4 * places)
-  for (let place = 0; place < places; place++) numbers[4 * place] = nobody
-  return { numbers, values: new Float32Array(numbers.buffer), mask }
+/** Perplexities of a text from the scores of its sentences. */
+export const textScore = (scores: Iterable<SentenceScore>): TextScore => {
+  let [sentences, words, unknown, log10, unknownLog10] = [0, 0, 0, 0, 0]
+  for (const score of scores) {
+    sentences++
+    words += score.words
+    unknown += score.unknown
+    log10 += score.log10
+    unknownLog10 += score.unknownLog10
+  }
+  return {
+    sentences,
+    words,
+    unknown,
+    log10,
+    perplexity: perplexity(log10, words),
+    perplexityWithoutUnknown: perplexity(log10 - unknownLog10, words - unknown),
+    kenlmPerplexity: perplexity(log10, words + sentences),
+    kenlmPerplexityWithoutUnknown: perplexity(log10 - unknownLog10, words + sentences - unknown),
+  }
 }
 
-const fill = ({ values }: NgramTable, place: number, { probabilities, backoffs }: Level, gram: number): void => {
-  values[4 * place + 2] = probabilities[gram] as number
-  values[4 * place + 3] = backoffs.length === 0 ? 0 : (backoffs[gram] as number)
-}
+const perplexity = (log10: number, count: number): number | null => (count === 0 ? null : 10 ** (-log10 / count))

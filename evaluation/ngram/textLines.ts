@@ -14,6 +14,8 @@ export type TextSource = {
 
 const piece = 2 ** 20
 const [lineFeed, longestLine] = [0x0a, 2 ** 27]
+/** A byte-order mark in UTF-8, which is no part of the first word. */
+const mark = [0xef, 0xbb, 0xbf]
 
 /** A file, opened when its first chunk is read. @throws InputError if it is no regular file or cannot be read */
 export const fileSource = async (file: string, onRead: (bytes: number) => void = () => undefined): Promise<TextSource> => {
@@ -50,7 +52,7 @@ export const eachTextLine = async ({ name, chunks }: TextSource, take: TakeLine,
   let restLength = 0
   const takeAll = (bytes: Uint8Array): void => {
     if (!isUtf8(bytes)) throw notUtf8(name, bytes, line)
-    let start = 0
+    let start = line === 0 && mark.every((byte, i) => bytes[i] === byte) ? mark.length : 0
     for (let feed = bytes.indexOf(lineFeed); feed !== -1; feed = bytes.indexOf(lineFeed, start)) {
       take(bytes, start, feed, ++line)
       start = feed + 1
@@ -83,23 +85,22 @@ const notUtf8 = (name: string, bytes: Uint8Array, before: number): Error => {
   return inputError(`${name}, line ${line}`, 'text in UTF-8', 'bytes that are not UTF-8')
 }
 
-/** The bytes, unzipped if they are gzip, without a byte-order mark. Chunks are never empty. */
+/** The bytes, unzipped if they are gzip. Chunks are never empty. */
 async function* inflated(name: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const given = chunks[Symbol.asyncIterator]()
   try {
     const head = await firstBytes(given)
     const all = { [Symbol.asyncIterator]: () => continued(head, given) }
-    if (isGzip(head)) yield* withoutMark(gunzipped(name, all))
-    else yield* withoutMark(all)
+    yield* isGzip(head) ? gunzipped(name, all) : all
   } finally {
     await given.return?.()
   }
 }
 
-/** The first bytes, which identify gzip and UTF-8: at least three if the file has them. */
+/** The first bytes, which identify gzip: at least two if the file has them. */
 const firstBytes = async (given: AsyncIterator<Uint8Array>): Promise<Uint8Array> => {
   let head: Uint8Array = new Uint8Array(0)
-  while (head.length < 3) {
+  while (head.length < 2) {
     const { done, value } = await given.next()
     if (done === true) break
     head = Buffer.concat([head, value])
@@ -110,13 +111,4 @@ const firstBytes = async (given: AsyncIterator<Uint8Array>): Promise<Uint8Array>
 async function* continued(head: Uint8Array, given: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
   if (head.length > 0) yield head
   for (let next = await given.next(); next.done !== true; next = await given.next()) if (next.value.length > 0) yield next.value
-}
-
-async function* withoutMark(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let isFirst = true
-  for await (const chunk of chunks) {
-    const isMarked = isFirst && chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf
-    isFirst = false
-    if (chunk.length > (isMarked ? 3 : 0)) yield isMarked ? chunk.subarray(3) : chunk
-  }
 }

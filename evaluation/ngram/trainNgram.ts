@@ -1,10 +1,8 @@
 /** Trains an n-gram model as lmplz does: interpolated modified Kneser-Ney, all in memory. */
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { BackoffModel } from './backoffModel.js'
-import { readCorpus } from './corpus.js'
-import { countNgrams } from './counts.js'
-import { discountsOf, type DiscountReport, type Discounts } from './discounts.js'
-import { kneserNey } from './kneserNey.js'
+import { readCorpus, countNgrams } from './counts.js'
+import { discountsOf, type DiscountReport, type Discounts, kneserNey } from './kneserNey.js'
 import type { TextSource } from './textLines.js'
 
 export const highestTrainedOrder = 6

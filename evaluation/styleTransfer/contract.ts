@@ -3,9 +3,8 @@ import type { GenerationInput } from '../../accelerated/generation/settings.js'
 import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
 import type { GeneratorOptions } from '../../finetuning/adapters/generator.js'
 import type { versions } from '../../finetuning/runs/versions.js'
-import type { TransferExamples } from './gyafc.js'
-import type { DirectionScores } from './scores.js'
-import type { TransferDataset } from './transferData.js'
+import type { TransferDataset } from './datasets.js'
+import type { DirectionScores, SentenceScores } from './scores.js'
 import type { TransferTable } from './transferTable.js'
 
 /** A decoder that rewrites, or files with another system's outputs: from style 0, from style 1. */
@@ -60,3 +59,16 @@ export type StyleTransferResult = {
 }
 
 export type Outputs = readonly [ReadonlyArray<string>, ReadonlyArray<string>]
+
+/** Single transfers with their scores, for a reader who judges them by eye. */
+type TransferExample = {
+  readonly source: string
+  readonly output: string
+  /** the first person's rewriting */
+  readonly reference: string
+  readonly scores: SentenceScores
+}
+
+export type ExampleGroup = { readonly direction: string; readonly examples: ReadonlyArray<TransferExample> }
+
+export type TransferExamples = { readonly title: string; readonly groups: ReadonlyArray<ExampleGroup> }

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { gzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { openNgramModel, ngramScorer } from '../../evaluation/index.js'
 import { program, salora } from './spawnSalora.js'
@@ -30,19 +30,18 @@ writeFileSync(
 const train = ['ngram', 'train', '--order', '3', '--discount-fallback']
 
 describe('salora ngram', () => {
-  it('trains the same model from a file, gzip and a pipe, in the format of --format or of the file name', async () => {
+  it('trains the same model from a file, gzip and a pipe, whatever the name of the model', async () => {
     const file = await salora([...train, '--text', 'text.txt', '--output', 'file.arpa', '--json'], { cwd })
     expect(file).toMatchObject({ code: 0 })
     expect(JSON.parse(file.stdout)).toMatchObject({
       output: 'file.arpa',
-      format: 'arpa',
       order: 3,
       sentences: 600,
       words: text.split(/\s+/).length,
       ngrams: [{ order: 1, kept: 12, found: 12 }, { order: 2 }, { order: 3 }],
     })
     const zipped = await salora([...train, '--text', 'text.gz', '--output', 'zipped.arpa', '--quiet'], { cwd })
-    const piped = await salora([...train, '--format', 'arpa', '--output', 'piped.ngram', '--quiet'], { cwd, input: `${text}\n` })
+    const piped = await salora([...train, '--output', 'piped.ngram', '--quiet'], { cwd, input: `${text}\n` })
     for (const { code, stderr } of [zipped, piped])
       expect([code, stderr.replaceAll(/^warning: \d-grams: using the fallback discounts, because the text gives .*\n/gm, '')]).toEqual([
         0,
@@ -50,8 +49,8 @@ describe('salora ngram', () => {
       ])
     const arpa = readFileSync(join(cwd, 'file.arpa'), 'utf8')
     for (const name of ['zipped.arpa', 'piped.ngram']) expect(readFileSync(join(cwd, name), 'utf8')).toBe(arpa)
-    await saloraHere(...train, '--text', join(cwd, 'text.txt'), '--output', join(cwd, 'compact.ngram'), '--quiet')
-    expect((await openNgramModel(join(cwd, 'compact.ngram'))).levels).toEqual((await openNgramModel(join(cwd, 'file.arpa'))).levels)
+    await saloraHere(...train, '--text', join(cwd, 'text.txt'), '--output', join(cwd, 'file.arpa.gz'), '--quiet')
+    expect(gunzipSync(readFileSync(join(cwd, 'file.arpa.gz'))).toString()).toBe(arpa)
   })
 
   it('prints the score of each line and the perplexities, as text and as JSON', async () => {

@@ -4,7 +4,7 @@ import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { promptOf } from '../../finetuning/data/promptTemplates.js'
-import { transferDatasets } from '../../evaluation/styleTransfer/index.js'
+import { transferDatasets } from '../../evaluation/styleTransfer/datasets.js'
 import { styleTransfer } from '../../evaluation/styleTransfer/styleTransfer.js'
 import type { StyleTransferOptions, StyleTransferResult } from '../../evaluation/styleTransfer/contract.js'
 import { transferAll, transfersIn, type Transferring } from '../../evaluation/styleTransfer/transfers.js'
@@ -92,7 +92,7 @@ describe('salora style-transfer of files', () => {
     const { 'negative to positive': up, 'positive to negative': down } = first.directions
     expect(up?.perplexity).toBeLessThan(down?.perplexity ?? NaN)
     expect([up?.unknownShare, down?.unknownShare]).toEqual([0, 1])
-    const models = (await readdir(at('judged'))).filter((name) => name.endsWith('.ngram'))
+    const models = (await readdir(at('judged'))).filter((name) => name.endsWith('.arpa'))
     expect(models.length).toBe(2)
     const repeated = await scored(...ask) // with the models that are there
     expect(repeated.directions).toEqual(first.directions)

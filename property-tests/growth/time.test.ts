@@ -19,11 +19,12 @@ import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { assemble } from '../../accelerated/training/assembly.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
-import { rowOf } from '../../evaluation/glue/rows.js'
+import { rowOf } from '../../evaluation/glue/sweep.js'
 import { cellsOf } from '../../evaluation/glue/plan.js'
 import { sweepTable } from '../../evaluation/glue/sweepTable.js'
 import { sweeps } from '../../evaluation/glue/sweeps/index.js'
-import { openNgramModel, trainNgram, writeNgramModel } from '../../evaluation/ngram/index.js'
+import { openNgramModel, writeNgramModel } from '../../evaluation/ngram/modelFile.js'
+import { trainNgram } from '../../evaluation/ngram/trainNgram.js'
 import { readConversations } from '../../finetuning/data/conversations.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { inspectData } from '../../finetuning/inspection/inspectData.js'
@@ -271,7 +272,7 @@ const ngrams: ReadonlyArray<Case> = [
     async (size, folder) => {
       const { model } = await ngram(size)
       return async () => {
-        await writeNgramModel(join(folder, 'model'), model, 'arpa')
+        await writeNgramModel(join(folder, 'model'), model)
         await openNgramModel(join(folder, 'model'))
       }
     },

@@ -1,5 +1,5 @@
 /** A text in memory as what n-gram models are trained on and score. */
-import type { TextSource } from '../../evaluation/ngram/index.js'
+import type { TextSource } from '../../evaluation/ngram/textLines.js'
 
 /** @param cut at these places into chunks */
 export const textOf = (text: string | Uint8Array, cuts: ReadonlyArray<number> = [], name = 'text'): TextSource => {

@@ -1,5 +1,5 @@
 /** examples.html of a style transfer: every sentence with its scores. The page opens from a file and loads nothing. */
-import type { ExampleGroup, TransferExamples } from '../../evaluation/styleTransfer/gyafc.js'
+import type { ExampleGroup, TransferExamples } from '../../evaluation/styleTransfer/contract.js'
 import { html, type Html } from '../text/html.js'
 import { tableRegion } from './sections.js'
 

@@ -5,7 +5,7 @@
  */
 import { lstat, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { planFile } from '../../evaluation/glue/storedPlan.js'
+import { planFile } from '../../evaluation/glue/plan.js'
 import { isAbsent } from '../../accelerated/errors/systemError.js'
 
 export type RunFolder = {

@@ -1,7 +1,8 @@
 /** salora ngram score: log-probabilities and perplexity of a text, as KenLM's query has them. */
 import { stat } from 'node:fs/promises'
 import { inputError } from '../../../accelerated/errors/inputError.js'
-import { ngramScorer, openNgramModel, textScore, type SentenceScore, type TextScore } from '../../../evaluation/ngram/index.js'
+import { ngramScorer, textScore, type SentenceScore, type TextScore } from '../../../evaluation/ngram/scorer.js'
+import { openNgramModel } from '../../../evaluation/ngram/modelFile.js'
 import { required, switchFlag, textFlag } from '../../../finetuning/commandLine/flag.js'
 import { counted, plural } from '../../format/numbers.js'
 import { defineCommand } from '../../terminal/command.js'
@@ -14,7 +15,7 @@ export const ngramScore = defineCommand({
   description:
     'Score a text with an n-gram model: log10 probabilities from <s> to </s>, and perplexity = 10^(−Σ log10 p / words). The sum includes sentence ends. The count does not, except in the perplexity of KenLM.',
   flags: {
-    Model: { model: required(textFlag('file', 'ARPA file, plain or gzip, or a compact model of salora ngram train'), 'a model') },
+    Model: { model: required(textFlag('file', 'ARPA file, plain or gzip'), 'a model') },
     Text: { ...textFlags, sentences: switchFlag('Print log10, words and unknown words of each line first') },
   },
   examples: [

@@ -1,5 +1,5 @@
 /** What both commands of n-gram models share: the text that they read, and a bar for each phase. */
-import { fileSource, type TextSource } from '../../../evaluation/ngram/index.js'
+import { fileSource, type TextSource } from '../../../evaluation/ngram/textLines.js'
 import { textFlag } from '../../../finetuning/commandLine/flag.js'
 import { standardInput } from '../../input/promptInput.js'
 import type { Terminal } from '../../terminal/output.js'

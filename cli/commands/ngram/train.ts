@@ -1,29 +1,10 @@
 /** salora ngram train: an n-gram language model of a text, as KenLM's lmplz makes it. */
 import { realpath, stat } from 'node:fs/promises'
 import { quoted } from '../../../accelerated/errors/inputError.js'
-import {
-  defaultFallback,
-  highestTrainedOrder,
-  ngramFormatOf,
-  ngramFormats,
-  trainNgram,
-  writeNgramModel,
-  type Discounts,
-  type NgramFormat,
-  type NgramOptions,
-  type TrainedNgram,
-} from '../../../evaluation/ngram/index.js'
-import {
-  choiceFlag,
-  countFlag,
-  flag,
-  numberOf,
-  required,
-  severalFlag,
-  switchFlag,
-  textFlag,
-  type Flag,
-} from '../../../finetuning/commandLine/flag.js'
+import { defaultFallback, type Discounts } from '../../../evaluation/ngram/kneserNey.js'
+import { highestTrainedOrder, trainNgram, type NgramOptions, type TrainedNgram } from '../../../evaluation/ngram/trainNgram.js'
+import { writeNgramModel } from '../../../evaluation/ngram/modelFile.js'
+import { countFlag, flag, numberOf, required, severalFlag, switchFlag, textFlag, type Flag } from '../../../finetuning/commandLine/flag.js'
 import { usageError } from '../../../finetuning/commandLine/usageError.js'
 import { counted, duration, megabytes, plural } from '../../format/numbers.js'
 import { defineCommand } from '../../terminal/command.js'
@@ -67,10 +48,7 @@ export const ngramTrain = defineCommand({
       skipSymbols: switchFlag('Treat <s>, </s> and <unk> in the text as spaces instead of refusing them'),
     },
     Model: {
-      output: required(textFlag('file', 'Model file to write'), 'a file to write'),
-      format: choiceFlag(ngramFormats, 'name', `Format: ${ngramFormats.join(', ')}`, {
-        defaultText: 'arpa.gz for a file .gz, compact for .ngram, else arpa',
-      }),
+      output: required(textFlag('file', 'ARPA file to write, packed if its name ends in .gz'), 'a file to write'),
       order: countFlag('n', 'Words of the longest n-grams', { to: highestTrainedOrder, default: 5 }),
       prune: pruneFlag,
       discountFallback: fallbackFlag,
@@ -82,11 +60,11 @@ export const ngramTrain = defineCommand({
       result: 'Writes model.arpa, and prints counts and discounts by order.',
     },
     {
-      command: 'zcat corpus.gz | salora ngram train --order 3 --prune 0 0 1 --output model.ngram',
-      result: 'Reads standard input, and writes a compact model.',
+      command: 'zcat corpus.gz | salora ngram train --order 3 --prune 0 0 1 --output model.arpa.gz',
+      result: 'Reads standard input, and writes a packed model.',
     },
   ],
-  run: async ({ text, output, format: asked, order, prune, discountFallback, skipSymbols }, terminal) => {
+  run: async ({ text, output, order, prune, discountFallback, skipSymbols }, terminal) => {
     await refuseOverwriting(text, output)
     const phases = phaseProgress(terminal)
     const interrupt = watchInterrupt(
@@ -95,9 +73,8 @@ export const ngramTrain = defineCommand({
     )
     interrupt.signal.addEventListener('abort', () => process.stdin.destroy())
     try {
-      const format = asked ?? ngramFormatOf(output)
       const report = await trainModel(
-        { text, output, format, options: { order, prune, discountFallback, skipSymbols } },
+        { text, output, options: { order, prune, discountFallback, skipSymbols } },
         phases,
         interrupt,
         terminal,
@@ -118,12 +95,11 @@ export const ngramTrain = defineCommand({
 type TrainRequest = {
   readonly text: string | null
   readonly output: string
-  readonly format: NgramFormat
   readonly options: NgramOptions
 }
 
 const trainModel = async (
-  { text, output, format, options }: TrainRequest,
+  { text, output, options }: TrainRequest,
   phases: ReturnType<typeof phaseProgress>,
   { signal }: Interrupt,
   terminal: Terminal,
@@ -131,11 +107,11 @@ const trainModel = async (
   const began = performance.now()
   const source = await sourceOf(text, terminal, (fraction) => phases.show('reading', fraction))
   const trained = await trainNgram(source, options, { signal, progress: phases.show })
-  await writeNgramModel(output, trained.model, format, { signal, progress: (fraction) => phases.show('writing', fraction) })
+  await writeNgramModel(output, trained.model, { signal, progress: (fraction) => phases.show('writing', fraction) })
   phases.close()
   for (const { order, replaced } of trained.discounts)
     if (replaced !== null) terminal.warn(`${order}-grams: using the fallback discounts, because the text gives ${replaced}`)
-  return trainReport(trained, output, format, (performance.now() - began) / 1000)
+  return trainReport(trained, output, (performance.now() - began) / 1000)
 }
 
 /** @throws UsageError if the model would replace its own text */
@@ -146,14 +122,8 @@ const refuseOverwriting = async (text: string | null, output: string): Promise<v
   if (written !== null && written === (await realPath(text))) throw usageError('--output', 'another file than --text', quoted(output))
 }
 
-const trainReport = async (
-  { sentences, words, ngrams, discounts }: TrainedNgram,
-  output: string,
-  format: NgramFormat,
-  seconds: number,
-) => ({
+const trainReport = async ({ sentences, words, ngrams, discounts }: TrainedNgram, output: string, seconds: number) => ({
   output,
-  format,
   bytes: (await stat(output)).size,
   order: ngrams.length,
   sentences,

@@ -1,7 +1,6 @@
 /** All sweeps, one line each. */
-import type { Sweep, Row } from '../sweep.js'
+import { type Sweep, type Row, withRank, rowOf } from '../sweep.js'
 import type { ModelSpec } from '../../../accelerated/models/architecture.js'
-import { withRank, rowOf } from '../rows.js'
 import { GLUE_NAMES } from '../../../finetuning/data/glueTasks.js'
 
 /** Table 4: time and memory of LoRA and SaLoRA at three batch sizes, one run after another. */

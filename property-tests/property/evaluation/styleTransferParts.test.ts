@@ -3,18 +3,16 @@ import { createHash } from 'node:crypto'
 import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { gyafc } from '../../../evaluation/styleTransfer/gyafc.js'
-import { yelp } from '../../../evaluation/styleTransfer/yelp.js'
-import { languageModels } from '../../../evaluation/styleTransfer/languageModels.js'
-import type { Scored } from '../../../evaluation/styleTransfer/scores.js'
+import { type Direction, type TransferData, transferDatasets } from '../../../evaluation/styleTransfer/datasets.js'
+import { languageModels, type Scored } from '../../../evaluation/styleTransfer/scores.js'
 import type { StyleTransferOptions } from '../../../evaluation/styleTransfer/contract.js'
-import { examplesOf, resultOf } from '../../../evaluation/styleTransfer/transferReport.js'
+import { examplesOf, resultOf } from '../../../evaluation/styleTransfer/styleTransfer.js'
 import { csvTable, latexTable } from '../../../evaluation/styleTransfer/transferTable.js'
-import type { Direction, TransferData } from '../../../evaluation/styleTransfer/transferData.js'
 import { transferAll, transfersIn } from '../../../evaluation/styleTransfer/transfers.js'
-import { textScore } from '../../../evaluation/ngram/index.js'
+import { textScore } from '../../../evaluation/ngram/scorer.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
+const [yelp, gyafc] = transferDatasets
 const { folder } = temporaryFolder('style-transfer-parts')
 const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
 
@@ -117,10 +115,10 @@ describe("a style's language model", () => {
       `language-model.${style}.${createHash('sha256')
         .update(await readFile(file))
         .digest('hex')
-        .slice(0, 12)}.ngram`
+        .slice(0, 12)}.arpa`
     const expected = [await nameOf('negative', bad), await nameOf('positive', good)]
     const trained = await open([bad, good])
-    const kept = async (): Promise<ReadonlyArray<string>> => (await readdir(folder)).filter((name) => name.endsWith('.ngram')).sort()
+    const kept = async (): Promise<ReadonlyArray<string>> => (await readdir(folder)).filter((name) => name.endsWith('.arpa')).sort()
     expect(await kept()).toEqual([...expected].sort())
     expect(perplexityOf(trained, 0, 'bad cold food')).toBeLessThan(perplexityOf(trained, 1, 'bad cold food'))
     const opened = await open([bad, good])
