@@ -9,15 +9,13 @@ import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import type { Engine } from '../../accelerated/engines/engine.js'
 import { input, matMul } from '../../accelerated/graph/operators.js'
-import { sequenceClassification, type LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
 import { uniforms } from '../../accelerated/parameters/random.js'
 import { checkDevice, openFrozen } from '../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { parseSettings, type Settings } from '../../accelerated/training/settings.js'
 import { evenCase } from './cases.js'
 import { benchmarkModel, smallVocabulary } from './model.js'
 import { productCount } from './productRates.js'
-import { steppedRun, type SteppedRunOptions } from './steppedRun.js'
+import { openSteppedRun } from './steppedRun.js'
 
 export type BenchmarkOptions = {
   readonly device: string
@@ -81,12 +79,15 @@ const measured = async (
   base: ModelFolder,
   note: (line: string) => void,
 ): Promise<BenchmarkResult> => {
-  const { device, batchSize, sequence, repeats, threads, deviceId = 0, tf32 = false } = options
+  const { device, batchSize, sequence, repeats, threads, precision, gradientCheckpointing, deviceId = 0, tf32 = false } = options
   const engine = device.engine({ threads, deviceId, tf32 })
-  const frozen = await openFrozen(precisionOf(options.precision), base, base.folder) // which is removed with the model
+  const frozen = await openFrozen(precisionOf(precision), base, base.folder) // which is removed with the model
   const { batches } = evenCase(batchSize, sequence, smallVocabulary)
-  const openMethod = (method: 'salora' | 'lora'): Promise<Timed> =>
-    openSteps({ base, frozen, engine, steps, settings: settingsOf(method, options), batches: batches.map(numbered) })
+  const openMethod = async (method: 'salora' | 'lora'): Promise<Timed> => {
+    const settings = { method, precision, gradientCheckpointing, maxLength: sequence, dropout: 0 }
+    const { step, operations, release } = await openSteppedRun({ base, frozen, engine, kind: 'encoder', steps, settings, batches })
+    return { operations: operations(0), run: () => milliseconds(() => step(0)), release }
+  }
   const gated = await openMethod('salora')
   note('SaLoRA: first steps …')
   for (let i = 0; i < warmUp; i++) await gated.run()
@@ -130,36 +131,6 @@ const stepRate =
   })
 
 const steps = 1_000_000 // more than are taken, so that no run ends or evaluates
-
-const settingsOf = (
-  method: 'salora' | 'lora',
-  { precision, batchSize, sequence, gradientCheckpointing }: Omit<BenchmarkOptions, 'device'>,
-): Settings =>
-  parseSettings({
-    method,
-    precision,
-    batchSize,
-    maxLength: sequence,
-    gradientCheckpointing,
-    dropout: 0,
-    maxSteps: steps,
-    evalSteps: steps,
-    learningRate: 1e-5,
-    ...(method === 'salora' ? { gateStart: 0, gateEnd: 1 } : {}),
-  })
-
-const numbered = <E extends object>(examples: ReadonlyArray<E>) => examples.map((example, row) => ({ ...example, row }))
-
-/** Steps of a method on one batch. SaLoRA's gates are sampled from the first step on. */
-const openSteps = async (options: Omit<SteppedRunOptions<LabeledExample>, 'objectiveOf'>): Promise<Timed> => {
-  const [batch = []] = options.batches
-  const run = await steppedRun({
-    ...options,
-    objectiveOf: (model) => sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' }),
-  })
-  const { step, release } = await run.open()
-  return { operations: run.operationsOf(batch), run: () => milliseconds(() => step(batch)), release }
-}
 
 /** Rows and runs of the single product: a rate needs work that lasts longer than waking a thread does. */
 const [productRows, productRuns] = [4, 5]

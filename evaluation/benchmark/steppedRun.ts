@@ -1,94 +1,106 @@
-/** A run that takes a step whenever it is asked to, on the batch that it is given: what benchmarks and studies measure. */
+/** A run that takes a step whenever it is asked to, on the batch with this number: what the benchmarks measure. */
 import { checkpointNumbers } from '../../accelerated/checkpoints/frozenWeights.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Engine } from '../../accelerated/engines/engine.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { noVirtualTokens, packBatch } from '../../accelerated/models/packing.js'
 import { largestBlock } from '../../accelerated/models/queryBlocks.js'
+import { causalLM } from '../../accelerated/objectives/causalLM.js'
+import { unlabeled } from '../../accelerated/objectives/labeledTokens.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
+import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import type { Vector } from '../../accelerated/parameters/vectors.js'
 import type { Frozen } from '../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { assemble, layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
 import { dimensionsOf, largestBatch } from '../../accelerated/training/batchFeeds.js'
+import { inferenceStateOf } from '../../accelerated/training/evaluation.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
 import { forLengths } from '../../accelerated/training/longTexts.js'
-import { openPhaseSessions, type Runtime } from '../../accelerated/training/phaseSessions.js'
-import { methodOf, type Settings } from '../../accelerated/training/settings.js'
+import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
+import { openPredictor } from '../../accelerated/training/prediction.js'
+import { methodOf, parseSettings } from '../../accelerated/training/settings.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
+import type { BatchedExample, BenchmarkCase, BenchmarkKind } from './cases.js'
 import { productCount } from './productRates.js'
 
-export type SteppedRunOptions<E extends TrainingExample> = {
+type SteppedRunOptions = {
   readonly base: ModelFolder
   readonly frozen: Frozen
-  readonly settings: Settings
-  readonly objectiveOf: (model: Model) => Objective<E>
   readonly engine: Engine
+  readonly kind: BenchmarkKind
+  /** names the method and the precision; SaLoRA's gates are sampled from the first step on */
+  readonly settings: Readonly<Record<string, unknown>> & { readonly method: string }
   /** of the whole run that the steps are of: more than are taken, so that no phase ends meanwhile */
   readonly steps: number
-  /** every batch that a step may take */
-  readonly batches: ReadonlyArray<ReadonlyArray<E>>
+  readonly batches: BenchmarkCase['batches']
 }
 
-export type SteppedRun<E extends TrainingExample> = {
-  readonly assembly: Assembly & { readonly objective: Objective<E> }
-  readonly runtime: Runtime
-  /** numbers that are trained */
-  readonly trained: number
-  /** floating-point operations of the matrix products of a step on this batch */
-  readonly operationsOf: (batch: ReadonlyArray<E>) => number
-  /** Opens the step's session. */
-  readonly open: () => Promise<OpenedRun<E>>
-}
-
-export type OpenedRun<E extends TrainingExample> = {
+export type SteppedRun = {
   /** → the loss */
-  readonly step: (batch: ReadonlyArray<E>) => Promise<number>
-  readonly state: () => Promise<RunState>
+  readonly step: (batch: number) => Promise<number>
+  /** floating-point operations of the matrix products of a step on this batch */
+  readonly operations: (batch: number) => number
+  /** answers for these examples */
+  readonly evaluate: (batches: BenchmarkCase['batches']) => Promise<void>
   readonly release: () => Promise<void>
 }
 
-/** The run before its first step, in the phase of that step: with `gateStart: 0`, SaLoRA's gates are sampled from the first step on. */
-export const steppedRun = async <E extends TrainingExample>(options: SteppedRunOptions<E>): Promise<SteppedRun<E>> => {
-  const { base, frozen, settings, objectiveOf, engine, steps, batches } = options
+/** Opens the run before its first step, in the phase of that step. */
+export const openSteppedRun = async ({ base, frozen, engine, kind, steps, ...options }: SteppedRunOptions): Promise<SteppedRun> => {
+  const batches = options.batches.map(trainingExamples)
+  const settings = parseSettings({
+    batchSize: Math.max(...batches.map(({ length }) => length)),
+    maxSteps: steps,
+    learningRate: 1e-5,
+    ...(options.settings.method === 'salora' ? { gateStart: 0, gateEnd: 1 } : {}),
+    ...options.settings,
+  })
   const [method, precision] = [methodOf(settings.method), precisionOf(settings.precision)]
-  const whole = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, objectiveOf)
+  const whole = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, objectives[kind])
   const assembly = forLengths(whole, batches.flat(), engine)
-  const runtime: Runtime = { engine, weights: frozen.weights }
+  const runtime = { engine, weights: frozen.weights }
   let state = await startInPhase(assembly, base, steps) // the only one: a benchmark measures this process's memory
   let spare: Vector | null = null
-  const { outputs, layout } = stepGraph(assembly, state.phase, 'whole')
+  const { outputs } = stepGraph(assembly, state.phase, 'whole')
+  const sessions = await openPhaseSessions(assembly, state.phase, runtime, largestBatch(batches.flat(), settings.batchSize, 0), false, true)
+  const batchAt = (number: number): readonly TrainingExample[] => batches[number % batches.length] ?? []
   return {
-    assembly,
-    runtime,
-    trained: layout.size,
-    operationsOf: (batch) => {
-      const sizes = dimensionsOf(packBatch(batch, 0, precision.dtype, noVirtualTokens, assembly.inBlocks === true ? largestBlock : null))
+    release: sessions.release,
+    step: async (batch) => {
+      const progress = { step: state.step, steps }
+      const context = { assembly, objective: assembly.objective, progress, learningRate: settings.learningRate, spare }
+      const { state: after, loss } = await trainStep(context, sessions, state, [batchAt(batch)])
+      spare = state.parameters
+      state = after
+      return loss
+    },
+    operations: (batch) => {
+      const block = assembly.inBlocks === true ? largestBlock : null
+      const sizes = dimensionsOf(packBatch(batchAt(batch), 0, precision.dtype, noVirtualTokens, block))
       return productCount(Object.values(outputs), { ...sizes, ...assembly.objective.dimensions?.(sizes['tokens'] ?? 0) })
     },
-    open: async () => {
-      const largest = largestBatch(batches.flat(), settings.batchSize, 0)
-      const sessions = await openPhaseSessions(assembly, state.phase, runtime, largest, false, true)
-      return {
-        state: async () => {
-          await sessions.device?.settle(state)
-          return state
-        },
-        release: sessions.release,
-        step: async (batch) => {
-          const progress = { step: state.step, steps }
-          const context = { assembly, objective: assembly.objective, progress, learningRate: settings.learningRate, spare }
-          const { state: after, loss } = await trainStep(context, sessions, state, [batch])
-          spare = state.parameters
-          state = after
-          return loss
-        },
-      }
+    evaluate: async (evaluation) => {
+      await sessions.device?.settle(state)
+      const { phase, parameters } = inferenceStateOf(assembly, state)
+      const predictor = await openPredictor(assembly, assembly.objective, phase, runtime, { prepack: false })
+      await predictor.predict(parameters, evaluation.flatMap(trainingExamples), settings.batchSize)
+      await predictor.release()
     },
   }
 }
+
+/** Both objectives read the examples that they know. */
+const objectives: Readonly<Record<BenchmarkKind, (model: Model) => Objective<TrainingExample>>> = {
+  encoder: (model) =>
+    sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' }) as unknown as Objective<TrainingExample>,
+  decoder: (model) => causalLM(model) as unknown as Objective<TrainingExample>,
+}
+
+const trainingExamples = (batch: readonly BatchedExample[]): readonly TrainingExample[] =>
+  batch.map(({ inputIds, label }, row) => ({ inputIds, label, row, targets: [...inputIds.slice(1), unlabeled] }))
 
 const startInPhase = async (assembly: Assembly, base: ModelFolder, steps: number): Promise<RunState> => {
   const { method, settings, precision } = assembly

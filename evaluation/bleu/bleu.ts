@@ -7,8 +7,9 @@ export type BleuSettings = {
   /** before tokenizing */
   readonly lowercase: boolean
   readonly smoothing: BleuSmoothing
-  /** of floor (0.1 unless given) and add-k (1) */
+  /** of floor (0.1 unless given) and add-k (1), above 0 */
   readonly smoothValue?: number
+  /** average only orders that have n-grams: a text of fewer than four words has no other score than 0 without it */
   readonly effectiveOrder: boolean
 }
 
@@ -59,12 +60,6 @@ export const bleuStatistics = (
   )
 }
 
-/** The score of summed counts. */
-export const bleuOf = (statistics: BleuStatistics, settings: Partial<BleuSettings> = {}): BleuScore => {
-  const { smoothing, smoothValue, effectiveOrder } = { ...bleuDefaults, ...settings }
-  return scoreOf(statistics, { smoothing, smoothValue: smoothValue ?? smoothValues[smoothing] ?? 0, effectiveOrder })
-}
-
 /** The settings as sacrebleu's signature, `nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp`. Scores compare only with equal signatures. */
 export const bleuSignature = (references: number, settings: Partial<BleuSettings> = {}): string => {
   const { tokenize, lowercase, smoothing, smoothValue, effectiveOrder } = { ...bleuDefaults, ...settings }
@@ -78,10 +73,9 @@ export const bleuSignature = (references: number, settings: Partial<BleuSettings
   ].join('|')
 }
 
-/** The counts behind BLEU, which add up over segments: n-grams shared with the references, and lengths (Papineni et al., 2002). */
-
+// The counts behind BLEU, which add up over segments: n-grams shared with the references, and lengths (Papineni et al., 2002).
 /** The longest n-grams counted; BLEU without a number is BLEU-4. */
-export const maximumOrder = 4
+const maximumOrder = 4
 
 export type BleuStatistics = {
   /** matched n-grams by n from 1 to 4; each is clipped at its largest count in a reference */
@@ -106,66 +100,35 @@ export const addStatistics = (a: BleuStatistics, b: BleuStatistics): BleuStatist
   referenceLength: a.referenceLength + b.referenceLength,
 })
 
-type Words = ReadonlyArray<string>
-/** The number of the n-gram that begins at each place; −1 if no reference has it. */
-type Numbered = ReadonlyArray<number>
+type Words = readonly string[]
 
 /** Counts of one segment. `references`: at least one */
-const segmentStatistics = (hypothesis: Words, references: ReadonlyArray<Words>): BleuStatistics => {
-  const numbers = new Map<string, number>()
-  for (const words of references) for (const word of words) if (!numbers.has(word)) numbers.set(word, numbers.size)
-  const known = references.map((words): Numbered => words.map((word) => numbers.get(word) ?? -1))
-  const numbered: Numbered = hypothesis.map((word) => numbers.get(word) ?? -1)
-  return {
-    counts: countsOf(numbered, known, numbers.size),
-    totals: zeros.map((_, n) => Math.max(0, hypothesis.length - n)),
-    hypothesisLength: hypothesis.length,
-    referenceLength: closest(
-      hypothesis.length,
-      references.map(({ length }) => length),
-    ),
-  }
-}
-
-/** Identifies an n-gram by the number of its first n − 1 words and its last word. Both numbers are small, so their combination is exact. */
-const countsOf = (hypothesis: Numbered, references: ReadonlyArray<Numbered>, words: number): ReadonlyArray<number> => {
-  const counts = [shared(hypothesis, references, words)]
-  let [ours, theirs] = [hypothesis, references]
-  while (counts.length < maximumOrder) {
-    const numbers = new Map<number, number>()
-    const pairs = (grams: Numbered, last: Numbered, number: (pair: number) => number): Numbered =>
-      grams.slice(0, -1).map((gram, at) => {
-        const next = last[at + counts.length] ?? -1
-        return gram < 0 || next < 0 ? -1 : number(gram * words + next)
-      })
-    theirs = theirs.map((grams, k) =>
-      pairs(grams, references[k] ?? [], (pair) => {
-        const known = numbers.get(pair) ?? numbers.size
-        numbers.set(pair, known)
-        return known
-      }),
-    )
-    ours = pairs(ours, hypothesis, (pair) => numbers.get(pair) ?? -1)
-    counts.push(shared(ours, theirs, numbers.size))
-  }
-  return counts
-}
+const segmentStatistics = (hypothesis: Words, references: readonly Words[]): BleuStatistics => ({
+  counts: zeros.map((_, n) => matches(hypothesis, references, n + 1)),
+  totals: zeros.map((_, n) => Math.max(0, hypothesis.length - n)),
+  hypothesisLength: hypothesis.length,
+  referenceLength: closest(
+    hypothesis.length,
+    references.map(({ length }) => length),
+  ),
+})
 
 /** Σ over n-grams of min(count in the hypothesis, largest count in a reference). */
-const shared = (hypothesis: Numbered, references: ReadonlyArray<Numbered>, size: number): number => {
-  const left = new Uint32Array(size)
-  for (const grams of references) {
-    const counted = references.length === 1 ? left : new Uint32Array(size)
-    for (const gram of grams) if (gram >= 0) counted[gram] = (counted[gram] ?? 0) + 1
-    if (counted !== left) for (const [gram, count] of counted.entries()) left[gram] = Math.max(left[gram] ?? 0, count)
+const matches = (hypothesis: Words, references: readonly Words[], n: number): number => {
+  const most = new Map<string, number>()
+  for (const reference of references)
+    for (const [gram, count] of countNgrams(reference, n)) most.set(gram, Math.max(most.get(gram) ?? 0, count))
+  return [...countNgrams(hypothesis, n)].reduce((sum, [gram, count]) => sum + Math.min(count, most.get(gram) ?? 0), 0)
+}
+
+/** Words have no blanks, so a blank between them keeps n-grams apart. */
+const countNgrams = (words: Words, n: number): ReadonlyMap<string, number> => {
+  const counts = new Map<string, number>()
+  for (let at = 0; at + n <= words.length; at++) {
+    const gram = n === 1 ? (words[at] as string) : words.slice(at, at + n).join(' ')
+    counts.set(gram, (counts.get(gram) ?? 0) + 1)
   }
-  let count = 0
-  for (const gram of hypothesis)
-    if (gram >= 0 && (left[gram] ?? 0) > 0) {
-      left[gram] = (left[gram] ?? 0) - 1
-      count++
-    }
-  return count
+  return counts
 }
 
 const closest = (length: number, of: ReadonlyArray<number>): number =>
@@ -189,14 +152,6 @@ export type BleuSmoothing = (typeof bleuSmoothings)[number]
 /** Chen and Cherry's values, for smoothings with a value. */
 export const smoothValues: Readonly<Partial<Record<BleuSmoothing, number>>> = { floor: 0.1, 'add-k': 1 }
 
-type BleuScoring = {
-  readonly smoothing: BleuSmoothing
-  /** of floor and add-k, above 0 */
-  readonly smoothValue: number
-  /** average only orders that have n-grams: a text of fewer than four words has no other score than 0 without it */
-  readonly effectiveOrder: boolean
-}
-
 export type BleuScore = BleuStatistics & {
   /** 0 to 100 */
   readonly score: number
@@ -206,13 +161,14 @@ export type BleuScore = BleuStatistics & {
   readonly brevityPenalty: number
 }
 
-/** BLEU = BP · exp(1/4 Σₙ log pₙ), times 100. */
-const scoreOf = (statistics: BleuStatistics, scoring: BleuScoring): BleuScore => {
+/** The score of summed counts: BLEU = BP · exp(1/4 Σₙ log pₙ), times 100. */
+export const bleuOf = (statistics: BleuStatistics, settings: Partial<BleuSettings> = {}): BleuScore => {
+  const { smoothing, smoothValue, effectiveOrder } = { ...bleuDefaults, ...settings }
   const { counts, hypothesisLength, referenceLength } = statistics
   const brevityPenalty =
     hypothesisLength >= referenceLength ? 1 : hypothesisLength === 0 ? 0 : Math.exp(1 - referenceLength / hypothesisLength)
-  const precisions = counts.some((count) => count > 0) ? smoothed(statistics, scoring) : []
-  const orders = scoring.effectiveOrder ? precisions.length : maximumOrder
+  const precisions = counts.some((count) => count > 0) ? smoothed(statistics, smoothing, smoothValue ?? smoothValues[smoothing] ?? 0) : []
+  const orders = effectiveOrder ? precisions.length : maximumOrder
   const logarithms = precisions.reduce((sum, precision) => sum + Math.log(precision), 0)
   const mean = precisions.length < orders || orders === 0 ? 0 : Math.exp(logarithms / orders)
   return {
@@ -224,7 +180,7 @@ const scoreOf = (statistics: BleuStatistics, scoring: BleuScoring): BleuScore =>
 }
 
 /** Precisions of the orders that have n-grams. */
-const smoothed = ({ counts, totals }: BleuStatistics, { smoothing, smoothValue }: BleuScoring): ReadonlyArray<number> => {
+const smoothed = ({ counts, totals }: BleuStatistics, smoothing: BleuSmoothing, smoothValue: number): readonly number[] => {
   const precisions: number[] = []
   let half = 1
   for (const [n, matched] of counts.entries()) {
@@ -238,7 +194,7 @@ const smoothed = ({ counts, totals }: BleuStatistics, { smoothing, smoothValue }
   return precisions
 }
 
-/** Tokenizers by name: they split a line into the words that BLEU compares. */
+// Tokenizers by name: they split a line into the words that BLEU compares.
 // The tokenizer of WMT's mteval-v13a.pl and sacrebleu's `13a`. Marks are words, except . and , within numbers and - not after one.
 /** In this order: `&amp;lt;` is a `<`. */
 const entities: ReadonlyArray<readonly [RegExp, string]> = [

@@ -5,7 +5,7 @@ import { secondSetMetric } from '../../finetuning/metrics/index.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { type Cell, reportedScores, scoreOf, type Reported } from './sweep.js'
 import type { CellOutcome } from '../cells/executor.js'
-import { type PaperScore, paperScore } from './paperTables.js'
+import { type PaperScore, paperScore } from './paper.js'
 import { summaryOf, type Summary, clusteredDifference, tInterval, type ClusteredDifference, type Interval } from './statistics.js'
 import type { PlannedCell, SweepPlan } from './plan.js'
 

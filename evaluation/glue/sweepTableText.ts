@@ -2,7 +2,7 @@
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
 import { csvLine, latexText, markdownTable } from '../tables/tableText.js'
-import type { PaperScore } from './paperTables.js'
+import type { PaperScore } from './paper.js'
 import type { Interval, Summary } from './statistics.js'
 import type { SweepTable, TableCell, TableRow } from './sweepTable.js'
 

@@ -11,6 +11,7 @@ import {
   unknownWord,
   type GrowingVocabulary,
   float32List,
+  type NumberList,
   uint32List,
 } from './vocabulary.js'
 
@@ -32,38 +33,53 @@ const quotedLength = 400
 export const readArpa = async (source: TextSource, signal?: AbortSignal): Promise<BackoffModel> => {
   const { name } = source
   const vocabulary = newVocabulary()
-  const counts: number[] = []
-  let state: 'start' | 'counts' | 'n-grams' | 'end' = 'start'
+  const counts: number[] = [] // by order, as \data\ declares them
+  const sections: Section[] = [] // the last one is being read
+  let state: 'start' | 'counts' | 'n-grams' | 'gap' | 'end' = 'start'
   let current = 0 // the number of the current line
   const lineError: LineError = (expected, got, line = current) => inputError(`${name}, line ${line}`, expected, got)
-  const sections = arpaSections(vocabulary, counts, lineError)
+  const { parse, hasSpecial } = ngramParser(vocabulary, lineError)
+  const nextHeader = (): string => (sections.length === counts.length ? '\\end\\' : `\\${sections.length + 1}-grams:`)
 
+  const takeHeader = (line: string): void => {
+    if (line !== nextHeader()) throw lineError(nextHeader(), quoted(line))
+    const [declared, actual] = [counts[sections.length - 1], sections.at(-1)?.probabilities.length()]
+    if (actual !== declared) throw lineError(`${declared} ${sections.length}-grams, as \\data\\ says`, `${actual}`)
+    state = sections.length === counts.length ? 'end' : 'n-grams'
+    sections.push({ firstLine: current + 1, words: uint32List(), probabilities: float32List(), backoffs: float32List() })
+  }
   const takeText = (line: string, first: number | undefined): void => {
     if (state === 'start') {
       if (line === '\\data\\') state = 'counts'
       else if (first !== hash) throw lineError('an ARPA file, which begins with \\data\\', quoted(line))
     } else if (state === 'end') throw lineError('nothing after \\end\\', quoted(line))
     else if (state === 'counts' && (first !== backslash || counts.length === 0)) counts.push(parseCount(line, counts.length + 1, lineError))
-    else state = sections.takeHeader(line) ? 'n-grams' : 'end'
+    else takeHeader(line)
   }
   const takeLine = (bytes: Uint8Array, start: number, lineEnd: number, number: number): void => {
     current = number
     let end = lineEnd
     while (end > start && isBlank(bytes[end - 1] as number)) end--
-    if (end === start) sections.takeEmptyLine()
-    else if (state === 'n-grams' && bytes[start] !== backslash) sections.takeNgram(bytes, start, end, number)
-    else takeText(Buffer.from(bytes.subarray(start, Math.min(end, start + quotedLength))).toString(), bytes[start])
+    const section = sections.at(-1)
+    if (state !== 'n-grams' || section === undefined || bytes[start] === backslash) {
+      if (end > start) takeText(Buffer.from(bytes.subarray(start, Math.min(end, start + quotedLength))).toString(), bytes[start])
+      return
+    }
+    const isFirst = section.probabilities.length() === 0
+    if (isFirst) section.firstLine = number
+    if (end > start) parse(bytes, start, end, section, sections.length, sections.length === counts.length)
+    else if (!isFirst) state = 'gap'
   }
   await eachTextLine(source, takeLine, signal)
   if ((state as string) === 'start') throw inputError(name, 'an ARPA file, which begins with \\data\\', 'an empty file')
-  if ((state as string) !== 'end') throw lineError(sections.nextHeader(), 'the end of the file')
+  if ((state as string) !== 'end') throw lineError(nextHeader(), 'the end of the file')
   for (const special of [sentenceStart, sentenceEnd])
-    if (!sections.hasSpecial(special)) throw inputError(name, `${specialWords[special]} among the 1-grams`, 'none')
-  const finished = sections.finished()
-  const levels = finished.map((section, i) =>
-    i === 0 ? wordsByNumber(vocabulary.size(), section, finished.length) : levelOf(section, finished.length),
-  )
-  return { vocabulary, levels, tables: ngramTables(levels, complainer(finished, vocabulary, lineError)) }
+    if (!hasSpecial(special)) throw inputError(name, `${specialWords[special]} among the 1-grams`, 'none')
+  const levels = sections.slice(0, counts.length).map(({ words, probabilities, backoffs }, i): Level => {
+    const listed = { words: words.numbers(), probabilities: probabilities.numbers(), backoffs: backoffs.numbers() }
+    return i === 0 ? wordsByNumber(vocabulary.size(), listed) : listed
+  })
+  return { vocabulary, levels, tables: ngramTables(levels, complainer(sections, vocabulary, lineError)) }
 }
 
 /** `ngram 2=123` → 123 */
@@ -74,17 +90,10 @@ const parseCount = (line: string, expectedOrder: number, lineError: LineError): 
   return Number(count)
 }
 
-const levelOf = ({ order, words, probabilities, backoffs }: Section, highest: number): Level => ({
-  words: words.numbers(),
-  probabilities: probabilities.numbers(),
-  backoffs: order === highest ? new Float32Array(0) : backoffs.numbers(),
-})
-
 /** log10 p of an unknown word where a model has no <unk>, as KenLM has it. */
 const withoutUnknown = -100
 
-const wordsByNumber = (size: number, listed: Section, highest: number): Level => {
-  const { words, probabilities, backoffs } = levelOf(listed, highest)
+const wordsByNumber = (size: number, { words, probabilities, backoffs }: Level): Level => {
   const byNumber = {
     words: Uint32Array.from({ length: size }, (_, word) => word),
     probabilities: new Float32Array(size).fill(withoutUnknown),
@@ -110,54 +119,15 @@ const complainer =
       : lineError(`the context ${quoted(parts.slice(0, -1).join(' '))} among the ${order - 1}-grams`, 'none', firstLine + listed)
   }
 
-// The sections of an ARPA file while it is read: their headers, and the n-grams of each order as numbers.
 /** Makes the error for a line of the file; without a number, for the current line. */
 type LineError = (expected: string, got: string, line?: number) => InputError
 
-/** The n-grams of one order in the order of the file. */
-type Section = ReturnType<typeof newSection>
-
-const newSection = (order: number) => ({
-  order,
-  firstLine: 0,
-  words: uint32List(),
-  probabilities: float32List(),
-  backoffs: float32List(),
-  /** an empty line followed them */
-  isOver: false,
-})
-
-/** Collects sections. `counts`: the numbers of n-grams by order that `\data\` declares, complete before the first header. */
-const arpaSections = (vocabulary: GrowingVocabulary, counts: ReadonlyArray<number>, lineError: LineError) => {
-  const finished: Section[] = []
-  let section = newSection(0)
-  const parser = ngramParser(vocabulary, lineError)
-  const nextHeader = (): string => (section.order === counts.length ? '\\end\\' : `\\${section.order + 1}-grams:`)
-  return {
-    finished: (): ReadonlyArray<Section> => finished,
-    hasSpecial: parser.hasSpecial,
-    nextHeader,
-    /** Ends the current section and starts the next one. → false after `\end\` */
-    takeHeader: (line: string): boolean => {
-      if (line !== nextHeader()) throw lineError(nextHeader(), quoted(line))
-      if (section.order > 0) {
-        const [declared, actual] = [counts[section.order - 1], section.probabilities.length()]
-        if (actual !== declared) throw lineError(`${declared} ${section.order}-grams, as \\data\\ says`, `${actual}`)
-        finished.push(section)
-      }
-      if (section.order === counts.length) return false
-      section = newSection(section.order + 1)
-      return true
-    },
-    takeEmptyLine: (): void => {
-      if (section.probabilities.length() > 0) section.isOver = true
-    },
-    takeNgram: (bytes: Uint8Array, start: number, end: number, line: number): void => {
-      if (section.isOver) throw lineError(nextHeader(), quoted(Buffer.from(bytes.subarray(start, end)).toString()))
-      if (section.probabilities.length() === 0) section.firstLine = line
-      parser.parse(bytes, start, end, section, section.order === counts.length)
-    },
-  }
+/** The n-grams of one order as they are listed; the highest order has no back-off weights. */
+type Section = {
+  firstLine: number
+  readonly words: NumberList<Uint32Array>
+  readonly probabilities: NumberList<Float32Array>
+  readonly backoffs: NumberList<Float32Array>
 }
 
 /** Parses lines of n-grams into a section: a probability, `order` words, and perhaps a back-off weight. */
@@ -187,8 +157,8 @@ const ngramParser = (vocabulary: GrowingVocabulary, lineError: LineError) => {
     if (word === unknownWord && !isUnknown(bytes, part)) throw lineError('words that are among the 1-grams', quoted(textAt(bytes, part)))
     return word
   }
-  const parse = (bytes: Uint8Array, start: number, end: number, section: Section, isHighest: boolean): void => {
-    const { order, words, probabilities, backoffs } = section
+  const parse = (bytes: Uint8Array, start: number, end: number, section: Section, order: number, isHighest: boolean): void => {
+    const { words, probabilities, backoffs } = section
     if (bounds.length < 2 * (order + 3)) bounds = new Uint32Array(2 * (order + 3))
     const parts = partsOf(bytes, start, end, bounds, order + 3)
     if (parts !== order + 1 && parts !== order + 2)
@@ -203,13 +173,12 @@ const ngramParser = (vocabulary: GrowingVocabulary, lineError: LineError) => {
     if (order === 1) words.push(addWord(bytes))
     else for (let part = 1; part <= order; part++) words.push(findWord(bytes, part))
     probabilities.push(probability)
-    backoffs.push(backoff)
+    if (!isHighest) backoffs.push(backoff)
   }
   return { parse, hasSpecial: (word: number): boolean => seenSpecial.has(word) }
 }
 
-/** Splits a line of an ARPA file and parses its numbers, without a string for each part. */
-
+// Splits a line of an ARPA file and parses its numbers, without a string for each part.
 const [tab, space, carriageReturn] = [0x09, 0x20, 0x0d]
 const [minus, plus, point, zero, nine] = [0x2d, 0x2b, 0x2e, 0x30, 0x39]
 

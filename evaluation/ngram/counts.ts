@@ -170,8 +170,7 @@ export const readCorpus = async (source: TextSource, { order, skipSymbols }: Cor
   return { vocabulary, tokens: tokens.numbers(), order, sentences, words }
 }
 
-/** Suffix order: n-grams sorted by their last word, then the one before it, and so on. N-grams with the same ending are neighbors. */
-
+// Suffix order: n-grams sorted by their last word, then the one before it, and so on. N-grams with the same ending are neighbors.
 /**
  * One pass of a radix sort: `places` in the order of keys[place · scale + offset]. The sort is stable. Keys are below `bound`.
  */

@@ -46,18 +46,27 @@ export const kneserNey = async (
     const { grams } = kept[i] as Kept
     const logarithms = (values: Float64Array | undefined): Float32Array =>
       Float32Array.from(values === undefined ? [] : grams, (gram) => logarithm(values?.[gram] as number))
-    const order = i + 1
-    const wordAt = (_: unknown, at: number): number => {
-      const gram = grams[Math.floor(at / order)] as number
-      return numberOf[i === 0 ? gram : (tokens[(places[gram] as number) - i + (at % order)] as number)] as number
-    }
     return {
-      words: Uint32Array.from({ length: order * grams.length }, wordAt),
+      words:
+        i === 0
+          ? Uint32Array.from(grams, (gram) => numberOf[gram] as number)
+          : spokenWords(tokens, places, kept[i] as Kept, i + 1, numberOf),
       probabilities: logarithms((estimates[i] as Estimate).probabilities),
       backoffs: logarithms(estimates[i + 1]?.gammas),
     }
   })
   return { vocabulary: words.length === vocabulary.size() ? vocabulary : vocabularyOf(vocabulary, words), levels, tables: null }
+}
+
+/** The words of kept n-grams of this order, by their numbers in the model. */
+const spokenWords = (tokens: Uint32Array, places: Uint32Array, { grams }: Kept, order: number, numberOf: Uint32Array): Uint32Array => {
+  const words = new Uint32Array(order * grams.length)
+  let at = 0
+  for (const gram of grams) {
+    const last = places[gram] as number
+    for (let place = last - order + 1; place <= last; place++) words[at++] = numberOf[tokens[place] as number] as number
+  }
+  return words
 }
 
 const vocabularyOf = (vocabulary: Vocabulary, words: Uint32Array): Vocabulary => {

@@ -93,9 +93,8 @@ export const newVocabulary = (): GrowingVocabulary => {
   return { size: () => count, find, add, bytesOf: (word) => blob.subarray(starts[word], starts[word + 1]) }
 }
 
-/** Typed arrays that grow: their length doubles when they are full. */
-
-type NumberList<A extends Uint32Array | Float32Array> = {
+// Typed arrays that grow: their length doubles when they are full.
+export type NumberList<A extends Uint32Array | Float32Array> = {
   readonly push: (value: number) => void
   readonly length: () => number
   /** the numbers so far, without a copy */

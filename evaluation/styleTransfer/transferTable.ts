@@ -69,8 +69,7 @@ export const latexTable = ({ title, directions, rows }: TransferTable): string =
   ].join('\n')
 }
 
-/** Rows of the paper's Table 2: ACC, BLEU and PPL from style 0 and from style 1. */
-
+// Rows of the paper's Table 2: ACC, BLEU and PPL from style 0 and from style 1.
 type Published = { readonly method: string; readonly scores: Readonly<Record<string, readonly [Triple, Triple]>> }
 type Triple = readonly [accuracy: number, bleu: number, perplexity: number]
 

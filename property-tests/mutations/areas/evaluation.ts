@@ -26,8 +26,8 @@ export const evaluation: ReadonlyArray<Mutation> = [
   {
     file: 'evaluation/bleu/bleu.ts',
     mistake: 'Counts are clipped at the sum over references.',
-    before: 'Math.max(left[gram] ?? 0, count)',
-    after: '(left[gram] ?? 0) + count',
+    before: 'Math.max(most.get(gram) ?? 0, count)',
+    after: '(most.get(gram) ?? 0) + count',
     tests: ['golden/bleu'],
   },
   {
@@ -182,6 +182,13 @@ export const evaluation: ReadonlyArray<Mutation> = [
     mistake: 'The last word of a context is compared once too often.',
     before: 'while (n < order && tokens[place - n] === tokens[before - n]) n++',
     after: 'while (n < order - 1 && tokens[place - n] === tokens[before - n]) n++',
+    tests: ['property/evaluation/ngram'],
+  },
+  {
+    file: 'evaluation/ngram/backoffModel.ts',
+    mistake: 'N-grams that only end longer ones have no room.',
+    before: 'counts.slice(i).reduce((a, b) => a + b, 0)',
+    after: 'counts[i] ?? 0',
     tests: ['property/evaluation/ngram'],
   },
   {

@@ -1,4 +1,4 @@
-/** The paper's scores on GLUE, in percent: mean and maximum deviation of five runs. Tables show them beside ours for the paper's own models. */
+/** What the paper reports on GLUE: its scores in percent, mean and maximum deviation of five runs, and the recipe of each task. */
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 
