@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { type InputError, inputError } from '../../accelerated/errors/inputError.js'
 import { styleCorpora, type Style, type StyleName } from '../../finetuning/data/styles.js'
-import { taskTypeOf } from '../../finetuning/tasks/table.js'
+import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
 

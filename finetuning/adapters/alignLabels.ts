@@ -4,7 +4,7 @@ import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { labelIndexIn } from '../data/labels.js'
 import type { Example } from '../data/index.js'
 import type { Evaluation } from '../tasks/index.js'
-import { taskTypeOf } from '../tasks/table.js'
+import { taskTypeOf } from '../tasks/taskTypeOf.js'
 import type { TaskData } from '../tasks/taskType.js'
 
 export type ModelClasses = {

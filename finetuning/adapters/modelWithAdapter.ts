@@ -11,7 +11,7 @@ import { showShape } from '../../accelerated/graph/expression.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { headOf } from '../../accelerated/models/modelOutputs.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
-import { taskTypeOf } from '../tasks/table.js'
+import { taskTypeOf } from '../tasks/taskTypeOf.js'
 import { checkLabelNames } from '../../accelerated/checkpoints/labelNames.js'
 
 /** Model and adapter with a whole head. @param folder of the adapter; null: the model has its own head. @throws InputError */

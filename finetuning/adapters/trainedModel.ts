@@ -6,7 +6,7 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import { causalOutputs } from '../../accelerated/models/modelOutputs.js'
 import { checkModelFiles, type RunInputs } from '../runs/runFingerprint.js'
-import { taskTypeOf } from '../tasks/table.js'
+import { taskTypeOf } from '../tasks/taskTypeOf.js'
 import { withLabelNames, adapterIn, completeHead, withCheckedHead } from './modelWithAdapter.js'
 
 export type { TrainedModel }

@@ -5,7 +5,7 @@
 import { inputError, shown } from '../../accelerated/errors/inputError.js'
 import { resolveAnswers } from '../../accelerated/generation/answers.js'
 import type { Text } from '../tasks/taskType.js'
-import { taskTypeNamed } from '../tasks/table.js'
+import { taskTypeNamed } from '../tasks/taskTypeOf.js'
 import { readRunConfig } from '../runs/runFiles.js'
 import { takesPromptTemplate } from '../tasks/index.js'
 import { framed, type FramedPrompt, type Prompt } from '../tasks/texts/prompts.js'

@@ -3,6 +3,6 @@ export { checkTask, isPart, loadEvaluation, loadSets, loadTask, taskNames } from
 export { leavesPromptTemplate, takesPromptTemplate, withModelTemplate, withTemplateOf } from './promptTemplate.js'
 export { mixedFiles } from './files/mixture.js'
 export { taskFlags } from './taskFlags.js'
-export { taskSources } from './taskFlags.js'
+export { taskSources } from './sources.js'
 export type { LoadedSets } from './loadTask.js'
 export type { Evaluation, Scoring, LoadedTask, TaskFlag, TaskName, TaskOptions, TaskSource } from './task.js'

@@ -6,7 +6,8 @@ import type { Dataset } from '../data/dataset.js'
 import { loadFrom, withChosenMetrics } from './loadFrom.js'
 import type { Evaluation, LoadedTask, TaskSource, TaskOptions } from './task.js'
 import { withLocalFiles } from './files/localFiles.js'
-import { checkTaskOptions, taskFlags, taskSources } from './taskFlags.js'
+import { taskSources } from './sources.js'
+import { checkTaskOptions, taskFlags } from './taskFlags.js'
 
 /** Every task that has a name. */
 export const taskNames: ReadonlyArray<string> = taskSources.flatMap(({ names }) => names)

@@ -1,7 +1,7 @@
 /** What the model decides where a task's options do not: the prompt template, and with a chat template truncation by turns. */
 import { loadChatTemplate } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import type { TaskOptions } from './task.js'
-import { taskSources } from './taskFlags.js'
+import { taskSources } from './sources.js'
 
 const takes = (task: string, option: keyof TaskOptions): boolean =>
   taskSources.find(({ recognizes }) => recognizes(task))?.flags?.some(({ name }) => name === option) === true

@@ -9,9 +9,6 @@ import { plainText } from './plainText/index.js'
 import { preferences } from './preferences/index.js'
 import { regressionTask } from './regression/index.js'
 import { tokenClassificationTask } from './tokenClassification/index.js'
-import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
-import type { TaskType } from './taskType.js'
 
 export const tasks: ReadonlyArray<Task> = [
   classification,
@@ -24,26 +21,3 @@ export const tasks: ReadonlyArray<Task> = [
   multipleChoice,
   plainText,
 ]
-
-// Looks up a task type by its stored name, or by a model's head.
-/** The types of all tasks, each once. */
-export const taskTypes: ReadonlyArray<TaskType> = [...new Set(tasks.flatMap(({ types }) => types))]
-
-/** undefined: no task type of this version has the name */
-export const taskTypeNamed = (name: string | undefined): TaskType | undefined => taskTypes.find((taskType) => taskType.name === name)
-
-/**
- * The task type that a model was trained for: the one that its files name, else the one that its head implies.
- * @param where the folder of the model or the adapter, in messages @throws InputError if no task type has the stored name
- */
-export const taskTypeOf = (outputs: ModelOutputs, where: string): TaskType => {
-  const name = outputs.taskType
-  const taskType = name === undefined ? taskTypes.find(({ isImpliedBy }) => isImpliedBy(outputs)) : taskTypeNamed(name)
-  if (taskType === undefined)
-    throw inputError(
-      where,
-      `one of the task types ${taskTypes.map((known) => known.name).join(', ')}`,
-      name === undefined ? 'none' : quoted(name),
-    )
-  return taskType
-}

@@ -1,19 +1,7 @@
 /** The flags of all task sources, each once, and the names of a task's options: a program may mistype one, which would be ignored in silence. */
-import type { TaskFlag, TaskOptions, TaskSource } from './task.js'
+import { taskSources } from './sources.js'
+import type { TaskFlag, TaskOptions } from './task.js'
 import { refuseOtherKeys } from '../../accelerated/errors/validate.js'
-import { glueSource } from './datasets/glue.js'
-import { sentimentSource, stylesSource } from './datasets/styles.js'
-import { labeledFileSource } from './files/labeledFile.js'
-import { tasks } from './table.js'
-
-/** All sources of data: published datasets by name, the tasks' files by the task's name, and files by their path. */
-export const taskSources: ReadonlyArray<TaskSource> = [
-  glueSource,
-  stylesSource,
-  sentimentSource,
-  ...tasks.flatMap(({ sources = [] }) => sources),
-  labeledFileSource,
-]
 
 const all = taskSources.flatMap(({ flags = [] }) => flags)
 

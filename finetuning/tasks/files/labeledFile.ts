@@ -8,7 +8,7 @@ import { foldOf, heldOutShare, holdOut, type HoldOutPart } from '../../data/hold
 import { taggedEndings } from '../tokenClassification/examples.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import type { Placed } from '../../data/rows.js'
-import { taskTypes } from '../table.js'
+import { taskTypes } from '../taskTypeOf.js'
 import { singleLabel } from '../classification/index.js'
 import type { Evaluation, Scoring, LoadedTask, TaskSource, TaskOptions } from '../task.js'
 import type { FileReading } from '../taskType.js'

@@ -8,7 +8,7 @@ const data = { source: 'nowhere', examples: [{ text: 'a', label: 0, row: 1 }], l
 const scored = { taskType: singleLabel, metrics: ['f1'], selectionMetric: 'f1', evaluation: data } as const
 const received = vi.hoisted(() => ({ options: [] as unknown[] }))
 
-vi.mock('../../../finetuning/tasks/taskFlags.js', async (original) => {
+vi.mock('../../../finetuning/tasks/sources.js', async (original) => {
   const { taskSources } = await original<{ readonly taskSources: ReadonlyArray<TaskSource> }>()
   const fake: TaskSource = {
     names: ['fake', 'mock', 'sham'],
